@@ -1,0 +1,114 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * JSON without a tree: a strict checker (RFC 8259), iterators over checked
+ * text that hand out the exact bytes of each value, and string escaping.
+ * Nothing here allocates memory.
+ */
+
+#ifndef _BC_JSON_H_INCLUDED_
+#define _BC_JSON_H_INCLUDED_
+
+
+#include "bc_span.h"
+
+
+/* The deepest nesting that can be asked for: larger max_depth is cut to it. */
+
+#define BC_JSON_MAX_DEPTH  1024
+
+
+/*
+ * Checks that p[0..len) is exactly one JSON value with optional white space
+ * around it: RFC 8259 to the letter, including the UTF-8 of strings.  A value
+ * of `max_depth` nested arrays and objects passes, one level more does not
+ * (0: scalars only).  Lone surrogates in \u escapes are allowed, as the
+ * grammar allows them.  Iterative, 128 bytes of stack.
+ *
+ * Returns 0, or -1 with the offset of the first byte that cannot be right in
+ * *err_off (len: the text ends too early); err_off may be NULL.
+ */
+
+int bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
+    size_t *err_off);
+
+
+/*
+ * The same; additionally, on -1, *why is a constant phrase that reads well
+ * before "at offset N" ("unexpected byte", "unexpected end", "invalid UTF-8",
+ * "nested too deeply").
+ */
+
+int bc_json_check_why(const uint8_t *p, size_t len, unsigned max_depth,
+    size_t *err_off, const char **why);
+
+
+/*
+ * Iteration over the members of an object or the elements of an array.  The
+ * text must have passed bc_json_check() before, in whole or as a part of a
+ * larger value; it is only read and must stay where it is.
+ */
+
+typedef struct {
+    const uint8_t  *pos;
+    const uint8_t  *last;
+    int             object;
+} bc_json_iter_t;
+
+
+/*
+ * Start at the first member or element.  White space around the value is
+ * skipped.  Return 0, or -1 when the value is not an object / array; the
+ * iterator is then empty.
+ */
+
+int bc_json_object(bc_json_iter_t *it, bc_span_t value);
+int bc_json_array(bc_json_iter_t *it, bc_span_t value);
+
+
+/*
+ * Returns 1 with the next member or element, 0 at the end.  *key is the raw
+ * text between the quotes (still escaped), key->data is NULL for arrays;
+ * *value is the exact bytes of the value without white space around it.
+ */
+
+int bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value);
+
+
+/*
+ * Finds the first member `name` (NUL-terminated UTF-8) of an object.  Keys
+ * that contain escapes are compared decoded.  Returns 1 with *value, 0 when
+ * there is none or `object` is no object.
+ */
+
+int bc_json_member(bc_span_t object, const char *name, bc_span_t *value);
+
+
+/*
+ * The body of a JSON string (without the quotes) for arbitrary bytes:
+ * `"` and `\` escaped, \b \f \n \r \t short, other control characters and DEL
+ * as \u00XX, each invalid UTF-8 sequence as U+FFFD (EF BF BD).
+ *
+ * bc_json_escape_len() returns how many bytes bc_json_escape() will write;
+ * bc_json_escape() writes them to dst and returns the position after them.
+ */
+
+size_t bc_json_escape_len(const uint8_t *s, size_t len);
+uint8_t *bc_json_escape(uint8_t *dst, const uint8_t *s, size_t len);
+
+
+/*
+ * Decodes a JSON string value (checked text, with its quotes) to UTF-8.
+ * Surrogate pairs are joined, lone surrogates become U+FFFD, \u0000 becomes a
+ * NUL byte.  dst is not NUL-terminated.
+ *
+ * Returns 0 with the number of bytes in *len; -1 when the value is not a
+ * string (*len is 0); -2 when it needs more than `size` bytes: dst then holds
+ * its longest prefix of whole characters that fits, *len is its length.
+ */
+
+int bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len);
+
+
+#endif /* _BC_JSON_H_INCLUDED_ */

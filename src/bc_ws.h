@@ -1,0 +1,167 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * RFC 6455 frames and messages: bytes in, events out.  Works on whatever the
+ * socket delivered, in pieces of any size; knows nothing of sockets.
+ */
+
+#ifndef _BC_WS_H_INCLUDED_
+#define _BC_WS_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bc_ws_pmd.h"
+
+
+/* opcodes (RFC 6455, 5.2), also the types of events */
+
+#define BC_WS_CONT    0
+#define BC_WS_TEXT    1
+#define BC_WS_BINARY  2
+#define BC_WS_CLOSE   8
+#define BC_WS_PING    9
+#define BC_WS_PONG    10
+
+
+/* results of bc_ws_in_feed() */
+
+#define BC_WS_AGAIN   0
+#define BC_WS_EVENT   1
+#define BC_WS_FAIL    -1
+
+
+/* One for many connections: it is pointed to, not copied. */
+
+typedef struct {
+    uint64_t  max_message;     /* bytes of a message, after decompression */
+    uint64_t  max_frame;       /* bytes of a data frame as it comes over the
+                                  wire; 0: max_message is the only limit */
+    uint32_t  max_fragments;   /* frames of one message; 0: no limit */
+} bc_ws_limits_t;
+
+
+typedef struct bc_ws_in_s   bc_ws_in_t;
+typedef struct bc_ws_msg_s  bc_ws_msg_t;
+
+
+/*
+ * The receiving half of a connection; the fields are private.  What a message
+ * needs beyond this (buffer, control payload, decompressor) is allocated when
+ * it arrives in pieces and freed with it.
+ */
+
+struct bc_ws_in_s {
+    const bc_ws_limits_t  *limits;
+    bc_ws_msg_t           *msg;        /* the open message */
+    uint8_t               *control;    /* payload of a split control frame */
+    bc_ws_inflate_t       *inflate;    /* only kept with context takeover */
+    uint64_t               left;       /* length, then what is to come of it */
+    uint8_t                mask[4];
+    uint8_t                state;
+    uint8_t                need;       /* header bytes to come */
+    uint8_t                head;       /* the frame's first byte */
+    uint8_t                used;       /* bytes in `control` */
+    unsigned               client:1;
+    unsigned               deflate:1;
+    unsigned               takeover:1;
+    unsigned               done:1;     /* msg was handed out: free it */
+    unsigned               control_done:1;
+};
+
+
+typedef struct {
+    int             type;          /* BC_WS_TEXT, BINARY, CLOSE, PING, PONG */
+    const uint8_t  *data;          /* never NULL for an event */
+    size_t          len;
+    unsigned        code;          /* CLOSE: the peer's, 1005 when it sent
+                                      none; BC_WS_FAIL: the one to close with */
+    const char     *reason;        /* BC_WS_FAIL: a constant sentence that fits
+                                      into a Close frame */
+    unsigned        compressed:1;  /* the message came compressed */
+} bc_ws_event_t;
+
+
+/*
+ * Prepares a connection.  `limits` must live as long as it; `pmd` is what was
+ * negotiated (NULL: nothing); client_role is 0 when we are the server: masks
+ * are then required, else forbidden.  Allocates nothing.
+ */
+
+void bc_ws_in_init(bc_ws_in_t *in, const bc_ws_limits_t *limits,
+    const bc_ws_deflate_params_t *pmd, int client_role);
+
+
+/* Frees what a connection still holds; it may be called more than once. */
+
+void bc_ws_in_free(bc_ws_in_t *in);
+
+
+/*
+ * Takes input from *pos (advanced) up to last; the input is unmasked in place.
+ *
+ * Returns BC_WS_EVENT with *ev filled, to be called again with the rest;
+ * BC_WS_AGAIN when all input is consumed; BC_WS_FAIL with ev->code and
+ * ev->reason to close the connection with, then nothing more may be fed (it
+ * would be swallowed).  After a CLOSE event all further input is swallowed,
+ * too (RFC 6455, 5.5.1).
+ *
+ * ev->data is valid until the next call: it points into the input (a message
+ * of one frame, all there) or to memory which the next call frees.  So call
+ * until BC_WS_AGAIN, also when no input is left.
+ *
+ * Codes of BC_WS_FAIL: 1002 protocol errors, 1007 bad UTF-8 or bad compressed
+ * data, 1008 too many fragments, 1009 too big, 1011 no memory.
+ */
+
+int bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
+    bc_ws_event_t *ev);
+
+
+/* True while a message or a frame has begun and not ended (for timeouts). */
+
+int bc_ws_in_pending(const bc_ws_in_t *in);
+
+
+/*
+ * Writes the header of an unmasked frame to dst, which has room for
+ * BC_WS_HEADER_LEN bytes, and returns its length (2, 4 or 10).
+ */
+
+#define BC_WS_HEADER_LEN  10
+
+size_t bc_ws_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len);
+
+
+/*
+ * Writes a complete unmasked Close frame to dst, which has room for
+ * BC_WS_CLOSE_LEN bytes, and returns its length.  code 0 (or one that must not
+ * be sent, as 1005): an empty one.  `reason` (may be NULL) is cut before a
+ * character that does not fit into 123 bytes or is not valid UTF-8.
+ */
+
+#define BC_WS_CLOSE_LEN  127
+
+size_t bc_ws_close(uint8_t *dst, unsigned code, const char *reason);
+
+
+/*
+ * True for codes which may appear in a Close frame: 1000-1003, 1007-1014 (the
+ * registered ones), 3000-4999 (RFC 6455, 7.4).
+ */
+
+int bc_ws_close_code_valid(unsigned code);
+
+
+/*
+ * XORs len bytes from src to dst (may be the same) with the 4 bytes of mask,
+ * and rotates mask so that the next piece of the same frame can follow.
+ */
+
+void bc_ws_unmask(uint8_t *dst, const uint8_t *src, size_t len,
+    uint8_t mask[4]);
+
+
+#endif /* _BC_WS_H_INCLUDED_ */

@@ -1,0 +1,51 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * What a WebSocket handshake needs to read of HTTP header values.
+ */
+
+#ifndef _BC_WS_HANDSHAKE_H_INCLUDED_
+#define _BC_WS_HANDSHAKE_H_INCLUDED_
+
+
+#include "bc_span.h"
+
+
+/*
+ * True when p[0..len) is a Sec-WebSocket-Key: exactly the base64 of 16 bytes,
+ * 24 characters ending in "==" with no bits set behind the last byte
+ * (RFC 6455, 4.2.1).  White space around it must be gone already.
+ */
+
+int bc_ws_key_valid(const uint8_t *p, size_t len);
+
+
+/*
+ * Walks a comma-separated list (RFC 9110, 5.6.1): sets *item to the next
+ * element without the white space around it and advances *pos behind it.
+ * Empty elements are skipped; a comma in a quoted string does not separate.
+ * Returns 1, or 0 at the end.
+ */
+
+int bc_http_list_next(const uint8_t **pos, const uint8_t *last,
+    bc_span_t *item);
+
+
+/*
+ * True when `token` (NUL-terminated) is an element of the list in
+ * value[0..len), compared as a whole and without regard to case.
+ */
+
+int bc_http_has_token(const uint8_t *value, size_t len, const char *token);
+
+
+/*
+ * Reads a token (RFC 9110, 5.6.2) at *pos and advances behind it.  Returns 1,
+ * or 0 when there is none.
+ */
+
+int bc_http_token(const uint8_t **pos, const uint8_t *last, bc_span_t *token);
+
+
+#endif /* _BC_WS_HANDSHAKE_H_INCLUDED_ */

@@ -1,0 +1,120 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * permessage-deflate (RFC 7692): negotiation, and one message at a time in
+ * either direction.
+ *
+ * The compressor and one spare decompressor are kept per process and used by
+ * all connections in turn: this file must not be used from several threads.
+ */
+
+#ifndef _BC_WS_PMD_H_INCLUDED_
+#define _BC_WS_PMD_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+typedef struct {
+    unsigned  server_no_context_takeover:1;
+    unsigned  client_no_context_takeover:1;
+    unsigned  server_bits:5;       /* 8..15: the window we may compress with */
+    unsigned  client_bits:5;       /* 8..15: the window the client uses */
+} bc_ws_deflate_params_t;
+
+
+/* Longer than any response bc_ws_pmd_negotiate() writes, with its NUL. */
+
+#define BC_WS_PMD_RESPONSE_LEN  160
+
+
+/*
+ * Takes the value of Sec-WebSocket-Extensions (several header lines joined
+ * by ", ") and accepts the first offer of permessage-deflate that can be
+ * honoured.  Offers with an unknown, repeated or invalid parameter, of another
+ * extension, or malformed, are declined: the handshake goes on without them.
+ *
+ * Context takeover is always refused for both sides, so that one compressed
+ * frame serves every client and an idle client costs no zlib state: a server
+ * may answer either parameter without having been asked (RFC 7692, 7.1.1).
+ * server_max_window_bits of 8 is honoured too, see bc_ws_deflate().
+ *
+ * Returns 1 with *out and the NUL-terminated header value to answer in
+ * `response`, or 0 when nothing was negotiated: then no header must be sent.
+ */
+
+int bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
+    bc_ws_deflate_params_t *out, char *response, size_t size);
+
+
+/*
+ * Compresses one message without context: `bits` is the receiver's window
+ * (8..15), `level` zlib's (1..9, -1: default).  The trailing 00 00 ff ff is
+ * removed (RFC 7692, 7.2.1), BFINAL is never set.
+ *
+ * Returns 0 with the length in *out_len; -1 when the result does not fit in
+ * `size` bytes, which is how to ask for "only when smaller" (also when there
+ * is no memory).
+ */
+
+int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
+    uint8_t *dst, size_t size, size_t *out_len);
+
+
+/*
+ * Whether a frame compressed with bc_ws_deflate(…, bits, …) from a message of
+ * `len` bytes may be sent to a client whose window is client_window (its
+ * negotiated server_bits): without context no reference reaches further back
+ * than the message is long, so a short message suits every window.
+ */
+
+#define bc_ws_deflate_suits(bits, len, client_window)                         \
+    ((bits) <= (client_window) || (len) <= ((size_t) 1 << (client_window)))
+
+
+/* Frees what the process keeps between messages; it is made again at need. */
+
+void bc_ws_pmd_cleanup(void);
+
+
+/*
+ * Decompression of one message, used by bc_ws_in_feed().
+ *
+ * bc_ws_inflate_get() returns a fresh decompressor (the spare one when it is
+ * not in use) or NULL: no memory.  bc_ws_inflate_put() gives it back.
+ */
+
+typedef struct bc_ws_inflate_s  bc_ws_inflate_t;
+
+bc_ws_inflate_t *bc_ws_inflate_get(void);
+void bc_ws_inflate_put(bc_ws_inflate_t *z);
+
+
+#define BC_WS_INFLATE_OK      0    /* all input consumed */
+#define BC_WS_INFLATE_FULL    1    /* output is full, more may come */
+#define BC_WS_INFLATE_BAD    -1    /* not deflate data */
+#define BC_WS_INFLATE_NOMEM  -2
+
+
+/*
+ * Decompresses *src (advanced) into *dst (advanced) up to `end`.  A block
+ * with BFINAL set does not end the message: decoding goes on at the next byte
+ * with the window kept (RFC 7692, 7.2.3.4 and 7.2.3.5).
+ */
+
+int bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src,
+    const uint8_t *last, uint8_t **dst, uint8_t *end);
+
+
+/*
+ * The end of a message: supplies the removed 00 00 ff ff.  To be repeated
+ * while it returns BC_WS_INFLATE_FULL.  BC_WS_INFLATE_BAD: the message stops
+ * in the middle of a block.
+ */
+
+int bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end);
+
+
+#endif /* _BC_WS_PMD_H_INCLUDED_ */
