@@ -27,7 +27,8 @@
  * grammar allows them.  Iterative, 128 bytes of stack.
  *
  * Returns 0, or -1 with the offset of the first byte that cannot be right in
- * *err_off (len: the text ends too early); err_off may be NULL.
+ * *err_off (for bad UTF-8 that of the whole sequence, for nesting that of the
+ * bracket; len: the text ends too early); err_off may be NULL.
  */
 
 int bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
