@@ -249,6 +249,11 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
         st_after               /* behind a value */
     } state;
 
+    if (len == 0) {
+        /* `text` may be NULL */
+        text = (const uint8_t *) "";
+    }
+
     if (max_depth > BC_JSON_MAX_DEPTH) {
         max_depth = BC_JSON_MAX_DEPTH;
     }

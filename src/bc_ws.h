@@ -69,6 +69,7 @@ struct bc_ws_in_s {
     unsigned               takeover:1;
     unsigned               done:1;     /* msg was handed out: free it */
     unsigned               control_done:1;
+    unsigned               wide:1;     /* a 64-bit length */
 };
 
 

@@ -56,7 +56,8 @@ int bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
  *
  * Returns 0 with the length in *out_len; -1 when the result does not fit in
  * `size` bytes, which is how to ask for "only when smaller" (also when there
- * is no memory).
+ * is no memory).  zlib writes the removed tail to dst, too, and one byte must
+ * be left over: the result is at most size - 5 bytes.
  */
 
 int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,

@@ -1,0 +1,591 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ */
+
+#include "bc_ws_handshake.h"
+#include "bc_ws_pmd.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
+
+
+#define BC_WS_PMD_NAME        "permessage-deflate"
+
+#define BC_WS_PMD_MIN_BITS    8
+#define BC_WS_PMD_MAX_BITS    15
+
+/* as zlib's default: 256K of memory, of which there is one per process */
+
+#define BC_WS_PMD_MEM_LEVEL   8
+
+
+typedef struct {
+    unsigned  server_no_context_takeover:1;
+    unsigned  client_no_context_takeover:1;
+    unsigned  server_max_window_bits:1;
+    unsigned  client_max_window_bits:1;
+    unsigned  server_bits;         /* 0: without a value */
+    unsigned  client_bits;
+} bc_ws_pmd_offer_t;
+
+
+struct bc_ws_inflate_s {
+    z_stream  z;
+    size_t    tail;                /* bytes of the tail already supplied */
+    unsigned  fed:1;               /* the message has data */
+    unsigned  ended:1;             /* the last block had BFINAL */
+};
+
+
+static int  bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer);
+static int  bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name,
+    int has_value, const char *value);
+static int  bc_ws_pmd_bits(const char *value, unsigned *bits);
+static int  bc_ws_pmd_value(const uint8_t **pos, const uint8_t *last,
+    char *value, size_t size);
+static void  bc_ws_pmd_space(const uint8_t **pos, const uint8_t *last);
+static int  bc_ws_pmd_is(bc_span_t name, const char *s);
+
+
+static const uint8_t  bc_ws_pmd_tail[4] = { 0x00, 0x00, 0xff, 0xff };
+
+
+/* one per process: messages are compressed and decompressed one by one */
+
+static z_stream          bc_ws_deflater;
+static unsigned          bc_ws_deflater_bits;      /* 0: not initialised */
+static int               bc_ws_deflater_level;
+
+static bc_ws_inflate_t  *bc_ws_inflate_spare;
+
+
+int
+bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
+    bc_ws_deflate_params_t *out, char *response, size_t size)
+{
+    int                 n;
+    char                server[40], client[40];
+    bc_span_t           item;
+    const uint8_t      *pos, *last;
+    bc_ws_pmd_offer_t   offer;
+
+    pos = header;
+    last = header + len;
+
+    while (bc_http_list_next(&pos, last, &item)) {
+
+        if (!bc_ws_pmd_offer(item, &offer)) {
+            continue;
+        }
+
+        server[0] = '\0';
+        client[0] = '\0';
+
+        if (offer.server_max_window_bits) {
+            snprintf(server, sizeof(server), "; server_max_window_bits=%u",
+                     offer.server_bits);
+
+        } else {
+            offer.server_bits = BC_WS_PMD_MAX_BITS;
+        }
+
+        if (offer.client_bits != 0) {
+            snprintf(client, sizeof(client), "; client_max_window_bits=%u",
+                     offer.client_bits);
+
+        } else {
+            offer.client_bits = BC_WS_PMD_MAX_BITS;
+        }
+
+        n = snprintf(response, size,
+                     BC_WS_PMD_NAME "; server_no_context_takeover"
+                     "; client_no_context_takeover%s%s", server, client);
+
+        if (n < 0 || (size_t) n >= size) {
+            return 0;
+        }
+
+        out->server_no_context_takeover = 1;
+        out->client_no_context_takeover = 1;
+        out->server_bits = offer.server_bits & 0x1f;
+        out->client_bits = offer.client_bits & 0x1f;
+
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* Returns 1 when the list element is an offer that can be honoured. */
+
+static int
+bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer)
+{
+    int             has_value;
+    char            value[sizeof("15")];
+    bc_span_t       name;
+    const uint8_t  *p, *last;
+
+    value[0] = '\0';
+    memset(offer, 0, sizeof(bc_ws_pmd_offer_t));
+
+    p = item.data;
+    last = item.data + item.len;
+
+    if (!bc_http_token(&p, last, &name)
+        || !bc_ws_pmd_is(name, BC_WS_PMD_NAME))
+    {
+        return 0;
+    }
+
+    for ( ;; ) {
+        bc_ws_pmd_space(&p, last);
+
+        if (p == last) {
+            return 1;
+        }
+
+        if (*p++ != ';') {
+            return 0;
+        }
+
+        bc_ws_pmd_space(&p, last);
+
+        if (!bc_http_token(&p, last, &name)) {
+            return 0;
+        }
+
+        bc_ws_pmd_space(&p, last);
+
+        has_value = (p < last && *p == '=');
+
+        if (has_value) {
+            p++;
+            bc_ws_pmd_space(&p, last);
+
+            if (!bc_ws_pmd_value(&p, last, value, sizeof(value))) {
+                return 0;
+            }
+        }
+
+        if (!bc_ws_pmd_param(offer, name, has_value, value)) {
+            return 0;
+        }
+    }
+}
+
+
+/* Returns 0 when the parameter is unknown, repeated or has a bad value. */
+
+static int
+bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
+    const char *value)
+{
+    if (bc_ws_pmd_is(name, "server_no_context_takeover")) {
+
+        if (has_value || offer->server_no_context_takeover) {
+            return 0;
+        }
+
+        offer->server_no_context_takeover = 1;
+
+        return 1;
+    }
+
+    if (bc_ws_pmd_is(name, "client_no_context_takeover")) {
+
+        if (has_value || offer->client_no_context_takeover) {
+            return 0;
+        }
+
+        offer->client_no_context_takeover = 1;
+
+        return 1;
+    }
+
+    if (bc_ws_pmd_is(name, "server_max_window_bits")) {
+
+        if (!has_value || offer->server_max_window_bits) {
+            return 0;
+        }
+
+        offer->server_max_window_bits = 1;
+
+        return bc_ws_pmd_bits(value, &offer->server_bits);
+    }
+
+    if (bc_ws_pmd_is(name, "client_max_window_bits")) {
+
+        if (offer->client_max_window_bits) {
+            return 0;
+        }
+
+        offer->client_max_window_bits = 1;
+
+        return !has_value || bc_ws_pmd_bits(value, &offer->client_bits);
+    }
+
+    return 0;
+}
+
+
+/* 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2) */
+
+static int
+bc_ws_pmd_bits(const char *value, unsigned *bits)
+{
+    if (value[0] >= '8' && value[0] <= '9' && value[1] == '\0') {
+        *bits = (unsigned) (value[0] - '0');
+        return 1;
+    }
+
+    if (value[0] == '1' && value[1] >= '0' && value[1] <= '5') {
+        *bits = 10 + (unsigned) (value[1] - '0');
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * A token or a quoted string with a token in it (RFC 6455, 9.1).  No value
+ * that we accept is longer than two bytes: what does not fit is refused.
+ */
+
+static int
+bc_ws_pmd_value(const uint8_t **pos, const uint8_t *last, char *value,
+    size_t size)
+{
+    size_t          n;
+    bc_span_t       token;
+    const uint8_t  *p;
+
+    p = *pos;
+
+    if (p == last || *p != '"') {
+
+        if (!bc_http_token(pos, last, &token) || token.len >= size) {
+            return 0;
+        }
+
+        memcpy(value, token.data, token.len);
+        value[token.len] = '\0';
+
+        return 1;
+    }
+
+    p++;
+    n = 0;
+
+    while (p < last && *p != '"') {
+
+        if (*p == '\\' && ++p == last) {
+            return 0;
+        }
+
+        if (*p == '\0' || n + 1 == size) {
+            return 0;
+        }
+
+        value[n++] = (char) *p++;
+    }
+
+    if (p == last) {
+        return 0;
+    }
+
+    value[n] = '\0';
+    *pos = p + 1;
+
+    return n != 0;
+}
+
+
+static void
+bc_ws_pmd_space(const uint8_t **pos, const uint8_t *last)
+{
+    while (*pos < last && (**pos == ' ' || **pos == '\t')) {
+        (*pos)++;
+    }
+}
+
+
+static int
+bc_ws_pmd_is(bc_span_t name, const char *s)
+{
+    return name.len == strlen(s) && memcmp(name.data, s, name.len) == 0;
+}
+
+
+int
+bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
+    uint8_t *dst, size_t size, size_t *out_len)
+{
+    size_t     piece;
+    z_stream  *z;
+
+    z = &bc_ws_deflater;
+
+    /*
+     * zlib has no raw deflate with a window of 256 bytes.  With 512 bytes it
+     * never looks back further than 512 - 262 (the longest match and what is
+     * needed to find it) = 250 bytes, which is what a receiver with 256 bytes
+     * can follow.
+     */
+
+    if (bits < 9) {
+        bits = 9;
+    }
+
+    if (bits > BC_WS_PMD_MAX_BITS) {
+        bits = BC_WS_PMD_MAX_BITS;
+    }
+
+    if (bc_ws_deflater_bits == bits && bc_ws_deflater_level == level) {
+        deflateReset(z);
+
+    } else {
+        if (bc_ws_deflater_bits != 0) {
+            deflateEnd(z);
+            bc_ws_deflater_bits = 0;
+        }
+
+        memset(z, 0, sizeof(z_stream));
+
+        if (deflateInit2(z, level, Z_DEFLATED, -(int) bits,
+                         BC_WS_PMD_MEM_LEVEL, Z_DEFAULT_STRATEGY)
+            != Z_OK)
+        {
+            return -1;
+        }
+
+        bc_ws_deflater_bits = bits;
+        bc_ws_deflater_level = level;
+    }
+
+    if (size > UINT_MAX) {
+        size = UINT_MAX;
+    }
+
+    z->next_in = (Bytef *) src;
+    z->next_out = dst;
+    z->avail_out = (uInt) size;
+
+    do {
+        piece = (len > UINT_MAX) ? UINT_MAX : len;
+        len -= piece;
+
+        z->avail_in = (uInt) piece;
+
+        if (deflate(z, (len == 0) ? Z_SYNC_FLUSH : Z_NO_FLUSH) != Z_OK
+            || z->avail_out == 0)
+        {
+            /* only output space left over tells that the flush is complete */
+            return -1;
+        }
+
+    } while (len != 0);
+
+    *out_len = size - z->avail_out - sizeof(bc_ws_pmd_tail);
+
+    return 0;
+}
+
+
+void
+bc_ws_pmd_cleanup(void)
+{
+    if (bc_ws_deflater_bits != 0) {
+        deflateEnd(&bc_ws_deflater);
+        bc_ws_deflater_bits = 0;
+    }
+
+    if (bc_ws_inflate_spare != NULL) {
+        inflateEnd(&bc_ws_inflate_spare->z);
+        free(bc_ws_inflate_spare);
+        bc_ws_inflate_spare = NULL;
+    }
+}
+
+
+bc_ws_inflate_t *
+bc_ws_inflate_get(void)
+{
+    bc_ws_inflate_t  *z;
+
+    z = bc_ws_inflate_spare;
+
+    if (z != NULL) {
+        bc_ws_inflate_spare = NULL;
+        inflateReset(&z->z);
+
+    } else {
+        z = calloc(1, sizeof(bc_ws_inflate_t));
+        if (z == NULL) {
+            return NULL;
+        }
+
+        if (inflateInit2(&z->z, -BC_WS_PMD_MAX_BITS) != Z_OK) {
+            free(z);
+            return NULL;
+        }
+    }
+
+    z->tail = 0;
+    z->fed = 0;
+    z->ended = 0;
+
+    return z;
+}
+
+
+void
+bc_ws_inflate_put(bc_ws_inflate_t *z)
+{
+    if (z == NULL) {
+        return;
+    }
+
+    if (bc_ws_inflate_spare == NULL) {
+        bc_ws_inflate_spare = z;
+        return;
+    }
+
+    inflateEnd(&z->z);
+    free(z);
+}
+
+
+int
+bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src, const uint8_t *last,
+    uint8_t **dst, uint8_t *end)
+{
+    int     rc;
+    size_t  in, out;
+
+    if (*src < last) {
+        z->fed = 1;
+    }
+
+    for ( ;; ) {
+
+        if (z->ended) {
+
+            if (*src == last) {
+                return BC_WS_INFLATE_OK;
+            }
+
+            /* a new stream, but the window remains */
+
+            inflateResetKeep(&z->z);
+            z->ended = 0;
+        }
+
+        in = (size_t) (last - *src);
+        out = (size_t) (end - *dst);
+
+        if (in > UINT_MAX / 2) {
+            in = UINT_MAX / 2;
+        }
+
+        if (out > UINT_MAX / 2) {
+            out = UINT_MAX / 2;
+        }
+
+        z->z.next_in = (Bytef *) *src;
+        z->z.avail_in = (uInt) in;
+        z->z.next_out = *dst;
+        z->z.avail_out = (uInt) out;
+
+        rc = inflate(&z->z, Z_SYNC_FLUSH);
+
+        *src += in - z->z.avail_in;
+        *dst += out - z->z.avail_out;
+
+        switch (rc) {
+
+        case Z_STREAM_END:
+            z->ended = 1;
+            continue;
+
+        case Z_OK:
+        case Z_BUF_ERROR:
+            break;
+
+        case Z_MEM_ERROR:
+            return BC_WS_INFLATE_NOMEM;
+
+        default:
+            return BC_WS_INFLATE_BAD;
+        }
+
+        if (*dst == end) {
+            return BC_WS_INFLATE_FULL;
+        }
+
+        if (*src == last) {
+            return BC_WS_INFLATE_OK;
+        }
+    }
+}
+
+
+int
+bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
+{
+    int             rc;
+    const uint8_t  *src;
+
+    if (z->tail == 0) {
+
+        /*
+         * No data at all is no deflate stream, but what some clients send for
+         * an empty message.  And where a final block was the last one, there
+         * should be one more byte for the tail to make an empty block of:
+         * without it there is nothing left to decode.
+         */
+
+        if (!z->fed || z->ended) {
+            rc = BC_WS_INFLATE_OK;
+            goto done;
+        }
+    }
+
+    src = bc_ws_pmd_tail + z->tail;
+
+    rc = bc_ws_inflate(z, &src, bc_ws_pmd_tail + sizeof(bc_ws_pmd_tail), dst,
+                       end);
+
+    z->tail = (size_t) (src - bc_ws_pmd_tail);
+
+    if (rc == BC_WS_INFLATE_FULL) {
+        return rc;
+    }
+
+    /*
+     * The tail must have ended a block: 128 in data_type means just that,
+     * its low bits count the input bits not used yet.
+     */
+
+    if (rc == BC_WS_INFLATE_OK
+        && !z->ended && (z->z.data_type & (128 | 31)) != 128)
+    {
+        rc = BC_WS_INFLATE_BAD;
+    }
+
+done:
+
+    /* with context takeover the next message goes on from here */
+
+    z->tail = 0;
+    z->fed = 0;
+
+    return rc;
+}
