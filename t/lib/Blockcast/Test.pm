@@ -1,0 +1,729 @@
+package Blockcast::Test;
+
+# A real nginx with the module, for suites that are more than one request and
+# its answer: started in a folder of its own on free ports of 127.0.0.1, with a
+# simulated node beside it when asked for, and looked at when it is stopped.
+#
+#   use Blockcast::Test;
+#
+#   my $t = Blockcast::Test->new(
+#       workers => 2,
+#       node    => { dialect => 'seed', seed => 7 },    # or 1, or nothing
+#       http    => 'blockcast_stream s { blockcast_call c net.stats; }',
+#       server  => 'location /ws { blockcast_websocket; }',
+#   );
+#
+#   my $ws = $t->ws('/ws');                     # Blockcast::WebSocket
+#   $ws->send_json({ type => 'subscribe', stream => 's' });
+#   is($ws->recv_type('s')->{data}{tps}, ...);
+#   $t->node(POST => '/control/fault', { method => '*', fault => 'hang' });
+#   is($t->get('/api/health')->{status}, 200);
+#   $t->stop;                                   # is one test: a clean stop
+#   done_testing();
+#
+# The texts may hold %%PORT%%, %%PORT1%% ... %%PORT9%% (further free ports),
+# %%NODE%% (host:port of the simulated node), %%PREFIX%%, %%ROOT%% (of the
+# repository). When `http` declares no zone there is `blockcast_zone main 4m;`,
+# and when nothing has a blockcast_node location there is one, /_node.
+#
+# stop() fails on an [alert] or [emerg] in the log, "open socket left", a
+# sanitizer's report, or a process that is left. What a test provokes on
+# purpose it names with allow(qr/.../).
+
+use strict;
+use warnings;
+
+use Cwd ();
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Path ();
+use File::Temp ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use POSIX ();
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+use Blockcast::WebSocket ();
+
+our @EXPORT = qw(wait_for free_port);
+
+our $ROOT = Cwd::realpath(dirname(__FILE__) . '/../../..');
+our $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum;
+
+my %live;       # pid of the process that made it => objects to stop at the end
+
+
+sub nginx_binary { $ENV{BLOCKCAST_NGINX} || '/usr/sbin/nginx' }
+
+
+sub module_path {
+    my $path = $ENV{BLOCKCAST_MODULE}
+        || "$ROOT/build/module/ngx_http_blockcast_module.so";
+
+    -f $path or die "the module is not built, there is no $path: run t/run\n";
+    return $path;
+}
+
+
+# Runs code until it returns true, and returns that; after `timeout` seconds
+# (10 unless told) returns its last, false value.
+
+sub wait_for (&;$) {
+    my ($code, $timeout) = @_;
+
+    my $end = time + ($timeout // 10);
+
+    while (1) {
+        my $value = $code->();
+        return $value if $value || time > $end;
+        sleep 0.01;
+    }
+}
+
+
+# A port of 127.0.0.1 that nobody uses, below the range the kernel takes the
+# ports of outgoing connections from.
+
+my %given;
+
+sub free_port {
+    for (1 .. 500) {
+        my $port = 20000 + int rand 12000;
+        next if $given{$port}++;
+
+        my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port, Proto => 'tcp', Listen => 1) or next;
+        close $s;
+        return $port;
+    }
+
+    die "no free port on 127.0.0.1\n";
+}
+
+
+# Starts everything unless start => 0. Arguments, all optional: workers, main,
+# events, http, server (texts of configuration), node (1 or a hash of the
+# simulated node's options), error_level, allow (list of patterns), quit
+# (seconds a clean stop may take), daemon (1: in the background, as a service
+# runs; nginx takes USR2, the binary upgrade, only then), conf (a whole
+# configuration, in place of all the texts).
+
+sub new {
+    my ($class, %arg) = @_;
+
+    my $self = bless {
+        workers => 1, quit => 10, error_level => 'info', allow => [],
+        ports => [], owner => $$, daemon => 0, %arg,
+    }, $class;
+
+    $self->{prefix} = Cwd::realpath(File::Temp::tempdir('blockcast-XXXXXX',
+        TMPDIR => 1));
+    chmod 0755, $self->{prefix};
+    mkdir "$self->{prefix}/tmp";
+    chmod 0777, "$self->{prefix}/tmp";
+
+    $live{$self} = $self;
+
+    $self->start_node(ref $arg{node} ? %{ $arg{node} } : ()) if $arg{node};
+    $self->write_conf;
+    $self->start unless defined $arg{start} && !$arg{start};
+
+    return $self;
+}
+
+
+sub prefix { $_[0]{prefix} }
+sub port { $_[0]{ports}[$_[1] // 0] //= free_port() }
+
+
+sub fill {
+    my ($self, $text) = @_;
+
+    $text //= '';
+    $text =~ s/%%PORT(\d?)%%/$self->port($1 || 0)/ge;
+    $text =~ s/%%NODE%%/$self->{node_addr} || die "%%NODE%% without node => 1\n"/ge;
+    $text =~ s/%%PREFIX%%/$self->{prefix}/g;
+    $text =~ s/%%ROOT%%/$ROOT/g;
+
+    return $text;
+}
+
+
+# The location through which the default node is asked.
+
+sub node_location {
+    return <<'EOF';
+        location = /_node {
+            internal;
+            blockcast_node;
+            proxy_pass http://node;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host localhost;
+            proxy_set_header Accept-Encoding "";
+            proxy_connect_timeout 2s;
+            proxy_read_timeout 10s;
+        }
+EOF
+}
+
+
+sub conf_text {
+    my ($self) = @_;
+
+    return $self->fill($self->{conf}) if defined $self->{conf};
+
+    my ($main, $events, $http, $server) =
+        map { $self->{$_} // '' } qw(main events http server);
+    my $user = $> == 0 && $main !~ /^\s*user\s/m ? "user www-data;\n" : '';
+    my $upstream = '';
+    my $location = '';
+
+    $http = "    blockcast_zone main 4m;\n$http"
+        if $http !~ /blockcast_zone/ && "$http$server" =~ /blockcast_/;
+
+    if ($self->{node_addr} && "$http$server" !~ /blockcast_node\s*(\w+\s*)?[;m]/) {
+        $upstream = "    upstream node { server %%NODE%%; keepalive 8; }\n";
+        $location = node_location();
+    }
+
+    my $module = module_path();
+    my $load = $self->{no_module} ? '' : "load_module $module;\n";
+    my $daemon = $self->{daemon} ? 'on' : 'off';
+
+    return $self->fill(<<"EOF");
+$load${user}daemon $daemon;
+worker_processes $self->{workers};
+pid %%PREFIX%%/nginx.pid;
+error_log %%PREFIX%%/error.log $self->{error_level};
+$main
+
+events {
+    worker_connections 1024;
+    $events
+}
+
+http {
+    access_log %%PREFIX%%/access.log;
+    client_body_temp_path %%PREFIX%%/tmp/body;
+    proxy_temp_path %%PREFIX%%/tmp/proxy;
+    fastcgi_temp_path %%PREFIX%%/tmp/fastcgi;
+    uwsgi_temp_path %%PREFIX%%/tmp/uwsgi;
+    scgi_temp_path %%PREFIX%%/tmp/scgi;
+$upstream
+$http
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+$location
+$server
+    }
+}
+EOF
+}
+
+
+# Writes nginx.conf; with arguments (main, http, server, ...) changes these
+# first: then reload() applies it.
+
+sub write_conf {
+    my ($self, %arg) = @_;
+
+    @$self{keys %arg} = values %arg;
+
+    open my $fh, '>', "$self->{prefix}/nginx.conf" or die "nginx.conf: $!\n";
+    print $fh $self->conf_text;
+    close $fh or die "nginx.conf: $!\n";
+}
+
+
+# Sanitizers write their reports to files that stop() finds.
+
+sub _environment {
+    my ($self) = @_;
+
+    my $log = "log_path=$self->{prefix}/sanitizer";
+
+    $ENV{ASAN_OPTIONS} = join ':', grep { length } $ENV{BLOCKCAST_ASAN}, $log,
+        'detect_stack_use_after_return=1';
+    $ENV{UBSAN_OPTIONS} = join ':', grep { length } $ENV{BLOCKCAST_UBSAN}, $log,
+        'print_stacktrace=1';
+    $ENV{LSAN_OPTIONS} = join ':', grep { length } $ENV{BLOCKCAST_LSAN}, $log;
+}
+
+
+# fork and exec with the prefix as current folder: by that the processes that
+# belong to this test are found again, whoever their parent is then.
+
+sub _spawn {
+    my ($self, $out, @command) = @_;
+
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        %live = ();
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+        $self->_environment;
+        chdir $self->{prefix} or POSIX::_exit(127);
+        POSIX::setsid();
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', $out;
+        open STDERR, '>&', \*STDOUT;
+        { no warnings; exec @command; }
+        POSIX::_exit(127);
+    }
+
+    return $pid;
+}
+
+
+sub start {
+    my ($self) = @_;
+
+    my $prefix = $self->{prefix};
+
+    $self->{master} = $self->_spawn("$prefix/stderr.log", nginx_binary(),
+        '-p', $prefix, '-c', "$prefix/nginx.conf", '-e', "$prefix/error.log");
+
+    my $up = wait_for {
+        if (waitpid($self->{master}, POSIX::WNOHANG()) != 0) {
+            return 'gone' unless $self->{daemon} && $? == 0;
+        }
+        -s "$prefix/nginx.pid" && $self->can_connect && 'up';
+    } 20;
+
+    if ($up && $up eq 'up') {
+        $self->{master} = $self->pid_file if $self->{daemon};
+        return $self;
+    }
+
+    my $log = join '', map { _slurp($_) } "$prefix/stderr.log",
+        "$prefix/error.log";
+    my $state = $up ? 'ended' : 'does not listen';
+
+    delete $self->{master} if $up;
+    $self->_kill_all;
+    $self->{stopped} = 1;
+
+    die "nginx $state after start:\n$log\n" . $self->conf_text;
+}
+
+
+sub can_connect {
+    my ($self, $port) = @_;
+
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $port // $self->port, Proto => 'tcp', Timeout => 2)
+        or return 0;
+    close $s;
+    return 1;
+}
+
+
+# Runs nginx -t on a configuration and returns its output and its exit code:
+#   my ($out, $code) = Blockcast::Test->check_conf(http => '...');
+
+sub check_conf {
+    my ($class, %arg) = @_;
+
+    my $self = $class->new(%arg, start => 0);
+    my $prefix = $self->{prefix};
+    my $pid = $self->_spawn("$prefix/stderr.log", nginx_binary(), '-t', '-p',
+        $prefix, '-c', "$prefix/nginx.conf", '-e', 'stderr');
+
+    my $done = wait_for { waitpid($pid, POSIX::WNOHANG()) == $pid } 20;
+    my $code = $done ? ($? & 127 ? 128 + ($? & 127) : $? >> 8) : -1;
+
+    kill 'KILL', $pid unless $done;
+
+    my $out = _slurp("$prefix/stderr.log") . $self->sanitizer_reports;
+
+    $self->_kill_all;
+    $self->{stopped} = 1;
+    File::Path::remove_tree($prefix);
+    delete $live{$self};
+
+    return ($out, $code);
+}
+
+
+# The simulated node.
+
+sub start_node {
+    my ($self, %opt) = @_;
+
+    my $log = "$self->{prefix}/node.log";
+    my @opt = map { my $v = $opt{$_}; (my $n = $_) =~ s/_/-/g; ("--$n", $v) }
+        grep { $_ ne 'port' } sort keys %opt;
+    my $port = $opt{port} // $self->{node_port} // free_port();
+
+    unlink $log;
+    $self->{node_pid} = $self->_spawn($log, $ENV{BLOCKCAST_NODE} || 'node',
+        "$ROOT/conf/simnode.mjs", '--host', '127.0.0.1', '--port', $port, @opt);
+    $self->{node_port} = $port;
+    $self->{node_addr} = "127.0.0.1:$port";
+
+    wait_for {
+        waitpid($self->{node_pid}, POSIX::WNOHANG()) == 0
+            or die "the simulated node ended: " . _slurp($log) . "\n";
+        $self->can_connect($port);
+    } 20 or die "the simulated node does not listen: " . _slurp($log) . "\n";
+
+    return $self;
+}
+
+
+sub stop_node {
+    my ($self) = @_;
+
+    my $pid = delete $self->{node_pid} or return;
+    kill 'TERM', $pid;
+    wait_for { waitpid($pid, POSIX::WNOHANG()) == $pid } 5
+        or kill 'KILL', $pid;
+}
+
+
+# A control call: $t->node(GET => '/control/stats'). Returns the decoded JSON.
+
+sub node {
+    my ($self, $method, $path, $body) = @_;
+
+    my $r = $self->request($method, $path, port => $self->{node_port},
+        defined $body ? (body => ref $body ? $JSON->encode($body) : $body,
+            headers => { 'Content-Type' => 'application/json' }) : ());
+
+    $r->{status} == 200
+        or die "simulated node: $method $path: $r->{status} $r->{body}\n";
+
+    return $JSON->decode($r->{body});
+}
+
+
+# One HTTP request on a connection of its own. Returns { status, reason,
+# headers (names in lower case; repeated ones joined by ", "), body, head },
+# and status 0 when no complete answer came. Options: port, headers, body,
+# version (1.1), timeout (10 s), method HEAD reads no body.
+
+sub request {
+    my ($self, $method, $path, %opt) = @_;
+
+    my %h = (Host => 'localhost', Connection => 'close', %{ $opt{headers} // {} });
+    my $text = "$method $path HTTP/" . ($opt{version} // '1.1') . "\r\n";
+
+    $h{'Content-Length'} //= length $opt{body} if defined $opt{body};
+    $text .= join '', map { defined $h{$_} ? "$_: $h{$_}\r\n" : () } sort keys %h;
+    $text .= "\r\n" . ($opt{body} // '');
+
+    return $self->raw_request($text, method => $method, %opt);
+}
+
+
+sub get { my ($self, $path, %opt) = @_; $self->request(GET => $path, %opt) }
+
+
+sub get_json {
+    my ($self, $path, %opt) = @_;
+
+    my $r = $self->get($path, %opt);
+    return eval { $JSON->decode($r->{body}) };
+}
+
+
+sub raw_request {
+    my ($self, $text, %opt) = @_;
+
+    my $none = { status => 0, reason => '', headers => {}, body => '', head => '' };
+    my $s = IO::Socket::INET->new(PeerAddr => $opt{host} // '127.0.0.1',
+        PeerPort => $opt{port} // $self->port, Proto => 'tcp',
+        Timeout => 5) or return $none;
+
+    local $SIG{PIPE} = 'IGNORE';
+    $s->syswrite($text);
+
+    my ($buf, $end) = ('', time + ($opt{timeout} // 10));
+
+    while (time < $end) {
+        vec(my $rin = '', fileno $s, 1) = 1;
+        select($rin, undef, undef, $end - time) > 0 or last;
+        my $n = sysread $s, $buf, 65536, length $buf;
+        last unless $n;
+        my $r = _response($buf, $opt{method} // 'GET', 0);
+        return $r if $r;
+    }
+
+    return _response($buf, $opt{method} // 'GET', 1) // { %$none, body => $buf };
+}
+
+
+sub _response {
+    my ($buf, $method, $eof) = @_;
+
+    my $i = index $buf, "\r\n\r\n";
+    return if $i < 0;
+
+    my ($head, $body) = (substr($buf, 0, $i), substr($buf, $i + 4));
+    my ($line, @lines) = split /\r\n/, $head;
+    my ($status, $reason) = $line =~ m{^HTTP/1\.[01] (\d+) ?(.*)} or return;
+    my %h;
+
+    for (@lines) {
+        my ($n, $v) = /^([^:]+):\s*(.*)$/ or next;
+        $h{lc $n} = exists $h{lc $n} ? "$h{lc $n}, $v" : $v;
+    }
+
+    my $r = { status => $status, reason => $reason, headers => \%h,
+              head => $head, body => $body };
+
+    return $r if $method eq 'HEAD' || $status == 304 || $status == 204;
+
+    if (lc($h{'transfer-encoding'} // '') eq 'chunked') {
+        my ($out, $at) = ('', 0);
+        while (substr($body, $at) =~ /^([0-9a-f]+)[^\r\n]*\r\n/i) {
+            my ($len, $skip) = (hex $1, length $&);
+            if ($len == 0) { $r->{body} = $out; return $r; }
+            return if length($body) < $at + $skip + $len + 2;
+            $out .= substr $body, $at + $skip, $len;
+            $at += $skip + $len + 2;
+        }
+        return;
+    }
+
+    if (defined $h{'content-length'}) {
+        return if length $body < $h{'content-length'};
+        return $r;
+    }
+
+    return $eof || $status == 101 ? $r : undef;
+}
+
+
+# A WebSocket client; see Blockcast::WebSocket for what it takes and can.
+
+sub ws {
+    my ($self, $path, %opt) = @_;
+
+    return Blockcast::WebSocket->connect(port => $self->port,
+        path => $path // '/ws', %opt);
+}
+
+
+# Processes.
+
+sub master_pid { $_[0]{master} }
+
+
+# What the pid file says: after a binary upgrade, the new master.
+
+sub pid_file {
+    my ($self) = @_;
+
+    return _slurp("$self->{prefix}/nginx.pid") =~ /(\d+)/ ? $1 : undef;
+}
+
+
+sub _processes {
+    my ($self) = @_;
+
+    my @pids;
+    opendir my $dh, '/proc' or return;
+
+    for my $pid (grep { /^\d+$/ && $_ != $$ } readdir $dh) {
+        my $cwd = readlink "/proc/$pid/cwd";
+        next unless defined $cwd && $cwd =~ m{^\Q$self->{prefix}\E(?: \(deleted\))?$};
+        my ($state) = _slurp("/proc/$pid/stat") =~ /\) (\S)/ or next;
+        next if $state eq 'Z' || $state eq 'X';
+        push @pids, $pid;
+    }
+
+    return sort { $a <=> $b } @pids;
+}
+
+
+sub _title {
+    my $t = _slurp("/proc/$_[0]/cmdline");
+    $t =~ tr/\0/ /;
+    return $t;
+}
+
+
+# Workers that take new connections, in the order of their pids.
+
+sub worker_pids {
+    my ($self) = @_;
+
+    return grep { my $t = _title($_); $t =~ /worker process/
+            && $t !~ /shutting down/ } $self->_processes;
+}
+
+
+# Every nginx process of this test: masters, workers, those shutting down.
+
+sub nginx_pids {
+    my ($self) = @_;
+
+    return grep { _title($_) =~ /nginx/ } $self->_processes;
+}
+
+
+sub signal {
+    my ($self, $name, $pid) = @_;
+
+    kill $name, $pid // $self->{master};
+    return $self;
+}
+
+
+# Sends HUP and waits until as many new workers run as the configuration has,
+# and, with gone => SECONDS, until the old ones are gone. Returns true if so.
+
+sub reload {
+    my ($self, %opt) = @_;
+
+    my %old = map { $_ => 1 } $self->worker_pids;
+
+    $self->signal('HUP');
+
+    my $ok = wait_for {
+        my @new = grep { !$old{$_} } $self->worker_pids;
+        @new >= $self->{workers} && !grep { $old{$_} } $self->worker_pids;
+    } 15;
+
+    return $ok unless $opt{gone};
+
+    return $ok && wait_for {
+        !grep { $old{$_} } $self->nginx_pids;
+    } $opt{gone};
+}
+
+
+# Logs.
+
+sub _slurp {
+    my ($path) = @_;
+
+    open my $fh, '<', $path or return '';
+    local $/;
+    return scalar(<$fh>) // '';
+}
+
+
+sub error_log { _slurp("$_[0]{prefix}/error.log") }
+sub access_log { _slurp("$_[0]{prefix}/access.log") }
+
+
+sub wait_log {
+    my ($self, $re, $timeout) = @_;
+
+    return wait_for { $self->error_log =~ $re } $timeout;
+}
+
+
+# Lines of the log that match may stay, whatever their level.
+
+sub allow {
+    my ($self, @re) = @_;
+
+    push @{ $self->{allow} }, @re;
+    return $self;
+}
+
+
+sub sanitizer_reports {
+    my ($self) = @_;
+
+    return join '', map { _slurp($_) } glob "$self->{prefix}/sanitizer.*";
+}
+
+
+sub _kill_all {
+    my ($self) = @_;
+
+    kill 'KILL', $_ for $self->_processes;
+    waitpid $_, 0 for grep { $_ } delete @$self{qw(master node_pid)};
+}
+
+
+# Stops everything and returns what was wrong, nothing when all was well.
+
+sub shutdown {
+    my ($self) = @_;
+
+    return () if $self->{stopped}++;
+
+    delete $live{$self};
+
+    my @wrong;
+    my $quit = $ENV{BLOCKCAST_SANITIZE} ? 3 * $self->{quit} : $self->{quit};
+
+    if (my $pid = $self->{master}) {
+        kill 'QUIT', $pid;
+        kill 'QUIT', $self->pid_file if $self->{daemon} && $self->pid_file;
+
+        my $gone = wait_for {
+            waitpid $pid, POSIX::WNOHANG();
+            !$self->nginx_pids;
+        } $quit;
+
+        if (!$gone) {
+            push @wrong, "processes left $quit s after quit: "
+                . join ', ', map { "$_ (" . _title($_) . ')' }
+                $self->nginx_pids;
+        }
+    }
+
+    $self->stop_node;
+    $self->_kill_all;
+
+    for my $line (split /\n/, $self->error_log . _slurp("$self->{prefix}/stderr.log")) {
+        next unless $line =~ /\[(?:alert|emerg)\]|open socket .* left|core dumped/;
+        next if grep { $line =~ $_ } @{ $self->{allow} };
+        push @wrong, "log: $line";
+    }
+
+    my $report = $self->sanitizer_reports;
+    push @wrong, "sanitizer: $report" if length $report;
+
+    if (@wrong || $ENV{BLOCKCAST_KEEP}) {
+        Test::More::diag("kept for a look: $self->{prefix}");
+    } else {
+        File::Path::remove_tree($self->{prefix});
+    }
+
+    return @wrong;
+}
+
+
+# The same as one test.
+
+sub stop {
+    my ($self, $name) = @_;
+
+    my @wrong = $self->shutdown;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    Test::More::ok(!@wrong, $name // 'stopped: no alert, no process left')
+        or Test::More::diag($_) for @wrong ? @wrong : ('');
+}
+
+
+# A suite that dies, is ended by a timeout, or forgets stop(), leaves nothing
+# behind and is not green.
+
+$SIG{$_} ||= sub { print STDERR "# ended by a signal\n"; exit 1 }
+    for qw(INT TERM HUP);
+
+END {
+    my $status = $?;
+    my @wrong = map { $_->{owner} == $$ ? $_->shutdown : () } values %live;
+
+    if (@wrong) {
+        print STDERR "# at the end: $_\n" for @wrong;
+        $status ||= 1;
+    }
+
+    $? = $status;
+}
+
+
+1;
