@@ -1,0 +1,158 @@
+import { backoffDelay, type BackoffOptions } from './backoff';
+import { parseExact } from './json';
+import { isObject } from './mergePatch';
+import type { DataMessage, StreamInfo } from './messages';
+import { errorText } from './StreamSlot';
+
+export interface RestPollerOptions {
+  /** REST prefix without a slash at its end. */
+  url: string;
+  /** Time between two rounds, in ms. */
+  interval: number;
+  backoff: BackoffOptions;
+  random: () => number;
+  fetch: typeof fetch;
+  /** Streams to ask for, with the seq that is held. */
+  wanted: () => { name: string; seq: number | null }[];
+  onList: (streams: StreamInfo[]) => void;
+  onMessage: (name: string, message: DataMessage) => void;
+  onRefused: (name: string, error: string) => void;
+  onUp: () => void;
+  onDown: (error: string) => void;
+}
+
+/**
+ * The same streams by REST, for networks that let no WebSocket through: each round asks for the list of streams and then for
+ * those whose seq is another one than what is held.
+ */
+export class RestPoller {
+  private readonly options: RestPollerOptions;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private running = false;
+  private failures = 0;
+  private abort: AbortController | undefined;
+
+  constructor(options: RestPollerOptions) {
+    this.options = options;
+  }
+
+  get active(): boolean {
+    return this.running;
+  }
+
+  start(): void {
+    if (!this.running) {
+      this.running = true;
+      this.failures = 0;
+      void this.round();
+    }
+  }
+
+  stop(): void {
+    this.running = false;
+    clearTimeout(this.timer);
+    this.abort?.abort();
+    this.abort = undefined;
+  }
+
+  private async round(): Promise<void> {
+    const { options } = this;
+    const abort = new AbortController();
+    const deadline = setTimeout(() => abort.abort(), 10_000);
+    this.abort = abort;
+
+    try {
+      const list = await fetchStreams(options.url, options.fetch, abort.signal);
+      if (!this.running || this.abort !== abort) {
+        return;
+      }
+
+      const offered = new Map(list.map((info) => [info.name, info]));
+      const changed: string[] = [];
+      for (const { name, seq } of options.wanted()) {
+        const info = offered.get(name);
+        if (info === undefined) {
+          options.onRefused(name, `the gateway has no stream "${name}"`);
+        } else if (info.seq === null || info.seq !== seq) {
+          changed.push(name);
+        }
+      }
+
+      const messages = await Promise.all(changed.map((name) => this.one(name, abort.signal)));
+      if (!this.running || this.abort !== abort) {
+        return;
+      }
+
+      for (const message of messages) {
+        if (message !== null) {
+          options.onMessage(message.type, message);
+        }
+      }
+      options.onList(list);
+      this.failures = 0;
+      options.onUp();
+      this.timer = setTimeout(() => void this.round(), options.interval);
+    } catch (error) {
+      if (!this.running || this.abort !== abort) {
+        return;
+      }
+      options.onDown(error instanceof Error ? error.message : String(error));
+      const wait = backoffDelay(this.failures, options.backoff, options.random);
+      this.failures += 1;
+      this.timer = setTimeout(() => void this.round(), Math.max(wait, 1000));
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  private async one(name: string, signal: AbortSignal): Promise<DataMessage | null> {
+    const { options } = this;
+    const response = await options.fetch(`${options.url}/streams/${encodeURIComponent(name)}`, {
+      cache: 'no-cache',
+      signal,
+    });
+    if (response.status === 503) {
+      return null; // no snapshot yet
+    }
+    if (!response.ok) {
+      options.onRefused(name, `the gateway answered ${response.status}`);
+      return null;
+    }
+    const message = parseExact(await response.text());
+    return isObject(message) ? ({ ...message, type: name } as DataMessage) : null;
+  }
+}
+
+/** `/api/streams`, read. Rejects when it is not there. */
+export async function fetchStreams(url: string, request: typeof fetch, signal?: AbortSignal): Promise<StreamInfo[]> {
+  const response = await request(`${url}/streams`, { cache: 'no-cache', ...(signal ? { signal } : {}) });
+  if (!response.ok) {
+    throw new Error(`the gateway answered ${response.status}`);
+  }
+  return readStreams(parseExact(await response.text()));
+}
+
+/** Rows of `/api/streams`: an array, or an object that has it as `streams`; each row has the stream's name. */
+export function readStreams(document: unknown): StreamInfo[] {
+  const rows = isObject(document) ? document.streams : document;
+  const list = isObject(rows) ? Object.entries(rows).map(([name, row]) => ({ name, ...(isObject(row) ? row : {}) })) : rows;
+  if (!Array.isArray(list)) {
+    return [];
+  }
+  return list
+    .filter(isObject)
+    .map((row): StreamInfo => ({
+      name: String(row.name ?? row.stream ?? ''),
+      kind: row.kind === 'log' || row.kind === 'snapshot' ? row.kind : null,
+      interval: numberOrNull(row.interval),
+      seq: numberOrNull(row.seq),
+      age: numberOrNull(row.age),
+      state: typeof row.state === 'string' ? row.state : null,
+      error: errorText(row.error),
+    }))
+    .filter((info) => info.name !== '');
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}

@@ -1,0 +1,314 @@
+import { canonical } from './json';
+import { isObject, mergePatch } from './mergePatch';
+import type { DataMessage, GapNotice, StatusMessage, StreamKind, StreamState } from './messages';
+
+/** One entry of a log stream as the client keeps it. */
+export interface LogEntry<T = Record<string, unknown>> {
+  /** Unique within the stream for as long as the page lives; grows with every entry. */
+  readonly key: number;
+  readonly value: T;
+  /** The seq of the message that brought it. */
+  readonly seq: number | null;
+  /** Local clock, ms. */
+  readonly receivedAt: number;
+  /** Entries are missing between this one and the next older one. */
+  readonly gap: GapNotice | null;
+}
+
+/** What is known of one stream. A new object for every change, so that comparing references is enough. */
+export interface StreamView<D = unknown> {
+  readonly stream: string;
+  readonly kind: StreamKind | null;
+  /** Snapshot stream: its newest value. Log stream: the newest message's data; all entries are in `entries`. */
+  readonly data: D | null;
+  /** Log streams only: newest first, at most `maxEntries`. */
+  readonly entries: readonly LogEntry[];
+  /** Log entries ever received, also those no longer kept. */
+  readonly received: number;
+  readonly seq: number | null;
+  /** Unix seconds of the poll that made the data. */
+  readonly timestamp: number | null;
+  /** `waiting` before the first data, `stale` when the node or the connection stopped delivering, else `live`. */
+  readonly state: StreamState;
+  /** Gateway's clock (Unix seconds) at the last proof that the data was fresh. */
+  readonly freshAt: number | null;
+  readonly error: string | null;
+  /** The last announced gap of a log stream. */
+  readonly gap: GapNotice | null;
+}
+
+export type Accepted = 'applied' | 'same' | 'ignored' | 'resync';
+
+const NO_ENTRIES: readonly LogEntry[] = [];
+
+/**
+ * Memory of one stream: takes messages as they come, whatever their order, and keeps the state they add up to.
+ * It knows nothing of sockets; `StreamClient` feeds it and acts on `resync`.
+ */
+export class StreamSlot {
+  readonly name: string;
+  view: StreamView;
+
+  /** A merge patch came for data that is not held: messages are of no use until a new subscribe is answered. */
+  resyncing = false;
+
+  private readonly maxEntries: number;
+  private nextKey = 1;
+  private reported: StreamState | null = null;
+  private disconnected = true;
+
+  constructor(name: string, maxEntries: number) {
+    this.name = name;
+    this.maxEntries = maxEntries;
+    this.view = empty(name);
+  }
+
+  /** Forgets everything: the gateway started over. */
+  reset(): void {
+    this.view = { ...empty(this.name), kind: this.view.kind };
+    this.reported = null;
+    this.resyncing = false;
+  }
+
+  /** The gateway answered a subscribe: from here on the stream is live unless it says otherwise. Returns whether the view changed. */
+  subscribed(now: number): boolean {
+    this.resyncing = false;
+    this.reported = null;
+    return this.settle(false, now, null);
+  }
+
+  /** The connection is lost, and with it the right to call anything live. */
+  stale(): boolean {
+    if (this.disconnected && this.view.state !== 'live') {
+      return false;
+    }
+    this.disconnected = true;
+    return this.update({ state: this.view.data === null ? 'waiting' : 'stale' });
+  }
+
+  /** The gateway refused this stream. */
+  refused(error: string): boolean {
+    return this.update({ error });
+  }
+
+  /**
+   * A data message. `now` is the gateway's clock in Unix seconds; `polled` tells that it came by REST, where the gateway
+   * repeats entries that were there before.
+   */
+  accept(message: DataMessage, now: number, receivedAt: number, polled = false): Accepted {
+    const seq = typeof message.seq === 'number' ? message.seq : null;
+    const last = this.view.seq;
+
+    if (this.resyncing && !polled) {
+      return 'ignored';
+    }
+
+    if (seq !== null && last !== null) {
+      if (seq < last) {
+        return 'ignored';
+      }
+      if (seq === last) {
+        return this.repeat(message, now) ? 'same' : 'ignored';
+      }
+    }
+
+    if (message.delta !== undefined) {
+      return this.acceptDelta(message, now);
+    }
+
+    if (message.data === undefined) {
+      return 'ignored';
+    }
+
+    const field = logField(message.data, this.view.kind);
+    const next = !polled && seq !== null && last !== null && seq === last + 1;
+
+    if (field === null) {
+      this.take(message, message.data, now);
+      return 'applied';
+    }
+
+    // A jump in seq is no loss: the gateway puts several batches into one message when it is behind, and tells a gap.
+    this.append(message, field, now, receivedAt, polled, next);
+    return 'applied';
+  }
+
+  /** A status message. `now` is the gateway's clock. Returns whether the view changed. */
+  status(message: Pick<StatusMessage, 'state' | 'age' | 'error'>, now: number): boolean {
+    this.reported = message.state;
+    this.disconnected = false;
+
+    const age = typeof message.age === 'number' ? message.age : null;
+    const error = errorText(message.error);
+
+    return this.update({
+      state: message.state === 'waiting' && this.view.data !== null ? 'stale' : message.state,
+      error: message.state === 'live' ? null : error,
+      freshAt: age !== null && this.view.data !== null ? now - age : this.view.freshAt,
+    });
+  }
+
+  /** The resync was not answered: take the next message as it comes. */
+  giveUpResync(): void {
+    this.resyncing = false;
+  }
+
+  private acceptDelta(message: DataMessage, now: number): Accepted {
+    if (this.view.data === null || message.base !== this.view.seq) {
+      this.resyncing = true;
+      return 'resync';
+    }
+    this.take(message, mergePatch(this.view.data, message.delta), now);
+    return 'applied';
+  }
+
+  /** The same seq again: no new data, but a proof that it is still the newest. */
+  private repeat(message: DataMessage, now: number): boolean {
+    const timestamp = message.timestamp ?? this.view.timestamp;
+    return this.settle(true, now, timestamp);
+  }
+
+  private take(message: DataMessage, data: unknown, now: number): void {
+    this.disconnected = false;
+    this.update({
+      kind: this.view.kind ?? 'snapshot',
+      data,
+      seq: message.seq ?? null,
+      timestamp: message.timestamp ?? now,
+      freshAt: message.timestamp ?? now,
+      state: 'live',
+      error: null,
+    });
+    this.reported = null;
+  }
+
+  private append(
+    message: DataMessage,
+    field: string,
+    now: number,
+    receivedAt: number,
+    polled: boolean,
+    next: boolean,
+  ): void {
+    const held = this.view.entries;
+    let values = (message.data as Record<string, unknown>)[field] as Record<string, unknown>[];
+    let gap = message.gap ?? null;
+
+    // After anything but the direct successor the message may repeat what is held.
+    if (!next && held.length > 0) {
+      const known = new Set(held.slice(0, Math.max(values.length * 2, 256)).map((entry) => canonical(entry.value)));
+      const unknown = values.filter((value) => !known.has(canonical(value)));
+      if (polled && gap === null && values.length > 0 && unknown.length === values.length) {
+        gap = { since: this.view.seq ?? 0, oldest: message.seq ?? 0 };
+      }
+      values = unknown;
+    }
+
+    const seq = message.seq ?? null;
+    const added: LogEntry[] = values.map((value, index) => ({
+      key: this.nextKey++,
+      value,
+      seq,
+      receivedAt,
+      gap: index === 0 && held.length > 0 ? gap : null,
+    }));
+    added.reverse();
+
+    this.disconnected = false;
+    this.reported = null;
+    this.update({
+      kind: 'log',
+      data: message.data,
+      entries: added.length > 0 ? [...added, ...held].slice(0, this.maxEntries) : held,
+      received: this.view.received + added.length,
+      seq: seq ?? this.view.seq,
+      timestamp: message.timestamp ?? now,
+      freshAt: message.timestamp ?? now,
+      state: 'live',
+      error: null,
+      gap: gap ?? this.view.gap,
+    });
+  }
+
+  /** Brings the state back after an interruption, when what is held turned out to be still true. */
+  private settle(proven: boolean, now: number, timestamp: number | null): boolean {
+    this.disconnected = false;
+    if (this.view.data === null) {
+      return this.update({ state: 'waiting', error: null });
+    }
+    if (this.reported === 'stale') {
+      return this.update({ timestamp: timestamp ?? this.view.timestamp });
+    }
+    // A log with nothing new gets no message after "subscribed": its answer is the proof.
+    if (proven || this.view.kind === 'log') {
+      return this.update({
+        state: 'live',
+        error: null,
+        timestamp: timestamp ?? this.view.timestamp,
+        freshAt: Math.max(timestamp ?? 0, this.view.freshAt ?? 0) || now,
+      });
+    }
+    return false;
+  }
+
+  private update(change: Partial<StreamView>): boolean {
+    let changed = false;
+    for (const name of Object.keys(change) as (keyof StreamView)[]) {
+      if (!Object.is(change[name], this.view[name])) {
+        changed = true;
+        break;
+      }
+    }
+    if (changed) {
+      this.view = { ...this.view, ...change };
+    }
+    return changed;
+  }
+}
+
+function empty(stream: string): StreamView {
+  return {
+    stream,
+    kind: null,
+    data: null,
+    entries: NO_ENTRIES,
+    received: 0,
+    seq: null,
+    timestamp: null,
+    state: 'waiting',
+    freshAt: null,
+    error: null,
+    gap: null,
+  };
+}
+
+/**
+ * The name of the member that holds a log message's entries, or null when the data is no log message. A log stream's data is
+ * `{FIELD: [objects], "count": n}` and nothing else.
+ */
+export function logField(data: unknown, kind: StreamKind | null = null): string | null {
+  if (kind === 'snapshot' || !isObject(data)) {
+    return null;
+  }
+  const names = Object.keys(data).filter((name) => name !== 'count');
+  const field = names.length === 1 ? names[0] : names.find((name) => kind === 'log' && Array.isArray(data[name]));
+  if (field === undefined || !Array.isArray(data[field]) || (kind !== 'log' && typeof data.count !== 'number')) {
+    return null;
+  }
+  return field;
+}
+
+/** An error as one sentence, whatever shape the gateway gave it. */
+export function errorText(error: unknown): string | null {
+  if (error === undefined || error === null || error === '') {
+    return null;
+  }
+  if (typeof error === 'string') {
+    return error;
+  }
+  if (isObject(error)) {
+    const message = typeof error.message === 'string' ? error.message : canonical(error);
+    return error.code === undefined ? message : `${message} (${String(error.code)})`;
+  }
+  return String(error);
+}

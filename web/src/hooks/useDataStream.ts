@@ -1,0 +1,2 @@
+export { useDataStream } from './useWebSocket';
+export type { DataStream } from './useWebSocket';

@@ -1,0 +1,34 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+import { gzipAssets } from './scripts/gzip-assets';
+
+const GATEWAY = process.env.BLOCKCAST_GATEWAY ?? 'http://localhost:8000';
+
+export default defineConfig({
+  plugins: [react(), gzipAssets()],
+  server: {
+    port: 5173,
+    proxy: {
+      '/ws': { target: GATEWAY, ws: true },
+      '/api': GATEWAY,
+      '/theblock': GATEWAY,
+      '/health': GATEWAY,
+    },
+  },
+  build: {
+    target: 'es2022',
+    // A strict policy has no place for data: scripts and fonts; small images stay files too.
+    assetsInlineLimit: 0,
+    // Everything that the first paint needs is one file; the preload helper would add an inline script.
+    modulePreload: { polyfill: false },
+    manifest: true,
+    reportCompressedSize: false,
+  },
+  test: {
+    environment: 'jsdom',
+    include: ['test/**/*.test.{ts,tsx}'],
+    setupFiles: ['test/setup.ts'],
+    restoreMocks: true,
+    testTimeout: 20_000,
+  },
+});
