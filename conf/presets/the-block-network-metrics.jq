@@ -1,0 +1,57 @@
+# network_metrics of the real node.
+# Calls: header (light.latest_header), peers (net.peer_stats_all), overlay (net.overlay_status).
+#
+#   block_height        header.height; the call hangs while the chain mines and is dropped while the
+#                       chain is empty: null then
+#   finality_time, tps  the node has no such figure: null
+#   peer_count          the peers that net.peer_stats_all lists; else overlay.active_peers
+#   bandwidth_out       bytes per second: how much bytes_sent grew since the last poll, over the peers
+#                       that are in both; null in the first poll
+#   bandwidth_in        the node counts no bytes received: null
+#   active_connections  overlay.active_peers
+#
+# What a call did not supply this time is null; it is never replaced by 0.
+
+def object($call): .results[$call]? | if type == "object" then . else {} end;
+def number: if type == "number" then . else null end;
+def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
+    | if length > 0 then join("; ") else "replies of another type" end;
+
+# floor(min(peers/50*30, 30) + min(tps/1000*40, 40) + max(30 - finality_time/10, 0)).
+# The share of an unknown input is left out and the rest scaled to 100.
+def strength($peers; $tps; $finality):
+    [ (if $peers    == null then empty else [30, ([$peers / 50 * 30, 30] | min)] end),
+      (if $tps      == null then empty else [40, ([$tps / 1000 * 40, 40] | min)] end),
+      (if $finality == null then empty else [30, ([30 - $finality / 10, 0] | max)] end) ]
+    | if length == 0 then null
+      else (map(.[0]) | add) as $of | (map(.[1]) | add) as $sum
+        | if $of == 100 then $sum else $sum * 100 / $of end
+        | [[., 0] | max, 100] | min | floor
+      end;
+
+(.results.peers? | if type == "array" then map(select(type == "object")) else null end) as $list
+| (object("overlay").active_peers | number) as $active
+| (if $list == null then $active else ($list | length) end) as $peers
+| (if $list == null then null
+   else [ $list[] | select((.peer_id | type) == "string" and (.metrics.bytes_sent? | type) == "number")
+          | { key: .peer_id[:20], value: (.metrics.bytes_sent | tonumber) } ] | from_entries
+   end) as $bytes
+| .time as $time
+| (.state.bytes? // null) as $before
+| ($time - (.state.time? // $time)) as $seconds
+| (if $bytes == null or $before == null or $seconds <= 0 or $seconds > 60 then null
+   else [ $bytes | to_entries[] | select($before[.key] != null) | .value - $before[.key]
+          | select(. > 0) ] | (add // 0) / $seconds | floor
+   end) as $out
+| {
+    block_height: (object("header").height | number),
+    finality_time: null,
+    peer_count: $peers,
+    tps: null,
+    bandwidth_in: null,
+    bandwidth_out: $out,
+    active_connections: $active
+  } as $data
+| if [$data[] | select(. != null)] == [] then error("no network figure: " + why) else . end
+| ({ network_strength: strength($peers; null; null) } + $data),
+  (if $bytes == null then .state else { time: $time, bytes: $bytes } end)

@@ -1,0 +1,126 @@
+# receipts and operations of the real node: what it publishes of trades, which is the ledger of the
+# compute market's settlements and the energy market's receipts. Of storage and ads it publishes none.
+# Calls: audit (settlement.audit), energy (energy.receipts, the newest page), more (energy.receipts, an
+# older page when the newest is not enough).
+#
+#   settlement.audit   id "settlement-SEQUENCE-TIMESTAMP", market compute, amount: the delta, negative
+#                      for a debit; provider: the entity (of a refund: consumer); no block, hence null
+#   energy.receipts    id "energy-BLOCK-METERHASH-BUYER-KWH" and a number for the second of two that
+#                      are alike; market energy, amount: price_paid; no time, hence null
+#
+# The node's other figures keep their names. Oldest first in each of the two; at most 250 of each are
+# delivered by one poll, the rest by the next ones. Where the state does not know a receipt, as in the
+# first poll, the newest page and the newest 100 settlements are delivered.
+
+def number: if type == "number" then tonumber else 0 end;
+def text: if type == "string" then . else "" end;
+def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
+    | if length > 0 then join("; ") else "replies of another type" end;
+
+def settlement:
+    (.entity | if . == "__anchor__" then null else . end) as $entity
+    | (.memo | text | startswith("refund")) as $refund
+    | {
+        id: "settlement-\(.sequence | number)-\(.timestamp | number)",
+        market: "compute", block_height: null, timestamp: .timestamp,
+        provider: (if $refund then null else $entity end),
+        consumer: (if $refund then $entity else null end),
+        amount: .delta, balance: .balance, memo: .memo, sequence: .sequence
+      }
+    + (if .anchor == null then {} else { anchor: .anchor } end);
+
+def meter_hash: .meter_reading_hash // .meter_hash;
+def energy_receipt:
+    {
+        id: "energy-\(.block_settled | number)-\(meter_hash | text | .[:16])-\(.buyer | text | .[:24])-\(.kwh_delivered | number)",
+        market: "energy", block_height: .block_settled, timestamp: null,
+        provider: .seller, consumer: .buyer, amount: .price_paid,
+        kwh_delivered: .kwh_delivered, treasury_fee: .treasury_fee,
+        slash_applied: .slash_applied, meter_reading_hash: meter_hash
+    };
+
+# Alike receipts are numbered: 2 for the second one, and so on.
+def numbered:
+    reduce .[] as $r ({ n: {}, out: [] };
+        .n[$r.id] += 1
+        | .n[$r.id] as $n
+        | .out += [if $n == 1 then $r else $r + { id: "\($r.id)-\($n)" } end])
+    | .out;
+
+def operation:
+    { id, type: .market, market, timestamp, block_height, provider, consumer, amount, status: null,
+      details: (del(.id, .market, .timestamp, .block_height, .provider, .consumer, .amount)) };
+
+def page: if type == "object" and (.receipts | type) == "array" then . else null end;
+
+# The settlements: what is new, and where it leads.
+def settlements($list; $known):
+    [$list[] | select(type == "object" and (.sequence | type) == "number")] as $all
+    | ($all | last.sequence | number) as $newest
+    # the ledger was begun anew: it is shorter, or the record delivered last is another one
+    | ($known == null or $newest < $known.sequence
+       or any($all[]; (.sequence | number) == $known.sequence
+                      and (.timestamp | number) != $known.timestamp)) as $anew
+    | (if $known == null then $all[-100:]
+       elif $anew then $all
+       else [$all[] | select((.sequence | number) > $known.sequence)] end) as $new
+    | $new[:250] as $batch
+    | {
+        batch: ($batch | map(settlement)),
+        state: (if $batch == [] then $known
+                else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
+      };
+
+# The energy receipts: the same. A page of another size than asked for is remembered; nothing is
+# delivered until a page reaches back to the receipts that are known, so that none is left out.
+def energies($page0; $more; $known):
+    ($more // $page0) as $page
+    | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
+    | ($page.total | if type == "number" then tonumber else ($page0.receipts | length) end) as $total
+    | [$page.receipts[] | select(type == "object")]
+    | sort_by(.block_settled | number)
+    | map(energy_receipt) | numbered
+    | . as $all
+    | (($all | last.block_height) // 0 | number) as $top
+    | ($known == null or ($more == null and ($top < $known.block or $total < $known.seen))) as $anew
+    | (if $anew then 0 else $total - $known.seen + ($known.ids | length) end) as $places
+    | if $all == [] or $places > $offset + ($all | length) then
+        { batch: [],
+          state: (if $known == null or $more == null or $all == [] then $known
+                  else $known + { page_size: ($more.page_size | number) } end) }
+      else
+        (reduce $known.ids?[]? as $id ({}; .[$id] = true)) as $old
+        | (if $anew then $all
+           else [$all[] | (.block_height | number) as $block
+                 | select($block > $known.block
+                          or ($block == $known.block and ($old[.id] | not)))] end) as $new
+        | $new[:250] as $batch
+        | {
+            batch: $batch,
+            state: (if $batch == [] then
+                      $known | if . == null then null else .seen = $total - $offset end
+                    else
+                      ($batch[-1].block_height | number) as $block
+                      | {
+                          block: $block,
+                          seen: ($total - $offset - (($new | length) - ($batch | length))),
+                          ids: ([$batch[] | select((.block_height | number) == $block) | .id]
+                                + (if $anew or $known.block != $block then [] else $known.ids end)),
+                          page_size: $known.page_size?
+                        }
+                    end)
+          }
+      end;
+
+. as $in
+| (.results.audit? | if type == "array" then . else null end) as $audit
+| (.results.energy? | page) as $page0
+| (.results.more? | page) as $more
+| if $audit == null and $page0 == null then error("no receipts: " + why) else . end
+| (if $audit == null or $audit == [] then { batch: [], state: .state.audit? }
+   else settlements($audit; .state.audit?) end) as $s
+| (if $page0 == null then { batch: [], state: .state.energy? }
+   else energies($page0; $more; .state.energy?) end) as $e
+| ($s.batch + $e.batch) as $batch
+| { receipts: $batch, operations: ($batch | map(operation)) },
+  { audit: $s.state, energy: $e.state }
