@@ -1,0 +1,206 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# What conf/run knows about addresses: checking those it is given, and asking
+# the node what it is. Sourced after conf/lib.sh; the variables node_*, cafile
+# and state are conf/run's.
+
+# Checking what came from outside. Every mistake ends the start with a sentence
+# that names the variable.
+
+check_port() {
+    local what=$1=$2
+
+    case $1 in *=*) what="$1 $2" ;; esac
+
+    case $2 in
+    *[!0-9]*|''|??????*) ;;
+    *) [ "$((10#$2))" -ge 1 ] && [ "$((10#$2))" -le 65535 ] && return ;;
+    esac
+
+    die "$what is not a port: a number from 1 to 65535 is needed"
+}
+
+
+check_host() {
+    local re='^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$'
+
+    [[ $2 =~ $re ]] || die "$1=$2 is not a host name or an IP address"
+
+    case $2 in
+    *:*) ;;
+    *)
+        getent ahosts "$2" >/dev/null ||
+            die "$1=$2: this host name cannot be resolved"
+        ;;
+    esac
+}
+
+
+# As nginx and URLs write it: IPv6 addresses in brackets.
+
+bracket() {
+    case $1 in
+    \[*) printf '%s' "$1" ;;
+    *:*) printf '[%s]' "$1" ;;
+    *)   printf '%s' "$1" ;;
+    esac
+}
+
+
+# The address to reach something listening on $1 from this machine.
+
+reach() {
+    case $1 in
+    0.0.0.0) printf '127.0.0.1' ;;
+    ::|'[::]') printf '[::1]' ;;
+    *) bracket "$1" ;;
+    esac
+}
+
+
+# split_url VARIABLE URL SCHEME SCHEME-TLS: sets url_tls, url_host, url_port,
+# url_path (with the query). A URL with a password is not printed.
+
+split_url() {
+    local name=$1 url=$2 plain=$3 tls=$4 rest
+    local host='(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)'
+    local re="^$host(:([0-9]*))?(/[A-Za-z0-9._~/%+=:,!&?-]*)?$"
+
+    case $url in
+    *@*)
+        die "$name has a user or password in it, which is not supported:" \
+            "THEBLOCK_AUTH_TOKEN is the way to authenticate"
+        ;;
+    "$plain"://*) url_tls=no  url_port=80  rest=${url#"$plain"://} ;;
+    "$tls"://*)   url_tls=yes url_port=443 rest=${url#"$tls"://} ;;
+    *)
+        die "$name=$url is not a URL that can be used: it has to begin with" \
+            "$plain:// or $tls://"
+        ;;
+    esac
+
+    [[ $rest =~ $re ]] ||
+        die "$name=$url is not a URL that can be used: after $plain:// come" \
+            "a host, a port and a path, as in $plain://localhost:9933"
+
+    url_host=${BASH_REMATCH[1]}
+    url_path=${BASH_REMATCH[5]}
+
+    if [ -n "${BASH_REMATCH[3]}" ]; then
+        url_port=${BASH_REMATCH[4]}
+        check_port "$name=$url: the port" "$url_port"
+        url_port=$((10#$url_port))
+    fi
+
+    case $url_host in
+    \[*) ;;
+    *)
+        getent ahosts "$url_host" >/dev/null ||
+            die "$name=$url: the host $url_host cannot be resolved"
+        ;;
+    esac
+}
+
+
+# The servers of an upstream. "localhost" is 127.0.0.1 first and ::1 when
+# nothing listens there: most nodes listen on one of the two.
+
+upstream_servers() {
+    case $1 in
+    localhost)
+        printf 'server 127.0.0.1:%s max_fails=0;\n' "$2"
+        [ ! -e /proc/net/if_inet6 ] || grep -q ' lo$' /proc/net/if_inet6 &&
+            printf '        server [::1]:%s max_fails=0 backup;\n' "$2"
+        ;;
+    *)
+        printf 'server %s:%s max_fails=0;\n' "$1" "$2"
+        ;;
+    esac
+}
+
+
+# A node of The Block answers 403 unless Host is localhost or 127.0.0.1, so a
+# node on this machine is asked by such a name, however it is reached. Another
+# machine's node (behind a proxy of its own, say) is asked by its own name.
+
+node_host_header() {
+    case $1 in
+    127.0.0.1|localhost) printf '%s:%s' "$1" "$2" ;;
+    127.*|'[::1]'|host.docker.internal|host.containers.internal)
+        printf 'localhost:%s' "$2"
+        ;;
+    *)
+        case $3$2 in
+        no80|yes443) printf '%s' "$1" ;;
+        *) printf '%s:%s' "$1" "$2" ;;
+        esac
+        ;;
+    esac
+}
+
+
+# ask METHOD PARAMS: one JSON-RPC call. Sets answer to result, unknown (the
+# node does not have the method), error (it answered something else) or, with
+# ask_error, none (no answer).
+
+ask() {
+    local scheme=http body
+
+    [ "$node_tls" = no ] || scheme=https
+
+    # everything on standard input: arguments are seen by every user
+    body=$({
+        printf 'url = "%s://%s:%s%s"\n' $scheme "$node_host" "$node_port" \
+            "${node_path:-/}"
+        printf 'header = "Host: %s"\nheader = "Content-Type: application/json"\n' \
+            "$node_header"
+        printf 'data = "{\\"jsonrpc\\":\\"2.0\\",\\"id\\":1,\\"method\\":\\"%s\\",\\"params\\":%s}"\n' \
+            "$1" "${2//\"/\\\"}"
+        [ "$node_tls" = no ] || printf 'cacert = "%s"\n' "$cafile"
+        [ ! -f "$state/token.conf" ] || sed -n \
+            's/^proxy_set_header Authorization "\(.*\)";$/header = "Authorization: \1"/p' \
+            "$state/token.conf"
+    } | curl -sS -q -K - -g --noproxy '*' --connect-timeout 3 -m 5 \
+            --max-filesize 4194304 -w '\nHTTP %{http_code}' 2>"$state/logs/ask.log") || {
+        answer=none
+        ask_error=$(sed -n 's/^curl: ([0-9]*) //p' "$state/logs/ask.log" | head -n 1)
+        return
+    }
+
+    case $body in
+    *'HTTP 200') ;;
+    *) answer=none ask_error="HTTP ${body##*HTTP }"; return ;;
+    esac
+
+    case $body in
+    *'"error":{'*-32601*|*'"error": {'*-32601*) answer=unknown ;;
+    *'"error":{'*|*'"error": {'*) answer=error ;;
+    *'"result"'*) answer=result ;;
+    *) answer=none ask_error='an answer that is not JSON-RPC' ;;
+    esac
+}
+
+
+# Finds the preset by the methods that only one kind of node has. Sets found,
+# and returns 1 when the node does not answer (yet).
+
+detect() {
+    local method params name answered=no
+
+    found=
+
+    while IFS='|' read -r name method params; do
+        ask "$method" "$params"
+        case $answer in
+        result) found=$name; return 0 ;;
+        unknown|error) answered=yes ;;
+        none) [ $answered = yes ] || return 1 ;;
+        esac
+    done <<'EOF'
+the-block|net.peer_stats_all|{"limit":1}
+the-block-seed|net.peers|{}
+ethereum|eth_chainId|[]
+EOF
+
+    return 0
+}
