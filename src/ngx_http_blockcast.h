@@ -1,0 +1,191 @@
+
+/*
+ * blockcast: a blockchain node's JSON-RPC as live feeds.
+ *
+ * The path of the data, file by file:
+ *
+ *   _stream_conf  what the configuration says of a stream
+ *   _poller       one worker holds the lease and starts the rounds
+ *   _round        the calls of a stream, side by side
+ *   _call         one JSON-RPC call as a background subrequest
+ *   _publish      what the results of a round become
+ *   _shape        libjq makes the stream's data of the calls' results
+ *   _zone         the newest state in shared memory, read by every worker
+ *   _wake         an eventfd for each worker, so that none has to wait
+ *   _feed         a worker's copy of a stream, and its subscribers
+ *   _session      the JSON messages of a client
+ *   _ws           the WebSocket connection
+ *   _rest         the same state over plain HTTP
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include <jv.h>
+#include <jq.h>
+
+#include "bc_json.h"
+
+
+#define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
+
+/* configuration type of the directives inside blockcast_stream {} */
+#define NGX_HTTP_BLOCKCAST_STREAM_CONF 0x01000000
+
+#define NGX_HTTP_BLOCKCAST_NAME_LEN    63
+#define NGX_HTTP_BLOCKCAST_STREAMS     64
+#define NGX_HTTP_BLOCKCAST_WORKERS     256
+#define NGX_HTTP_BLOCKCAST_ERROR_LEN   255
+
+/* the housekeeping tick of every worker, and how long a silent poller leads */
+#define NGX_HTTP_BLOCKCAST_TICK        200
+#define NGX_HTTP_BLOCKCAST_LEASE       1000
+
+
+typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;
+typedef struct ngx_http_blockcast_feed_s     ngx_http_blockcast_feed_t;
+typedef struct ngx_http_blockcast_conn_s     ngx_http_blockcast_conn_t;
+typedef struct ngx_http_blockcast_rpc_s      ngx_http_blockcast_rpc_t;
+typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
+typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
+
+
+/* a node: the internal location with proxy_pass through which it is asked */
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_core_loc_conf_t     *clcf;
+    size_t                        max_reply;
+    u_char                       *file;
+    ngx_uint_t                    line;
+
+    /* of the polling worker: a node that limits us is left alone */
+    ngx_msec_t                    pause;
+    ngx_msec_t                    paused_until;
+    ngx_str_t                     paused_for;
+    u_char                        paused_text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+} ngx_http_blockcast_node_t;
+
+
+/* one JSON-RPC call of a stream, as configured */
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_array_t                   methods;      /* ngx_str_t; [0], fallbacks */
+    ngx_str_t                     params;       /* JSON text, or len 0 */
+    ngx_str_t                     params_jq;
+    jq_state                     *jq;
+    ngx_msec_t                    timeout;
+    ngx_uint_t                    each;         /* 0: a single call */
+} ngx_http_blockcast_call_conf_t;
+
+
+struct ngx_http_blockcast_stream_s {
+    ngx_str_t                     name;
+    ngx_uint_t                    index;
+    u_char                       *file;
+    ngx_uint_t                    line;
+
+    ngx_str_t                     node_name;
+    ngx_http_blockcast_node_t    *node;
+
+    ngx_msec_t                    interval;
+    ngx_msec_t                    stale;
+    ngx_msec_t                    linger;
+    ngx_flag_t                    always;
+    size_t                        max_size;
+
+    ngx_array_t                   calls;    /* ngx_http_blockcast_call_conf_t */
+    ngx_str_t                     program;
+    ngx_str_t                     program_file;
+    jq_state                     *jq;
+
+    /* log streams: field.len != 0 */
+    ngx_str_t                     field;
+    ngx_str_t                     key;
+    ngx_uint_t                    keep;
+    ngx_uint_t                    page;     /* entries of a first snapshot */
+    size_t                        ring_size;
+
+    ngx_http_blockcast_slot_t    *slot;
+};
+
+
+typedef struct {
+    ngx_shm_zone_t               *shm_zone;
+    ngx_http_blockcast_zone_t    *zone;
+
+    ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
+    ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
+    ngx_array_t                   places;   /* endpoints, to be linked */
+    ngx_http_blockcast_stream_t  *parsing;
+
+    ngx_msec_t                    drain;
+
+    /* this configuration's number in the zone: the newest one polls */
+    uint64_t                      generation;
+
+    ngx_uint_t                    nwakes;
+    int                          *wakes;
+} ngx_http_blockcast_main_conf_t;
+
+
+typedef struct {
+    size_t                        max_message;
+    ngx_msec_t                    ping_interval;
+    ngx_msec_t                    pong_timeout;
+    ngx_msec_t                    send_timeout;
+
+    ngx_flag_t                    deflate;
+    void                         *limits;       /* bc_ws_limits_t */
+
+    unsigned                      endpoint:1;
+    unsigned                      websocket:1;
+    unsigned                      echo:1;
+
+    ngx_array_t                  *names;        /* ngx_str_t, until linked */
+    ngx_http_blockcast_stream_t **offers;       /* up to a NULL */
+    ngx_str_t                     location;
+    ngx_http_blockcast_node_t    *node;
+} ngx_http_blockcast_loc_conf_t;
+
+
+/* what a worker tells of a stream */
+
+typedef enum {
+    ngx_http_blockcast_waiting = 0,         /* nothing was polled yet */
+    ngx_http_blockcast_live,
+    ngx_http_blockcast_stale,
+    ngx_http_blockcast_idle                 /* old, for nobody listens */
+} ngx_http_blockcast_state_e;
+
+
+extern ngx_module_t  ngx_http_blockcast_module;
+
+
+/* _stream_conf */
+char *ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_blockcast_stream_link(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
+ngx_http_blockcast_stream_t *ngx_http_blockcast_stream_find(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *name);
+
+/* the time over which an exiting worker spreads its goodbyes (msec) */
+ngx_msec_t ngx_http_blockcast_drain(void);
+
+/* milliseconds of "2s", "500ms" or "1m"; NGX_ERROR when it is no time > 0 */
+ngx_int_t ngx_http_blockcast_parse_msec(ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_H_INCLUDED_ */

@@ -1,0 +1,605 @@
+
+/*
+ * One JSON-RPC call, made as a background subrequest.
+ *
+ * A subrequest needs a main request and that a connection.  Neither comes
+ * from a client here, so they are made up; what keeps nginx from touching the
+ * socket that is not there:
+ *
+ *  - the events are marked as active and not ready, so none is added to epoll
+ *    and nothing reads;
+ *  - the main request has no write_event_handler: when the subrequest fails,
+ *    ngx_http_terminate_request() then only drops its reference instead of
+ *    closing a connection that was never counted;
+ *  - the reply is kept in memory and nothing is sent.
+ */
+
+
+#include "ngx_http_blockcast_call.h"
+#include "bc_rpc.h"
+
+
+static ngx_int_t ngx_http_blockcast_call_request(
+    ngx_http_blockcast_rpc_t *rpc);
+static ngx_int_t ngx_http_blockcast_call_subrequest(
+    ngx_http_blockcast_rpc_t *rpc);
+static ngx_int_t ngx_http_blockcast_call_add_header(ngx_http_request_t *r,
+    const char *name, const char *value);
+static ngx_int_t ngx_http_blockcast_call_finalize(ngx_http_request_t *r,
+    void *data, ngx_int_t rc);
+static void ngx_http_blockcast_call_done(ngx_event_t *ev);
+static void ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc);
+static void ngx_http_blockcast_call_retry_after(
+    ngx_http_blockcast_rpc_t *rpc, ngx_http_upstream_t *u);
+static void ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc,
+    const char *fmt, ...);
+static void ngx_http_blockcast_call_event(ngx_event_t *ev);
+static u_char *ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+static ngx_str_t  ngx_http_blockcast_post = ngx_string("POST");
+static ngx_str_t  ngx_http_blockcast_http11 = ngx_string("HTTP/1.1");
+static ngx_str_t  ngx_http_blockcast_local = ngx_string("127.0.0.1");
+
+
+ngx_http_blockcast_rpc_t *
+ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
+    ngx_str_t *params, ngx_http_blockcast_call_pt handler)
+{
+    u_char                    *p;
+    ngx_pool_t                *pool;
+    ngx_http_blockcast_rpc_t  *rpc;
+    static uint64_t            id;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    rpc = ngx_pcalloc(pool, sizeof(ngx_http_blockcast_rpc_t));
+    p = ngx_pnalloc(pool, method->len + 1 + params->len + 1);
+
+    if (rpc == NULL || p == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    rpc->pool = pool;
+    rpc->node = node;
+    rpc->handler = handler;
+    rpc->started = ngx_current_msec;
+    rpc->id = ++id;
+
+    ngx_queue_init(&rpc->queue);
+    ngx_queue_init(&rpc->waiters);
+
+    /* both end with a zero */
+
+    rpc->method.data = p;
+    rpc->method.len = method->len;
+    p = ngx_cpymem(p, method->data, method->len);
+    *p++ = '\0';
+
+    rpc->params.data = p;
+    rpc->params.len = params->len;
+    *ngx_cpymem(p, params->data, params->len) = '\0';
+
+    rpc->done_event.handler = ngx_http_blockcast_call_done;
+    rpc->done_event.data = rpc;
+    rpc->done_event.log = ngx_cycle->log;
+
+    if (ngx_http_blockcast_call_request(rpc) != NGX_OK
+        || ngx_http_blockcast_call_subrequest(rpc) != NGX_OK)
+    {
+        ngx_http_blockcast_call_free(rpc);
+        return NULL;
+    }
+
+    ngx_http_run_posted_requests(&rpc->connection);
+
+    return rpc;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = &rpc->connection;
+
+    rpc->log = *ngx_cycle->log;
+    rpc->log.connection = 0;
+    rpc->log.handler = ngx_http_blockcast_call_log;
+    rpc->log.data = &rpc->log_ctx;
+    rpc->log.action = NULL;
+    rpc->log_ctx.connection = c;
+
+    rpc->read.data = c;
+    rpc->read.handler = ngx_http_blockcast_call_event;
+    rpc->read.log = &rpc->log;
+    rpc->read.active = 1;
+
+    rpc->write.data = c;
+    rpc->write.handler = ngx_http_blockcast_call_event;
+    rpc->write.log = &rpc->log;
+    rpc->write.active = 1;
+    rpc->write.write = 1;
+
+    rpc->hc.conf_ctx = rpc->node->cscf->ctx;
+
+    rpc->sockaddr.sin_family = AF_INET;
+    rpc->sockaddr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    c->fd = (ngx_socket_t) -1;
+    c->type = SOCK_STREAM;
+    c->read = &rpc->read;
+    c->write = &rpc->write;
+    c->pool = rpc->pool;
+    c->log = &rpc->log;
+    c->data = &rpc->hc;
+    c->sockaddr = (struct sockaddr *) &rpc->sockaddr;
+    c->socklen = sizeof(struct sockaddr_in);
+    c->local_sockaddr = c->sockaddr;
+    c->local_socklen = c->socklen;
+    c->addr_text = ngx_http_blockcast_local;
+    c->buffer = &rpc->header_in;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+    rpc->log.connection = c->number;
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+#if (NGX_STAT_STUB)
+
+    /* this one is no client's */
+
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+    r->stat_reading = 0;
+
+#endif
+
+    c->data = r;
+    rpc->main = r;
+
+    /* made by ngx_http_create_request() of the server's error_log */
+    rpc->log.handler = ngx_http_blockcast_call_log;
+    rpc->log.data = &rpc->log_ctx;
+
+    r->logged = 1;
+    r->internal = 1;
+    r->valid_location = 1;
+    r->method = NGX_HTTP_POST;
+    r->method_name = ngx_http_blockcast_post;
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->http_protocol = ngx_http_blockcast_http11;
+    r->uri = rpc->node->clcf->name;
+    r->unparsed_uri = r->uri;
+    r->headers_in.server = rpc->node->cscf->server_name;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+
+    ngx_str_set(&r->request_line, "POST blockcast");
+
+    /* see above: never to be run, and never to be replaced */
+
+    r->write_event_handler = NULL;
+    r->read_event_handler = ngx_http_block_reading;
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, 4,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK
+        || ngx_http_blockcast_call_add_header(r, "Content-Type",
+                                              "application/json")
+           != NGX_OK
+        || ngx_http_blockcast_call_add_header(r, "Accept", "application/json")
+           != NGX_OK
+        || ngx_http_blockcast_call_add_header(r, "User-Agent",
+                                   "blockcast/" NGX_HTTP_BLOCKCAST_VERSION)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_call_add_header(ngx_http_request_t *r, const char *name,
+    const char *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
+
+    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
+    if (h->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+
+    if (h->key.data[0] == 'C') {
+        r->headers_in.content_type = h;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
+{
+    char                     *body;
+    size_t                    len;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_t       *r, *sr;
+    ngx_http_request_body_t  *rb;
+
+    r = rpc->main;
+
+    if (bc_rpc_build(&body, &len, rpc->id, (char *) rpc->method.data,
+                     rpc->params.len ? (char *) rpc->params.data : NULL)
+        != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    b = ngx_create_temp_buf(r->pool, len);
+    cl = ngx_alloc_chain_link(r->pool);
+    rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+
+    if (b == NULL || cl == NULL || rb == NULL) {
+        free(body);
+        return NGX_ERROR;
+    }
+
+    b->last = ngx_cpymem(b->last, body, len);
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    free(body);
+
+    cl->buf = b;
+    cl->next = NULL;
+    rb->bufs = cl;
+
+    rpc->post.handler = ngx_http_blockcast_call_finalize;
+    rpc->post.data = rpc;
+
+    if (ngx_http_subrequest(r, &r->uri, NULL, &sr, &rpc->post,
+                            NGX_HTTP_SUBREQUEST_IN_MEMORY
+                            |NGX_HTTP_SUBREQUEST_BACKGROUND)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    sr->method = NGX_HTTP_POST;
+    sr->method_name = ngx_http_blockcast_post;
+    sr->request_body = rb;
+    sr->headers_in.content_length_n = len;
+    sr->headers_in.chunked = 0;
+
+    rpc->sr = sr;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &rpc->log, 0,
+                   "blockcast: call %uL \"%V\" %V", rpc->id, &rpc->method,
+                   &rpc->params);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The end of the subrequest.  For errors that nginx makes itself this is
+ * called twice: without a status when the error page is about to be made and
+ * with it when it was.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_blockcast_rpc_t *rpc = data;
+
+    ngx_event_pipe_t     *pipe;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "blockcast: call ends rc:%i status:%ui error:%d",
+                   rc, r->headers_out.status, r->connection->error);
+
+    if (rpc->done) {
+        return rc;
+    }
+
+    if (r->headers_out.status == 0
+        && rc >= NGX_HTTP_SPECIAL_RESPONSE
+        && rc != NGX_HTTP_REQUEST_TIME_OUT
+        && rc != NGX_HTTP_CLIENT_CLOSED_REQUEST
+        && rc != NGX_HTTP_CLOSE
+        && !r->connection->error)
+    {
+        return rc;
+    }
+
+    rpc->done = 1;
+    rpc->status = r->headers_out.status ? r->headers_out.status
+                                        : (rc > 0) ? (ngx_uint_t) rc : 0;
+
+    if (rc == NGX_OK && !r->connection->error) {
+        rpc->complete = 1;
+
+        if (u != NULL && u->buffering && u->pipe != NULL && !r->cached) {
+
+            /* with buffering, a reply that was cut short ends like others */
+
+            pipe = u->pipe;
+            rpc->complete = pipe->upstream_done
+                            || (pipe->upstream_eof && pipe->length == -1);
+        }
+    }
+
+    if (r->headers_out.status == NGX_HTTP_OK
+        && (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
+            || (u != NULL && u->pipe != NULL && u->pipe->downstream_error)))
+    {
+        rpc->too_big = 1;
+        rpc->complete = 0;
+    }
+
+    /* what follows may free the request, which nginx still works on */
+
+    ngx_post_event(&rpc->done_event, &ngx_posted_events);
+
+    return rc;
+}
+
+
+static void
+ngx_http_blockcast_call_done(ngx_event_t *ev)
+{
+    ngx_http_blockcast_rpc_t  *rpc;
+
+    rpc = ev->data;
+    rpc->finished = 1;
+
+    ngx_http_blockcast_call_read(rpc);
+
+    rpc->handler(rpc);
+}
+
+
+static void
+ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
+{
+    ngx_str_t             body;
+    bc_rpc_reply_t        reply;
+    ngx_http_request_t   *r;
+    ngx_http_upstream_t  *u;
+
+    r = rpc->sr;
+    u = r->upstream;
+
+    ngx_str_null(&body);
+
+    if (r->out != NULL && r->out->buf != NULL) {
+        body.data = r->out->buf->pos;
+        body.len = r->out->buf->last - r->out->buf->pos;
+    }
+
+    if (rpc->too_big) {
+        ngx_http_blockcast_call_error(rpc, "the reply is larger than "
+                                      "max_reply=%uz", rpc->node->max_reply);
+        ngx_log_error(NGX_LOG_ERR, &rpc->log, 0,
+                      "blockcast: the reply of node \"%V\" to \"%V\" is "
+                      "larger than max_reply=%uz",
+                      &rpc->node->name, &rpc->method, rpc->node->max_reply);
+        return;
+    }
+
+    if (rpc->status != NGX_HTTP_OK) {
+
+        if (u != NULL && u->headers_in.status_n != 0) {
+
+            ngx_http_blockcast_call_retry_after(rpc, u);
+
+            /* the node's own answer, and some say why in the body */
+
+            if (body.len != 0
+                && bc_rpc_parse(body.data, body.len, rpc->id, &reply) == 0
+                && reply.rpc_error)
+            {
+                rpc->has_code = 1;
+                rpc->code = reply.code;
+
+                ngx_http_blockcast_call_error(rpc, "HTTP %ui: %s",
+                                              rpc->status, reply.message);
+
+            } else {
+                ngx_http_blockcast_call_error(rpc, "HTTP %ui", rpc->status);
+            }
+
+            return;
+        }
+
+        if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
+            ngx_http_blockcast_call_error(rpc, "the node did not answer in "
+                                          "time");
+
+        } else if (rpc->status == NGX_HTTP_BAD_GATEWAY) {
+            ngx_http_blockcast_call_error(rpc, "the node cannot be reached, "
+                                          "or it closed without a reply");
+
+        } else {
+            ngx_http_blockcast_call_error(rpc, "the request to the node "
+                                          "failed in nginx with %ui, see "
+                                          "location \"%V\"", rpc->status,
+                                          &rpc->node->clcf->name);
+        }
+
+        return;
+    }
+
+    if (!rpc->complete) {
+        ngx_http_blockcast_call_error(rpc, "the reply was cut short after "
+                                      "%uz bytes", body.len);
+        return;
+    }
+
+    if (bc_rpc_parse(body.data, body.len, rpc->id, &reply) != 0) {
+        ngx_http_blockcast_call_error(rpc, "bad reply: %s", reply.message);
+        return;
+    }
+
+    if (reply.rpc_error) {
+        rpc->has_code = 1;
+        rpc->code = reply.code;
+
+        ngx_http_blockcast_call_error(rpc, "%s", reply.message);
+        return;
+    }
+
+    rpc->result.data = (u_char *) reply.result.data;
+    rpc->result.len = reply.result.len;
+}
+
+
+static void
+ngx_http_blockcast_call_retry_after(ngx_http_blockcast_rpc_t *rpc,
+    ngx_http_upstream_t *u)
+{
+    ngx_int_t         seconds;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &u->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               h[i].key.len)
+               == 0)
+        {
+            /* a date is not understood, the usual pause has to do */
+
+            seconds = ngx_atoi(h[i].value.data, h[i].value.len);
+
+            if (seconds > 0) {
+                rpc->retry_after = seconds;
+            }
+
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
+    ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(rpc->text, rpc->text + NGX_HTTP_BLOCKCAST_ERROR_LEN,
+                      fmt, args);
+    va_end(args);
+
+    rpc->message.data = rpc->text;
+    rpc->message.len = p - rpc->text;
+
+    if (rpc->message.len == 0) {
+        ngx_str_set(&rpc->message, "an error without a message");
+    }
+}
+
+
+void
+ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc)
+{
+    if (rpc->done_event.posted) {
+        ngx_delete_posted_event((&rpc->done_event));
+    }
+
+    if (rpc->main != NULL) {
+
+        /* in flight or not: the upstream's cleanup closes its connection */
+
+        rpc->done = 1;
+        ngx_http_free_request(rpc->main, 0);
+        rpc->main = NULL;
+    }
+
+    ngx_destroy_pool(rpc->pool);
+}
+
+
+static void
+ngx_http_blockcast_call_event(ngx_event_t *ev)
+{
+    /* there is no socket to read from or write to */
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "blockcast: event of a call's connection");
+}
+
+
+static u_char *
+ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                    *p;
+    ngx_http_log_ctx_t        *ctx;
+    ngx_http_blockcast_rpc_t  *rpc;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    ctx = log->data;
+
+    rpc = (ngx_http_blockcast_rpc_t *)
+              ((u_char *) ctx - offsetof(ngx_http_blockcast_rpc_t, log_ctx));
+
+    return ngx_snprintf(buf, len, ", blockcast call \"%V\" to node \"%V\"",
+                        &rpc->method, &rpc->node->name);
+}

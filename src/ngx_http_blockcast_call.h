@@ -1,0 +1,75 @@
+
+/*
+ * One JSON-RPC call, made as a background subrequest.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+typedef void (*ngx_http_blockcast_call_pt)(ngx_http_blockcast_rpc_t *rpc);
+
+
+struct ngx_http_blockcast_rpc_s {
+    ngx_queue_t                   queue;        /* of the poller */
+    ngx_http_blockcast_node_t    *node;
+    ngx_str_t                     method;
+    ngx_str_t                     params;
+    ngx_msec_t                    started;
+
+    ngx_http_blockcast_call_pt    handler;
+    ngx_queue_t                   waiters;      /* of the poller */
+
+    /* the answer: valid in the handler, and as long as the rpc lives */
+    ngx_str_t                     result;       /* JSON text; len 0: failed */
+    ngx_uint_t                    status;       /* of HTTP, 0: none came */
+    ngx_uint_t                    retry_after;  /* seconds, 0: not said */
+    int64_t                       code;
+    unsigned                      has_code:1;   /* the node's own error code */
+    unsigned                      finished:1;
+    unsigned                      overdue:1;    /* nobody waits any longer */
+    ngx_str_t                     message;
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
+
+    /* the request that nginx believes to serve */
+    ngx_pool_t                   *pool;
+    uint64_t                      id;
+    ngx_connection_t              connection;
+    ngx_event_t                   read;
+    ngx_event_t                   write;
+    ngx_event_t                   done_event;
+    ngx_log_t                     log;
+    ngx_http_log_ctx_t            log_ctx;
+    ngx_http_connection_t         hc;
+    ngx_buf_t                     header_in;
+    struct sockaddr_in            sockaddr;
+    ngx_http_post_subrequest_t    post;
+    ngx_http_request_t           *main;
+    ngx_http_request_t           *sr;
+    unsigned                      done:1;
+    unsigned                      complete:1;
+    unsigned                      too_big:1;
+};
+
+
+/*
+ * Asks the node.  method and params (JSON text, or len 0 for none) are copied.
+ * The handler is called once, from the event loop and never from within this
+ * function.  NULL: no memory or no such location, which has been logged.
+ */
+ngx_http_blockcast_rpc_t *ngx_http_blockcast_call(
+    ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
+    ngx_http_blockcast_call_pt handler);
+
+/*
+ * Ends the call, which is aborted when it is in flight; its handler is not
+ * called any more.  Not to be called from within nginx's request processing.
+ */
+void ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_ */

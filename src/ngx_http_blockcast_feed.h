@@ -1,0 +1,121 @@
+
+/*
+ * Feeds: a worker's copy of each stream, its subscribers and the fan-out.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+
+
+/* bytes that go to many sockets; freed with the last reference */
+
+typedef struct {
+    ngx_uint_t                    refs;
+    size_t                        len;
+    size_t                        payload;      /* where the JSON begins */
+    u_char                       *data;         /* of ngx_alloc() */
+} ngx_http_blockcast_frame_t;
+
+
+/* a place in a feed's list of subscribers */
+
+typedef struct {
+    ngx_http_blockcast_conn_t    *conn;
+    uint32_t                      sub;          /* in conn->subs */
+} ngx_http_blockcast_listener_t;
+
+
+struct ngx_http_blockcast_feed_s {
+    ngx_http_blockcast_stream_t  *stream;
+
+    uint64_t                      version;      /* of the zone, as copied */
+    ngx_http_blockcast_snap_t     snap;
+    ngx_http_blockcast_frame_t   *newest;
+
+    /* log: a copy of the zone's ring and where the kept entries are in it */
+    u_char                       *ring;
+    uint64_t                      head;
+    uint64_t                     *entries;
+    ngx_uint_t                    first;        /* circular, of stream->keep */
+    ngx_uint_t                    count;
+    uint64_t                      evicted;      /* newest seq that is gone */
+    ngx_http_blockcast_frame_t   *page;         /* the first snapshot */
+
+    ngx_http_blockcast_state_e    state;
+
+    ngx_http_blockcast_listener_t  *listeners;
+    ngx_uint_t                    nlisteners;
+    ngx_uint_t                    nalloc;
+
+    /* the fan-out goes from the end to the beginning, in slices */
+    ngx_uint_t                    cursor;
+    unsigned                      walking:1;
+};
+
+
+/* a stream of a client */
+
+typedef struct {
+    ngx_http_blockcast_feed_t    *feed;
+    uint64_t                      seq;          /* newest one handed over */
+    uint32_t                      place;        /* in feed->listeners */
+    unsigned                      told:2;       /* state it was told of */
+    unsigned                      dirty:1;      /* something is to be sent */
+    unsigned                      first:1;      /* log: the page is due */
+} ngx_http_blockcast_sub_t;
+
+
+ngx_int_t ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+ngx_http_blockcast_feed_t *ngx_http_blockcast_feed(
+    ngx_http_blockcast_stream_t *st);
+
+/* copies what is new in the zone; true when there was anything */
+ngx_uint_t ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed);
+
+/* copies what is new in the zone and sends it to this worker's clients */
+void ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed);
+void ngx_http_blockcast_feeds_update(void);
+
+/* marks a REST request for the stream, which is polled for a while then */
+void ngx_http_blockcast_feed_demand(ngx_http_blockcast_feed_t *feed);
+
+/*
+ * Adds a subscriber: conn->subs[sub] with seq and first set.  NGX_ERROR
+ * without memory.
+ */
+ngx_int_t ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
+void ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
+    ngx_uint_t place);
+
+/*
+ * The next frame for a subscriber that is behind, with a reference for the
+ * caller; sub->seq is set to what it brings.  NULL when there is none or no
+ * memory; sub->dirty stays set when more is to come.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_next(
+    ngx_http_blockcast_sub_t *sub);
+
+/* log: the kept entries, 0 is the oldest */
+ngx_http_blockcast_record_t *ngx_http_blockcast_feed_entry(
+    ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
+
+/* the page of a log, or a snapshot's newest frame; not referenced */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_snapshot(
+    ngx_http_blockcast_feed_t *feed);
+
+/* a text frame of size bytes of payload at data + payload; refs is 1 */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
+/* the payload has been written, len bytes: puts the header before it */
+void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
+    ngx_uint_t opcode, size_t len);
+void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_ */

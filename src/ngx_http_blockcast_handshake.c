@@ -1,0 +1,350 @@
+
+/*
+ * The opening handshake of WebSocket (RFC 6455, section 4.2), and refusals
+ * that a person understands.
+ */
+
+
+#include "ngx_http_blockcast_handshake.h"
+#include "bc_ws_handshake.h"
+
+#include <ngx_sha1.h>
+
+
+#define NGX_HTTP_BLOCKCAST_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+/* the request's headers that matter here, as they came */
+
+typedef struct {
+    ngx_uint_t   keys;
+    ngx_uint_t   versions;
+    ngx_str_t    key;
+    ngx_str_t    version;
+    ngx_str_t    extensions;            /* several lines are joined */
+    unsigned     upgrade:1;             /* any Upgrade header */
+    unsigned     websocket:1;
+    unsigned     connection:1;          /* Connection: upgrade */
+} ngx_http_blockcast_upgrade_t;
+
+
+static ngx_int_t
+ngx_http_blockcast_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_upgrade_t *u)
+{
+    u_char           *p;
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    ngx_memzero(u, sizeof(ngx_http_blockcast_upgrade_t));
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NGX_OK;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        value = &header[i].value;
+
+#define ngx_http_blockcast_is(h, s)                                           \
+        ((h)->key.len == sizeof(s) - 1                                        \
+         && ngx_strncasecmp((h)->key.data, (u_char *) s, sizeof(s) - 1) == 0)
+
+        if (ngx_http_blockcast_is(&header[i], "Upgrade")) {
+            u->upgrade = 1;
+
+            if (bc_http_has_token(value->data, value->len, "websocket")) {
+                u->websocket = 1;
+            }
+
+        } else if (ngx_http_blockcast_is(&header[i], "Connection")) {
+
+            if (bc_http_has_token(value->data, value->len, "upgrade")) {
+                u->connection = 1;
+            }
+
+        } else if (ngx_http_blockcast_is(&header[i], "Sec-WebSocket-Key")) {
+            u->key = *value;
+            u->keys++;
+
+        } else if (ngx_http_blockcast_is(&header[i],
+                                         "Sec-WebSocket-Version"))
+        {
+            u->version = *value;
+            u->versions++;
+
+        } else if (ngx_http_blockcast_is(&header[i],
+                                         "Sec-WebSocket-Extensions"))
+        {
+            if (u->extensions.len == 0) {
+                u->extensions = *value;
+                continue;
+            }
+
+            p = ngx_pnalloc(r->pool, u->extensions.len + 2 + value->len);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memcpy(p, u->extensions.data, u->extensions.len);
+            ngx_memcpy(p + u->extensions.len, ", ", 2);
+            ngx_memcpy(p + u->extensions.len + 2, value->data, value->len);
+
+            u->extensions.len += 2 + value->len;
+            u->extensions.data = p;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_header(ngx_http_request_t *r, const char *name,
+    const char *value, size_t len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *text)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = text->data;
+    b->last = text->data + text->len;
+    b->memory = (text->len != 0);
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *sentence)
+{
+    ngx_str_t  text;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "WebSocket handshake refused with %ui: %s", status,
+                  sentence);
+
+    if (status == 426) {
+        if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9) != NGX_OK
+            || ngx_http_blockcast_header(r, "Sec-WebSocket-Version", "13", 2)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (status == NGX_HTTP_NOT_ALLOWED
+        && ngx_http_blockcast_header(r, "Allow", "GET", 3) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    text.len = ngx_strlen(sentence) + 1;
+    text.data = ngx_pnalloc(r->pool, text.len + 1);
+    if (text.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_sprintf(text.data, "%s\n", sentence);
+
+    return ngx_http_blockcast_respond(r, status, "text/plain", &text);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
+{
+    u_char      digest[20];
+    ngx_str_t   src, dst;
+    ngx_sha1_t  sha1;
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, NGX_HTTP_BLOCKCAST_GUID,
+                    sizeof(NGX_HTTP_BLOCKCAST_GUID) - 1);
+    ngx_sha1_final(digest, &sha1);
+
+    src.data = digest;
+    src.len = sizeof(digest);
+
+    dst.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(src.len));
+    if (dst.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_encode_base64(&dst, &src);
+
+    return ngx_http_blockcast_header(r, "Sec-WebSocket-Accept",
+                                     (char *) dst.data, dst.len);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_handshake(ngx_http_request_t *r,
+    bc_ws_deflate_params_t *pmd)
+{
+    char                           *response;
+    ngx_http_blockcast_upgrade_t    u;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    ngx_memzero(pmd, sizeof(bc_ws_deflate_params_t));
+
+    if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_NOT_ALLOWED,
+                              "This is a WebSocket address, it takes only "
+                              "GET with \"Upgrade: websocket\".");
+    }
+
+    if (ngx_http_blockcast_headers(r, &u) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!u.websocket) {
+        return ngx_http_blockcast_refuse(r, 426,
+                              "This is a WebSocket address: connect with a "
+                              "WebSocket client.");
+    }
+
+    if (r->method != NGX_HTTP_GET) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              "A WebSocket handshake is a GET request.");
+    }
+
+    if (r->http_version != NGX_HTTP_VERSION_11) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              "A WebSocket handshake is an HTTP/1.1 request.");
+    }
+
+    if (!u.connection) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              "The header \"Connection: Upgrade\" is missing, "
+                              "a proxy in between may have removed it.");
+    }
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              "A WebSocket handshake has no body.");
+    }
+
+    if (u.versions != 1
+        || u.version.len != 2
+        || ngx_strncmp(u.version.data, "13", 2) != 0)
+    {
+        return ngx_http_blockcast_refuse(r, 426,
+                              "Only version 13 of the WebSocket protocol is "
+                              "spoken here (Sec-WebSocket-Version).");
+    }
+
+    if (u.keys != 1 || !bc_ws_key_valid(u.key.data, u.key.len)) {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+                              u.keys == 0
+                              ? "The header Sec-WebSocket-Key is missing."
+                              : u.keys > 1
+                              ? "There is more than one Sec-WebSocket-Key."
+                              : "Sec-WebSocket-Key is not the base64 of 16 "
+                                "bytes.");
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    if (blcf->deflate && u.extensions.len != 0) {
+
+        response = ngx_pnalloc(r->pool, BC_WS_PMD_RESPONSE_LEN);
+        if (response == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (!bc_ws_pmd_negotiate(u.extensions.data, u.extensions.len, pmd,
+                                 response, BC_WS_PMD_RESPONSE_LEN))
+        {
+            pmd->server_bits = 0;
+
+        } else if (ngx_http_blockcast_header(r, "Sec-WebSocket-Extensions",
+                                             response, ngx_strlen(response))
+                   != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9) != NGX_OK
+        || ngx_http_blockcast_accept_key(r, &u.key) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->keepalive = 0;
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_http_clear_content_length(r);
+    r->headers_out.content_type.len = 0;
+
+    return NGX_OK;
+}

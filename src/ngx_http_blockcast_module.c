@@ -1,0 +1,777 @@
+
+/*
+ * The module: its directives, their merging and checking, and the start of a
+ * worker.
+ */
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_ws.h"
+
+
+static void *ngx_http_blockcast_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_blockcast_postconfiguration(ngx_conf_t *cf);
+
+static char *ngx_http_blockcast_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static ngx_int_t ngx_http_blockcast_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_blockcast_init_process(ngx_cycle_t *cycle);
+static void ngx_http_blockcast_exit_process(ngx_cycle_t *cycle);
+
+
+#define NGX_HTTP_BLOCKCAST_ENDPOINT  NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+
+#define ngx_http_blockcast_in_stream(name, args)                              \
+    { ngx_string(name),                                                       \
+      NGX_HTTP_BLOCKCAST_STREAM_CONF|args,                                    \
+      ngx_http_blockcast_stream_directive,                                    \
+      NGX_HTTP_MAIN_CONF_OFFSET,                                              \
+      0,                                                                      \
+      NULL }
+
+
+static ngx_command_t  ngx_http_blockcast_commands[] = {
+
+    { ngx_string("blockcast_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_blockcast_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_drain"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, drain),
+      NULL },
+
+    { ngx_string("blockcast_stream"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_blockcast_stream_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    ngx_http_blockcast_in_stream("blockcast_node", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_interval", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_call", NGX_CONF_2MORE),
+    ngx_http_blockcast_in_stream("blockcast_jq", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_jq_file", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_log", NGX_CONF_2MORE),
+    ngx_http_blockcast_in_stream("blockcast_stale", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_always", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_linger", NGX_CONF_TAKE1),
+    ngx_http_blockcast_in_stream("blockcast_max_size", NGX_CONF_TAKE1),
+
+    { ngx_string("blockcast_node"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_blockcast_node,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_websocket"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_ws_handler },
+
+    { ngx_string("blockcast_echo"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_ws_handler },
+
+    { ngx_string("blockcast_api"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_api_handler },
+
+    { ngx_string("blockcast_rest"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_rest_handler },
+
+    { ngx_string("blockcast_health"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_health_handler },
+
+    { ngx_string("blockcast_max_message"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_message),
+      NULL },
+
+    { ngx_string("blockcast_deflate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, deflate),
+      NULL },
+
+    { ngx_string("blockcast_ping_interval"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_msec,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, ping_interval),
+      NULL },
+
+    { ngx_string("blockcast_pong_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_msec,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, pong_timeout),
+      NULL },
+
+    { ngx_string("blockcast_send_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_msec,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, send_timeout),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_blockcast_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_blockcast_postconfiguration,  /* postconfiguration */
+
+    ngx_http_blockcast_create_main_conf,   /* create main configuration */
+    ngx_http_blockcast_init_main_conf,     /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_blockcast_create_loc_conf,    /* create location configuration */
+    ngx_http_blockcast_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_blockcast_module = {
+    NGX_MODULE_V1,
+    &ngx_http_blockcast_module_ctx,        /* module context */
+    ngx_http_blockcast_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_blockcast_init_module,        /* init module */
+    ngx_http_blockcast_init_process,       /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_blockcast_exit_process,       /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* what the endpoints of a configuration name, to be linked at its end */
+
+typedef struct {
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_str_t                        directive;
+    u_char                          *file;
+    ngx_uint_t                       line;
+} ngx_http_blockcast_place_t;
+
+
+static void *
+ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_main_conf_t));
+    if (bmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&bmcf->streams, cf->pool, 8,
+                       sizeof(ngx_http_blockcast_stream_t *))
+        != NGX_OK
+        || ngx_array_init(&bmcf->nodes, cf->pool, 2,
+                          sizeof(ngx_http_blockcast_node_t *))
+           != NGX_OK
+        || ngx_array_init(&bmcf->places, cf->pool, 8,
+                          sizeof(ngx_http_blockcast_place_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    bmcf->drain = NGX_CONF_UNSET_MSEC;
+
+    return bmcf;
+}
+
+
+static char *
+ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    ngx_conf_init_msec_value(bmcf->drain, 5000);
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_loc_conf_t));
+    if (blcf == NULL) {
+        return NULL;
+    }
+
+    blcf->max_message = NGX_CONF_UNSET_SIZE;
+    blcf->ping_interval = NGX_CONF_UNSET_MSEC;
+    blcf->pong_timeout = NGX_CONF_UNSET_MSEC;
+    blcf->send_timeout = NGX_CONF_UNSET_MSEC;
+    blcf->deflate = NGX_CONF_UNSET;
+
+    return blcf;
+}
+
+
+static char *
+ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_blockcast_loc_conf_t *prev = parent;
+    ngx_http_blockcast_loc_conf_t *conf = child;
+
+    bc_ws_limits_t            *limits;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 30000);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 10000);
+    ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 30000);
+    ngx_conf_merge_value(conf->deflate, prev->deflate, 1);
+
+    if (conf->websocket || conf->echo) {
+        limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
+        if (limits == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (conf->max_message == 0) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "blockcast_max_message must be larger than 0");
+            return NGX_CONF_ERROR;
+        }
+
+        limits->max_message = conf->max_message;
+        conf->limits = limits;
+    }
+
+    if (conf->node != NULL) {
+
+        /*
+         * the core module's values are merged before ours, and this is the
+         * limit of a reply that is kept in memory
+         */
+
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        clcf->subrequest_output_buffer_size = conf->node->max_reply;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char        *p = conf;
+
+    ngx_int_t    msec;
+    ngx_str_t   *value;
+    ngx_msec_t  *field;
+
+    field = (ngx_msec_t *) (p + cmd->offset);
+    value = cf->args->elts;
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    msec = ngx_http_blockcast_parse_msec(&value[1]);
+
+    if (msec == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" is not a time like 30s or 500ms",
+                           &value[0], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = msec;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    ssize_t                     size;
+    ngx_str_t                  *value;
+    ngx_http_blockcast_zone_t  *zone;
+
+    value = cf->args->elts;
+
+    if (bmcf->shm_zone != NULL) {
+        return "is duplicate";
+    }
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_zone \"%V\" has the invalid size \"%V\"",
+                           &value[1], &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size < (ssize_t) (8 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_zone \"%V\" of %z bytes is too small, "
+                           "the least is %ui",
+                           &value[1], size, 8 * ngx_pagesize);
+        return NGX_CONF_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_zone_t));
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    bmcf->shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+                                           &ngx_http_blockcast_module);
+    if (bmcf->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    zone->shm_zone = bmcf->shm_zone;
+    zone->bmcf = bmcf;
+
+    bmcf->shm_zone->init = ngx_http_blockcast_zone_init;
+    bmcf->shm_zone->data = zone;
+    bmcf->zone = zone;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    ssize_t                         size;
+    ngx_str_t                      *value, s;
+    ngx_uint_t                      i;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_blockcast_node_t      *node, **nodes;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_blockcast_module);
+
+    if (blcf->node != NULL) {
+        return "is duplicate";
+    }
+
+    node = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_node_t));
+    if (node == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_set(&node->name, "default");
+    node->max_reply = 1024 * 1024;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "max_reply=", 10) == 0) {
+            s.data = value[i].data + 10;
+            s.len = value[i].len - 10;
+
+            size = ngx_parse_size(&s);
+
+            if (size < 1024 || size > 1024 * 1024 * 1024) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must be a size from 1k to 1g",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            node->max_reply = size;
+            continue;
+        }
+
+        if (i > 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        node->name = value[i];
+    }
+
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        if (nodes[i]->name.len == node->name.len
+            && ngx_memcmp(nodes[i]->name.data, node->name.data,
+                          node->name.len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate blockcast_node \"%V\", the first "
+                               "is in %s:%ui",
+                               &node->name, nodes[i]->file, nodes[i]->line);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname || clcf->named
+#if (NGX_PCRE)
+        || clcf->regex
+#endif
+       )
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_node \"%V\" must be in a prefix or "
+                           "exact location", &node->name);
+        return NGX_CONF_ERROR;
+    }
+
+    /* the world is not to talk to the node through it */
+
+    clcf->internal = 1;
+
+    node->clcf = clcf;
+    node->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    node->file = cf->conf_file->file.name.data;
+    node->line = cf->conf_file->line;
+
+    blcf->node = node;
+
+    nodes = ngx_array_push(&bmcf->nodes);
+    if (nodes == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *nodes = node;
+
+    return NGX_CONF_OK;
+}
+
+
+/* every directive that makes a location one of ours; cmd->post: its handler */
+
+static char *
+ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_blockcast_loc_conf_t *blcf = conf;
+
+    ngx_str_t                       *value, *name;
+    ngx_uint_t                       i;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_place_t      *place;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    value = cf->args->elts;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (blcf->endpoint) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in location \"%V\", which has another "
+                           "blockcast endpoint", &value[0], &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    blcf->endpoint = 1;
+    blcf->location = clcf->name;
+
+    clcf->handler = (ngx_http_handler_pt) cmd->post;
+
+    if (cmd->post == ngx_http_blockcast_ws_handler) {
+        blcf->echo = (ngx_strcmp(value[0].data, "blockcast_echo") == 0);
+        blcf->websocket = !blcf->echo;
+    }
+
+    if (blcf->echo) {
+        return NGX_CONF_OK;
+    }
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    place = ngx_array_push(&bmcf->places);
+    if (place == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    place->blcf = blcf;
+    place->directive = value[0];
+    place->file = cf->conf_file->file.name.data;
+    place->line = cf->conf_file->line;
+
+    blcf->names = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (blcf->names == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        name = ngx_array_push(blcf->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_link_place(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_place_t *place)
+{
+    ngx_str_t                      *name;
+    ngx_uint_t                      i, n;
+    ngx_http_blockcast_stream_t    *st, **all;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = place->blcf;
+
+    if (bmcf->zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in %s:%ui needs a blockcast_zone, "
+                      "and none is declared",
+                      &place->directive, place->file, place->line);
+        return NGX_ERROR;
+    }
+
+    name = blcf->names->elts;
+    n = blcf->names->nelts;
+
+    blcf->offers = ngx_pcalloc(cf->pool, (bmcf->streams.nelts + n + 1)
+                                     * sizeof(ngx_http_blockcast_stream_t *));
+    if (blcf->offers == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        all = bmcf->streams.elts;
+
+        for (i = 0; i < bmcf->streams.nelts; i++) {
+            blcf->offers[i] = all[i];
+        }
+
+        return NGX_OK;
+    }
+
+    for (i = 0; i < n; i++) {
+        st = ngx_http_blockcast_stream_find(bmcf, &name[i]);
+
+        if (st == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%V\" in %s:%ui names stream \"%V\", "
+                          "which is not declared",
+                          &place->directive, place->file, place->line,
+                          &name[i]);
+            return NGX_ERROR;
+        }
+
+        blcf->offers[i] = st;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
+{
+    size_t                            need;
+    ngx_uint_t                        i;
+    ngx_http_blockcast_place_t       *places;
+    ngx_http_blockcast_stream_t     **streams;
+    ngx_http_blockcast_main_conf_t   *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    streams = bmcf->streams.elts;
+
+    if (bmcf->streams.nelts != 0 && bmcf->zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "stream \"%V\" in %s:%ui needs a blockcast_zone, "
+                      "and none is declared",
+                      &streams[0]->name, streams[0]->file, streams[0]->line);
+        return NGX_ERROR;
+    }
+
+    if (bmcf->zone != NULL) {
+
+        /* the slab pool's own pages come on top */
+
+        need = ngx_align(sizeof(ngx_http_blockcast_shctx_t), 4096)
+               + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
+
+        for (i = 0; i < bmcf->streams.nelts; i++) {
+            need += ngx_http_blockcast_slot_size(streams[i]);
+        }
+
+        if (need > bmcf->shm_zone->shm.size) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "blockcast_zone \"%V\" is %uz bytes, "
+                          "the %ui streams declared need %uz",
+                          &bmcf->shm_zone->shm.name,
+                          bmcf->shm_zone->shm.size,
+                          bmcf->streams.nelts, need);
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_blockcast_stream_link(cf, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    places = bmcf->places.elts;
+
+    for (i = 0; i < bmcf->places.nelts; i++) {
+        if (ngx_http_blockcast_link_place(cf, bmcf, &places[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_msec_t
+ngx_http_blockcast_drain(void)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+    return bmcf->drain;
+}
+
+
+static ngx_http_blockcast_main_conf_t *
+ngx_http_blockcast_configured(ngx_cycle_t *cycle)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (cycle->conf_ctx[ngx_http_module.index] == NULL) {
+
+        /* there is no http {} at all */
+        return NULL;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_blockcast_module);
+
+    return (bmcf != NULL && bmcf->zone != NULL) ? bmcf : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_blockcast_configured(cycle);
+
+    if (bmcf == NULL || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    return ngx_http_blockcast_wake_create(cycle, bmcf);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    bmcf = ngx_http_blockcast_configured(cycle);
+
+    if (bmcf == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_blockcast_zone_enter(bmcf->zone);
+
+    if (ngx_http_blockcast_feeds_init(cycle, bmcf) != NGX_OK
+        || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
+        || ngx_http_blockcast_wake_open(cycle, bmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
+
+    bmcf = ngx_http_blockcast_configured(cycle);
+
+    if (bmcf == NULL) {
+        return;
+    }
+
+    ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_zone_leave(bmcf->zone);
+}

@@ -1,0 +1,360 @@
+
+/*
+ * The poller: one worker asks the node on behalf of all.
+ *
+ * Each stream has rounds: its calls run side by side, a call that hangs is
+ * given up after its timeout but stays in flight (it is not asked again until
+ * it ends), and what came is shaped and published.
+ */
+
+
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_feed.h"
+
+
+static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_poller_start(void);
+static void ngx_http_blockcast_poller_schedule(void);
+static ngx_uint_t ngx_http_blockcast_poller_wanted(
+    ngx_http_blockcast_stream_t *st);
+static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
+
+
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_poller_conf;
+static ngx_http_blockcast_run_t        *ngx_http_blockcast_runs;
+static ngx_uint_t                       ngx_http_blockcast_nruns;
+static ngx_uint_t                       ngx_http_blockcast_polling;
+static ngx_msec_t                       ngx_http_blockcast_reaped;
+static ngx_event_t                      ngx_http_blockcast_poll_event;
+static ngx_connection_t                 ngx_http_blockcast_poll_dummy;
+
+
+ngx_int_t
+ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                     i;
+    ngx_http_blockcast_run_t      *runs;
+    ngx_http_blockcast_stream_t  **st;
+
+    runs = ngx_pcalloc(cycle->pool, bmcf->streams.nelts
+                                    * sizeof(ngx_http_blockcast_run_t));
+    if (runs == NULL) {
+        return NGX_ERROR;
+    }
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        if (ngx_http_blockcast_round_init(cycle, bmcf, &runs[i], st[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_blockcast_poller_conf = bmcf;
+    ngx_http_blockcast_runs = runs;
+    ngx_http_blockcast_nruns = bmcf->streams.nelts;
+
+    ngx_http_blockcast_poll_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_blockcast_poll_event.handler = ngx_http_blockcast_poller_handler;
+    ngx_http_blockcast_poll_event.data = &ngx_http_blockcast_poll_dummy;
+    ngx_http_blockcast_poll_event.log = cycle->log;
+    ngx_http_blockcast_poll_event.cancelable = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_poller_tick(void)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  taken;
+
+    if (ngx_http_blockcast_nruns == 0) {
+        return;
+    }
+
+    rc = ngx_http_blockcast_lease_hold(ngx_http_blockcast_poller_conf->zone,
+                                       &taken);
+
+    if (rc != NGX_OK) {
+
+        if (ngx_http_blockcast_polling) {
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "blockcast: another worker polls now");
+
+            ngx_http_blockcast_poller_stop(0);
+        }
+
+        return;
+    }
+
+    if (!ngx_http_blockcast_polling) {
+        ngx_http_blockcast_polling = 1;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: this worker polls now");
+
+        ngx_http_blockcast_poller_start();
+    }
+
+    if (ngx_current_msec - ngx_http_blockcast_reaped > 1000) {
+        ngx_http_blockcast_reaped = ngx_current_msec;
+
+        ngx_http_blockcast_zone_reap(ngx_http_blockcast_poller_conf->zone,
+                                     ngx_cycle->log);
+    }
+
+    /* streams whose listeners' time has come, lingering that is over */
+
+    ngx_http_blockcast_poller_schedule();
+}
+
+
+/* goes on where the former poller was: no sooner than it would have */
+
+static void
+ngx_http_blockcast_poller_start(void)
+{
+    ngx_msec_t                    since;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_run_t     *run;
+    ngx_http_blockcast_stream_t  *st;
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        run = &ngx_http_blockcast_runs[i];
+        st = run->stream;
+
+        ngx_http_blockcast_recover(ngx_http_blockcast_poller_conf->zone, st,
+                                   ngx_cycle->log);
+
+        since = ngx_current_msec - st->slot->attempted;
+
+        run->due = (st->slot->attempted != 0 && since < st->interval)
+                   ? ngx_current_msec + st->interval - since
+                   : ngx_current_msec;
+    }
+}
+
+
+void
+ngx_http_blockcast_poller_stop(ngx_uint_t said)
+{
+    ngx_uint_t  i;
+
+    if (!ngx_http_blockcast_polling) {
+        return;
+    }
+
+    ngx_http_blockcast_polling = 0;
+
+    if (ngx_http_blockcast_poll_event.timer_set) {
+        ngx_del_timer(&ngx_http_blockcast_poll_event);
+    }
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        ngx_http_blockcast_round_abort(&ngx_http_blockcast_runs[i]);
+    }
+
+    ngx_http_blockcast_rpcs_abort();
+
+    if (said) {
+        ngx_http_blockcast_lease_drop(ngx_http_blockcast_poller_conf->zone);
+        ngx_http_blockcast_wake_others(ngx_http_blockcast_poller_conf);
+    }
+}
+
+
+void
+ngx_http_blockcast_poller_kick(void)
+{
+    ngx_uint_t                   taken;
+    ngx_http_blockcast_zone_t   *zone;
+
+    if (ngx_http_blockcast_nruns == 0 || ngx_terminate || ngx_exiting) {
+        return;
+    }
+
+    if (!ngx_http_blockcast_polling) {
+        zone = ngx_http_blockcast_poller_conf->zone;
+
+        /* the former poller has just left, or there never was one */
+
+        if (zone->sh->lease != 0
+            || ngx_http_blockcast_lease_hold(zone, &taken) != NGX_OK)
+        {
+            return;
+        }
+
+        ngx_http_blockcast_poller_tick();
+        return;
+    }
+
+    ngx_http_blockcast_poller_schedule();
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
+{
+    ngx_msec_t                  now;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = st->slot;
+    now = ngx_current_msec;
+
+    if (st->always || ngx_http_blockcast_listeners(slot) != 0) {
+        return 1;
+    }
+
+    if (slot->left != 0 && st->linger != 0
+        && (ngx_msec_int_t) (now - slot->left - st->linger) < 0)
+    {
+        return 1;
+    }
+
+    /* who reads over HTTP comes again, or does not */
+
+    return slot->demanded != 0
+           && (ngx_msec_int_t) (now - slot->demanded
+                                - (2 * st->interval + 2000)) < 0;
+}
+
+
+/* streams keep to the same grid, so that they can share calls */
+
+static ngx_msec_t
+ngx_http_blockcast_poller_next(ngx_msec_t interval)
+{
+    ngx_msec_t  now, next;
+
+    now = ngx_current_msec;
+    next = now - now % interval + interval;
+
+    if (next - now < interval / 2) {
+        next += interval;
+    }
+
+    return next;
+}
+
+
+static void
+ngx_http_blockcast_poller_schedule(void)
+{
+    ngx_uint_t                 i, any;
+    ngx_msec_t                 when, now;
+    ngx_msec_int_t             left, least;
+    ngx_http_blockcast_run_t  *run;
+
+    now = ngx_current_msec;
+    least = 0;
+    any = 0;
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        run = &ngx_http_blockcast_runs[i];
+
+        if (run->active) {
+            when = ngx_http_blockcast_round_deadline(run);
+            left = (ngx_msec_int_t) (run->due - when);
+            when = (left < 0) ? run->due : when;
+
+        } else if (ngx_http_blockcast_poller_wanted(run->stream)) {
+            when = run->due;
+
+        } else {
+            continue;
+        }
+
+        left = (ngx_msec_int_t) (when - now);
+
+        if (!any || left < least) {
+            least = left;
+            any = 1;
+        }
+    }
+
+    if (!any) {
+        if (ngx_http_blockcast_poll_event.timer_set) {
+            ngx_del_timer(&ngx_http_blockcast_poll_event);
+        }
+
+        return;
+    }
+
+    ngx_add_timer(&ngx_http_blockcast_poll_event,
+                  (least > 0) ? (ngx_msec_t) least : 1);
+}
+
+
+static void
+ngx_http_blockcast_poller_handler(ngx_event_t *ev)
+{
+    ngx_uint_t                    i, taken;
+    ngx_http_blockcast_run_t     *run;
+    ngx_http_blockcast_stream_t  *st;
+
+    if (ngx_terminate || ngx_exiting) {
+        return;
+    }
+
+    /* after a pause of this process another may have the lease */
+
+    if (ngx_http_blockcast_lease_hold(ngx_http_blockcast_poller_conf->zone,
+                                      &taken)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_poller_tick();
+        return;
+    }
+
+    ngx_http_blockcast_rpcs_expire();
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        if (ngx_http_blockcast_runs[i].active) {
+            ngx_http_blockcast_round_expire(&ngx_http_blockcast_runs[i]);
+        }
+    }
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        run = &ngx_http_blockcast_runs[i];
+        st = run->stream;
+
+        if ((ngx_msec_int_t) (run->due - ngx_current_msec) > 0) {
+            continue;
+        }
+
+        if (run->active) {
+
+            /* the round before it takes longer than the interval */
+
+            run->due = ngx_http_blockcast_poller_next(st->interval);
+            (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);
+            continue;
+        }
+
+        if (!ngx_http_blockcast_poller_wanted(st)) {
+            continue;
+        }
+
+        run->due = ngx_http_blockcast_poller_next(st->interval);
+
+        ngx_http_blockcast_round_start(run);
+    }
+
+    ngx_http_blockcast_poller_schedule();
+}
+
+
+void
+ngx_http_blockcast_poller_round_done(void)
+{
+    if (ngx_http_blockcast_polling) {
+        ngx_http_blockcast_poller_schedule();
+    }
+}

@@ -1,0 +1,38 @@
+
+/*
+ * The poller: one worker asks the node on behalf of all.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+
+
+/* starts and ends with the worker */
+ngx_int_t ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/* gives up the lease and aborts the calls in flight; said: the others are
+   woken so that one of them goes on at once */
+void ngx_http_blockcast_poller_stop(ngx_uint_t said);
+
+/* on every tick: takes or keeps the lease */
+void ngx_http_blockcast_poller_tick(void);
+
+/* somebody may want a stream that was idle */
+void ngx_http_blockcast_poller_kick(void);
+
+
+/* wakes every other worker of this configuration (_wake) */
+ngx_int_t ngx_http_blockcast_wake_create(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+ngx_int_t ngx_http_blockcast_wake_open(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_wake_others(ngx_http_blockcast_main_conf_t *bmcf);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_ */

@@ -1,0 +1,659 @@
+
+/*
+ * What the results of a round become: data, log entries, or an error.
+ */
+
+
+#include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_poller.h"
+#include "bc_json.h"
+
+
+/* an error that stays the same is logged that often (seconds) */
+#define NGX_HTTP_BLOCKCAST_LOG_AGAIN  300
+
+
+typedef struct {
+    ngx_http_blockcast_entry_t    entry;
+    uint32_t                      hash;
+} ngx_http_blockcast_new_t;
+
+
+static void ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
+    ngx_http_blockcast_result_t *r, ngx_str_t *text);
+static void ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run);
+static ngx_int_t ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
+    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_publish_entries(
+    ngx_http_blockcast_run_t *run, ngx_str_t *data, ngx_str_t *state,
+    ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_publish_unchanged(
+    ngx_http_blockcast_run_t *run, ngx_str_t *state);
+static void ngx_http_blockcast_published(ngx_http_blockcast_run_t *run);
+
+
+static ngx_str_t *
+ngx_http_blockcast_errorf(ngx_pool_t *pool, ngx_str_t *error, const char *fmt,
+    ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    p = ngx_pnalloc(pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+    if (p == NULL) {
+        ngx_str_set(error, "no memory");
+        return error;
+    }
+
+    error->data = p;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, p + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
+    va_end(args);
+
+    error->len = p - error->data;
+
+    return error;
+}
+
+
+/* the results of a call with each=: an array of those before the first error */
+
+static void
+ngx_http_blockcast_round_array(ngx_http_blockcast_turn_t *turn,
+    ngx_http_blockcast_result_t *result, ngx_pool_t *pool)
+{
+    u_char                     *p;
+    size_t                      len;
+    ngx_uint_t                  i, n;
+    ngx_http_blockcast_item_t  *item;
+
+    len = 2;
+
+    for (n = 0; n < turn->nitems; n++) {
+        item = &turn->items[n];
+
+        if (item->result.message.len != 0) {
+            result->message = item->result.message;
+            result->code = item->result.code;
+            result->has_code = item->result.has_code;
+            break;
+        }
+
+        len += item->result.result.len + 1;
+        result->method = item->result.method;
+    }
+
+    if (n == 0 && turn->nitems != 0) {
+        return;
+    }
+
+    p = ngx_pnalloc(pool, len);
+    if (p == NULL) {
+        ngx_str_set(&result->message, "no memory for the replies");
+        return;
+    }
+
+    result->result.data = p;
+    *p++ = '[';
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, turn->items[i].result.result.data,
+                       turn->items[i].result.result.len);
+    }
+
+    *p++ = ']';
+    result->result.len = p - result->result.data;
+}
+
+
+void
+ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
+    ngx_http_blockcast_input_t *input)
+{
+    ngx_uint_t                    i;
+    ngx_time_t                   *tp;
+    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_turn_t    *turn;
+    ngx_http_blockcast_record_t  *rec;
+    ngx_http_blockcast_result_t  *results;
+
+    ngx_memzero(input, sizeof(ngx_http_blockcast_input_t));
+
+    results = ngx_pcalloc(run->pool,
+                          run->nturns * sizeof(ngx_http_blockcast_result_t));
+    if (results == NULL) {
+        return;
+    }
+
+    input->results = results;
+
+    for (i = 0; i < run->nturns; i++) {
+        turn = &run->turns[i];
+
+        if (!turn->done) {
+            continue;
+        }
+
+        results->name = turn->conf->name;
+
+        if (turn->nitems == 0) {
+            results->skipped = 1;
+
+        } else if (turn->conf->each != 0) {
+            ngx_http_blockcast_round_array(turn, results, run->pool);
+
+        } else {
+            *results = turn->items[0].result;
+        }
+
+        results++;
+        input->nresults++;
+    }
+
+    tp = ngx_timeofday();
+    input->time = (double) tp->sec + (double) tp->msec / 1000;
+
+    /* the zone's newest: whoever polled before, it goes on from there */
+
+    feed = ngx_http_blockcast_feed(run->stream);
+    (void) ngx_http_blockcast_feed_sync(feed);
+
+    if (feed->newest != NULL) {
+        input->previous.data = feed->newest->data + feed->snap.data;
+        input->previous.len = feed->snap.data_len;
+
+        input->state.data = feed->newest->data + feed->snap.frame;
+        input->state.len = feed->snap.state_len;
+
+        if (run->stream->field.len != 0 && feed->count != 0) {
+            rec = ngx_http_blockcast_feed_entry(feed, feed->count - 1);
+
+            input->last.data = ngx_http_blockcast_record_data(rec);
+            input->last.len = rec->len;
+        }
+    }
+}
+
+
+void
+ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     out[2], error;
+    ngx_uint_t                    i, n, asked, good;
+    ngx_http_blockcast_slot_t    *slot;
+    ngx_http_blockcast_input_t    input;
+    ngx_http_blockcast_result_t  *r, *failed;
+
+    slot = run->stream->slot;
+
+    (void) ngx_atomic_fetch_add(&slot->polls, 1);
+
+    ngx_http_blockcast_round_input(run, &input);
+
+    asked = 0;
+    good = 0;
+    failed = NULL;
+
+    for (i = 0; i < input.nresults; i++) {
+        r = &input.results[i];
+
+        if (r->skipped) {
+            continue;
+        }
+
+        asked++;
+
+        if (r->result.len != 0) {
+            good++;
+
+        } else if (failed == NULL) {
+            failed = r;
+        }
+    }
+
+    /* the last good data is never replaced by nothing */
+
+    if (asked != 0 && good == 0) {
+        ngx_http_blockcast_round_failed(run, failed, &failed->message);
+        return;
+    }
+
+    ngx_str_null(&out[0]);
+    ngx_str_null(&out[1]);
+    ngx_str_null(&error);
+
+    if (run->stream->jq == NULL) {
+
+        if (input.nresults == 0 || input.results[0].result.len == 0) {
+            return;
+        }
+
+        out[0] = input.results[0].result;
+
+    } else {
+        rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 2, &n,
+                                       &error, run->pool);
+
+        if (rc == NGX_OK && n == 0) {
+            ngx_str_set(&error, "the jq program has no output");
+            rc = NGX_ERROR;
+        }
+
+        if (rc != NGX_OK) {
+
+            /* the program may complain of what a failed call left out */
+
+            ngx_http_blockcast_round_failed(run, NULL, &error);
+            return;
+        }
+    }
+
+    if (run->stream->field.len != 0) {
+        rc = ngx_http_blockcast_publish_entries(run, &out[0], &out[1], &error);
+
+    } else {
+        rc = ngx_http_blockcast_publish_data(run, &out[0], &out[1], &error);
+    }
+
+    if (rc == NGX_ERROR) {
+        if (error.len == 0) {
+            ngx_str_set(&error, "no memory");
+        }
+
+        ngx_http_blockcast_round_failed(run, NULL, &error);
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+
+        /* another worker polls now, what we have is old */
+        return;
+    }
+
+    ngx_http_blockcast_round_recovered(run);
+    ngx_http_blockcast_refresh(run->bmcf->zone, slot);
+    ngx_http_blockcast_published(run);
+}
+
+
+static void
+ngx_http_blockcast_published(ngx_http_blockcast_run_t *run)
+{
+    /* the clients of the other workers first: they have a longer way */
+
+    ngx_http_blockcast_wake_others(run->bmcf);
+    ngx_http_blockcast_feed_update(ngx_http_blockcast_feed(run->stream));
+}
+
+
+static void
+ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
+    ngx_http_blockcast_result_t *r, ngx_str_t *text)
+{
+    uint32_t                     hash;
+    ngx_str_t                    message;
+    ngx_http_blockcast_error_t   before;
+    ngx_http_blockcast_stream_t *st;
+
+    st = run->stream;
+
+    if (r != NULL) {
+        ngx_http_blockcast_errorf(run->pool, &message, "%V: %V",
+                                  r->method.len ? &r->method : &r->name,
+                                  text);
+
+    } else {
+        message = *text;
+    }
+
+    (void) ngx_atomic_fetch_add(&st->slot->polls_failed, 1);
+
+    ngx_http_blockcast_read_error(st->slot, &before);
+
+    if (before.len != ngx_min(message.len, NGX_HTTP_BLOCKCAST_ERROR_LEN)
+        || ngx_memcmp(before.text, message.data, before.len) != 0)
+    {
+        ngx_http_blockcast_fail(run->bmcf->zone, st->slot,
+                                (r != NULL && r->has_code) ? r->code : 0,
+                                &message);
+    }
+
+    /* the digits in it change from poll to poll; what is wrong does not */
+
+    hash = (uint32_t) ngx_hash_key(message.data,
+                                   ngx_min(message.len, 24));
+
+    if (hash != run->logged
+        || ngx_time() - run->logged_at >= NGX_HTTP_BLOCKCAST_LOG_AGAIN)
+    {
+        run->logged = hash;
+        run->logged_at = ngx_time();
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: poll of stream \"%V\" failed: %V",
+                      &st->name, &message);
+    }
+}
+
+
+static void
+ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run)
+{
+    if (run->logged != 0) {
+        run->logged = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: stream \"%V\" is polled well again",
+                      &run->stream->name);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_publish_unchanged(ngx_http_blockcast_run_t *run,
+    ngx_str_t *state)
+{
+    ngx_http_blockcast_feed_t  *feed;
+
+    feed = ngx_http_blockcast_feed(run->stream);
+
+    if (state->len == feed->snap.state_len
+        && (state->len == 0
+            || ngx_memcmp(state->data,
+                          feed->newest->data + feed->snap.frame, state->len)
+               == 0))
+    {
+        return ngx_http_blockcast_lease_held(run->bmcf->zone) ? NGX_OK
+                                                              : NGX_DECLINED;
+    }
+
+    return ngx_http_blockcast_publish_state(run->bmcf->zone, run->stream,
+                                            state, ngx_cycle->log);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
+    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
+{
+    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = run->stream;
+    feed = ngx_http_blockcast_feed(st);
+
+    if (data->len > st->max_size) {
+        ngx_http_blockcast_errorf(run->pool, error,
+                                  "the data is %uz bytes, "
+                                  "blockcast_max_size is %uz",
+                                  data->len, st->max_size);
+        return NGX_ERROR;
+    }
+
+    if (feed->newest != NULL
+        && feed->snap.data_len == data->len
+        && ngx_memcmp(feed->newest->data + feed->snap.data, data->data,
+                      data->len)
+           == 0)
+    {
+        return ngx_http_blockcast_publish_unchanged(run, state);
+    }
+
+    return ngx_http_blockcast_publish(run->bmcf->zone, st, data, state,
+                                      ngx_time(), ngx_cycle->log);
+}
+
+
+/* true when an entry with this key is among the kept ones or the new ones */
+
+static ngx_uint_t
+ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
+    ngx_uint_t mask, ngx_http_blockcast_new_t *new, ngx_str_t *key,
+    uint32_t hash)
+{
+    uint32_t                      n;
+    ngx_str_t                     other;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_record_t  *rec;
+
+    for (i = hash & mask; table[i] != 0; i = (i + 1) & mask) {
+        n = table[i] - 1;
+
+        if (n < feed->count) {
+            rec = ngx_http_blockcast_feed_entry(feed, n);
+
+            if (rec->hash != hash) {
+                continue;
+            }
+
+            other.data = ngx_http_blockcast_record_key(rec);
+            other.len = rec->key_len;
+
+        } else {
+            if (new[n - feed->count].hash != hash) {
+                continue;
+            }
+
+            other = new[n - feed->count].entry.key;
+        }
+
+        if (other.len == key->len
+            && ngx_memcmp(other.data, key->data, key->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_blockcast_note(uint32_t *table, ngx_uint_t mask, uint32_t hash,
+    uint32_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = hash & mask; table[i] != 0; i = (i + 1) & mask) {
+        /* void */
+    }
+
+    table[i] = n + 1;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
+    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
+{
+    size_t                         size, around;
+    uint32_t                      *table, hash;
+    bc_span_t                      span, list, item, key;
+    ngx_int_t                      rc;
+    ngx_str_t                      k, *st_state, kept_state;
+    ngx_uint_t                     i, n, total, mask, from, bad;
+    bc_json_iter_t                 it;
+    ngx_http_blockcast_new_t      *new;
+    ngx_http_blockcast_feed_t     *feed;
+    ngx_http_blockcast_entry_t    *entries;
+    ngx_http_blockcast_stream_t   *st;
+
+    st = run->stream;
+    feed = ngx_http_blockcast_feed(st);
+
+    span.data = data->data;
+    span.len = data->len;
+
+    k.data = ngx_pnalloc(run->pool, st->field.len + st->key.len + 2);
+    if (k.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(k.data, st->field.data, st->field.len) = '\0';
+    k.len = st->field.len + 1;
+    *ngx_cpymem(k.data + k.len, st->key.data, st->key.len) = '\0';
+
+    if (!bc_json_member(span, (char *) k.data, &list)
+        || bc_json_array(&it, list) != 0)
+    {
+        ngx_http_blockcast_errorf(run->pool, error,
+                                  "the data of a log stream has to be an "
+                                  "object with the array \"%V\"", &st->field);
+        return NGX_ERROR;
+    }
+
+    total = 0;
+
+    while (bc_json_next(&it, &key, &item)) {
+        total++;
+    }
+
+    /* what is known, by key */
+
+    for (mask = 64; mask < 2 * (feed->count + total + 1); mask *= 2) {
+        /* void */
+    }
+
+    table = ngx_pcalloc(run->pool, mask * sizeof(uint32_t));
+    new = ngx_palloc(run->pool,
+                     (total + 1) * sizeof(ngx_http_blockcast_new_t));
+    entries = ngx_palloc(run->pool,
+                         (total + 1) * sizeof(ngx_http_blockcast_entry_t));
+
+    if (table == NULL || new == NULL || entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    mask--;
+
+    for (i = 0; i < feed->count; i++) {
+        ngx_http_blockcast_note(table, mask,
+                                ngx_http_blockcast_feed_entry(feed, i)->hash,
+                                i);
+    }
+
+    around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
+    n = 0;
+    bad = 0;
+
+    (void) bc_json_array(&it, list);
+
+    while (bc_json_next(&it, &key, &item)) {
+
+        span = item;
+
+        if (item.len == 0 || item.data[0] != '{'
+            || !bc_json_member(span, (char *) k.data + k.len, &key)
+            || key.data[0] == '{' || key.data[0] == '['
+            || key.data[0] == 'n')
+        {
+            bad++;
+            ngx_http_blockcast_errorf(run->pool, error,
+                                      "%ui of %ui entries have no \"%V\" to "
+                                      "tell them apart, they are left out",
+                                      bad, total, &st->key);
+            continue;
+        }
+
+        if (item.len + around > st->max_size
+            || 4 * (item.len + key.len
+                    + sizeof(ngx_http_blockcast_record_t)) > st->ring_size)
+        {
+            bad++;
+            ngx_http_blockcast_errorf(run->pool, error,
+                                      "an entry of %uz bytes is left out, "
+                                      "blockcast_max_size is %uz and size= "
+                                      "%uz", item.len, st->max_size,
+                                      st->ring_size);
+            continue;
+        }
+
+        new[n].entry.key.data = (u_char *) key.data;
+        new[n].entry.key.len = key.len;
+        new[n].entry.data.data = (u_char *) item.data;
+        new[n].entry.data.len = item.len;
+
+        hash = ngx_murmur_hash2(new[n].entry.key.data, key.len);
+        new[n].hash = hash;
+
+        if (ngx_http_blockcast_seen(feed, table, mask, new,
+                                    &new[n].entry.key, hash))
+        {
+            continue;
+        }
+
+        ngx_http_blockcast_note(table, mask, hash, feed->count + n);
+
+        entries[n] = new[n].entry;
+        n++;
+    }
+
+    if (n == 0 && feed->newest != NULL) {
+        rc = ngx_http_blockcast_publish_unchanged(run, state);
+        return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
+    }
+
+    /*
+     * As many messages as needed.  The program's state goes with the last:
+     * a poller that dies in between asks again and drops what it knows.
+     */
+
+    kept_state.len = 0;
+    kept_state.data = NULL;
+
+    if (feed->newest != NULL && feed->snap.state_len != 0) {
+        kept_state.len = feed->snap.state_len;
+        kept_state.data = ngx_pnalloc(run->pool, kept_state.len);
+
+        if (kept_state.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(kept_state.data, feed->newest->data + feed->snap.frame,
+                   kept_state.len);
+    }
+
+    from = 0;
+
+    do {
+        size = around;
+
+        for (i = from; i < n; i++) {
+            size += entries[i].data.len + 1;
+
+            if (size > st->max_size) {
+                break;
+            }
+        }
+
+        st_state = (i == n) ? state : &kept_state;
+
+        rc = ngx_http_blockcast_publish_log(run->bmcf->zone, st,
+                                            &entries[from], i - from, st_state,
+                                            ngx_time(), ngx_cycle->log);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        from = i;
+
+        if (from < n) {
+            ngx_http_blockcast_published(run);
+        }
+
+    } while (from < n);
+
+    if (bad) {
+        ngx_http_blockcast_published(run);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,732 @@
+
+/*
+ * The streams over plain HTTP, read from the zone by any worker.
+ */
+
+
+#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_json.h"
+
+
+#define NGX_HTTP_BLOCKCAST_LIMIT      50
+#define NGX_HTTP_BLOCKCAST_MAX_LIMIT  10000
+
+/* of a stream's part in a list, its error not counted */
+#define NGX_HTTP_BLOCKCAST_ROW        768
+
+
+static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st);
+static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
+    const char *name, ngx_uint_t max, ngx_uint_t *number);
+static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
+    ngx_uint_t status, const char *code, const char *fmt, ...);
+static ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r);
+static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
+    ngx_http_request_t *r, ngx_str_t *name);
+
+
+static const char  *ngx_http_blockcast_rest_states[] = {
+    "waiting", "live", "stale", "idle"
+};
+
+
+ngx_int_t
+ngx_http_blockcast_api_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_str_t                       path;
+    ngx_http_blockcast_stream_t    *st;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    rc = ngx_http_blockcast_rest_begin(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    path.len = 0;
+    path.data = r->uri.data;
+
+    if (r->uri.len >= blcf->location.len
+        && ngx_strncmp(r->uri.data, blcf->location.data, blcf->location.len)
+           == 0)
+    {
+        path.data = r->uri.data + blcf->location.len;
+        path.len = r->uri.len - blcf->location.len;
+
+    } else {
+
+        /* a regex location: its last part says what is wanted */
+
+        path = r->uri;
+    }
+
+    while (path.len != 0 && path.data[0] == '/') {
+        path.data++;
+        path.len--;
+    }
+
+#define ngx_http_blockcast_path_is(s)                                         \
+    (path.len == sizeof(s) - 1                                                \
+     && ngx_strncmp(path.data, s, sizeof(s) - 1) == 0)
+
+    if (ngx_http_blockcast_path_is("")
+        || ngx_http_blockcast_path_is("streams")
+        || ngx_http_blockcast_path_is("streams/"))
+    {
+        return ngx_http_blockcast_rest_streams(r);
+    }
+
+    if (ngx_http_blockcast_path_is("health")) {
+        return ngx_http_blockcast_health_handler(r);
+    }
+
+    if (path.len > sizeof("streams/") - 1
+        && ngx_strncmp(path.data, "streams/", sizeof("streams/") - 1) == 0)
+    {
+        path.data += sizeof("streams/") - 1;
+        path.len -= sizeof("streams/") - 1;
+
+        st = ngx_http_blockcast_rest_find(r, &path);
+
+        if (st == NULL) {
+            return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
+                             "unknown_stream", "unknown stream: %V", &path);
+        }
+
+        return ngx_http_blockcast_rest_snapshot(r, st, 1);
+    }
+
+    st = ngx_http_blockcast_rest_find(r, &path);
+
+    if (st == NULL || st->field.len == 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
+                             "not_found", "no such resource: %V; there are "
+                             "streams, streams/NAME, health and the log "
+                             "streams by name", &path);
+    }
+
+    return ngx_http_blockcast_rest_entries(r, st);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_http_blockcast_stream_t    *st;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    rc = ngx_http_blockcast_rest_begin(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+    st = blcf->offers[0];
+
+    return st->field.len ? ngx_http_blockcast_rest_entries(r, st)
+                         : ngx_http_blockcast_rest_snapshot(r, st, 0);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_begin(ngx_http_request_t *r)
+{
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_blockcast_header(r, "Allow", "GET, HEAD", 9) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_ALLOWED,
+                                  "method_not_allowed", "%V is not allowed "
+                                  "here, GET and HEAD are", &r->method_name);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_http_blockcast_stream_t   **st;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    for (st = blcf->offers; *st != NULL; st++) {
+        if ((*st)->name.len == name->len
+            && ngx_memcmp((*st)->name.data, name->data, name->len) == 0)
+        {
+            return *st;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* {"error":CODE,"message":…}; what fmt adds may be anything the client sent */
+
+static ngx_int_t
+ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *fmt, ...)
+{
+    u_char    *p, *last, text[512];
+    va_list    args;
+    ngx_str_t  body;
+
+    va_start(args, fmt);
+    last = ngx_vslprintf(text, text + sizeof(text), fmt, args);
+    va_end(args);
+
+    p = ngx_pnalloc(r->pool, 128 + bc_json_escape_len(text, last - text));
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_sprintf(p, "{\"error\":\"%s\",\"message\":\"", code);
+    p = bc_json_escape(p, text, last - text);
+    p = ngx_cpymem(p, "\"}\n", 3);
+
+    body.len = p - body.data;
+
+    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_blockcast_respond(r, status, "application/json", &body);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st)
+{
+    u_char                      *p;
+    ngx_uint_t                   seconds;
+    ngx_http_blockcast_error_t   error;
+
+    ngx_http_blockcast_read_error(st->slot, &error);
+
+    /* the poll has been asked for: a moment, or the interval after a failure */
+
+    seconds = error.len ? (st->interval + 999) / 1000 : 1;
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL
+        || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
+                                     ngx_sprintf(p, "%ui", seconds) - p)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (error.len != 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                             "waiting", "stream %V has no data yet: %*s",
+                             &st->name, (size_t) error.len, error.text);
+    }
+
+    return ngx_http_blockcast_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                             "waiting", "stream %V has no data yet",
+                             &st->name);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_feed_t *feed, ngx_uint_t etag)
+{
+    u_char                          *p;
+    ngx_table_elt_t                 *h;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+    const char                      *state;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    state = ngx_http_blockcast_rest_states[
+                 ngx_http_blockcast_state(feed->stream,
+                          ngx_http_blockcast_listeners(feed->stream->slot))];
+
+    if (ngx_http_blockcast_header(r, "Cache-Control", "no-cache", 8) != NGX_OK
+        || ngx_http_blockcast_header(r, "Blockcast-State", state,
+                                     ngx_strlen(state))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    r->headers_out.last_modified_time = -1;
+
+    if (!etag) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    ngx_str_set(&h->key, "ETag");
+    h->value.data = p;
+    h->value.len = ngx_sprintf(p, "\"%xL-%uL\"", bmcf->zone->sh->epoch,
+                               feed->snap.seq)
+                   - p;
+
+    /* If-None-Match is answered by nginx itself */
+
+    r->headers_out.etag = h;
+
+    return NGX_OK;
+}
+
+
+/* whole: as a WebSocket message, else only its "data" */
+
+static ngx_int_t
+ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
+{
+    ngx_str_t                    body;
+    ngx_http_blockcast_feed_t   *feed;
+    ngx_http_blockcast_frame_t  *frame;
+
+    feed = ngx_http_blockcast_feed(st);
+
+    ngx_http_blockcast_feed_demand(feed);
+    ngx_http_blockcast_feed_update(feed);
+
+    frame = ngx_http_blockcast_feed_snapshot(feed);
+
+    if (frame == NULL) {
+        return ngx_http_blockcast_rest_waiting(r, st);
+    }
+
+    /* the frame may be gone before a slow client has taken it */
+
+    body.len = whole ? frame->len - frame->payload : feed->snap.data_len;
+    body.data = ngx_pnalloc(r->pool, body.len + 1);
+
+    if (body.data == NULL
+        || ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(body.data,
+               frame->data + (whole ? frame->payload : feed->snap.data),
+               body.len);
+
+    return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
+                                      &body);
+}
+
+
+/* NGX_OK, or the return code of the handler after a 400 was sent */
+
+static ngx_int_t
+ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
+    ngx_uint_t max, ngx_uint_t *number)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_atoi(value.data, value.len);
+
+    if (n == NGX_ERROR || (ngx_uint_t) n > max) {
+        value.len = ngx_min(value.len, 64);
+
+        (void) ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter %s must be a "
+                             "number from 0 to %ui, it is \"%V\"",
+                             name, max, &value);
+        return NGX_DONE;
+    }
+
+    *number = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_rest_matches(ngx_http_blockcast_record_t *rec,
+    ngx_str_t *market)
+{
+    size_t     len;
+    u_char     text[256];
+    bc_span_t  entry, value;
+
+    entry.data = ngx_http_blockcast_record_data(rec);
+    entry.len = rec->len;
+
+    return bc_json_member(entry, "market", &value)
+           && bc_json_string(value, text, sizeof(text), &len) == 0
+           && len == market->len
+           && ngx_memcmp(text, market->data, len) == 0;
+}
+
+
+/* the newest entries of a log, newest first */
+
+static ngx_int_t
+ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st)
+{
+    u_char                       *p, *src, *dst;
+    size_t                        size;
+    ngx_int_t                     rc;
+    ngx_str_t                     body, market;
+    ngx_uint_t                    i, n, limit, offset, total, *found;
+    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_record_t  *rec;
+
+    limit = NGX_HTTP_BLOCKCAST_LIMIT;
+    offset = 0;
+
+    rc = ngx_http_blockcast_rest_number(r, "limit",
+                                        NGX_HTTP_BLOCKCAST_MAX_LIMIT, &limit);
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_blockcast_rest_number(r, "offset", 1000000000, &offset);
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&market);
+
+    if (ngx_http_arg(r, (u_char *) "market", 6, &market) == NGX_OK
+        && market.len != 0)
+    {
+        dst = ngx_pnalloc(r->pool, market.len);
+        if (dst == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        src = market.data;
+        p = dst;
+        ngx_unescape_uri(&p, &src, market.len, 0);
+
+        market.data = dst;
+        market.len = p - dst;
+    }
+
+    feed = ngx_http_blockcast_feed(st);
+
+    ngx_http_blockcast_feed_demand(feed);
+    ngx_http_blockcast_feed_update(feed);
+
+    if (feed->newest == NULL) {
+        return ngx_http_blockcast_rest_waiting(r, st);
+    }
+
+    found = ngx_palloc(r->pool, (ngx_min(limit, feed->count) + 1)
+                                * sizeof(ngx_uint_t));
+    if (found == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    size = 256 + st->field.len + 6 * NGX_INT_T_LEN;
+    total = 0;
+    n = 0;
+
+    for (i = feed->count; i > 0; i--) {
+        rec = ngx_http_blockcast_feed_entry(feed, i - 1);
+
+        if (market.len != 0 && !ngx_http_blockcast_rest_matches(rec, &market))
+        {
+            continue;
+        }
+
+        if (total >= offset && n < limit) {
+            found[n++] = i - 1;
+            size += rec->len + 1;
+        }
+
+        total++;
+    }
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_sprintf(p, "{\"%V\":[", &st->field);
+
+    for (i = 0; i < n; i++) {
+        rec = ngx_http_blockcast_feed_entry(feed, found[i]);
+
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+    }
+
+    p = ngx_sprintf(p, "],\"count\":%ui,\"total\":%ui,\"limit\":%ui,"
+                    "\"offset\":%ui,\"seq\":%uL,\"timestamp\":%uL}",
+                    n, total, limit, offset, feed->snap.seq,
+                    feed->snap.timestamp);
+
+    body.len = p - body.data;
+
+    if (ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
+                                      &body);
+}
+
+
+static u_char *
+ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
+    ngx_uint_t *healthy)
+{
+    ngx_int_t                    age;
+    ngx_uint_t                   subscribers;
+    ngx_http_blockcast_error_t   error;
+    ngx_http_blockcast_slot_t   *slot;
+    ngx_http_blockcast_state_e   state;
+
+    slot = st->slot;
+    subscribers = ngx_http_blockcast_listeners(slot);
+    state = ngx_http_blockcast_state(st, subscribers != 0 || st->always);
+    age = ngx_http_blockcast_age(slot);
+
+    ngx_http_blockcast_read_error(slot, &error);
+
+    if (state == ngx_http_blockcast_waiting
+        || state == ngx_http_blockcast_stale)
+    {
+        *healthy = 0;
+    }
+
+    p = ngx_sprintf(p, "{\"name\":\"%V\",\"kind\":\"%s\","
+                    "\"interval\":%M.%03M,\"seq\":%uA,\"age\":",
+                    &st->name, st->field.len ? "log" : "snapshot",
+                    st->interval / 1000, st->interval % 1000, slot->seq);
+
+    if (age < 0) {
+        p = ngx_cpymem(p, "null", 4);
+
+    } else {
+        p = ngx_sprintf(p, "%i.%03i", age / 1000, age % 1000);
+    }
+
+    p = ngx_sprintf(p, ",\"state\":\"%s\",\"subscribers\":%ui,"
+                    "\"polls\":%uA,\"polls_failed\":%uA,"
+                    "\"polls_overrun\":%uA,\"error\":",
+                    ngx_http_blockcast_rest_states[state], subscribers,
+                    slot->polls, slot->polls_failed, slot->polls_overrun);
+
+    if (error.len != 0) {
+        *p++ = '"';
+        p = bc_json_escape(p, error.text, error.len);
+        *p++ = '"';
+
+    } else {
+        p = ngx_cpymem(p, "null", 4);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_streams(ngx_http_request_t *r)
+{
+    u_char                          *p;
+    ngx_str_t                        body;
+    ngx_uint_t                       i, n, healthy;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    st = blcf->offers;
+
+    for (n = 0; st[n] != NULL; n++) { /* void */ }
+
+    p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_ROW
+                                     + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
+    if (p == NULL
+        || ngx_http_blockcast_header(r, "Cache-Control", "no-cache", 8)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    p = ngx_sprintf(p, "{\"epoch\":%uL,\"timestamp\":%T,\"streams\":[",
+                    bmcf->zone->sh->epoch, ngx_time());
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_blockcast_rest_row(p, st[i], &healthy);
+    }
+
+    *p++ = ']';
+    *p++ = '}';
+
+    body.len = p - body.data;
+
+    return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
+                                      &body);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_health_handler(ngx_http_request_t *r)
+{
+    u_char                          *p, *rows;
+    uint64_t                         lease;
+    ngx_int_t                        rc;
+    ngx_str_t                        body;
+    ngx_uint_t                       i, n, healthy, first, leading;
+    ngx_http_blockcast_error_t       error, newest;
+    ngx_http_blockcast_shctx_t      *sh;
+    ngx_http_blockcast_worker_t     *w;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    rc = ngx_http_blockcast_rest_begin(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    sh = bmcf->zone->sh;
+    st = bmcf->streams.elts;
+    n = bmcf->streams.nelts;
+
+    rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_ROW
+                                     + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
+    if (rows == NULL
+        || ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    healthy = 1;
+    newest.len = 0;
+    newest.since = 0;
+
+    p = rows;
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_blockcast_rest_row(p, st[i], &healthy);
+
+        ngx_http_blockcast_read_error(st[i]->slot, &error);
+
+        if (error.len != 0 && error.since >= newest.since) {
+            newest = error;
+        }
+    }
+
+    body.len = p - rows;
+
+    p = ngx_pnalloc(r->pool, body.len + 512 + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN
+                             + NGX_HTTP_BLOCKCAST_WORKERS * 96);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.data = p;
+
+    lease = sh->lease;
+    leading = (lease != 0
+               && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
+
+    p = ngx_sprintf(p, "{\"status\":\"%s\",\"version\":\""
+                    NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
+                    "\"epoch\":%uL,\"node\":{\"error\":",
+                    healthy ? "ok" : "failing", ngx_time(), sh->epoch);
+
+    if (newest.len != 0) {
+        *p++ = '"';
+        p = bc_json_escape(p, newest.text, newest.len);
+        p = ngx_sprintf(p, "\",\"since\":%uL}", newest.since);
+
+    } else {
+        p = ngx_cpymem(p, "null}", 5);
+    }
+
+    p = ngx_sprintf(p, ",\"poller\":{\"pid\":%uL,\"generation\":%uL,"
+                    "\"active\":%s,\"takeovers\":%uA},\"workers\":[",
+                    lease & 0xffffffff, lease >> 32,
+                    leading ? "true" : "false", sh->takeovers);
+
+    first = 1;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &sh->workers[i];
+
+        if (w->pid == 0) {
+            continue;
+        }
+
+        p = ngx_sprintf(p, "%s{\"pid\":%uA,\"connections\":%uA}",
+                        first ? "" : ",", w->pid, w->connections);
+        first = 0;
+    }
+
+    p = ngx_cpymem(p, "],\"streams\":[", sizeof("],\"streams\":[") - 1);
+    p = ngx_cpymem(p, rows, body.len);
+    p = ngx_cpymem(p, "]}", 2);
+
+    body.len = p - body.data;
+
+    return ngx_http_blockcast_respond(r, healthy ? NGX_HTTP_OK
+                                          : NGX_HTTP_SERVICE_UNAVAILABLE,
+                                      "application/json", &body);
+}

@@ -1,0 +1,537 @@
+
+/*
+ * The JSON messages of a WebSocket client.
+ */
+
+
+#include "ngx_http_blockcast_ws.h"
+#include "bc_json.h"
+
+#include <cjson/cJSON.h>
+
+
+/* streams a single subscribe may name */
+#define NGX_HTTP_BLOCKCAST_DEPTH  16
+
+
+/* what comes back in the answer to a message: its "id", byte for byte */
+
+typedef struct {
+    ngx_http_blockcast_conn_t  *conn;
+    bc_span_t                   id;
+} ngx_http_blockcast_ask_t;
+
+
+static void ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
+    ngx_str_t *name, cJSON *message);
+static void ngx_http_blockcast_session_unsubscribe(
+    ngx_http_blockcast_ask_t *ask, ngx_str_t *name);
+static void ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
+    const char *type, ngx_str_t *stream);
+static void ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
+    const char *code, const char *text, ngx_str_t *name);
+
+
+static const char  *ngx_http_blockcast_state_names[] = {
+    "waiting", "live", "stale", "stale"
+};
+
+
+void
+ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
+{
+    u_char                          *p;
+    size_t                           size;
+    ngx_uint_t                       i, n;
+    ngx_http_blockcast_frame_t      *frame;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+    st = conn->conf->offers;
+
+    size = 256;
+
+    for (i = 0; st[i] != NULL; i++) {
+        size += st[i]->name.len + 3;
+    }
+
+    n = i;
+
+    frame = ngx_http_blockcast_frame_alloc(size);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(conn, 1013, "no memory");
+        return;
+    }
+
+    p = frame->data + frame->payload;
+
+    p = ngx_sprintf(p, "{\"type\":\"welcome\",\"message\":\"blockcast "
+                    NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
+                    "\"available_streams\":[", ngx_time());
+
+    for (i = 0; i < n; i++) {
+        p = ngx_sprintf(p, "%s\"%V\"", i ? "," : "", &st[i]->name);
+    }
+
+    p = ngx_sprintf(p, "],\"epoch\":%uL,\"protocol\":1}",
+                    bmcf->zone->sh->epoch);
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+    ngx_http_blockcast_ws_queue(conn, frame);
+}
+
+
+void
+ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t opcode, const u_char *data, size_t len)
+{
+    cJSON                     *message, *type, *stream, *streams, *item;
+    size_t                     offset;
+    bc_span_t                  span;
+    ngx_str_t                  name;
+    ngx_uint_t                 n, subscribe;
+    ngx_http_blockcast_ask_t   ask;
+
+    ask.conn = conn;
+    ask.id.len = 0;
+
+    if (opcode != BC_WS_TEXT) {
+        ngx_http_blockcast_session_error(&ask, "invalid_json",
+                        "messages must be JSON in text frames", NULL);
+        return;
+    }
+
+    /* cJSON takes more than the RFC does, and it is recursive */
+
+    if (bc_json_check(data, len, NGX_HTTP_BLOCKCAST_DEPTH, &offset) != 0) {
+        ngx_http_blockcast_session_error(&ask, "invalid_json",
+                                         "the message is not valid JSON",
+                                         NULL);
+        return;
+    }
+
+    message = cJSON_ParseWithLength((const char *) data, len);
+
+    if (message == NULL) {
+        ngx_http_blockcast_session_error(&ask, "invalid_json",
+                                    "the message cannot be read", NULL);
+        return;
+    }
+
+    if (!cJSON_IsObject(message)) {
+        ngx_http_blockcast_session_error(&ask, "invalid_json",
+                                   "the message must be a JSON object", NULL);
+        goto done;
+    }
+
+    span.data = data;
+    span.len = len;
+
+    if (!bc_json_member(span, "id", &ask.id)) {
+        ask.id.len = 0;
+    }
+
+    type = cJSON_GetObjectItemCaseSensitive(message, "type");
+
+    if (!cJSON_IsString(type)) {
+        ngx_http_blockcast_session_error(&ask, "unknown_type",
+                                      "the message has no \"type\"", NULL);
+        goto done;
+    }
+
+    if (ngx_strcmp(type->valuestring, "ping") == 0) {
+        ngx_http_blockcast_session_answer(&ask, "pong", NULL);
+        goto done;
+    }
+
+    subscribe = (ngx_strcmp(type->valuestring, "subscribe") == 0);
+
+    if (!subscribe && ngx_strcmp(type->valuestring, "unsubscribe") != 0) {
+        name.data = (u_char *) type->valuestring;
+        name.len = ngx_strlen(type->valuestring);
+
+        ngx_http_blockcast_session_error(&ask, "unknown_type",
+                                         "unknown message type", &name);
+        goto done;
+    }
+
+    stream = cJSON_GetObjectItemCaseSensitive(message, "stream");
+    streams = cJSON_GetObjectItemCaseSensitive(message, "streams");
+    n = 0;
+
+    item = cJSON_IsString(stream) ? stream : NULL;
+
+    if (item == NULL && cJSON_IsArray(streams)) {
+        item = streams->child;
+        streams = NULL;
+    }
+
+    while (item != NULL) {
+
+        if (++n > NGX_HTTP_BLOCKCAST_STREAMS) {
+            ngx_http_blockcast_session_error(&ask, "bad_request",
+                                       "too many streams in a message", NULL);
+            goto done;
+        }
+
+        if (!cJSON_IsString(item)) {
+            ngx_http_blockcast_session_error(&ask, "unknown_stream",
+                                  "a stream's name must be a string", NULL);
+
+        } else {
+            name.data = (u_char *) item->valuestring;
+            name.len = ngx_strlen(item->valuestring);
+
+            if (subscribe) {
+                ngx_http_blockcast_session_subscribe(&ask, &name, message);
+
+            } else {
+                ngx_http_blockcast_session_unsubscribe(&ask, &name);
+            }
+        }
+
+        if (item == stream) {
+
+            /* "stream" first, then all of "streams" */
+
+            item = cJSON_IsArray(streams) ? streams->child : NULL;
+
+        } else {
+            item = item->next;
+        }
+    }
+
+    if (n == 0) {
+        ngx_http_blockcast_session_error(&ask, "unknown_stream",
+                          "the message has no \"stream\" or \"streams\"",
+                          NULL);
+    }
+
+done:
+
+    cJSON_Delete(message);
+}
+
+
+static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_session_find(ngx_http_blockcast_ask_t *ask, ngx_str_t *name)
+{
+    ngx_http_blockcast_stream_t     *st, **offers;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    for (offers = ask->conn->conf->offers; *offers != NULL; offers++) {
+        st = *offers;
+
+        if (st->name.len == name->len
+            && ngx_memcmp(st->name.data, name->data, name->len) == 0)
+        {
+            return st;
+        }
+    }
+
+    if (ngx_http_blockcast_stream_find(bmcf, name) != NULL) {
+        ngx_http_blockcast_session_error(ask, "forbidden_stream",
+                              "this endpoint does not offer the stream", name);
+
+    } else {
+        ngx_http_blockcast_session_error(ask, "unknown_stream",
+                                         "unknown stream", name);
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_blockcast_sub_t *
+ngx_http_blockcast_session_sub(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < conn->nsubs; i++) {
+        if (conn->subs[i].feed->stream == st) {
+            return &conn->subs[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
+    ngx_str_t *name, cJSON *message)
+{
+    cJSON                        *since;
+    uint64_t                      seq;
+    ngx_uint_t                    n;
+    ngx_http_blockcast_sub_t     *sub, *subs;
+    ngx_http_blockcast_conn_t    *conn;
+    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_stream_t  *st;
+
+    conn = ask->conn;
+
+    st = ngx_http_blockcast_session_find(ask, name);
+    if (st == NULL) {
+        return;
+    }
+
+    if (ngx_http_blockcast_session_sub(conn, st) != NULL) {
+
+        /* answered again, delivered once */
+
+        ngx_http_blockcast_session_answer(ask, "subscribed", name);
+        return;
+    }
+
+    since = cJSON_GetObjectItemCaseSensitive(message, "since");
+
+    if (since != NULL && !cJSON_IsNull(since)
+        && (!cJSON_IsNumber(since) || since->valuedouble < 0
+            || since->valuedouble > 9007199254740991.0
+            || since->valuedouble != (double) (uint64_t) since->valuedouble))
+    {
+        ngx_http_blockcast_session_error(ask, "bad_request",
+                          "\"since\" must be a seq, an integer from 0", name);
+        return;
+    }
+
+    if (conn->nsubs == conn->nalloc) {
+        n = conn->nalloc ? conn->nalloc * 2 : 4;
+
+        subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
+        if (subs == NULL) {
+            ngx_http_blockcast_session_error(ask, "no_memory",
+                                             "no memory, try later", name);
+            return;
+        }
+
+        if (conn->nsubs != 0) {
+            ngx_memcpy(subs, conn->subs,
+                       conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
+            ngx_free(conn->subs);
+        }
+
+        conn->subs = subs;
+        conn->nalloc = n;
+    }
+
+    feed = ngx_http_blockcast_feed(st);
+    sub = &conn->subs[conn->nsubs];
+
+    ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
+
+    if (ngx_http_blockcast_feed_join(feed, conn, conn->nsubs) != NGX_OK) {
+        ngx_http_blockcast_session_error(ask, "no_memory",
+                                         "no memory, try later", name);
+        return;
+    }
+
+    conn->nsubs++;
+
+    /* a client takes the stream for live until it is told otherwise */
+
+    sub->told = ngx_http_blockcast_live;
+
+    if (st->field.len != 0) {
+
+        if (cJSON_IsNumber(since)) {
+            seq = (uint64_t) since->valuedouble;
+
+            if (feed->newest != NULL && seq > feed->snap.seq) {
+
+                /* of another epoch: it knows nothing of this one */
+
+                sub->first = 1;
+
+            } else {
+                sub->seq = seq;
+            }
+
+        } else {
+            sub->first = 1;
+        }
+    }
+
+    ngx_http_blockcast_session_answer(ask, "subscribed", name);
+
+    /* the answer may have found the socket closed, but conn->subs stays */
+
+    ngx_http_blockcast_ws_dirty(conn, &conn->subs[conn->nsubs - 1]);
+}
+
+
+static void
+ngx_http_blockcast_session_unsubscribe(ngx_http_blockcast_ask_t *ask,
+    ngx_str_t *name)
+{
+    ngx_uint_t                    i;
+    ngx_http_blockcast_sub_t     *sub;
+    ngx_http_blockcast_conn_t    *conn;
+    ngx_http_blockcast_stream_t  *st;
+
+    conn = ask->conn;
+
+    st = ngx_http_blockcast_session_find(ask, name);
+    if (st == NULL) {
+        return;
+    }
+
+    sub = ngx_http_blockcast_session_sub(conn, st);
+
+    if (sub != NULL) {
+        ngx_http_blockcast_feed_leave(sub->feed, sub->place);
+
+        if (sub->dirty) {
+            conn->ndirty--;
+        }
+
+        i = sub - conn->subs;
+        conn->nsubs--;
+
+        if (i != conn->nsubs) {
+            *sub = conn->subs[conn->nsubs];
+            sub->feed->listeners[sub->place].sub = i;
+        }
+    }
+
+    ngx_http_blockcast_session_answer(ask, "unsubscribed", name);
+}
+
+
+static void
+ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
+    ngx_http_blockcast_frame_t *frame, u_char *p)
+{
+    if (ask->id.len != 0) {
+        p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
+        p = ngx_cpymem(p, ask->id.data, ask->id.len);
+    }
+
+    *p++ = '}';
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+    ngx_http_blockcast_ws_queue(ask->conn, frame);
+}
+
+
+static void
+ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
+    const char *type, ngx_str_t *stream)
+{
+    u_char                      *p;
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_http_blockcast_frame_alloc(128 + NGX_HTTP_BLOCKCAST_NAME_LEN
+                                           + ask->id.len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        return;
+    }
+
+    p = frame->data + frame->payload;
+    p = ngx_sprintf(p, "{\"type\":\"%s\"", type);
+
+    if (stream != NULL) {
+        p = ngx_sprintf(p, ",\"stream\":\"%V\"", stream);
+    }
+
+    p = ngx_sprintf(p, ",\"timestamp\":%T", ngx_time());
+
+    ngx_http_blockcast_session_send(ask, frame, p);
+}
+
+
+/* name, when there is one, is quoted behind the text; it may be anything */
+
+static void
+ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
+    const char *code, const char *text, ngx_str_t *name)
+{
+    u_char                      *p;
+    size_t                       len;
+    ngx_http_blockcast_frame_t  *frame;
+
+    len = (name != NULL) ? ngx_min(name->len, 64) : 0;
+
+    frame = ngx_http_blockcast_frame_alloc(256 + ngx_strlen(text)
+                       + (len ? bc_json_escape_len(name->data, len) : 0)
+                       + ask->id.len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        return;
+    }
+
+    p = frame->data + frame->payload;
+    p = ngx_cpymem(p, "{\"type\":\"error\",\"message\":\"",
+                   sizeof("{\"type\":\"error\",\"message\":\"") - 1);
+    p = bc_json_escape(p, (const u_char *) text, ngx_strlen(text));
+
+    if (name != NULL) {
+        p = ngx_cpymem(p, ": ", 2);
+        p = bc_json_escape(p, name->data, len);
+    }
+
+    p = ngx_sprintf(p, "\",\"code\":\"%s\",\"timestamp\":%T", code,
+                    ngx_time());
+
+    ngx_http_blockcast_session_send(ask, frame, p);
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
+{
+    u_char                      *p;
+    ngx_int_t                    age;
+    ngx_http_blockcast_error_t   error;
+    ngx_http_blockcast_frame_t  *frame;
+
+    ngx_http_blockcast_read_error(feed->stream->slot, &error);
+
+    frame = ngx_http_blockcast_frame_alloc(256 + NGX_HTTP_BLOCKCAST_NAME_LEN
+                             + bc_json_escape_len(error.text, error.len));
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    age = ngx_http_blockcast_age(feed->stream->slot);
+
+    p = frame->data + frame->payload;
+    p = ngx_sprintf(p, "{\"type\":\"status\",\"stream\":\"%V\","
+                    "\"state\":\"%s\",\"age\":", &feed->stream->name,
+                    ngx_http_blockcast_state_names[feed->state]);
+
+    if (age < 0) {
+        p = ngx_cpymem(p, "null", 4);
+
+    } else {
+        p = ngx_sprintf(p, "%i.%03i", age / 1000, age % 1000);
+    }
+
+    p = ngx_cpymem(p, ",\"error\":", sizeof(",\"error\":") - 1);
+
+    if (error.len != 0) {
+        *p++ = '"';
+        p = bc_json_escape(p, error.text, error.len);
+        *p++ = '"';
+
+    } else {
+        p = ngx_cpymem(p, "null", 4);
+    }
+
+    p = ngx_sprintf(p, ",\"timestamp\":%T}", ngx_time());
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+
+    return frame;
+}

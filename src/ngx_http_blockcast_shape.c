@@ -1,0 +1,558 @@
+
+/*
+ * libjq shapes the results of the calls.
+ *
+ * libjq before 1.7 keeps every number as a double, which loses the last
+ * digits of the amounts of chains (unsigned 64-bit integers).  There, an
+ * integer that a double cannot hold enters the program as a marked string and
+ * becomes a number again when it is printed, so that passing a value through
+ * never changes it.  A prelude lets "type", "tonumber" and "tostring" treat
+ * it as the number it is.  libjq since 1.7 keeps the text of numbers itself.
+ */
+
+
+#include "ngx_http_blockcast_shape.h"
+
+
+/* U+E000 and U+E001, of the private use area */
+#define NGX_HTTP_BLOCKCAST_MARK        "\xee\x80\x80" "int:"
+#define NGX_HTTP_BLOCKCAST_TEXT_MARK   "\xee\x80\x81" "int:"
+#define NGX_HTTP_BLOCKCAST_MARK_LEN                                           \
+    (sizeof(NGX_HTTP_BLOCKCAST_MARK) - 1)
+
+/* 2^53 has 16 digits */
+#define NGX_HTTP_BLOCKCAST_EXACT       "9007199254740992"
+
+
+static char  ngx_http_blockcast_prelude[] =
+    "def bc_int: type == \"string\" "
+        "and startswith(\"" NGX_HTTP_BLOCKCAST_MARK "\"); "
+    "def bc_tonumber: tonumber; def bc_tostring: tostring; def bc_type: type; "
+    "def tonumber: if bc_int "
+        "then .[5:] | bc_tonumber else bc_tonumber end; "
+    "def tostring: if bc_int "
+        "then \"" NGX_HTTP_BLOCKCAST_TEXT_MARK "\" + .[5:] "
+        "else bc_tostring end; "
+    "def type: if bc_int then \"number\" else bc_type end; ";
+
+
+typedef struct {
+    ngx_pool_t  *pool;
+    ngx_str_t    text;
+    ngx_uint_t   exact;
+} ngx_http_blockcast_jq_messages_t;
+
+
+static ngx_uint_t
+ngx_http_blockcast_jq_exact(void)
+{
+    jv                 v;
+    static ngx_uint_t  exact, known;
+
+    if (!known) {
+        v = jv_dump_string(jv_parse("18446744073709551615"), 0);
+        exact = ngx_strcmp(jv_string_value(v), "18446744073709551615") == 0;
+        jv_free(v);
+        known = 1;
+    }
+
+    return exact;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_inexact(u_char *p, size_t len)
+{
+    size_t  digits;
+
+    if (len > 0 && *p == '-') {
+        p++;
+        len--;
+    }
+
+    for (digits = 0; digits < len; digits++) {
+        if (p[digits] < '0' || p[digits] > '9') {
+            return 0;
+        }
+    }
+
+    if (len != sizeof(NGX_HTTP_BLOCKCAST_EXACT) - 1) {
+        return len > sizeof(NGX_HTTP_BLOCKCAST_EXACT) - 1;
+    }
+
+    return ngx_memcmp(p, NGX_HTTP_BLOCKCAST_EXACT, len) > 0;
+}
+
+
+/* valid JSON text to a jv, with the large integers marked */
+
+static jv
+ngx_http_blockcast_jv(ngx_str_t *text, ngx_pool_t *pool)
+{
+    u_char      *p, *last, *token, *dst, *buf;
+    ngx_uint_t   n;
+
+    if (text->len == 0) {
+        return jv_null();
+    }
+
+    if (ngx_http_blockcast_jq_exact()) {
+        return jv_parse_sized((char *) text->data, text->len);
+    }
+
+    buf = NULL;
+    dst = NULL;
+    last = text->data + text->len;
+
+    /* twice: to count what must be marked, then to write it */
+
+    for (n = 0; /* void */ ; n = 0) {
+
+        for (p = text->data; p < last; /* void */ ) {
+
+            if (*p == '"') {
+                token = p++;
+
+                while (p < last && *p != '"') {
+                    p += (*p == '\\') ? 2 : 1;
+                }
+
+                p++;
+
+            } else if (*p == '-' || (*p >= '0' && *p <= '9')) {
+                token = p++;
+
+                while (p < last
+                       && ((*p >= '0' && *p <= '9') || *p == '.' || *p == '+'
+                           || *p == '-' || *p == 'e' || *p == 'E'))
+                {
+                    p++;
+                }
+
+                if (ngx_http_blockcast_inexact(token, p - token)) {
+                    n++;
+
+                    if (dst != NULL) {
+                        *dst++ = '"';
+                        dst = ngx_cpymem(dst, NGX_HTTP_BLOCKCAST_MARK,
+                                         NGX_HTTP_BLOCKCAST_MARK_LEN);
+                        dst = ngx_cpymem(dst, token, p - token);
+                        *dst++ = '"';
+                        continue;
+                    }
+                }
+
+            } else {
+                token = p++;
+            }
+
+            if (dst != NULL) {
+                dst = ngx_cpymem(dst, token, p - token);
+            }
+        }
+
+        if (dst != NULL) {
+            return jv_parse_sized((char *) buf, dst - buf);
+        }
+
+        if (n == 0) {
+            return jv_parse_sized((char *) text->data, text->len);
+        }
+
+        buf = ngx_pnalloc(pool,
+                          text->len + n * (NGX_HTTP_BLOCKCAST_MARK_LEN + 2));
+        if (buf == NULL) {
+            return jv_invalid_with_msg(jv_string("no memory"));
+        }
+
+        dst = buf;
+    }
+}
+
+
+/* a jv to JSON text, marked integers as the numbers they were */
+
+static ngx_int_t
+ngx_http_blockcast_print(jv v, ngx_str_t *out, ngx_pool_t *pool)
+{
+    jv           text;
+    size_t       len;
+    u_char      *p, *last, *dst, *end, *q;
+    ngx_uint_t   plain;
+
+    text = jv_dump_string(v, 0);
+    len = jv_string_length_bytes(jv_copy(text));
+
+    out->data = ngx_pnalloc(pool, len + 1);
+    if (out->data == NULL) {
+        jv_free(text);
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) jv_string_value(text);
+    last = p + len;
+    dst = out->data;
+
+    while (p < last) {
+
+        if (*p != '"') {
+            *dst++ = *p++;
+            continue;
+        }
+
+        for (end = p + 1; end < last && *end != '"'; end++) {
+            if (*end == '\\') {
+                end++;
+            }
+        }
+
+        /* exactly one marked integer, and not an object's key: a number */
+
+        plain = 0;
+
+        if ((size_t) (end - p) > 1 + NGX_HTTP_BLOCKCAST_MARK_LEN
+            && ngx_memcmp(p + 1, NGX_HTTP_BLOCKCAST_MARK,
+                          NGX_HTTP_BLOCKCAST_MARK_LEN)
+               == 0
+            && (end + 1 >= last || end[1] != ':'))
+        {
+            q = p + 1 + NGX_HTTP_BLOCKCAST_MARK_LEN;
+            plain = ngx_http_blockcast_inexact(q, end - q);
+        }
+
+        if (!plain) {
+            *dst++ = '"';
+        }
+
+        for (p++; p < end; /* void */ ) {
+
+            if (*p == 0xee
+                && (size_t) (end - p) >= NGX_HTTP_BLOCKCAST_MARK_LEN
+                && (ngx_memcmp(p, NGX_HTTP_BLOCKCAST_MARK,
+                               NGX_HTTP_BLOCKCAST_MARK_LEN)
+                    == 0
+                    || ngx_memcmp(p, NGX_HTTP_BLOCKCAST_TEXT_MARK,
+                                  NGX_HTTP_BLOCKCAST_MARK_LEN)
+                       == 0))
+            {
+                p += NGX_HTTP_BLOCKCAST_MARK_LEN;
+                continue;
+            }
+
+            *dst++ = *p++;
+        }
+
+        if (!plain) {
+            *dst++ = '"';
+        }
+
+        p = end + 1;
+    }
+
+    out->len = dst - out->data;
+    jv_free(text);
+
+    return NGX_OK;
+}
+
+
+/* libjq's messages become one line, without the prelude it may quote */
+
+static void
+ngx_http_blockcast_jq_message(void *data, jv msg)
+{
+    ngx_http_blockcast_jq_messages_t *m = data;
+
+    u_char      *p, *dst, *s, *last;
+    size_t       len, prelude;
+
+    msg = jq_format_error(msg);
+
+    if (jv_get_kind(msg) != JV_KIND_STRING) {
+        jv_free(msg);
+        return;
+    }
+
+    s = (u_char *) jv_string_value(msg);
+    len = ngx_strlen(s);
+    prelude = sizeof(ngx_http_blockcast_prelude) - 1;
+
+    p = ngx_pnalloc(m->pool, m->text.len + len + 2);
+    if (p == NULL) {
+        jv_free(msg);
+        return;
+    }
+
+    dst = ngx_cpymem(p, m->text.data, m->text.len);
+
+    if (m->text.len != 0) {
+        *dst++ = ';';
+        *dst++ = ' ';
+    }
+
+    for (last = s + len; s < last; s++) {
+
+        if ((size_t) (last - s) >= prelude
+            && ngx_memcmp(s, ngx_http_blockcast_prelude, prelude) == 0)
+        {
+            s += prelude - 1;
+            continue;
+        }
+
+        if (*s < ' ') {
+            if (dst > p && dst[-1] != ' ') {
+                *dst++ = ' ';
+            }
+
+            continue;
+        }
+
+        *dst++ = *s;
+    }
+
+    while (dst > p && dst[-1] == ' ') {
+        dst--;
+    }
+
+    m->text.data = p;
+    m->text.len = dst - p;
+
+    jv_free(msg);
+}
+
+
+static void
+ngx_http_blockcast_jq_debug(void *data, jv v)
+{
+    jv  text;
+
+    text = jv_dump_string(v, 0);
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "blockcast: jq debug: %s",
+                  jv_string_value(text));
+
+    jv_free(text);
+}
+
+
+static void
+ngx_http_blockcast_jq_free(void *data)
+{
+    jq_state  *jq = data;
+
+    jq_teardown(&jq);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
+    ngx_str_t *dir, jq_state **out, ngx_str_t *error)
+{
+    int                                ok;
+    jv                                 path;
+    u_char                            *text;
+    size_t                             prelude;
+    jq_state                          *jq;
+    ngx_pool_cleanup_t                *cln;
+    ngx_http_blockcast_jq_messages_t   messages;
+
+    prelude = ngx_http_blockcast_jq_exact()
+              ? 0 : sizeof(ngx_http_blockcast_prelude) - 1;
+
+    ngx_str_set(error, "no memory");
+
+    text = ngx_pnalloc(pool, prelude + program->len + 1);
+    cln = ngx_pool_cleanup_add(pool, 0);
+
+    if (text == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(ngx_cpymem(text, ngx_http_blockcast_prelude, prelude),
+                program->data, program->len) = '\0';
+
+    jq = jq_init();
+    if (jq == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_blockcast_jq_free;
+    cln->data = jq;
+
+    messages.pool = pool;
+    ngx_str_null(&messages.text);
+
+    /* "include" and "import" look beside nginx.conf */
+
+    path = jv_string_sized((char *) dir->data, dir->len);
+
+    jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_copy(path));
+    jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_copy(path));
+    jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"),
+                jv_array_append(jv_array(), path));
+
+    jq_set_error_cb(jq, ngx_http_blockcast_jq_message, &messages);
+
+    ok = jq_compile(jq, (char *) text);
+
+    jq_set_error_cb(jq, NULL, NULL);
+
+    if (!ok) {
+        if (messages.text.len != 0) {
+            *error = messages.text;
+
+        } else {
+            ngx_str_set(error, "it does not compile");
+        }
+
+        return NGX_ERROR;
+    }
+
+    jq_set_debug_cb(jq, ngx_http_blockcast_jq_debug, NULL);
+
+    *out = jq;
+
+    return NGX_OK;
+}
+
+
+static jv
+ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input,
+    ngx_pool_t *pool)
+{
+    jv                            results, errors, methods, name, error, v;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_result_t  *r;
+
+    results = jv_object();
+    errors = jv_object();
+    methods = jv_object();
+
+    for (i = 0; i < input->nresults; i++) {
+        r = &input->results[i];
+
+        if (r->skipped) {
+            continue;
+        }
+
+        name = jv_string_sized((char *) r->name.data, r->name.len);
+
+        if (r->message.len != 0) {
+            error = jv_object();
+            error = jv_object_set(error, jv_string("code"),
+                                  r->has_code ? jv_number(r->code)
+                                              : jv_null());
+            error = jv_object_set(error, jv_string("message"),
+                                  jv_string_sized((char *) r->message.data,
+                                                  r->message.len));
+            errors = jv_object_set(errors, jv_copy(name), error);
+
+            if (r->result.len == 0) {
+                jv_free(name);
+                continue;
+            }
+
+            /* of several requests the first ones were answered */
+        }
+
+        v = ngx_http_blockcast_jv(&r->result, pool);
+
+        if (!jv_is_valid(v)) {
+
+            /* valid JSON that libjq refuses is nested too deep for it */
+
+            v = jv_invalid_get_msg(v);
+
+            if (jv_get_kind(v) != JV_KIND_STRING) {
+                jv_free(v);
+                v = jv_string("libjq cannot read the result");
+            }
+
+            error = jv_object_set(jv_object(), jv_string("code"), jv_null());
+            error = jv_object_set(error, jv_string("message"), v);
+            errors = jv_object_set(errors, name, error);
+            continue;
+        }
+
+        results = jv_object_set(results, jv_copy(name), v);
+        methods = jv_object_set(methods, name,
+                                jv_string_sized((char *) r->method.data,
+                                                r->method.len));
+    }
+
+    v = jv_object();
+    v = jv_object_set(v, jv_string("results"), results);
+    v = jv_object_set(v, jv_string("errors"), errors);
+    v = jv_object_set(v, jv_string("methods"), methods);
+    v = jv_object_set(v, jv_string("previous"),
+                      ngx_http_blockcast_jv(&input->previous, pool));
+    v = jv_object_set(v, jv_string("state"),
+                      ngx_http_blockcast_jv(&input->state, pool));
+    v = jv_object_set(v, jv_string("last"),
+                      ngx_http_blockcast_jv(&input->last, pool));
+    v = jv_object_set(v, jv_string("time"), jv_number(input->time));
+
+    return v;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
+    ngx_str_t *out, ngx_uint_t max, ngx_uint_t *n, ngx_str_t *error,
+    ngx_pool_t *pool)
+{
+    jv          v, msg;
+    size_t      len;
+    ngx_int_t   rc;
+
+    *n = 0;
+    rc = NGX_OK;
+
+    jq_start(jq, ngx_http_blockcast_jq_input(input, pool), 0);
+
+    while (*n < max) {
+        v = jq_next(jq);
+
+        if (jv_is_valid(v)) {
+            if (ngx_http_blockcast_print(v, &out[*n], pool) != NGX_OK) {
+                ngx_str_set(error, "no memory");
+                return NGX_ERROR;
+            }
+
+            (*n)++;
+            continue;
+        }
+
+        if (!jv_invalid_has_msg(jv_copy(v))) {
+            jv_free(v);
+            break;
+        }
+
+        msg = jv_invalid_get_msg(v);
+
+        if (jv_get_kind(msg) != JV_KIND_STRING) {
+            msg = jv_dump_string(msg, 0);
+        }
+
+        len = jv_string_length_bytes(jv_copy(msg));
+
+        error->data = ngx_pnalloc(pool, len + 1);
+        if (error->data == NULL) {
+            ngx_str_set(error, "no memory");
+
+        } else {
+            ngx_memcpy(error->data, jv_string_value(msg), len);
+            error->len = len;
+        }
+
+        if (error->len == 0) {
+            ngx_str_set(error, "the program failed without a message");
+        }
+
+        jv_free(msg);
+        rc = NGX_ERROR;
+        break;
+    }
+
+    return rc;
+}

@@ -1,0 +1,53 @@
+
+/*
+ * jq programs: compiled once at configuration, run by the poller.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* what became of a call: a result, or an error (message.len != 0) */
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_str_t                     method;       /* the one that answered */
+    ngx_str_t                     result;       /* JSON text */
+    ngx_str_t                     message;
+    int64_t                       code;
+    unsigned                      has_code:1;   /* the node's own number */
+    unsigned                      skipped:1;    /* not called this time */
+} ngx_http_blockcast_result_t;
+
+
+typedef struct {
+    ngx_http_blockcast_result_t  *results;
+    ngx_uint_t                    nresults;
+    ngx_str_t                     previous;     /* JSON texts, len 0: null */
+    ngx_str_t                     state;
+    ngx_str_t                     last;
+    double                        time;         /* Unix seconds */
+} ngx_http_blockcast_input_t;
+
+
+/*
+ * Compiles a program; it is freed with pool.  On NGX_ERROR, *error is libjq's
+ * own message on one line, allocated from pool.
+ */
+ngx_int_t ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
+    ngx_str_t *dir, jq_state **jq, ngx_str_t *error);
+
+/*
+ * Runs a program.  Up to max outputs are printed to pool as JSON texts, *n
+ * says how many.  NGX_ERROR: *error has the program's message (in pool).
+ */
+ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
+    ngx_http_blockcast_input_t *input, ngx_str_t *out, ngx_uint_t max,
+    ngx_uint_t *n, ngx_str_t *error, ngx_pool_t *pool);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_ */

@@ -1,0 +1,789 @@
+
+/*
+ * blockcast_stream NAME { ... }: what the configuration says of a stream.
+ */
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_shape.h"
+
+
+/* the shortest interval: a node takes about 100 requests per second */
+#define NGX_HTTP_BLOCKCAST_MIN_INTERVAL  50
+
+#define NGX_HTTP_BLOCKCAST_MAX_EACH      256
+
+
+static char *ngx_http_blockcast_conf_call(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+static char *ngx_http_blockcast_conf_log(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+static char *ngx_http_blockcast_conf_program(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t file);
+static char *ngx_http_blockcast_stream_check(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+static ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *text);
+
+
+static ngx_uint_t
+ngx_http_blockcast_name_valid(ngx_str_t *name)
+{
+    size_t  i;
+    u_char  ch;
+
+    if (name->len == 0 || name->len > NGX_HTTP_BLOCKCAST_NAME_LEN) {
+        return 0;
+    }
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
+            && (ch < '0' || ch > '9') && ch != '_' && ch != '-' && ch != '.')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_http_blockcast_stream_t *
+ngx_http_blockcast_stream_find(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *name)
+{
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        if (st[i]->name.len == name->len
+            && ngx_memcmp(st[i]->name.data, name->data, name->len) == 0)
+        {
+            return st[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+char *
+ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    char                          *rv;
+    ngx_str_t                     *value;
+    ngx_conf_t                     save;
+    ngx_http_blockcast_stream_t   *st, **pst;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_blockcast_name_valid(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_stream name \"%V\" must be 1 to %d of "
+                           "the characters a-z A-Z 0-9 _ - .",
+                           &value[1], NGX_HTTP_BLOCKCAST_NAME_LEN);
+        return NGX_CONF_ERROR;
+    }
+
+    st = ngx_http_blockcast_stream_find(bmcf, &value[1]);
+
+    if (st != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate blockcast_stream \"%V\", the first is "
+                           "in %s:%ui", &value[1], st->file, st->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (bmcf->streams.nelts == NGX_HTTP_BLOCKCAST_STREAMS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_stream \"%V\" is one more than the %d "
+                           "streams there can be",
+                           &value[1], NGX_HTTP_BLOCKCAST_STREAMS);
+        return NGX_CONF_ERROR;
+    }
+
+    st = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_stream_t));
+    pst = ngx_array_push(&bmcf->streams);
+
+    if (st == NULL || pst == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *pst = st;
+
+    st->name = value[1];
+    st->index = bmcf->streams.nelts - 1;
+    st->file = cf->conf_file->file.name.data;
+    st->line = cf->conf_file->line;
+    st->interval = NGX_CONF_UNSET_MSEC;
+    st->stale = NGX_CONF_UNSET_MSEC;
+    st->linger = NGX_CONF_UNSET_MSEC;
+    st->always = NGX_CONF_UNSET;
+    st->max_size = NGX_CONF_UNSET_SIZE;
+
+    if (ngx_array_init(&st->calls, cf->pool, 4,
+                       sizeof(ngx_http_blockcast_call_conf_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    bmcf->parsing = st;
+
+    save = *cf;
+    cf->cmd_type = NGX_HTTP_BLOCKCAST_STREAM_CONF;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+    bmcf->parsing = NULL;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_blockcast_stream_check(cf, st);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_parse_msec(ngx_str_t *value)
+{
+    ngx_int_t  msec;
+
+    msec = ngx_parse_time(value, 0);
+
+    return (msec == NGX_ERROR || msec == 0) ? NGX_ERROR : msec;
+}
+
+
+static char *
+ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_msec_t *field, ngx_msec_t min)
+{
+    ngx_int_t   msec;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    msec = ngx_parse_time(&value[1], 0);
+
+    if (msec == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" is not a time like 2s or 500ms",
+                           &value[0], &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if ((ngx_msec_t) msec < min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" is shorter than %M ms",
+                           &value[0], &value[1], min);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = msec;
+
+    return NGX_CONF_OK;
+}
+
+
+/* every directive inside the block: which one is in cmd->post */
+
+char *
+ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    char                         *name, *rv;
+    ssize_t                       size;
+    ngx_str_t                    *value;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = bmcf->parsing;
+    value = cf->args->elts;
+    name = (char *) value[0].data + sizeof("blockcast_") - 1;
+
+    if (ngx_strcmp(name, "interval") == 0) {
+        rv = ngx_http_blockcast_conf_msec(cf, &st->interval,
+                                          NGX_HTTP_BLOCKCAST_MIN_INTERVAL);
+
+    } else if (ngx_strcmp(name, "stale") == 0) {
+        rv = ngx_http_blockcast_conf_msec(cf, &st->stale, 1);
+
+    } else if (ngx_strcmp(name, "linger") == 0) {
+        rv = ngx_http_blockcast_conf_msec(cf, &st->linger, 0);
+
+    } else if (ngx_strcmp(name, "call") == 0) {
+        rv = ngx_http_blockcast_conf_call(cf, st);
+
+    } else if (ngx_strcmp(name, "jq") == 0) {
+        rv = ngx_http_blockcast_conf_program(cf, st, 0);
+
+    } else if (ngx_strcmp(name, "jq_file") == 0) {
+        rv = ngx_http_blockcast_conf_program(cf, st, 1);
+
+    } else if (ngx_strcmp(name, "log") == 0) {
+        rv = ngx_http_blockcast_conf_log(cf, st);
+
+    } else if (ngx_strcmp(name, "node") == 0) {
+
+        if (st->node_name.len != 0) {
+            return "is duplicate";
+        }
+
+        st->node_name = value[1];
+        rv = NGX_CONF_OK;
+
+    } else if (ngx_strcmp(name, "always") == 0) {
+
+        if (st->always != NGX_CONF_UNSET) {
+            return "is duplicate";
+        }
+
+        rv = NGX_CONF_OK;
+
+        if (ngx_strcmp(value[1].data, "on") == 0) {
+            st->always = 1;
+
+        } else if (ngx_strcmp(value[1].data, "off") == 0) {
+            st->always = 0;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\", it must be "
+                               "\"on\" or \"off\"", &value[1], &value[0]);
+            rv = NGX_CONF_ERROR;
+        }
+
+    } else { /* max_size */
+
+        if (st->max_size != NGX_CONF_UNSET_SIZE) {
+            return "is duplicate";
+        }
+
+        size = ngx_parse_size(&value[1]);
+        rv = NGX_CONF_OK;
+
+        if (size < 256 || size > 64 * 1024 * 1024) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V %V\" must be a size from 256 to 64m",
+                               &value[0], &value[1]);
+            rv = NGX_CONF_ERROR;
+
+        } else {
+            st->max_size = size;
+        }
+    }
+
+    if (rv == NGX_CONF_ERROR) {
+
+        /* the line before names the mistake, this one the stream */
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "the mistake is in stream \"%V\"", &st->name);
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
+{
+    size_t                           offset;
+    ngx_int_t                        n;
+    ngx_str_t                       *value, *method, s, error, file;
+    ngx_uint_t                       i;
+    bc_span_t                        span;
+    bc_json_iter_t                   it;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    value = cf->args->elts;
+    call = st->calls.elts;
+
+    for (i = 0; i < st->calls.nelts; i++) {
+        if (call[i].name.len == value[1].len
+            && ngx_memcmp(call[i].name.data, value[1].data, value[1].len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate call \"%V\" in stream \"%V\"",
+                               &value[1], &st->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (!ngx_http_blockcast_name_valid(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_call name \"%V\" must be 1 to %d of "
+                           "the characters a-z A-Z 0-9 _ - .",
+                           &value[1], NGX_HTTP_BLOCKCAST_NAME_LEN);
+        return NGX_CONF_ERROR;
+    }
+
+    call = ngx_array_push(&st->calls);
+    if (call == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(call, sizeof(ngx_http_blockcast_call_conf_t));
+
+    if (ngx_array_init(&call->methods, cf->pool, 2, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    call->name = value[1];
+
+    method = ngx_array_push(&call->methods);
+    if (method == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *method = value[2];
+
+    for (i = 3; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "params=", 7) == 0) {
+            call->params.data = value[i].data + 7;
+            call->params.len = value[i].len - 7;
+
+            if (bc_json_check(call->params.data, call->params.len, 64,
+                              &offset)
+                != 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "params of call \"%V\" in stream \"%V\" "
+                                   "are not JSON, see byte %uz of %V",
+                                   &call->name, &st->name, offset,
+                                   &call->params);
+                return NGX_CONF_ERROR;
+            }
+
+            span.data = call->params.data;
+            span.len = call->params.len;
+
+            if (bc_json_object(&it, span) != 0
+                && bc_json_array(&it, span) != 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "params of call \"%V\" in stream \"%V\" "
+                                   "must be a JSON object or array: %V",
+                                   &call->name, &st->name, &call->params);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "params_jq=", 10) == 0) {
+            call->params_jq.data = value[i].data + 10;
+            call->params_jq.len = value[i].len - 10;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "params_jq_file=", 15) == 0) {
+            file.data = value[i].data + 15;
+            file.len = value[i].len - 15;
+
+            if (ngx_http_blockcast_read_file(cf, &file, &call->params_jq)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "fallback=", 9) == 0
+            && value[i].len > 9)
+        {
+            method = ngx_array_push(&call->methods);
+            if (method == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            method->data = value[i].data + 9;
+            method->len = value[i].len - 9;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
+            s.data = value[i].data + 8;
+            s.len = value[i].len - 8;
+
+            n = ngx_http_blockcast_parse_msec(&s);
+            if (n == NGX_ERROR) {
+                goto invalid;
+            }
+
+            call->timeout = n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "each=", 5) == 0) {
+            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
+
+            if (n < 1 || n > NGX_HTTP_BLOCKCAST_MAX_EACH) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" of call \"%V\" in stream \"%V\" "
+                                   "must be a number from 1 to %d",
+                                   &value[i], &call->name, &st->name,
+                                   NGX_HTTP_BLOCKCAST_MAX_EACH);
+                return NGX_CONF_ERROR;
+            }
+
+            call->each = n;
+            continue;
+        }
+
+    invalid:
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of call \"%V\" in "
+                           "stream \"%V\"",
+                           &value[i], &call->name, &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->params.len != 0 && call->params_jq.len != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "call \"%V\" in stream \"%V\" has both params and "
+                           "params_jq", &call->name, &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->each != 0 && call->params_jq.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "call \"%V\" in stream \"%V\" has each=%ui "
+                           "but no params_jq",
+                           &call->name, &st->name, call->each);
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->params_jq.len != 0
+        && ngx_http_blockcast_jq_compile(cf->pool, &call->params_jq,
+                                         &cf->cycle->conf_prefix, &call->jq,
+                                         &error)
+           != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "params_jq of call \"%V\" in stream \"%V\": %V",
+                           &call->name, &st->name, &error);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
+{
+    ssize_t      n;
+    ngx_fd_t     fd;
+    ngx_file_t   file;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", name);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+
+    file.fd = fd;
+    file.name = *name;
+    file.log = cf->log;
+
+    if (ngx_fd_info(fd, &file.info) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", name);
+        goto failed;
+    }
+
+    text->len = ngx_file_size(&file.info);
+    text->data = ngx_pnalloc(cf->pool, text->len + 1);
+
+    if (text->data == NULL) {
+        goto failed;
+    }
+
+    n = ngx_read_file(&file, text->data, text->len, 0);
+
+    if (n != (ssize_t) text->len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" was read to byte %z of %uz",
+                           name, n, text->len);
+        goto failed;
+    }
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", name);
+    }
+
+    return NGX_OK;
+
+failed:
+
+    (void) ngx_close_file(fd);
+
+    return NGX_ERROR;
+}
+
+
+static char *
+ngx_http_blockcast_conf_program(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t file)
+{
+    ngx_str_t  *value, error;
+
+    value = cf->args->elts;
+
+    if (st->jq != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "stream \"%V\" has a second jq program", &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (file) {
+        st->program_file = value[1];
+
+        if (ngx_http_blockcast_read_file(cf, &st->program_file, &st->program)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        st->program = value[1];
+    }
+
+    if (ngx_http_blockcast_jq_compile(cf->pool, &st->program,
+                                      &cf->cycle->conf_prefix, &st->jq, &error)
+        == NGX_OK)
+    {
+        return NGX_CONF_OK;
+    }
+
+    if (file) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "jq program \"%V\" of stream \"%V\": %V",
+                           &st->program_file, &st->name, &error);
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "jq program of stream \"%V\": %V",
+                           &st->name, &error);
+    }
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_blockcast_conf_log(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
+{
+    ssize_t     size;
+    ngx_int_t   n;
+    ngx_str_t  *value, s;
+    ngx_uint_t  i;
+
+    value = cf->args->elts;
+
+    if (st->field.len != 0) {
+        return "is duplicate";
+    }
+
+    if (!ngx_http_blockcast_name_valid(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the field \"%V\" of log stream \"%V\" must be 1 "
+                           "to %d of the characters a-z A-Z 0-9 _ - .",
+                           &value[1], &st->name, NGX_HTTP_BLOCKCAST_NAME_LEN);
+        return NGX_CONF_ERROR;
+    }
+
+    st->field = value[1];
+    st->keep = 1000;
+    st->page = 20;
+    st->ring_size = 512 * 1024;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "key=", 4) == 0 && value[i].len > 4) {
+            st->key.data = value[i].data + 4;
+            st->key.len = value[i].len - 4;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "keep=", 5) == 0) {
+            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
+
+            if (n < 1 || n > 1000000) {
+                goto invalid;
+            }
+
+            st->keep = n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "page=", 5) == 0) {
+            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
+
+            if (n < 1 || n > 10000) {
+                goto invalid;
+            }
+
+            st->page = n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "size=", 5) == 0) {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+
+            size = ngx_parse_size(&s);
+
+            if (size < 4096 || size > 1024 * 1024 * 1024) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" of log stream \"%V\" must be a "
+                                   "size from 4k to 1g",
+                                   &value[i], &st->name);
+                return NGX_CONF_ERROR;
+            }
+
+            st->ring_size = ngx_align((size_t) size, 64);
+            continue;
+        }
+
+    invalid:
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of log stream \"%V\"",
+                           &value[i], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (st->key.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "log stream \"%V\" needs key=NAME, the member that "
+                           "tells one entry from another", &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_stream_check(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    if (st->calls.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "stream \"%V\" has no blockcast_call", &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    call = st->calls.elts;
+
+    if (st->jq == NULL) {
+
+        if (st->calls.nelts > 1 || call->each != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "stream \"%V\" has several calls, it needs "
+                               "blockcast_jq or blockcast_jq_file to make "
+                               "its data of them", &st->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ngx_conf_init_msec_value(st->interval, 5000);
+    ngx_conf_init_msec_value(st->stale, 2 * st->interval + 1000);
+    ngx_conf_init_msec_value(st->linger, st->field.len ? 10000 : 0);
+    ngx_conf_init_value(st->always, 0);
+    ngx_conf_init_size_value(st->max_size, 64 * 1024);
+
+    if (st->stale < st->interval) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "stream \"%V\" would be stale between two polls: "
+                           "blockcast_stale is %M ms, blockcast_interval "
+                           "%M ms", &st->name, st->stale, st->interval);
+        return NGX_CONF_ERROR;
+    }
+
+    if (st->field.len != 0 && st->ring_size < 2 * st->max_size) {
+        st->ring_size = ngx_align(2 * st->max_size, 64);
+    }
+
+    for (i = 0; i < st->calls.nelts; i++) {
+
+        if (call[i].timeout == 0) {
+
+            /* a call that hangs should not hide the others' results long */
+
+            call[i].timeout = ngx_max(ngx_min(st->interval, 10000), 500);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_stream_link(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_str_t                     *name;
+    ngx_uint_t                     i, n;
+    ngx_http_blockcast_node_t    **nodes;
+    ngx_http_blockcast_stream_t  **st;
+    static ngx_str_t               by_default = ngx_string("default");
+
+    st = bmcf->streams.elts;
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        name = st[i]->node_name.len ? &st[i]->node_name : &by_default;
+
+        for (n = 0; n < bmcf->nodes.nelts; n++) {
+            if (nodes[n]->name.len == name->len
+                && ngx_memcmp(nodes[n]->name.data, name->data, name->len) == 0)
+            {
+                st[i]->node = nodes[n];
+                break;
+            }
+        }
+
+        if (st[i]->node == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "stream \"%V\" in %s:%ui asks node \"%V\", but no "
+                          "location has \"blockcast_node %V;\"",
+                          &st[i]->name, st[i]->file, st[i]->line, name, name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}

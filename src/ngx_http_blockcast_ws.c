@@ -1,0 +1,915 @@
+
+/*
+ * WebSocket connections: their reading, writing, timers and end.
+ *
+ * After the handshake the connection's events are ours.  Nothing is closed
+ * from within a send: a failed one marks the connection as dead and posts its
+ * read event, so that the fan-out's lists never change under it.
+ */
+
+
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_handshake.h"
+
+
+/* input is read into one buffer of the worker and parsed at once */
+#define NGX_HTTP_BLOCKCAST_READ       65536
+/* then other connections have their turn */
+#define NGX_HTTP_BLOCKCAST_READS      8
+
+/* no more input is read while so many bytes of answers wait */
+#define NGX_HTTP_BLOCKCAST_QUEUED     65536
+
+/* how long the peer has for its part of the end */
+#define NGX_HTTP_BLOCKCAST_CLOSE_TIME   3000
+#define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
+
+
+static void ngx_http_blockcast_ws_start(ngx_http_request_t *r);
+static void ngx_http_blockcast_ws_read_handler(ngx_event_t *rev);
+static void ngx_http_blockcast_ws_write_handler(ngx_event_t *wev);
+static void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
+static ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
+    u_char *pos, u_char *last);
+static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
+    bc_ws_event_t *ev);
+static void ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t opcode, const u_char *data, size_t len);
+static void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent);
+static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_count(ngx_int_t n);
+
+
+#define ngx_http_blockcast_ws_conn(c)                                         \
+    ngx_http_get_module_ctx((ngx_http_request_t *) (c)->data,                 \
+                            ngx_http_blockcast_module)
+
+
+static u_char  ngx_http_blockcast_ws_buffer[NGX_HTTP_BLOCKCAST_READ];
+
+
+ngx_int_t
+ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    bc_ws_deflate_params_t          pmd;
+    ngx_http_blockcast_conn_t      *conn;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    rc = ngx_http_blockcast_handshake(r, &pmd);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    conn = ngx_pcalloc(r->pool, sizeof(ngx_http_blockcast_conn_t));
+
+    if (conn == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    conn->connection = r->connection;
+    conn->request = r;
+    conn->conf = blcf;
+    conn->last = &conn->out;
+    conn->echo = (blcf->echo == 1);
+
+    conn->deflate = (pmd.server_bits != 0);
+    conn->bits = pmd.server_bits;
+
+    bc_ws_in_init(&conn->in, blcf->limits, conn->deflate ? &pmd : NULL, 0);
+
+    ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    r->main->count++;
+
+    if (r->buffered || r->connection->buffered) {
+
+        /* the socket did not even take the response's header */
+
+        r->write_event_handler = ngx_http_blockcast_ws_start;
+
+        if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
+            r->main->count--;
+            return NGX_ERROR;
+        }
+
+        ngx_add_timer(r->connection->write, blcf->send_timeout);
+
+        return NGX_DONE;
+    }
+
+    ngx_http_blockcast_ws_start(r);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_blockcast_ws_start(ngx_http_request_t *r)
+{
+    ngx_int_t                       rc;
+    ngx_connection_t               *c;
+    ngx_http_blockcast_conn_t      *conn;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    c = r->connection;
+    conn = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
+    blcf = conn->conf;
+
+    if (c->write->timedout) {
+        c->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (r->buffered || c->buffered) {
+        rc = ngx_http_output_filter(r, NULL);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+
+        if (r->buffered || c->buffered) {
+            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+                ngx_http_finalize_request(r, NGX_ERROR);
+            }
+
+            return;
+        }
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    c->log->action = "serving WebSocket";
+
+    c->idle = 1;
+    c->read->handler = ngx_http_blockcast_ws_read_handler;
+    c->write->handler = ngx_http_blockcast_ws_write_handler;
+
+    /* frames are small and should leave at once */
+
+    if (c->tcp_nodelay == NGX_TCP_NODELAY_UNSET) {
+        (void) ngx_tcp_nodelay(c);
+    }
+
+    ngx_http_blockcast_ws_count(1);
+
+    /* the first ping is jittered, so that clients that came together differ */
+
+    ngx_add_timer(c->read, blcf->ping_interval / 2
+                           + (ngx_msec_t) ngx_random()
+                             % (blcf->ping_interval / 2 + 1));
+
+    conn->busy = 1;
+
+    if (!conn->echo) {
+        ngx_http_blockcast_session_welcome(conn);
+    }
+
+    /* frames that came together with the handshake */
+
+    if (r->header_in->pos < r->header_in->last) {
+        if (ngx_http_blockcast_ws_input(conn, r->header_in->pos,
+                                        r->header_in->last)
+            == NGX_OK)
+        {
+            r->header_in->pos = r->header_in->last;
+        }
+    }
+
+    conn->busy = 0;
+
+    if (ngx_exiting) {
+
+        /* it came in while the worker was told to leave */
+
+        c->close = 1;
+    }
+
+    ngx_post_event(c->read, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_blockcast_ws_count(ngx_int_t n)
+{
+    ngx_http_blockcast_zone_t       *zone;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+    zone = bmcf->zone;
+
+    if (zone != NULL) {
+        (void) ngx_atomic_fetch_add(
+                          &zone->sh->workers[zone->worker].connections, n);
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
+{
+    ngx_connection_t           *c;
+    ngx_http_blockcast_conn_t  *conn;
+
+    c = rev->data;
+    conn = ngx_http_blockcast_ws_conn(c);
+
+    if (c->close) {
+        c->close = 0;
+
+        if (c->error) {
+
+            /* worker_shutdown_timeout has passed */
+
+            ngx_http_blockcast_ws_finalize(conn);
+            return;
+        }
+
+        /* the worker exits: goodbye, but not everybody at the same moment */
+
+        if (!conn->closing && !conn->leaving) {
+            conn->leaving = 1;
+
+            ngx_add_timer(rev, 1 + (ngx_msec_t) ngx_random()
+                               % (ngx_http_blockcast_drain() + 1));
+        }
+    }
+
+    if (conn->dead || c->error) {
+        ngx_http_blockcast_ws_finalize(conn);
+        return;
+    }
+
+    if (rev->timedout) {
+        rev->timedout = 0;
+
+        if (conn->closing) {
+
+            /* the peer had its time */
+
+            ngx_http_blockcast_ws_finalize(conn);
+            return;
+        }
+
+        if (conn->leaving) {
+            ngx_http_blockcast_ws_close(conn, 1012, "service restart");
+
+        } else if (conn->paused) {
+
+            /* its pong may well be among what is not read yet */
+
+            ngx_add_timer(rev, conn->conf->pong_timeout);
+
+        } else if (conn->pinged) {
+            ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                          "WebSocket client sent no pong within %M ms",
+                          conn->conf->pong_timeout);
+
+            ngx_http_blockcast_ws_close(conn, 1001, "no pong");
+
+        } else {
+            conn->pinged = 1;
+            ngx_http_blockcast_ws_control(conn, BC_WS_PING, NULL, 0);
+            ngx_add_timer(rev, conn->conf->pong_timeout);
+        }
+
+        if (conn->dead) {
+            ngx_http_blockcast_ws_finalize(conn);
+            return;
+        }
+    }
+
+    conn->busy = 1;
+    ngx_http_blockcast_ws_read(conn);
+    conn->busy = 0;
+
+    if (conn->dead) {
+        ngx_http_blockcast_ws_finalize(conn);
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
+{
+    ssize_t            n;
+    ngx_uint_t         i;
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+    rev = c->read;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_READS; i++) {
+
+        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
+
+            /* it asks faster than it reads the answers */
+
+            conn->paused = 1;
+            goto handle;
+        }
+
+        n = c->recv(c, ngx_http_blockcast_ws_buffer, NGX_HTTP_BLOCKCAST_READ);
+
+        if (n == NGX_AGAIN) {
+            goto handle;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            conn->dead = 1;
+            return;
+        }
+
+        if (conn->lingering || conn->failed) {
+            continue;
+        }
+
+        if (conn->pinged && !conn->closing && !conn->leaving) {
+
+            /* whatever came, it is alive */
+
+            conn->pinged = 0;
+            ngx_add_timer(rev, conn->conf->ping_interval);
+        }
+
+        if (ngx_http_blockcast_ws_input(conn, ngx_http_blockcast_ws_buffer,
+                                        ngx_http_blockcast_ws_buffer + n)
+            != NGX_OK
+            || conn->dead)
+        {
+            continue;
+        }
+
+        if (!rev->ready && !rev->pending_eof) {
+            goto handle;
+        }
+    }
+
+    /* a fast sender must not hold up the others */
+
+    if (!conn->dead && rev->ready) {
+        ngx_post_event(rev, &ngx_posted_next_events);
+    }
+
+handle:
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        conn->dead = 1;
+    }
+}
+
+
+/* NGX_DONE: the rest of the input is not wanted */
+
+static ngx_int_t
+ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
+    u_char *last)
+{
+    int            rc;
+    unsigned       code;
+    bc_ws_event_t  ev;
+
+    for ( ;; ) {
+
+        if (conn->dead || conn->failed || conn->lingering) {
+            return NGX_DONE;
+        }
+
+        rc = bc_ws_in_feed(&conn->in, &pos, last, &ev);
+
+        if (rc == BC_WS_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (rc == BC_WS_FAIL) {
+            ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
+                          "WebSocket client is closed with %ud: %s",
+                          ev.code, ev.reason);
+
+            conn->failed = 1;
+            ngx_http_blockcast_ws_close(conn, ev.code, ev.reason);
+            return NGX_DONE;
+        }
+
+        switch (ev.type) {
+
+        case BC_WS_PING:
+            if (!conn->closing) {
+                ngx_http_blockcast_ws_control(conn, BC_WS_PONG, ev.data,
+                                              ev.len);
+            }
+
+            break;
+
+        case BC_WS_PONG:
+            break;
+
+        case BC_WS_CLOSE:
+
+            /* its code comes back; an empty Close is answered by one */
+
+            code = (ev.code == 1005) ? 0 : ev.code;
+
+            conn->failed = 1;
+            ngx_http_blockcast_ws_close(conn, code, NULL);
+            return NGX_DONE;
+
+        default: /* BC_WS_TEXT, BC_WS_BINARY */
+
+            if (conn->closing) {
+                break;
+            }
+
+            if (conn->echo) {
+                ngx_http_blockcast_ws_echo(conn, &ev);
+
+            } else {
+                ngx_http_blockcast_session_message(conn, ev.type, ev.data,
+                                                   ev.len);
+            }
+
+            break;
+        }
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn, bc_ws_event_t *ev)
+{
+    size_t                       len;
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_http_blockcast_frame_alloc(ev->len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(conn, 1011, "no memory");
+        return;
+    }
+
+    /* what came compressed goes back compressed, where that is smaller */
+
+    if (ev->compressed
+        && bc_ws_deflate(ev->data, ev->len, conn->bits, 1,
+                         frame->data + frame->payload, ev->len, &len)
+           == 0)
+    {
+        ngx_http_blockcast_frame_finish(frame, ev->type, len);
+        frame->data[0] |= 0x40;
+
+    } else {
+        ngx_memcpy(frame->data + frame->payload, ev->data, ev->len);
+        ngx_http_blockcast_frame_finish(frame, ev->type, ev->len);
+    }
+
+    ngx_http_blockcast_ws_queue(conn, frame);
+}
+
+
+static void
+ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t opcode, const u_char *data, size_t len)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_http_blockcast_frame_alloc(len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    if (len != 0) {
+        ngx_memcpy(frame->data + frame->payload, data, len);
+    }
+
+    ngx_http_blockcast_frame_finish(frame, opcode, len);
+    ngx_http_blockcast_ws_queue(conn, frame);
+}
+
+
+void
+ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame)
+{
+    ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
+}
+
+
+/* the same for a frame whose first bytes were sent already */
+
+static void
+ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent)
+{
+    ngx_http_blockcast_out_t  *out;
+
+    if (conn->dead || conn->lingering) {
+        ngx_http_blockcast_frame_free(frame);
+        return;
+    }
+
+    out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
+    if (out == NULL) {
+        ngx_http_blockcast_frame_free(frame);
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    out->next = NULL;
+    out->frame = frame;
+    out->sent = sent;
+
+    *conn->last = out;
+    conn->last = &out->next;
+    conn->queued += frame->len - sent;
+
+    if (conn->out == out) {
+        ngx_http_blockcast_ws_flush(conn);
+    }
+}
+
+
+/* NGX_OK: the queue is empty, NGX_AGAIN: the socket is full */
+
+static ngx_int_t
+ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
+{
+    ssize_t                    n;
+    ngx_connection_t          *c;
+    ngx_http_blockcast_out_t  *out;
+
+    c = conn->connection;
+
+    while (conn->out != NULL) {
+
+        if (!c->write->ready) {
+            goto again;
+        }
+
+        out = conn->out;
+
+        n = c->send(c, out->frame->data + out->sent,
+                    out->frame->len - out->sent);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n == NGX_AGAIN) {
+            goto again;
+        }
+
+        out->sent += n;
+        conn->queued -= n;
+
+        if (c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+
+        if (out->sent < out->frame->len) {
+            continue;
+        }
+
+        conn->out = out->next;
+
+        if (conn->out == NULL) {
+            conn->last = &conn->out;
+        }
+
+        ngx_http_blockcast_frame_free(out->frame);
+        ngx_free(out);
+    }
+
+    return NGX_OK;
+
+again:
+
+    if (!c->write->timer_set) {
+        ngx_add_timer(c->write, conn->conf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_out_t    *out;
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (conn->dead || conn->lingering) {
+        return;
+    }
+
+    for ( ;; ) {
+        rc = ngx_http_blockcast_ws_sent(conn);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (conn->ndirty == 0 || conn->closing) {
+            break;
+        }
+
+        /* one stream's newest, then the next one's */
+
+        for (i = 0; i < conn->nsubs && !conn->subs[i].dirty; i++) {
+            /* void */
+        }
+
+        if (i == conn->nsubs) {
+            conn->ndirty = 0;
+            break;
+        }
+
+        sub = &conn->subs[i];
+        frame = ngx_http_blockcast_feed_next(sub);
+
+        if (frame == NULL) {
+            sub->dirty = 0;
+            conn->ndirty--;
+            continue;
+        }
+
+        out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
+        if (out == NULL) {
+            ngx_http_blockcast_frame_free(frame);
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        out->next = NULL;
+        out->frame = frame;
+        out->sent = 0;
+
+        conn->out = out;
+        conn->last = &out->next;
+        conn->queued = frame->len;
+    }
+
+    if (conn->closing && conn->failed) {
+
+        if (conn->connection->ssl) {
+
+            /* closing says goodbye in TLS's own way */
+
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        /* all is said, and what still comes is only thrown away */
+
+        conn->lingering = 1;
+
+        if (ngx_shutdown_socket(conn->connection->fd, NGX_WRITE_SHUTDOWN)
+            == -1)
+        {
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        ngx_add_timer(conn->connection->read, NGX_HTTP_BLOCKCAST_LINGER_TIME);
+    }
+
+    if (conn->paused) {
+        conn->paused = 0;
+        ngx_post_event(conn->connection->read, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    if (!sub->dirty) {
+        sub->dirty = 1;
+        conn->ndirty++;
+    }
+
+    if (conn->out == NULL && conn->ndirty == 1) {
+        ngx_http_blockcast_ws_flush(conn);
+    }
+}
+
+
+void
+ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_frame_t *frame,
+    uint64_t seq)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    if (conn->dead || conn->closing) {
+        return;
+    }
+
+    c = conn->connection;
+
+    if (conn->out != NULL || conn->ndirty != 0 || !c->write->ready) {
+
+        /* it is behind: what it gets next is the newest at that time */
+
+        ngx_http_blockcast_ws_dirty(conn, sub);
+        return;
+    }
+
+    n = c->send(c, frame->data, frame->len);
+
+    if (n == (ssize_t) frame->len) {
+        sub->seq = seq;
+
+    } else if (n == NGX_ERROR) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+
+    } else if (n > 0) {
+        sub->seq = seq;
+        frame->refs++;
+
+        ngx_http_blockcast_ws_queue_rest(conn, frame, n);
+        return;
+
+    } else {
+        ngx_http_blockcast_ws_dirty(conn, sub);
+        return;
+    }
+
+    if (sub->told != sub->feed->state) {
+        ngx_http_blockcast_ws_dirty(conn, sub);
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t           *c;
+    ngx_http_blockcast_conn_t  *conn;
+
+    c = wev->data;
+    conn = ngx_http_blockcast_ws_conn(c);
+
+    if (wev->timedout) {
+        wev->timedout = 0;
+        c->timedout = 1;
+
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "WebSocket client took nothing for %M ms, "
+                      "%uz bytes wait", conn->conf->send_timeout,
+                      conn->queued);
+
+        ngx_http_blockcast_ws_finalize(conn);
+        return;
+    }
+
+    if (conn->dead) {
+        ngx_http_blockcast_ws_finalize(conn);
+        return;
+    }
+
+    ngx_http_blockcast_ws_flush(conn);
+
+    if (conn->dead) {
+        ngx_http_blockcast_ws_finalize(conn);
+    }
+}
+
+
+void
+ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
+    const char *reason)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (conn->closing) {
+
+        /* ours was sent before: this is the answer to it, or too late */
+
+        ngx_http_blockcast_ws_flush(conn);
+        return;
+    }
+
+    ngx_http_blockcast_ws_leave_all(conn);
+
+    conn->closing = 1;
+    conn->pinged = 0;
+
+    ngx_add_timer(conn->connection->read, NGX_HTTP_BLOCKCAST_CLOSE_TIME);
+
+    frame = ngx_http_blockcast_frame_alloc(BC_WS_CLOSE_LEN);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    frame->payload = 2;
+    frame->len = bc_ws_close(frame->data, code, reason);
+
+    ngx_http_blockcast_ws_queue(conn, frame);
+}
+
+
+static void
+ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn)
+{
+    while (conn->nsubs != 0) {
+        conn->nsubs--;
+
+        ngx_http_blockcast_feed_leave(conn->subs[conn->nsubs].feed,
+                                      conn->subs[conn->nsubs].place);
+    }
+
+    conn->ndirty = 0;
+
+    if (conn->subs != NULL) {
+        ngx_free(conn->subs);
+        conn->subs = NULL;
+        conn->nalloc = 0;
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn)
+{
+    conn->dead = 1;
+
+    if (!conn->busy) {
+        ngx_post_event(conn->connection->read, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_blockcast_out_t  *out;
+
+    c = conn->connection;
+    r = conn->request;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "blockcast: ws finalize");
+
+    ngx_http_blockcast_ws_leave_all(conn);
+
+    while (conn->out != NULL) {
+        out = conn->out;
+        conn->out = out->next;
+
+        ngx_http_blockcast_frame_free(out->frame);
+        ngx_free(out);
+    }
+
+    bc_ws_in_free(&conn->in);
+
+    ngx_http_blockcast_ws_count(-1);
+
+    /* the access log has its line, then the request and the socket are gone */
+
+    ngx_http_free_request(r, 0);
+    ngx_http_close_connection(c);
+}

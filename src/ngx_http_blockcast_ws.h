@@ -1,0 +1,88 @@
+
+/*
+ * WebSocket connections.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_WS_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_WS_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_feed.h"
+#include "bc_ws.h"
+
+
+/* frames that wait for the socket */
+
+typedef struct ngx_http_blockcast_out_s  ngx_http_blockcast_out_t;
+
+struct ngx_http_blockcast_out_s {
+    ngx_http_blockcast_out_t     *next;
+    ngx_http_blockcast_frame_t   *frame;
+    size_t                        sent;
+};
+
+
+struct ngx_http_blockcast_conn_s {
+    ngx_connection_t             *connection;
+    ngx_http_request_t           *request;
+    ngx_http_blockcast_loc_conf_t  *conf;
+
+    ngx_http_blockcast_out_t     *out;
+    ngx_http_blockcast_out_t    **last;
+    size_t                        queued;       /* bytes in out */
+
+    ngx_http_blockcast_sub_t     *subs;
+    uint16_t                      nsubs;
+    uint16_t                      nalloc;
+    uint16_t                      ndirty;
+
+    unsigned                      echo:1;
+    unsigned                      pinged:1;     /* a pong is due */
+    unsigned                      leaving:1;    /* goodbye is on the timer */
+    unsigned                      closing:1;    /* a Close was queued */
+    unsigned                      failed:1;     /* input is not parsed */
+    unsigned                      lingering:1;  /* we have said all */
+    unsigned                      paused:1;     /* reads wait for the writes */
+    unsigned                      dead:1;       /* nothing more may be done */
+    unsigned                      busy:1;       /* a handler is at work */
+    unsigned                      deflate:1;    /* negotiated */
+    unsigned                      bits:4;       /* window it can inflate */
+
+    bc_ws_in_t                    in;
+};
+
+
+/* content handlers */
+ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
+
+/* queues a frame (takes over the caller's reference) and tries to send it */
+void ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame);
+
+/* sends what waits: replies first, then the streams marked as dirty */
+void ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn);
+
+/* the fan-out: sends now, or marks the stream as dirty when it cannot */
+void ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_frame_t *frame,
+    uint64_t seq);
+void ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub);
+
+/* sends Close and waits a bounded time for the peer's */
+void ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t code, const char *reason);
+
+
+/* the messages of a client (_session) */
+void ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn);
+void ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t opcode, const u_char *data, size_t len);
+/* {"type":"status",…} for a subscriber, or NULL without memory */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_session_status(
+    ngx_http_blockcast_feed_t *feed);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_WS_H_INCLUDED_ */

@@ -1,0 +1,1187 @@
+
+/*
+ * The zone: layout, the lease of the poller, publishing and reading.
+ */
+
+
+#include "ngx_http_blockcast_zone.h"
+#include "bc_ws.h"
+
+
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737432ULL
+#define NGX_HTTP_BLOCKCAST_STATE_MAX  16384
+
+/* slots of a former configuration are reused when untouched for so long */
+#define NGX_HTTP_BLOCKCAST_UNUSED     60000
+
+/* text around the data of a message, the stream's name twice not counted */
+#define NGX_HTTP_BLOCKCAST_AROUND                                             \
+    (sizeof("{\"type\":\"\",\"data\":,\"timestamp\":,\"seq\":}")             \
+     + 2 * NGX_INT64_LEN)
+
+
+static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_uint_t exact);
+static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_alloc(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st);
+static void ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone);
+static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
+    ngx_http_blockcast_slot_t *src);
+static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
+    ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_http_blockcast_publish_locked(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_str_t *data, ngx_str_t *state, time_t timestamp, uint64_t first,
+    ngx_uint_t count);
+static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
+    ngx_uint_t nth);
+
+
+#define ngx_http_blockcast_at(zone, offset)                                   \
+    ((void *) ((u_char *) (zone)->shpool + (offset)))
+#define ngx_http_blockcast_offset(zone, p)                                    \
+    ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
+
+
+static size_t
+ngx_http_blockcast_buffer_size(size_t max_size)
+{
+    return ngx_align(10 + NGX_HTTP_BLOCKCAST_AROUND
+                     + NGX_HTTP_BLOCKCAST_NAME_LEN + max_size
+                     + NGX_HTTP_BLOCKCAST_STATE_MAX, 64);
+}
+
+
+size_t
+ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
+{
+    return ngx_align(sizeof(ngx_http_blockcast_slot_t)
+                     + 2 * ngx_http_blockcast_buffer_size(st->max_size)
+                     + st->ring_size, 4096);
+}
+
+
+u_char *
+ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot, ngx_uint_t n)
+{
+    return (u_char *) slot + ngx_align(sizeof(ngx_http_blockcast_slot_t), 64)
+           + (n & 1) * ngx_http_blockcast_buffer_size(slot->max_size);
+}
+
+
+u_char *
+ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot)
+{
+    return ngx_http_blockcast_slot_buffer(slot, 0)
+           + 2 * ngx_http_blockcast_buffer_size(slot->max_size);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    uint64_t                         seed;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_zone_t       *zone, *former, from;
+    ngx_http_blockcast_slot_t       *slot, *old;
+    ngx_http_blockcast_shctx_t      *sh;
+    ngx_http_blockcast_stream_t    **streams;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    zone = shm_zone->data;
+    bmcf = zone->bmcf;
+    former = NULL;
+
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (data != NULL || shm_zone->shm.exists) {
+        zone->sh = zone->shpool->data;
+
+        if (zone->sh->magic != NGX_HTTP_BLOCKCAST_MAGIC) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "blockcast_zone \"%V\" was made by another version "
+                          "of the module, restart nginx instead of reloading",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+    } else {
+        sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_blockcast_shctx_t));
+        if (sh == NULL) {
+            return NGX_ERROR;
+        }
+
+        /* an integer that JavaScript holds exactly, other for each start */
+
+        seed = (uint64_t) ngx_random() ^ ((uint64_t) ngx_pid << 7)
+               ^ (uint64_t) ngx_current_msec;
+
+        sh->magic = NGX_HTTP_BLOCKCAST_MAGIC;
+        sh->epoch = ((uint64_t) ngx_time() << 20) | (seed & 0xfffff);
+
+        zone->shpool->data = sh;
+        zone->shpool->log_nomem = 0;
+        zone->sh = sh;
+
+        /* a zone of another size: what the running one knows goes on here */
+
+        former = ngx_http_blockcast_zone_former(shm_zone);
+        if (former != NULL) {
+            sh->epoch = former->sh->epoch;
+            sh->generations = former->sh->generations;
+        }
+    }
+
+    bmcf->generation = ngx_atomic_fetch_add(&zone->sh->generations, 1) + 1;
+
+    ngx_http_blockcast_slots_clean(zone);
+
+    streams = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        slot = ngx_http_blockcast_slot_find(zone, streams[i], 1);
+
+        if (slot == NULL) {
+            if (former != NULL) {
+                from = *former;
+                old = ngx_http_blockcast_slot_find(&from, streams[i], 0);
+
+            } else {
+                old = ngx_http_blockcast_slot_find(zone, streams[i], 0);
+            }
+
+            slot = ngx_http_blockcast_slot_alloc(zone, streams[i]);
+
+            if (slot == NULL) {
+                ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                              "blockcast_zone \"%V\" of %uz bytes has no room "
+                              "for %uz bytes of stream \"%V\" beside the "
+                              "streams of the running configuration, "
+                              "make it larger",
+                              &shm_zone->shm.name, shm_zone->shm.size,
+                              ngx_http_blockcast_slot_size(streams[i]),
+                              &streams[i]->name);
+                return NGX_ERROR;
+            }
+
+            if (old != NULL) {
+                ngx_http_blockcast_slot_import(slot, old);
+            }
+        }
+
+        slot->touched = ngx_current_msec;
+        streams[i]->slot = slot;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_blockcast_zone_t *
+ngx_http_blockcast_zone_former(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_shm_zone_t   *zones;
+
+    if (ngx_cycle == NULL || ngx_cycle->shared_memory.part.elts == NULL) {
+        return NULL;
+    }
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    zones = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            zones = part->elts;
+            i = 0;
+        }
+
+        if (&zones[i] != shm_zone
+            && zones[i].tag == shm_zone->tag
+            && zones[i].shm.addr != NULL
+            && zones[i].shm.name.len == shm_zone->shm.name.len
+            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
+                           shm_zone->shm.name.len)
+               == 0
+            && zones[i].data != NULL)
+        {
+            return zones[i].data;
+        }
+    }
+}
+
+
+static ngx_http_blockcast_slot_t *
+ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t exact)
+{
+    uint64_t                    offset, best;
+    ngx_http_blockcast_slot_t  *slot, *found;
+
+    found = NULL;
+    best = 0;
+
+    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
+        slot = ngx_http_blockcast_at(zone, offset);
+
+        if (ngx_strlen(slot->name) != st->name.len
+            || ngx_memcmp(slot->name, st->name.data, st->name.len) != 0
+            || slot->log != (st->field.len != 0))
+        {
+            continue;
+        }
+
+        if (exact
+            && (slot->max_size != st->max_size
+                || slot->ring_size != st->ring_size))
+        {
+            continue;
+        }
+
+        /* several sizes of one stream may be left of several reloads */
+
+        if (found == NULL || slot->seq > best) {
+            found = slot;
+            best = slot->seq;
+        }
+    }
+
+    if (exact && found != NULL) {
+        slot = ngx_http_blockcast_slot_find(zone, st, 0);
+
+        if (slot != found) {
+            ngx_http_blockcast_slot_import(found, slot);
+        }
+    }
+
+    return found;
+}
+
+
+static ngx_http_blockcast_slot_t *
+ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st)
+{
+    size_t                      size;
+    ngx_http_blockcast_slot_t  *slot;
+
+    size = ngx_http_blockcast_slot_size(st);
+
+    slot = ngx_slab_alloc(zone->shpool, size);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(slot, size);
+    ngx_memcpy(slot->name, st->name.data, st->name.len);
+
+    slot->log = (st->field.len != 0);
+    slot->max_size = st->max_size;
+    slot->ring_size = st->ring_size;
+    slot->size = size;
+    slot->next = zone->sh->slots;
+
+    zone->sh->slots = ngx_http_blockcast_offset(zone, slot);
+
+    return slot;
+}
+
+
+/*
+ * Gives back the slots that no configuration has used for a minute.  Workers
+ * touch theirs on every tick, so those that are being drained keep theirs.
+ */
+
+static void
+ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
+{
+    uint64_t                   *link;
+    ngx_http_blockcast_slot_t  *slot;
+
+    link = &zone->sh->slots;
+
+    while (*link != 0) {
+        slot = ngx_http_blockcast_at(zone, *link);
+
+        if ((ngx_msec_int_t) (ngx_current_msec - slot->touched)
+            > NGX_HTTP_BLOCKCAST_UNUSED)
+        {
+            *link = slot->next;
+            ngx_slab_free(zone->shpool, slot);
+            continue;
+        }
+
+        link = &slot->next;
+    }
+}
+
+
+/* the same stream with other sizes: takes over what is newer in src */
+
+static void
+ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
+    ngx_http_blockcast_slot_t *src)
+{
+    u_char                       *buf, *ring, *to;
+    uint64_t                      pos, head;
+    ngx_http_blockcast_snap_t     snap;
+    ngx_http_blockcast_entry_t    entry;
+    ngx_http_blockcast_record_t  *rec;
+
+    if (src->seq <= dst->seq) {
+        return;
+    }
+
+    if (ngx_http_blockcast_read_snap(src, &snap, &buf, ngx_cycle->log)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    if (src->log) {
+        ring = ngx_http_blockcast_slot_ring(src);
+        head = src->head;
+
+        for (pos = src->tail; pos < head; pos += rec->size) {
+            rec = (ngx_http_blockcast_record_t *)
+                      (ring + pos % src->ring_size);
+
+            if (rec->size < sizeof(uint32_t) * 2) {
+                break;
+            }
+
+            if (rec->size < sizeof(ngx_http_blockcast_record_t)
+                || rec->key_len + rec->len == 0
+                || rec->seq > snap.seq)
+            {
+                continue;
+            }
+
+            if (ngx_align(rec->size, 8) * 2 > dst->ring_size) {
+                continue;
+            }
+
+            entry.key.data = ngx_http_blockcast_record_key(rec);
+            entry.key.len = rec->key_len;
+            entry.data.data = ngx_http_blockcast_record_data(rec);
+            entry.data.len = rec->len;
+
+            ngx_http_blockcast_ring_append(dst, &entry, rec->seq,
+                                           rec->timestamp, rec->nth);
+        }
+    }
+
+    if (snap.data_len <= dst->max_size) {
+        to = ngx_http_blockcast_slot_buffer(dst, dst->version + 1);
+        ngx_memcpy(to, buf, snap.frame + snap.state_len);
+
+    } else {
+
+        /* the data is too large for the new slot, but its number goes on */
+
+        snap.frame = 0;
+        snap.data_len = 0;
+        snap.state_len = 0;
+    }
+
+    dst->snap[(dst->version + 1) & 1] = snap;
+    dst->polled = src->polled;
+    dst->polled_sec = src->polled_sec;
+    dst->attempted = src->attempted;
+    dst->seq = snap.seq;
+
+    ngx_memory_barrier();
+
+    if (snap.frame != 0) {
+        dst->version++;
+    }
+
+    ngx_free(buf);
+}
+
+
+void
+ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
+{
+    uint64_t                         generation, ours;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_worker_t     *w;
+
+    ours = zone->bmcf->generation;
+
+    for ( ;; ) {
+        generation = zone->sh->generation;
+
+        if (generation >= ours
+            || ngx_atomic_cmp_set(&zone->sh->generation, generation, ours))
+        {
+            break;
+        }
+    }
+
+    ngx_http_blockcast_zone_reap(zone, ngx_cycle->log);
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &zone->sh->workers[i];
+
+        if (w->pid == 0 && ngx_atomic_cmp_set(&w->pid, 0, ngx_pid)) {
+            w->generation = ours;
+            zone->worker = i;
+            return;
+        }
+    }
+
+    /* record 0 is shared by those that found no other, and never zeroed */
+
+    zone->worker = 0;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "blockcast: more than %d workers at once, "
+                  "the counters of some are shared",
+                  NGX_HTTP_BLOCKCAST_WORKERS - 1);
+}
+
+
+static void
+ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
+{
+    uint64_t                    offset;
+    ngx_http_blockcast_slot_t  *slot;
+
+    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
+        slot = ngx_http_blockcast_at(zone, offset);
+
+        if (slot->listeners[n] != 0) {
+            slot->left = ngx_current_msec;
+            slot->listeners[n] = 0;
+        }
+    }
+
+    zone->sh->workers[n].connections = 0;
+    zone->sh->workers[n].messages = 0;
+    zone->sh->workers[n].generation = 0;
+
+    ngx_memory_barrier();
+
+    zone->sh->workers[n].pid = 0;
+}
+
+
+void
+ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone)
+{
+    if (zone->worker != 0) {
+        ngx_http_blockcast_worker_clean(zone, zone->worker);
+        zone->worker = 0;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_alive(ngx_pid_t pid)
+{
+    return kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+}
+
+
+void
+ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
+{
+    ngx_uint_t                    i;
+    ngx_pid_t                     pid;
+    ngx_http_blockcast_worker_t  *w;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &zone->sh->workers[i];
+        pid = (ngx_pid_t) w->pid;
+
+        if (pid == 0 || ngx_http_blockcast_alive(pid)) {
+            continue;
+        }
+
+        /* only one worker cleans up: the one that puts its own pid there */
+
+        if (ngx_atomic_cmp_set(&w->pid, pid, ngx_pid)) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "blockcast: worker %P is gone, its %uA connections "
+                          "are no longer counted", pid, w->connections);
+
+            ngx_http_blockcast_worker_clean(zone, i);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
+    ngx_uint_t *taken)
+{
+    uint64_t                     me, old;
+    ngx_http_blockcast_shctx_t  *sh;
+
+    sh = zone->sh;
+    *taken = 0;
+
+    if (sh->generation > zone->bmcf->generation) {
+        ngx_http_blockcast_lease_drop(zone);
+        return NGX_DECLINED;
+    }
+
+    me = zone->bmcf->generation << 32 | (uint64_t) ngx_pid;
+    old = sh->lease;
+
+    if (old == me) {
+        sh->lease_until = ngx_current_msec + NGX_HTTP_BLOCKCAST_LEASE;
+        ngx_memory_barrier();
+
+        return (sh->lease == me) ? NGX_OK : NGX_DECLINED;
+    }
+
+    if (old != 0
+        && (old >> 32) >= zone->bmcf->generation
+        && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
+        && ngx_http_blockcast_alive((ngx_pid_t) (old & 0xffffffff)))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_atomic_cmp_set(&sh->lease, old, me)) {
+        return NGX_DECLINED;
+    }
+
+    sh->lease_until = ngx_current_msec + NGX_HTTP_BLOCKCAST_LEASE;
+    (void) ngx_atomic_fetch_add(&sh->takeovers, 1);
+
+    *taken = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone)
+{
+    return zone->sh->lease
+           == (zone->bmcf->generation << 32 | (uint64_t) ngx_pid);
+}
+
+
+void
+ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone)
+{
+    (void) ngx_atomic_cmp_set(&zone->sh->lease,
+                              zone->bmcf->generation << 32
+                              | (uint64_t) ngx_pid, 0);
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        n += slot->listeners[i];
+    }
+
+    return n;
+}
+
+
+size_t
+ngx_http_blockcast_message_len(ngx_http_blockcast_stream_t *st,
+    size_t data_len)
+{
+    return NGX_HTTP_BLOCKCAST_AROUND + st->name.len + data_len;
+}
+
+
+u_char *
+ngx_http_blockcast_message_head(u_char *p, ngx_http_blockcast_stream_t *st)
+{
+    p = ngx_cpymem(p, "{\"type\":\"", sizeof("{\"type\":\"") - 1);
+    p = ngx_cpymem(p, st->name.data, st->name.len);
+    return ngx_cpymem(p, "\",\"data\":", sizeof("\",\"data\":") - 1);
+}
+
+
+u_char *
+ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
+{
+    return ngx_sprintf(p, ",\"timestamp\":%T,\"seq\":%uL}", timestamp, seq);
+}
+
+
+/*
+ * Writes the buffer that is not in use and makes it the newest.  The mutex
+ * keeps out a former poller that was stopped in the middle of this and goes
+ * on after another took the lease.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_publish_locked(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
+    time_t timestamp, uint64_t first, ngx_uint_t count)
+{
+    u_char                     *buf, *p, *payload;
+    size_t                      header, len;
+    uint64_t                    seq;
+    ngx_uint_t                  n;
+    ngx_http_blockcast_slot_t  *slot;
+    ngx_http_blockcast_snap_t  *snap;
+
+    slot = st->slot;
+    n = (slot->version + 1) & 1;
+    seq = slot->seq + 1;
+
+    buf = ngx_http_blockcast_slot_buffer(slot, n);
+    snap = &slot->snap[n];
+
+    /* the header's length depends on the payload's, which comes first */
+
+    payload = buf + 10;
+
+    p = ngx_http_blockcast_message_head(payload, st);
+    snap->data = p - payload;
+    p = ngx_cpymem(p, data->data, data->len);
+    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+
+    len = p - payload;
+    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
+
+    if (header != 10) {
+        ngx_memmove(buf + header, payload, len);
+    }
+
+    (void) bc_ws_header(buf, BC_WS_TEXT, 1, 0, len);
+
+    snap->seq = seq;
+    snap->timestamp = timestamp;
+    snap->first = first;
+    snap->frame = header + len;
+    snap->payload = header;
+    snap->data += header;
+    snap->data_len = data->len;
+    snap->count = count;
+    snap->state_len = 0;
+
+    if (state != NULL && state->len != 0) {
+        ngx_memcpy(buf + snap->frame, state->data, state->len);
+        snap->state_len = state->len;
+    }
+
+    ngx_memory_barrier();
+
+    slot->seq = seq;
+    slot->version++;
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK with the mutex locked */
+
+static ngx_int_t
+ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
+{
+    if (state != NULL && state->len > NGX_HTTP_BLOCKCAST_STATE_MAX) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "blockcast: the state of stream \"%V\" is %uz bytes, "
+                      "at most %d are kept", &st->name, state->len,
+                      NGX_HTTP_BLOCKCAST_STATE_MAX);
+        return NGX_ERROR;
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (!ngx_http_blockcast_lease_held(zone)) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
+    time_t timestamp, ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    if (data->len > st->max_size) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_blockcast_publish_locked(zone, st, data, state, timestamp,
+                                           0, 0);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
+{
+    u_char                     *from, *to;
+    ngx_int_t                   rc;
+    ngx_uint_t                  n;
+    ngx_http_blockcast_slot_t  *slot;
+    ngx_http_blockcast_snap_t  *snap;
+
+    slot = st->slot;
+
+    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    n = slot->version & 1;
+
+    from = ngx_http_blockcast_slot_buffer(slot, n);
+    to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
+
+    snap = &slot->snap[n ^ 1];
+    *snap = slot->snap[n];
+
+    ngx_memcpy(to, from, snap->frame);
+
+    if (state->len != 0) {
+        ngx_memcpy(to + snap->frame, state->data, state->len);
+    }
+
+    snap->state_len = state->len;
+
+    ngx_memory_barrier();
+
+    slot->version++;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
+    ngx_uint_t nth)
+{
+    u_char                       *ring;
+    size_t                        size, pad, room;
+    uint64_t                      head, tail;
+    ngx_http_blockcast_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+
+    size = ngx_align(sizeof(ngx_http_blockcast_record_t)
+                     + entry->key.len + entry->data.len, 8);
+
+    head = slot->head;
+    tail = slot->tail;
+
+    room = slot->ring_size - head % slot->ring_size;
+    pad = (room < size) ? room : 0;
+
+    /* what will be overwritten is no longer valid before it is written */
+
+    while (head + pad + size - tail > slot->ring_size) {
+        rec = (ngx_http_blockcast_record_t *) (ring + tail % slot->ring_size);
+        tail += rec->size;
+    }
+
+    slot->tail = tail;
+    ngx_memory_barrier();
+
+    if (pad != 0) {
+        rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
+
+        /* the rest may be as small as 8 bytes: only these two are written */
+        rec->size = pad;
+        rec->hash = 0;
+
+        if (pad >= sizeof(ngx_http_blockcast_record_t)) {
+            rec->key_len = 0;
+            rec->len = 0;
+        }
+
+        head += pad;
+    }
+
+    rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
+
+    rec->size = size;
+    rec->hash = ngx_murmur_hash2(entry->key.data, entry->key.len);
+    rec->key_len = entry->key.len;
+    rec->len = entry->data.len;
+    rec->seq = seq;
+    rec->timestamp = timestamp;
+    rec->nth = nth;
+    rec->pad = 0;
+
+    ngx_memcpy(ngx_http_blockcast_record_key(rec), entry->key.data,
+               entry->key.len);
+    ngx_memcpy(ngx_http_blockcast_record_data(rec), entry->data.data,
+               entry->data.len);
+
+    ngx_memory_barrier();
+
+    slot->head = head + size;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
+    ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log)
+{
+    u_char     *p, *buf;
+    uint64_t    first;
+    ngx_int_t   rc;
+    ngx_str_t   data;
+    ngx_uint_t  i;
+
+    buf = ngx_alloc(st->max_size, log);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = buf;
+    *p++ = '{';
+    *p++ = '"';
+    p = ngx_cpymem(p, st->field.data, st->field.len);
+    *p++ = '"';
+    *p++ = ':';
+    *p++ = '[';
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, entries[i].data.data, entries[i].data.len);
+    }
+
+    p = ngx_sprintf(p, "],\"count\":%ui}", n);
+
+    data.data = buf;
+    data.len = p - buf;
+
+    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
+
+    if (rc == NGX_OK) {
+        first = st->slot->head;
+
+        for (i = 0; i < n; i++) {
+            ngx_http_blockcast_ring_append(st->slot, &entries[i],
+                                           st->slot->seq + 1, timestamp, i);
+        }
+
+        rc = ngx_http_blockcast_publish_locked(zone, st, &data, state,
+                                               timestamp, first, n);
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    ngx_free(buf);
+
+    return rc;
+}
+
+
+/*
+ * A poller killed between the ring and the version word leaves entries that
+ * nobody was told of.  They become a batch of their own.
+ */
+
+void
+ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_log_t *log)
+{
+    u_char                       *p, *ring, *last, *old;
+    uint64_t                      pos, first, timestamp;
+    ngx_str_t                     data, state;
+    ngx_uint_t                    n;
+    ngx_http_blockcast_slot_t    *slot;
+    ngx_http_blockcast_snap_t     snap;
+    ngx_http_blockcast_record_t  *rec;
+
+    slot = st->slot;
+
+    if (slot->log == 0) {
+        return;
+    }
+
+    p = ngx_alloc(st->max_size, log);
+    if (p == NULL) {
+        return;
+    }
+
+    data.data = p;
+    last = p + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
+
+    old = NULL;
+    ngx_str_null(&state);
+
+    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
+        state.data = old + snap.frame;
+        state.len = snap.state_len;
+    }
+
+    p = ngx_sprintf(p, "{\"%V\":[", &st->field);
+
+    if (ngx_http_blockcast_publish_begin(zone, st, NULL, log) != NGX_OK) {
+        goto done;
+    }
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+    n = 0;
+    first = 0;
+    timestamp = 0;
+
+    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
+        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
+
+        if (rec->size < sizeof(ngx_http_blockcast_record_t)
+            || rec->key_len + rec->len == 0
+            || rec->seq <= slot->seq)
+        {
+            continue;
+        }
+
+        if (p + rec->len + 1 > last) {
+            break;
+        }
+
+        if (n++ == 0) {
+            first = pos;
+            timestamp = rec->timestamp;
+
+        } else {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+    }
+
+    if (n != 0) {
+        p = ngx_sprintf(p, "],\"count\":%ui}", n);
+        data.len = p - data.data;
+
+        (void) ngx_http_blockcast_publish_locked(zone, st, &data, &state,
+                                                 timestamp, first, n);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (n != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "blockcast: %ui entries of stream \"%V\" that a former "
+                      "poller left unannounced are published", n, &st->name);
+    }
+
+done:
+
+    ngx_free(data.data);
+
+    if (old != NULL) {
+        ngx_free(old);
+    }
+}
+
+
+void
+ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot)
+{
+    static ngx_str_t  none = ngx_null_string;
+
+    if (!ngx_http_blockcast_lease_held(zone)) {
+        return;
+    }
+
+    slot->polled_sec = ngx_time();
+    slot->polled = ngx_current_msec;
+
+    if (slot->error[slot->error_version & 1].len != 0) {
+        ngx_http_blockcast_fail(zone, slot, 0, &none);
+    }
+}
+
+
+void
+ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
+{
+    size_t                       len;
+    ngx_http_blockcast_error_t  *error;
+
+    len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+
+    if (len < text->len) {
+        while (len > 0 && (text->data[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_http_blockcast_lease_held(zone)) {
+        error = &slot->error[(slot->error_version + 1) & 1];
+
+        error->since = ngx_time();
+        error->code = code;
+        error->len = len;
+        ngx_memcpy(error->text, text->data, len);
+
+        ngx_memory_barrier();
+
+        slot->error_version++;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *error)
+{
+    ngx_uint_t  i;
+    uint64_t    version;
+
+    for (i = 0; i < 100; i++) {
+        version = slot->error_version;
+        ngx_memory_barrier();
+
+        *error = slot->error[version & 1];
+
+        ngx_memory_barrier();
+
+        if (slot->error_version == version) {
+            break;
+        }
+    }
+
+    if (error->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        error->len = 0;
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snap_t *snap, u_char **buf, ngx_log_t *log)
+{
+    size_t      size, max;
+    u_char     *p;
+    uint64_t    version;
+    ngx_uint_t  i;
+
+    max = ngx_http_blockcast_buffer_size(slot->max_size);
+
+    for (i = 0; i < 100; i++) {
+        version = slot->version;
+
+        if (version == 0) {
+            return NGX_DECLINED;
+        }
+
+        ngx_memory_barrier();
+
+        *snap = slot->snap[version & 1];
+        size = (size_t) snap->frame + snap->state_len;
+
+        ngx_memory_barrier();
+
+        if (size > max || slot->version != version) {
+            continue;
+        }
+
+        p = ngx_alloc(size + 1, log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, ngx_http_blockcast_slot_buffer(slot, version), size);
+
+        ngx_memory_barrier();
+
+        if (slot->version == version) {
+            *buf = p;
+            return NGX_OK;
+        }
+
+        /* the writer came by meanwhile and may have been in this buffer */
+
+        ngx_free(p);
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot)
+{
+    ngx_msec_int_t  age;
+
+    if (slot->polled == 0) {
+        return -1;
+    }
+
+    age = (ngx_msec_int_t) (ngx_current_msec - slot->polled);
+
+    /* another worker's clock may be a tick ahead of ours */
+
+    return (age < 0) ? 0 : age;
+}
+
+
+ngx_http_blockcast_state_e
+ngx_http_blockcast_state(ngx_http_blockcast_stream_t *st, ngx_uint_t listened)
+{
+    ngx_int_t                   age;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = st->slot;
+
+    if (slot->version != 0) {
+        age = ngx_http_blockcast_age(slot);
+
+        if (age >= 0 && (ngx_msec_t) age <= st->stale) {
+            return ngx_http_blockcast_live;
+        }
+    }
+
+    if (!listened && slot->error[slot->error_version & 1].len == 0) {
+        return ngx_http_blockcast_idle;
+    }
+
+    if (slot->version == 0) {
+        return ngx_http_blockcast_waiting;
+    }
+
+    return ngx_http_blockcast_stale;
+}

@@ -1,0 +1,224 @@
+
+/*
+ * The zone: the newest state of every stream in shared memory.
+ *
+ * Everything in it has a fixed size, set by the configuration.  There are no
+ * pointers into a process' memory and no locks but the slab pool's, which the
+ * master unlocks when a worker dies with it.  A snapshot is written to the
+ * buffer that nobody reads and becomes the newest by one increment of the
+ * version word, so a writer killed at any moment leaves the last one valid.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+typedef struct {
+    uint64_t                      seq;
+    uint64_t                      timestamp;    /* Unix seconds of the poll */
+    uint64_t                      first;        /* log: position of the batch */
+    uint32_t                      frame;        /* bytes of the text frame */
+    uint32_t                      payload;      /* where its JSON begins */
+    uint32_t                      data;         /* where "data" begins */
+    uint32_t                      data_len;
+    uint32_t                      state_len;    /* the program's own state */
+    uint32_t                      count;        /* log: entries of the batch */
+} ngx_http_blockcast_snap_t;
+
+
+typedef struct {
+    uint64_t                      since;        /* Unix seconds */
+    int64_t                       code;
+    uint16_t                      len;
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
+} ngx_http_blockcast_error_t;
+
+
+struct ngx_http_blockcast_slot_s {
+    u_char                        name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
+    uint64_t                      next;         /* offset from the pool, or 0 */
+    uint32_t                      log;
+    uint32_t                      pad;
+    uint64_t                      max_size;
+    uint64_t                      ring_size;
+    uint64_t                      size;         /* of this slot, all in all */
+
+    ngx_atomic_t                  touched;      /* a worker uses it (msec) */
+
+    /* the snapshot: buffer number version & 1; 0 before the first */
+    ngx_atomic_t                  version;
+    ngx_atomic_t                  seq;
+    ngx_atomic_t                  polled;       /* last good poll, msec, or 0 */
+    ngx_atomic_t                  polled_sec;   /* the same, Unix seconds */
+    ngx_atomic_t                  attempted;    /* last round's start, msec */
+    ngx_atomic_t                  demanded;     /* last REST request, msec */
+    ngx_atomic_t                  left;         /* last listener left, msec */
+
+    /* what is wrong: text number error_version & 1; 0 or len 0: nothing */
+    ngx_atomic_t                  error_version;
+    ngx_http_blockcast_error_t    error[2];
+
+    /* counters */
+    ngx_atomic_t                  polls;
+    ngx_atomic_t                  polls_failed;
+    ngx_atomic_t                  polls_overrun;
+
+    ngx_http_blockcast_snap_t     snap[2];
+
+    /* log: byte positions that only grow; position % ring_size is the place */
+    ngx_atomic_t                  head;
+    ngx_atomic_t                  tail;
+
+    ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_WORKERS];
+
+    /* then: two buffers, the ring */
+};
+
+
+/* an entry of a log in the ring; 8-byte aligned, never split at the end */
+
+typedef struct {
+    uint32_t                      size;         /* of the record, all in all */
+    uint32_t                      hash;         /* of the key */
+    uint32_t                      key_len;      /* 0 with len 0: padding */
+    uint32_t                      len;
+    uint64_t                      seq;          /* of its batch */
+    uint64_t                      timestamp;
+    uint32_t                      nth;          /* of its batch, from 0 */
+    uint32_t                      pad;
+    /* then: key, entry */
+} ngx_http_blockcast_record_t;
+
+#define ngx_http_blockcast_record_key(rec)                                    \
+    ((u_char *) (rec) + sizeof(ngx_http_blockcast_record_t))
+#define ngx_http_blockcast_record_data(rec)                                   \
+    (ngx_http_blockcast_record_key(rec) + (rec)->key_len)
+
+
+typedef struct {
+    ngx_atomic_t                  pid;          /* 0: free */
+    ngx_atomic_t                  generation;
+    ngx_atomic_t                  connections;
+    ngx_atomic_t                  messages;
+} ngx_http_blockcast_worker_t;
+
+
+typedef struct {
+    uint64_t                      magic;
+    uint64_t                      epoch;
+    uint64_t                      slots;        /* offset of the first slot */
+    ngx_atomic_t                  generations;  /* numbers given out */
+    ngx_atomic_t                  generation;   /* newest one with workers */
+
+    /* who polls: generation << 32 | pid, and until when (msec) */
+    ngx_atomic_t                  lease;
+    ngx_atomic_t                  lease_until;
+    ngx_atomic_t                  takeovers;
+
+    ngx_http_blockcast_worker_t   workers[NGX_HTTP_BLOCKCAST_WORKERS];
+} ngx_http_blockcast_shctx_t;
+
+
+struct ngx_http_blockcast_zone_s {
+    ngx_shm_zone_t               *shm_zone;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_blockcast_shctx_t   *sh;
+    ngx_uint_t                    worker;       /* our record in sh->workers */
+    ngx_http_blockcast_main_conf_t  *bmcf;
+};
+
+
+/* bytes a stream needs in the zone */
+size_t ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st);
+
+/* shm_zone->init: makes the slots, or finds those of the running cycle */
+ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+/* takes a record for this worker; it is given back when the worker leaves */
+void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
+void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
+
+/* frees the records of dead workers; called by the poller */
+void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log);
+
+/*
+ * NGX_OK: this worker polls now (took or renewed the lease); *taken is set
+ * when it did not before.  NGX_DECLINED: somebody else does.
+ */
+ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
+    ngx_uint_t *taken);
+void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
+ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
+
+ngx_uint_t ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot);
+
+/* the buffers of a slot, and its ring */
+u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,
+    ngx_uint_t n);
+u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
+
+/*
+ * Publishes new data (or a log's batch) as the next seq.  Only the poller
+ * calls it; NGX_DECLINED when this worker lost the lease meanwhile, and
+ * nothing is written then; NGX_ERROR when it does not fit.
+ */
+
+typedef struct {
+    ngx_str_t                     key;
+    ngx_str_t                     data;
+} ngx_http_blockcast_entry_t;
+
+ngx_int_t ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
+    time_t timestamp, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
+    ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log);
+
+/* the same data, another state of the program: not a new seq */
+ngx_int_t ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log);
+
+/* finishes what a poller that died in publish_log() began */
+void ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_log_t *log);
+
+/* a good poll without a change; refreshes the age and clears the error */
+void ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot);
+/* a failed poll; text is cut to ERROR_LEN bytes at a character */
+void ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);
+
+/* the newest error, or one with len 0 */
+void ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *error);
+
+/*
+ * The newest snapshot: *snap and its whole buffer (frame, then the program's
+ * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
+ * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snap_t *snap, u_char **buf, ngx_log_t *log);
+
+ngx_http_blockcast_state_e ngx_http_blockcast_state(
+    ngx_http_blockcast_stream_t *st, ngx_uint_t listened);
+/* milliseconds since the last good poll, or -1 */
+ngx_int_t ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot);
+
+/* writes {"type":…,"data":DATA,"timestamp":…,"seq":…}; returns its end */
+size_t ngx_http_blockcast_message_len(ngx_http_blockcast_stream_t *st,
+    size_t data_len);
+u_char *ngx_http_blockcast_message_head(u_char *p,
+    ngx_http_blockcast_stream_t *st);
+u_char *ngx_http_blockcast_message_tail(u_char *p, uint64_t seq,
+    time_t timestamp);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_ */
