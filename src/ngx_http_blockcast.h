@@ -36,9 +36,6 @@
 
 #define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
 
-/* configuration type of the directives inside blockcast_stream {} */
-#define NGX_HTTP_BLOCKCAST_STREAM_CONF 0x01000000
-
 #define NGX_HTTP_BLOCKCAST_NAME_LEN    63
 #define NGX_HTTP_BLOCKCAST_STREAMS     64
 #define NGX_HTTP_BLOCKCAST_WORKERS     256
@@ -126,7 +123,6 @@ typedef struct {
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
-    ngx_http_blockcast_stream_t  *parsing;
 
     ngx_msec_t                    drain;
 
@@ -173,8 +169,6 @@ extern ngx_module_t  ngx_http_blockcast_module;
 
 /* _stream_conf */
 char *ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_blockcast_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

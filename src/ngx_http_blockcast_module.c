@@ -36,14 +36,6 @@ static void ngx_http_blockcast_exit_process(ngx_cycle_t *cycle);
 
 #define NGX_HTTP_BLOCKCAST_ENDPOINT  NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
 
-#define ngx_http_blockcast_in_stream(name, args)                              \
-    { ngx_string(name),                                                       \
-      NGX_HTTP_BLOCKCAST_STREAM_CONF|args,                                    \
-      ngx_http_blockcast_stream_directive,                                    \
-      NGX_HTTP_MAIN_CONF_OFFSET,                                              \
-      0,                                                                      \
-      NULL }
-
 
 static ngx_command_t  ngx_http_blockcast_commands[] = {
 
@@ -67,17 +59,6 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
-
-    ngx_http_blockcast_in_stream("blockcast_node", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_interval", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_call", NGX_CONF_2MORE),
-    ngx_http_blockcast_in_stream("blockcast_jq", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_jq_file", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_log", NGX_CONF_2MORE),
-    ngx_http_blockcast_in_stream("blockcast_stale", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_always", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_linger", NGX_CONF_TAKE1),
-    ngx_http_blockcast_in_stream("blockcast_max_size", NGX_CONF_TAKE1),
 
     { ngx_string("blockcast_node"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,

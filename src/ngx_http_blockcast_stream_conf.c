@@ -14,6 +14,17 @@
 #define NGX_HTTP_BLOCKCAST_MAX_EACH      256
 
 
+typedef struct {
+    const char                   *name;
+    ngx_uint_t                    min;      /* words, the name included */
+    ngx_uint_t                    max;
+} ngx_http_blockcast_directive_t;
+
+
+static char *ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_blockcast_stream_set(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
 static char *ngx_http_blockcast_conf_call(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 static char *ngx_http_blockcast_conf_log(ngx_conf_t *cf,
@@ -24,6 +35,21 @@ static char *ngx_http_blockcast_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 static ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text);
+
+
+static ngx_http_blockcast_directive_t  ngx_http_blockcast_directives[] = {
+    { "blockcast_node", 2, 2 },
+    { "blockcast_interval", 2, 2 },
+    { "blockcast_call", 3, 64 },
+    { "blockcast_jq", 2, 2 },
+    { "blockcast_jq_file", 2, 2 },
+    { "blockcast_log", 3, 8 },
+    { "blockcast_stale", 2, 2 },
+    { "blockcast_always", 2, 2 },
+    { "blockcast_linger", 2, 2 },
+    { "blockcast_max_size", 2, 2 },
+    { NULL, 0, 0 }
+};
 
 
 static ngx_uint_t
@@ -134,15 +160,13 @@ ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    bmcf->parsing = st;
-
     save = *cf;
-    cf->cmd_type = NGX_HTTP_BLOCKCAST_STREAM_CONF;
+    cf->handler = ngx_http_blockcast_stream_line;
+    cf->handler_conf = (char *) st;
 
     rv = ngx_conf_parse(cf, NULL);
 
     *cf = save;
-    bmcf->parsing = NULL;
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -164,7 +188,8 @@ ngx_http_blockcast_parse_msec(ngx_str_t *value)
 
 
 static char *
-ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_msec_t *field, ngx_msec_t min)
+ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
+    ngx_msec_t *field, ngx_msec_t min)
 {
     ngx_int_t   msec;
     ngx_str_t  *value;
@@ -179,15 +204,15 @@ ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_msec_t *field, ngx_msec_t min)
 
     if (msec == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V %V\" is not a time like 2s or 500ms",
-                           &value[0], &value[1]);
+                           "\"%V %V\" of stream \"%V\" is not a time like "
+                           "2s or 500ms", &value[0], &value[1], &st->name);
         return NGX_CONF_ERROR;
     }
 
     if ((ngx_msec_t) msec < min) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V %V\" is shorter than %M ms",
-                           &value[0], &value[1], min);
+                           "\"%V %V\" of stream \"%V\" is shorter than "
+                           "%M ms", &value[0], &value[1], &st->name, min);
         return NGX_CONF_ERROR;
     }
 
@@ -197,32 +222,78 @@ ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_msec_t *field, ngx_msec_t min)
 }
 
 
-/* every directive inside the block: which one is in cmd->post */
+/*
+ * A line inside the block.  All bits of nginx's directive contexts are taken,
+ * so the block has a handler of its own, as those of "map" and "types" have.
+ */
 
-char *
-ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+static char *
+ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_blockcast_main_conf_t *bmcf = conf;
+    ngx_http_blockcast_stream_t *st = conf;
 
-    char                         *name, *rv;
-    ssize_t                       size;
-    ngx_str_t                    *value;
-    ngx_http_blockcast_stream_t  *st;
+    char                            *rv;
+    ngx_str_t                       *value;
+    ngx_http_blockcast_directive_t  *d;
 
-    st = bmcf->parsing;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[0].data, "include") == 0) {
+        return ngx_conf_include(cf, NULL, NULL);
+    }
+
+    for (d = ngx_http_blockcast_directives; d->name != NULL; d++) {
+        if (ngx_strcmp(value[0].data, d->name) == 0) {
+            break;
+        }
+    }
+
+    if (d->name == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown directive \"%V\" in stream \"%V\"",
+                           &value[0], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts < d->min || cf->args->nelts > d->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of arguments in \"%V\" of "
+                           "stream \"%V\"", &value[0], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_blockcast_stream_set(cf, st);
+
+    if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" directive %s in stream \"%V\"",
+                           &value[0], rv, &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_blockcast_stream_set(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
+{
+    char       *name, *rv;
+    ssize_t     size;
+    ngx_str_t  *value;
+
     value = cf->args->elts;
     name = (char *) value[0].data + sizeof("blockcast_") - 1;
 
     if (ngx_strcmp(name, "interval") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, &st->interval,
+        rv = ngx_http_blockcast_conf_msec(cf, st, &st->interval,
                                           NGX_HTTP_BLOCKCAST_MIN_INTERVAL);
 
     } else if (ngx_strcmp(name, "stale") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, &st->stale, 1);
+        rv = ngx_http_blockcast_conf_msec(cf, st, &st->stale, 1);
 
     } else if (ngx_strcmp(name, "linger") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, &st->linger, 0);
+        rv = ngx_http_blockcast_conf_msec(cf, st, &st->linger, 0);
 
     } else if (ngx_strcmp(name, "call") == 0) {
         rv = ngx_http_blockcast_conf_call(cf, st);
@@ -261,8 +332,9 @@ ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\", it must be "
-                               "\"on\" or \"off\"", &value[1], &value[0]);
+                               "invalid value \"%V\" in \"%V\" of stream "
+                               "\"%V\", it must be \"on\" or \"off\"",
+                               &value[1], &value[0], &st->name);
             rv = NGX_CONF_ERROR;
         }
 
@@ -277,21 +349,14 @@ ngx_http_blockcast_stream_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (size < 256 || size > 64 * 1024 * 1024) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V %V\" must be a size from 256 to 64m",
-                               &value[0], &value[1]);
+                               "\"%V %V\" of stream \"%V\" must be a size "
+                               "from 256 to 64m",
+                               &value[0], &value[1], &st->name);
             rv = NGX_CONF_ERROR;
 
         } else {
             st->max_size = size;
         }
-    }
-
-    if (rv == NGX_CONF_ERROR) {
-
-        /* the line before names the mistake, this one the stream */
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "the mistake is in stream \"%V\"", &st->name);
     }
 
     return rv;
