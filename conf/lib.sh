@@ -215,7 +215,7 @@ bc_build_module() {
     bc_lock
 
     conf_stamp=$(printf '%s\n' "${files[@]}" "$bc_root" "$(bc_nginx_dev_version)" \
-                     "${BLOCKCAST_CFLAGS:-}" "$(bc_hash "$bc_root/config")" \
+                     "${BLOCKCAST_CFLAGS:-} ${BLOCKCAST_LDFLAGS:-}" "$(bc_hash "$bc_root/config")" \
                      | sha256sum | cut -d' ' -f1)
     src_stamp=$conf_stamp-$(bc_hash "${files[@]}")
 

@@ -37,10 +37,11 @@ bct_mirror() {
 
 
 # bct_apt SUITE COMMAND...: runs an apt command (apt-get, apt-cache) on a suite
-# alone. Its lists are fetched when they are not there or older than a day.
+# alone, on SUITE-src for its source packages. The lists are fetched when they
+# are not there or older than a day.
 
 bct_apt() {
-    local suite=$1 dir=$bc_build/apt/$1 mirror sign='' key
+    local suite=$1 dir=$bc_build/apt/$1 mirror sign='' key kind=deb
 
     shift
 
@@ -55,8 +56,8 @@ bct_apt() {
 
         mkdir -p "$dir"/{lists/partial,cache/archives/partial,log}
         : > "$dir/status"
-        printf 'deb %s %s %s main\ndeb-src %s %s %s main\n' \
-            "$sign" "$mirror" "$suite" "$sign" "$mirror" "$suite" \
+        case $suite in *-src) kind="deb-src" ;; esac
+        printf '%s %s %s %s main\n' $kind "$sign" "$mirror" "${suite%-src}" \
             > "$dir/sources.list"
 
         cat > "$dir/apt.conf" <<EOF
@@ -83,7 +84,7 @@ EOF
         APT_CONFIG=$dir/apt.conf apt-get update >>"$dir/log/update.log" 2>&1 \
             </dev/null || {
             tail -n 5 "$dir/log/update.log" >&2
-            warn "cannot fetch the package lists of Debian's $suite"
+            warn "cannot fetch the package lists of Debian's ${suite%-src}"
             return 1
         }
         touch "$dir/.updated"
@@ -131,7 +132,7 @@ bct_test_nginx() {
 bct_suite_of() {
     local suite have
 
-    for suite in trixie forky sid; do
+    for suite in trixie sid forky; do
         have=$(bct_apt "$suite" apt-cache show nginx-dev 2>/dev/null |
                    sed -n 's/^Version: *//p' | head -n 1)
         case $have in
@@ -246,7 +247,7 @@ bct_sanitized() {
 
         (
             cd "$dir" &&
-            bct_apt "$suite" apt-get source --download-only nginx &&
+            bct_apt "$suite-src" apt-get source --download-only nginx &&
             dpkg-source --no-check -x nginx_*.dsc src
         ) >"$dir.log" 2>&1 || {
             tail -n 5 "$dir.log" >&2
@@ -281,10 +282,11 @@ bct_sanitized() {
         touch "$dir/.built"
     fi
 
+    # nodelete: a report at the end of a worker still finds the module's names
     # shellcheck disable=SC2034
     bc_module_src=$dir/src
     export BLOCKCAST_CFLAGS="$flags"
-    export BLOCKCAST_LDFLAGS="-fsanitize=address,undefined"
+    export BLOCKCAST_LDFLAGS="-fsanitize=address,undefined -Wl,-z,nodelete"
     bc_build_in "$dir" bc_build_module
 }
 

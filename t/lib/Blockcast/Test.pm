@@ -192,6 +192,10 @@ sub conf_text {
     my $load = $self->{no_module} ? '' : "load_module $module;\n";
     my $daemon = $self->{daemon} ? 'on' : 'off';
 
+    # a binary upgrade starts the new one with no other variables than these
+    $main = "env ASAN_OPTIONS;\nenv UBSAN_OPTIONS;\nenv LSAN_OPTIONS;\n$main"
+        if $ENV{BLOCKCAST_SANITIZE};
+
     return $self->fill(<<"EOF");
 $load${user}daemon $daemon;
 worker_processes $self->{workers};
@@ -243,7 +247,8 @@ sub write_conf {
 sub _environment {
     my ($self) = @_;
 
-    my $log = "log_path=$self->{prefix}/sanitizer";
+    # where a worker, www-data, may write
+    my $log = "log_path=$self->{prefix}/tmp/sanitizer";
 
     $ENV{ASAN_OPTIONS} = join ':', grep { length } $ENV{BLOCKCAST_ASAN}, $log,
         'detect_stack_use_after_return=1';
@@ -298,8 +303,8 @@ sub start {
         return $self;
     }
 
-    my $log = join '', map { _slurp($_) } "$prefix/stderr.log",
-        "$prefix/error.log";
+    my $log = join '', map({ _slurp($_) } "$prefix/stderr.log",
+        "$prefix/error.log"), $self->sanitizer_reports;
     my $state = $up ? 'ended' : 'does not listen';
 
     delete $self->{master} if $up;
@@ -329,6 +334,11 @@ sub check_conf {
 
     my $self = $class->new(%arg, start => 0);
     my $prefix = $self->{prefix};
+
+    # nginx -t leaves its memory to the system, a leak to the sanitizer
+    local $ENV{BLOCKCAST_ASAN} = join ':', grep { length }
+        $ENV{BLOCKCAST_ASAN}, 'detect_leaks=0';
+
     my $pid = $self->_spawn("$prefix/stderr.log", nginx_binary(), '-t', '-p',
         $prefix, '-c', "$prefix/nginx.conf", '-e', 'stderr');
 
@@ -632,7 +642,7 @@ sub allow {
 sub sanitizer_reports {
     my ($self) = @_;
 
-    return join '', map { _slurp($_) } glob "$self->{prefix}/sanitizer.*";
+    return join '', map { _slurp($_) } glob "$self->{prefix}/tmp/sanitizer.*";
 }
 
 
