@@ -1,24 +1,33 @@
-# Params of the second energy.receipts of a poll: the page that holds the oldest receipts which were
-# not delivered yet, when the first page does not reach back to them.
+# Params of the second energy.receipts of a poll: a page that holds the oldest receipts which were not
+# delivered yet, when the first page does not reach back to them.
 #
-# Page 0 has the newest block first. The state says how many receipts there were up to the newest one
-# delivered (.energy.seen) and which ones of its block (.energy.block) were delivered (.energy.ids), so
-# all receipts of that block and later are at the first (total - seen + ids) places.
-
-def energy: .results.energy? | if type == "object" and (.receipts | type) == "array"
-    and (.total | type) == "number" then . else null end;
+# The node lists the newest block first, and inside a block the oldest receipt. The state has a block
+# before which all receipts were delivered (.energy.block), those of it and of later ones that were
+# (.energy.ids), and how many were in all (.energy.seen). So what is missing is at the first
+# (total - seen + ids) places. When these are more than a page they are read from the end, a page in each
+# poll: then .energy.walk says how many places are left (.hi) and what the total was (.at).
 
 .state.energy? as $known
-| energy as $page
+| (.results.energy? | if type == "object" and (.receipts | type) == "array"
+                         and (.total | type) == "number" then . else null end) as $page
 | if $known == null or $page == null then empty
   else
-    ([$page.receipts[] | select(type == "object") | .block_settled | select(type == "number") | tonumber]
-     | max // 0) as $top
-    | (($page.total | tonumber) - $known.seen + ($known.ids | length)) as $places
-    | if $page.total < $known.seen or $top < $known.block
-         or $places <= ($page.receipts | length)
-      then empty                        # another chain, or page 0 has all of them
-      else ($known.page_size // 250) as $size
-        | { page: (($places - 1) / $size | floor), page_size: $size }
+    ($page.total | tonumber) as $total
+    | [$page.receipts[] | select(type == "object") | .block_settled
+       | select(type == "number") | tonumber] as $blocks
+    | ($known.walk.hi? // ($known.ids | length)) as $left
+    | ($known.walk.at? // $known.seen) as $at
+    | ($left + $total - $at) as $hi
+    | if $total < $at or ($blocks | max // 0) < $known.top          # another chain
+         or $hi <= ($blocks | length)                               # the first page has all of them
+         or ([$blocks[] | select(. > $known.top)] | length) == $total - $known.seen
+      then empty
+      else
+        # the end of the page lies a little behind the last place: receipts that come while it is
+        # read move the others back
+        ($known.page_size // 250) as $max
+        | ($hi + ([$max / 5 | floor, 25] | min)) as $last
+        | (($last / $max | ceil) - 1) as $page
+        | { page: $page, page_size: ($last / ($page + 1) | ceil) }
       end
   end

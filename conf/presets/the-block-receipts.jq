@@ -8,9 +8,9 @@
 #   energy.receipts    id "energy-BLOCK-METERHASH-BUYER-KWH" and a number for the second of two that
 #                      are alike; market energy, amount: price_paid; no time, hence null
 #
-# The node's other figures keep their names. Oldest first in each of the two; at most 250 of each are
-# delivered by one poll, the rest by the next ones. Where the state does not know a receipt, as in the
-# first poll, the newest page and the newest 100 settlements are delivered.
+# The node's other figures keep their names. Oldest first in each of the two; at most 256 of each are
+# delivered by one poll, the rest by the next ones. In the first poll it is the newest page and the newest
+# 100 settlements.
 
 def number: if type == "number" then tonumber else 0 end;
 def text: if type == "string" then . else "" end;
@@ -64,51 +64,56 @@ def settlements($list; $known):
     | (if $known == null then $all[-100:]
        elif $anew then $all
        else [$all[] | select((.sequence | number) > $known.sequence)] end) as $new
-    | $new[:250] as $batch
+    | $new[:256] as $batch
     | {
         batch: ($batch | map(settlement)),
         state: (if $batch == [] then $known
                 else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
       };
 
-# The energy receipts: the same. A page of another size than asked for is remembered; nothing is
-# delivered until a page reaches back to the receipts that are known, so that none is left out.
+# The energy receipts: the same; presets/the-block-receipts-more.jq tells how they are read. Nothing is
+# delivered while a page does not reach back to the receipts that are known, so that none is left out:
+# the node serves smaller pages, then, or more receipts came in between than there was room for.
 def energies($page0; $more; $known):
     ($more // $page0) as $page
     | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
     | ($page.total | if type == "number" then tonumber else ($page0.receipts | length) end) as $total
-    | [$page.receipts[] | select(type == "object")]
-    | sort_by(.block_settled | number)
-    | map(energy_receipt) | numbered
-    | . as $all
+    | ([$page.receipts[] | select(type == "object")]
+       | sort_by(.block_settled | number) | map(energy_receipt) | numbered) as $all
     | (($all | last.block_height) // 0 | number) as $top
-    | ($known == null or ($more == null and ($top < $known.block or $total < $known.seen))) as $anew
-    | (if $anew then 0 else $total - $known.seen + ($known.ids | length) end) as $places
-    | if $all == [] or $places > $offset + ($all | length) then
-        { batch: [],
+    | ($known.walk.at? // $known.seen? // 0) as $at
+    | (if $known == null or ($more == null and ($top < $known.top or $total < $at))
+       then { block: -1, ids: [], seen: ($total - ($all | length)), top: -1 }
+       else $known end) as $k
+    | (if $k.top < 0 then 0 else ($k.walk.hi? // ($k.ids | length)) + $total - $at end) as $hi
+    | (reduce $k.ids[] as $id ({}; .[$id] = true)) as $old
+    | [$all[] | select((.block_height | number) >= $k.block and ($old[.id] | not))] as $batch
+    | (($batch | length) == $total - $k.seen) as $all_found
+    | if $all == [] or ($offset + ($page.receipts | length) < $hi and ($all_found | not)) then
+        {
+          batch: [],
           state: (if $known == null or $more == null or $all == [] then $known
-                  else $known + { page_size: ($more.page_size | number) } end) }
+                  else $known + { page_size: ($more.page_size | number) } end)
+        }
       else
-        (reduce $known.ids?[]? as $id ({}; .[$id] = true)) as $old
-        | (if $anew then $all
-           else [$all[] | (.block_height | number) as $block
-                 | select($block > $known.block
-                          or ($block == $known.block and ($old[.id] | not)))] end) as $new
-        | $new[:250] as $batch
+        ($k.ids + ($batch | map(.id))) as $ids
+        | ($k.seen + ($batch | length)) as $seen
+        | ([$k.top, ($batch[-1:][] | .block_height | number)] | max) as $newest
+        | (($k.walk.found? // 0) + ($batch | length)) as $found
         | {
             batch: $batch,
-            state: (if $batch == [] then
-                      $known | if . == null then null else .seen = $total - $offset end
-                    else
-                      ($batch[-1].block_height | number) as $block
-                      | {
-                          block: $block,
-                          seen: ($total - $offset - (($new | length) - ($batch | length))),
-                          ids: ([$batch[] | select((.block_height | number) == $block) | .id]
-                                + (if $anew or $known.block != $block then [] else $known.ids end)),
-                          page_size: $known.page_size?
-                        }
-                    end)
+            state: (
+              if $offset > 0 and ($all_found | not) then
+                { block: $k.block, ids: $ids, seen: $seen, top: $newest,
+                  walk: { hi: $offset, at: $total, found: $found } }
+              elif $k.walk? != null and $seen < $total and $found > 0 and ($ids | length) < 5000 then
+                # some came to where it had read already: read again
+                { block: $k.block, ids: $ids, seen: $seen, top: $newest }
+              else
+                { block: $newest, seen: $total, top: $newest,
+                  ids: [$ids[] | select(startswith("energy-\($newest)-"))] }
+              end
+              + { page_size: $k.page_size? })
           }
       end;
 

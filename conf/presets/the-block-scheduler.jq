@@ -8,19 +8,23 @@
 
 def number: if type == "number" then . else null end;
 
-if (.results.stats? | type) != "object"
-then error("no scheduler figures: " + (.errors.stats?.message
-    // "the node answers \(.results.stats? | tojson | .[:80])"))
-elif .results.stats | has("pending_operations")
-then .results.stats | { pending_operations, avg_wait_time_ms, ops_per_block, ops_per_second }
-else .results.stats
-    | ([.queued_high, .queued_normal, .queued_low] | map(select(type == "number") | tonumber)
-       | if length == 0 then null else add end) as $queued
-    | {
-        pending_operations: $queued, avg_wait_time_ms: null, ops_per_block: null, ops_per_second: null,
-        active_jobs: (.active_jobs | number), success: (.success | number),
-        queued_high: (.queued_high | number), queued_normal: (.queued_normal | number),
-        queued_low: (.queued_low | number), preemptions: (.preemptions | number),
-        effective_price: .effective_price, utilization: .utilization
-      }
-end
+(.results.stats? | if type == "object" then . else {} end) as $stats
+| ([$stats | .queued_high, .queued_normal, .queued_low | select(type == "number") | tonumber]
+   | if length == 0 then null else add end) as $queued
+| (if $stats.pending_operations != null
+   then $stats | { pending_operations, avg_wait_time_ms, ops_per_block, ops_per_second }
+   else
+     {
+       pending_operations: $queued, avg_wait_time_ms: null, ops_per_block: null, ops_per_second: null
+     }
+     + ($stats | {
+         active_jobs: (.active_jobs | number), success: (.success | number),
+         queued_high: (.queued_high | number), queued_normal: (.queued_normal | number),
+         queued_low: (.queued_low | number), preemptions: (.preemptions | number),
+         effective_price, utilization
+       })
+   end) as $data
+| if [$data[] | select(. != null)] == []
+  then error("no scheduler figures: " + (.errors.stats?.message
+      // "the node answers \(.results.stats? | tojson | .[:80])"))
+  else $data end

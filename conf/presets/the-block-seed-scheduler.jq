@@ -1,6 +1,8 @@
 # scheduler of a node with the design document's methods. Call: stats (scheduler.stats).
 
-if (.results.stats? | type) != "object"
-then error("no scheduler figures: " + (.errors.stats?.message // "a reply of another type"))
-else .results.stats | { pending_operations, avg_wait_time_ms, ops_per_block, ops_per_second }
-end
+(.results.stats? | if type == "object" then . else {} end)
+    as { $pending_operations, $avg_wait_time_ms, $ops_per_block, $ops_per_second }
+| if [$pending_operations, $avg_wait_time_ms, $ops_per_block, $ops_per_second | select(. != null)] == []
+  then error("no scheduler figures: " + (.errors.stats?.message
+      // "the node answers \(.results.stats? | tojson | .[:80])"))
+  else { $pending_operations, $avg_wait_time_ms, $ops_per_block, $ops_per_second } end

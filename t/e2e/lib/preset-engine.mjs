@@ -1,16 +1,17 @@
 // Runs presets without nginx: reads the .conf files, makes the calls a stream names, runs its programs
-// with the system's jq the way the module runs them with libjq, and keeps previous, state and the keys
+// with libjq the way the module does, and keeps previous, state and the keys
 // of a log. What a preset delivers here, it must deliver in nginx.
 
 import fs from 'node:fs';
 import http from 'node:http';
+import os from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { rawMembers } from '../../conf/simnode/world.mjs';
+import { rawMembers } from '../../../conf/simnode/world.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-export const conf = path.join(here, '../../conf');
+export const conf = path.join(here, '../../../conf');
 
 // ------------------------------------------------------------------------------------------ conf
 
@@ -103,7 +104,13 @@ export function parseConf(name) {
 // marked strings, prints them as they were, and lets type, tonumber and tostring take them as numbers.
 const MARK = '\uE000int:';
 const TEXT = '\uE001int:';
-const exact = spawnSync('jq', ['-c', '.'], { input: '18446744073709551615' })
+const runner = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'blockcast-jq-')), 'jq');
+process.on('exit', () => fs.rmSync(path.dirname(runner), { recursive: true, force: true }));
+const built = spawnSync('cc', ['-o', runner, path.join(here, 'jq.c'), '-ljq'], { encoding: 'utf8' });
+if (built.status !== 0) {
+    throw new Error(`cc cannot build jq.c (packages gcc and libjq-dev): ${built.error ?? built.stderr}`);
+}
+const exact = spawnSync(runner, ['.'], { input: '18446744073709551615' })
     .stdout.toString().trim() === '18446744073709551615';
 const PRELUDE = exact ? '' : `
 def bc_int: type == "string" and startswith("${MARK}");
@@ -125,19 +132,43 @@ function unmark(text) {
     return text.replace(number, '$1').replaceAll(MARK, '').replaceAll(TEXT, '');
 }
 
-// The outputs of a program as JSON texts; rejects with the program's message.
-export function jq(program, input, max = 256) {
+// Runs a program on many inputs: for each {outputs: JSON texts} or {error: the program's message}.
+export function jqMany(program, inputs) {
     return new Promise((resolve, reject) => {
-        const child = spawn('jq', ['-c', PRELUDE + program]);
+        const child = spawn(runner, [PRELUDE + program]);
         let out = '';
         let err = '';
         child.stdout.setEncoding('utf8').on('data', d => { out += d; });
         child.stderr.setEncoding('utf8').on('data', d => { err += d; });
         child.stdin.on('error', () => { });
-        child.on('close', code => (code === 0 ? resolve(out.split('\n').slice(0, -1).slice(0, max).map(unmark))
-            : reject(new Error(unmark(err.replace(/^jq: error \(at <stdin>:\d+\): /, '').trim())))));
-        child.stdin.end(mark(input));
+        child.on('close', code => {
+            if (code !== 0) {
+                reject(new Error(`does not compile: ${unmark(err.trim())}`));
+                return;
+            }
+            const results = [];
+            let outputs = [];
+            for (const line of out.split('\n').slice(0, -1)) {
+                if (line[0] !== '\x1e') {
+                    outputs.push(unmark(line));
+                    continue;
+                }
+                results.push(line.length > 1 ? { error: unmark(line.slice(1)) } : { outputs });
+                outputs = [];
+            }
+            resolve(results);
+        });
+        child.stdin.end(inputs.map(text => `${mark(text)}\n`).join(''));
     });
+}
+
+// The outputs of a program, at most max, as JSON texts; throws the program's message.
+export async function jq(program, input, max = 256) {
+    const [{ outputs, error }] = await jqMany(program, [input]);
+    if (error !== undefined) {
+        throw new Error(error);
+    }
+    return outputs.slice(0, max);
 }
 
 // ----------------------------------------------------------------------------------------- calls
