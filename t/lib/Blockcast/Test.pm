@@ -157,7 +157,7 @@ sub node_location {
         location = /_node {
             internal;
             blockcast_node;
-            proxy_pass http://node;
+            proxy_pass http://node/;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host localhost;
@@ -259,9 +259,10 @@ sub _environment {
 
 
 # fork and exec with the prefix as current folder: by that the processes that
-# belong to this test are found again, whoever their parent is then.
+# belong to this test are found again (processes), whoever their parent is then.
+# Output goes to the file $out. Returns the pid.
 
-sub _spawn {
+sub spawn {
     my ($self, $out, @command) = @_;
 
     my $pid = fork // die "fork: $!\n";
@@ -288,7 +289,7 @@ sub start {
 
     my $prefix = $self->{prefix};
 
-    $self->{master} = $self->_spawn("$prefix/stderr.log", nginx_binary(),
+    $self->{master} = $self->spawn("$prefix/stderr.log", nginx_binary(),
         '-p', $prefix, '-c', "$prefix/nginx.conf", '-e', "$prefix/error.log");
 
     my $up = wait_for {
@@ -303,7 +304,7 @@ sub start {
         return $self;
     }
 
-    my $log = join '', map({ _slurp($_) } "$prefix/stderr.log",
+    my $log = join '', map({ slurp($_) } "$prefix/stderr.log",
         "$prefix/error.log"), $self->sanitizer_reports;
     my $state = $up ? 'ended' : 'does not listen';
 
@@ -339,7 +340,7 @@ sub check_conf {
     local $ENV{BLOCKCAST_ASAN} = join ':', grep { length }
         $ENV{BLOCKCAST_ASAN}, 'detect_leaks=0';
 
-    my $pid = $self->_spawn("$prefix/stderr.log", nginx_binary(), '-t', '-p',
+    my $pid = $self->spawn("$prefix/stderr.log", nginx_binary(), '-t', '-p',
         $prefix, '-c', "$prefix/nginx.conf", '-e', 'stderr');
 
     my $done = wait_for { waitpid($pid, POSIX::WNOHANG()) == $pid } 20;
@@ -347,7 +348,7 @@ sub check_conf {
 
     kill 'KILL', $pid unless $done;
 
-    my $out = _slurp("$prefix/stderr.log") . $self->sanitizer_reports;
+    my $out = slurp("$prefix/stderr.log") . $self->sanitizer_reports;
 
     $self->_kill_all;
     $self->{stopped} = 1;
@@ -369,16 +370,16 @@ sub start_node {
     my $port = $opt{port} // $self->{node_port} // free_port();
 
     unlink $log;
-    $self->{node_pid} = $self->_spawn($log, $ENV{BLOCKCAST_NODE} || 'node',
+    $self->{node_pid} = $self->spawn($log, $ENV{BLOCKCAST_NODE} || 'node',
         "$ROOT/conf/simnode.mjs", '--host', '127.0.0.1', '--port', $port, @opt);
     $self->{node_port} = $port;
     $self->{node_addr} = "127.0.0.1:$port";
 
     wait_for {
         waitpid($self->{node_pid}, POSIX::WNOHANG()) == 0
-            or die "the simulated node ended: " . _slurp($log) . "\n";
+            or die "the simulated node ended: " . slurp($log) . "\n";
         $self->can_connect($port);
-    } 20 or die "the simulated node does not listen: " . _slurp($log) . "\n";
+    } 20 or die "the simulated node does not listen: " . slurp($log) . "\n";
 
     return $self;
 }
@@ -528,11 +529,11 @@ sub master_pid { $_[0]{master} }
 sub pid_file {
     my ($self) = @_;
 
-    return _slurp("$self->{prefix}/nginx.pid") =~ /(\d+)/ ? $1 : undef;
+    return slurp("$self->{prefix}/nginx.pid") =~ /(\d+)/ ? $1 : undef;
 }
 
 
-sub _processes {
+sub processes {
     my ($self) = @_;
 
     my @pids;
@@ -541,7 +542,7 @@ sub _processes {
     for my $pid (grep { /^\d+$/ && $_ != $$ } readdir $dh) {
         my $cwd = readlink "/proc/$pid/cwd";
         next unless defined $cwd && $cwd =~ m{^\Q$self->{prefix}\E(?: \(deleted\))?$};
-        my ($state) = _slurp("/proc/$pid/stat") =~ /\) (\S)/ or next;
+        my ($state) = slurp("/proc/$pid/stat") =~ /\) (\S)/ or next;
         next if $state eq 'Z' || $state eq 'X';
         push @pids, $pid;
     }
@@ -551,7 +552,7 @@ sub _processes {
 
 
 sub _title {
-    my $t = _slurp("/proc/$_[0]/cmdline");
+    my $t = slurp("/proc/$_[0]/cmdline");
     $t =~ tr/\0/ /;
     return $t;
 }
@@ -563,7 +564,7 @@ sub worker_pids {
     my ($self) = @_;
 
     return grep { my $t = _title($_); $t =~ /worker process/
-            && $t !~ /shutting down/ } $self->_processes;
+            && $t !~ /shutting down/ } $self->processes;
 }
 
 
@@ -572,7 +573,7 @@ sub worker_pids {
 sub nginx_pids {
     my ($self) = @_;
 
-    return grep { _title($_) =~ /nginx/ } $self->_processes;
+    return grep { _title($_) =~ /nginx/ } $self->processes;
 }
 
 
@@ -609,7 +610,7 @@ sub reload {
 
 # Logs.
 
-sub _slurp {
+sub slurp {
     my ($path) = @_;
 
     open my $fh, '<', $path or return '';
@@ -618,8 +619,8 @@ sub _slurp {
 }
 
 
-sub error_log { _slurp("$_[0]{prefix}/error.log") }
-sub access_log { _slurp("$_[0]{prefix}/access.log") }
+sub error_log { slurp("$_[0]{prefix}/error.log") }
+sub access_log { slurp("$_[0]{prefix}/access.log") }
 
 
 sub wait_log {
@@ -642,14 +643,14 @@ sub allow {
 sub sanitizer_reports {
     my ($self) = @_;
 
-    return join '', map { _slurp($_) } glob "$self->{prefix}/tmp/sanitizer.*";
+    return join '', map { slurp($_) } glob "$self->{prefix}/tmp/sanitizer.*";
 }
 
 
 sub _kill_all {
     my ($self) = @_;
 
-    kill 'KILL', $_ for $self->_processes;
+    kill 'KILL', $_ for $self->processes;
     waitpid $_, 0 for grep { $_ } delete @$self{qw(master node_pid)};
 }
 
@@ -685,7 +686,7 @@ sub shutdown {
     $self->stop_node;
     $self->_kill_all;
 
-    for my $line (split /\n/, $self->error_log . _slurp("$self->{prefix}/stderr.log")) {
+    for my $line (split /\n/, $self->error_log . slurp("$self->{prefix}/stderr.log")) {
         next unless $line =~ /\[(?:alert|emerg)\]|open socket .* left|core dumped/;
         next if grep { $line =~ $_ } @{ $self->{allow} };
         push @wrong, "log: $line";

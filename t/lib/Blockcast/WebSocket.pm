@@ -21,6 +21,7 @@ package Blockcast::WebSocket;
 use strict;
 use warnings;
 
+use Digest::SHA ();
 use IO::Socket::INET ();
 use JSON::PP ();
 use Protocol::WebSocket::Frame ();
@@ -72,12 +73,14 @@ sub handshake {
     my $url = "ws://$self->{host}:$self->{port}" . ($self->{path} // '/ws');
     my $hs = Protocol::WebSocket::Handshake::Client->new(url => $url);
 
-    $hs->req->headers([@{ $hs->req->headers || [] },
-        map { @$_ } @{ $self->{headers} || [] }]);
+    $hs->req->{headers} = [map { @$_ } @{ $self->{headers} || [] }];
     $hs->req->subprotocol($self->{subprotocol})
         if defined $self->{subprotocol};
 
-    $self->send_raw($hs->to_string);
+    my $request = $hs->to_string;
+    my ($key) = $request =~ /^Sec-WebSocket-Key: (\S+)/m;
+
+    $self->send_raw($request);
     $self->read_head or die "no answer to the handshake: $self->{buf}\n";
 
     if ($self->{status} != 101) {
@@ -85,10 +88,14 @@ sub handshake {
         return $self;
     }
 
-    # checks status line, Upgrade, Connection and Sec-WebSocket-Accept
     my $head = "$self->{head}\r\n\r\n";
+    my $accept = Digest::SHA::sha1_base64($key
+        . '258EAFA5-E914-47DA-95CA-C5AB0DC85B11') . '=';
+
     $hs->parse($head) && $hs->is_done
         or die "bad handshake: " . ($hs->error // 'incomplete') . "\n$self->{head}\n";
+    ($self->header('sec-websocket-accept') // '') eq $accept
+        or die "Sec-WebSocket-Accept is not $accept:\n$self->{head}\n";
 
     return $self;
 }

@@ -1,0 +1,272 @@
+#!/usr/bin/perl
+
+# conf/run is the first command a newcomer types. If this fails, it does not
+# start, does not stop all that it started, accepts a wrong value without a
+# word, or lets the node's token be seen.
+#
+# needs: web
+
+use strict;
+use warnings;
+
+use Cwd ();
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Blockcast::Test;
+
+my $root = $Blockcast::Test::ROOT;
+my $t = Blockcast::Test->new(start => 0);
+my $prefix = $t->prefix;
+
+my ($http, $ws) = (free_port(), free_port());
+
+my %clean = (
+    BLOCKCAST_STATE => "$prefix/state",
+    BLOCKCAST_MODULE => Blockcast::Test::module_path(),
+    BLOCKCAST_NGINX => Blockcast::Test::nginx_binary(),
+    HTTP_HOST => '127.0.0.1', HTTP_PORT => $http,
+    WS_HOST => '127.0.0.1', WS_PORT => $ws,
+);
+
+my $runs = 0;
+my $log;
+
+
+# Starts conf/run with these variables, and returns its pid; output in $log.
+
+sub start {
+    my (%env) = @_;
+
+    local @ENV{keys %clean} = values %clean;
+    local @ENV{keys %env} = values %env;
+
+    $log = "$prefix/run-" . ++$runs . '.log';
+    return $t->spawn($log, "$root/conf/run");
+}
+
+
+sub output { Blockcast::Test::slurp($log) }
+
+
+# Waits for the end, and returns the exit code, or 'running'.
+
+sub ended {
+    my ($pid, $timeout) = @_;
+
+    my $done = wait_for { waitpid($pid, POSIX::WNOHANG()) == $pid } $timeout // 20;
+    return 'running' unless $done;
+    return $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
+}
+
+
+sub running { my $re = $_[0] // qr/^  logs /m; wait_for { output() =~ $re } 30 }
+
+
+# Wrong values: the name of the variable is in the sentence.
+
+my @wrong = (
+    [{ HTTP_PORT => 'abc' }, qr/HTTP_PORT=abc is not a port/],
+    [{ HTTP_PORT => 0 }, qr/HTTP_PORT=0 is not a port/],
+    [{ WS_PORT => 65536 }, qr/WS_PORT=65536 is not a port/],
+    [{ WS_PORT => $http }, qr/HTTP_PORT and WS_PORT are both $http/],
+    [{ HTTP_HOST => 'no such' }, qr/HTTP_HOST=no such is not a host/],
+    [{ HTTP_HOST => '192.0.2.1' }, qr/192\.0\.2\.1:$http is not an address of this machine/],
+    [{ WS_HOST => 'nowhere.invalid' }, qr/WS_HOST=nowhere.invalid: this host name cannot/],
+    [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana is unknown/],
+    [{ BLOCKCAST_PRESET => 'ethereum' }, qr/BLOCKCAST_PRESET=ethereum needs THEBLOCK_RPC_URL/],
+    [{ THEBLOCK_RPC_URL => 'localhost:9933' }, qr/THEBLOCK_RPC_URL=localhost:9933 is not a URL/],
+    [{ THEBLOCK_RPC_URL => 'ws://localhost:9933' }, qr/THEBLOCK_RPC_URL=.*http:\/\/ or https:\/\//],
+    [{ THEBLOCK_RPC_URL => 'http://localhost:99999' }, qr/THEBLOCK_RPC_URL=\S+ the port 99999 is not a port/],
+    [{ THEBLOCK_RPC_URL => 'http://localhost:9933/a;b' }, qr/THEBLOCK_RPC_URL=.*is not a URL/],
+    [{ THEBLOCK_RPC_URL => "http://localhost:9933/\nx" }, qr/THEBLOCK_RPC_URL=/],
+    [{ THEBLOCK_RPC_URL => 'http://nowhere.invalid' }, qr/THEBLOCK_RPC_URL=.*nowhere\.invalid cannot be resolved/],
+    [{ THEBLOCK_WS_URL => 'http://localhost:9944' }, qr/THEBLOCK_WS_URL=.*ws:\/\/ or wss:\/\//],
+    [{ BLOCKCAST_STATE => '/proc/nowhere' }, qr/folder \/proc\/nowhere is not writable.*BLOCKCAST_STATE/],
+    [{ BLOCKCAST_MODULE => '/no.so' }, qr/BLOCKCAST_MODULE=\/no\.so is not a file/],
+);
+
+for my $case (@wrong) {
+    my ($env, $re) = @$case;
+    my ($name) = %$env;
+    my $code = ended(start(%$env));
+    (my $value = "$name=$env->{$name}") =~ s/\n/\\n/g;
+    ok($code eq 1 && output() =~ $re, "$value stops the start and is named")
+        or diag("exit code $code\n" . output());
+}
+
+is(ended(start(THEBLOCK_RPC_URL => 'http://user:sekret@localhost')), 1,
+    'a URL with a password is refused');
+unlike(output(), qr/sekret/, 'and the password is not printed');
+
+is(ended(start(THEBLOCK_AUTH_TOKEN => 'sek"ret')), 1,
+    'a token that cannot be one is refused');
+ok(output() =~ /THEBLOCK_AUTH_TOKEN/ && output() !~ /sek"ret/,
+    'by name, and it is not printed') or diag(output());
+
+{
+    my $other = IO::Socket::INET->new(LocalAddr => "127.0.0.1:$ws", Listen => 1)
+        or die "listen: $!";
+
+    is(ended(start()), 1, 'a port in use stops the start');
+    like(output(), qr/WS_PORT=$ws: this port is in use/, 'and is named');
+}
+
+
+# No node named: a simulated one, and everything there is.
+
+my $began = time;
+my $pid = start();
+
+ok(running(), 'starts') or diag(output());
+cmp_ok(time - $began, '<', 10, 'within seconds when nothing is to be built');
+
+my $out = output();
+like($out, qr{^  dashboard  http://127\.0\.0\.1:$http/$|http://localhost:$http/}m,
+    'prints the address of the dashboard');
+like($out, qr{node +http://127\.0\.0\.1:\d+ \(simulated}, 'and of the simulated node');
+unlike($out, qr/@[A-Z_]+@/, 'and nothing else');
+unlike(Blockcast::Test::slurp("$prefix/state/nginx.conf"), qr/@[A-Z_]+@/,
+    'every name in the template is filled in');
+
+my $ask = sub { my ($path, %o) = @_; $t->get($path, port => $http, %o) };
+
+my $page = $ask->('/');
+is($page->{status}, 200, 'the dashboard is served');
+like($page->{body}, qr/<script/, 'and is the built one');
+is($page->{headers}{'cache-control'}, 'no-cache', 'index.html is not cached');
+like($page->{headers}{'content-security-policy'}, qr/default-src 'none'.*script-src 'self'/,
+    'with a strict policy');
+is($page->{headers}{'x-content-type-options'}, 'nosniff', 'nosniff');
+
+my ($asset) = $page->{body} =~ m{"(/assets/[^"]+\.js)"};
+my $js = $ask->($asset, headers => { 'Accept-Encoding' => 'gzip' });
+is($js->{status}, 200, 'its script is there');
+like($js->{headers}{'cache-control'}, qr/immutable/, 'cached for ever');
+is($js->{headers}{'content-encoding'}, 'gzip', 'and compressed before');
+is($ask->('/assets/missing-1.js')->{status}, 404, 'a missing asset is 404');
+is($ask->('/.vite/manifest.json')->{status}, 404, 'no hidden file is served');
+is($ask->('/some/page')->{status}, 200, 'other paths are the dashboard\'s');
+
+is($ask->("/_node")->{status}, 404, 'the node cannot be reached from outside');
+
+for my $at (["$http/ws", $http, '/ws'], ["$ws/", $ws, '/'], ["$ws/ws", $ws, '/ws']) {
+    my $c = Blockcast::WebSocket->connect(port => $at->[1], path => $at->[2]);
+    is($c->recv_json->{type}, 'welcome', "WebSocket at :$at->[0]");
+    $c->send_json({ type => 'subscribe', stream => 'network_metrics' });
+    ok($c->recv_type('network_metrics', 10), "data comes at :$at->[0]");
+    is($t->get($at->[2], port => $at->[1])->{status}, 426,
+        "plain HTTP at :$at->[0] is told to upgrade");
+    $c->close(1000);
+}
+
+is($ask->('/api/health')->{status}, 200, 'healthy');
+is($ask->('/health')->{status}, 200, 'at /health too');
+is($ask->('/theblock/network/metrics')->{status}, 200, 'the REST path of network metrics');
+like($ask->("/theblock/$_")->{status}, qr/^(200|503)$/, "the REST path /theblock/$_")
+    for qw(markets/health receipts operations peers/list scheduler/stats);
+is($ask->('/theblock/nonsense')->{status}, 404, 'an unknown REST path is 404');
+is($ask->('/node-ws')->{status}, 200, '/node-ws is the dashboard\'s when no node WebSocket is named');
+
+{
+    local @ENV{keys %clean} = values %clean;
+    is(system("$root/conf/run --health >/dev/null 2>&1"), 0, 'conf/run --health agrees');
+}
+
+is(ended(start(HTTP_PORT => free_port(), WS_PORT => free_port())), 1,
+    'a second one with the same state is refused');
+like(output(), qr/runs already with the state/, 'with a sentence');
+
+kill 'INT', $pid;
+is(ended($pid), 0, 'ends on Ctrl-C');
+is_deeply([$t->processes], [], 'and with it all that it started');
+
+
+# A node that is named: no simulated one, the preset by asking, and the token.
+
+my $token = 'sekret-token_0123456789';
+
+$t->start_node(dialect => 'real', token => $token);
+$pid = start(THEBLOCK_RPC_URL => "http://localhost:$t->{node_port}",
+    THEBLOCK_AUTH_TOKEN => $token, THEBLOCK_WS_URL => "ws://127.0.0.1:$t->{node_port}/x");
+
+ok(running(), 'starts with a node') or diag(output());
+like(output(), qr/preset +the-block$/m, 'the real node\'s preset is found');
+unlike(output(), qr/simulated/, 'no simulated node');
+
+my @seen = grep { Blockcast::Test::slurp("/proc/$_/cmdline") =~ /$token/ } $t->processes;
+is_deeply([grep { $_ != $t->{node_pid} } @seen], [],
+    'the token is in no process list (but that of the node itself)');
+@seen = grep { Blockcast::Test::slurp("/proc/$_/environ") =~ /$token/ } $t->processes;
+is_deeply(\@seen, [], 'nor in the environment of any process');
+is((stat "$prefix/state/token.conf")[2] & 077, 0, 'its file is for the owner alone');
+
+my $c = Blockcast::WebSocket->connect(port => $ws, path => '/');
+$c->send_json({ type => 'subscribe', stream => 'markets_health' });
+my $m = $c->recv_type('markets_health', 15);
+ok($m, 'markets come') or diag(output());
+isnt($m && $m->{data}{markets}{energy}{status}, 'unavailable',
+    'the energy market too, which wants the token');
+$c->close(1000);
+
+isnt($ask->('/node-ws')->{status}, 200, '/node-ws goes to the node');
+
+my $logs = join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*";
+unlike($logs, qr/$token/, 'the token is in no log');
+
+kill 'TERM', $pid;
+is(ended($pid), 0, 'ends on SIGTERM');
+is_deeply([$t->processes], [$t->{node_pid}], 'the named node is not ours to stop');
+ok(!-e "$prefix/state/token.conf", 'the token is gone from the disk');
+
+
+# Killed with no chance to clean up, its processes go all the same.
+
+$pid = start(THEBLOCK_RPC_URL => "http://127.0.0.1:$t->{node_port}/");
+ok(running(), 'starts without the token') or diag(output());
+kill 'KILL', $pid;
+ended($pid);
+ok(wait_for { my @p = $t->processes; @p == 1 }, 'kill -9 leaves no nginx behind');
+
+
+# nginx ending by itself is an error, and ends the rest.
+
+$pid = start();
+ok(running(), 'starts again after that') or diag(output());
+my ($master) = Blockcast::Test::slurp("$prefix/state/nginx.pid") =~ /(\d+)/;
+kill 'TERM', $master;
+is(ended($pid), 1, 'when nginx ends, conf/run ends');
+like(output(), qr/nginx ended/, 'with a sentence');
+is_deeply([$t->processes], [$t->{node_pid}], 'and the simulated node with it');
+$t->stop_node;
+
+
+# A node that answers only later.
+
+my $later = free_port();
+$pid = start(THEBLOCK_RPC_URL => "http://localhost:$later");
+ok(running(), 'starts without an answering node') or diag(output());
+like(output(), qr/does not answer/, 'and says so');
+$t->start_node(dialect => 'seed', port => $later);
+ok(running(qr/switched to the preset the-block-seed/), 'switches once it answers')
+    or diag(output());
+
+# a worker of before the switch may still take the connection, and says goodbye
+$m = wait_for {
+    my $c = eval { Blockcast::WebSocket->connect(port => $ws, path => '/') }
+        or return;
+    $c->send_json({ type => 'subscribe', stream => 'network_metrics' });
+    $c->recv_type('network_metrics', 5);
+} 20;
+ok($m && defined $m->{data}{tps}, 'with that node\'s data')
+    or diag(explain($m), output(), $ask->('/api/health')->{body});
+
+kill 'INT', $pid;
+is(ended($pid), 0, 'ends');
+$t->stop_node;
+is_deeply([$t->processes], [], 'nothing is left');
+
+$t->stop;
+
+done_testing();
