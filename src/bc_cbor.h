@@ -1,0 +1,85 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * JSON to CBOR (RFC 8949) and back, for the binary subprotocol: it carries
+ * the messages of the JSON one.
+ *
+ * Why CBOR: it is an Internet Standard (STD 94), and all that JSON and a
+ * chain's numbers need has a place in it, integers of any size included
+ * (MessagePack has no specification but its project's and ends at 64 bits).
+ * Why libcbor: of the C libraries for it (libcbor, tinycbor, QCBOR) it is the
+ * one that Debian has, as what libfido2 (and so OpenSSH) and fwupd rest on;
+ * it is maintained, and its encoding and streaming decoding functions work
+ * item by item on the caller's memory: no tree, no allocation.
+ */
+
+#ifndef _BC_CBOR_H_INCLUDED_
+#define _BC_CBOR_H_INCLUDED_
+
+
+#include "bc_span.h"
+
+
+/* How deep a client's message may nest. */
+
+#define BC_CBOR_MAX_DEPTH     16
+
+/* An integer of more digits (2^1024 has 309) is not expressible. */
+
+#define BC_CBOR_MAX_DIGITS    309
+
+
+/*
+ * Encodes a JSON text that passed bc_json_check(), with definite lengths and
+ * each item in its shortest form (preferred serialization, RFC 8949, 4.1):
+ *
+ *   - integers -2^64 … 2^64-1 as such (major types 0 and 1), larger ones
+ *     exactly, too: as bignums (tags 2 and 3, RFC 8949, 3.4.3), which decoders
+ *     hand out as Python's int or JavaScript's BigInt;
+ *   - numbers with a fraction or an exponent, and -0, as the shortest float
+ *     that has the value of the nearest double;
+ *   - strings decoded; a lone surrogate, which UTF-8 cannot carry, becomes
+ *     U+FFFD;
+ *   - objects as maps in the order of the text; a key that is there twice
+ *     stays so.
+ *
+ * Returns 0 with the length in *len; -1 when it does not fit in `size`; -2
+ * when there is no CBOR for it: an integer of more than BC_CBOR_MAX_DIGITS
+ * digits, or another number beyond the largest double.  *len is 0 unless 0 is
+ * returned.  Nothing is allocated; about 24K of stack are used.
+ */
+
+int bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len);
+
+
+/* Any JSON text of that length takes at most so many bytes of CBOR. */
+
+size_t bc_cbor_bound(size_t json_len);
+
+
+/*
+ * Decodes a message of a client: exactly one item, made of maps with text
+ * keys, arrays, text, integers, finite floats, true, false and null, nested
+ * at most BC_CBOR_MAX_DEPTH deep.  Indefinite lengths and items that are not
+ * in their shortest form are accepted.  Whole numbers below 2^53 come out as
+ * integers whatever their type was (JavaScript encoders send them as floats
+ * when they are large), other floats with the fewest digits that give them
+ * back.  A key that is there twice stays so.
+ *
+ * Returns 0 with JSON without white space that passes bc_json_check(), its
+ * length in *out_len; -1 when it is none of this or the result does not fit
+ * in `size` (BC_CBOR_JSON_BOUND() always does): *out_len is 0 then, and *why,
+ * when `why` is not NULL, a constant phrase that says what is wrong, which
+ * reads well after "the CBOR message ".
+ */
+
+int bc_cbor_to_json(const uint8_t *p, size_t len, uint8_t *dst, size_t size,
+    size_t *out_len, const char **why);
+
+/* a half float is 3 bytes, and up to 23 characters and a comma */
+
+#define BC_CBOR_JSON_BOUND(len)  ((len) * 8)
+
+
+#endif /* _BC_CBOR_H_INCLUDED_ */

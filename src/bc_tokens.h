@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * Bearer tokens (RFC 6750) from the text of a file:
+ *
+ *     # one token a line, then who it is for, then the streams it may have
+ *     mF_9.B5f-4.1JqM.mF_9.B5f
+ *     2YotnFZFEjr1zCsicMWpAA==  dashboard
+ *     czZCaGRSa3F0MzpnWDFmQmF0  partner    blocks,validators
+ *
+ * Blank lines are skipped; a word that starts with # begins a comment up to
+ * the end of the line.
+ */
+
+#ifndef _BC_TOKENS_H_INCLUDED_
+#define _BC_TOKENS_H_INCLUDED_
+
+
+#include "bc_span.h"
+
+
+/* How many characters a token has. */
+
+#define BC_TOKEN_MIN      16
+#define BC_TOKEN_MAX      512
+
+
+typedef struct bc_tokens_s  bc_tokens_t;
+
+
+/*
+ * Reads `len` bytes of text, which is not needed afterwards.  A token is
+ * BC_TOKEN_MIN to BC_TOKEN_MAX characters of b64token (RFC 6750, 2.1: letters,
+ * digits and -._~+/, then any number of =).
+ *
+ * Returns the tokens (there may be none in the text), to be given back to
+ * bc_tokens_free(); or NULL with the number of the line at fault, from 1, in
+ * *bad_line and a constant phrase in *why which reads well before " in line
+ * N".  When there is no memory *bad_line is 0.
+ */
+
+bc_tokens_t *bc_tokens_parse(const char *text, size_t len, size_t *bad_line,
+    const char **why);
+
+size_t bc_tokens_count(const bc_tokens_t *t);
+
+
+/*
+ * Is that one of the tokens?  The time it takes depends on the length of what
+ * was given and on the file, but neither on which token of the file is meant
+ * nor on how many characters are right.
+ *
+ * Returns 1 with the second and third word of its line, which live as long as
+ * t does: *name is empty when there is none, *streams has data == NULL when
+ * there is none, which means all.  Otherwise returns 0 with both empty.
+ */
+
+int bc_tokens_check(const bc_tokens_t *t, const uint8_t *token, size_t len,
+    bc_span_t *name, bc_span_t *streams);
+
+
+/*
+ * Is `name` one of the comma-separated names in `streams`, as it came from
+ * bc_tokens_check()?  1 or 0; always 1 when streams.data is NULL.
+ */
+
+int bc_tokens_stream(bc_span_t streams, const uint8_t *name, size_t len);
+
+
+/* NULL is fine.  The tokens are wiped before the memory is given back. */
+
+void bc_tokens_free(bc_tokens_t *t);
+
+
+#endif /* _BC_TOKENS_H_INCLUDED_ */
