@@ -333,7 +333,15 @@ sub can_connect {
 sub check_conf {
     my ($class, %arg) = @_;
 
-    my $self = $class->new(%arg, start => 0);
+    return $class->new(%arg, start => 0)->test_conf;
+}
+
+
+# The same for one made with start => 0, which is over then.
+
+sub test_conf {
+    my ($self) = @_;
+
     my $prefix = $self->{prefix};
 
     # nginx -t leaves its memory to the system, a leak to the sanitizer
