@@ -9,9 +9,9 @@
  * chain's numbers need has a place in it, integers of any size included
  * (MessagePack has no specification but its project's and ends at 64 bits).
  * Why libcbor: of the C libraries for it (libcbor, tinycbor, QCBOR) it is the
- * one that Debian has, as what libfido2 (and so OpenSSH) and fwupd rest on;
- * it is maintained, and its encoding and streaming decoding functions work
- * item by item on the caller's memory: no tree, no allocation.
+ * only one in Debian 12, where libfido2 (and so OpenSSH's keys) and fwupd rest
+ * on it; it is maintained and fuzzed, and its encoding and streaming decoding
+ * functions work item by item on the caller's memory: no tree, no allocation.
  */
 
 #ifndef _BC_CBOR_H_INCLUDED_
