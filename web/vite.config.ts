@@ -17,11 +17,9 @@ export default defineConfig({
   },
   build: {
     target: 'es2022',
-    // A strict policy has no place for data: scripts and fonts; small images stay files too.
+    // Under a strict policy everything is a file of its own.
     assetsInlineLimit: 0,
-    // Everything that the first paint needs is one file; the preload helper would add an inline script.
     modulePreload: { polyfill: false },
-    manifest: true,
     reportCompressedSize: false,
   },
   test: {

@@ -1,0 +1,147 @@
+import { useEffect, type ReactNode } from 'react';
+import type { StreamClient } from '../client/StreamClient';
+import { Icon, type IconName } from '../ui/Icon';
+import { clock, duration, label } from './format';
+import type { Health, HealthKind } from './health';
+import { useNow } from './now';
+
+const SHORT: Record<HealthKind, string> = {
+  live: 'Live',
+  connecting: 'Connecting',
+  waiting: 'Waiting',
+  polling: 'Polling',
+  'partly-stale': 'Partly stale',
+  'node-down': 'Node down',
+  reconnecting: 'Reconnecting',
+  disconnected: 'Disconnected',
+  offline: 'Offline',
+  paused: 'Paused',
+  incompatible: 'Outdated page',
+};
+
+const ICONS: Record<HealthKind, IconName> = {
+  live: 'ok',
+  connecting: 'clock',
+  waiting: 'clock',
+  polling: 'info',
+  'partly-stale': 'warn',
+  'node-down': 'bad',
+  reconnecting: 'refresh',
+  disconnected: 'bad',
+  offline: 'warn',
+  paused: 'pause',
+  incompatible: 'bad',
+};
+
+/** The connection in one word, always in sight. */
+export function Pill({ health }: { health: Health }): ReactNode {
+  return (
+    <span className="pill" data-level={health.level} data-kind={health.kind}>
+      <Icon name={ICONS[health.kind]} size={14} />
+      {SHORT[health.kind]}
+    </span>
+  );
+}
+
+/** What is wrong, since when, and what happens next. Nothing while all is well. */
+export function Banner({ client, health, streams }: { client: StreamClient; health: Health; streams: number }): ReactNode {
+  const message = explain(health, streams);
+  const seen = message !== null && health.kind !== 'connecting';
+
+  return (
+    <>
+      {/* Read out when it changes; the counting seconds are not. */}
+      <p className="visually-hidden" role="status">
+        {message === null ? 'Live' : `${message.title} ${message.detail ?? ''}`}
+      </p>
+      {seen && (
+        <div className="banner" data-level={health.level} data-kind={health.kind} aria-hidden={message.action === undefined ? 'true' : undefined}>
+          <Icon name={ICONS[health.kind]} size={20} />
+          <div className="banner-text">
+            <p className="banner-title">
+              {message.title}
+              {health.retryAt !== null && health.kind !== 'polling' && <Countdown to={health.retryAt} />}
+            </p>
+            {message.detail !== undefined && <p className="banner-detail">{message.detail}</p>}
+            {health.since !== null && <Since client={client} since={health.since} />}
+          </div>
+          {message.action === 'retry' && (
+            <button type="button" className="button" onClick={() => client.retry()}>
+              Try now
+            </button>
+          )}
+          {message.action === 'reload' && (
+            <button type="button" className="button" onClick={() => location.reload()}>
+              Reload
+            </button>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+interface Message {
+  title: string;
+  detail?: string;
+  action?: 'retry' | 'reload';
+}
+
+export function explain(health: Health, streams: number): Message | null {
+  const error = health.error === null ? undefined : sentence(health.error);
+  switch (health.kind) {
+    case 'live':
+      return null;
+    case 'connecting':
+      return { title: 'Connecting to the gateway' };
+    case 'waiting':
+      return { title: 'Waiting for the node’s first answer', detail: error };
+    case 'polling':
+      return { title: 'Live updates are blocked, asking every few seconds instead', detail: 'This network lets no WebSocket through. Figures are a little later than usual.' };
+    case 'partly-stale':
+      return {
+        title: `${health.streams.length} of ${streams} streams are stale: ${health.streams.map((name) => label(name).toLowerCase()).join(', ')}`,
+        detail: error,
+      };
+    case 'node-down':
+      return { title: 'The node does not answer', detail: error };
+    case 'reconnecting':
+      return { title: 'Reconnecting', detail: error, action: 'retry' };
+    case 'offline':
+      return { title: 'This device is offline', detail: 'The page comes back by itself when the network does.', action: 'retry' };
+    case 'paused':
+      return { title: 'Paused while the tab was hidden' };
+    case 'disconnected':
+      return { title: 'Disconnected', detail: error, action: 'reload' };
+    case 'incompatible':
+      return { title: 'This page is older than the gateway', detail: error, action: 'reload' };
+  }
+}
+
+function sentence(text: string): string {
+  // A word that begins a sentence; not the name of a function.
+  const first = /^[a-z]+[\s,:]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}
+
+function Countdown({ to }: { to: number }): ReactNode {
+  useNow();
+  const seconds = Math.ceil((to - Date.now()) / 1000);
+  return <span className="banner-count"> {seconds > 0 ? `in ${seconds} s` : 'now'}</span>;
+}
+
+function Since({ client, since }: { client: StreamClient; since: number }): ReactNode {
+  useNow();
+  return (
+    <p className="banner-since">
+      Showing the last good data, from <time>{clock(since)}</time>, {duration(client.now() - since)} ago.
+    </p>
+  );
+}
+
+/** The tab's title tells the state too: a dashboard is often one of many tabs. */
+export function useTitle(health: Health): void {
+  useEffect(() => {
+    document.title = health.level === 'ok' || health.level === 'info' ? 'blockcast' : `⚠ ${SHORT[health.kind]} · blockcast`;
+  }, [health]);
+}

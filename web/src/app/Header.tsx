@@ -1,0 +1,41 @@
+import type { ReactNode } from 'react';
+import { Segmented, type Choice } from '../ui/Segmented';
+import type { Health } from './health';
+import { Pill } from './Banner';
+import { setTheme, useTheme, type Theme } from './theme';
+
+const THEMES: readonly Choice<Theme>[] = [
+  { value: 'system', label: 'As the system', icon: 'screen', iconOnly: true },
+  { value: 'light', label: 'Light', icon: 'sun', iconOnly: true },
+  { value: 'dark', label: 'Dark', icon: 'moon', iconOnly: true },
+];
+
+export function Header({ health }: { health: Health }): ReactNode {
+  const theme = useTheme();
+  return (
+    <header className="header" data-level={health.level}>
+      <div className="header-inner">
+        <div className="brand">
+          <Logo />
+          <h1>
+            blockcast <span className="brand-sub">network dashboard</span>
+          </h1>
+        </div>
+        <Pill health={health} />
+        <Segmented label="Theme" value={theme} choices={THEMES} onChange={setTheme} className="segmented-icons" />
+      </div>
+    </header>
+  );
+}
+
+function Logo(): ReactNode {
+  return (
+    <svg className="logo" width="28" height="28" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect width="32" height="32" rx="8" />
+      <g fill="none" stroke="#fff" strokeWidth="2.4" strokeLinecap="round" strokeLinejoin="round">
+        <path d="M16 12.2 20.6 15v5.4L16 23.2l-4.6-2.8V15z" fill="#fff" fillOpacity=".25" />
+        <path d="M9.4 20.8a9 9 0 0 1 0-9.6M22.6 11.2a9 9 0 0 1 0 9.6M6 23.2a14 14 0 0 1 0-14.4M26 8.8a14 14 0 0 1 0 14.4" />
+      </g>
+    </svg>
+  );
+}

@@ -1,0 +1,101 @@
+import type { Numeric } from '../client/messages';
+
+const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const decimals = [0, 1, 2, 3].map(
+  (digits) => new Intl.NumberFormat('en', { maximumFractionDigits: digits, minimumFractionDigits: digits }),
+);
+
+export function isNumeric(value: unknown): value is Numeric {
+  return typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value));
+}
+
+/** Every digit, grouped: `18,446,744,073,709,551,615`. */
+export function exact(value: Numeric): string {
+  if (typeof value === 'bigint' || Number.isInteger(value)) {
+    return integer.format(value);
+  }
+  // As many decimals as the number has, up to what a double can mean.
+  return value.toLocaleString('en', { maximumFractionDigits: 12 });
+}
+
+export function fixed(value: number, digits: 0 | 1 | 2 | 3): string {
+  return (decimals[digits] as Intl.NumberFormat).format(value);
+}
+
+/** A few significant digits for a figure that is read at a glance: 0.042, 4.25, 42.5, 425, 4,250. */
+export function figure(value: Numeric): string {
+  const number = Number(value);
+  const size = Math.abs(number);
+  if (typeof value === 'bigint' || Number.isInteger(number)) {
+    return integer.format(value);
+  }
+  return size >= 1000 ? fixed(number, 0) : size >= 10 ? fixed(number, 1) : size >= 0.1 ? fixed(number, 2) : number.toPrecision(2);
+}
+
+const BYTES = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+
+export function bytes(value: Numeric): [string, string] {
+  let number = Number(value);
+  let unit = 0;
+  while (Math.abs(number) >= 1024 && unit < BYTES.length - 1) {
+    number /= 1024;
+    unit += 1;
+  }
+  return [unit === 0 ? fixed(number, 0) : number >= 100 ? fixed(number, 0) : fixed(number, number >= 10 ? 1 : 2), BYTES[unit] as string];
+}
+
+/** A length of time in the largest unit that says something: `4 s`, `12 min`, `3 h 20 min`, `2 d`. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 90) {
+    return `${whole} s`;
+  }
+  const minutes = Math.round(whole / 60);
+  if (minutes < 90) {
+    return `${minutes} min`;
+  }
+  const hours = Math.floor(minutes / 60);
+  if (hours < 36) {
+    return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  }
+  return `${Math.round(hours / 24)} d`;
+}
+
+const time = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const shortTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const dateTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+
+/** Unix seconds, or the milliseconds that some nodes send, as a clock shows it. */
+export function clock(timestamp: number): string {
+  return time.format(milliseconds(timestamp));
+}
+
+export function clockShort(timestamp: number): string {
+  return shortTime.format(milliseconds(timestamp));
+}
+
+export function fullTime(timestamp: number): string {
+  return dateTime.format(milliseconds(timestamp));
+}
+
+function milliseconds(timestamp: number): number {
+  return timestamp > 1e11 ? timestamp : timestamp * 1000;
+}
+
+/** The middle of a long id left out: `12D3KooW…9f31`. */
+export function shorten(text: string, head = 8, tail = 4): string {
+  return text.length <= head + tail + 2 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`;
+}
+
+/** `total_providers` as a label: `Total providers`. */
+export function label(name: string): string {
+  if (name === 'timestamp') {
+    return 'Time';
+  }
+  const words = name
+    .replace(/([a-z\d])([A-Z])/g, '$1 $2')
+    .replace(/[_\-.]+/g, ' ')
+    .trim();
+  const lower = words.toLowerCase().replace(/\b(id|tps|ip|cpu|rpc|url|ttl|ms)\b/g, (word) => (word === 'ms' ? 'ms' : word.toUpperCase()));
+  return lower.charAt(0).toUpperCase() + lower.slice(1);
+}

@@ -1,0 +1,210 @@
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, type ReactNode } from 'react';
+import { Icon } from './Icon';
+
+export interface Column<R> {
+  id: string;
+  header: string;
+  /** A track of `grid-template-columns`. */
+  width: string;
+  align?: 'end';
+  /** Left out when the table is narrower than this (px). */
+  from?: number;
+  cell: (row: R) => ReactNode;
+  sortable?: boolean;
+}
+
+export interface Sort {
+  column: string;
+  descending: boolean;
+}
+
+interface DataGridProps<R> {
+  label: string;
+  columns: readonly Column<R>[];
+  rows: readonly R[];
+  /** What stays the same when rows move. Needed for `live`. */
+  rowKey?: (row: R) => string | number;
+  /** Every row has it. Lengths here are in px at the usual size of type (16 px), and grow with it. */
+  rowHeight?: number;
+  /** Visible rows before it scrolls. */
+  visibleRows?: number;
+  rowClass?: (row: R) => string;
+  sort?: Sort;
+  onSort?: (column: string) => void;
+  /** When the table is narrower than `compactBelow`, a row is this instead of cells. */
+  compact?: (row: R) => ReactNode;
+  compactBelow?: number;
+  compactHeight?: number;
+  /** Rows come in at the top: whoever has scrolled down stays where they read. */
+  live?: boolean;
+  empty: ReactNode;
+}
+
+const OVERSCAN = 6;
+
+/**
+ * A table of which only the rows in sight are in the document, so that ten thousand of them scroll smoothly. For screen readers it
+ * is a table with its true number of rows; with the keyboard it scrolls like any other region.
+ */
+export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
+  const { label, columns, rows, rowKey, rowClass, sort, onSort, live = false, empty } = props;
+  const { rowHeight: fullHeight = 36, visibleRows = 10, compact, compactBelow = 0, compactHeight = 58 } = props;
+
+  const scroller = useRef<HTMLDivElement>(null);
+  const [{ width, scale }, setSize] = useState({ width: 1000, scale: 1 });
+  const [first, setFirst] = useState(0);
+  const [below, setBelow] = useState(0);
+
+  const narrow = compact !== undefined && width < compactBelow;
+  const rowHeight = Math.round((narrow ? compactHeight : fullHeight) * scale);
+  const height = Math.round(visibleRows * fullHeight * scale);
+  const shown = columns.filter(({ from = 0 }) => width >= from);
+  const template = shown.map((column) => column.width).join(' ');
+
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element === null || typeof ResizeObserver === 'undefined') {
+      return;
+    }
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry !== undefined) {
+        const scaled = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+        setSize({ width: Math.round(entry.contentRect.width / scaled), scale: scaled });
+      }
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  const onScroll = useCallback(() => {
+    const element = scroller.current;
+    if (element !== null) {
+      setFirst(Math.max(0, Math.floor(element.scrollTop / rowHeight)));
+      if (element.scrollTop < rowHeight) {
+        setBelow(0);
+      }
+    }
+  }, [rowHeight]);
+
+  // Keep what is being read in place when rows came in above it.
+  const top = useRef<string | number | null>(null);
+  const topKey = rows.length === 0 || rowKey === undefined ? null : rowKey(rows[0] as R);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    const before = top.current;
+    top.current = topKey;
+    if (!live || rowKey === undefined || element === null || before === null || before === topKey || element.scrollTop < rowHeight) {
+      return;
+    }
+    const added = rows.findIndex((row) => rowKey(row) === before);
+    if (added > 0) {
+      element.scrollTop += added * rowHeight;
+      setBelow((count) => count + added);
+    }
+  }, [live, rowHeight, rowKey, rows, topKey]);
+
+  // A list that became shorter, by a filter, must not leave the window behind its end.
+  useEffect(onScroll, [onScroll, rows.length]);
+
+  const from = Math.max(0, Math.min(first, rows.length - 1) - OVERSCAN);
+  const to = Math.min(rows.length, first + Math.ceil(height / rowHeight) + OVERSCAN);
+
+  return (
+    <div className="grid-frame">
+      <div
+        className="grid"
+        ref={scroller}
+        onScroll={onScroll}
+        style={{ maxHeight: height + (narrow ? 0 : Math.round(34 * scale)) }}
+        role="table"
+        aria-label={label}
+        aria-rowcount={rows.length + 1}
+        tabIndex={0}
+      >
+        <div role="rowgroup" className={narrow || shown.length === 0 ? 'visually-hidden' : 'grid-head'}>
+          <div role="row" className="grid-row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
+            {(narrow ? columns.slice(0, 1) : shown).map((column) => (
+              <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} plain={narrow} />
+            ))}
+          </div>
+        </div>
+        {rows.length === 0 ? (
+          <div role="rowgroup">
+            <div role="row">
+              <div role="cell" className="grid-empty">
+                {empty}
+              </div>
+            </div>
+          </div>
+        ) : (
+          <div role="rowgroup" className="grid-body" style={{ height: rows.length * rowHeight }}>
+            {rows.slice(from, to).map((row, index) => (
+              <div
+                key={rowKey === undefined ? from + index : rowKey(row)}
+                role="row"
+                aria-rowindex={from + index + 2}
+                className={`grid-row ${narrow ? 'grid-row-compact' : ''} ${rowClass?.(row) ?? ''}`}
+                style={{
+                  height: rowHeight,
+                  transform: `translateY(${(from + index) * rowHeight}px)`,
+                  ...(narrow ? {} : { gridTemplateColumns: template }),
+                }}
+              >
+                {narrow ? (
+                  <div role="cell" className="grid-compact">
+                    {compact(row)}
+                  </div>
+                ) : (
+                  shown.map((column) => (
+                    <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
+                      {column.cell(row)}
+                    </div>
+                  ))
+                )}
+              </div>
+            ))}
+          </div>
+        )}
+      </div>
+      {below > 0 && (
+        <button
+          type="button"
+          className="grid-jump"
+          onClick={() => {
+            scroller.current?.scrollTo({ top: 0 });
+            setBelow(0);
+          }}
+        >
+          <Icon name="up" size={13} /> {below} new
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface HeadCellProps<R> {
+  column: Column<R>;
+  sort: Sort | undefined;
+  onSort: ((column: string) => void) | undefined;
+  plain: boolean;
+}
+
+function HeadCell<R>({ column, sort, onSort, plain }: HeadCellProps<R>): ReactNode {
+  const sorted = sort?.column === column.id;
+  const className = column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell';
+  if (column.sortable !== true || onSort === undefined || plain) {
+    return (
+      <div role="columnheader" className={className}>
+        {column.header}
+      </div>
+    );
+  }
+  return (
+    <div role="columnheader" className={className} aria-sort={sorted ? (sort.descending ? 'descending' : 'ascending') : 'none'}>
+      <button type="button" className="grid-sort" data-sorted={sorted} onClick={() => onSort(column.id)}>
+        {column.header}
+        <Icon name={sorted ? (sort.descending ? 'down' : 'up') : 'sort'} size={12} />
+      </button>
+    </div>
+  );
+}

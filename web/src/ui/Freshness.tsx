@@ -1,0 +1,40 @@
+import type { ReactNode } from 'react';
+import type { StreamView } from '../client/StreamSlot';
+import { useClient } from '../app/context';
+import { duration, fullTime } from '../app/format';
+import { useNow } from '../app/now';
+import { Icon } from './Icon';
+
+/** How old a stream's data is, and whether it is still the newest. */
+export function Freshness({ view }: { view: StreamView }): ReactNode {
+  const client = useClient();
+  useNow();
+
+  if (view.data === null || view.timestamp === null) {
+    return (
+      <span className="freshness" data-state={view.error === null ? 'waiting' : 'failed'}>
+        <Icon name={view.error === null ? 'clock' : 'warn'} size={13} />
+        {view.error === null ? 'waiting for data' : 'no data yet'}
+      </span>
+    );
+  }
+
+  const age = Math.max(0, client.now() - view.timestamp);
+  const title = `Data of ${fullTime(view.timestamp)}${view.seq === null ? '' : `, number ${view.seq} of this stream`}`;
+
+  if (view.state === 'stale') {
+    return (
+      <span className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
+        <Icon name="warn" size={13} />
+        stale, {duration(age)} old
+      </span>
+    );
+  }
+  return (
+    <span className="freshness" data-state="live" title={title}>
+      <span className="dot" aria-hidden="true" />
+      <span className="visually-hidden">live, updated </span>
+      {age < 1.5 ? 'now' : `${duration(age)} ago`}
+    </span>
+  );
+}

@@ -1,0 +1,32 @@
+import { useId, type ReactNode } from 'react';
+import type { StreamView } from '../client/StreamSlot';
+import { Freshness } from './Freshness';
+
+interface PanelProps {
+  title: string;
+  /** The stream whose age and state the panel's head tells. */
+  view: StreamView;
+  /** Grid area and look. */
+  className?: string;
+  /** Beside the title. */
+  note?: ReactNode;
+  /** Between the title and the age. */
+  tools?: ReactNode;
+  children: ReactNode;
+}
+
+/** A card with a title and the age of what is in it. */
+export function Panel({ title, view, className = '', note, tools, children }: PanelProps): ReactNode {
+  const id = useId();
+  return (
+    <section className={`panel ${className}`} data-state={view.state} data-stream={view.stream} aria-labelledby={id}>
+      <header className="panel-head">
+        <h2 id={id}>{title}</h2>
+        {note !== undefined && <span className="panel-note">{note}</span>}
+        <Freshness view={view} />
+        {tools !== undefined && <div className="panel-tools">{tools}</div>}
+      </header>
+      {children}
+    </section>
+  );
+}

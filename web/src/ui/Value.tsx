@@ -1,0 +1,19 @@
+import type { ReactNode } from 'react';
+
+/** What stands where the node gave no value: never a zero. */
+export function NotReported(): ReactNode {
+  return <span className="not-reported">not reported</span>;
+}
+
+/** A figure with its unit; `null` and a missing one are "not reported". */
+export function Figure({ value, unit, title }: { value: string | null | undefined; unit?: string; title?: string }): ReactNode {
+  if (value === null || value === undefined) {
+    return <NotReported />;
+  }
+  return (
+    <span className="figure" title={title}>
+      <span className="figure-value">{value}</span>
+      {unit !== undefined && <span className="figure-unit">{unit}</span>}
+    </span>
+  );
+}
