@@ -288,7 +288,7 @@ bc_npm_ci() {
         cd "$dir" &&
         npm ci --no-audit --no-fund --no-progress --fetch-retries=3
     ) >"$log" 2>&1 </dev/null 9>&- || {
-        tail -n 15 "$log" >&2
+        grep -iE '^npm err' "$log" | head -n 15 >&2
         die "npm ci failed in $dir (all of it: $log; is the network there?)"
     }
 
@@ -331,10 +331,6 @@ bc_build_web() {
 
     [ -f "$web/dist/index.html" ] ||
         die "npm run build ended well and left no web/dist/index.html"
-
-    # for gzip_static: compressed once here, not on each request
-    find "$web/dist" -type f \( -name '*.js' -o -name '*.css' -o -name '*.svg' \
-        -o -name '*.html' -o -name '*.json' \) -size +1k -exec gzip -9kfn {} +
 
     printf '%s\n' "$stamp" > "$bc_build/web.built"
 
