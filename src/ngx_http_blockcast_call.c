@@ -6,8 +6,9 @@
  * from a client here, so they are made up; what keeps nginx from touching the
  * socket that is not there:
  *
- *  - the events are marked as active and not ready, so none is added to epoll
- *    and nothing reads;
+ *  - the events are marked as active, so none is added to epoll, and nothing
+ *    reads; the connection takes all that is written, so that the reply goes
+ *    straight to memory and never to a temporary file;
  *  - the main request has no write_event_handler: when the subrequest fails,
  *    ngx_http_terminate_request() then only drops its reference instead of
  *    closing a connection that was never counted;
@@ -125,8 +126,12 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     rpc->write.data = c;
     rpc->write.handler = ngx_http_blockcast_call_event;
     rpc->write.log = &rpc->log;
-    rpc->write.active = 1;
     rpc->write.write = 1;
+    rpc->write.ready = 1;
+
+    /* what is both active and ready would be deleted from select() or poll() */
+
+    rpc->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
 
     rpc->hc.conf_ctx = rpc->node->cscf->ctx;
 
@@ -146,6 +151,7 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     c->local_socklen = c->socklen;
     c->addr_text = ngx_http_blockcast_local;
     c->buffer = &rpc->header_in;
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     c->start_time = ngx_current_msec;
 
@@ -300,6 +306,9 @@ ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
     sr->headers_in.chunked = 0;
 
     rpc->sr = sr;
+
+    /* it is the one that writes */
+    r->connection->data = sr;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &rpc->log, 0,
                    "blockcast: call %uL \"%V\" %V", rpc->id, &rpc->method,
@@ -564,6 +573,24 @@ ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc)
         rpc->done = 1;
         ngx_http_free_request(rpc->main, 0);
         rpc->main = NULL;
+    }
+
+    /* with "proxy_buffering off" nginx sets a timer to send to the client */
+
+    if (rpc->read.timer_set) {
+        ngx_del_timer(&rpc->read);
+    }
+
+    if (rpc->write.timer_set) {
+        ngx_del_timer(&rpc->write);
+    }
+
+    if (rpc->read.posted) {
+        ngx_delete_posted_event((&rpc->read));
+    }
+
+    if (rpc->write.posted) {
+        ngx_delete_posted_event((&rpc->write));
     }
 
     ngx_destroy_pool(rpc->pool);
