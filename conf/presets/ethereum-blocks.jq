@@ -9,17 +9,24 @@ def block: select(type == "object" and (.hash | type) == "string" and (.number |
 # A quantity ("0x1b4") as a number below 2^53, else as its decimal digits in a string; null when it is
 # none.
 def quantity:
-    if type != "string" or (startswith("0x") | not) then null
+    def fold: reduce .[] as $d (0; . * 16 + $d);
+    if . == "0x0" then 0 elif . == "0x1" then 1
+    elif type != "string" or (startswith("0x") | not) then null
     else
-        (ltrimstr("0x") | ascii_downcase | explode | map(if . > 96 then . - 87 else . - 48 end)) as $digits
-        | if $digits == [] or any($digits[]; . < 0 or . > 15) then null
-          else
-            reduce $digits[] as $d ([0];                # limbs of 7 decimal digits, the lowest first
+        (.[2:] | ascii_downcase | explode | map(if . > 96 then . - 87 else . - 48 end)) as $digits
+        | ($digits | length) as $n
+        | if $n == 0 or ($digits | max) > 15 or ($digits | min) < 0 then null
+          elif $n < 14 then $digits | fold
+          else                      # 7 hexadecimal digits at a time into limbs of 7 decimal ones
+            reduce ($digits[:$n % 7], (range($n % 7; $n; 7) as $i | $digits[$i:$i + 7]) | fold) as $d ([0];
                 reduce range(0; length) as $i ({ l: ., c: $d };
-                    (.l[$i] * 16 + .c) as $x
-                    | .l[$i] = $x % 10000000
-                    | .c = ($x / 10000000 | floor))
-                | if .c > 0 then .l + [.c] else .l end)
+                    (.l[$i] * 268435456 + .c) as $x
+                    | (($x / 10000000) | floor) as $c
+                    | .l[$i] = $x - $c * 10000000
+                    | .c = $c)
+                | .c as $c
+                | .l + (if $c == 0 then [] elif $c < 10000000 then [$c]
+                        else [$c % 10000000, ($c / 10000000 | floor)] end))
             | if length < 3 or (length == 3 and .[2] * 1e14 + .[1] * 1e7 + .[0] < 9007199254740992)
               then (.[2] // 0) * 1e14 + (.[1] // 0) * 1e7 + .[0]
               else reverse | (.[0] | tostring) + (.[1:] | map("000000\(.)"[-7:]) | join(""))
@@ -47,8 +54,19 @@ def chain($known):
     | reduce .[] as $b ([];
         if . == [] or (($b.number | hex) == (.[-1].number | hex) + 1 and $b.parentHash == .[-1].hash)
         then . + [$b] else . end)
-    | (reduce ($known.hashes // [])[] as $h ({}; .[$h] = true)) as $old
-    | { run: ., new: map(select($old[.hash] | not)) };
+    | . as $run
+    | ($known.hashes // []) as $hashes
+    | (reduce $hashes[] as $h ({}; .[$h] = true)) as $old
+    | ($run | map($old[.hash] // false) | rindex(true)) as $last
+    | {
+        run: $run,
+        new: (
+          if $run == [] then []
+          elif $last != null then $run[$last + 1:]
+          # none is known: all of another chain, else not those before the first one delivered
+          elif $known == null or ($head.number | hex) <= $known.number - ($hashes | length) then $run
+          else $run | map(select((.number | hex) > $known.number - ($hashes | length))) end)
+      };
 
 def entry: {
     number: (.number | quantity), hash: .hash, parent_hash: .parentHash,

@@ -22,14 +22,28 @@ def chain($known):
     | reduce .[] as $b ([];
         if . == [] or (($b.number | hex) == (.[-1].number | hex) + 1 and $b.parentHash == .[-1].hash)
         then . + [$b] else . end)
-    | (reduce ($known.hashes // [])[] as $h ({}; .[$h] = true)) as $old
-    | { run: ., new: map(select($old[.hash] | not)) };
+    | . as $run
+    | ($known.hashes // []) as $hashes
+    | (reduce $hashes[] as $h ({}; .[$h] = true)) as $old
+    | ($run | map($old[.hash] // false) | rindex(true)) as $last
+    | {
+        run: $run,
+        new: (
+          if $run == [] then []
+          elif $last != null then $run[$last + 1:]
+          # none is known: all of another chain, else not those before the first one delivered
+          elif $known == null or ($head.number | hex) <= $known.number - ($hashes | length) then $run
+          else $run | map(select((.number | hex) > $known.number - ($hashes | length))) end)
+      };
 
 # The transactions of the new blocks that were not delivered yet, with their blocks.
 def todo($chain; $done):
-    [ $chain.new[] | . as $b
+    [ $chain.new[]
       | (if $done.hash? == .hash then $done.count else 0 end) as $from
-      | .transactions | arrays | to_entries[$from:][] | { b: $b, i: .key, tx: .value } ];
+      | { number: (.number | hex), timestamp: (.timestamp | if type == "string" then hex else . end), hash,
+          parentHash } as $b
+      | .transactions | arrays | to_entries[$from:][] | select((.value.hash? | type) == "string")
+      | { b: $b, i: .key, tx: .value } ];
 
 (.state // (.last | if . == null then .
             else { number: .block_number, hash: .block_hash, hashes: [.block_hash] } end)) as $known

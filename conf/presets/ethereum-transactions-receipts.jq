@@ -1,4 +1,4 @@
-# Params of eth_getBlockReceipts: the new blocks that have transactions, up to about 500 of these.
+# Params of eth_getBlockReceipts: the new blocks that have transactions, up to about 250 of these.
 
 def hex: reduce (ltrimstr("0x") | ascii_downcase | explode[]) as $c
     (0; . * 16 + (if $c > 96 then $c - 87 else $c - 48 end));
@@ -21,12 +21,23 @@ def chain($known):
     | reduce .[] as $b ([];
         if . == [] or (($b.number | hex) == (.[-1].number | hex) + 1 and $b.parentHash == .[-1].hash)
         then . + [$b] else . end)
-    | (reduce ($known.hashes // [])[] as $h ({}; .[$h] = true)) as $old
-    | { run: ., new: map(select($old[.hash] | not)) };
+    | . as $run
+    | ($known.hashes // []) as $hashes
+    | (reduce $hashes[] as $h ({}; .[$h] = true)) as $old
+    | ($run | map($old[.hash] // false) | rindex(true)) as $last
+    | {
+        run: $run,
+        new: (
+          if $run == [] then []
+          elif $last != null then $run[$last + 1:]
+          # none is known: all of another chain, else not those before the first one delivered
+          elif $known == null or ($head.number | hex) <= $known.number - ($hashes | length) then $run
+          else $run | map(select((.number | hex) > $known.number - ($hashes | length))) end)
+      };
 
 (.state // (.last | if . == null then .
             else { number: .block_number, hash: .block_hash, hashes: [.block_hash] } end)) as $known
 | chain($known).new
 | foreach .[] as $b ({ n: 0 };
     .before = .n | .n += ($b.transactions | if type == "array" then length else 0 end);
-    select(.n > .before and .before < 500) | [$b.hash])
+    select(.n > .before and .before < 250) | [$b.hash])

@@ -72,6 +72,7 @@ main(int argc, char **argv)
 
     while ((len = getline(&line, &size, stdin)) > 0) {
         run(jq, line, len);
+        fflush(stdout);
     }
 
     free(line);

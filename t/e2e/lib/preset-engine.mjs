@@ -132,34 +132,67 @@ function unmark(text) {
     return text.replace(number, '$1').replaceAll(MARK, '').replaceAll(TEXT, '');
 }
 
-// Runs a program on many inputs: for each {outputs: JSON texts} or {error: the program's message}.
-export function jqMany(program, inputs) {
-    return new Promise((resolve, reject) => {
-        const child = spawn(runner, [PRELUDE + program]);
-        let out = '';
-        let err = '';
-        child.stdout.setEncoding('utf8').on('data', d => { out += d; });
-        child.stderr.setEncoding('utf8').on('data', d => { err += d; });
-        child.stdin.on('error', () => { });
-        child.on('close', code => {
-            if (code !== 0) {
-                reject(new Error(`does not compile: ${unmark(err.trim())}`));
+// One process for each program, that takes one input after the other.
+class Runner {
+    constructor(program) {
+        this.waiting = [];
+        this.rest = '';
+        this.outputs = [];
+        this.errors = '';
+        this.child = spawn(runner, [PRELUDE + program]);
+        this.child.stderr.setEncoding('utf8').on('data', d => { this.errors += d; });
+        this.child.stdin.on('error', () => { });
+        this.child.stdout.setEncoding('utf8').on('data', d => {
+            const lines = (this.rest + d).split('\n');
+            this.rest = lines.pop();
+            lines.forEach(line => this.line(line));
+        });
+        this.child.on('close', () => {
+            this.ended = new Error(`does not compile: ${unmark(this.errors.trim())}`);
+            this.waiting.splice(0).forEach(({ reject }) => reject(this.ended));
+        });
+        this.hold(false);
+    }
+
+    // Whether it keeps Node.js from ending.
+    hold(on) {
+        for (const x of [this.child, this.child.stdin, this.child.stdout, this.child.stderr]) {
+            x[on ? 'ref' : 'unref']();
+        }
+    }
+
+    line(line) {
+        if (line[0] !== '\x1e') {
+            this.outputs.push(unmark(line));
+            return;
+        }
+        const { resolve } = this.waiting.shift();
+        resolve(line.length > 1 ? { error: unmark(line.slice(1)) } : { outputs: this.outputs });
+        this.outputs = [];
+        this.hold(this.waiting.length > 0);
+    }
+
+    ask(input) {
+        return new Promise((resolve, reject) => {
+            if (this.ended) {
+                reject(this.ended);
                 return;
             }
-            const results = [];
-            let outputs = [];
-            for (const line of out.split('\n').slice(0, -1)) {
-                if (line[0] !== '\x1e') {
-                    outputs.push(unmark(line));
-                    continue;
-                }
-                results.push(line.length > 1 ? { error: unmark(line.slice(1)) } : { outputs });
-                outputs = [];
-            }
-            resolve(results);
+            this.hold(true);
+            this.waiting.push({ resolve, reject });
+            this.child.stdin.write(`${mark(input)}\n`);
         });
-        child.stdin.end(inputs.map(text => `${mark(text)}\n`).join(''));
-    });
+    }
+}
+
+const runners = new Map();
+
+// Runs a program on many inputs: for each {outputs: JSON texts} or {error: the program's message}.
+export function jqMany(program, inputs) {
+    if (!runners.has(program)) {
+        runners.set(program, new Runner(program));
+    }
+    return Promise.all(inputs.map(input => runners.get(program).ask(input)));
 }
 
 // The outputs of a program, at most max, as JSON texts; throws the program's message.
