@@ -345,7 +345,7 @@ ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
         if (cJSON_IsNumber(since)) {
             seq = (uint64_t) since->valuedouble;
 
-            if (feed->newest != NULL && seq > feed->snap.seq) {
+            if (seq > (feed->newest != NULL ? feed->snap.seq : 0)) {
 
                 /* of another epoch: it knows nothing of this one */
 
