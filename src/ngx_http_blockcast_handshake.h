@@ -15,8 +15,8 @@
 /*
  * Checks the request and sets the headers of a 101 response, which the caller
  * sends.  NGX_OK; pmd->server_bits is 0 when no compression was negotiated.
- * Anything else is the return code of the content handler: a refusal that
- * says why has been sent.
+ * Anything else, and anything with r->header_sent set, is the return code of
+ * the content handler: a refusal that says why has been sent.
  */
 ngx_int_t ngx_http_blockcast_handshake(ngx_http_request_t *r,
     bc_ws_deflate_params_t *pmd);

@@ -47,7 +47,7 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
@@ -128,7 +128,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
@@ -139,6 +139,8 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
                          : ngx_http_blockcast_rest_snapshot(r, st, 0);
 }
 
+
+/* refuses other methods; header_sent is set then, whatever it returns */
 
 static ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r)
@@ -634,7 +636,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
