@@ -29,12 +29,12 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates nodejs npm \
     && rm -rf /var/lib/apt/lists/*
 
+COPY conf/lib.sh /src/conf/lib.sh
 COPY web/package.json web/package-lock.json web/.npmrc /src/web/
-RUN cd /src/web && npm ci --no-audit --no-fund
+RUN mkdir /src/build \
+    && bash -c '. /src/conf/lib.sh && bc_npm_ci /src/web /src/build/npm.log'
 
 COPY web /src/web
-COPY conf/lib.sh /src/conf/lib.sh
-
 RUN bash -c '. /src/conf/lib.sh && bc_build_web'
 
 
