@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_shape.h"
 
 
@@ -33,8 +34,6 @@ static char *ngx_http_blockcast_conf_program(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_uint_t file);
 static char *ngx_http_blockcast_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
-static ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *text);
 
 
 static ngx_http_blockcast_directive_t  ngx_http_blockcast_directives[] = {
@@ -553,7 +552,7 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 {
     ssize_t      n;
