@@ -51,22 +51,35 @@ bc_installed() {
 }
 
 
+# Prints those of the named packages that are not installed.
+
+bc_missing() {
+    local p installed
+
+    # shellcheck disable=SC2016
+    installed=" $(dpkg-query -W -f='${Package}=${db:Status-Status} ' "$@" \
+                      2>/dev/null) "
+
+    for p in "$@"; do
+        case $installed in *" $p=installed "*) ;; *) printf '%s\n' "$p" ;; esac
+    done
+}
+
+
 # Installs those of the named Debian packages that are missing, and says which.
 
 bc_need_packages() {
-    local p had_nginx=no policy missing=()
+    local had_nginx=no policy missing=()
 
     command -v apt-get >/dev/null ||
         die "apt-get is not there: this script installs what it needs on" \
             "Debian 12; elsewhere provide: $*"
 
-    for p in "$@"; do
-        bc_installed "$p" || missing+=("$p")
-    done
+    mapfile -t missing < <(bc_missing "$@")
 
     [ ${#missing[@]} -gt 0 ] || return 0
 
-    say "installing Debian packages: ${missing[*]}"
+    say "installing Debian packages: ${missing[*]} (log: $bc_build/apt.log)"
 
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
         die "root is needed for that and there is no sudo here; as root run:" \

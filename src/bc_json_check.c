@@ -237,7 +237,7 @@ int
 bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
     size_t *err_off, const char **why)
 {
-    uint8_t         objects[BC_JSON_MAX_DEPTH / 8];
+    uint8_t         objects[BC_JSON_MAX_DEPTH / 8], bit;
     unsigned        depth;
     const uint8_t  *p, *last;
 
@@ -304,12 +304,18 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
                     goto failed;
                 }
 
+                bit = (uint8_t) (1 << (depth % 8));
+
+                if (depth % 8 == 0) {
+                    objects[depth / 8] = 0;
+                }
+
                 if (*p == '{') {
-                    objects[depth / 8] |= (uint8_t) (1 << (depth % 8));
+                    objects[depth / 8] |= bit;
                     state = st_first_key;
 
                 } else {
-                    objects[depth / 8] &= (uint8_t) ~(1 << (depth % 8));
+                    objects[depth / 8] &= (uint8_t) ~bit;
                     state = st_first_element;
                 }
 

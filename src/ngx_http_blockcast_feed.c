@@ -132,21 +132,19 @@ ngx_http_blockcast_feeds_update(void)
 void
 ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 {
-    ngx_uint_t                  changed;
     ngx_http_blockcast_state_e  state;
 
-    changed = ngx_http_blockcast_feed_sync(feed);
+    (void) ngx_http_blockcast_feed_sync(feed);
     state = ngx_http_blockcast_state(feed->stream, 1);
 
-    if (state != feed->state) {
-        feed->state = state;
-        changed = 1;
-    }
+    /* others than this function copy, too, but only it tells the listeners */
 
-    if (!changed) {
+    if (feed->told == feed->version && feed->state == state) {
         return;
     }
 
+    feed->told = feed->version;
+    feed->state = state;
     feed->cursor = feed->nlisteners;
     feed->walking = 1;
 
@@ -331,6 +329,15 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
     ngx_memory_barrier();
     from = ngx_max(feed->head, (uint64_t) slot->tail);
 
+    /* the entries whose place is about to be taken */
+
+    while (feed->count != 0 && feed->entries[feed->first] + size < head) {
+        rec = ngx_http_blockcast_feed_entry(feed, 0);
+        feed->evicted = rec->seq;
+        feed->first = (feed->first + 1) % st->keep;
+        feed->count--;
+    }
+
     for (pos = from; pos < head; pos += n) {
         place = pos % size;
         n = ngx_min(head - pos, size - place);
@@ -347,13 +354,6 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
     if (from != feed->head) {
         feed->count = 0;
         feed->evicted = 0;
-    }
-
-    while (feed->count != 0 && feed->entries[feed->first] + size < head) {
-        rec = ngx_http_blockcast_feed_entry(feed, 0);
-        feed->evicted = rec->seq;
-        feed->first = (feed->first + 1) % st->keep;
-        feed->count--;
     }
 
     for (pos = from; pos < head; pos += rec->size) {
@@ -438,6 +438,10 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
     ngx_http_blockcast_zone_t      *zone;
     ngx_http_blockcast_listener_t  *listeners;
 
+    /* what is new comes to those who are here already, too */
+
+    ngx_http_blockcast_feed_update(feed);
+
     if (feed->nlisteners == feed->nalloc) {
         n = ngx_max(64, feed->nalloc * 2);
 
@@ -474,9 +478,6 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
         ngx_http_blockcast_poller_kick();
         ngx_http_blockcast_wake_others(ngx_http_blockcast_feeds_conf);
     }
-
-    (void) ngx_http_blockcast_feed_sync(feed);
-    feed->state = ngx_http_blockcast_state(feed->stream, 1);
 
     return NGX_OK;
 }

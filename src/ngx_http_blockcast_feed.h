@@ -49,6 +49,7 @@ struct ngx_http_blockcast_feed_s {
     ngx_http_blockcast_stream_t  *stream;
 
     uint64_t                      version;      /* of the zone, as copied */
+    uint64_t                      told;         /* ... as the listeners know */
     ngx_http_blockcast_snap_t     snap;
     u_char                       *buf;          /* of the snapshot */
     ngx_http_blockcast_frame_t   *newest;       /* the text; NULL: waiting */

@@ -287,6 +287,12 @@ ngx_http_blockcast_poller_schedule(void)
         return;
     }
 
+    /* a timer that is set already would not be moved by less than 300 ms */
+
+    if (ngx_http_blockcast_poll_event.timer_set) {
+        ngx_del_timer(&ngx_http_blockcast_poll_event);
+    }
+
     ngx_add_timer(&ngx_http_blockcast_poll_event,
                   (least > 0) ? (ngx_msec_t) least : 1);
 }

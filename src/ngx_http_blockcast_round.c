@@ -269,12 +269,22 @@ ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item)
 
     if (rpc != NULL && rpc->finished) {
 
-        /* it was given up, and its answer has come since */
-
         ngx_queue_remove(&rpc->queue);
-        ngx_http_blockcast_item_take(item, rpc);
+
+        if (ngx_current_msec - rpc->started
+            <= item->turn->run->stream->interval)
+        {
+            /* it was given up, and its answer has come since */
+
+            ngx_http_blockcast_item_take(item, rpc);
+            ngx_http_blockcast_call_free(rpc);
+            return;
+        }
+
+        /* nobody listened for a while, and it is old */
+
         ngx_http_blockcast_call_free(rpc);
-        return;
+        rpc = NULL;
     }
 
     if (rpc != NULL && rpc->overdue) {

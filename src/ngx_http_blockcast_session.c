@@ -363,7 +363,7 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
         sub->delta = wish->delta;
 
     } else if (wish->has_since
-               && (feed->newest == NULL || wish->since <= feed->snap.seq))
+               && wish->since <= (feed->newest != NULL ? feed->snap.seq : 0))
     {
         sub->seq = wish->since;
 

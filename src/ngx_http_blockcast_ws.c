@@ -830,6 +830,16 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
         ngx_http_blockcast_ws_queue_rest(conn, frame, n);
         return;
 
+    } else if (c->ssl) {
+
+        /* OpenSSL has encrypted it already: it has to be sent, no other */
+
+        sub->seq = seq;
+        frame->refs++;
+
+        ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
+        return;
+
     } else {
         ngx_http_blockcast_ws_dirty(conn, sub);
         return;

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # Other nginxes than the system's own, for t/run: the binaries of newer Debian
 # suites, and one built from source with sanitizers. Sourced by t/run after
@@ -157,7 +157,7 @@ bct_suite_of() {
 # it must hold for the libraries of the module too.
 
 bct_debian_nginx() {
-    local version=$1 suite dir root lib deb loader
+    local version=$1 suite dir root lib deb loader needed
 
     suite=$(bct_suite_of "$version") ||
         die "--nginx=$version: no Debian suite has an nginx of that version" \
@@ -178,7 +178,7 @@ bct_debian_nginx() {
 
         (
             bct_apt "$suite" apt-get install --download-only \
-                nginx libjq1 zlib1g &&
+                nginx libjq1 libcjson1 zlib1g &&
             cd "$dir" &&
             bct_apt "$suite" apt-get download nginx-dev
         ) >"$bc_build/nginx-$version.log" 2>&1 ||
@@ -202,6 +202,13 @@ bct_debian_nginx() {
 
     bc_module_src=$root/usr/share/nginx/src
     bc_build_in "$dir" bc_build_module
+
+    # a library that has another soname there: the one it was linked with
+    while read -r needed; do
+        [ -e "$lib/$needed" ] ||
+            cp "$(gcc -print-file-name="$needed")" "$lib/" ||
+            die "the library $needed is not there"
+    done < <(patchelf --print-needed "$bc_module")
 }
 
 

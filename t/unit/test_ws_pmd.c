@@ -176,6 +176,10 @@ sending(void)
     ok(n == 7 && memcmp(dst, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7) == 0,
        "is what stands there");
 
+    is(bc_ws_deflate((const uint8_t *) "Hello", 5, 99, 6, dst, 100, &n), 0,
+       "a window larger than there is");
+    is(bc_ws_deflate((const uint8_t *) "Hello", 5, 15, 77, dst, 100, &n), -1,
+       "a level that there is not");
     is(bc_ws_deflate((const uint8_t *) "Hello", 5, 15, 6, dst, 0, &n), -1,
        "no room");
 
@@ -421,6 +425,17 @@ forms(void)
             wire_check_pmd(&w, &pmd, twice, "in fragments, then in one");
         }
     }
+
+    /* the removed bytes are content when a block was open for them */
+
+    wire_frame(&w, 0xc2, "\x01\x04\x00\xfb\xff", 5);
+    wire_check_pmd(&w, &pmd, "ZBIN:\\00\\00\\ff\\ff",
+                   "a last block that the tail fills");
+
+    ws_limits.max_message = 3;
+    wire_frame(&w, 0xc2, "\x01\x04\x00\xfb\xff", 5);
+    wire_check_pmd(&w, &pmd, "FAIL:1009", "also measured");
+    ws_limits.max_message = 32 * 1024 * 1024;
 
     wire_frame(&w, 0x41, "", 0);
     wire_frame(&w, 0x80, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
