@@ -331,9 +331,9 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
-    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 30000);
-    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 10000);
-    ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 30000);
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 60000);
+    ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 90000);
     ngx_conf_merge_value(conf->deflate, prev->deflate, 1);
 
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 0);
