@@ -468,7 +468,8 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_http_blockcast_read_file(cf, &value[1], &text) != NGX_OK) {
+    if (ngx_http_blockcast_read_file(cf, "directive", &value[0], &value[1],
+                                     &text) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

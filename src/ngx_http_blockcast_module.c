@@ -946,7 +946,13 @@ ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_blockcast_wake_create(cycle, bmcf);
+    if (ngx_http_blockcast_wake_create(cycle, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_zone_settle(bmcf->zone);
+
+    return NGX_OK;
 }
 
 

@@ -344,14 +344,84 @@ ngx_http_blockcast_jq_free(void *data)
 }
 
 
+/*
+ * The length of what must stay at the beginning of a program: comments and
+ * "module", "import" and "include" up to their semicolons.
+ */
+
+static size_t
+ngx_http_blockcast_jq_imports(ngx_str_t *program)
+{
+    u_char      *p, *last, *end;
+    ngx_uint_t   n, quoted;
+
+    static ngx_str_t  words[] = {
+        ngx_string("module"), ngx_string("import"), ngx_string("include")
+    };
+
+    p = program->data;
+    last = p + program->len;
+    end = p;
+
+    for ( ;; ) {
+
+        while (p < last
+               && (*p == ' ' || *p == '\t' || *p == CR || *p == LF
+                   || *p == '#'))
+        {
+            if (*p == '#') {
+                while (p < last && *p != LF) {
+                    p++;
+                }
+
+                continue;
+            }
+
+            p++;
+        }
+
+        for (n = 0; n < 3; n++) {
+            if ((size_t) (last - p) > words[n].len
+                && ngx_memcmp(p, words[n].data, words[n].len) == 0
+                && ngx_strchr(" \t\r\n\"{#", p[words[n].len]) != NULL)
+            {
+                break;
+            }
+        }
+
+        if (n == 3) {
+            return end - program->data;
+        }
+
+        for (quoted = 0; p < last && (quoted || *p != ';'); p++) {
+            if (*p == '"') {
+                quoted = !quoted;
+
+            } else if (*p == '\\' && quoted && p + 1 < last) {
+                p++;
+            }
+        }
+
+        if (p == last) {
+
+            /* never ended: jq says so */
+
+            return program->len;
+        }
+
+        end = ++p;
+    }
+}
+
+
 ngx_int_t
 ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
     ngx_str_t *dir, jq_state **out, ngx_str_t *error)
 {
     int                                ok;
     jv                                 path;
-    u_char                            *text;
-    size_t                             prelude;
+    u_char                            *text, *p;
+    size_t                             prelude, imports;
     jq_state                          *jq;
     ngx_pool_cleanup_t                *cln;
     ngx_http_blockcast_jq_messages_t   messages;
@@ -368,8 +438,11 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
         return NGX_ERROR;
     }
 
-    *ngx_cpymem(ngx_cpymem(text, ngx_http_blockcast_prelude, prelude),
-                program->data, program->len) = '\0';
+    imports = prelude ? ngx_http_blockcast_jq_imports(program) : 0;
+
+    p = ngx_cpymem(text, program->data, imports);
+    p = ngx_cpymem(p, ngx_http_blockcast_prelude, prelude);
+    *ngx_cpymem(p, program->data + imports, program->len - imports) = '\0';
 
     jq = jq_init();
     if (jq == NULL) {

@@ -389,9 +389,10 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
 
     if (!ngx_http_blockcast_name_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "blockcast_call name \"%V\" must be 1 to %d of "
-                           "the characters a-z A-Z 0-9 _ - .",
-                           &value[1], NGX_HTTP_BLOCKCAST_NAME_LEN);
+                           "blockcast_call name \"%V\" in stream \"%V\" "
+                           "must be 1 to %d of the characters "
+                           "a-z A-Z 0-9 _ - .",
+                           &value[1], &st->name, NGX_HTTP_BLOCKCAST_NAME_LEN);
         return NGX_CONF_ERROR;
     }
 
@@ -461,7 +462,8 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
             file.data = value[i].data + 15;
             file.len = value[i].len - 15;
 
-            if (ngx_http_blockcast_read_file(cf, &file, &call->params_jq)
+            if (ngx_http_blockcast_read_file(cf, "stream", &st->name, &file,
+                                             &call->params_jq)
                 != NGX_OK)
             {
                 return NGX_CONF_ERROR;
@@ -553,7 +555,8 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
 
 
 ngx_int_t
-ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
+ngx_http_blockcast_read_file(ngx_conf_t *cf, const char *kind,
+    ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text)
 {
     ssize_t      n;
     ngx_fd_t     fd;
@@ -567,7 +570,8 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 
     if (fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
+                           ngx_open_file_n " \"%V\" of %s \"%V\" failed",
+                           name, kind, owner);
         return NGX_ERROR;
     }
 
@@ -579,7 +583,15 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 
     if (ngx_fd_info(fd, &file.info) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", name);
+                           ngx_fd_info_n " \"%V\" of %s \"%V\" failed",
+                           name, kind, owner);
+        goto failed;
+    }
+
+    if (!ngx_is_file(&file.info)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of %s \"%V\" is not a file",
+                           name, kind, owner);
         goto failed;
     }
 
@@ -594,8 +606,8 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text)
 
     if (n != (ssize_t) text->len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" was read to byte %z of %uz",
-                           name, n, text->len);
+                           "\"%V\" of %s \"%V\" was read to byte %z "
+                           "of %uz", name, kind, owner, n, text->len);
         goto failed;
     }
 
@@ -631,7 +643,8 @@ ngx_http_blockcast_conf_program(ngx_conf_t *cf,
     if (file) {
         st->program_file = value[1];
 
-        if (ngx_http_blockcast_read_file(cf, &st->program_file, &st->program)
+        if (ngx_http_blockcast_read_file(cf, "stream", &st->name, &st->program_file,
+                                         &st->program)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;

@@ -316,6 +316,13 @@ ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
 
     if (conn->dead) {
         ngx_http_blockcast_ws_finalize(conn);
+        return;
+    }
+
+    /* a background subrequest of the handshake, as of mirror, deletes it */
+
+    if (!rev->timer_set) {
+        ngx_add_timer(rev, conn->conf->ping_interval);
     }
 }
 
@@ -758,7 +765,9 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
             return;
         }
 
-        ngx_add_timer(conn->connection->read, NGX_HTTP_BLOCKCAST_LINGER_TIME);
+        ngx_add_timer(conn->connection->read,
+                      ngx_exiting ? NGX_HTTP_BLOCKCAST_LINGER_TIME / 4
+                                  : NGX_HTTP_BLOCKCAST_LINGER_TIME);
     }
 
     if (conn->paused) {

@@ -10,7 +10,11 @@
 #include "bc_ws_pmd.h"
 
 
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737432ULL
+/* to be changed with the layout: a reload with another module finds it */
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737434ULL
+
+/* how long a lock is waited for: it is held for the copying of a message */
+#define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
 
 /* slots of a former configuration are reused when untouched for so long */
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
@@ -27,8 +31,12 @@ static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
 static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_alloc(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st);
 static void ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone);
+static void ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
+static ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log);
 static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
-    ngx_http_blockcast_slot_t *src);
+    ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
 static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
@@ -144,8 +152,10 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         former = ngx_http_blockcast_zone_former(shm_zone);
         if (former != NULL) {
+            zone->former = former;
             sh->epoch = former->sh->epoch;
             sh->generations = former->sh->generations;
+            sh->seq = former->sh->seq;
         }
     }
 
@@ -182,8 +192,12 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             }
 
             if (old != NULL) {
-                ngx_http_blockcast_slot_import(slot, old);
+                ngx_http_blockcast_slot_import(slot, old,
+                                               former ? former : zone);
             }
+
+            ngx_http_blockcast_slot_number(former ? former : zone, streams[i],
+                                           slot);
         }
 
         slot->touched = ngx_current_msec;
@@ -191,6 +205,44 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The new configuration is in force.  Nobody publishes in a zone of another
+ * size any longer, and what was published there since is taken over.
+ */
+
+void
+ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_uint_t                      i;
+    ngx_http_blockcast_zone_t       from;
+    ngx_http_blockcast_slot_t      *old;
+    ngx_http_blockcast_stream_t   **streams;
+
+    if (zone->former == NULL) {
+        return;
+    }
+
+    from = *zone->former;
+    zone->former = NULL;
+
+    from.sh->generation = (ngx_atomic_uint_t) -1;
+    ngx_memory_barrier();
+    from.sh->lease = 0;
+
+    streams = zone->bmcf->streams.elts;
+
+    for (i = 0; i < zone->bmcf->streams.nelts; i++) {
+        old = ngx_http_blockcast_slot_find(&from, streams[i], 0);
+
+        if (old != NULL) {
+            ngx_http_blockcast_slot_import(streams[i]->slot, old, &from);
+        }
+
+        ngx_http_blockcast_slot_number(&from, streams[i], streams[i]->slot);
+    }
 }
 
 
@@ -274,7 +326,7 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
         slot = ngx_http_blockcast_slot_find(zone, st, 0);
 
         if (slot != found) {
-            ngx_http_blockcast_slot_import(found, slot);
+            ngx_http_blockcast_slot_import(found, slot, zone);
         }
     }
 
@@ -330,6 +382,8 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
         if ((ngx_msec_int_t) (ngx_current_msec - slot->touched)
             > NGX_HTTP_BLOCKCAST_UNUSED)
         {
+            zone->sh->seq = ngx_max(zone->sh->seq, (uint64_t) slot->seq);
+
             *link = slot->next;
             ngx_slab_free(zone->shpool, slot);
             continue;
@@ -340,14 +394,82 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
 }
 
 
-/* the same stream with other sizes: takes over what is newer in src */
+/*
+ * The numbers of a stream go on when it was of another kind before, and when
+ * it comes back after a time: clients may remember them.
+ */
+
+static void
+ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst)
+{
+    uint64_t                    offset, seq;
+    ngx_http_blockcast_slot_t  *slot;
+
+    if (dst->version != 0) {
+        return;
+    }
+
+    seq = zone->sh->seq;
+
+    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
+        slot = ngx_http_blockcast_at(zone, offset);
+
+        if (slot != dst
+            && slot->seq > seq
+            && ngx_strlen(slot->name) == st->name.len
+            && ngx_memcmp(slot->name, st->name.data, st->name.len) == 0)
+        {
+            seq = slot->seq;
+        }
+    }
+
+    if (seq > dst->seq) {
+        dst->seq = seq;
+    }
+}
+
+
+/*
+ * The mutex of the slab pool.  NGX_DECLINED: a process that was stopped holds
+ * it.  The others must not stop with it, so nobody waits for long.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_LOCK_TIME; i++) {
+
+        if (ngx_shmtx_trylock(&zone->shpool->mutex)) {
+            return NGX_OK;
+        }
+
+        ngx_msleep(1);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "blockcast_zone \"%V\" is locked by process %uA, which does "
+                  "not go on; nothing is published meanwhile",
+                  &zone->shm_zone->shm.name, *zone->shpool->mutex.lock);
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * The same stream with other sizes: takes over what is newer in src, which is
+ * in the zone from.
+ */
 
 static void
 ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
-    ngx_http_blockcast_slot_t *src)
+    ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from)
 {
     u_char                       *buf, *ring, *to;
     uint64_t                      pos, head;
+    ngx_uint_t                    joined, n;
     ngx_http_blockcast_snap_t     snap;
     ngx_http_blockcast_entry_t    entry;
     ngx_http_blockcast_record_t  *rec;
@@ -362,9 +484,18 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
         return;
     }
 
+    /* the one who publishes in src may be doing so now */
+
+    if (ngx_http_blockcast_zone_lock(from, ngx_cycle->log) != NGX_OK) {
+        ngx_free(buf);
+        return;
+    }
+
     if (src->log) {
         ring = ngx_http_blockcast_slot_ring(src);
         head = src->head;
+        joined = 0;
+        n = 0;
 
         for (pos = src->tail; pos < head; pos += rec->size) {
             rec = (ngx_http_blockcast_record_t *)
@@ -379,6 +510,23 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
                 || rec->seq > snap.seq)
             {
                 continue;
+            }
+
+            if (rec->seq <= dst->seq) {
+                joined = 1;
+                continue;
+            }
+
+            if (n++ == 0 && !joined
+                && (rec->seq > dst->seq + 1 || rec->nth != 0))
+            {
+                /*
+                 * some between are lost: those before them go, too, so that
+                 * a client is told of the gap; the place is the same one
+                 */
+
+                dst->head += dst->ring_size;
+                dst->tail = dst->head;
             }
 
             if (ngx_align(rec->size, 8) * 2 > dst->ring_size) {
@@ -417,6 +565,8 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     if (snap.size != 0) {
         dst->version++;
     }
+
+    ngx_shmtx_unlock(&from->shpool->mutex);
 
     ngx_free(buf);
 }
@@ -639,14 +789,17 @@ ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
 /* NGX_OK with the mutex locked */
 
 static ngx_int_t
-ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone)
+ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log)
 {
     /*
      * The mutex keeps out a former poller that was stopped in the middle of
      * this and goes on after another took the lease.
      */
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    if (ngx_http_blockcast_zone_lock(zone, log) != NGX_OK) {
+        return NGX_DECLINED;
+    }
 
     if (!ngx_http_blockcast_lease_held(zone)) {
         ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -846,7 +999,7 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_blockcast_publish_begin(zone);
+    rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
         ngx_http_blockcast_commit(st->slot, &snap, buf);
@@ -871,7 +1024,7 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
 
     slot = st->slot;
 
-    rc = ngx_http_blockcast_publish_begin(zone);
+    rc = ngx_http_blockcast_publish_begin(zone, log);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -1023,7 +1176,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_blockcast_publish_begin(zone);
+    rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
 
@@ -1043,8 +1196,11 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 
 
 /*
- * A poller killed between the ring and the version word leaves entries that
- * nobody was told of.  They become a batch of their own.
+ * What the poller before left behind.  In a configuration with other sizes it
+ * has published until it lost the lease, after the master made our slot.  One
+ * that was killed may have counted a message that nobody has seen; and, between
+ * the ring and the version word, it leaves entries that nobody was told of,
+ * which become a batch of their own.
  */
 
 void
@@ -1059,7 +1215,23 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_snap_t     snap;
     ngx_http_blockcast_record_t  *rec;
 
+    slot = ngx_http_blockcast_slot_find(zone, st, 0);
+
+    if (slot != NULL && slot != st->slot) {
+        ngx_http_blockcast_slot_import(st->slot, slot, zone);
+    }
+
+    ngx_http_blockcast_slot_number(zone, st, st->slot);
+
     slot = st->slot;
+
+    if (slot->version != 0
+        && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
+    {
+        slot->seq = slot->snap[slot->version & 1].seq;
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
 
     if (slot->log == 0 || slot->head == slot->tail) {
         return;
@@ -1125,7 +1297,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     buf = ngx_http_blockcast_build(st, &data, NULL, &state, slot->seq + 1,
                                    timestamp, n, &snap, log);
 
-    if (buf != NULL && ngx_http_blockcast_publish_begin(zone) == NGX_OK) {
+    if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
         ngx_http_blockcast_commit(slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
 
@@ -1180,7 +1352,9 @@ ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
         }
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+        return;
+    }
 
     if (ngx_http_blockcast_lease_held(zone)) {
         error = &slot->error[(slot->error_version + 1) & 1];

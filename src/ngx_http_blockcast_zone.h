@@ -138,6 +138,7 @@ typedef struct {
     uint64_t                      magic;
     uint64_t                      epoch;
     uint64_t                      slots;        /* offset of the first slot */
+    uint64_t                      seq;          /* newest of slots given back */
     ngx_atomic_t                  generations;  /* numbers given out */
     ngx_atomic_t                  generation;   /* newest one with workers */
 
@@ -156,6 +157,8 @@ struct ngx_http_blockcast_zone_s {
     ngx_http_blockcast_shctx_t   *sh;
     ngx_uint_t                    worker;       /* our record in sh->workers */
     ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_http_blockcast_zone_t    *former;       /* of another size, until in
+                                                   force */
 };
 
 
@@ -164,6 +167,8 @@ size_t ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st);
 
 /* shm_zone->init: makes the slots, or finds those of the running cycle */
 ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+/* in the master, when the configuration cannot fail any more */
+void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
 
 /* takes a record for this worker; it is given back when the worker leaves */
 void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
@@ -212,7 +217,7 @@ ngx_int_t ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 ngx_int_t ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log);
 
-/* finishes what a poller that died in publish_log() began */
+/* for who has just become the poller: finishes what the former one began */
 void ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log);
 

@@ -14,8 +14,8 @@ const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 
 /** The policy that the shipped nginx configuration sends. */
 export const CSP =
-  "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; " +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; manifest-src 'self'; " +
+  "connect-src 'self' ws://127.0.0.1:* wss://127.0.0.1:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -295,7 +295,7 @@ export class MockGateway {
       response.end(text(document));
     };
     if (url.pathname === '/api/streams') {
-      json(200, { streams: [...this.streams.values()].map((stream) => this.describe(stream)) });
+      json(200, { epoch: this.epoch, timestamp: Math.floor(Date.now() / 1000), streams: [...this.streams.values()].map((stream) => this.describe(stream)) });
     } else if (url.pathname.startsWith('/api/streams/')) {
       const stream = this.streams.get(decodeURIComponent(url.pathname.slice('/api/streams/'.length)));
       if (!stream) {

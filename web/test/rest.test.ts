@@ -4,6 +4,7 @@ import { FakeSocket } from './FakeSocket';
 
 /** A gateway whose WebSocket is blocked: `rows` is its list of streams, `messages` what each of them has. */
 interface Gateway {
+  epoch: string;
   rows: Record<string, unknown>[];
   messages: Record<string, unknown>;
   down: boolean;
@@ -16,7 +17,7 @@ let leave: (() => void)[];
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_700_000_000_000 });
-  gateway = { rows: [], messages: {}, down: false, asked: [] };
+  gateway = { epoch: '7', rows: [], messages: {}, down: false, asked: [] };
   leave = [];
   client = new StreamClient({
     url: 'ws://gateway/ws',
@@ -28,7 +29,7 @@ beforeEach(() => {
         throw new TypeError('Failed to fetch');
       }
       if (path === '/api/streams') {
-        return new Response(JSON.stringify({ streams: gateway.rows }));
+        return new Response(JSON.stringify({ epoch: gateway.epoch, streams: gateway.rows }));
       }
       const message = gateway.messages[path.slice('/api/streams/'.length)];
       return message === undefined ? new Response('{}', { status: 503 }) : new Response(JSON.stringify(message));
@@ -98,7 +99,7 @@ describe('without a WebSocket', () => {
     for (let tries = 0; tries < 100 && FakeSocket.last.readyState !== 0; tries += 1) {
       await vi.advanceTimersByTimeAsync(1000);
     }
-    FakeSocket.last.greet();
+    FakeSocket.last.greet({ epoch: '7' });
     expect(client.status.state).toBe('connected');
     expect(FakeSocket.last.subscriptions).toEqual(['network_metrics', 'receipts@9']);
     gateway.asked.length = 0;
@@ -156,5 +157,10 @@ describe('without a WebSocket', () => {
     publish('receipts', 'log', receipts('n'), 1);
     await pass(3500);
     expect(held()).toEqual(['n']);
+
+    gateway.epoch = '8';
+    publish('receipts', 'log', receipts('o', 'p'), 3);
+    await pass(3500);
+    expect(held()).toEqual(['p', 'o']);
   });
 });

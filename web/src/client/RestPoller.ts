@@ -14,6 +14,8 @@ export interface RestPollerOptions {
   fetch: typeof fetch;
   /** Streams to ask for, with the seq that is held. */
   wanted: () => { name: string; seq: number | null }[];
+  /** Comes before the messages of its round. */
+  onEpoch: (epoch: string | null) => void;
   onList: (streams: StreamInfo[]) => void;
   onMessage: (name: string, message: DataMessage) => void;
   onRefused: (name: string, error: string) => void;
@@ -62,10 +64,11 @@ export class RestPoller {
     this.abort = abort;
 
     try {
-      const list = await fetchStreams(options.url, options.fetch, abort.signal);
+      const { epoch, streams: list } = await fetchStreams(options.url, options.fetch, abort.signal);
       if (!this.running || this.abort !== abort) {
         return;
       }
+      options.onEpoch(epoch);
 
       const offered = new Map(list.map((info) => [info.name, info]));
       const changed: string[] = [];
@@ -124,12 +127,21 @@ export class RestPoller {
 }
 
 /** `/api/streams`, read. Rejects when it is not there. */
-export async function fetchStreams(url: string, request: typeof fetch, signal?: AbortSignal): Promise<StreamInfo[]> {
+export async function fetchStreams(url: string, request: typeof fetch, signal?: AbortSignal): Promise<StreamList> {
   const response = await request(`${url}/streams`, { cache: 'no-cache', ...(signal ? { signal } : {}) });
   if (!response.ok) {
     throw new Error(`the gateway answered ${response.status}`);
   }
-  return readStreams(parseExact(await response.text()));
+  const document = parseExact(await response.text());
+  return {
+    epoch: isObject(document) && document.epoch !== undefined && document.epoch !== null ? String(document.epoch) : null,
+    streams: readStreams(document),
+  };
+}
+
+export interface StreamList {
+  epoch: string | null;
+  streams: StreamInfo[];
 }
 
 /** Rows of `/api/streams`: an array, or an object that has it as `streams`; each row has the stream's name. */

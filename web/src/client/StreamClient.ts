@@ -305,7 +305,7 @@ export class StreamClient {
       return Promise.reject(new Error('no REST address'));
     }
     if (this.infos === null) {
-      const infos = fetchStreams(this.rest, this.options.fetch);
+      const infos = fetchStreams(this.rest, this.options.fetch).then(({ streams }) => streams);
       infos.catch(() => {
         if (this.infos === infos) {
           this.infos = null;
@@ -762,6 +762,13 @@ export class StreamClient {
           }
         }
         return wanted;
+      },
+      onEpoch: (epoch) => {
+        const previous = this.current.epoch;
+        this.change({ epoch: epoch ?? previous });
+        if (epoch !== null && previous !== null && epoch !== previous) {
+          this.startOver();
+        }
       },
       onList: (list) => {
         this.lastMessage = Date.now();

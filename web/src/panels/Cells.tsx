@@ -42,6 +42,9 @@ export function Amount({ value }: { value: unknown }): ReactNode {
   return isNumeric(value) ? <span className="amount">{exact(value)}</span> : value === null || value === undefined ? <NotReported /> : <Id value={value} />;
 }
 
+/** Shown with every digit, also where the node sends them as a text. */
+export const AMOUNT = /^(amount|value|delta|balance|price_paid|fee)$/;
+
 const TIME = /(^|_)(time|timestamp|at)$/;
 const BYTES = /(^|_)(bytes|size|stored|bandwidth)($|_)/;
 const GAS_PRICE = /gas_price|base_fee|priority_fee/;
@@ -71,6 +74,9 @@ export function Anything({ name, value }: { name: string; value: unknown }): Rea
     );
   }
   if (typeof value === 'string') {
+    if (AMOUNT.test(name) && /^-?\d{1,100}$/.test(value)) {
+      return <span className="amount">{exact(BigInt(value))}</span>;
+    }
     if (name === 'market') {
       return <MarketTag market={value} />;
     }

@@ -3,7 +3,7 @@ import type { LogEntry } from '../client/StreamSlot';
 import { useStream } from '../app/context';
 import { isNumeric, label } from '../app/format';
 import type { Column } from '../ui/DataGrid';
-import { Anything, Id, isTime } from './Cells';
+import { AMOUNT, Anything, Id, isTime } from './Cells';
 import { LogPanel } from './LogPanel';
 
 /** Names that say most, in this order; any others follow as they come. */
@@ -44,8 +44,10 @@ function useFields(entries: readonly LogEntry[]): string[] {
   return useMemo(() => {
     const names = new Set<string>();
     for (const { value } of entries.slice(0, 20)) {
-      for (const name of Object.keys(value)) {
-        names.add(name);
+      for (const [name, member] of Object.entries(value)) {
+        if (member !== null) {
+          names.add(name); // what none of them has would be a column of "not reported"
+        }
       }
     }
     const place = (name: string): number => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
@@ -54,7 +56,7 @@ function useFields(entries: readonly LogEntry[]): string[] {
 }
 
 function makeColumns(names: readonly string[], sample: LogEntry | undefined): Column<LogEntry>[] {
-  const isNumber = (name: string): boolean => isNumeric(sample?.value[name]);
+  const isNumber = (name: string): boolean => isNumeric(sample?.value[name]) || AMOUNT.test(name);
   const marked = names.find((name) => !isNumber(name)) ?? names[0];
 
   let room = 0;
@@ -79,8 +81,6 @@ function makeColumns(names: readonly string[], sample: LogEntry | undefined): Co
     };
   });
 }
-
-const AMOUNT = /^(amount|value|delta|balance|price_paid|fee)$/;
 
 function compactRow(names: readonly string[]): (entry: LogEntry) => ReactNode {
   return function Compact({ value }: LogEntry): ReactNode {
