@@ -64,8 +64,8 @@ size_t bc_cbor_bound(size_t json_len);
  * at most BC_CBOR_MAX_DEPTH deep.  Indefinite lengths and items that are not
  * in their shortest form are accepted.  Whole numbers below 2^53 come out as
  * integers whatever their type was (JavaScript encoders send them as floats
- * when they are large), other floats with the fewest digits that give them
- * back.  A key that is there twice stays so.
+ * when they are large), other floats with as many digits, 17 at most, as give
+ * them back.  A key that is there twice stays so.
  *
  * Returns 0 with JSON without white space that passes bc_json_check(), its
  * length in *out_len; -1 when it is none of this or the result does not fit

@@ -210,11 +210,24 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
                   sentence);
 
     if (status == 426) {
-        if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9) != NGX_OK
-            || ngx_http_blockcast_header(r, "Sec-WebSocket-Version", "13", 2)
-               != NGX_OK)
+        if (ngx_http_blockcast_header(r, "Sec-WebSocket-Version", "13", 2)
+            != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /* nginx knows no words for this status, and HTTP/2 has no Upgrade */
+
+        if (r->http_version < NGX_HTTP_VERSION_20) {
+            ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
+
+            if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9)
+                != NGX_OK
+                || ngx_http_blockcast_header(r, "Connection", "Upgrade", 7)
+                   != NGX_OK)
+            {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
         }
     }
 
@@ -434,6 +447,7 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
 
     r->keepalive = 0;
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     ngx_http_clear_content_length(r);
     r->headers_out.content_type.len = 0;
 

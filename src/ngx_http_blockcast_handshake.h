@@ -25,8 +25,9 @@ typedef struct {
 
 /*
  * Checks the request and sets the headers of a 101 response, which the caller
- * sends.  NGX_OK with *hello; anything else is the return code of the content
- * handler: a refusal that says why has been sent.
+ * sends.  NGX_OK with *hello; anything else, and anything with r->header_sent
+ * set, is the return code of the content handler: a refusal that says why has
+ * been sent.
  */
 ngx_int_t ngx_http_blockcast_handshake(ngx_http_request_t *r,
     ngx_http_blockcast_hello_t *hello);

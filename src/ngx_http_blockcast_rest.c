@@ -55,7 +55,7 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
@@ -136,7 +136,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
@@ -147,6 +147,8 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
                          : ngx_http_blockcast_rest_snapshot(r, st, 0);
 }
 
+
+/* refuses other methods; header_sent is set then, whatever it returns */
 
 static ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r)
@@ -744,7 +746,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_rest_begin(r);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 

@@ -63,7 +63,9 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_handshake(r, &hello);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || r->header_sent) {
+
+        /* refused */
         return rc;
     }
 

@@ -34,7 +34,7 @@ def strength($peers; $tps; $finality):
 | (if $list == null then $active else ($list | length) end) as $peers
 | (if $list == null then null
    else [ $list[] | select((.peer_id | type) == "string" and (.metrics.bytes_sent? | type) == "number")
-          | { key: .peer_id[:20], value: (.metrics.bytes_sent | tonumber) } ] | from_entries
+          | { key: .peer_id[-10:], value: (.metrics.bytes_sent | tonumber) } ] | from_entries
    end) as $bytes
 | .time as $time
 | (.state.bytes? // null) as $before

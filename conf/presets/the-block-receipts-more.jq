@@ -2,10 +2,10 @@
 # delivered yet, when the first page does not reach back to them.
 #
 # The node lists the newest block first, and inside a block the oldest receipt. The state has a block
-# before which all receipts were delivered (.energy.block), those of it and of later ones that were
-# (.energy.ids), and how many were in all (.energy.seen). So what is missing is at the first
-# (total - seen + ids) places. When these are more than a page they are read from the end, a page in each
-# poll: then .energy.walk says how many places are left (.hi) and what the total was (.at).
+# before which all receipts were delivered (.energy.block), how many were of it and of later ones (.count),
+# and how many in all (.seen). So what is missing is at the first (total - seen + count) places. When these
+# are more than a page they are read from the end, a page in each poll: then .walk says how many places
+# are left (.hi) and what the total was (.at).
 
 .state.energy? as $known
 | (.results.energy? | if type == "object" and (.receipts | type) == "array"
@@ -15,7 +15,7 @@
     ($page.total | tonumber) as $total
     | [$page.receipts[] | select(type == "object") | .block_settled
        | select(type == "number") | tonumber] as $blocks
-    | ($known.walk.hi? // ($known.ids | length)) as $left
+    | ($known.walk.hi? // $known.count) as $left
     | ($known.walk.at? // $known.seen) as $at
     | ($left + $total - $at) as $hi
     | if $total < $at or ($blocks | max // 0) < $known.top          # another chain

@@ -8,9 +8,9 @@
 #   energy.receipts    id "energy-BLOCK-METERHASH-BUYER-KWH" and a number for the second of two that
 #                      are alike; market energy, amount: price_paid; no time, hence null
 #
-# The node's other figures keep their names. Oldest first in each of the two; at most 256 of each are
-# delivered by one poll, the rest by the next ones. In the first poll it is the newest page and the newest
-# 100 settlements.
+# The node's other figures keep their names. Each of the two is in its own order, the oldest first; at most
+# 256 of each are delivered by one poll, the rest by the next ones. In the first poll it is the newest page
+# and the newest 100 settlements.
 
 def number: if type == "number" then tonumber else 0 end;
 def text: if type == "string" then . else "" end;
@@ -39,17 +39,25 @@ def energy_receipt:
         slash_applied: .slash_applied, meter_reading_hash: meter_hash
     };
 
-# Alike receipts are numbered: 2 for the second one, and so on.
+# Alike receipts are numbered: 2 for the second one, and so on. $key is a short form of the id, by which
+# the state knows a receipt.
 def numbered:
     reduce .[] as $r ({ n: {}, out: [] };
         .n[$r.id] += 1
         | .n[$r.id] as $n
-        | .out += [if $n == 1 then $r else $r + { id: "\($r.id)-\($n)" } end])
+        | "\($r.block_height | number | . % 1000)/\($r.meter_reading_hash | text | .[:6])\($r.consumer | text | .[-4:])\($r.kwh_delivered | number)" as $key
+        | .out += [if $n == 1 then $r + { $key }
+                   else $r + { id: "\($r.id)-\($n)", key: "\($key)+\($n)" } end])
     | .out;
 
 def operation:
     { id, type: .market, market, timestamp, block_height, provider, consumer, amount, status: null,
       details: (del(.id, .market, .timestamp, .block_height, .provider, .consumer, .amount)) };
+
+# Both in their own order, evenly mixed: they have no common time to sort by.
+def merged($one; $other):
+    [ ($one, $other) | . as $list | range(0; length) | { at: ((. + 1) / ($list | length)), entry: $list[.] } ]
+    | sort_by(.at) | map(.entry);
 
 def page: if type == "object" and (.receipts | type) == "array" then . else null end;
 
@@ -83,11 +91,11 @@ def energies($page0; $more; $known):
     | (($all | last.block_height) // 0 | number) as $top
     | ($known.walk.at? // $known.seen? // 0) as $at
     | (if $known == null or ($more == null and ($top < $known.top or $total < $at))
-       then { block: -1, ids: [], seen: ($total - ($all | length)), top: -1 }
+       then { block: -1, keys: [], count: 0, seen: ($total - ($all | length)), top: -1, at_top: 0 }
        else $known end) as $k
-    | (if $k.top < 0 then 0 else ($k.walk.hi? // ($k.ids | length)) + $total - $at end) as $hi
-    | (reduce $k.ids[] as $id ({}; .[$id] = true)) as $old
-    | [$all[] | select((.block_height | number) >= $k.block and ($old[.id] | not))] as $batch
+    | (if $k.top < 0 then 0 else ($k.walk.hi? // $k.count) + $total - $at end) as $hi
+    | (reduce $k.keys[] as $key ({}; .[$key] = true)) as $old
+    | [$all[] | select((.block_height | number) >= $k.block and ($old[.key] | not))] as $batch
     | (($batch | length) == $total - $k.seen) as $all_found
     | if $all == [] or ($offset + ($page.receipts | length) < $hi and ($all_found | not)) then
         {
@@ -96,24 +104,32 @@ def energies($page0; $more; $known):
                   else $known + { page_size: ($more.page_size | number) } end)
         }
       else
-        ($k.ids + ($batch | map(.id))) as $ids
-        | ($k.seen + ($batch | length)) as $seen
-        | ([$k.top, ($batch[-1:][] | .block_height | number)] | max) as $newest
+        ([$k.top, ($batch[-1:][] | .block_height | number)] | max) as $newest
+        | ([$batch[] | select((.block_height | number) == $newest)] | length) as $n
+        | {
+            block: $k.block, top: $newest,
+            # how many were delivered of block .top and of .block and later ones, and in all
+            at_top: ($n + (if $newest == $k.top then $k.at_top else 0 end)),
+            count: ($k.count + ($batch | length)),
+            seen: ([$k.seen + ($batch | length), $total] | min),
+            # the state has room for so many; the log itself drops what it has had before
+            keys: ($k.keys + ($batch | map(.key)))[-600:],
+            page_size: $k.page_size?
+          } as $next
         | (($k.walk.found? // 0) + ($batch | length)) as $found
         | {
-            batch: $batch,
+            batch: ($batch | map(del(.key))),
             state: (
               if $offset > 0 and ($all_found | not) then
-                { block: $k.block, ids: $ids, seen: $seen, top: $newest,
-                  walk: { hi: $offset, at: $total, found: $found } }
-              elif $k.walk? != null and $seen < $total and $found > 0 and ($ids | length) < 5000 then
-                # some came to where it had read already: read again
-                { block: $k.block, ids: $ids, seen: $seen, top: $newest }
+                $next + { walk: { hi: $offset, at: $total, found: $found } }
+              elif $k.walk? != null and $next.seen < $total and $found > 0 then
+                $next       # some came to where it had read already: read again
               else
-                { block: $newest, seen: $total, top: $newest,
-                  ids: [$ids[] | select(startswith("energy-\($newest)-"))] }
-              end
-              + { page_size: $k.page_size? })
+                $next + {
+                  block: $newest, count: $next.at_top, seen: $total,
+                  keys: [$next.keys[] | select(startswith("\($newest % 1000)/"))]
+                }
+              end)
           }
       end;
 
@@ -126,6 +142,6 @@ def energies($page0; $more; $known):
    else settlements($audit; .state.audit?) end) as $s
 | (if $page0 == null then { batch: [], state: .state.energy? }
    else energies($page0; $more; .state.energy?) end) as $e
-| ($s.batch + $e.batch) as $batch
+| merged($s.batch; $e.batch) as $batch
 | { receipts: $batch, operations: ($batch | map(operation)) },
   { audit: $s.state, energy: $e.state }

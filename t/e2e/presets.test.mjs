@@ -623,7 +623,7 @@ test('results of any other type must not break a program', async () => {
         [{ sequence: 'x' }, { sequence: 1 }, { sequence: 2, memo: 5, entity: {}, timestamp: 'x' }]];
     const states = [null, {}, {
         time: 990, bytes: { a: 1 }, ids: ['q'], audit: { sequence: 1, timestamp: 5 },
-        energy: { block: 1, seen: 1, top: 1, ids: ['x'], page_size: null },
+        energy: { block: 1, seen: 1, top: 1, at_top: 1, count: 1, keys: ['x'], page_size: null },
     }];
     for (const name of PRESETS) {
         for (const s of parseConf(name)) {
@@ -706,8 +706,24 @@ test('what a poll sends must fit the space that the preset sets aside for it', a
             await s.poll();
             node.world.inject(2900);
             const { texts, text } = await s.poll();
-            const size = (texts ? texts.join() : text).length + s.state.length;
+            const size = (texts ? texts.join() : text).length;
             assert.ok(size < 0.7 * bytes(s.stream.max_size), `${name} ${stream}: ${size}`);
+            for (let i = 0; i < 12; i++) {
+                assert.ok(s.state.length < 16384, `${name} ${stream}: a state of ${s.state.length}`);
+                await s.poll();
+            }
         }
     }
+});
+
+test('the counters of as many peers as the node is asked for must fit the state', async () => {
+    const peers = Array.from({ length: 500 }, (_, i) => ({
+        peer_id: `${i}`.padStart(64, 'a'), metrics: { bytes_sent: 9e12 + i, last_handshake_ms: 7 },
+    }));
+    const [, state] = await shape('the-block', 'network_metrics', { results: { peers } });
+    assert.equal(Object.keys(state.bytes).length, 500);
+    assert.ok(JSON.stringify(state).length < 16384, `${JSON.stringify(state).length}`);
+    const [data] = await shape('the-block', 'peers', { results: { peers } });
+    assert.equal(data.total, 500);
+    assert.ok(JSON.stringify(data).length < 200000);
 });

@@ -1,0 +1,599 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * JSON to CBOR.  One pass over the text: a container's head is written when
+ * its end is reached and its items are counted; the place left for it is one
+ * byte, which is enough for 23 items, else what it contains is moved.
+ */
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cbor.h>
+
+#include "bc_cbor.h"
+#include "bc_json.h"
+#include "bc_json_scan.h"
+
+
+/*
+ * No two doubles are told apart by more digits than 767; whether anything
+ * follows is enough to know which one is nearest.
+ */
+
+#define BC_CBOR_FLOAT_DIGITS  780
+
+/* 10^309 has 1027 bits */
+
+#define BC_CBOR_LIMBS         33
+
+
+typedef struct {
+    uint8_t  *head;
+    size_t    items;           /* keys and values both count */
+} bc_cbor_open_t;
+
+
+typedef struct {
+    uint8_t  *pos;
+    uint8_t  *last;
+} bc_cbor_out_t;
+
+
+#define bc_cbor_room(out)  ((size_t) ((out)->last - (out)->pos))
+
+
+size_t
+bc_cbor_bound(size_t json_len)
+{
+    /*
+     * The worst is a list of numbers like 0.1, which with the comma are four
+     * characters and nine bytes as doubles; one alone has no comma.
+     */
+
+    if (json_len > (SIZE_MAX - 9) / 9 * 4) {
+        return SIZE_MAX;
+    }
+
+    return json_len / 4 * 9 + json_len % 4 * 3 + 3;
+}
+
+
+/* libcbor's functions return 0 when there is no room */
+
+static int
+bc_cbor_put(bc_cbor_out_t *out, size_t n)
+{
+    out->pos += n;
+
+    return n != 0 ? 0 : -1;
+}
+
+
+static size_t
+bc_cbor_head_len(size_t n)
+{
+    if (n < 24) {
+        return 1;
+    }
+
+    if (n <= 0xff) {
+        return 2;
+    }
+
+    if (n <= 0xffff) {
+        return 3;
+    }
+
+    return n <= 0xffffffffu ? 5 : 9;
+}
+
+
+/*
+ * Makes room for the head of n items or bytes at `head`, where one byte was
+ * left for it.
+ */
+
+static int
+bc_cbor_head(bc_cbor_out_t *out, uint8_t *head, size_t n)
+{
+    size_t  more;
+
+    more = bc_cbor_head_len(n) - 1;
+
+    if (more > bc_cbor_room(out)) {
+        return -1;
+    }
+
+    if (more != 0) {
+        memmove(head + 1 + more, head + 1, (size_t) (out->pos - head) - 1);
+        out->pos += more;
+    }
+
+    return 0;
+}
+
+
+/* a string with its quotes */
+
+static int
+bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
+{
+    size_t    n;
+    uint8_t  *head;
+
+    if (memchr(value.data, '\\', value.len) == NULL) {
+        n = value.len - 2;
+
+        if (bc_cbor_put(out, cbor_encode_string_start(n, out->pos,
+                                                      bc_cbor_room(out)))
+            != 0
+            || bc_cbor_room(out) < n)
+        {
+            return -1;
+        }
+
+        memcpy(out->pos, value.data + 1, n);
+        out->pos += n;
+
+        return 0;
+    }
+
+    if (out->pos == out->last) {
+        return -1;
+    }
+
+    head = out->pos++;
+
+    if (bc_json_string(value, out->pos, bc_cbor_room(out), &n) != 0) {
+        return -1;
+    }
+
+    out->pos += n;
+
+    if (bc_cbor_head(out, head, n) != 0) {
+        return -1;
+    }
+
+    (void) cbor_encode_string_start(n, head, (size_t) (out->pos - head));
+
+    return 0;
+}
+
+
+/* an integer that is too large for 64 bits, or may be */
+
+static int
+bc_cbor_bignum(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last,
+    int negative)
+{
+    size_t    i, n, limbs;
+    uint8_t   bytes[BC_CBOR_LIMBS * 4];
+    uint32_t  limb[BC_CBOR_LIMBS];
+    uint64_t  carry, v;
+
+    limbs = 0;
+
+    for ( /* void */ ; p < last; p++) {
+        carry = (uint64_t) (*p - '0');
+
+        for (i = 0; i < limbs; i++) {
+            carry += (uint64_t) limb[i] * 10;
+            limb[i] = (uint32_t) carry;
+            carry >>= 32;
+        }
+
+        if (carry != 0) {
+            limb[limbs++] = (uint32_t) carry;
+        }
+    }
+
+    /* -1 - n is how a negative n is encoded; this one is not 0 */
+
+    if (negative) {
+        for (i = 0; limb[i]-- == 0; i++) { /* void */ }
+    }
+
+    for (i = 0; i < limbs; i++) {
+        v = limb[limbs - 1 - i];
+        bytes[4 * i] = (uint8_t) (v >> 24);
+        bytes[4 * i + 1] = (uint8_t) (v >> 16);
+        bytes[4 * i + 2] = (uint8_t) (v >> 8);
+        bytes[4 * i + 3] = (uint8_t) v;
+    }
+
+    n = limbs * 4;
+
+    for (i = 0; i < n && bytes[i] == 0; i++) { /* void */ }
+
+    n -= i;
+
+    if (n <= 8) {
+        for (v = 0; n != 0; n--, i++) {
+            v = v << 8 | bytes[i];
+        }
+
+        return bc_cbor_put(out, negative
+                              ? cbor_encode_negint(v, out->pos,
+                                                   bc_cbor_room(out))
+                              : cbor_encode_uint(v, out->pos,
+                                                 bc_cbor_room(out)));
+    }
+
+    if (bc_cbor_put(out, cbor_encode_tag(negative ? 3 : 2, out->pos,
+                                         bc_cbor_room(out)))
+        != 0
+        || bc_cbor_put(out, cbor_encode_bytestring_start(n, out->pos,
+                                                         bc_cbor_room(out)))
+        != 0
+        || bc_cbor_room(out) < n)
+    {
+        return -1;
+    }
+
+    memcpy(out->pos, bytes + i, n);
+    out->pos += n;
+
+    return 0;
+}
+
+
+/* the bits of a half float of the same value, or -1 */
+
+static int32_t
+bc_cbor_half(float f)
+{
+    int       exp;
+    uint32_t  u, m, sign;
+
+    memcpy(&u, &f, 4);
+
+    sign = u >> 16 & 0x8000;
+    exp = (int) (u >> 23 & 0xff) - 127;
+    m = u & 0x7fffff;
+
+    if (exp == -127 && m == 0) {
+        return (int32_t) sign;
+    }
+
+    if (exp >= -14 && exp <= 15 && (m & 0x1fff) == 0) {
+        return (int32_t) (sign | (uint32_t) (exp + 15) << 10 | m >> 13);
+    }
+
+    /* subnormal: a multiple of 2^-24 */
+
+    if (exp >= -24 && exp < -14) {
+        m |= 0x800000;
+
+        if ((m & ((1u << (-1 - exp)) - 1)) == 0) {
+            return (int32_t) (sign | m >> (-1 - exp));
+        }
+    }
+
+    return -1;
+}
+
+
+static int
+bc_cbor_double(bc_cbor_out_t *out, double d)
+{
+    float    f;
+    int32_t  half;
+
+    if (fabs(d) <= FLT_MAX) {
+        f = (float) d;
+
+        if ((double) f == d) {
+            half = bc_cbor_half(f);
+
+            if (half < 0) {
+                return bc_cbor_put(out, cbor_encode_single(f, out->pos,
+                                                           bc_cbor_room(out)));
+            }
+
+            /*
+             * Not cbor_encode_half(): before libcbor 0.10 it loses bits of
+             * subnormal numbers.
+             */
+
+            if (bc_cbor_room(out) < 3) {
+                return -1;
+            }
+
+            *out->pos++ = 0xf9;
+            *out->pos++ = (uint8_t) (half >> 8);
+            *out->pos++ = (uint8_t) half;
+
+            return 0;
+        }
+    }
+
+    return bc_cbor_put(out, cbor_encode_double(d, out->pos,
+                                               bc_cbor_room(out)));
+}
+
+
+/*
+ * The nearest double, infinite when it is too large.  strtod() gets the
+ * digits without a decimal point, since what it takes for one depends on the
+ * locale.
+ */
+
+static double
+bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
+{
+    int        fraction, rest, negative, exp_negative;
+    char       text[BC_CBOR_FLOAT_DIGITS + 32];
+    double     d;
+    size_t     n;
+    long long  scale, exp;
+
+    negative = (*p == '-');
+    p += negative;
+
+    n = 0;
+    rest = 0;
+    scale = 0;
+    fraction = 0;
+
+    for ( /* void */ ; p < last && *p != 'e' && *p != 'E'; p++) {
+
+        if (*p == '.') {
+            fraction = 1;
+            continue;
+        }
+
+        scale -= fraction;
+
+        if (n < BC_CBOR_FLOAT_DIGITS) {
+            if (n != 0 || *p != '0') {
+                text[n++] = (char) *p;
+            }
+
+        } else {
+            scale++;
+            rest |= (*p != '0');
+        }
+    }
+
+    if (n == 0) {
+        return negative ? -0.0 : 0.0;
+    }
+
+    if (rest) {
+        text[n++] = '1';
+        scale--;
+    }
+
+    exp = 0;
+
+    if (p < last) {
+        p++;
+        exp_negative = (*p == '-');
+        p += (*p == '-' || *p == '+');
+
+        for ( /* void */ ; p < last; p++) {
+            if (exp < 1000000000000000) {
+                exp = exp * 10 + (*p - '0');
+            }
+        }
+
+        exp = exp_negative ? -exp : exp;
+    }
+
+    scale += exp;
+
+    if (scale > 99999) {
+        scale = 99999;
+    }
+
+    if (scale < -99999) {
+        scale = -99999;
+    }
+
+    snprintf(text + n, sizeof(text) - n, "e%d", (int) scale);
+
+    d = strtod(text, NULL);
+
+    return negative ? -d : d;
+}
+
+
+/* returns like bc_cbor_from_json() */
+
+static int
+bc_cbor_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
+{
+    int             negative;
+    double          d;
+    size_t          n;
+    uint64_t        v;
+    const uint8_t  *digits;
+
+    negative = (*p == '-');
+    digits = p + negative;
+
+    for (n = 0; digits + n < last && bc_json_is_digit(digits[n]); n++) {
+        /* void */
+    }
+
+    if (digits + n == last && !(negative && *digits == '0')) {
+
+        if (n > 19) {
+            return n > BC_CBOR_MAX_DIGITS
+                   ? -2 : bc_cbor_bignum(out, digits, last, negative);
+        }
+
+        for (v = 0; n != 0; n--) {
+            v = v * 10 + (uint64_t) (*digits++ - '0');
+        }
+
+        return bc_cbor_put(out, negative
+                              ? cbor_encode_negint(v - 1, out->pos,
+                                                   bc_cbor_room(out))
+                              : cbor_encode_uint(v, out->pos,
+                                                 bc_cbor_room(out)));
+    }
+
+    d = bc_cbor_strtod(p, last);
+
+    if (!isfinite(d)) {
+        return -2;
+    }
+
+    return bc_cbor_double(out, d);
+}
+
+
+/* the end of the string that begins at p */
+
+static const uint8_t *
+bc_cbor_string_end(const uint8_t *p, const uint8_t *last)
+{
+    p++;
+
+    while (p < last) {
+        p = bc_json_skip_plain(p, last);
+
+        if (p == last) {
+            break;
+        }
+
+        if (*p == '"') {
+            return p + 1;
+        }
+
+        p += (*p == '\\' && last - p > 1) ? 2 : 1;
+    }
+
+    return last;
+}
+
+
+int
+bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
+{
+    int              rc;
+    size_t           depth;
+    bc_span_t        value;
+    bc_cbor_out_t    out;
+    bc_cbor_open_t  *o, open[BC_JSON_MAX_DEPTH];
+    const uint8_t   *p, *last;
+
+    *len = 0;
+
+    p = json.data;
+    last = p + json.len;
+    out.pos = dst;
+    out.last = (size != 0) ? dst + size : dst;
+    depth = 0;
+
+    for ( ;; ) {
+
+        while (p < last && (bc_json_is_space(*p) || *p == ',' || *p == ':')) {
+            p++;
+        }
+
+        if (p == last) {
+            break;
+        }
+
+        value.data = p;
+        rc = 0;
+
+        if (depth != 0 && *p != '}' && *p != ']') {
+            open[depth - 1].items++;
+        }
+
+        switch (*p) {
+
+        case '{':
+        case '[':
+            if (depth == BC_JSON_MAX_DEPTH) {
+                return -2;
+            }
+
+            if (out.pos == out.last) {
+                return -1;
+            }
+
+            o = &open[depth++];
+            o->head = out.pos++;
+            o->items = 0;
+            p++;
+            break;
+
+        case '}':
+        case ']':
+            if (depth == 0) {
+                /* not in checked text */
+                return -2;
+            }
+
+            o = &open[--depth];
+
+            if (*p == '}') {
+                rc = bc_cbor_head(&out, o->head, o->items / 2);
+
+                if (rc == 0) {
+                    (void) cbor_encode_map_start(o->items / 2, o->head, 9);
+                }
+
+            } else {
+                rc = bc_cbor_head(&out, o->head, o->items);
+
+                if (rc == 0) {
+                    (void) cbor_encode_array_start(o->items, o->head, 9);
+                }
+            }
+
+            p++;
+            break;
+
+        case '"':
+            p = bc_cbor_string_end(p, last);
+            value.len = (size_t) (p - value.data);
+            rc = bc_cbor_string(&out, value);
+            break;
+
+        case 't':
+            rc = bc_cbor_put(&out, cbor_encode_bool(true, out.pos,
+                                                    bc_cbor_room(&out)));
+            p += 4;
+            break;
+
+        case 'f':
+            rc = bc_cbor_put(&out, cbor_encode_bool(false, out.pos,
+                                                    bc_cbor_room(&out)));
+            p += 5;
+            break;
+
+        case 'n':
+            rc = bc_cbor_put(&out, cbor_encode_null(out.pos,
+                                                    bc_cbor_room(&out)));
+            p += 4;
+            break;
+
+        default:
+            while (p < last && *p != ',' && *p != '}' && *p != ']'
+                   && !bc_json_is_space(*p))
+            {
+                p++;
+            }
+
+            rc = bc_cbor_number(&out, value.data, p);
+        }
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+
+    *len = (size_t) (out.pos - dst);
+
+    return 0;
+}

@@ -1,0 +1,231 @@
+package Blockcast::Crowd;
+
+# Many WebSocket clients at once, each of which checks what it receives: the
+# numbers of a stream grow, a snapshot never goes back, no log entry comes
+# twice and none is missing. They come back as a page would, with `since`.
+#
+#   my $crowd = Blockcast::Crowd->new(port => P, path => '/ws',
+#       snapshot => 'c', log => 'l', size => 200);
+#   $crowd->run(5);                 # reads for 5 s, reconnects who is closed
+#   $crowd->run(5, until => sub { ... });
+#   $crowd->{closes}{1012}          # how often each code came
+#   is_deeply([$crowd->wrong], []); # sentences, none when all was well
+#
+# The log's entries are those of Blockcast::Ledger: ids that grow by one.
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+use Time::HiRes qw(time sleep);
+
+use Blockcast::WebSocket ();
+
+
+sub new {
+    my ($class, %arg) = @_;
+
+    my $self = bless { path => '/ws', size => 10, clients => [], wrong => {},
+        closes => {}, lost => 0, messages => 0, reconnect => 1, %arg }, $class;
+
+    push @{ $self->{clients} }, { seq => {}, id => undef, name => "client $_" }
+        for 1 .. $self->{size};
+
+    $self->_connect($_) for @{ $self->{clients} };
+
+    return $self;
+}
+
+
+sub clients { @{ $_[0]{clients} } }
+sub _note { my ($self, $what) = @_; $self->{wrong}{$what}++; }
+
+
+# Sentences, each with the number of times it was true.
+
+sub wrong {
+    my ($self) = @_;
+    my $w = $self->{wrong};
+    return map { "$_ ($w->{$_} times)" } (sort keys %$w)[0 .. (keys %$w > 9 ? 9 : keys(%$w) - 1)];
+}
+
+
+sub _connect {
+    my ($self, $c) = @_;
+
+    delete $c->{ws};
+
+    my $ws = eval {
+        Blockcast::WebSocket->connect(port => $self->{port},
+            path => $self->{path}, may_fail => 1);
+    };
+
+    if (!$ws || ($ws->status // 0) != 101) {
+        $self->{refused}++;
+        $c->{retry} = time + 0.2;
+        return;
+    }
+
+    $c->{ws} = $ws;
+    $c->{at} = time;
+    $c->{fresh} = 1;
+
+    $ws->send_json({ type => 'subscribe', stream => $self->{snapshot} })
+        if $self->{snapshot};
+    $ws->send_json({ type => 'subscribe', stream => $self->{log},
+        defined $c->{seq}{l} ? (since => $c->{seq}{l}) : () })
+        if $self->{log};
+
+    return 1;
+}
+
+
+# Reads what comes, for so many seconds or until the code says so.
+
+sub run {
+    my ($self, $seconds, %opt) = @_;
+
+    my $end = time + $seconds;
+
+    while (time < $end) {
+        my %by;
+        my $bits = '';
+
+        for my $c ($self->clients) {
+            if (!$c->{ws}) {
+                $self->_connect($c) if $self->{reconnect} && ($c->{retry} // 0) < time;
+                next unless $c->{ws};
+            }
+            my $fd = fileno $c->{ws}->socket;
+            $by{$fd} = $c;
+            vec($bits, $fd, 1) = 1;
+            $self->_read($c) if length $c->{ws}{buf};
+        }
+
+        if (%by) {
+            my $ready = $bits;
+            if (select($ready, undef, undef, 0.05) > 0) {
+                for my $fd (keys %by) {
+                    my $c = $by{$fd};
+                    next unless vec($ready, $fd, 1) && $c->{ws};
+                    $c->{ws}->_fill(time + 0.001);
+                    $self->_read($c);
+                }
+            }
+        } else {
+            sleep 0.05;
+        }
+
+        return 1 if $opt{until} && $opt{until}->($self);
+    }
+
+    return !$opt{until};
+}
+
+
+sub _read {
+    my ($self, $c) = @_;
+
+    my $ws = $c->{ws};
+
+    while (my $f = $ws->_parse) {
+        if ($f->{opcode} == 9) {
+            $ws->pong($f->{payload});
+        } elsif ($f->{opcode} == 8) {
+            my $code = length $f->{payload} ? unpack 'n', $f->{payload} : 1005;
+            $self->{closes}{$code}++;
+            push @{ $self->{closed_at} }, time;
+            $ws->close($code) unless $self->{rude};
+            $c->{retry} = time + rand 0.5;
+            if ($self->{rude}) { push @{ $self->{kept} }, $ws; } else { CORE::close $ws->socket; }
+            delete $c->{ws};
+            return;
+        } else {
+            $self->_message($c, JSON::PP::decode_json($f->{payload}));
+        }
+    }
+
+    if ($ws->eof) {
+        $self->{lost}++;
+        $c->{retry} = time + rand 0.3;
+        delete $c->{ws};
+    }
+}
+
+
+sub _message {
+    my ($self, $c, $m) = @_;
+
+    my $type = $m->{type};
+
+    $self->{messages}++;
+
+    if ($type eq 'welcome') {
+        $self->_note("the epoch changed")
+            if defined $c->{epoch} && $c->{epoch} != $m->{epoch} && !$self->{new_epoch};
+
+        $c->{seq} = {}, delete $c->{id}, delete $c->{value}
+            if defined $c->{epoch} && $c->{epoch} != $m->{epoch};
+        $c->{epoch} = $m->{epoch};
+        return;
+    }
+
+    if ($self->{snapshot} && $type eq $self->{snapshot}) {
+        my $seq = $m->{seq};
+        my $last = $c->{seq}{s};
+
+        # after a new connection the newest one comes again
+
+        $self->_note("$type: seq went back or came twice")
+            if defined $last && ($c->{fresh_s} ? $seq < $last : $seq <= $last);
+        $self->_note("$type: an older value under a newer seq")
+            if defined $c->{value} && !ref $m->{data} && !$self->{any_value}
+                && $m->{data} =~ /^\d+$/ && $m->{data} < $c->{value};
+        $self->_note("$type: a seq is missing")
+            if $self->{every} && defined $last && !$c->{fresh_s} && $seq != $last + 1;
+
+        $c->{seq}{s} = $seq;
+        $c->{value} = $m->{data};
+        $c->{fresh_s} = 0;
+        $c->{got}{s} = time;
+        push @{ $c->{times} }, time if $self->{times};
+    } elsif ($self->{log} && $type eq $self->{log}) {
+        my $seq = $m->{seq};
+        my ($field) = grep { ref $m->{data}{$_} } keys %{ $m->{data} };
+
+        $self->_note("$type: seq went back or came twice")
+            if defined $c->{seq}{l} && $seq <= $c->{seq}{l};
+        $self->_note("$type: a gap was announced") if $m->{gap};
+
+        for my $e (@{ $m->{data}{$field} }) {
+            if (defined $c->{id} && $e->{id} != $c->{id} + 1) {
+                $self->_note($e->{id} <= $c->{id} ? "$type: an entry came twice"
+                    : "$type: an entry is missing");
+                $self->{example} //= "$c->{name}: $e->{id} after $c->{id}, seq $seq";
+            }
+            $c->{id} = $e->{id};
+        }
+
+        $c->{seq}{l} = $seq;
+        $c->{got}{l} = time;
+    } elsif ($type eq 'error') {
+        $self->_note("error: $m->{message}");
+    } elsif ($type eq 'subscribed' && $self->{snapshot}
+             && $m->{stream} eq $self->{snapshot}) {
+        $c->{fresh_s} = 1;
+    }
+}
+
+
+sub close_all {
+    my ($self) = @_;
+
+    for my $c ($self->clients) {
+        CORE::close((delete $c->{ws})->socket) if $c->{ws};
+    }
+
+    CORE::close($_->socket) for @{ delete $self->{kept} // [] };
+}
+
+
+1;
