@@ -206,7 +206,7 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t  text;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "client refused with %ui: %s", status,
+                  "WebSocket handshake refused with %ui: %s", status,
                   sentence);
 
     if (status == 426) {
