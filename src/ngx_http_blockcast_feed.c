@@ -85,6 +85,32 @@ ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
 }
 
 
+void
+ngx_http_blockcast_feeds_done(void)
+{
+    ngx_uint_t                  i;
+    ngx_http_blockcast_feed_t  *feed;
+
+    for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
+        feed = &ngx_http_blockcast_feeds[i];
+
+        ngx_http_blockcast_frame_free(feed->newest);
+        ngx_http_blockcast_frame_free(feed->page);
+
+        if (feed->ring != NULL) {
+            ngx_free(feed->ring);
+            ngx_free(feed->entries);
+        }
+
+        if (feed->listeners != NULL) {
+            ngx_free(feed->listeners);
+        }
+    }
+
+    ngx_http_blockcast_nfeeds = 0;
+}
+
+
 ngx_http_blockcast_feed_t *
 ngx_http_blockcast_feed(ngx_http_blockcast_stream_t *st)
 {

@@ -91,6 +91,8 @@ typedef struct {
 
 ngx_int_t ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
+/* at the end of a worker, when its connections are gone */
+void ngx_http_blockcast_feeds_done(void);
 ngx_http_blockcast_feed_t *ngx_http_blockcast_feed(
     ngx_http_blockcast_stream_t *st);
 

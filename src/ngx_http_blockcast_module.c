@@ -1003,4 +1003,5 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_blockcast_poller_stop(1);
     ngx_http_blockcast_zone_leave(bmcf->zone);
+    ngx_http_blockcast_feeds_done();
 }

@@ -22,7 +22,7 @@ my $t = Blockcast::Test->new(workers => 2, daemon => 1, server => <<'EOF');
 EOF
 
 is($t->get('/')->{body}, 'plain', 'serves as before');
-is(scalar $t->worker_pids, 2, 'both workers run');
+ok(wait_for { $t->worker_pids == 2 }, 'both workers run');
 unlike($t->error_log, qr/\[(warn|error|crit|alert|emerg)\]/,
     'nothing above [notice] in the log');
 
