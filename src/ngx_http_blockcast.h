@@ -125,6 +125,8 @@ typedef struct {
     ngx_array_t                   places;   /* endpoints, to be linked */
 
     ngx_msec_t                    drain;
+    ngx_uint_t                    max_connections;          /* 0: no limit */
+    ngx_uint_t                    max_worker_connections;   /* 0: nearly all */
 
     /* this configuration's number in the zone: the newest one polls */
     uint64_t                      generation;
@@ -141,11 +143,20 @@ typedef struct {
     ngx_msec_t                    send_timeout;
 
     ngx_flag_t                    deflate;
+    size_t                        max_frame;
+    ngx_uint_t                    max_fragments;
+    ngx_uint_t                    max_subscriptions;
+    ngx_uint_t                    rate;         /* frames/s, 0: any */
+    ngx_uint_t                    burst;
+    ngx_array_t                  *origins;      /* ngx_str_t */
+    void                         *tokens;       /* bc_tokens_t */
+    ngx_http_complex_value_t     *allow_streams;
     void                         *limits;       /* bc_ws_limits_t */
 
     unsigned                      endpoint:1;
     unsigned                      websocket:1;
     unsigned                      echo:1;
+    unsigned                      sse:1;
 
     ngx_array_t                  *names;        /* ngx_str_t, until linked */
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */

@@ -6,7 +6,9 @@
 
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_protocol.h"
 #include "ngx_http_blockcast_ws.h"
+#include "bc_ws_pmd.h"
 
 
 /* sends in one go, before other events have their turn */
@@ -210,7 +212,7 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed)
             && (feed->stream->field.len == 0
                 || (sub->seq + 1 == seq && !sub->first)))
         {
-            ngx_http_blockcast_ws_push(l->conn, sub, feed->newest, seq);
+            ngx_http_blockcast_ws_push(l->conn, sub, seq);
 
         } else if (sub->seq != seq || sub->told != feed->state) {
             ngx_http_blockcast_ws_dirty(l->conn, sub);
@@ -238,11 +240,40 @@ ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev)
 }
 
 
+/* a frame that is part of a snapshot's buffer; the first one owns it */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
+    ngx_http_blockcast_form_t *form)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->refs = 1;
+    frame->len = form->len;
+    frame->payload = form->payload;
+    frame->plain = form->plain;
+    frame->data = buf + form->offset;
+    frame->parent = parent;
+
+    if (parent != NULL) {
+        parent->refs++;
+    }
+
+    return frame;
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed)
 {
     u_char                      *buf;
     uint64_t                     version;
+    ngx_uint_t                   i;
     ngx_http_blockcast_snap_t    snap;
     ngx_http_blockcast_frame_t  *frame;
 
@@ -260,22 +291,24 @@ ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed)
         return 0;
     }
 
-    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    frame = ngx_http_blockcast_frame_of(NULL, buf,
+                                    &snap.forms[NGX_HTTP_BLOCKCAST_TEXT]);
     if (frame == NULL) {
         ngx_free(buf);
         return 0;
     }
 
-    frame->refs = 1;
-    frame->len = snap.frame;
-    frame->payload = snap.payload;
-    frame->data = buf;
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_FRAMES; i++) {
+        ngx_http_blockcast_frame_free(feed->frames[i]);
+        feed->frames[i] = NULL;
+    }
 
     ngx_http_blockcast_frame_free(feed->newest);
     ngx_http_blockcast_frame_free(feed->page);
 
     feed->newest = frame;
     feed->page = NULL;
+    feed->buf = buf;
     feed->snap = snap;
     feed->version = version;
 
@@ -500,8 +533,98 @@ ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
 }
 
 
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = feed->frames[kind];
+
+    if (frame != NULL || feed->newest == NULL) {
+        return frame;
+    }
+
+    if (kind == NGX_HTTP_BLOCKCAST_TEXT) {
+        return feed->newest;
+    }
+
+    if (kind < NGX_HTTP_BLOCKCAST_FORMS) {
+
+        if (feed->snap.forms[kind].len != 0) {
+            frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
+                                                &feed->snap.forms[kind]);
+        }
+
+    } else if (kind & 1) {
+
+        /* the deflated form of the one before, where that is smaller */
+
+        frame = ngx_http_blockcast_feed_kind(feed, kind - 1);
+
+        if (frame != NULL) {
+            frame = ngx_http_blockcast_frame_deflate(frame);
+        }
+
+    } else {
+        frame = ngx_http_blockcast_protocol_frame(
+                                    kind == NGX_HTTP_BLOCKCAST_CBOR
+                                    ? ngx_http_blockcast_cbor
+                                    : ngx_http_blockcast_jsonrpc,
+                                    feed, feed->newest);
+    }
+
+    feed->frames[kind] = frame;
+
+    return frame;
+}
+
+
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_next(ngx_http_blockcast_sub_t *sub)
+ngx_http_blockcast_feed_frame(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                   kind;
+    ngx_http_blockcast_frame_t  *frame;
+
+    switch (conn->protocol) {
+
+    case ngx_http_blockcast_jsonrpc:
+        kind = NGX_HTTP_BLOCKCAST_RPC;
+        break;
+
+    case ngx_http_blockcast_cbor:
+        kind = NGX_HTTP_BLOCKCAST_CBOR;
+        break;
+
+    default:
+        kind = NGX_HTTP_BLOCKCAST_TEXT;
+
+        if (sub->delta
+            && sub->seq != 0
+            && sub->seq + 1 == feed->snap.seq
+            && feed->snap.forms[NGX_HTTP_BLOCKCAST_DELTA].len != 0)
+        {
+            kind = NGX_HTTP_BLOCKCAST_DELTA;
+        }
+    }
+
+    if (conn->deflate) {
+        frame = ngx_http_blockcast_feed_kind(feed, kind + 1);
+
+        if (frame != NULL
+            && bc_ws_deflate_suits(15, frame->plain, conn->bits))
+        {
+            return frame;
+        }
+    }
+
+    return ngx_http_blockcast_feed_kind(feed, kind);
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
 {
     uint64_t                      seq;
     ngx_uint_t                    lo, hi, mid, to;
@@ -516,7 +639,18 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_sub_t *sub)
 
     if (sub->seq < seq) {
 
-        if (feed->stream->field.len == 0 || sub->first) {
+        if (feed->stream->field.len == 0) {
+            frame = ngx_http_blockcast_feed_frame(feed, conn, sub);
+
+            if (frame != NULL) {
+                frame->refs++;
+                sub->seq = seq;
+            }
+
+            return frame;
+        }
+
+        if (sub->first) {
             frame = ngx_http_blockcast_feed_snapshot(feed);
 
             if (frame != NULL) {
@@ -579,7 +713,9 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_sub_t *sub)
         }
     }
 
-    return frame;
+    return (frame != NULL) ? ngx_http_blockcast_protocol_convert(conn, feed,
+                                                                 frame)
+                           : NULL;
 }
 
 
@@ -692,6 +828,8 @@ ngx_http_blockcast_frame_alloc(size_t size)
     frame->refs = 1;
     frame->len = 0;
     frame->payload = BC_WS_HEADER_LEN;
+    frame->plain = 0;
+    frame->parent = NULL;
 
     return frame;
 }
@@ -713,6 +851,40 @@ ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     (void) bc_ws_header(frame->data, opcode, 1, 0, len);
 
     frame->len = header + len;
+    frame->plain = len;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
+{
+    size_t                       len, plain;
+    ngx_http_blockcast_frame_t  *z;
+
+    plain = frame->len - frame->payload;
+
+    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
+        return NULL;
+    }
+
+    z = ngx_http_blockcast_frame_alloc(plain);
+    if (z == NULL) {
+        return NULL;
+    }
+
+    if (bc_ws_deflate(frame->data + frame->payload, plain, 15, 6,
+                      z->data + z->payload, plain * 9 / 10, &len)
+        != 0)
+    {
+        ngx_http_blockcast_frame_free(z);
+        return NULL;
+    }
+
+    ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
+    z->data[0] |= 0x40;
+    z->plain = plain;
+
+    return z;
 }
 
 
@@ -723,6 +895,12 @@ ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame)
         return;
     }
 
-    ngx_free(frame->data);
+    if (frame->parent != NULL) {
+        ngx_http_blockcast_frame_free(frame->parent);
+
+    } else {
+        ngx_free(frame->data);
+    }
+
     ngx_free(frame);
 }

@@ -14,12 +14,27 @@
 
 /* bytes that go to many sockets; freed with the last reference */
 
-typedef struct {
+typedef struct ngx_http_blockcast_frame_s  ngx_http_blockcast_frame_t;
+
+struct ngx_http_blockcast_frame_s {
     ngx_uint_t                    refs;
     size_t                        len;
-    size_t                        payload;      /* where the JSON begins */
-    u_char                       *data;         /* of ngx_alloc() */
-} ngx_http_blockcast_frame_t;
+    size_t                        payload;      /* where it begins */
+    size_t                        plain;        /* its length before deflate */
+    u_char                       *data;         /* of ngx_alloc(), or: */
+    ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
+};
+
+
+/*
+ * The frames of a snapshot.  The first ones are those of the zone, see there;
+ * those of the other subprotocols are made in each worker that needs them,
+ * once.  The deflated form follows its plain one.
+ */
+
+#define NGX_HTTP_BLOCKCAST_RPC     NGX_HTTP_BLOCKCAST_FORMS
+#define NGX_HTTP_BLOCKCAST_CBOR    (NGX_HTTP_BLOCKCAST_RPC + 2)
+#define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_CBOR + 2)
 
 
 /* a place in a feed's list of subscribers */
@@ -36,7 +51,9 @@ struct ngx_http_blockcast_feed_s {
     uint64_t                      version;      /* of the zone, as copied */
     uint64_t                      told;         /* ... as the listeners know */
     ngx_http_blockcast_snap_t     snap;
-    ngx_http_blockcast_frame_t   *newest;
+    u_char                       *buf;          /* of the snapshot */
+    ngx_http_blockcast_frame_t   *newest;       /* the text; NULL: waiting */
+    ngx_http_blockcast_frame_t   *frames[NGX_HTTP_BLOCKCAST_FRAMES];
 
     /* log: a copy of the zone's ring and where the kept entries are in it */
     u_char                       *ring;
@@ -68,6 +85,7 @@ typedef struct {
     unsigned                      told:2;       /* state it was told of */
     unsigned                      dirty:1;      /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
+    unsigned                      delta:1;      /* it takes merge patches */
 } ngx_http_blockcast_sub_t;
 
 
@@ -100,9 +118,17 @@ void ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
 /*
  * The next frame for a subscriber that is behind, with a reference for the
  * caller; sub->seq is set to what it brings.  NULL when there is none or no
- * memory; sub->dirty stays set when more is to come.
+ * memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_next(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
+
+/*
+ * The newest snapshot as the subscriber gets it: its subprotocol, compressed
+ * or not, a delta when that is enough.  Not referenced; NULL: no memory.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_frame(
+    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
 /* log: the kept entries, 0 is the oldest */
@@ -118,6 +144,9 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
 /* the payload has been written, len bytes: puts the header before it */
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len);
+/* the same compressed, a new frame; NULL: not worth it, or no memory */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
+    ngx_http_blockcast_frame_t *frame);
 void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
 
 

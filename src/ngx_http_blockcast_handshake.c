@@ -22,17 +22,46 @@ typedef struct {
     ngx_str_t    key;
     ngx_str_t    version;
     ngx_str_t    extensions;            /* several lines are joined */
+    ngx_str_t    protocols;
     unsigned     upgrade:1;             /* any Upgrade header */
     unsigned     websocket:1;
     unsigned     connection:1;          /* Connection: upgrade */
 } ngx_http_blockcast_upgrade_t;
 
 
+/* one more line of a list: several are as good as one (RFC 9110, 5.3) */
+
+static ngx_int_t
+ngx_http_blockcast_join(ngx_http_request_t *r, ngx_str_t *list,
+    ngx_str_t *value)
+{
+    u_char  *p;
+
+    if (list->len == 0) {
+        *list = *value;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, list->len + 2 + value->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, list->data, list->len);
+    ngx_memcpy(p + list->len, ", ", 2);
+    ngx_memcpy(p + list->len + 2, value->data, value->len);
+
+    list->len += 2 + value->len;
+    list->data = p;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_headers(ngx_http_request_t *r,
     ngx_http_blockcast_upgrade_t *u)
 {
-    u_char           *p;
     ngx_str_t        *value;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -87,22 +116,16 @@ ngx_http_blockcast_headers(ngx_http_request_t *r,
         } else if (ngx_http_blockcast_is(&header[i],
                                          "Sec-WebSocket-Extensions"))
         {
-            if (u->extensions.len == 0) {
-                u->extensions = *value;
-                continue;
-            }
-
-            p = ngx_pnalloc(r->pool, u->extensions.len + 2 + value->len);
-            if (p == NULL) {
+            if (ngx_http_blockcast_join(r, &u->extensions, value) != NGX_OK) {
                 return NGX_ERROR;
             }
 
-            ngx_memcpy(p, u->extensions.data, u->extensions.len);
-            ngx_memcpy(p + u->extensions.len, ", ", 2);
-            ngx_memcpy(p + u->extensions.len + 2, value->data, value->len);
-
-            u->extensions.len += 2 + value->len;
-            u->extensions.data = p;
+        } else if (ngx_http_blockcast_is(&header[i],
+                                         "Sec-WebSocket-Protocol"))
+        {
+            if (ngx_http_blockcast_join(r, &u->protocols, value) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
     }
 }
@@ -208,6 +231,13 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
         }
     }
 
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (status == NGX_HTTP_NOT_ALLOWED
         && ngx_http_blockcast_header(r, "Allow", "GET", 3) != NGX_OK)
     {
@@ -229,6 +259,29 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
     (void) ngx_sprintf(text.data, "%s\n", sentence);
 
     return ngx_http_blockcast_respond(r, status, "text/plain", &text);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_refused(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal)
+{
+    u_char  *p;
+
+    if (refusal->retry_after != 0) {
+
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+        if (p == NULL
+            || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
+                           ngx_sprintf(p, "%ui", refusal->retry_after) - p)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    return ngx_http_blockcast_refuse(r, refusal->status, refusal->sentence);
 }
 
 
@@ -262,13 +315,16 @@ ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
 
 ngx_int_t
 ngx_http_blockcast_handshake(ngx_http_request_t *r,
-    bc_ws_deflate_params_t *pmd)
+    ngx_http_blockcast_hello_t *hello)
 {
     char                           *response;
+    const char                     *protocol;
+    ngx_int_t                       rc;
     ngx_http_blockcast_upgrade_t    u;
+    ngx_http_blockcast_refusal_t    refusal;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    ngx_memzero(pmd, sizeof(bc_ws_deflate_params_t));
+    ngx_memzero(hello, sizeof(ngx_http_blockcast_hello_t));
 
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
         return ngx_http_blockcast_refuse(r, NGX_HTTP_NOT_ALLOWED,
@@ -326,7 +382,41 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
                                 "bytes.");
     }
 
+    if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
+        return ngx_http_blockcast_refused(r, &refusal);
+    }
+
+    rc = ngx_http_blockcast_access_streams(r, &hello->allowed, &refusal);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_blockcast_refused(r, &refusal);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    if (!blcf->echo && u.protocols.len != 0) {
+
+        /*
+         * a client that finds none of its protocols goes away by itself
+         * (RFC 6455, 4.1), one that can do without stays
+         */
+
+        protocol = ngx_http_blockcast_protocol_choose(u.protocols.data,
+                                                      u.protocols.len,
+                                                      &hello->protocol);
+
+        if (protocol != NULL
+            && ngx_http_blockcast_header(r, "Sec-WebSocket-Protocol",
+                                         protocol, ngx_strlen(protocol))
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
 
     if (blcf->deflate && u.extensions.len != 0) {
 
@@ -335,10 +425,11 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (!bc_ws_pmd_negotiate(u.extensions.data, u.extensions.len, pmd,
-                                 response, BC_WS_PMD_RESPONSE_LEN))
+        if (!bc_ws_pmd_negotiate(u.extensions.data, u.extensions.len,
+                                 &hello->pmd, response,
+                                 BC_WS_PMD_RESPONSE_LEN))
         {
-            pmd->server_bits = 0;
+            hello->pmd.server_bits = 0;
 
         } else if (ngx_http_blockcast_header(r, "Sec-WebSocket-Extensions",
                                              response, ngx_strlen(response))

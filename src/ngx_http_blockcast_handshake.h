@@ -9,17 +9,32 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_protocol.h"
 #include "bc_ws_pmd.h"
+
+
+/* what was agreed on */
+
+typedef struct {
+    bc_ws_deflate_params_t          pmd;        /* server_bits 0: none */
+    ngx_http_blockcast_protocol_e   protocol;
+    uint64_t                        allowed;    /* streams, by index */
+} ngx_http_blockcast_hello_t;
 
 
 /*
  * Checks the request and sets the headers of a 101 response, which the caller
- * sends.  NGX_OK; pmd->server_bits is 0 when no compression was negotiated.
- * Anything else, and anything with r->header_sent set, is the return code of
- * the content handler: a refusal that says why has been sent.
+ * sends.  NGX_OK with *hello; anything else, and anything with r->header_sent
+ * set, is the return code of the content handler: a refusal that says why has
+ * been sent.
  */
 ngx_int_t ngx_http_blockcast_handshake(ngx_http_request_t *r,
-    bc_ws_deflate_params_t *pmd);
+    ngx_http_blockcast_hello_t *hello);
+
+/* sends a refusal of _access; returns what a content handler returns */
+ngx_int_t ngx_http_blockcast_refused(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal);
 
 /*
  * Sends a whole response.  The text is not copied: it has to live as long as

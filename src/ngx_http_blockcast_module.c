@@ -6,10 +6,13 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_ws.h"
 
 
@@ -28,6 +31,10 @@ static char *ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_blockcast_max_connections(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 static ngx_int_t ngx_http_blockcast_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_blockcast_init_process(ngx_cycle_t *cycle);
@@ -88,6 +95,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       ngx_http_blockcast_api_handler },
 
+    { ngx_string("blockcast_sse"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_sse_handler },
+
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
       ngx_http_blockcast_endpoint,
@@ -116,6 +130,62 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       offsetof(ngx_http_blockcast_loc_conf_t, deflate),
       NULL },
 
+    { ngx_string("blockcast_max_frame"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_frame),
+      NULL },
+
+    { ngx_string("blockcast_max_fragments"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_fragments),
+      NULL },
+
+    { ngx_string("blockcast_max_subscriptions"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_subscriptions),
+      NULL },
+
+    { ngx_string("blockcast_message_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_blockcast_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_max_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_blockcast_max_connections,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_blockcast_access_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_tokens"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_access_tokens,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_allow_streams"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, allow_streams),
+      NULL },
+
     { ngx_string("blockcast_ping_interval"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_blockcast_msec,
@@ -142,7 +212,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_blockcast_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_blockcast_add_variables,      /* preconfiguration */
     ngx_http_blockcast_postconfiguration,  /* postconfiguration */
 
     ngx_http_blockcast_create_main_conf,   /* create main configuration */
@@ -237,6 +307,14 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
     blcf->pong_timeout = NGX_CONF_UNSET_MSEC;
     blcf->send_timeout = NGX_CONF_UNSET_MSEC;
     blcf->deflate = NGX_CONF_UNSET;
+    blcf->max_frame = NGX_CONF_UNSET_SIZE;
+    blcf->max_fragments = NGX_CONF_UNSET_UINT;
+    blcf->max_subscriptions = NGX_CONF_UNSET_UINT;
+    blcf->rate = NGX_CONF_UNSET_UINT;
+    blcf->burst = NGX_CONF_UNSET_UINT;
+#if (nginx_version >= 1021005)
+    blcf->allow_streams = NGX_CONF_UNSET_PTR;
+#endif
 
     return blcf;
 }
@@ -248,14 +326,67 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
+    ngx_str_t                 *origin;
     bc_ws_limits_t            *limits;
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
-    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 30000);
-    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 10000);
-    ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 30000);
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 60000);
+    ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 90000);
     ngx_conf_merge_value(conf->deflate, prev->deflate, 1);
+
+    ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 0);
+    ngx_conf_merge_uint_value(conf->max_fragments, prev->max_fragments,
+                              131072);
+    ngx_conf_merge_uint_value(conf->max_subscriptions,
+                              prev->max_subscriptions,
+                              NGX_HTTP_BLOCKCAST_STREAMS);
+
+    if (conf->tokens == NULL) {
+        conf->tokens = prev->tokens;
+    }
+
+    if (conf->origins == NULL) {
+        conf->origins = prev->origins;
+    }
+
+#if (nginx_version >= 1021005)
+    ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
+#else
+    if (conf->allow_streams == NULL) {
+        conf->allow_streams = prev->allow_streams;
+    }
+#endif
+
+    if (conf->rate == NGX_CONF_UNSET_UINT) {
+        conf->rate = prev->rate;
+        conf->burst = prev->burst;
+    }
+
+    if (conf->endpoint) {
+
+        /* an echo is there to be hammered by conformance tests */
+
+        if (conf->rate == NGX_CONF_UNSET_UINT) {
+            conf->rate = conf->echo ? 0 : 50;
+            conf->burst = 200;
+        }
+
+        if (conf->origins == NULL && (conf->websocket || conf->sse)) {
+            conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+            if (conf->origins == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            origin = ngx_array_push(conf->origins);
+            if (origin == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            ngx_str_set(origin, "same");
+        }
+    }
 
     if (conf->websocket || conf->echo) {
         limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
@@ -270,6 +401,8 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
 
         limits->max_message = conf->max_message;
+        limits->max_frame = conf->max_frame;
+        limits->max_fragments = conf->max_fragments;
         conf->limits = limits;
     }
 
@@ -314,6 +447,111 @@ ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     *field = msec;
+
+    return NGX_CONF_OK;
+}
+
+
+/* the number behind a prefix; NGX_ERROR has been logged */
+
+static ngx_int_t
+ngx_http_blockcast_number(ngx_conf_t *cf, ngx_str_t *value, const char *prefix)
+{
+    size_t      len;
+    ngx_int_t   n;
+    ngx_str_t  *name;
+
+    len = ngx_strlen(prefix);
+    n = NGX_ERROR;
+
+    if (value->len > len && ngx_strncmp(value->data, prefix, len) == 0) {
+        n = ngx_atoi(value->data + len, value->len - len);
+    }
+
+    if (n <= 0 || n > 1000000000) {
+        name = cf->args->elts;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" must be %s%sa number from 1",
+                           value, name, prefix, *prefix ? " and " : "");
+        return NGX_ERROR;
+    }
+
+    return n;
+}
+
+
+static char *
+ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_blockcast_loc_conf_t *blcf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (blcf->rate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        blcf->rate = 0;
+        blcf->burst = 0;
+        return NGX_CONF_OK;
+    }
+
+    n = ngx_http_blockcast_number(cf, &value[1], "");
+    if (n == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    blcf->rate = n;
+    blcf->burst = 4 * n;
+
+    if (cf->args->nelts == 3) {
+        n = ngx_http_blockcast_number(cf, &value[2], "burst=");
+        if (n == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+
+        blcf->burst = n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_blockcast_main_conf_t *bmcf = conf;
+
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (bmcf->max_connections != 0 || bmcf->max_worker_connections != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "worker=", 7) == 0) {
+            n = ngx_http_blockcast_number(cf, &value[i], "worker=");
+            bmcf->max_worker_connections = n;
+
+        } else {
+            n = ngx_http_blockcast_number(cf, &value[i], "");
+            bmcf->max_connections = n;
+        }
+
+        if (n == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
     return NGX_CONF_OK;
 }
@@ -512,6 +750,10 @@ ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cmd->post == ngx_http_blockcast_ws_handler) {
         blcf->echo = (ngx_strcmp(value[0].data, "blockcast_echo") == 0);
         blcf->websocket = !blcf->echo;
+    }
+
+    if (cmd->post == ngx_http_blockcast_sse_handler) {
+        blcf->sse = 1;
     }
 
     if (blcf->echo) {

@@ -165,10 +165,10 @@ ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
     (void) ngx_http_blockcast_feed_sync(feed);
 
     if (feed->newest != NULL) {
-        input->previous.data = feed->newest->data + feed->snap.data;
+        input->previous.data = feed->buf + feed->snap.data;
         input->previous.len = feed->snap.data_len;
 
-        input->state.data = feed->newest->data + feed->snap.frame;
+        input->state.data = feed->buf + feed->snap.state;
         input->state.len = feed->snap.state_len;
 
         if (run->stream->field.len != 0 && feed->count != 0) {
@@ -253,6 +253,15 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
             ngx_http_blockcast_round_failed(run, NULL, &error);
             return;
         }
+    }
+
+    if (out[1].len > NGX_HTTP_BLOCKCAST_STATE_MAX) {
+        ngx_http_blockcast_errorf(run->pool, &error,
+                                  "the program's state is %uz bytes, at most "
+                                  "%d are kept", out[1].len,
+                                  NGX_HTTP_BLOCKCAST_STATE_MAX);
+        ngx_http_blockcast_round_failed(run, NULL, &error);
+        return;
     }
 
     if (run->stream->field.len != 0) {
@@ -367,7 +376,7 @@ ngx_http_blockcast_publish_unchanged(ngx_http_blockcast_run_t *run,
     if (state->len == feed->snap.state_len
         && (state->len == 0
             || ngx_memcmp(state->data,
-                          feed->newest->data + feed->snap.frame, state->len)
+                          feed->buf + feed->snap.state, state->len)
                == 0))
     {
         return ngx_http_blockcast_lease_held(run->bmcf->zone) ? NGX_OK
@@ -383,6 +392,7 @@ static ngx_int_t
 ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
     ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
 {
+    ngx_str_t                     previous;
     ngx_http_blockcast_feed_t    *feed;
     ngx_http_blockcast_stream_t  *st;
 
@@ -399,15 +409,23 @@ ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
 
     if (feed->newest != NULL
         && feed->snap.data_len == data->len
-        && ngx_memcmp(feed->newest->data + feed->snap.data, data->data,
+        && ngx_memcmp(feed->buf + feed->snap.data, data->data,
                       data->len)
            == 0)
     {
         return ngx_http_blockcast_publish_unchanged(run, state);
     }
 
-    return ngx_http_blockcast_publish(run->bmcf->zone, st, data, state,
-                                      ngx_time(), ngx_cycle->log);
+    previous.data = NULL;
+
+    if (feed->newest != NULL && feed->snap.seq == st->slot->seq) {
+        previous.data = feed->buf + feed->snap.data;
+        previous.len = feed->snap.data_len;
+    }
+
+    return ngx_http_blockcast_publish(run->bmcf->zone, st, data,
+                                      previous.data ? &previous : NULL,
+                                      state, ngx_time(), ngx_cycle->log);
 }
 
 
@@ -616,7 +634,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             return NGX_ERROR;
         }
 
-        ngx_memcpy(kept_state.data, feed->newest->data + feed->snap.frame,
+        ngx_memcpy(kept_state.data, feed->buf + feed->snap.state,
                    kept_state.len);
     }
 

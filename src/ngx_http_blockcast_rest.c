@@ -7,12 +7,16 @@
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
 
 
 #define NGX_HTTP_BLOCKCAST_LIMIT      50
 #define NGX_HTTP_BLOCKCAST_MAX_LIMIT  10000
+
+/* of a long poll (msec) */
+#define NGX_HTTP_BLOCKCAST_MAX_WAIT   60000
 
 /* of a stream's part in a list, its error not counted */
 #define NGX_HTTP_BLOCKCAST_ROW        768
@@ -21,6 +25,10 @@
 static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r);
 static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+static ngx_int_t ngx_http_blockcast_rest_send(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
 static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
@@ -309,10 +317,116 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 }
 
 
+/*
+ * ?wait=10s&after=SEQ: the response comes with the first seq after that one,
+ * or as 204 when the time is up.  NGX_DECLINED: it is no such request, or
+ * there is nothing to wait for.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
+    ngx_http_blockcast_feed_t *feed)
+{
+    ngx_int_t   msec, after;
+    ngx_str_t   value;
+
+    if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK
+        || r->method != NGX_HTTP_GET)
+    {
+        return NGX_DECLINED;
+    }
+
+    msec = ngx_parse_time(&value, 0);
+
+    if (msec == NGX_ERROR || msec > NGX_HTTP_BLOCKCAST_MAX_WAIT) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter wait must be a "
+                             "time up to %ds like 10s, it is \"%V\"",
+                             NGX_HTTP_BLOCKCAST_MAX_WAIT / 1000, &value);
+    }
+
+    after = (feed->newest != NULL) ? (ngx_int_t) feed->snap.seq : 0;
+
+    if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK) {
+        after = ngx_atoi(value.data, value.len);
+
+        if (after == NGX_ERROR) {
+            return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter after must be a "
+                             "seq, it is \"%V\"", &value);
+        }
+    }
+
+    if (msec == 0
+        || (feed->newest != NULL && feed->snap.seq != (uint64_t) after))
+    {
+        /* a seq that is not reached yet is of another epoch */
+
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_blockcast_poll_wait(r, feed->stream, after, msec,
+                                        ngx_http_blockcast_rest_waited);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t over)
+{
+    ngx_int_t  rc;
+
+    if (!over) {
+        return ngx_http_blockcast_rest_send(r, st, 1);
+    }
+
+    if (ngx_http_blockcast_feed(st)->newest == NULL) {
+        return ngx_http_blockcast_rest_waiting(r, st);
+    }
+
+    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    rc = ngx_http_send_header(r);
+
+    return (rc == NGX_ERROR) ? rc : ngx_http_send_special(r, NGX_HTTP_LAST);
+}
+
+
 /* whole: as a WebSocket message, else only its "data" */
 
 static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
+{
+    ngx_int_t                   rc;
+    ngx_http_blockcast_feed_t  *feed;
+
+    feed = ngx_http_blockcast_feed(st);
+
+    ngx_http_blockcast_feed_demand(feed);
+    ngx_http_blockcast_feed_update(feed);
+
+    if (whole) {
+        rc = ngx_http_blockcast_rest_wait(r, feed);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    return ngx_http_blockcast_rest_send(r, st, whole);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
 {
     ngx_str_t                    body;
@@ -320,10 +434,6 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_frame_t  *frame;
 
     feed = ngx_http_blockcast_feed(st);
-
-    ngx_http_blockcast_feed_demand(feed);
-    ngx_http_blockcast_feed_update(feed);
-
     frame = ngx_http_blockcast_feed_snapshot(feed);
 
     if (frame == NULL) {

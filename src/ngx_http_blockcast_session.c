@@ -4,14 +4,19 @@
  */
 
 
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_protocol.h"
+#include "bc_cbor.h"
 #include "bc_json.h"
 
 #include <cjson/cJSON.h>
 
 
-/* streams a single subscribe may name */
-#define NGX_HTTP_BLOCKCAST_DEPTH  16
+/* messages nested deeper than this are not ours */
+#define NGX_HTTP_BLOCKCAST_DEPTH     16
+
+/* a CBOR message of a client, as JSON */
+#define NGX_HTTP_BLOCKCAST_CBOR_MAX  65536
 
 
 /* what comes back in the answer to a message: its "id", byte for byte */
@@ -26,6 +31,8 @@ static void ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
     ngx_str_t *name, cJSON *message);
 static void ngx_http_blockcast_session_unsubscribe(
     ngx_http_blockcast_ask_t *ask, ngx_str_t *name);
+static void ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
+    ngx_http_blockcast_frame_t *frame, u_char *p);
 static void ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
     const char *type, ngx_str_t *stream);
 static void ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
@@ -41,25 +48,23 @@ void
 ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
 {
     u_char                          *p;
-    size_t                           size;
-    ngx_uint_t                       i, n;
+    ngx_uint_t                       n;
+    ngx_http_blockcast_ask_t         ask;
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-    st = conn->conf->offers;
+    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
-    size = 256;
-
-    for (i = 0; st[i] != NULL; i++) {
-        size += st[i]->name.len + 3;
+        /* there, the client speaks first */
+        return;
     }
 
-    n = i;
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
 
-    frame = ngx_http_blockcast_frame_alloc(size);
+    frame = ngx_http_blockcast_frame_alloc(256
+            + bmcf->streams.nelts * (NGX_HTTP_BLOCKCAST_NAME_LEN + 3));
     if (frame == NULL) {
         ngx_http_blockcast_ws_close(conn, 1013, "no memory");
         return;
@@ -71,16 +76,21 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
                     NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
                     "\"available_streams\":[", ngx_time());
 
-    for (i = 0; i < n; i++) {
-        p = ngx_sprintf(p, "%s\"%V\"", i ? "," : "", &st[i]->name);
+    n = 0;
+
+    for (st = conn->conf->offers; *st != NULL; st++) {
+        if (conn->allowed & ((uint64_t) 1 << (*st)->index)) {
+            p = ngx_sprintf(p, "%s\"%V\"", n++ ? "," : "", &(*st)->name);
+        }
     }
 
-    p = ngx_sprintf(p, "],\"epoch\":%uL,\"protocol\":1}",
+    p = ngx_sprintf(p, "],\"epoch\":%uL,\"protocol\":1",
                     bmcf->zone->sh->epoch);
 
-    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
-                                    p - frame->data - frame->payload);
-    ngx_http_blockcast_ws_queue(conn, frame);
+    ask.conn = conn;
+    ask.id.len = 0;
+
+    ngx_http_blockcast_session_send(&ask, frame, p);
 }
 
 
@@ -89,7 +99,9 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len)
 {
     cJSON                     *message, *type, *stream, *streams, *item;
+    u_char                    *json;
     size_t                     offset;
+    const char                *why;
     bc_span_t                  span;
     ngx_str_t                  name;
     ngx_uint_t                 n, subscribe;
@@ -98,9 +110,40 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     ask.conn = conn;
     ask.id.len = 0;
 
+    if (conn->protocol == ngx_http_blockcast_jsonrpc
+        && opcode == BC_WS_TEXT)
+    {
+        ngx_http_blockcast_jsonrpc_message(conn, data, len);
+        return;
+    }
+
     if (opcode != BC_WS_TEXT) {
-        ngx_http_blockcast_session_error(&ask, "invalid_json",
-                        "messages must be JSON in text frames", NULL);
+
+        if (conn->protocol != ngx_http_blockcast_cbor) {
+            ngx_http_blockcast_session_error(&ask, "invalid_json",
+                            "messages must be JSON in text frames", NULL);
+            return;
+        }
+
+        /* the same message as JSON, which is what is read below */
+
+        json = ngx_alloc(NGX_HTTP_BLOCKCAST_CBOR_MAX, ngx_cycle->log);
+        if (json == NULL) {
+            ngx_http_blockcast_ws_close(conn, 1013, "no memory");
+            return;
+        }
+
+        if (bc_cbor_to_json(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX,
+                            &offset, &why)
+            == 0)
+        {
+            ngx_http_blockcast_session_message(conn, BC_WS_TEXT, json, offset);
+
+        } else {
+            ngx_http_blockcast_session_error(&ask, "invalid_cbor", why, NULL);
+        }
+
+        ngx_free(json);
         return;
     }
 
@@ -216,35 +259,31 @@ done:
 }
 
 
-static ngx_http_blockcast_stream_t *
-ngx_http_blockcast_session_find(ngx_http_blockcast_ask_t *ask, ngx_str_t *name)
+ngx_http_blockcast_stream_t *
+ngx_http_blockcast_session_find(ngx_http_blockcast_conn_t *conn,
+    ngx_str_t *name, ngx_http_blockcast_wrong_t *wrong)
 {
-    ngx_http_blockcast_stream_t     *st, **offers;
+    ngx_http_blockcast_stream_t     *st;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
-    for (offers = ask->conn->conf->offers; *offers != NULL; offers++) {
-        st = *offers;
+    st = ngx_http_blockcast_stream_find(bmcf, name);
 
-        if (st->name.len == name->len
-            && ngx_memcmp(st->name.data, name->data, name->len) == 0)
-        {
-            return st;
-        }
+    if (st == NULL) {
+        wrong->code = "unknown_stream";
+        wrong->text = "unknown stream";
+        return NULL;
     }
 
-    if (ngx_http_blockcast_stream_find(bmcf, name) != NULL) {
-        ngx_http_blockcast_session_error(ask, "forbidden_stream",
-                              "this endpoint does not offer the stream", name);
-
-    } else {
-        ngx_http_blockcast_session_error(ask, "unknown_stream",
-                                         "unknown stream", name);
+    if (!(conn->allowed & ((uint64_t) 1 << st->index))) {
+        wrong->code = "forbidden_stream";
+        wrong->text = "this client may not have the stream";
+        return NULL;
     }
 
-    return NULL;
+    return st;
 }
 
 
@@ -264,53 +303,34 @@ ngx_http_blockcast_session_sub(ngx_http_blockcast_conn_t *conn,
 }
 
 
-static void
-ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
-    ngx_str_t *name, cJSON *message)
+ngx_int_t
+ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_wish_t *wish,
+    ngx_http_blockcast_wrong_t *wrong)
 {
-    cJSON                        *since;
-    uint64_t                      seq;
-    ngx_uint_t                    n;
-    ngx_http_blockcast_sub_t     *sub, *subs;
-    ngx_http_blockcast_conn_t    *conn;
-    ngx_http_blockcast_feed_t    *feed;
-    ngx_http_blockcast_stream_t  *st;
-
-    conn = ask->conn;
-
-    st = ngx_http_blockcast_session_find(ask, name);
-    if (st == NULL) {
-        return;
-    }
+    ngx_uint_t                  n;
+    ngx_http_blockcast_sub_t   *sub, *subs;
+    ngx_http_blockcast_feed_t  *feed;
 
     if (ngx_http_blockcast_session_sub(conn, st) != NULL) {
-
-        /* answered again, delivered once */
-
-        ngx_http_blockcast_session_answer(ask, "subscribed", name);
-        return;
+        return NGX_DONE;
     }
 
-    since = cJSON_GetObjectItemCaseSensitive(message, "since");
-
-    if (since != NULL && !cJSON_IsNull(since)
-        && (!cJSON_IsNumber(since) || since->valuedouble < 0
-            || since->valuedouble > 9007199254740991.0
-            || since->valuedouble != (double) (uint64_t) since->valuedouble))
-    {
-        ngx_http_blockcast_session_error(ask, "bad_request",
-                          "\"since\" must be a seq, an integer from 0", name);
-        return;
+    if (conn->nsubs >= conn->conf->max_subscriptions) {
+        wrong->code = "too_many_subscriptions";
+        wrong->text = "no more subscriptions on this connection";
+        return NGX_ERROR;
     }
+
+    wrong->code = "no_memory";
+    wrong->text = "no memory, try later";
 
     if (conn->nsubs == conn->nalloc) {
         n = conn->nalloc ? conn->nalloc * 2 : 4;
 
         subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
         if (subs == NULL) {
-            ngx_http_blockcast_session_error(ask, "no_memory",
-                                             "no memory, try later", name);
-            return;
+            return NGX_ERROR;
         }
 
         if (conn->nsubs != 0) {
@@ -329,42 +349,143 @@ ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
     ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
 
     if (ngx_http_blockcast_feed_join(feed, conn, conn->nsubs) != NGX_OK) {
-        ngx_http_blockcast_session_error(ask, "no_memory",
-                                         "no memory, try later", name);
-        return;
+        return NGX_ERROR;
     }
 
     conn->nsubs++;
+    conn->joined |= (uint64_t) 1 << st->index;
 
     /* a client takes the stream for live until it is told otherwise */
 
     sub->told = ngx_http_blockcast_live;
 
-    if (st->field.len != 0) {
+    if (st->field.len == 0) {
+        sub->delta = wish->delta;
 
-        if (cJSON_IsNumber(since)) {
-            seq = (uint64_t) since->valuedouble;
+    } else if (wish->has_since
+               && wish->since <= (feed->newest != NULL ? feed->snap.seq : 0))
+    {
+        sub->seq = wish->since;
 
-            if (seq > (feed->newest != NULL ? feed->snap.seq : 0)) {
+    } else {
 
-                /* of another epoch: it knows nothing of this one */
+        /* a seq that is not reached yet is of another epoch */
 
-                sub->first = 1;
-
-            } else {
-                sub->seq = seq;
-            }
-
-        } else {
-            sub->first = 1;
-        }
+        sub->first = 1;
     }
 
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_session_begin(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_http_blockcast_sub_t  *sub;
+
+    sub = ngx_http_blockcast_session_sub(conn, st);
+
+    if (sub != NULL) {
+        ngx_http_blockcast_ws_dirty(conn, sub);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_sub_t  *sub;
+
+    sub = ngx_http_blockcast_session_sub(conn, st);
+
+    if (sub == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_blockcast_feed_leave(sub->feed, sub->place);
+
+    if (sub->dirty) {
+        conn->ndirty--;
+    }
+
+    i = sub - conn->subs;
+    conn->nsubs--;
+
+    if (i != conn->nsubs) {
+        *sub = conn->subs[conn->nsubs];
+        sub->feed->listeners[sub->place].sub = i;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_session_seq(double value, uint64_t *seq)
+{
+    if (!(value >= 0 && value <= 9007199254740991.0)
+        || value != (double) (uint64_t) value)
+    {
+        return NGX_ERROR;
+    }
+
+    *seq = (uint64_t) value;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
+    ngx_str_t *name, cJSON *message)
+{
+    cJSON                        *since;
+    ngx_http_blockcast_wish_t     wish;
+    ngx_http_blockcast_wrong_t    wrong;
+    ngx_http_blockcast_stream_t  *st;
+
+    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+
+    st = ngx_http_blockcast_session_find(ask->conn, name, &wrong);
+
+    if (st == NULL) {
+        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
+        return;
+    }
+
+    since = cJSON_GetObjectItemCaseSensitive(message, "since");
+
+    if (since != NULL && !cJSON_IsNull(since)) {
+
+        if (!cJSON_IsNumber(since)
+            || ngx_http_blockcast_session_seq(since->valuedouble, &wish.since)
+               != NGX_OK)
+        {
+            ngx_http_blockcast_session_error(ask, "bad_request",
+                          "\"since\" must be a seq, an integer from 0", name);
+            return;
+        }
+
+        wish.has_since = 1;
+    }
+
+    wish.delta = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message,
+                                                               "delta"));
+
+    if (ngx_http_blockcast_session_join(ask->conn, st, &wish, &wrong)
+        == NGX_ERROR)
+    {
+        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
+        return;
+    }
+
+    /* a second time it is answered again, and delivered once */
+
     ngx_http_blockcast_session_answer(ask, "subscribed", name);
-
-    /* the answer may have found the socket closed, but conn->subs stays */
-
-    ngx_http_blockcast_ws_dirty(conn, &conn->subs[conn->nsubs - 1]);
+    ngx_http_blockcast_session_begin(ask->conn, st);
 }
 
 
@@ -372,35 +493,17 @@ static void
 ngx_http_blockcast_session_unsubscribe(ngx_http_blockcast_ask_t *ask,
     ngx_str_t *name)
 {
-    ngx_uint_t                    i;
-    ngx_http_blockcast_sub_t     *sub;
-    ngx_http_blockcast_conn_t    *conn;
+    ngx_http_blockcast_wrong_t    wrong;
     ngx_http_blockcast_stream_t  *st;
 
-    conn = ask->conn;
+    st = ngx_http_blockcast_session_find(ask->conn, name, &wrong);
 
-    st = ngx_http_blockcast_session_find(ask, name);
     if (st == NULL) {
+        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
         return;
     }
 
-    sub = ngx_http_blockcast_session_sub(conn, st);
-
-    if (sub != NULL) {
-        ngx_http_blockcast_feed_leave(sub->feed, sub->place);
-
-        if (sub->dirty) {
-            conn->ndirty--;
-        }
-
-        i = sub - conn->subs;
-        conn->nsubs--;
-
-        if (i != conn->nsubs) {
-            *sub = conn->subs[conn->nsubs];
-            sub->feed->listeners[sub->place].sub = i;
-        }
-    }
+    (void) ngx_http_blockcast_session_part(ask->conn, st);
 
     ngx_http_blockcast_session_answer(ask, "unsubscribed", name);
 }
@@ -419,6 +522,14 @@ ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
 
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
                                     p - frame->data - frame->payload);
+
+    frame = ngx_http_blockcast_protocol_convert(ask->conn, NULL, frame);
+
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        return;
+    }
+
     ngx_http_blockcast_ws_queue(ask->conn, frame);
 }
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_shape.h"
 
 
@@ -33,8 +34,6 @@ static char *ngx_http_blockcast_conf_program(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_uint_t file);
 static char *ngx_http_blockcast_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
-static ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *name, ngx_str_t *text);
 
 
 static ngx_http_blockcast_directive_t  ngx_http_blockcast_directives[] = {
@@ -463,7 +462,8 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
             file.data = value[i].data + 15;
             file.len = value[i].len - 15;
 
-            if (ngx_http_blockcast_read_file(cf, st, &file, &call->params_jq)
+            if (ngx_http_blockcast_read_file(cf, "stream", &st->name, &file,
+                                             &call->params_jq)
                 != NGX_OK)
             {
                 return NGX_CONF_ERROR;
@@ -554,9 +554,9 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
 }
 
 
-static ngx_int_t
-ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *name, ngx_str_t *text)
+ngx_int_t
+ngx_http_blockcast_read_file(ngx_conf_t *cf, const char *kind,
+    ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text)
 {
     ssize_t      n;
     ngx_fd_t     fd;
@@ -570,8 +570,8 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
 
     if (fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" of stream \"%V\" failed",
-                           name, &st->name);
+                           ngx_open_file_n " \"%V\" of %s \"%V\" failed",
+                           name, kind, owner);
         return NGX_ERROR;
     }
 
@@ -583,15 +583,15 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
 
     if (ngx_fd_info(fd, &file.info) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" of stream \"%V\" failed",
-                           name, &st->name);
+                           ngx_fd_info_n " \"%V\" of %s \"%V\" failed",
+                           name, kind, owner);
         goto failed;
     }
 
     if (!ngx_is_file(&file.info)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of stream \"%V\" is not a file",
-                           name, &st->name);
+                           "\"%V\" of %s \"%V\" is not a file",
+                           name, kind, owner);
         goto failed;
     }
 
@@ -606,8 +606,8 @@ ngx_http_blockcast_read_file(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
 
     if (n != (ssize_t) text->len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of stream \"%V\" was read to byte %z "
-                           "of %uz", name, &st->name, n, text->len);
+                           "\"%V\" of %s \"%V\" was read to byte %z "
+                           "of %uz", name, kind, owner, n, text->len);
         goto failed;
     }
 
@@ -643,7 +643,7 @@ ngx_http_blockcast_conf_program(ngx_conf_t *cf,
     if (file) {
         st->program_file = value[1];
 
-        if (ngx_http_blockcast_read_file(cf, st, &st->program_file,
+        if (ngx_http_blockcast_read_file(cf, "stream", &st->name, &st->program_file,
                                          &st->program)
             != NGX_OK)
         {

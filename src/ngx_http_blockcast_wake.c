@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_sse.h"
 
 #include <sys/eventfd.h>
 
@@ -122,6 +123,7 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
         ngx_http_blockcast_wake_connection = NULL;
 
         ngx_http_blockcast_poller_stop(1);
+        ngx_http_blockcast_sse_drain(ngx_http_blockcast_drain());
 
         /* the number is in the configuration of the master too: not closed
            there, and in this worker only once */

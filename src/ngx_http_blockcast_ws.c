@@ -10,6 +10,8 @@
 
 #include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_sse.h"
 
 
 /* input is read into one buffer of the worker and parsed at once */
@@ -31,17 +33,16 @@ static void ngx_http_blockcast_ws_write_handler(ngx_event_t *wev);
 static void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
+static ngx_int_t ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
     bc_ws_event_t *ev);
 static void ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
-static void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame, size_t sent);
 static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_count(ngx_int_t n);
 
 
 #define ngx_http_blockcast_ws_conn(c)                                         \
@@ -56,11 +57,11 @@ ngx_int_t
 ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
-    bc_ws_deflate_params_t          pmd;
+    ngx_http_blockcast_hello_t      hello;
     ngx_http_blockcast_conn_t      *conn;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    rc = ngx_http_blockcast_handshake(r, &pmd);
+    rc = ngx_http_blockcast_handshake(r, &hello);
 
     if (rc != NGX_OK || r->header_sent) {
 
@@ -82,10 +83,14 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
     conn->last = &conn->out;
     conn->echo = (blcf->echo == 1);
 
-    conn->deflate = (pmd.server_bits != 0);
-    conn->bits = pmd.server_bits;
+    conn->protocol = hello.protocol;
+    conn->allowed = hello.allowed;
+    conn->deflate = (hello.pmd.server_bits != 0);
+    conn->bits = hello.pmd.server_bits;
+    conn->counted = (uint32_t) ngx_current_msec;
 
-    bc_ws_in_init(&conn->in, blcf->limits, conn->deflate ? &pmd : NULL, 0);
+    bc_ws_in_init(&conn->in, blcf->limits,
+                  conn->deflate ? &hello.pmd : NULL, 0);
 
     ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
 
@@ -216,7 +221,7 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 }
 
 
-static void
+void
 ngx_http_blockcast_ws_count(ngx_int_t n)
 {
     ngx_http_blockcast_zone_t       *zone;
@@ -427,6 +432,14 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             return NGX_DONE;
         }
 
+        conn->frames_in++;
+
+        if (conn->conf->rate != 0
+            && ngx_http_blockcast_ws_flood(conn) != NGX_OK)
+        {
+            return NGX_DONE;
+        }
+
         switch (ev.type) {
 
         case BC_WS_PING:
@@ -467,6 +480,36 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             break;
         }
     }
+}
+
+
+/* a leaky bucket, as that of limit_req; NGX_DONE: the client is closed */
+
+static ngx_int_t
+ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn)
+{
+    uint32_t   now;
+    uint64_t   gone;
+
+    now = (uint32_t) ngx_current_msec;
+    gone = (uint64_t) (uint32_t) (now - conn->counted) * conn->conf->rate;
+
+    conn->counted = now;
+    conn->excess = (gone >= conn->excess) ? 0 : conn->excess - gone;
+    conn->excess += 1000;
+
+    if (conn->closing || conn->excess <= (conn->conf->burst + 1) * 1000) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
+                  "WebSocket client sends more than %ui messages per second "
+                  "(burst %ui)", conn->conf->rate, conn->conf->burst);
+
+    conn->failed = 1;
+    ngx_http_blockcast_ws_close(conn, 1008, "too many messages");
+
+    return NGX_DONE;
 }
 
 
@@ -611,6 +654,8 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
             conn->last = &conn->out;
         }
 
+        conn->frames_out++;
+
         ngx_http_blockcast_frame_free(out->frame);
         ngx_free(out);
     }
@@ -644,6 +689,11 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
+    if (conn->kind) {
+        ngx_http_blockcast_sse_flush(conn);
+        return;
+    }
+
     for ( ;; ) {
         rc = ngx_http_blockcast_ws_sent(conn);
 
@@ -672,7 +722,7 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
         }
 
         sub = &conn->subs[i];
-        frame = ngx_http_blockcast_feed_next(sub);
+        frame = ngx_http_blockcast_feed_next(conn, sub);
 
         if (frame == NULL) {
             sub->dirty = 0;
@@ -738,7 +788,7 @@ ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
         conn->ndirty++;
     }
 
-    if (conn->out == NULL && conn->ndirty == 1) {
+    if (conn->out == NULL && (conn->ndirty == 1 || conn->kind)) {
         ngx_http_blockcast_ws_flush(conn);
     }
 }
@@ -746,11 +796,11 @@ ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
 
 void
 ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_frame_t *frame,
-    uint64_t seq)
+    ngx_http_blockcast_sub_t *sub, uint64_t seq)
 {
-    ssize_t            n;
-    ngx_connection_t  *c;
+    ssize_t                      n;
+    ngx_connection_t            *c;
+    ngx_http_blockcast_frame_t  *frame;
 
     if (conn->dead || conn->closing) {
         return;
@@ -758,7 +808,9 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
 
     c = conn->connection;
 
-    if (conn->out != NULL || conn->ndirty != 0 || !c->write->ready) {
+    if (conn->kind
+        || conn->out != NULL || conn->ndirty != 0 || !c->write->ready)
+    {
 
         /* it is behind: what it gets next is the newest at that time */
 
@@ -766,10 +818,17 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
+    frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+
+    if (frame == NULL) {
+        return;
+    }
+
     n = c->send(c, frame->data, frame->len);
 
     if (n == (ssize_t) frame->len) {
         sub->seq = seq;
+        conn->frames_out++;
 
     } else if (n == NGX_ERROR) {
         ngx_http_blockcast_ws_dead(conn);
@@ -854,6 +913,7 @@ ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
 
     ngx_http_blockcast_ws_leave_all(conn);
 
+    conn->close_code = code ? code : 1005;
     conn->closing = 1;
     conn->pinged = 0;
 
@@ -872,7 +932,7 @@ ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
 }
 
 
-static void
+void
 ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn)
 {
     while (conn->nsubs != 0) {

@@ -37,7 +37,19 @@ struct ngx_http_blockcast_conn_s {
     uint16_t                      nsubs;
     uint16_t                      nalloc;
     uint16_t                      ndirty;
+    uint16_t                      close_code;   /* sent or received first */
 
+    uint64_t                      allowed;      /* streams, as bits by index */
+    uint64_t                      joined;       /* those it ever subscribed */
+    uint32_t                      frames_in;
+    uint32_t                      frames_out;
+    uint32_t                      excess;       /* 1/1000 of a frame */
+    uint32_t                      counted;      /* when, low bits of msec */
+
+    unsigned                      kind:2;       /* WebSocket, or: */
+#define NGX_HTTP_BLOCKCAST_SSE    1
+#define NGX_HTTP_BLOCKCAST_POLL   2
+    unsigned                      started:1;    /* its header was sent */
     unsigned                      echo:1;
     unsigned                      pinged:1;     /* a pong is due */
     unsigned                      leaving:1;    /* goodbye is on the timer */
@@ -47,6 +59,7 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      paused:1;     /* reads wait for the writes */
     unsigned                      dead:1;       /* nothing more may be done */
     unsigned                      busy:1;       /* a handler is at work */
+    unsigned                      protocol:2;   /* subprotocol */
     unsigned                      deflate:1;    /* negotiated */
     unsigned                      bits:4;       /* window it can inflate */
 
@@ -66,8 +79,11 @@ void ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn);
 
 /* the fan-out: sends now, or marks the stream as dirty when it cannot */
 void ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_frame_t *frame,
-    uint64_t seq);
+    ngx_http_blockcast_sub_t *sub, uint64_t seq);
+/* unsubscribes from everything */
+void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
+/* counts this worker's connections */
+void ngx_http_blockcast_ws_count(ngx_int_t n);
 void ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 

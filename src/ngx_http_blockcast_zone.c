@@ -5,11 +5,13 @@
 
 
 #include "ngx_http_blockcast_zone.h"
+#include "bc_json_patch.h"
 #include "bc_ws.h"
+#include "bc_ws_pmd.h"
 
 
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737433ULL
-#define NGX_HTTP_BLOCKCAST_STATE_MAX  16384
+/* to be changed with the layout: a reload with another module finds it */
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737434ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
@@ -37,10 +39,6 @@ static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
-static ngx_int_t ngx_http_blockcast_publish_locked(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *data, ngx_str_t *state, time_t timestamp, uint64_t first,
-    ngx_uint_t count);
 static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
     ngx_uint_t nth);
@@ -52,11 +50,27 @@ static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
 
 
+/* a text frame, in the worst case */
+
 static size_t
-ngx_http_blockcast_buffer_size(size_t max_size)
+ngx_http_blockcast_frame_size(size_t max_size)
 {
-    return ngx_align(10 + NGX_HTTP_BLOCKCAST_AROUND
-                     + NGX_HTTP_BLOCKCAST_NAME_LEN + max_size
+    return BC_WS_HEADER_LEN + NGX_HTTP_BLOCKCAST_AROUND
+           + NGX_HTTP_BLOCKCAST_NAME_LEN + max_size;
+}
+
+
+/* the text, then half of that for each of the others: they are left out when
+   they do not save as much */
+
+static size_t
+ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log)
+{
+    size_t  frame;
+
+    frame = ngx_http_blockcast_frame_size(max_size);
+
+    return ngx_align(frame + (log ? 1 : 3) * (frame / 2)
                      + NGX_HTTP_BLOCKCAST_STATE_MAX, 64);
 }
 
@@ -65,7 +79,8 @@ size_t
 ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
 {
     return ngx_align(sizeof(ngx_http_blockcast_slot_t)
-                     + 2 * ngx_http_blockcast_buffer_size(st->max_size)
+                     + 2 * ngx_http_blockcast_buffer_size(st->max_size,
+                                                        st->field.len != 0)
                      + st->ring_size, 4096);
 }
 
@@ -74,7 +89,8 @@ u_char *
 ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot, ngx_uint_t n)
 {
     return (u_char *) slot + ngx_align(sizeof(ngx_http_blockcast_slot_t), 64)
-           + (n & 1) * ngx_http_blockcast_buffer_size(slot->max_size);
+           + (n & 1) * ngx_http_blockcast_buffer_size(slot->max_size,
+                                                      slot->log);
 }
 
 
@@ -82,7 +98,7 @@ u_char *
 ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot)
 {
     return ngx_http_blockcast_slot_buffer(slot, 0)
-           + 2 * ngx_http_blockcast_buffer_size(slot->max_size);
+           + 2 * ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
 }
 
 
@@ -527,17 +543,15 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
         }
     }
 
-    if (snap.data_len <= dst->max_size) {
+    if (snap.size <= ngx_http_blockcast_buffer_size(dst->max_size, dst->log)) {
         to = ngx_http_blockcast_slot_buffer(dst, dst->version + 1);
-        ngx_memcpy(to, buf, snap.frame + snap.state_len);
+        ngx_memcpy(to, buf, snap.size);
 
     } else {
 
         /* the data is too large for the new slot, but its number goes on */
 
-        snap.frame = 0;
-        snap.data_len = 0;
-        snap.state_len = 0;
+        snap.size = 0;
     }
 
     dst->snap[(dst->version + 1) & 1] = snap;
@@ -548,7 +562,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 
     ngx_memory_barrier();
 
-    if (snap.frame != 0) {
+    if (snap.size != 0) {
         dst->version++;
     }
 
@@ -772,86 +786,16 @@ ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
 }
 
 
-/*
- * Writes the buffer that is not in use and makes it the newest.  The mutex
- * keeps out a former poller that was stopped in the middle of this and goes
- * on after another took the lease.
- */
-
-static ngx_int_t
-ngx_http_blockcast_publish_locked(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
-    time_t timestamp, uint64_t first, ngx_uint_t count)
-{
-    u_char                     *buf, *p, *payload;
-    size_t                      header, len;
-    uint64_t                    seq;
-    ngx_uint_t                  n;
-    ngx_http_blockcast_slot_t  *slot;
-    ngx_http_blockcast_snap_t  *snap;
-
-    slot = st->slot;
-    n = (slot->version + 1) & 1;
-    seq = slot->seq + 1;
-
-    buf = ngx_http_blockcast_slot_buffer(slot, n);
-    snap = &slot->snap[n];
-
-    /* the header's length depends on the payload's, which comes first */
-
-    payload = buf + 10;
-
-    p = ngx_http_blockcast_message_head(payload, st);
-    snap->data = p - payload;
-    p = ngx_cpymem(p, data->data, data->len);
-    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
-
-    len = p - payload;
-    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
-
-    if (header != 10) {
-        ngx_memmove(buf + header, payload, len);
-    }
-
-    (void) bc_ws_header(buf, BC_WS_TEXT, 1, 0, len);
-
-    snap->seq = seq;
-    snap->timestamp = timestamp;
-    snap->first = first;
-    snap->frame = header + len;
-    snap->payload = header;
-    snap->data += header;
-    snap->data_len = data->len;
-    snap->count = count;
-    snap->state_len = 0;
-
-    if (state != NULL && state->len != 0) {
-        ngx_memcpy(buf + snap->frame, state->data, state->len);
-        snap->state_len = state->len;
-    }
-
-    ngx_memory_barrier();
-
-    slot->seq = seq;
-    slot->version++;
-
-    return NGX_OK;
-}
-
-
 /* NGX_OK with the mutex locked */
 
 static ngx_int_t
 ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
+    ngx_log_t *log)
 {
-    if (state != NULL && state->len > NGX_HTTP_BLOCKCAST_STATE_MAX) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "blockcast: the state of stream \"%V\" is %uz bytes, "
-                      "at most %d are kept", &st->name, state->len,
-                      NGX_HTTP_BLOCKCAST_STATE_MAX);
-        return NGX_ERROR;
-    }
+    /*
+     * The mutex keeps out a former poller that was stopped in the middle of
+     * this and goes on after another took the lease.
+     */
 
     if (ngx_http_blockcast_zone_lock(zone, log) != NGX_OK) {
         return NGX_DECLINED;
@@ -866,26 +810,203 @@ ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
 }
 
 
+/* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
+
+static void
+ngx_http_blockcast_form_finish(ngx_http_blockcast_form_t *form, u_char *buf,
+    size_t offset, size_t len, ngx_uint_t deflated)
+{
+    form->offset = offset;
+    form->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
+    form->len = form->payload + len;
+    form->plain = len;
+
+    if (form->payload != BC_WS_HEADER_LEN) {
+        ngx_memmove(buf + offset + form->payload,
+                    buf + offset + BC_WS_HEADER_LEN, len);
+    }
+
+    (void) bc_ws_header(buf + offset, BC_WS_TEXT, 1, deflated, len);
+}
+
+
+/* the deflated form of another, at *end, when it is worth it */
+
+static void
+ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
+    ngx_uint_t from, u_char *buf, size_t max)
+{
+    size_t                      len, plain;
+    ngx_http_blockcast_form_t  *text, *form;
+
+    text = &snap->forms[from];
+    form = &snap->forms[from + 1];
+
+    plain = text->len - text->payload;
+
+    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
+        return;
+    }
+
+    max = ngx_min(max, plain * 9 / 10);
+
+    if (bc_ws_deflate(buf + text->offset + text->payload, plain, 15, 6,
+                      buf + snap->size + BC_WS_HEADER_LEN, max, &len)
+        != 0)
+    {
+        return;
+    }
+
+    ngx_http_blockcast_form_finish(form, buf, snap->size, len, 1);
+    form->plain = plain;
+
+    snap->size += form->len;
+}
+
+
+/*
+ * Builds all that a snapshot consists of in memory of this worker: the time
+ * under the lock is that of a memcpy().
+ */
+
+static u_char *
+ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
+    ngx_str_t *previous, ngx_str_t *state, uint64_t seq, time_t timestamp,
+    ngx_uint_t count, ngx_http_blockcast_snap_t *snap, ngx_log_t *log)
+{
+    u_char                     *buf, *p, *payload;
+    size_t                      max, len;
+    bc_span_t                   from, to;
+    ngx_http_blockcast_form_t  *text;
+
+    /* room for what deflate writes beyond its limit before it gives up */
+
+    buf = ngx_alloc(ngx_http_blockcast_buffer_size(st->max_size,
+                                                   st->field.len != 0)
+                    + 64, log);
+    if (buf == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(snap, sizeof(ngx_http_blockcast_snap_t));
+
+    snap->seq = seq;
+    snap->timestamp = timestamp;
+    snap->count = count;
+
+    text = &snap->forms[NGX_HTTP_BLOCKCAST_TEXT];
+    payload = buf + BC_WS_HEADER_LEN;
+
+    p = ngx_http_blockcast_message_head(payload, st);
+    snap->data = p - payload;
+    p = ngx_cpymem(p, data->data, data->len);
+    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+
+    ngx_http_blockcast_form_finish(text, buf, 0, p - payload, 0);
+
+    snap->data += text->payload;
+    snap->data_len = data->len;
+    snap->size = text->len;
+
+    max = ngx_http_blockcast_frame_size(st->max_size) / 2 - BC_WS_HEADER_LEN;
+
+    ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf, max);
+
+    if (previous != NULL) {
+        payload = buf + snap->size + BC_WS_HEADER_LEN;
+
+        p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":", &st->name);
+
+        from.data = previous->data;
+        from.len = previous->len;
+        to.data = data->data;
+        to.len = data->len;
+
+        /* never sent when it is not smaller than the data itself */
+
+        if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_AROUND < max
+            && bc_json_merge_diff(from, to, p,
+                                  ngx_min(max - (p - payload)
+                                          - NGX_HTTP_BLOCKCAST_AROUND,
+                                          data->len), &len)
+               == 1
+            && len + sizeof(",\"base\":") + NGX_INT64_LEN < data->len)
+        {
+            p += len;
+            p = ngx_sprintf(p, ",\"base\":%uL", seq - 1);
+            p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+
+            ngx_http_blockcast_form_finish(
+                                   &snap->forms[NGX_HTTP_BLOCKCAST_DELTA],
+                                   buf, snap->size, p - payload, 0);
+
+            snap->size += snap->forms[NGX_HTTP_BLOCKCAST_DELTA].len;
+
+            ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_DELTA,
+                                            buf, max);
+        }
+    }
+
+    snap->state = snap->size;
+
+    if (state != NULL && state->len != 0) {
+        ngx_memcpy(buf + snap->size, state->data, state->len);
+        snap->state_len = state->len;
+        snap->size += state->len;
+    }
+
+    return buf;
+}
+
+
+/* the mutex is locked */
+
+static void
+ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snap_t *snap, u_char *buf)
+{
+    ngx_uint_t  n;
+
+    n = (slot->version + 1) & 1;
+
+    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
+    slot->snap[n] = *snap;
+
+    ngx_memory_barrier();
+
+    slot->seq = snap->seq;
+    slot->version++;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
-    time_t timestamp, ngx_log_t *log)
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
+    ngx_str_t *state, time_t timestamp, ngx_log_t *log)
 {
-    ngx_int_t  rc;
+    u_char                     *buf;
+    ngx_int_t                   rc;
+    ngx_http_blockcast_snap_t   snap;
 
     if (data->len > st->max_size) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
-    if (rc != NGX_OK) {
-        return rc;
+    buf = ngx_http_blockcast_build(st, data, previous, state,
+                                   st->slot->seq + 1, timestamp, 0, &snap,
+                                   log);
+    if (buf == NULL) {
+        return NGX_ERROR;
     }
 
-    rc = ngx_http_blockcast_publish_locked(zone, st, data, state, timestamp,
-                                           0, 0);
+    rc = ngx_http_blockcast_publish_begin(zone, log);
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_commit(st->slot, &snap, buf);
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    ngx_free(buf);
 
     return rc;
 }
@@ -903,7 +1024,7 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
 
     slot = st->slot;
 
-    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
+    rc = ngx_http_blockcast_publish_begin(zone, log);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -916,13 +1037,14 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
     snap = &slot->snap[n ^ 1];
     *snap = slot->snap[n];
 
-    ngx_memcpy(to, from, snap->frame);
+    ngx_memcpy(to, from, snap->state);
 
     if (state->len != 0) {
-        ngx_memcpy(to + snap->frame, state->data, state->len);
+        ngx_memcpy(to + snap->state, state->data, state->len);
     }
 
     snap->state_len = state->len;
+    snap->size = snap->state + state->len;
 
     ngx_memory_barrier();
 
@@ -1002,29 +1124,34 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 }
 
 
+static u_char *
+ngx_http_blockcast_batch_head(u_char *p, ngx_http_blockcast_stream_t *st)
+{
+    *p++ = '{';
+    *p++ = '"';
+    p = ngx_cpymem(p, st->field.data, st->field.len);
+    return ngx_cpymem(p, "\":[", 3);
+}
+
+
 ngx_int_t
 ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
     ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log)
 {
-    u_char     *p, *buf;
-    uint64_t    first;
-    ngx_int_t   rc;
-    ngx_str_t   data;
-    ngx_uint_t  i;
+    u_char                     *p, *text, *buf;
+    uint64_t                    seq;
+    ngx_int_t                   rc;
+    ngx_str_t                   data;
+    ngx_uint_t                  i;
+    ngx_http_blockcast_snap_t   snap;
 
-    buf = ngx_alloc(st->max_size, log);
-    if (buf == NULL) {
+    text = ngx_alloc(st->max_size, log);
+    if (text == NULL) {
         return NGX_ERROR;
     }
 
-    p = buf;
-    *p++ = '{';
-    *p++ = '"';
-    p = ngx_cpymem(p, st->field.data, st->field.len);
-    *p++ = '"';
-    *p++ = ':';
-    *p++ = '[';
+    p = ngx_http_blockcast_batch_head(text, st);
 
     for (i = 0; i < n; i++) {
         if (i != 0) {
@@ -1036,22 +1163,29 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 
     p = ngx_sprintf(p, "],\"count\":%ui}", n);
 
-    data.data = buf;
-    data.len = p - buf;
+    data.data = text;
+    data.len = p - text;
 
-    rc = ngx_http_blockcast_publish_begin(zone, st, state, log);
+    seq = st->slot->seq + 1;
+
+    buf = ngx_http_blockcast_build(st, &data, NULL, state, seq, timestamp, n,
+                                   &snap, log);
+    ngx_free(text);
+
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
-        first = st->slot->head;
 
         for (i = 0; i < n; i++) {
-            ngx_http_blockcast_ring_append(st->slot, &entries[i],
-                                           st->slot->seq + 1, timestamp, i);
+            ngx_http_blockcast_ring_append(st->slot, &entries[i], seq,
+                                           timestamp, i);
         }
 
-        rc = ngx_http_blockcast_publish_locked(zone, st, &data, state,
-                                               timestamp, first, n);
-
+        ngx_http_blockcast_commit(st->slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
     }
 
@@ -1073,8 +1207,8 @@ void
 ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log)
 {
-    u_char                       *p, *ring, *last, *old;
-    uint64_t                      pos, first, timestamp;
+    u_char                       *p, *text, *last, *ring, *old, *buf;
+    uint64_t                      pos, timestamp;
     ngx_str_t                     data, state;
     ngx_uint_t                    n;
     ngx_http_blockcast_slot_t    *slot;
@@ -1092,42 +1226,27 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     slot = st->slot;
 
     if (slot->version != 0
-        && ngx_http_blockcast_publish_begin(zone, st, NULL, log) == NGX_OK)
+        && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
     {
         slot->seq = slot->snap[slot->version & 1].seq;
 
         ngx_shmtx_unlock(&zone->shpool->mutex);
     }
 
-    if (slot->log == 0) {
+    if (slot->log == 0 || slot->head == slot->tail) {
         return;
     }
 
-    p = ngx_alloc(st->max_size, log);
-    if (p == NULL) {
+    text = ngx_alloc(st->max_size, log);
+    if (text == NULL) {
         return;
     }
 
-    data.data = p;
-    last = p + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
-
-    old = NULL;
-    ngx_str_null(&state);
-
-    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
-        state.data = old + snap.frame;
-        state.len = snap.state_len;
-    }
-
-    p = ngx_sprintf(p, "{\"%V\":[", &st->field);
-
-    if (ngx_http_blockcast_publish_begin(zone, st, NULL, log) != NGX_OK) {
-        goto done;
-    }
+    last = text + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
+    p = ngx_http_blockcast_batch_head(text, st);
 
     ring = ngx_http_blockcast_slot_ring(slot);
     n = 0;
-    first = 0;
     timestamp = 0;
 
     for (pos = slot->tail; pos < slot->head; pos += rec->size) {
@@ -1137,6 +1256,10 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
             || rec->key_len + rec->len == 0
             || rec->seq <= slot->seq)
         {
+            if (rec->size == 0) {
+                break;
+            }
+
             continue;
         }
 
@@ -1145,7 +1268,6 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
         }
 
         if (n++ == 0) {
-            first = pos;
             timestamp = rec->timestamp;
 
         } else {
@@ -1155,25 +1277,40 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
         p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
     }
 
-    if (n != 0) {
-        p = ngx_sprintf(p, "],\"count\":%ui}", n);
-        data.len = p - data.data;
-
-        (void) ngx_http_blockcast_publish_locked(zone, st, &data, &state,
-                                                 timestamp, first, n);
+    if (n == 0) {
+        ngx_free(text);
+        return;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    p = ngx_sprintf(p, "],\"count\":%ui}", n);
+    data.data = text;
+    data.len = p - text;
 
-    if (n != 0) {
+    old = NULL;
+    ngx_str_null(&state);
+
+    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
+        state.data = old + snap.state;
+        state.len = snap.state_len;
+    }
+
+    buf = ngx_http_blockcast_build(st, &data, NULL, &state, slot->seq + 1,
+                                   timestamp, n, &snap, log);
+
+    if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
+        ngx_http_blockcast_commit(slot, &snap, buf);
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "blockcast: %ui entries of stream \"%V\" that a former "
                       "poller left unannounced are published", n, &st->name);
     }
 
-done:
+    ngx_free(text);
 
-    ngx_free(data.data);
+    if (buf != NULL) {
+        ngx_free(buf);
+    }
 
     if (old != NULL) {
         ngx_free(old);
@@ -1271,7 +1408,7 @@ ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
     uint64_t    version;
     ngx_uint_t  i;
 
-    max = ngx_http_blockcast_buffer_size(slot->max_size);
+    max = ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
 
     for (i = 0; i < 100; i++) {
         version = slot->version;
@@ -1283,7 +1420,7 @@ ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
         ngx_memory_barrier();
 
         *snap = slot->snap[version & 1];
-        size = (size_t) snap->frame + snap->state_len;
+        size = snap->size;
 
         ngx_memory_barrier();
 

@@ -17,15 +17,42 @@
 #include "ngx_http_blockcast.h"
 
 
+/*
+ * The frames of a snapshot that are made once per box, by the poller: ready
+ * to be sent, with their header.  Those other than the text are only there
+ * when they are worth it (len is 0 otherwise).
+ */
+
+#define NGX_HTTP_BLOCKCAST_TEXT     0
+#define NGX_HTTP_BLOCKCAST_TEXT_Z   1       /* permessage-deflate */
+#define NGX_HTTP_BLOCKCAST_DELTA    2       /* merge patch to the seq before */
+#define NGX_HTTP_BLOCKCAST_DELTA_Z  3
+#define NGX_HTTP_BLOCKCAST_FORMS    4
+
+/* shorter messages are not worth compressing */
+#define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
+
+/* bytes of its own that a program may keep from poll to poll */
+#define NGX_HTTP_BLOCKCAST_STATE_MAX  16384
+
+
+typedef struct {
+    uint32_t                      offset;       /* in the buffer */
+    uint32_t                      len;          /* bytes of the frame */
+    uint32_t                      payload;      /* length of its header */
+    uint32_t                      plain;        /* payload before deflate */
+} ngx_http_blockcast_form_t;
+
+
 typedef struct {
     uint64_t                      seq;
     uint64_t                      timestamp;    /* Unix seconds of the poll */
-    uint64_t                      first;        /* log: position of the batch */
-    uint32_t                      frame;        /* bytes of the text frame */
-    uint32_t                      payload;      /* where its JSON begins */
+    ngx_http_blockcast_form_t     forms[NGX_HTTP_BLOCKCAST_FORMS];
+    uint32_t                      size;         /* of all that is in use */
     uint32_t                      data;         /* where "data" begins */
     uint32_t                      data_len;
-    uint32_t                      state_len;    /* the program's own state */
+    uint32_t                      state;        /* the program's own state */
+    uint32_t                      state_len;
     uint32_t                      count;        /* log: entries of the batch */
 } ngx_http_blockcast_snap_t;
 
@@ -170,7 +197,8 @@ u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
 /*
  * Publishes new data (or a log's batch) as the next seq.  Only the poller
  * calls it; NGX_DECLINED when this worker lost the lease meanwhile, and
- * nothing is written then; NGX_ERROR when it does not fit.
+ * nothing is written then; NGX_ERROR when it does not fit.  previous is the
+ * data of the seq before, for a delta, or NULL.
  */
 
 typedef struct {
@@ -179,8 +207,8 @@ typedef struct {
 } ngx_http_blockcast_entry_t;
 
 ngx_int_t ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *state,
-    time_t timestamp, ngx_log_t *log);
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
+    ngx_str_t *state, time_t timestamp, ngx_log_t *log);
 ngx_int_t ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
     ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log);
@@ -205,7 +233,7 @@ void ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_error_t *error);
 
 /*
- * The newest snapshot: *snap and its whole buffer (frame, then the program's
+ * The newest snapshot: *snap and its buffer (the frames, then the program's
  * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
  * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
  */

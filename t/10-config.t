@@ -160,7 +160,7 @@ good('the zone behind the streams',
     http => 'blockcast_stream s { blockcast_call c m; } blockcast_zone z 1m;');
 
 good('as many streams as there can be',
-    http => "blockcast_zone z 16m;\n" . join "\n",
+    http => "blockcast_zone z 32m;\n" . join "\n",
         map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 64);
 
 good('streams from files, and the inside of one, and programs beside them',
@@ -430,7 +430,7 @@ bad('a stream without a block', qr/directive "blockcast_stream" has no opening "
 
 bad('one stream more than there can be',
     qr/blockcast_stream "s65" is one more than the 64 streams there can be/,
-    http => "blockcast_zone z 16m;\n" . join "\n",
+    http => "blockcast_zone z 32m;\n" . join "\n",
         map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 65);
 
 bad('a stream inside of a server', qr/"blockcast_stream" directive is not allowed here/,

@@ -1,0 +1,501 @@
+
+/*
+ * Who may connect, to what, and how many.
+ */
+
+
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_tokens.h"
+#include "bc_ws_handshake.h"
+
+
+static ngx_uint_t ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin);
+static void ngx_http_blockcast_access_free(void *data);
+
+
+ngx_int_t
+ngx_http_blockcast_access_connect(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal)
+{
+    ngx_str_t                       *origin;
+    ngx_uint_t                       i, total, limit;
+    ngx_http_blockcast_zone_t       *zone;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    zone = bmcf->zone;
+
+    refusal->status = 0;
+    refusal->retry_after = 0;
+
+    if (zone != NULL) {
+
+        /* a part of the worker's connections is left for all else */
+
+        limit = bmcf->max_worker_connections
+                ? bmcf->max_worker_connections
+                : ngx_cycle->connection_n - ngx_cycle->connection_n / 16;
+
+        if (zone->sh->workers[zone->worker].connections >= limit) {
+            refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+            refusal->sentence = "This server has as many WebSocket "
+                                "connections as it takes, try again later.";
+            goto later;
+        }
+
+        if (bmcf->max_connections != 0) {
+            total = 0;
+
+            for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+                total += zone->sh->workers[i].connections;
+            }
+
+            if (total >= bmcf->max_connections) {
+                refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+                refusal->sentence = "This gateway has as many WebSocket "
+                                    "connections as it takes, try again "
+                                    "later.";
+                goto later;
+            }
+        }
+    }
+
+    origin = ngx_http_blockcast_access_header(r, "Origin");
+
+    if (origin != NULL
+        && !ngx_http_blockcast_access_origin_ok(r, blcf, origin))
+    {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "a client from the Origin \"%V\" is not allowed on "
+                      "host \"%V\"", origin, &r->headers_in.server);
+
+        refusal->status = NGX_HTTP_FORBIDDEN;
+        refusal->sentence = "Pages of this Origin may not connect here "
+                            "(blockcast_origin).";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+
+later:
+
+    /* not everybody at the same moment again */
+
+    refusal->retry_after = 1 + (ngx_uint_t) ngx_random() % 10;
+
+    return NGX_DECLINED;
+}
+
+
+ngx_str_t *
+ngx_http_blockcast_access_header(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == len
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &h[i].value;
+        }
+    }
+}
+
+
+/* the host of "scheme://host:port", without the port */
+
+static ngx_str_t
+ngx_http_blockcast_access_host(ngx_str_t *origin)
+{
+    u_char     *p, *last;
+    ngx_str_t   host;
+
+    ngx_str_null(&host);
+
+    last = origin->data + origin->len;
+    p = ngx_strlcasestrn(origin->data, last, (u_char *) "://", 3 - 1);
+
+    if (p == NULL) {
+        return host;
+    }
+
+    host.data = p + 3;
+
+    for (p = host.data; p < last && *p != '/'; p++) {
+
+        if (*p == '[') {
+            while (p < last && *p != ']') {
+                p++;
+            }
+
+            if (p == last) {
+                break;
+            }
+
+            continue;
+        }
+
+        if (*p == ':') {
+            break;
+        }
+    }
+
+    host.len = p - host.data;
+
+    return host;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin)
+{
+    u_char      *star;
+    size_t       before, after;
+    ngx_str_t   *item, host;
+    ngx_uint_t   i;
+
+    if (blcf->origins == NULL) {
+
+        /* neither in a product's location nor asked for: an echo takes all */
+
+        return blcf->echo;
+    }
+
+    item = blcf->origins->elts;
+
+    for (i = 0; i < blcf->origins->nelts; i++) {
+
+        if (ngx_strcmp(item[i].data, "any") == 0) {
+            return 1;
+        }
+
+        if (ngx_strcmp(item[i].data, "same") == 0) {
+            host = ngx_http_blockcast_access_host(origin);
+
+            if (host.len != 0
+                && host.len == r->headers_in.server.len
+                && ngx_strncasecmp(host.data, r->headers_in.server.data,
+                                   host.len)
+                   == 0)
+            {
+                return 1;
+            }
+
+            continue;
+        }
+
+        star = (u_char *) ngx_strchr(item[i].data, '*');
+
+        if (star == NULL) {
+            if (item[i].len == origin->len
+                && ngx_strncasecmp(item[i].data, origin->data, origin->len)
+                   == 0)
+            {
+                return 1;
+            }
+
+            continue;
+        }
+
+        /* any name in place of the star, as in https: *.example.com */
+
+        before = star - item[i].data;
+        after = item[i].len - before - 1;
+
+        if (origin->len > before + after
+            && ngx_strncasecmp(origin->data, item[i].data, before) == 0
+            && ngx_strncasecmp(origin->data + origin->len - after, star + 1,
+                               after)
+               == 0
+            && ngx_strlchr(origin->data + before,
+                           origin->data + origin->len - after, '/')
+               == NULL)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
+{
+    u_char          *p;
+    bc_span_t        item;
+    ngx_str_t       *value;
+    const uint8_t   *pos;
+
+    value = ngx_http_blockcast_access_header(r, "Authorization");
+
+    if (value != NULL
+        && value->len > 7
+        && ngx_strncasecmp(value->data, (u_char *) "Bearer ", 7) == 0)
+    {
+        for (p = value->data + 7; *p == ' '; p++) { /* void */ }
+
+        token->data = p;
+        token->len = value->data + value->len - p;
+
+        return NGX_OK;
+    }
+
+    /* the only place where a browser can put one */
+
+    value = ngx_http_blockcast_access_header(r, "Sec-WebSocket-Protocol");
+
+    if (value != NULL) {
+        pos = value->data;
+
+        while (bc_http_list_next(&pos, value->data + value->len, &item)) {
+
+            if (item.len > 7 && ngx_memcmp(item.data, "bearer.", 7) == 0) {
+                token->data = (u_char *) item.data + 7;
+                token->len = item.len - 7;
+                return NGX_OK;
+            }
+        }
+    }
+
+    if (ngx_http_arg(r, (u_char *) "token", 5, token) == NGX_OK
+        && token->len != 0)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* the streams named in a list of names between commas or spaces; "*": all */
+
+static uint64_t
+ngx_http_blockcast_access_bits(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char *p, size_t len)
+{
+    uint64_t                      bits;
+    ngx_str_t                     name;
+    const u_char                 *last;
+    ngx_http_blockcast_stream_t  *st;
+
+    bits = 0;
+    last = p + len;
+
+    while (p < last) {
+
+        if (*p == ' ' || *p == ',' || *p == '\t') {
+            p++;
+            continue;
+        }
+
+        name.data = (u_char *) p;
+
+        while (p < last && *p != ' ' && *p != ',' && *p != '\t') {
+            p++;
+        }
+
+        name.len = p - name.data;
+
+        if (name.len == 1 && name.data[0] == '*') {
+            return (uint64_t) -1;
+        }
+
+        st = ngx_http_blockcast_stream_find(bmcf, &name);
+
+        if (st != NULL) {
+            bits |= (uint64_t) 1 << st->index;
+        }
+    }
+
+    return bits;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_streams(ngx_http_request_t *r, uint64_t *allowed,
+    ngx_http_blockcast_refusal_t *refusal)
+{
+    bc_span_t                        name, streams;
+    ngx_str_t                        value;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    refusal->status = 0;
+    refusal->retry_after = 0;
+
+    *allowed = 0;
+
+    if (blcf->offers != NULL) {
+        for (st = blcf->offers; *st != NULL; st++) {
+            *allowed |= (uint64_t) 1 << (*st)->index;
+        }
+    }
+
+    if (blcf->tokens != NULL) {
+
+        refusal->status = NGX_HTTP_UNAUTHORIZED;
+
+        if (ngx_http_blockcast_access_token(r, &value) != NGX_OK) {
+            refusal->sentence = "A bearer token is needed here.";
+            return NGX_DECLINED;
+        }
+
+        if (!bc_tokens_check(blcf->tokens, value.data, value.len, &name,
+                             &streams))
+        {
+            refusal->sentence = "The bearer token is not known here.";
+            return NGX_DECLINED;
+        }
+
+        refusal->status = 0;
+
+        if (streams.len != 0) {
+            *allowed &= ngx_http_blockcast_access_bits(bmcf, streams.data,
+                                                       streams.len);
+        }
+    }
+
+    if (blcf->allow_streams != NULL) {
+
+        if (ngx_http_complex_value(r, blcf->allow_streams, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *allowed &= ngx_http_blockcast_access_bits(bmcf, value.data,
+                                                   value.len);
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_blockcast_loc_conf_t *blcf = conf;
+
+    ngx_str_t   *value, *item;
+    ngx_uint_t   i;
+
+    if (blcf->origins != NULL) {
+        return "is duplicate";
+    }
+
+    blcf->origins = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (blcf->origins == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "any") != 0
+            && ngx_strcmp(value[i].data, "same") != 0
+            && ngx_strstr(value[i].data, "://") == NULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "blockcast_origin \"%V\" must be \"same\", "
+                               "\"any\" or like https://www.example.com",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        item = ngx_array_push(blcf->origins);
+        if (item == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *item = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_blockcast_access_free(void *data)
+{
+    bc_tokens_free(data);
+}
+
+
+char *
+ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_blockcast_loc_conf_t *blcf = conf;
+
+    size_t               line;
+    ngx_str_t           *value, text;
+    const char          *why;
+    bc_tokens_t         *tokens;
+    ngx_pool_cleanup_t  *cln;
+
+    if (blcf->tokens != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_blockcast_read_file(cf, "directive", &value[0], &value[1],
+                                     &text) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tokens = bc_tokens_parse((char *) text.data, text.len, &line, &why);
+
+    ngx_explicit_memzero(text.data, text.len);
+
+    if (tokens == NULL) {
+
+        /* the line is not quoted: it may hold a token */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s in line %uz of blockcast_tokens \"%V\"",
+                           why, line, &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_blockcast_access_free;
+    cln->data = tokens;
+
+    blcf->tokens = tokens;
+
+    return NGX_CONF_OK;
+}

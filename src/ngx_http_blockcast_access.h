@@ -1,0 +1,55 @@
+
+/*
+ * Who may connect, to what, and how many.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_ACCESS_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_ACCESS_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* a refusal: status 0 when there is none */
+
+typedef struct {
+    ngx_uint_t                    status;
+    const char                   *sentence;     /* constant */
+    ngx_uint_t                    retry_after;  /* seconds, 0: not said */
+} ngx_http_blockcast_refusal_t;
+
+
+/* connection limits and the Origin; NGX_OK, or NGX_DECLINED with *refusal */
+ngx_int_t ngx_http_blockcast_access_connect(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal);
+
+/*
+ * The token and the streams it opens: NGX_OK with the streams as bits by
+ * index in *allowed, NGX_DECLINED with *refusal, or NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_access_streams(ngx_http_request_t *r,
+    uint64_t *allowed, ngx_http_blockcast_refusal_t *refusal);
+
+/* the request's bearer token: of Authorization, of the "bearer.TOKEN" among
+   the subprotocols, or of the argument "token"; NGX_DECLINED: it has none */
+ngx_int_t ngx_http_blockcast_access_token(ngx_http_request_t *r,
+    ngx_str_t *token);
+
+/* the value of the first header of that name, or NULL */
+ngx_str_t *ngx_http_blockcast_access_header(ngx_http_request_t *r,
+    const char *name);
+
+/* directives */
+char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* reads a whole file to pool; its name is taken relative to nginx.conf.  The
+   messages say whose it is: kind "owner" */
+ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, const char *kind,
+    ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_ACCESS_H_INCLUDED_ */

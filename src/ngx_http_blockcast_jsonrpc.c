@@ -1,0 +1,374 @@
+
+/*
+ * JSON-RPC 2.0 over the WebSocket: the requests of chain clients.
+ *
+ * subscribe (also eth_subscribe and blockcast_subscribe) takes a stream, as
+ * ["network_metrics"] or ["receipts", {"since": 17}] or {"stream": …}, and
+ * returns an id; the stream's messages follow as eth_subscription.
+ */
+
+
+#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_session.h"
+#include "bc_json.h"
+
+#include <cjson/cJSON.h>
+
+
+#define NGX_HTTP_BLOCKCAST_RPC_DEPTH     16
+
+#define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700
+#define NGX_HTTP_BLOCKCAST_RPC_REQUEST   -32600
+#define NGX_HTTP_BLOCKCAST_RPC_METHOD    -32601
+#define NGX_HTTP_BLOCKCAST_RPC_PARAMS    -32602
+#define NGX_HTTP_BLOCKCAST_RPC_REFUSED   -32000
+
+
+typedef struct {
+    ngx_http_blockcast_conn_t   *conn;
+    bc_span_t                    id;        /* len 0: a notification */
+    cJSON                       *params;
+} ngx_http_blockcast_request_t;
+
+
+static void ngx_http_blockcast_jsonrpc_subscribe(
+    ngx_http_blockcast_request_t *rq);
+static void ngx_http_blockcast_jsonrpc_unsubscribe(
+    ngx_http_blockcast_request_t *rq);
+static void ngx_http_blockcast_jsonrpc_streams(
+    ngx_http_blockcast_request_t *rq);
+static void ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_request_t *rq,
+    ngx_str_t *result);
+static void ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
+    ngx_int_t code, const char *text, ngx_str_t *name);
+
+
+/* "subscribe", and the same with a namespace before it */
+
+static ngx_uint_t
+ngx_http_blockcast_jsonrpc_is(const char *method, const char *name)
+{
+    const char  *p;
+
+    p = strchr(method, '_');
+
+    if (p != NULL
+        && (ngx_strncmp(method, "eth_", 4) == 0
+            || ngx_strncmp(method, "blockcast_", 10) == 0))
+    {
+        method = p + 1;
+    }
+
+    return ngx_strcmp(method, name) == 0;
+}
+
+
+void
+ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
+    const u_char *data, size_t len)
+{
+    cJSON                          *message, *method, *version;
+    size_t                          offset;
+    bc_span_t                       span;
+    ngx_str_t                       text, name;
+    ngx_http_blockcast_request_t    rq;
+
+    rq.conn = conn;
+    rq.params = NULL;
+    rq.id.data = (const uint8_t *) "null";
+    rq.id.len = 4;
+
+    if (bc_json_check(data, len, NGX_HTTP_BLOCKCAST_RPC_DEPTH, &offset) != 0) {
+        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_PARSE,
+                                         "the message is not valid JSON",
+                                         NULL);
+        return;
+    }
+
+    message = cJSON_ParseWithLength((const char *) data, len);
+
+    if (message == NULL || cJSON_IsArray(message)) {
+        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+                                    "batches are not taken, send the requests "
+                                    "one by one", NULL);
+        cJSON_Delete(message);
+        return;
+    }
+
+    span.data = data;
+    span.len = len;
+
+    version = cJSON_GetObjectItemCaseSensitive(message, "jsonrpc");
+    method = cJSON_GetObjectItemCaseSensitive(message, "method");
+
+    if (!cJSON_IsObject(message)
+        || !cJSON_IsString(version)
+        || ngx_strcmp(version->valuestring, "2.0") != 0
+        || !cJSON_IsString(method))
+    {
+        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+                                    "the message is not a JSON-RPC 2.0 "
+                                    "request", NULL);
+        cJSON_Delete(message);
+        return;
+    }
+
+    if (!bc_json_member(span, "id", &rq.id)) {
+        rq.id.len = 0;
+    }
+
+    rq.params = cJSON_GetObjectItemCaseSensitive(message, "params");
+
+    if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "subscribe")) {
+        ngx_http_blockcast_jsonrpc_subscribe(&rq);
+
+    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring,
+                                             "unsubscribe"))
+    {
+        ngx_http_blockcast_jsonrpc_unsubscribe(&rq);
+
+    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "ping")) {
+        ngx_str_set(&text, "\"pong\"");
+        ngx_http_blockcast_jsonrpc_result(&rq, &text);
+
+    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "streams")) {
+        ngx_http_blockcast_jsonrpc_streams(&rq);
+
+    } else if (ngx_strcmp(method->valuestring, "web3_clientVersion") == 0) {
+        ngx_str_set(&text, "\"blockcast/" NGX_HTTP_BLOCKCAST_VERSION "\"");
+        ngx_http_blockcast_jsonrpc_result(&rq, &text);
+
+    } else {
+        name.data = (u_char *) method->valuestring;
+        name.len = ngx_strlen(method->valuestring);
+
+        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_METHOD,
+                                         "method not found", &name);
+    }
+
+    cJSON_Delete(message);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
+{
+    cJSON                        *stream, *options, *since;
+    u_char                        buf[NGX_INT64_LEN + 8];
+    ngx_int_t                     rc;
+    ngx_str_t                     name, text;
+    ngx_http_blockcast_wish_t     wish;
+    ngx_http_blockcast_wrong_t    wrong;
+    ngx_http_blockcast_stream_t  *st;
+
+    if (cJSON_IsObject(rq->params)) {
+        options = rq->params;
+        stream = cJSON_GetObjectItemCaseSensitive(options, "stream");
+
+    } else {
+        stream = cJSON_IsArray(rq->params) ? rq->params->child : NULL;
+        options = (stream != NULL) ? stream->next : NULL;
+    }
+
+    if (!cJSON_IsString(stream)) {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                    "params must be [\"STREAM\"] or "
+                                    "{\"stream\":\"STREAM\"}", NULL);
+        return;
+    }
+
+    name.data = (u_char *) stream->valuestring;
+    name.len = ngx_strlen(stream->valuestring);
+
+    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+
+    since = cJSON_GetObjectItemCaseSensitive(options, "since");
+
+    if (since != NULL && !cJSON_IsNull(since)) {
+
+        if (!cJSON_IsNumber(since)
+            || ngx_http_blockcast_session_seq(since->valuedouble, &wish.since)
+               != NGX_OK)
+        {
+            ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                    "\"since\" must be a seq, an integer "
+                                    "from 0", &name);
+            return;
+        }
+
+        wish.has_since = 1;
+    }
+
+    st = ngx_http_blockcast_session_find(rq->conn, &name, &wrong);
+
+    if (st == NULL) {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                         wrong.text, &name);
+        return;
+    }
+
+    rc = ngx_http_blockcast_session_join(rq->conn, st, &wish, &wrong);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REFUSED,
+                                         wrong.text, &name);
+        return;
+    }
+
+    /* one id for a stream: all its clients are sent the same bytes */
+
+    text.data = buf;
+    text.len = ngx_sprintf(buf, "\"0x%xi\"", st->index + 1) - buf;
+
+    ngx_http_blockcast_jsonrpc_result(rq, &text);
+    ngx_http_blockcast_session_begin(rq->conn, st);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
+{
+    char                             *end;
+    cJSON                            *id;
+    ngx_str_t                         text;
+    unsigned long                     n;
+    ngx_http_blockcast_stream_t     **st;
+    ngx_http_blockcast_main_conf_t   *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    id = cJSON_IsArray(rq->params) ? rq->params->child
+         : cJSON_GetObjectItemCaseSensitive(rq->params, "subscription");
+
+    if (!cJSON_IsString(id)) {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                    "params must be [\"SUBSCRIPTION\"]", NULL);
+        return;
+    }
+
+    ngx_str_set(&text, "false");
+
+    n = strtoul(id->valuestring, &end, 16);
+    st = bmcf->streams.elts;
+
+    if (*end == '\0' && n >= 1 && n <= bmcf->streams.nelts
+        && ngx_http_blockcast_session_part(rq->conn, st[n - 1]) == NGX_OK)
+    {
+        ngx_str_set(&text, "true");
+    }
+
+    ngx_http_blockcast_jsonrpc_result(rq, &text);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_streams(ngx_http_blockcast_request_t *rq)
+{
+    u_char                        *p;
+    ngx_str_t                      text;
+    ngx_uint_t                     n;
+    ngx_http_blockcast_stream_t  **st;
+
+    text.data = ngx_alloc(NGX_HTTP_BLOCKCAST_STREAMS
+                          * (NGX_HTTP_BLOCKCAST_NAME_LEN + 3) + 2,
+                          ngx_cycle->log);
+    if (text.data == NULL) {
+        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
+        return;
+    }
+
+    p = text.data;
+    *p++ = '[';
+    n = 0;
+
+    for (st = rq->conn->conf->offers; *st != NULL; st++) {
+        if (rq->conn->allowed & ((uint64_t) 1 << (*st)->index)) {
+            p = ngx_sprintf(p, "%s\"%V\"", n++ ? "," : "", &(*st)->name);
+        }
+    }
+
+    *p++ = ']';
+    text.len = p - text.data;
+
+    ngx_http_blockcast_jsonrpc_result(rq, &text);
+
+    ngx_free(text.data);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_queue(ngx_http_blockcast_request_t *rq,
+    ngx_http_blockcast_frame_t *frame, u_char *p)
+{
+    p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
+    p = ngx_cpymem(p, rq->id.data, rq->id.len);
+    *p++ = '}';
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+    ngx_http_blockcast_ws_queue(rq->conn, frame);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_request_t *rq,
+    ngx_str_t *result)
+{
+    u_char                      *p;
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (rq->id.len == 0) {
+        return;
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(64 + result->len + rq->id.len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
+        return;
+    }
+
+    p = ngx_sprintf(frame->data + frame->payload,
+                    "{\"jsonrpc\":\"2.0\",\"result\":%V", result);
+
+    ngx_http_blockcast_jsonrpc_queue(rq, frame, p);
+}
+
+
+static void
+ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
+    ngx_int_t code, const char *text, ngx_str_t *name)
+{
+    u_char                      *p;
+    size_t                       len;
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (rq->id.len == 0) {
+        return;
+    }
+
+    len = (name != NULL) ? ngx_min(name->len, 64) : 0;
+
+    frame = ngx_http_blockcast_frame_alloc(128
+                      + bc_json_escape_len((u_char *) text, ngx_strlen(text))
+                      + (len ? bc_json_escape_len(name->data, len) : 0)
+                      + rq->id.len);
+    if (frame == NULL) {
+        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
+        return;
+    }
+
+    p = ngx_sprintf(frame->data + frame->payload,
+                    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":%i,"
+                    "\"message\":\"", code);
+    p = bc_json_escape(p, (u_char *) text, ngx_strlen(text));
+
+    if (name != NULL) {
+        p = ngx_cpymem(p, ": ", 2);
+        p = bc_json_escape(p, name->data, len);
+    }
+
+    p = ngx_cpymem(p, "\"}", 2);
+
+    ngx_http_blockcast_jsonrpc_queue(rq, frame, p);
+}

@@ -1,0 +1,162 @@
+
+/*
+ * Subprotocols: the same messages as JSON, as CBOR, or as JSON-RPC.
+ */
+
+
+#include "ngx_http_blockcast_protocol.h"
+#include "bc_cbor.h"
+#include "bc_ws_handshake.h"
+
+
+typedef struct {
+    const char                     *name;
+    ngx_http_blockcast_protocol_e   protocol;
+} ngx_http_blockcast_protocol_t;
+
+
+static ngx_http_blockcast_protocol_t  ngx_http_blockcast_protocols[] = {
+    { "blockcast.v1.json", ngx_http_blockcast_json },
+    { "blockcast.v1.cbor", ngx_http_blockcast_cbor },
+    { "jsonrpc", ngx_http_blockcast_jsonrpc },
+    { NULL, ngx_http_blockcast_json }
+};
+
+
+const char *
+ngx_http_blockcast_protocol_choose(const u_char *value, size_t len,
+    ngx_http_blockcast_protocol_e *protocol)
+{
+    bc_span_t                       item;
+    const uint8_t                  *pos, *last;
+    ngx_http_blockcast_protocol_t  *p;
+
+    pos = value;
+    last = value + len;
+
+    *protocol = ngx_http_blockcast_json;
+
+    while (bc_http_list_next(&pos, last, &item)) {
+
+        for (p = ngx_http_blockcast_protocols; p->name != NULL; p++) {
+
+            if (ngx_strlen(p->name) == item.len
+                && ngx_memcmp(p->name, item.data, item.len) == 0)
+            {
+                *protocol = p->protocol;
+                return p->name;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_rpc(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_frame_t *text)
+{
+    u_char                      *p;
+    size_t                       len;
+    ngx_http_blockcast_frame_t  *frame;
+
+    len = text->len - text->payload;
+
+    frame = ngx_http_blockcast_frame_alloc(len + 128);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    p = frame->data + frame->payload;
+
+    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"method\":\"eth_subscription\","
+                    "\"params\":{\"subscription\":\"0x%xi\",\"result\":",
+                    feed->stream->index + 1);
+    p = ngx_cpymem(p, text->data + text->payload, len);
+    p = ngx_cpymem(p, "}}", 2);
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+
+    return frame;
+}
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_frame_t *text)
+{
+    size_t                       len;
+    bc_span_t                    json;
+    ngx_http_blockcast_frame_t  *frame;
+
+    json.data = text->data + text->payload;
+    json.len = text->len - text->payload;
+
+    frame = ngx_http_blockcast_frame_alloc(bc_cbor_bound(json.len));
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    if (bc_cbor_from_json(json, frame->data + frame->payload,
+                          bc_cbor_bound(json.len), &len)
+        != 0)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: a message of %uz bytes cannot be said in "
+                      "CBOR", json.len);
+        ngx_http_blockcast_frame_free(frame);
+        return NULL;
+    }
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_BINARY, len);
+
+    return frame;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_frame(ngx_http_blockcast_protocol_e protocol,
+    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_frame_t *text)
+{
+    return (protocol == ngx_http_blockcast_cbor)
+           ? ngx_http_blockcast_protocol_cbor(text)
+           : ngx_http_blockcast_protocol_rpc(feed, text);
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_convert(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_frame_t *text)
+{
+    ngx_http_blockcast_frame_t  *frame, *z;
+
+    frame = text;
+
+    if (conn->protocol == ngx_http_blockcast_cbor
+        || (conn->protocol == ngx_http_blockcast_jsonrpc && feed != NULL))
+    {
+        frame = ngx_http_blockcast_protocol_frame(conn->protocol, feed, text);
+        ngx_http_blockcast_frame_free(text);
+
+        if (frame == NULL) {
+            return NULL;
+        }
+    }
+
+    /* the answers are short; a page or what was missed is not */
+
+    if (conn->deflate
+        && feed != NULL
+        && bc_ws_deflate_suits(15, frame->len - frame->payload, conn->bits))
+    {
+        z = ngx_http_blockcast_frame_deflate(frame);
+
+        if (z != NULL) {
+            ngx_http_blockcast_frame_free(frame);
+            return z;
+        }
+    }
+
+    return frame;
+}

@@ -1,0 +1,54 @@
+
+/*
+ * Subprotocols: the same messages as JSON, as CBOR, or as JSON-RPC.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_
+
+
+#include "ngx_http_blockcast_ws.h"
+#include "bc_span.h"
+
+
+typedef enum {
+    ngx_http_blockcast_json = 0,
+    ngx_http_blockcast_jsonrpc,
+    ngx_http_blockcast_cbor
+} ngx_http_blockcast_protocol_e;
+
+
+/*
+ * Chooses among the client's subprotocols (the value of all its
+ * Sec-WebSocket-Protocol lines, joined) in the client's order.  Returns the
+ * name to answer with, a constant, or NULL when none of them is known:
+ * *protocol is JSON then.
+ */
+const char *ngx_http_blockcast_protocol_choose(const u_char *value,
+    size_t len, ngx_http_blockcast_protocol_e *protocol);
+
+/*
+ * A message of a stream in another subprotocol, made of its text frame: a new
+ * frame, or NULL without memory (which has been logged).
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_protocol_frame(
+    ngx_http_blockcast_protocol_e protocol, ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_frame_t *text);
+
+/*
+ * The same for a single connection: takes over the reference to the text and
+ * returns one to what the client gets.  feed is NULL for a message that
+ * belongs to no stream.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_protocol_convert(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_frame_t *text);
+
+
+/* the requests of a client that speaks JSON-RPC 2.0 (_jsonrpc) */
+void ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
+    const u_char *data, size_t len);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_ */

@@ -1,0 +1,763 @@
+
+/*
+ * Clients without WebSocket: server-sent events, and long-polling REST.
+ *
+ * Both are subscribers like any other, whose messages go through nginx's
+ * output filters (so HTTP/2, TLS and gzip are nginx's matter).  As with
+ * WebSocket, nothing is finalized from within the fan-out: it posts the
+ * subscriber's event.
+ */
+
+
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_session.h"
+
+
+/* a comment keeps proxies from taking the silence for death */
+#define NGX_HTTP_BLOCKCAST_HEARTBEAT  15000
+
+/* what a browser waits before it comes back (jittered by the server) */
+#define NGX_HTTP_BLOCKCAST_RETRY      2000
+
+
+typedef struct {
+    ngx_http_blockcast_conn_t     conn;         /* first: it is one */
+    ngx_queue_t                   queue;
+    ngx_event_t                   event;        /* heartbeat, or the end */
+    uint64_t                      epoch;
+    unsigned                      counted:1;
+    unsigned                      ending:1;
+    ngx_http_blockcast_poll_pt    answer;       /* long-poll */
+
+    /* the event on its way out, and the buffers that carried the ones before */
+    u_char                       *text;
+    size_t                        room;
+    ngx_chain_t                  *free;
+    ngx_chain_t                  *busy;
+} ngx_http_blockcast_sse_t;
+
+
+static ngx_int_t ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
+    ngx_http_blockcast_sse_t *sse, ngx_str_t *names);
+static void ngx_http_blockcast_sse_event(ngx_event_t *ev);
+static void ngx_http_blockcast_sse_write(ngx_http_request_t *r);
+static void ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse);
+static void ngx_http_blockcast_sse_cleanup(void *data);
+static ngx_int_t ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
+    ngx_http_blockcast_frame_t *frame, ngx_str_t *type);
+static ngx_int_t ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse,
+    u_char *start, u_char *last, ngx_uint_t temporary);
+static void ngx_http_blockcast_poll_event(ngx_event_t *ev);
+
+
+static ngx_queue_t  ngx_http_blockcast_sse_all;
+
+
+static ngx_http_blockcast_sse_t *
+ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
+    ngx_event_handler_pt handler)
+{
+    ngx_http_cleanup_t        *cln;
+    ngx_http_blockcast_sse_t  *sse;
+
+    sse = ngx_pcalloc(r->pool, sizeof(ngx_http_blockcast_sse_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (sse == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_blockcast_sse_all.next == NULL) {
+        ngx_queue_init(&ngx_http_blockcast_sse_all);
+    }
+
+    cln->handler = ngx_http_blockcast_sse_cleanup;
+    cln->data = sse;
+
+    sse->conn.kind = kind;
+    sse->conn.connection = r->connection;
+    sse->conn.request = r;
+    sse->conn.conf = ngx_http_get_module_loc_conf(r,
+                                                  ngx_http_blockcast_module);
+    sse->conn.last = &sse->conn.out;
+
+    sse->event.handler = handler;
+    sse->event.data = sse;
+    sse->event.log = r->connection->log;
+
+    ngx_queue_insert_tail(&ngx_http_blockcast_sse_all, &sse->queue);
+
+    ngx_http_set_ctx(r, sse, ngx_http_blockcast_module);
+
+    return sse;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                        rc;
+    ngx_str_t                        names, text;
+    ngx_http_blockcast_sse_t        *sse;
+    ngx_http_blockcast_refusal_t     refusal;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (r->method != NGX_HTTP_GET) {
+        if (ngx_http_blockcast_header(r, "Allow", "GET", 3) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_str_set(&text, "Server-sent events are fetched with GET.\n");
+        return ngx_http_blockcast_respond(r, NGX_HTTP_NOT_ALLOWED,
+                                          "text/plain", &text);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
+        return ngx_http_blockcast_refused(r, &refusal);
+    }
+
+    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_SSE,
+                                        ngx_http_blockcast_sse_event);
+    if (sse == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_blockcast_access_streams(r, &sse->conn.allowed, &refusal);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_blockcast_refused(r, &refusal);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = sse->conn.conf;
+
+    sse->epoch = bmcf->zone->sh->epoch;
+
+    /* /events/NAME, or /events?streams=NAME,NAME, or all that are offered */
+
+    ngx_str_null(&names);
+
+    if (r->uri.len > blcf->location.len
+        && ngx_strncmp(r->uri.data, blcf->location.data, blcf->location.len)
+           == 0)
+    {
+        names.data = r->uri.data + blcf->location.len;
+        names.len = r->uri.len - blcf->location.len;
+
+        while (names.len != 0 && names.data[0] == '/') {
+            names.data++;
+            names.len--;
+        }
+    }
+
+    if (names.len == 0) {
+        (void) ngx_http_arg(r, (u_char *) "streams", 7, &names);
+    }
+
+    rc = ngx_http_blockcast_sse_subscribe(r, sse, &names);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_OK : rc;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    ngx_http_clear_content_length(r);
+
+    /* X-Accel-Buffering: another nginx in front must pass it on at once */
+
+    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8) != NGX_OK
+        || ngx_http_blockcast_header(r, "X-Accel-Buffering", "no", 2)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    r->main->count++;
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_blockcast_sse_write;
+
+    sse->counted = 1;
+    ngx_http_blockcast_ws_count(1);
+
+    /* the rest from the event loop, when this request is set up */
+
+    ngx_post_event(&sse->event, &ngx_posted_events);
+
+    return NGX_DONE;
+}
+
+
+/* NGX_DONE: it has been refused */
+
+static ngx_int_t
+ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
+    ngx_http_blockcast_sse_t *sse, ngx_str_t *names)
+{
+    u_char                        *p, *last, *q;
+    uint64_t                       epoch;
+    ngx_int_t                      rc, n;
+    ngx_str_t                      name, text, *id;
+    ngx_http_blockcast_wish_t      wish;
+    ngx_http_blockcast_wrong_t     wrong;
+    ngx_http_blockcast_stream_t   *st, **offers;
+
+    /* EPOCH;NAME=SEQ;NAME=SEQ of the last event it saw */
+
+    id = ngx_http_blockcast_access_header(r, "Last-Event-ID");
+    epoch = 0;
+
+    if (id != NULL) {
+        p = ngx_strlchr(id->data, id->data + id->len, ';');
+        n = ngx_atoi(id->data, p ? (size_t) (p - id->data) : id->len);
+        epoch = (n == NGX_ERROR) ? 0 : (uint64_t) n;
+    }
+
+    offers = sse->conn.conf->offers;
+    p = names->data;
+    last = names->data + names->len;
+
+    for ( ;; ) {
+
+        if (names->len == 0) {
+            st = *offers++;
+
+            if (st == NULL) {
+                break;
+            }
+
+            if (!(sse->conn.allowed & ((uint64_t) 1 << st->index))) {
+                continue;
+            }
+
+        } else {
+
+            if (p >= last) {
+                break;
+            }
+
+            name.data = p;
+            q = ngx_strlchr(p, last, ',');
+            name.len = (q ? q : last) - p;
+            p = q ? q + 1 : last;
+
+            st = ngx_http_blockcast_session_find(&sse->conn, &name, &wrong);
+
+            if (st == NULL) {
+                ngx_str_set(&text, "A stream that was asked for is not there "
+                            "for this client, see /api/streams.\n");
+
+                (void) ngx_http_blockcast_respond(r,
+                                 ngx_strcmp(wrong.code, "unknown_stream") == 0
+                                 ? NGX_HTTP_NOT_FOUND : NGX_HTTP_FORBIDDEN,
+                                 "text/plain", &text);
+                return NGX_DONE;
+            }
+        }
+
+        ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+
+        if (epoch == sse->epoch && st->field.len != 0) {
+
+            q = id->data;
+
+            while (q != NULL) {
+                q = ngx_strlchr(q, id->data + id->len, ';');
+
+                if (q == NULL) {
+                    break;
+                }
+
+                q++;
+
+                if ((size_t) (id->data + id->len - q) > st->name.len
+                    && ngx_strncmp(q, st->name.data, st->name.len) == 0
+                    && q[st->name.len] == '=')
+                {
+                    name.data = q + st->name.len + 1;
+                    q = ngx_strlchr(name.data, id->data + id->len, ';');
+                    name.len = (q ? q : id->data + id->len) - name.data;
+
+                    n = ngx_atoi(name.data, name.len);
+
+                    if (n != NGX_ERROR) {
+                        wish.since = n;
+                        wish.has_since = 1;
+                    }
+
+                    break;
+                }
+            }
+        }
+
+        rc = ngx_http_blockcast_session_join(&sse->conn, st, &wish, &wrong);
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_sse_event(ngx_event_t *ev)
+{
+    u_char                      *p;
+    ngx_uint_t                   i, first;
+    ngx_connection_t            *c;
+    ngx_http_request_t          *r;
+    ngx_http_blockcast_sse_t    *sse;
+    static u_char                heartbeat[] = ":\n\n";
+
+    sse = ev->data;
+    r = sse->conn.request;
+    c = r->connection;
+
+    first = !ev->timedout && !ev->timer_set && !sse->conn.started;
+    ev->timedout = 0;
+
+    if (sse->conn.dead) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
+    if (ngx_exiting || ngx_terminate) {
+        ngx_http_blockcast_sse_close(sse);
+        return;
+    }
+
+    if (first) {
+        sse->conn.started = 1;
+
+        p = ngx_pnalloc(r->pool, 32);
+
+        if (p == NULL
+            || ngx_http_blockcast_sse_output(sse, p,
+                       ngx_sprintf(p, "retry: %ui\n\n",
+                                   (ngx_uint_t) NGX_HTTP_BLOCKCAST_RETRY
+                                   + (ngx_uint_t) ngx_random()
+                                     % NGX_HTTP_BLOCKCAST_RETRY), 0)
+               == NGX_ERROR)
+        {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
+            return;
+        }
+
+        for (i = 0; i < sse->conn.nsubs; i++) {
+            ngx_http_blockcast_ws_dirty(&sse->conn, &sse->conn.subs[i]);
+        }
+
+    } else if (!r->buffered && !c->buffered) {
+
+        if (ngx_http_blockcast_sse_output(sse, heartbeat,
+                                   heartbeat + sizeof(heartbeat) - 1, 0)
+            == NGX_ERROR)
+        {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
+            return;
+        }
+    }
+
+    if (!sse->conn.dead) {
+        ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_HEARTBEAT);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
+    u_char *last, ngx_uint_t temporary)
+{
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t         *out;
+    ngx_http_request_t  *r;
+
+    r = sse->conn.request;
+
+    /* a request may last for days: its pool must not grow with every event */
+
+    out = ngx_chain_get_free_buf(r->pool, &sse->free);
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = out->buf;
+
+    b->start = start;
+    b->pos = start;
+    b->last = last;
+    b->end = last;
+    b->temporary = temporary;
+    b->memory = !temporary;
+    b->flush = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_http_blockcast_module;
+
+    rc = ngx_http_output_filter(r, out);
+
+    ngx_chain_update_chains(r->pool, &sse->free, &sse->busy, &out,
+                            (ngx_buf_tag_t) &ngx_http_blockcast_module);
+
+    if (rc != NGX_ERROR && (r->buffered || r->connection->buffered)) {
+
+        if (!r->connection->write->timer_set) {
+            ngx_add_timer(r->connection->write, sse->conn.conf->send_timeout);
+        }
+
+        if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_blockcast_sse_write(ngx_http_request_t *r)
+{
+    ngx_chain_t               *none;
+    ngx_event_t               *wev;
+    ngx_http_blockcast_sse_t  *sse;
+
+    wev = r->connection->write;
+    sse = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
+
+    if (wev->timedout) {
+        r->connection->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    if (r->buffered || r->connection->buffered) {
+
+        if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+        }
+
+        return;
+    }
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    none = NULL;
+    ngx_chain_update_chains(r->pool, &sse->free, &sse->busy, &none,
+                            (ngx_buf_tag_t) &ngx_http_blockcast_module);
+
+    ngx_http_blockcast_sse_flush(&sse->conn);
+}
+
+
+void
+ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_uint_t                   i;
+    ngx_http_request_t          *r;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_sse_t    *sse;
+    ngx_http_blockcast_frame_t  *frame;
+
+    sse = (ngx_http_blockcast_sse_t *) conn;
+    r = conn->request;
+
+    if (conn->kind == NGX_HTTP_BLOCKCAST_POLL) {
+
+        /* what it waited for may be there: looked at from the event loop */
+
+        if (!sse->event.posted) {
+            ngx_post_event(&sse->event, &ngx_posted_events);
+        }
+
+        return;
+    }
+
+    for (i = 0; i < conn->nsubs && !conn->dead; /* void */ ) {
+
+        if (!conn->started || r->buffered || r->connection->buffered) {
+            return;
+        }
+
+        sub = &conn->subs[i];
+
+        if (!sub->dirty) {
+            i++;
+            continue;
+        }
+
+        frame = ngx_http_blockcast_feed_next(conn, sub);
+
+        if (frame == NULL) {
+            sub->dirty = 0;
+            conn->ndirty--;
+            i++;
+            continue;
+        }
+
+        if (ngx_http_blockcast_sse_send(sse, frame, &sub->feed->stream->name)
+            == NGX_ERROR)
+        {
+            conn->dead = 1;
+
+            if (!sse->event.posted) {
+                ngx_post_event(&sse->event, &ngx_posted_events);
+            }
+        }
+
+        ngx_http_blockcast_frame_free(frame);
+    }
+}
+
+
+/*
+ * id: EPOCH;LOG=SEQ;…, data: the message.  The bytes are the connection's own,
+ * given back when they are sent: the next message takes the same buffer.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
+    ngx_http_blockcast_frame_t *frame, ngx_str_t *type)
+{
+    u_char                    *p, *src, *last, *start;
+    size_t                     size;
+    ngx_uint_t                 i;
+    ngx_http_request_t        *r;
+    ngx_http_blockcast_sub_t  *sub;
+
+    r = sse->conn.request;
+
+    size = frame->len + 64 + type->len
+           + sse->conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
+                                + NGX_INT64_LEN);
+
+    if (sse->room < size) {
+
+        if (sse->text != NULL) {
+            ngx_free(sse->text);
+        }
+
+        sse->text = ngx_alloc(size, r->connection->log);
+        if (sse->text == NULL) {
+            sse->room = 0;
+            return NGX_ERROR;
+        }
+
+        sse->room = size;
+    }
+
+    start = sse->text;
+
+    p = ngx_sprintf(start, "id: %uL", sse->epoch);
+
+    for (i = 0; i < sse->conn.nsubs; i++) {
+        sub = &sse->conn.subs[i];
+
+        if (sub->feed->stream->field.len != 0 && sub->seq != 0) {
+            p = ngx_sprintf(p, ";%V=%uL", &sub->feed->stream->name, sub->seq);
+        }
+    }
+
+    p = ngx_cpymem(p, "\ndata: ", 7);
+
+    src = frame->data + frame->payload;
+    last = frame->data + frame->len;
+
+    /* line ends can only be white space between JSON's tokens */
+
+    for ( /* void */ ; src < last; src++) {
+        *p++ = (*src == '\n' || *src == '\r') ? ' ' : *src;
+    }
+
+    *p++ = '\n';
+    *p++ = '\n';
+
+    sse->conn.frames_out++;
+
+    return ngx_http_blockcast_sse_output(sse, start, p, 1);
+}
+
+
+/* the worker exits: a clean end, after which the browser comes back */
+
+static void
+ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = sse->conn.request;
+    c = r->connection;
+
+    r->keepalive = 0;
+
+    ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_blockcast_sse_drain(ngx_msec_t drain)
+{
+    ngx_queue_t               *q;
+    ngx_http_blockcast_sse_t  *sse;
+
+    if (ngx_http_blockcast_sse_all.next == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_blockcast_sse_all);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_sse_all);
+         q = ngx_queue_next(q))
+    {
+        sse = ngx_queue_data(q, ngx_http_blockcast_sse_t, queue);
+
+        ngx_add_timer(&sse->event, 1 + (ngx_msec_t) ngx_random()
+                                       % (drain + 1));
+    }
+}
+
+
+static void
+ngx_http_blockcast_sse_cleanup(void *data)
+{
+    ngx_http_blockcast_sse_t  *sse = data;
+
+    ngx_http_blockcast_ws_leave_all(&sse->conn);
+
+    ngx_queue_remove(&sse->queue);
+
+    if (sse->event.timer_set) {
+        ngx_del_timer(&sse->event);
+    }
+
+    if (sse->event.posted) {
+        ngx_delete_posted_event((&sse->event));
+    }
+
+    if (sse->text != NULL) {
+        ngx_free(sse->text);
+        sse->text = NULL;
+    }
+
+    if (sse->counted) {
+        sse->counted = 0;
+        ngx_http_blockcast_ws_count(-1);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
+    ngx_http_blockcast_poll_pt answer)
+{
+    ngx_http_blockcast_wish_t    wish;
+    ngx_http_blockcast_sse_t    *sse;
+    ngx_http_blockcast_wrong_t   wrong;
+
+    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_POLL,
+                                        ngx_http_blockcast_poll_event);
+    if (sse == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    sse->answer = answer;
+
+    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+
+    if (ngx_http_blockcast_session_join(&sse->conn, st, &wish, &wrong)
+        == NGX_ERROR)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    sse->conn.subs[0].seq = after;
+    sse->conn.subs[0].first = 0;
+    sse->conn.started = 1;
+
+    r->main->count++;
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_add_timer(&sse->event, wait);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_blockcast_poll_event(ngx_event_t *ev)
+{
+    ngx_uint_t                   over;
+    ngx_connection_t            *c;
+    ngx_http_request_t          *r;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_sse_t    *sse;
+    ngx_http_blockcast_stream_t *st;
+
+    sse = ev->data;
+    r = sse->conn.request;
+    c = r->connection;
+
+    over = ev->timedout || ngx_exiting || ngx_terminate;
+    ev->timedout = 0;
+
+    sub = &sse->conn.subs[0];
+    st = sub->feed->stream;
+
+    if (sub->dirty) {
+        sub->dirty = 0;
+        sse->conn.ndirty--;
+    }
+
+    if (!over
+        && (sub->feed->newest == NULL || sub->feed->snap.seq <= sub->seq))
+    {
+        /* another state, not another seq */
+
+        sub->told = sub->feed->state;
+        return;
+    }
+
+    ngx_http_blockcast_ws_leave_all(&sse->conn);
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ngx_http_finalize_request(r, sse->answer(r, st, over));
+    ngx_http_run_posted_requests(c);
+}

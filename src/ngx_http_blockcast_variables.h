@@ -1,0 +1,17 @@
+
+/*
+ * The module's variables.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_VARIABLES_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_VARIABLES_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+ngx_int_t ngx_http_blockcast_add_variables(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_VARIABLES_H_INCLUDED_ */
