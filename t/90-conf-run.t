@@ -215,7 +215,7 @@ $c->close(1000);
 
 isnt($ask->('/node-ws')->{status}, 200, '/node-ws goes to the node');
 
-my $logs = join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*";
+my $logs = join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*.log";
 unlike($logs, qr/$token/, 'the token is in no log');
 
 unlike($logs, qr/\[(alert|emerg|crit)\]/, 'nor does nginx report anything grave')
