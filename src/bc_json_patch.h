@@ -17,7 +17,7 @@
 #include "bc_span.h"
 
 
-/* Objects within objects up to here are compared member by member. */
+/* Objects and arrays nested up to here are compared part by part. */
 
 #define BC_JSON_PATCH_DEPTH  32
 
@@ -29,8 +29,8 @@
  * Numbers and strings are the same when their bytes are, arrays when all of
  * their elements are; an array that changed is replaced as a whole.  Objects
  * are the same when they have the same members, in any order; keys compare
- * decoded.  Members in the same order are found at once, others by a hash:
- * the time is linear in the length of both texts (times the nesting).
+ * decoded.  Members are found by a hash, those in the same order without: the
+ * time is linear in the length of both texts (times the nesting).
  *
  * Returns 1 with the length of the patch in *len, {} when nothing changed.
  *
@@ -39,10 +39,10 @@
  *   - cannot be expressed: `from` or `to` is not an object, a member becomes
  *     null, or an object that is new or takes the place of something else
  *     holds a null (outside of arrays): merging would drop these members;
- *   - is not to be made: an object that changed is nested deeper than
- *     BC_JSON_PATCH_DEPTH, has a key twice, a key with a lone surrogate, or
- *     keys chosen to collide; or there is no memory (some is taken from
- *     malloc() while it runs).
+ *   - is not to be made: an object that changed (outside of arrays) is nested
+ *     deeper than BC_JSON_PATCH_DEPTH, has a key twice, a key with a lone
+ *     surrogate, or keys chosen to collide; or there is no memory (some is
+ *     taken from malloc() while it runs).
  */
 
 int bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
@@ -51,12 +51,13 @@ int bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
 
 /*
  * Merges `patch` into `target` (both passed bc_json_check()): MergePatch() of
- * RFC 7396, 2.  Of a key that an object has twice the last one counts, as in
- * JSON.parse().  This is what a client does with a patch; here it is for
- * tests: its time grows with the square of the number of members.
+ * RFC 7396, 2.  Of a key that an object has twice the last one counts, and
+ * keys compare by UTF-16 code units, as with JSON.parse().  This is what a
+ * client does with a patch; here it is for tests: its time grows with the
+ * square of the number of members.
  *
  * Returns 1 with the length of the result in *len; 0 when it does not fit in
- * `size` or the patch nests deeper than BC_JSON_PATCH_DEPTH.
+ * `size`.
  */
 
 int bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,

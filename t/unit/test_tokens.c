@@ -16,6 +16,54 @@
 #define C16  "cccccccccccccccc"
 
 
+/* calloc() fails from the n-th call on, 0: never */
+
+static size_t  fail_from;
+static size_t  allocations;
+
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void __real_free(void *p);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void __wrap_free(void *p);
+
+
+void *
+__wrap_malloc(size_t size)
+{
+    return __real_malloc(size);
+}
+
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+    allocations++;
+
+    return fail_from != 0 && allocations >= fail_from
+           ? NULL : __real_calloc(n, size);
+}
+
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+    return __real_realloc(p, size);
+}
+
+
+void
+__wrap_free(void *p)
+{
+    __real_free(p);
+}
+
+
 static bc_tokens_t *
 parse_n(const char *text, size_t len, size_t *line, const char **why)
 {
@@ -360,6 +408,33 @@ test_many(void)
 }
 
 
+/* nothing is lost, and nobody told that a line is wrong */
+
+static void
+test_memory(void)
+{
+    size_t        i, line;
+    const char   *why;
+    bc_tokens_t  *t;
+
+    t = NULL;
+
+    for (i = 1; i < 20; i++) {
+        allocations = 0;
+        fail_from = i;
+        t = parse(A16 " a\n" B16 " b x\n", &line, &why);
+        fail_from = 0;
+
+        if (t != NULL || line != 0 || strstr(why, "no memory") == NULL) {
+            break;
+        }
+    }
+
+    ok(t != NULL && i > 4, "each of %zu allocations may fail", i - 1);
+    bc_tokens_free(t);
+}
+
+
 static int
 allows(const char *list, const char *name)
 {
@@ -402,6 +477,7 @@ main(void)
     test_lengths();
     test_many();
     test_streams();
+    test_memory();
 
     return unit_done();
 }

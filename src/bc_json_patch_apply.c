@@ -1,0 +1,277 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * Applying merge patches, as the pseudocode in RFC 7396, 2 says it.
+ */
+
+#include <string.h>
+
+#include "bc_json.h"
+#include "bc_json_patch.h"
+#include "bc_json_scan.h"
+
+
+typedef struct {
+    uint8_t  *pos;
+    uint8_t  *last;
+} bc_json_apply_t;
+
+
+/* a string as UTF-16 code units, however it is written */
+
+typedef struct {
+    const uint8_t  *pos;
+    const uint8_t  *last;
+    unsigned        low;       /* the second half of a pair, or 0 */
+} bc_json_units_t;
+
+
+static int
+bc_json_apply_put(bc_json_apply_t *out, const void *p, size_t len)
+{
+    if ((size_t) (out->last - out->pos) < len) {
+        return -1;
+    }
+
+    memcpy(out->pos, p, len);
+    out->pos += len;
+
+    return 0;
+}
+
+
+/* the next code unit, -1 at the end */
+
+static int
+bc_json_unit(bc_json_units_t *u)
+{
+    int       n;
+    uint32_t  c;
+
+    static const char  letters[] = "b\bf\fn\nr\rt\t";
+
+    if (u->low != 0) {
+        c = u->low;
+        u->low = 0;
+        return (int) c;
+    }
+
+    if (u->pos == u->last) {
+        return -1;
+    }
+
+    c = *u->pos++;
+
+    if (c == '\\' && u->pos < u->last) {
+        c = *u->pos++;
+
+        if (c == 'u') {
+            c = 0;
+
+            for (n = 0; n < 4 && u->pos < u->last; n++) {
+                c = c << 4 | (uint32_t) (bc_json_hex(*u->pos++) & 0xf);
+            }
+
+            return (int) c;
+        }
+
+        for (n = 0; letters[n] != '\0'; n += 2) {
+            if ((uint32_t) letters[n] == c) {
+                return letters[n + 1];
+            }
+        }
+
+        return (int) c;
+    }
+
+    if (c < 0x80) {
+        return (int) c;
+    }
+
+    n = (c < 0xe0) ? 1 : (c < 0xf0) ? 2 : 3;
+    c &= 0x3fu >> n;
+
+    for ( /* void */ ; n != 0 && u->pos < u->last; n--) {
+        c = c << 6 | (*u->pos++ & 0x3f);
+    }
+
+    if (c >= 0x10000) {
+        u->low = 0xdc00 | (c & 0x3ff);
+        c = 0xd800 | ((c - 0x10000) >> 10);
+    }
+
+    return (int) c;
+}
+
+
+static int
+bc_json_apply_same(bc_span_t a, bc_span_t b)
+{
+    int              c;
+    bc_json_units_t  one, two;
+
+    one.pos = a.data;
+    one.last = a.data + a.len;
+    one.low = 0;
+
+    two.pos = b.data;
+    two.last = b.data + b.len;
+    two.low = 0;
+
+    do {
+        c = bc_json_unit(&one);
+
+        if (bc_json_unit(&two) != c) {
+            return 0;
+        }
+
+    } while (c != -1);
+
+    return 1;
+}
+
+
+/* the last member with that key among those to come */
+
+static int
+bc_json_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
+{
+    int        found;
+    bc_span_t  key, v;
+
+    found = 0;
+
+    while (bc_json_next(&it, &key, &v)) {
+        if (bc_json_apply_same(key, name)) {
+            *value = v;
+            found = 1;
+        }
+    }
+
+    return found;
+}
+
+
+static int
+bc_json_apply_key(bc_json_apply_t *out, int *some, bc_span_t raw)
+{
+    if ((*some && bc_json_apply_put(out, ",", 1) != 0)
+        || bc_json_apply_put(out, "\"", 1) != 0
+        || bc_json_apply_put(out, raw.data, raw.len) != 0
+        || bc_json_apply_put(out, "\":", 2) != 0)
+    {
+        return -1;
+    }
+
+    *some = 1;
+
+    return 0;
+}
+
+
+/* target.data is NULL when there is none; as deep as the patch is */
+
+static int
+bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch)
+{
+    int              some;
+    bc_span_t        key, value, other, none;
+    bc_json_iter_t   t, p, patches, targets;
+
+    if (bc_json_object(&patches, patch) != 0) {
+        return bc_json_apply_put(out, patch.data, patch.len);
+    }
+
+    if (bc_json_apply_put(out, "{", 1) != 0) {
+        return -1;
+    }
+
+    /* something else than an object is taken for an empty one */
+
+    (void) bc_json_object(&targets, target);
+
+    none.data = NULL;
+    none.len = 0;
+    some = 0;
+    t = targets;
+
+    while (bc_json_next(&t, &key, &value)) {
+
+        if (bc_json_apply_find(t, key, &other)) {
+            /* the last one counts */
+            continue;
+        }
+
+        if (!bc_json_apply_find(patches, key, &other)) {
+
+            if (bc_json_apply_key(out, &some, key) != 0
+                || bc_json_apply_put(out, value.data, value.len) != 0)
+            {
+                return -1;
+            }
+
+            continue;
+        }
+
+        if (other.data[0] == 'n') {
+            continue;
+        }
+
+        if (bc_json_apply_key(out, &some, key) != 0
+            || bc_json_apply(out, value, other) != 0)
+        {
+            return -1;
+        }
+    }
+
+    p = patches;
+
+    while (bc_json_next(&p, &key, &value)) {
+
+        if (value.data[0] == 'n'
+            || bc_json_apply_find(p, key, &other)
+            || bc_json_apply_find(targets, key, &other))
+        {
+            continue;
+        }
+
+        if (bc_json_apply_key(out, &some, key) != 0
+            || bc_json_apply(out, none, value) != 0)
+        {
+            return -1;
+        }
+    }
+
+    return bc_json_apply_put(out, "}", 1);
+}
+
+
+int
+bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
+    size_t size, size_t *len)
+{
+    bc_json_apply_t  out;
+
+    *len = 0;
+
+    while (patch.len != 0 && bc_json_is_space(patch.data[0])) {
+        patch.data++;
+        patch.len--;
+    }
+
+    while (patch.len != 0 && bc_json_is_space(patch.data[patch.len - 1])) {
+        patch.len--;
+    }
+
+    out.pos = dst;
+    out.last = (size != 0) ? dst + size : dst;
+
+    if (bc_json_apply(&out, target, patch) != 0) {
+        return 0;
+    }
+
+    *len = (size_t) (out.pos - dst);
+
+    return 1;
+}
