@@ -429,7 +429,10 @@ ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
 }
 
 
-/* true when an entry with this key is among the kept ones or the new ones */
+/*
+ * The number of the entry with this key among the kept ones and the new ones
+ * behind them, counted from 1, or 0.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
@@ -465,7 +468,7 @@ ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
         if (other.len == key->len
             && ngx_memcmp(other.data, key->data, key->len) == 0)
         {
-            return 1;
+            return n + 1;
         }
     }
 
@@ -496,7 +499,8 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     bc_span_t                      span, list, item, key;
     ngx_int_t                      rc;
     ngx_str_t                      k, *st_state, kept_state;
-    ngx_uint_t                     i, n, total, mask, from, bad;
+    ngx_uint_t                     i, n, total, mask, from, bad, seen;
+    ngx_uint_t                     first, last, before, after;
     bc_json_iter_t                 it;
     ngx_http_blockcast_new_t      *new;
     ngx_http_blockcast_feed_t     *feed;
@@ -560,6 +564,10 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
     n = 0;
     bad = 0;
+    first = 0;
+    last = 0;
+    before = 0;
+    after = 0;
 
     (void) bc_json_array(&it, list);
 
@@ -601,9 +609,21 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         hash = ngx_murmur_hash2(new[n].entry.key.data, key.len);
         new[n].hash = hash;
 
-        if (ngx_http_blockcast_seen(feed, table, mask, new,
-                                    &new[n].entry.key, hash))
-        {
+        seen = ngx_http_blockcast_seen(feed, table, mask, new,
+                                       &new[n].entry.key, hash);
+
+        if (seen != 0) {
+
+            if (seen <= feed->count) {
+                if (first == 0) {
+                    first = seen;
+                    before = n;
+                }
+
+                last = seen;
+                after = n;
+            }
+
             continue;
         }
 
@@ -611,6 +631,24 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 
         entries[n] = new[n].entry;
         n++;
+    }
+
+    if (first != 0 && feed->evicted != 0) {
+
+        /*
+         * The node shows more than is kept: what is older than all that is
+         * known was delivered before.  A program whose output is in the wrong
+         * order has it at the end.
+         */
+
+        if (first <= last) {
+            n -= before;
+            ngx_memmove(entries, entries + before,
+                        n * sizeof(ngx_http_blockcast_entry_t));
+
+        } else {
+            n = after;
+        }
     }
 
     if (n == 0 && feed->newest != NULL) {
