@@ -224,6 +224,43 @@ offsets(void)
 }
 
 
+/* strings are read in words of 8 bytes: every byte, in every place of one */
+
+static void
+words(void)
+{
+    int     c, good_all, expected;
+    char    text[32];
+    size_t  at, off;
+
+    good_all = 1;
+
+    for (at = 1; at < 24; at++) {
+        for (c = 0; c < 256 && good_all; c++) {
+            memset(text, 'a', sizeof(text));
+            text[0] = '"';
+            text[25] = '"';
+            text[at] = (char) c;
+
+            /* \a is no escape, a quote ends the string too early */
+
+            expected = (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+                       ? -1 : 0;
+            off = at;
+
+            good_all = check(text, 26, 1, &off) == expected
+                       && off == at + (c == '"' || c == '\\');
+
+            if (!good_all) {
+                printf("# byte %d at %zu\n", c, at);
+            }
+        }
+    }
+
+    ok(good_all, "every byte in every place of a long string");
+}
+
+
 static void
 depths(void)
 {
@@ -409,6 +446,10 @@ strings(void)
         { "\"\\uD83D\\u0041\"", "\xef\xbf\xbd" "A" },
         { "\"\\uD83D\\uD83D\\uDE00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80" },
         { "\"\\uDBFF\\uDFFF\"", "\xf4\x8f\xbf\xbf" },
+        { "\"\\uD800\\uDC00\"", "\xf0\x90\x80\x80" },
+        { "\"\\uD83D\\uE000\"", "\xef\xbf\xbd\xee\x80\x80" },
+        { "\"\\uD83D\\uDBFF\"", "\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\"\\uE000\\uD7FF\"", "\xee\x80\x80\xed\x9f\xbf" },
         { "\"\xe2\x82\xac\"", "\xe2\x82\xac" }
     };
 
@@ -517,6 +558,7 @@ main(void)
 {
     suite();
     offsets();
+    words();
     depths();
     iterators();
     members();
