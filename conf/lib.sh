@@ -75,7 +75,7 @@ bc_need_packages() {
         die "apt-get is not there: this script installs what it needs on" \
             "Debian 12; elsewhere provide: $*"
 
-    mapfile -t missing < <(bc_missing "$@")
+    mapfile -t missing < <(bc_missing "$@" | awk '!seen[$0]++')
 
     [ ${#missing[@]} -gt 0 ] || return 0
 

@@ -178,6 +178,9 @@ is(ended(start(HTTP_PORT => free_port(), WS_PORT => free_port())), 1,
     'a second one with the same state is refused');
 like(output(), qr/runs already with the state/, 'with a sentence');
 
+unlike(Blockcast::Test::slurp("$prefix/state/logs/error.log"),
+    qr/\[(alert|emerg|crit)\]/, 'nothing grave in the log');
+
 kill 'INT', $pid;
 is(ended($pid), 0, 'ends on Ctrl-C');
 is_deeply([$t->processes], [], 'and with it all that it started');
@@ -212,8 +215,11 @@ $c->close(1000);
 
 isnt($ask->('/node-ws')->{status}, 200, '/node-ws goes to the node');
 
-my $logs = join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*";
+my $logs = join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*.log";
 unlike($logs, qr/$token/, 'the token is in no log');
+
+unlike($logs, qr/\[(alert|emerg|crit)\]/, 'nor does nginx report anything grave')
+    or diag($logs);
 
 kill 'TERM', $pid;
 is(ended($pid), 0, 'ends on SIGTERM');

@@ -305,6 +305,11 @@ export class MockGateway {
       } else {
         json(200, this.newest(stream));
       }
+    } else if (url.pathname === '/api/receipts') {
+      const log = this.streams.get('receipts')?.log ?? [];
+      const limit = Number(url.searchParams.get('limit') ?? 50);
+      const receipts = log.map(({ entry }) => entry).reverse().slice(0, limit);
+      json(200, { receipts, count: receipts.length, total: log.length, limit, offset: 0 });
     } else if (url.pathname === '/api/health' || url.pathname === '/health') {
       json(this.up ? 200 : 503, { status: this.up ? 'ok' : 'stale', error: this.nodeError });
     } else if (url.pathname === '/ws') {

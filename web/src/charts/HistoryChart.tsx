@@ -1,4 +1,4 @@
-import { useMemo, type ReactNode } from 'react';
+import { memo, useMemo, type ReactNode } from 'react';
 import { Area, AreaChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
 import { bytes, clock, clockShort, figure } from '../app/format';
 import type { Series } from '../app/history';
@@ -16,7 +16,9 @@ const MOST = 360;
 
 type Row = { time: number } & Record<string, number | null>;
 
-export default function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode {
+export default memo(HistoryChart);
+
+function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode {
   const end = series.times.at(-1) ?? 0;
   const { lines } = metric;
   const rows = useMemo(() => thin(series, lines.map(({ name }) => name), end - seconds), [series, lines, end, seconds]);

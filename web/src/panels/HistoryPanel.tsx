@@ -35,11 +35,12 @@ const RANGES: readonly Choice<string>[] = [
 /** The course of one figure over a longer time, with axes. */
 export function HistoryPanel({ stream, className = 'area-history' }: { stream: string; className?: string }): ReactNode {
   const view = useStream(stream);
-  const series = useSeries(stream);
-  const metrics = useMetrics(stream, series);
+  const newest = useSeries(stream);
+  const metrics = useMetrics(stream, newest);
   const [chosen, setChosen] = useState<string | null>(null);
   const [range, setRange] = useState('900');
   const [ref, near] = useNear();
+  const series = useSeldom(newest, Number(range) / 180);
 
   const reported = (metric: Metric): boolean =>
     metric.lines.some(({ name }) => series.values.get(name)?.some((value) => value !== null) === true);
@@ -95,6 +96,19 @@ function useMetrics(stream: string, series: Series): readonly Metric[] {
       .slice(0, 5)
       .map((name) => ({ id: name, label: label(name), lines: [{ name, label: label(name) }], unit: '' }));
   }, [stream, names]);
+}
+
+/**
+ * The series, but a new one only every few seconds: a new point of an hour's course moves the line by less than a pixel, and drawing
+ * it is most of the page's work.
+ */
+function useSeldom(series: Series, seconds: number): Series {
+  const held = useRef({ series, at: 0 });
+  const now = Date.now();
+  if (now - held.current.at >= seconds * 1000 - 500 || held.current.series.times.length < 30) {
+    held.current = { series, at: now };
+  }
+  return held.current.series;
 }
 
 /** Whether the element is in sight, or soon will be. A chart out of sight is not drawn. */

@@ -1,4 +1,4 @@
-import { useDeferredValue, useId, useMemo, useState, type ReactNode } from 'react';
+import { useCallback, useDeferredValue, useId, useMemo, useState, type ReactNode } from 'react';
 import type { Peer, Peers as PeersData } from '../client/messages';
 import { useStream } from '../app/context';
 import { figure } from '../app/format';
@@ -22,6 +22,7 @@ export function Peers(): ReactNode {
   const slowest = useMemo(() => peers.reduce((most, peer) => Math.max(most, peer.latency_ms ?? 0), 0), [peers]);
   const rows = useMemo(() => arrange(peers, needle, sort), [peers, needle, sort]);
   const columns = useMemo(() => makeColumns(slowest), [slowest]);
+  const compact = useCallback((peer: Peer) => <CompactPeer peer={peer} slowest={slowest} />, [slowest]);
 
   return (
     <Panel
@@ -56,7 +57,7 @@ export function Peers(): ReactNode {
         onSort={(column) =>
           setSort((now) => ({ column, descending: now.column === column ? !now.descending : column === 'validator' }))
         }
-        compact={(peer) => <CompactPeer peer={peer} slowest={slowest} />}
+        compact={compact}
         compactBelow={560}
         empty={
           view.data === null

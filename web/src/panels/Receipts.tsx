@@ -52,7 +52,7 @@ export function Receipts(): ReactNode {
 const COLUMNS: readonly Column<LogEntry>[] = [
   { id: 'time', header: 'Time', width: '4rem', cell: ({ value }) => <Time value={value.timestamp} /> },
   { id: 'market', header: 'Market', width: '6rem', cell: ({ value }) => <MarketTag market={value.market} /> },
-  { id: 'id', header: 'Receipt', width: 'minmax(9.4rem, 1fr)', cell: ({ value }) => <New><Id value={value.id} head={12} tail={5} /></New> },
+  { id: 'id', header: 'Receipt', width: 'minmax(9.4rem, 1fr)', cell: ({ value }) => <ReceiptId value={value.id} /> },
   { id: 'block', header: 'Block', width: '4.75rem', align: 'end', from: 640, cell: ({ value }) => <Amount value={value.block_height} /> },
   {
     id: 'parties',
@@ -64,11 +64,13 @@ const COLUMNS: readonly Column<LogEntry>[] = [
   { id: 'amount', header: 'Amount', width: '14.5rem', align: 'end', cell: ({ value }) => <Amount value={value.amount} /> },
 ];
 
-/** The word that only a new row's style shows. */
-function New({ children }: { children: ReactNode }): ReactNode {
+function ReceiptId({ value }: { value: unknown }): ReactNode {
   return (
     <>
-      {children}
+      <span className="receipt-id">
+        <Id value={value} head={11} tail={5} />
+      </span>
+      {/* Only a new row's style shows it. */}
       <span className="new-tag">new</span>
     </>
   );

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, type ReactNode } from 'react';
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { Icon } from './Icon';
 
 export interface Column<R> {
@@ -40,7 +40,9 @@ interface DataGridProps<R> {
   empty: ReactNode;
 }
 
-const OVERSCAN = 6;
+/** Rows in the document before and after those in sight, and how many rows of scrolling make a new window. */
+const OVERSCAN = 8;
+const STEP = 4;
 
 /**
  * A table of which only the rows in sight are in the document, so that ten thousand of them scroll smoothly. For screen readers it
@@ -58,7 +60,7 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
   const narrow = compact !== undefined && width < compactBelow;
   const rowHeight = Math.round((narrow ? compactHeight : fullHeight) * scale);
   const height = Math.round(visibleRows * fullHeight * scale);
-  const shown = columns.filter(({ from = 0 }) => width >= from);
+  const shown = useMemo(() => columns.filter(({ from = 0 }) => width >= from), [columns, width]);
   const template = shown.map((column) => column.width).join(' ');
 
   useLayoutEffect(() => {
@@ -79,7 +81,7 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
   const onScroll = useCallback(() => {
     const element = scroller.current;
     if (element !== null) {
-      setFirst(Math.max(0, Math.floor(element.scrollTop / rowHeight)));
+      setFirst(Math.max(0, Math.floor(element.scrollTop / rowHeight / STEP) * STEP));
       if (element.scrollTop < rowHeight) {
         setBelow(0);
       }
@@ -107,7 +109,7 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
   useEffect(onScroll, [onScroll, rows.length]);
 
   const from = Math.max(0, Math.min(first, rows.length - 1) - OVERSCAN);
-  const to = Math.min(rows.length, first + Math.ceil(height / rowHeight) + OVERSCAN);
+  const to = Math.min(rows.length, first + STEP + Math.ceil(height / rowHeight) + OVERSCAN);
 
   return (
     <div className="grid-frame">
@@ -139,29 +141,16 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
         ) : (
           <div role="rowgroup" className="grid-body" style={{ height: rows.length * rowHeight }}>
             {rows.slice(from, to).map((row, index) => (
-              <div
+              <Row
                 key={rowKey === undefined ? from + index : rowKey(row)}
-                role="row"
-                aria-rowindex={from + index + 2}
-                className={`grid-row ${narrow ? 'grid-row-compact' : ''} ${rowClass?.(row) ?? ''}`}
-                style={{
-                  height: rowHeight,
-                  transform: `translateY(${(from + index) * rowHeight}px)`,
-                  ...(narrow ? {} : { gridTemplateColumns: template }),
-                }}
-              >
-                {narrow ? (
-                  <div role="cell" className="grid-compact">
-                    {compact(row)}
-                  </div>
-                ) : (
-                  shown.map((column) => (
-                    <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
-                      {column.cell(row)}
-                    </div>
-                  ))
-                )}
-              </div>
+                row={row}
+                index={from + index}
+                height={rowHeight}
+                template={template}
+                columns={shown as readonly Column<unknown>[]}
+                className={rowClass?.(row) ?? ''}
+                compact={narrow ? (compact as (row: unknown) => ReactNode) : null}
+              />
             ))}
           </div>
         )}
@@ -181,6 +170,39 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
     </div>
   );
 }
+
+interface RowProps {
+  row: unknown;
+  index: number;
+  height: number;
+  template: string;
+  columns: readonly Column<unknown>[];
+  className: string;
+  compact: ((row: unknown) => ReactNode) | null;
+}
+
+/** Rendered once, however far one scrolls, unless it moves. */
+const Row = memo(function Row({ row, index, height, template, columns, className, compact }: RowProps): ReactNode {
+  const position = { height, transform: `translateY(${index * height}px)` };
+  if (compact !== null) {
+    return (
+      <div role="row" aria-rowindex={index + 2} className={`grid-row grid-row-compact ${className}`} style={position}>
+        <div role="cell" className="grid-compact">
+          {compact(row)}
+        </div>
+      </div>
+    );
+  }
+  return (
+    <div role="row" aria-rowindex={index + 2} className={`grid-row ${className}`} style={{ ...position, gridTemplateColumns: template }}>
+      {columns.map((column) => (
+        <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
+          {column.cell(row)}
+        </div>
+      ))}
+    </div>
+  );
+});
 
 interface HeadCellProps<R> {
   column: Column<R>;

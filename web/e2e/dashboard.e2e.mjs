@@ -1,0 +1,480 @@
+/**
+ * The dashboard in a real browser.
+ *
+ *   npm run e2e:mock                                   on the mock gateway
+ *   BASE_URL=http://127.0.0.1:8000 E2E_RELOAD=… npm run e2e    on a running one; see gateway.mjs for the commands
+ *
+ *   node e2e/dashboard.e2e.mjs WORD…      only the tests that have one of these words in their name
+ *   E2E_SOAK=1800                         seconds of the test that watches memory and processor (default 30)
+ *
+ * Screenshots go to e2e/output/.
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { launch, openPage } from './browser.mjs';
+import { openGateway } from './gateway.mjs';
+import { check, equal, run, test, until } from './harness.mjs';
+import { fakeGateway } from './synthetic.mjs';
+
+const OUTPUT = fileURLToPath(new URL('output', import.meta.url));
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const SOAK = Number(process.env.E2E_SOAK ?? 30);
+
+mkdirSync(OUTPUT, { recursive: true });
+if (process.env.E2E_GATEWAY === 'mock' && !existsSync(fileURLToPath(new URL('../dist/index.html', import.meta.url)))) {
+  console.error('web/dist is missing: run "npm run build" first');
+  process.exit(1);
+}
+
+const gateway = await openGateway();
+const browser = await launch();
+
+// ------------------------------------------------------------------ helpers
+
+/** A page on the gateway, closed after `body`, whatever happens. */
+async function withPage(options, body) {
+  const opened = await openPage(browser, gateway.base, options);
+  try {
+    if (options.before) {
+      await options.before(opened.page);
+    }
+    await opened.page.goto(gateway.base);
+    return await body(opened.page, opened);
+  } finally {
+    await opened.context.close();
+  }
+}
+
+const panel = (page, stream) => page.locator(`.panel[data-stream="${stream}"]`).first();
+const state = (page, stream) => panel(page, stream).getAttribute('data-state');
+const pill = async (page) => (await page.locator('.pill').textContent())?.trim();
+const banner = async (page) => (await page.locator('.banner').count()) === 0 ? null : page.locator('.banner').innerText();
+
+const STREAMS = ['network_metrics', 'markets_health', 'receipts', 'peers', 'operations'];
+
+/** Every panel has live data. */
+async function live(page, seconds = 30) {
+  await until(async () => {
+    for (const stream of STREAMS) {
+      if ((await state(page, stream)) !== 'live') {
+        return `${stream} is ${await state(page, stream)}, the pill says ${await pill(page)}`;
+      }
+    }
+    return (await pill(page)) === 'Live' ? true : `the pill says ${await pill(page)}`;
+  }, seconds);
+}
+
+const height = async (page) => {
+  const text = await page.locator('.area-metrics .tile').first().locator('.tile-value').innerText();
+  return Number(text.replace(/\D/g, ''));
+};
+
+/** The ids in the list of receipts, newest first, read by scrolling through it. */
+async function receiptIds(page) {
+  return page.evaluate(async () => {
+    const grid = document.querySelector('[data-stream="receipts"] .grid');
+    const ids = new Map();
+    const collect = () => {
+      for (const row of grid.querySelectorAll('.grid-body [role="row"]')) {
+        ids.set(Number(row.getAttribute('aria-rowindex')), row.querySelector('.receipt-id [title]')?.title);
+      }
+    };
+    const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    for (let top = 0; top <= grid.scrollHeight; top += grid.clientHeight) {
+      grid.scrollTop = top;
+      await frame();
+      collect();
+    }
+    grid.scrollTop = 0;
+    await frame();
+    return [...ids].sort(([a], [b]) => a - b).map(([, id]) => id);
+  });
+}
+
+/** Pauses the list, reads it, compares it with what the gateway has kept: the same ids in the same order, none missing. */
+async function compareReceipts(page) {
+  await page.getByRole('button', { name: 'Pause' }).first().click();
+  const shown = await receiptIds(page);
+  const response = await fetch(`${gateway.base}/api/receipts?limit=1000`);
+  const kept = (await response.json()).receipts.map(({ id }) => String(id));
+  await page.getByRole('button', { name: /Resume/ }).click();
+
+  equal(new Set(shown).size, shown.length, 'receipts that are listed twice');
+  const start = kept.indexOf(shown[0]);
+  check(start !== -1, `the gateway knows the newest receipt on the page, ${shown[0]}`);
+  const expected = kept.slice(start, start + shown.length);
+  equal(shown.slice(0, expected.length).join(' '), expected.join(' '), 'receipts on the page against those the gateway kept');
+  return shown.length;
+}
+
+async function axe(page, what) {
+  await page.evaluate(AXE);
+  const result = await page.evaluate(async () => {
+    // Colours in the middle of a fade are no colours of the design.
+    for (const animation of document.getAnimations()) {
+      animation.finish?.call(animation);
+    }
+    const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 160)} (${failureSummary?.replace(/\s+/g, ' ').slice(0, 200)})`).join(' | ')}`);
+  }).catch((error) => [String(error)]);
+  equal(result.join('\n'), '', `axe violations, ${what}`);
+}
+
+const whole = await browser.newBrowserCDPSession();
+
+/** Processor time of all pages so far, in seconds. */
+async function renderers() {
+  const { processInfo } = await whole.send('SystemInfo.getProcessInfo');
+  return processInfo.filter(({ type }) => type === 'renderer').reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
+function clean(faults) {
+  equal(faults.policy.join('\n'), '', 'breaches of the content security policy');
+  equal(faults.foreign.join('\n'), '', 'requests to other hosts');
+  equal(faults.console.join('\n'), '', 'errors in the console');
+}
+
+// ------------------------------------------------------------------ tests
+
+test('loads under its policy and moves', async () => {
+  // If this fails: a visitor sees an empty page, or figures that stand still.
+  await withPage({}, async (page, { faults }) => {
+    await live(page);
+    const before = await height(page);
+    check(before > 0, `a block height, not ${before}`);
+    await until(async () => (await height(page)) > before || 'the block height stands still', 30);
+    check((await page.locator('.area-strength .gauge-number').innerText()).match(/^\d+$/), 'a network strength');
+    await page.locator('.area-history').scrollIntoViewIfNeeded();
+    await until(async () => (await page.locator('.area-history .recharts-area-curve').count()) > 0 || 'no chart is drawn', 30);
+    clean(faults);
+  });
+});
+
+test('is served compressed, cached by content, and under a strict policy', async () => {
+  // If this fails: each visit downloads everything again, or a foreign script could run in the page.
+  const seen = [];
+  const opened = await openPage(browser, gateway.base);
+  opened.page.on('response', (response) => seen.push(response));
+  await opened.page.goto(gateway.base);
+  await until(() => seen.some((response) => response.url().includes('HistoryChart')) || 'the chart was not loaded', 30);
+  const page = await seen[0].allHeaders();
+  check(/script-src 'self'(;|$)/.test(page['content-security-policy'] ?? ''), `script-src 'self' in ${page['content-security-policy']}`);
+  check(!/unsafe/.test(page['content-security-policy']), 'nothing unsafe in the policy');
+  check(/no-cache|no-store|max-age=0/.test(page['cache-control'] ?? ''), `index.html is not cached: ${page['cache-control']}`);
+  for (const response of seen.filter((one) => one.url().includes('/assets/'))) {
+    const headers = await response.allHeaders();
+    equal(headers['content-encoding'], 'gzip', `encoding of ${response.url()}`);
+    check(/immutable/.test(headers['cache-control'] ?? ''), `${response.url()} is cached for ever: ${headers['cache-control']}`);
+  }
+  await opened.context.close();
+});
+
+test('shows receipts as they come, and marks the new ones', async () => {
+  // If this fails: the live list is not live.
+  await withPage({}, async (page) => {
+    await live(page);
+    await until(async () => (await page.locator('[data-stream="receipts"] .row-new').count()) > 0 || 'no new receipt', 40);
+    check((await compareReceipts(page)) > 0, 'some receipts');
+  });
+});
+
+test('keeps its history over a reload of the page', async () => {
+  // If this fails: F5 throws away the course of every figure.
+  await withPage({}, async (page) => {
+    await live(page);
+    await page.waitForTimeout(7000);
+    const points = () => page.evaluate(() => document.querySelector('.area-metrics .spark-line')?.getAttribute('d')?.split('L').length ?? 0);
+    const before = await points();
+    await page.reload();
+    await live(page);
+    check((await points()) >= before, `at least the ${before} points of before`);
+    check(before > 2, `a course of more than two points, not ${before}`);
+  });
+});
+
+test('comes back after a reload of nginx and loses no receipt', async () => {
+  // If this fails: every change of the configuration costs all visitors some receipts, or their page.
+  await withPage({}, async (page, { faults }) => {
+    await live(page);
+    const sockets = [];
+    page.on('websocket', (socket) => sockets.push(socket));
+    await gateway.reload();
+    await until(() => sockets.length > 0 || 'the page has not reconnected', 60);
+    await live(page, 60);
+    await page.waitForTimeout(7000);
+    await compareReceipts(page);
+    equal(await page.locator('.log-gap').count(), 0, 'notices of a gap');
+    equal(faults.policy.length + faults.foreign.length, 0, 'breaches of the policy');
+  });
+});
+
+test('recovers when the workers are killed, and loses no receipt', async () => {
+  // If this fails: a crash of one worker leaves pages dead that nobody reloads.
+  await withPage({}, async (page) => {
+    await live(page);
+    const sockets = [];
+    page.on('websocket', (socket) => sockets.push(socket));
+    await gateway.killWorker();
+    await until(() => sockets.length > 0 || 'the page has not reconnected', 60);
+    await live(page, 60);
+    const before = await height(page);
+    await until(async () => (await height(page)) > before || 'the block height stands still', 30);
+    await compareReceipts(page);
+  });
+});
+
+test('says that the node is down and keeps the last good data; live again when it is back', async () => {
+  // If this fails: old figures pass for current ones, or turn into zeros.
+  await withPage({}, async (page) => {
+    await live(page);
+    await gateway.nodeDown();
+    try {
+      await until(async () => /node does not answer/i.test((await banner(page)) ?? '') || `the banner says ${await banner(page)}`, 60);
+      equal(await pill(page), 'Node down', 'the word in the head');
+      for (const stream of STREAMS) {
+        equal(await state(page, stream), 'stale', `state of ${stream}`);
+      }
+      check(/Showing the last good data, from \d\d:\d\d:\d\d/.test(await banner(page)), `the time of the last data in: ${await banner(page)}`);
+      check((await height(page)) > 0, 'the last block height is still there');
+      check((await page.locator('.area-strength .freshness').innerText()).includes('stale'), 'the panel says that it is stale');
+      await page.waitForTimeout(2000);
+      await page.reload();
+      await until(async () => (await pill(page)) === 'Node down' || `a new page says ${await pill(page)}`, 30);
+      check((await height(page)) > 0, 'a new page has the last block height too');
+    } finally {
+      await gateway.nodeUp();
+    }
+    await live(page, 60);
+    equal(await banner(page), null, 'the banner');
+    await compareReceipts(page);
+  });
+});
+
+test('counts down to the next attempt while nginx is gone, and is back with it', async () => {
+  // If this fails: after an outage each visitor has to reload by hand.
+  await withPage({}, async (page) => {
+    await live(page);
+    await gateway.stop();
+    try {
+      await until(async () => /Reconnecting/.test((await banner(page)) ?? '') || `the banner says ${await banner(page)}`, 30);
+      await until(async () => /in \d+ s|now/.test((await banner(page)) ?? '') || `no countdown in ${await banner(page)}`, 10);
+      await until(async () => (await state(page, 'network_metrics')) === 'stale' || 'the figures are still called live', 20);
+    } finally {
+      await gateway.start();
+    }
+    await page.getByRole('button', { name: 'Try now' }).click({ timeout: 2000 }).catch(() => {});
+    await live(page, 60);
+    await compareReceipts(page);
+  });
+});
+
+test('goes on by REST where no WebSocket gets through', async () => {
+  // If this fails: behind a company's proxy the page stays empty.
+  await withPage({}, async (listener) => {
+    await live(listener); // a stream that nobody listens to is not polled
+    const blocked = (page) =>
+      page.addInitScript(() => {
+        window.WebSocket = class {
+          constructor() {
+            this.readyState = 0;
+            setTimeout(() => {
+              this.readyState = 3;
+              this.onclose?.(new CloseEvent('close', { code: 1006 }));
+            }, 20);
+          }
+          send() {}
+          close() {}
+        };
+      });
+    await withPage({ before: blocked }, async (page) => {
+      await until(async () => (await pill(page)) === 'Polling' || `the pill says ${await pill(page)}`, 30);
+      const before = await height(page);
+      await until(async () => (await height(page)) > before || 'the block height stands still', 30);
+      equal(await state(page, 'receipts'), 'live', 'state of the receipts');
+      check(/blocked/.test(await banner(page)), `the banner says why: ${await banner(page)}`);
+    });
+  });
+});
+
+test('can be used with the keyboard alone', async () => {
+  // If this fails: whoever cannot use a mouse cannot filter, pause, sort or scroll.
+  await withPage({}, async (page) => {
+    await live(page);
+    await page.keyboard.press('Tab');
+    equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Skip to the figures', 'the first stop');
+    await page.keyboard.press('Enter');
+    const reached = new Set();
+    for (let presses = 0; presses < 40; presses += 1) {
+      await page.keyboard.press('Tab');
+      reached.add(await page.evaluate(() => {
+        const element = document.activeElement;
+        const outline = getComputedStyle(element);
+        const name = element.getAttribute('aria-label') ?? element.textContent.trim();
+        return outline.outlineStyle === 'none' ? `${name}, but it is not to be seen` : name;
+      }));
+    }
+    for (const name of ['Throughput', '15 min', 'All', 'Pause', 'Receipts', 'Operations', 'Latency', 'Peers']) {
+      check([...reached].some((one) => one === name), `${name} among ${[...reached].join(', ')}`);
+    }
+    await page.locator('[data-stream="receipts"] .grid').focus();
+    await page.keyboard.press('PageDown');
+    await until(async () => (await page.evaluate(() => document.querySelector('[data-stream="receipts"] .grid').scrollTop)) > 0 || 'the list does not scroll', 5);
+  });
+});
+
+test('stands still for those who asked for less motion', async () => {
+  // If this fails: the page makes some visitors ill.
+  await withPage({ reducedMotion: 'reduce' }, async (page) => {
+    await live(page);
+    await page.waitForTimeout(4000);
+    equal(await page.evaluate(() => document.getAnimations().length), 0, 'running animations');
+  });
+});
+
+test('fits every width from 360 px to a wall', async () => {
+  // If this fails: on some screens the page has to be scrolled sideways.
+  for (const width of [360, 414, 600, 768, 1024, 1200, 1440, 1920, 2560, 3840]) {
+    await withPage({ width, height: 900 }, async (page) => {
+      await live(page);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      equal(over, 0, `px too wide at ${width}`);
+    });
+  }
+});
+
+test('shows amounts of 64 bits with every digit, in the table and on a phone', async () => {
+  // If this fails: large amounts are cut off, and nobody sees it.
+  for (const width of [360, 768, 1440, 2560]) {
+    await withPage({ width, height: 900, before: (page) => fakeGateway(page, { receipts: 30 }) }, async (page) => {
+      await page.getByText('18,446,744,073,709,551,615').first().waitFor();
+      const cut = await page.evaluate(() =>
+        [...document.querySelectorAll('.amount, [data-stream="markets_health"] dd span')]
+          .filter((element) => {
+            const box = element.closest('.grid-cell, .compact-end, dd')?.getBoundingClientRect();
+            const own = element.getBoundingClientRect();
+            const cell = element.closest('.grid-cell');
+            return (cell !== null && cell.scrollWidth > cell.clientWidth) || own.right > document.documentElement.clientWidth || (box && own.right > box.right + 1);
+          })
+          .map((element) => element.textContent),
+      );
+      equal(cut.join(', '), '', `amounts that do not fit at ${width} px`);
+    });
+  }
+});
+
+test('scrolls smoothly through ten thousand receipts', async () => {
+  // If this fails: a busy network makes the page unusable.
+  await withPage({ before: (page) => fakeGateway(page, { receipts: 10_000 }) }, async (page) => {
+    await page.getByText('10,000 kept').first().waitFor();
+    const started = await renderers();
+    const result = await page.evaluate(async () => {
+      const grid = document.querySelector('[data-stream="receipts"] .grid');
+      grid.scrollIntoView();
+      const times = [];
+      let rows = 0;
+      let last = performance.now();
+      for (let step = 0; step < 120; step += 1) {
+        grid.scrollTop += step % 10 === 9 ? 30_000 : 400;
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        const now = performance.now();
+        times.push(now - last);
+        last = now;
+        rows = Math.max(rows, grid.querySelectorAll('.grid-body [role="row"]').length);
+      }
+      times.sort((a, b) => a - b);
+      return { median: times[60], rows, end: grid.scrollTop };
+    });
+    // Time on the processor, and not on the clock: other work on the machine must not count.
+    const spent = (((await renderers()) - started) / 120) * 1000;
+    console.log(`     ${spent.toFixed(1)} ms of processor time per frame, a frame every ${result.median.toFixed(1)} ms; ${result.rows} rows in the document`);
+    check(result.rows < 60, `a bounded number of rows, not ${result.rows}`);
+    check(result.end > 300_000, 'the list scrolls');
+    check(spent < 33, `less than 33 ms of work per frame (painting without a graphics card is in it), not ${spent.toFixed(1)}`);
+  });
+});
+
+test('stays light over time', async () => {
+  // If this fails: a tab that stays open makes the fan turn, or eats the memory.
+  await withPage({}, async (page, { context }) => {
+    await live(page);
+    await page.waitForTimeout(5000);
+    const session = await context.newCDPSession(page);
+    const heap = async () => {
+      await session.send('HeapProfiler.collectGarbage');
+      const { usedSize } = await session.send('Runtime.getHeapUsage');
+      return usedSize / 1e6;
+    };
+    const [startHeap, startCpu, started] = [await heap(), await renderers(), Date.now()];
+    await page.waitForTimeout(SOAK * 1000);
+    const cpu = ((await renderers()) - startCpu) / ((Date.now() - started) / 1000);
+    const grown = (await heap()) - startHeap;
+    console.log(`     ${SOAK} s: ${(cpu * 100).toFixed(1)} % of a core, heap ${startHeap.toFixed(1)} MB ${grown < 0 ? '' : '+'}${grown.toFixed(2)} MB`);
+    // On a quiet machine it is 2 to 4 %. Painting without a graphics card is in it, and so is what a busy neighbour costs.
+    check(cpu < 0.08, `less than 8 % of a core, not ${(cpu * 100).toFixed(1)} %`);
+    check(grown < 2 + (SOAK / 60) * 0.3, `a flat heap, not ${grown.toFixed(2)} MB more`);
+  });
+});
+
+test('has no violation that axe finds, in any state and theme; with pictures', async () => {
+  // If this fails: people with a screen reader or with weak eyes cannot use the page.
+  const kinds = [];
+  for (const theme of ['light', 'dark']) {
+    for (const width of [360, 768, 1440]) {
+      kinds.push({ theme, width, height: width === 360 ? 780 : 1000, mobile: width === 360 });
+    }
+  }
+  const picture = (page, { width, theme }, what) => page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true });
+  const stages = async (what, prepare) => {
+    for (const kind of kinds) {
+      await withPage({ ...kind, ...prepare }, async (page) => {
+        await prepare.ready(page);
+        if (kind.width !== 768) {
+          await axe(page, `${what} at ${kind.width} px, ${kind.theme}`);
+        }
+        // What is not in sight is not drawn; for the picture it is.
+        await page.locator('.area-history').scrollIntoViewIfNeeded().catch(() => {});
+        await page.waitForTimeout(400);
+        await page.evaluate(() => window.scrollTo(0, 0));
+        await picture(page, kind, what);
+      });
+    }
+  };
+
+  await stages('data', {
+    ready: async (page) => {
+      await live(page);
+      await page.waitForTimeout(2500);
+    },
+  });
+  await stages('empty', {
+    before: (page) => fakeGateway(page, { empty: true }),
+    ready: async (page) => page.getByText('No peers are connected.').waitFor(),
+  });
+  await stages('partial', {
+    before: (page) => fakeGateway(page, { partial: true, receipts: 30 }),
+    ready: async (page) => page.getByText('left out; the rest').waitFor(),
+  });
+  await stages('ethereum', {
+    before: (page) => fakeGateway(page, { ethereum: true }),
+    ready: async (page) => page.getByRole('heading', { name: 'Transactions' }).waitFor(),
+  });
+  await stages('reconnecting', {
+    before: (page) => fakeGateway(page, { receipts: 30, dropAfter: 1500 }),
+    ready: async (page) => until(async () => (await state(page, 'network_metrics')) === 'stale' || 'not stale yet', 30),
+  });
+  await gateway.nodeDown();
+  try {
+    await stages('node-down', {
+      ready: async (page) => until(async () => (await pill(page)) === 'Node down' || `the pill says ${await pill(page)}`, 60),
+    });
+  } finally {
+    await gateway.nodeUp();
+  }
+});
+
+const failed = await run(gateway.name, process.argv.slice(2));
+await browser.close();
+await gateway.close();
+process.exit(failed === 0 ? 0 : 1);

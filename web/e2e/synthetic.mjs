@@ -1,0 +1,162 @@
+/**
+ * Data that no gateway has at hand: ten thousand receipts, none at all, a node that reports half. The page's WebSocket is answered
+ * from here; everything else still comes from the gateway.
+ */
+const MARKETS = ['compute', 'storage', 'energy', 'ads'];
+
+export async function fakeGateway(page, { receipts = 0, empty = false, partial = false, ethereum = false, dropAfter = 0 } = {}) {
+  const now = () => Date.now() / 1000;
+  const streams = ethereum ? chain() : block({ receipts, empty, partial });
+  let connections = 0;
+
+  if (dropAfter > 0) {
+    await page.route('**/api/**', (route) => route.abort());
+  }
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    connections += 1;
+    if (dropAfter > 0 && connections > 1) {
+      socket.close({ code: 1013, reason: 'the gateway restarts' });
+      return;
+    }
+    socket.send(JSON.stringify({ type: 'welcome', timestamp: now(), available_streams: Object.keys(streams), epoch: 1, protocol: 1 }));
+    let seq = 0;
+    let ticks = [];
+    socket.onMessage((raw) => {
+      const message = JSON.parse(String(raw));
+      if (message.type === 'subscribe') {
+        socket.send(JSON.stringify({ type: 'subscribed', stream: message.stream, timestamp: now() }));
+        const send = (index) => {
+          const data = streams[message.stream](index);
+          if (data !== null) {
+            seq += 1;
+            socket.send(`{"type":"${message.stream}","data":${data},"timestamp":${now()},"seq":${seq}}`);
+          }
+        };
+        send(0);
+        let index = 0;
+        ticks.push(setInterval(() => send((index += 1)), 700));
+      } else if (message.type === 'ping') {
+        socket.send(JSON.stringify({ type: 'pong', timestamp: now() }));
+      }
+    });
+    socket.onClose(() => {
+      ticks.forEach(clearInterval);
+      ticks = [];
+    });
+    if (dropAfter > 0) {
+      setTimeout(() => {
+        ticks.forEach(clearInterval);
+        socket.close({ code: 1012, reason: 'the gateway restarts' });
+      }, dropAfter);
+    }
+  });
+}
+
+function receipt(index) {
+  const market = MARKETS[index % 4];
+  const amount = index % 5 === 0 ? '18446744073709551615' : String((index * 7919) % 1_000_000);
+  return `{"id":"rcpt-${index}","market":"${market}","block_height":${180_000 + index},"timestamp":${Math.floor(Date.now() / 1000)},"provider":"${market}-provider-7","consumer":"account-1f","amount":${amount}}`;
+}
+
+function block({ receipts, empty, partial }) {
+  const list = (from, to) => Array.from({ length: to - from }, (_, index) => receipt(from + index));
+  const wave = (index, base, size) => base + Math.round(Math.sin(index / 2) * size);
+  return {
+    network_metrics: (index) =>
+      JSON.stringify({
+        network_strength: empty ? 30 : 78,
+        block_height: 184_320 + (empty ? 0 : index),
+        finality_time: partial ? null : wave(index, 12, 3),
+        peer_count: empty ? 0 : 42,
+        tps: partial ? null : empty ? 0 : wave(index, 640, 90),
+        bandwidth_in: partial ? null : wave(index, 2_400_000, 300_000),
+        bandwidth_out: partial ? null : wave(index, 3_100_000, 200_000),
+        active_connections: partial ? null : wave(index, 130, 12),
+      }),
+    markets_health: () =>
+      empty
+        ? JSON.stringify({
+            overall_status: 'down',
+            markets: {
+              compute: { status: 'idle', active_jobs: 0, total_providers: 0 },
+              storage: { status: 'idle', total_stored: 0, total_providers: 0 },
+              energy: { status: 'idle', total_credits: 0, active_traders: 0 },
+              ads: { status: 'idle', active_campaigns: 0, total_impressions: 0 },
+            },
+            healthy_markets: 0,
+            total_markets: 4,
+          })
+        : `{"overall_status":"healthy","markets":{"compute":{"status":"healthy","active_jobs":31,"total_providers":61},"storage":{"status":"healthy","total_stored":18446744073709551615,"total_providers":18},"energy":${
+            partial
+              ? '{"status":"unavailable","error":"unauthorized (-33009)","total_credits":null,"active_traders":null}'
+              : '{"status":"healthy","total_credits":18446744073709551615,"active_traders":34}'
+          },"ads":{"status":"idle","active_campaigns":0,"total_impressions":0}},"healthy_markets":${partial ? 2 : 3},"total_markets":4}`,
+    receipts: (index) => {
+      if (index > 0) {
+        return null;
+      }
+      const entries = list(0, receipts);
+      return `{"receipts":[${entries.join(',')}],"count":${entries.length}}`;
+    },
+    operations: (index) => {
+      if (index > 0) {
+        return null;
+      }
+      const entries = list(0, Math.min(receipts, 200)).map((text) => text.replace('rcpt', 'op'));
+      return `{"operations":[${entries.join(',')}],"count":${entries.length}}`;
+    },
+    peers: () => {
+      const peers = Array.from({ length: empty ? 0 : 24 }, (_, index) => ({
+        id: `12D3KooW${(index * 2654435761 % 2 ** 32).toString(16)}${index}`,
+        address: partial ? null : `/ip4/10.0.0.${index}/udp/30333/quic-v1`,
+        latency_ms: partial && index % 3 === 0 ? null : 6 + ((index * 37) % 300),
+        is_validator: partial ? null : index % 3 === 0,
+      }));
+      return JSON.stringify({ peers, total: peers.length });
+    },
+  };
+}
+
+function chain() {
+  const hash = (index, length) => `0x${((index + 1) * 2654435761).toString(16).padStart(12, '0').repeat(6).slice(0, length)}`;
+  const block = (index) => ({
+    number: 21_400_118 + index,
+    hash: hash(index, 64),
+    parent_hash: hash(index - 1, 64),
+    timestamp: Math.floor(Date.now() / 1000) + index,
+    miner: hash(index + 7, 40),
+    gas_used: (index * 7_919_113) % 30_000_000,
+    gas_limit: 30_000_000,
+    base_fee: 14_200_000_000,
+    tx_count: (index * 37) % 220,
+  });
+  const transaction = (index) => ({
+    hash: hash(index * 3, 64),
+    block_number: 21_400_118 + Math.floor(index / 3),
+    from: hash(index + 11, 40),
+    to: index % 4 === 0 ? null : hash(index + 13, 40),
+    value: index % 3 === 0 ? '1000000000000000000000' : 250_000_000,
+    gas_used: 21_000 + ((index * 911) % 90_000),
+    status: index % 9 === 0 ? 'failed' : 'success',
+  });
+  return {
+    chain: (index) =>
+      JSON.stringify({
+        height: 21_400_118 + index,
+        gas_price: 15_700_000_000 + ((index * 7919) % 9) * 1e8,
+        base_fee: 14_200_000_000 + ((index * 7919) % 7) * 1e8,
+        peer_count: 24,
+        syncing: false,
+        chain_id: 1,
+        client: 'Geth/v1.14.12-stable/linux-amd64/go1.23.3',
+      }),
+    blocks: (index) => {
+      const blocks = index === 0 ? Array.from({ length: 12 }, (_, number) => block(number)) : [block(11 + index)];
+      return JSON.stringify({ blocks, count: blocks.length });
+    },
+    transactions: (index) => {
+      const transactions = Array.from({ length: index === 0 ? 20 : 2 }, (_, number) => transaction(number + index * 2));
+      return JSON.stringify({ transactions, count: transactions.length });
+    },
+  };
+}
