@@ -178,6 +178,35 @@ ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 }
 
 
+/* the time from the publish to the last of this worker's sockets */
+
+static void
+ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
+{
+    uint64_t          usec, now;
+    ngx_uint_t        i;
+    static ngx_uint_t limits[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000,
+                                   25000, 50000, 100000 };
+
+    now = ngx_http_blockcast_usec();
+
+    if (now < feed->snap.published) {
+        return;
+    }
+
+    usec = now - feed->snap.published;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
+        if (usec <= limits[i]) {
+            break;
+        }
+    }
+
+    ngx_http_blockcast_add(ngx_http_blockcast_n_fanout + i, 1);
+    ngx_http_blockcast_add(ngx_http_blockcast_n_fanout_usec, usec);
+}
+
+
 /*
  * From the end to the beginning: leaving moves the last listener to the free
  * place, which the walk has then either behind it or still before it.  One
@@ -202,6 +231,12 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed)
 
         if (feed->cursor == 0) {
             feed->walking = 0;
+
+            if (feed->nlisteners != 0 && feed->timed != seq) {
+                feed->timed = seq;
+                ngx_http_blockcast_feed_timed(feed);
+            }
+
             return;
         }
 
@@ -259,6 +294,7 @@ ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
     frame->plain = form->plain;
     frame->data = buf + form->offset;
     frame->parent = parent;
+    frame->kind = NGX_HTTP_BLOCKCAST_TEXT;
 
     if (parent != NULL) {
         parent->refs++;
@@ -553,6 +589,9 @@ ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
         if (feed->snap.forms[kind].len != 0) {
             frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
                                                 &feed->snap.forms[kind]);
+            if (frame != NULL) {
+                frame->kind = kind;
+            }
         }
 
     } else if (kind & 1) {
@@ -829,6 +868,7 @@ ngx_http_blockcast_frame_alloc(size_t size)
     frame->len = 0;
     frame->payload = BC_WS_HEADER_LEN;
     frame->plain = 0;
+    frame->kind = NGX_HTTP_BLOCKCAST_FORMS;
     frame->parent = NULL;
 
     return frame;

@@ -21,6 +21,7 @@ struct ngx_http_blockcast_frame_s {
     size_t                        len;
     size_t                        payload;      /* where it begins */
     size_t                        plain;        /* its length before deflate */
+    ngx_uint_t                    kind;         /* FORMS: of no stream's */
     u_char                       *data;         /* of ngx_alloc(), or: */
     ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
 };
@@ -69,6 +70,8 @@ struct ngx_http_blockcast_feed_s {
     ngx_http_blockcast_listener_t  *listeners;
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
+
+    uint64_t                      timed;        /* fan-out was measured */
 
     /* the fan-out goes from the end to the beginning, in slices */
     ngx_uint_t                    cursor;

@@ -205,6 +205,8 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
 {
     ngx_str_t  text;
 
+    ngx_http_blockcast_add(ngx_http_blockcast_n_refused, 1);
+
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "WebSocket handshake refused with %ui: %s", status,
                   sentence);

@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
@@ -115,6 +116,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       ngx_http_blockcast_health_handler },
+
+    { ngx_string("blockcast_metrics"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
+      ngx_http_blockcast_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_blockcast_metrics_handler },
 
     { ngx_string("blockcast_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,

@@ -210,6 +210,10 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
 
         asked++;
 
+        if (r->message.len != 0 && i < NGX_HTTP_BLOCKCAST_CALLS) {
+            (void) ngx_atomic_fetch_add(&slot->call_errors[i], 1);
+        }
+
         if (r->result.len != 0) {
             good++;
 

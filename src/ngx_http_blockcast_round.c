@@ -429,11 +429,38 @@ ngx_http_blockcast_rpc_find(ngx_http_blockcast_node_t *node,
 
 
 static void
+ngx_http_blockcast_rpc_timed(ngx_http_blockcast_rpc_t *rpc)
+{
+    ngx_uint_t                       i;
+    ngx_msec_t                       msec;
+    ngx_http_blockcast_shctx_t      *sh;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+    static ngx_msec_t                limits[] = { 1, 2, 5, 10, 25, 50, 100,
+                                                  250, 500, 1000, 2500 };
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+    sh = bmcf->zone->sh;
+    msec = ngx_current_msec - rpc->started;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
+        if (msec <= limits[i]) {
+            break;
+        }
+    }
+
+    sh->call_times[i]++;
+    sh->call_msec += msec;
+}
+
+
+static void
 ngx_http_blockcast_rpc_done(ngx_http_blockcast_rpc_t *rpc)
 {
     ngx_queue_t                *q, waiters;
     ngx_http_blockcast_item_t  *item;
 
+    ngx_http_blockcast_rpc_timed(rpc);
     ngx_http_blockcast_node_answer(rpc);
 
     if (ngx_queue_empty(&rpc->waiters)) {

@@ -45,6 +45,15 @@ static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
 static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
 
 
+#define ngx_http_blockcast_ws_count_frame(conn, frame)                        \
+    do {                                                                      \
+        (conn)->frames_out++;                                                 \
+        ngx_http_blockcast_add(ngx_http_blockcast_n_frames + (frame)->kind,   \
+                               1);                                            \
+        ngx_http_blockcast_add(ngx_http_blockcast_n_bytes + (frame)->kind,    \
+                               (frame)->len);                                 \
+    } while (0)
+
 #define ngx_http_blockcast_ws_conn(c)                                         \
     ngx_http_get_module_ctx((ngx_http_request_t *) (c)->data,                 \
                             ngx_http_blockcast_module)
@@ -231,6 +240,10 @@ ngx_http_blockcast_ws_count(ngx_int_t n)
                                                ngx_http_blockcast_module);
     zone = bmcf->zone;
 
+    if (n > 0) {
+        ngx_http_blockcast_add(ngx_http_blockcast_n_accepted, n);
+    }
+
     if (zone != NULL) {
         (void) ngx_atomic_fetch_add(
                           &zone->sh->workers[zone->worker].connections, n);
@@ -298,6 +311,7 @@ ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
                           "WebSocket client sent no pong within %M ms",
                           conn->conf->pong_timeout);
 
+            ngx_http_blockcast_add(ngx_http_blockcast_n_no_pong, 1);
             ngx_http_blockcast_ws_close(conn, 1001, "no pong");
 
         } else {
@@ -433,6 +447,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
         }
 
         conn->frames_in++;
+        ngx_http_blockcast_add(ngx_http_blockcast_n_frames_in, 1);
 
         if (conn->conf->rate != 0
             && ngx_http_blockcast_ws_flood(conn) != NGX_OK)
@@ -654,7 +669,7 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
             conn->last = &conn->out;
         }
 
-        conn->frames_out++;
+        ngx_http_blockcast_ws_count_frame(conn, out->frame);
 
         ngx_http_blockcast_frame_free(out->frame);
         ngx_free(out);
@@ -814,6 +829,10 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
 
         /* it is behind: what it gets next is the newest at that time */
 
+        if (sub->dirty && sub->feed->stream->field.len == 0) {
+            ngx_http_blockcast_add(ngx_http_blockcast_n_conflated, 1);
+        }
+
         ngx_http_blockcast_ws_dirty(conn, sub);
         return;
     }
@@ -828,7 +847,7 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
 
     if (n == (ssize_t) frame->len) {
         sub->seq = seq;
-        conn->frames_out++;
+        ngx_http_blockcast_ws_count_frame(conn, frame);
 
     } else if (n == NGX_ERROR) {
         ngx_http_blockcast_ws_dead(conn);
@@ -880,6 +899,7 @@ ngx_http_blockcast_ws_write_handler(ngx_event_t *wev)
                       "%uz bytes wait", conn->conf->send_timeout,
                       conn->queued);
 
+        ngx_http_blockcast_add(ngx_http_blockcast_n_slow, 1);
         ngx_http_blockcast_ws_finalize(conn);
         return;
     }
@@ -966,6 +986,7 @@ ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn)
 static void
 ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 {
+    ngx_uint_t                 code;
     ngx_connection_t          *c;
     ngx_http_request_t        *r;
     ngx_http_blockcast_out_t  *out;
@@ -988,6 +1009,12 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
     bc_ws_in_free(&conn->in);
 
     ngx_http_blockcast_ws_count(-1);
+
+    code = conn->close_code ? conn->close_code : 1006;
+
+    ngx_http_blockcast_add(ngx_http_blockcast_n_closes
+                           + ((code >= 1000 && code <= 1013) ? code - 1000
+                                                             : 14), 1);
 
     /* the access log has its line, then the request and the socket are gone */
 

@@ -11,7 +11,7 @@
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737434ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737435ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
@@ -42,6 +42,11 @@ static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
 static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
     ngx_uint_t nth);
+
+
+static ngx_atomic_t  ngx_http_blockcast_no_counters[ngx_http_blockcast_n_all];
+
+ngx_atomic_t  *ngx_http_blockcast_counters = ngx_http_blockcast_no_counters;
 
 
 #define ngx_http_blockcast_at(zone, offset)                                   \
@@ -599,6 +604,7 @@ ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
         if (w->pid == 0 && ngx_atomic_cmp_set(&w->pid, 0, ngx_pid)) {
             w->generation = ours;
             zone->worker = i;
+            ngx_http_blockcast_counters = w->counters;
             return;
         }
     }
@@ -606,6 +612,7 @@ ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
     /* record 0 is shared by those that found no other, and never zeroed */
 
     zone->worker = 0;
+    ngx_http_blockcast_counters = zone->sh->workers[0].counters;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "blockcast: more than %d workers at once, "
@@ -618,6 +625,7 @@ static void
 ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
 {
     uint64_t                    offset;
+    ngx_uint_t                  i;
     ngx_http_blockcast_slot_t  *slot;
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
@@ -629,8 +637,13 @@ ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
         }
     }
 
+    for (i = 0; i < ngx_http_blockcast_n_all; i++) {
+        (void) ngx_atomic_fetch_add(&zone->sh->gone[i],
+                                    zone->sh->workers[n].counters[i]);
+        zone->sh->workers[n].counters[i] = 0;
+    }
+
     zone->sh->workers[n].connections = 0;
-    zone->sh->workers[n].messages = 0;
     zone->sh->workers[n].generation = 0;
 
     ngx_memory_barrier();
@@ -642,6 +655,8 @@ ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
 void
 ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone)
 {
+    ngx_http_blockcast_counters = ngx_http_blockcast_no_counters;
+
     if (zone->worker != 0) {
         ngx_http_blockcast_worker_clean(zone, zone->worker);
         zone->worker = 0;
@@ -959,6 +974,17 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 }
 
 
+uint64_t
+ngx_http_blockcast_usec(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
 /* the mutex is locked */
 
 static void
@@ -971,6 +997,7 @@ ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
 
     ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
     slot->snap[n] = *snap;
+    slot->snap[n].published = ngx_http_blockcast_usec();
 
     ngx_memory_barrier();
 

@@ -32,6 +32,12 @@
 /* shorter messages are not worth compressing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
 
+/* of a histogram of times; the last one has no limit */
+#define NGX_HTTP_BLOCKCAST_BUCKETS  12
+
+/* calls of a stream that are counted apart */
+#define NGX_HTTP_BLOCKCAST_CALLS    16
+
 /* bytes of its own that a program may keep from poll to poll */
 #define NGX_HTTP_BLOCKCAST_STATE_MAX  16384
 
@@ -54,6 +60,7 @@ typedef struct {
     uint32_t                      state;        /* the program's own state */
     uint32_t                      state_len;
     uint32_t                      count;        /* log: entries of the batch */
+    uint64_t                      published;    /* CLOCK_MONOTONIC, usec */
 } ngx_http_blockcast_snap_t;
 
 
@@ -93,6 +100,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  polls;
     ngx_atomic_t                  polls_failed;
     ngx_atomic_t                  polls_overrun;
+    ngx_atomic_t                  call_errors[NGX_HTTP_BLOCKCAST_CALLS];
 
     ngx_http_blockcast_snap_t     snap[2];
 
@@ -126,12 +134,50 @@ typedef struct {
     (ngx_http_blockcast_record_key(rec) + (rec)->key_len)
 
 
+/*
+ * Counters.  Each worker has its own and adds to them without a lock; those of
+ * one that has gone are added to the zone's.
+ */
+
+typedef enum {
+    ngx_http_blockcast_n_accepted = 0,
+    ngx_http_blockcast_n_refused,
+    ngx_http_blockcast_n_frames_in,
+
+    /* by encoding: text, deflate, delta, delta+deflate, other */
+    ngx_http_blockcast_n_frames,
+    ngx_http_blockcast_n_bytes = ngx_http_blockcast_n_frames
+                                 + NGX_HTTP_BLOCKCAST_FORMS + 1,
+
+    ngx_http_blockcast_n_conflated = ngx_http_blockcast_n_bytes
+                                     + NGX_HTTP_BLOCKCAST_FORMS + 1,
+    ngx_http_blockcast_n_slow,
+    ngx_http_blockcast_n_no_pong,
+
+    /* of the Close code: 1000 to 1013, then all others */
+    ngx_http_blockcast_n_closes,
+
+    /* the time from a publish to the last client's socket */
+    ngx_http_blockcast_n_fanout = ngx_http_blockcast_n_closes + 15,
+    ngx_http_blockcast_n_fanout_usec = ngx_http_blockcast_n_fanout + 12,
+
+    ngx_http_blockcast_n_all
+} ngx_http_blockcast_counter_e;
+
+
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free */
     ngx_atomic_t                  generation;
     ngx_atomic_t                  connections;
-    ngx_atomic_t                  messages;
+    ngx_atomic_t                  counters[ngx_http_blockcast_n_all];
 } ngx_http_blockcast_worker_t;
+
+
+/* this worker's counters; of no use when there is no zone */
+extern ngx_atomic_t  *ngx_http_blockcast_counters;
+
+#define ngx_http_blockcast_add(counter, n)                                    \
+    (ngx_http_blockcast_counters[counter] += (n))
 
 
 typedef struct {
@@ -146,6 +192,12 @@ typedef struct {
     ngx_atomic_t                  lease;
     ngx_atomic_t                  lease_until;
     ngx_atomic_t                  takeovers;
+
+    /* of all calls: the last bucket has no limit */
+    ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_atomic_t                  call_msec;
+
+    ngx_atomic_t                  gone[ngx_http_blockcast_n_all];
 
     ngx_http_blockcast_worker_t   workers[NGX_HTTP_BLOCKCAST_WORKERS];
 } ngx_http_blockcast_shctx_t;
@@ -173,6 +225,9 @@ void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
 /* takes a record for this worker; it is given back when the worker leaves */
 void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
+
+/* the clock of snap.published, in microseconds */
+uint64_t ngx_http_blockcast_usec(void);
 
 /* frees the records of dead workers; called by the poller */
 void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
