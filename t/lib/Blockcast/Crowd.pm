@@ -161,8 +161,8 @@ sub _decode {
 
     if ($text =~ /^\{"type":"(\w+)","data":(\d+|\{"entries":\[.*\],"count":\d+\}),"timestamp":\d+,"seq":(\d+)(,"gap":.*)?\}$/) {
         my ($type, $data, $seq, $gap) = ($1, $2, $3, $4);
-        return { type => $type, seq => $seq, data => $data } if $data =~ /^\d/;
-        return { type => $type, seq => $seq, gap => $gap,
+        return { type => $type, seq => $seq + 0, data => $data } if $data =~ /^\d/;
+        return { type => $type, seq => $seq + 0, gap => $gap,
             ids => [$data =~ /"id":(\d+)/g] };
     }
 
