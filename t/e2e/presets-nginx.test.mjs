@@ -4,6 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -165,7 +166,7 @@ test('the pages of the real node\'s energy receipts must all be read, and no cal
 
 test('blocks and transactions of a real Ethereum node must reach a client once, none missing', async t => {
     const child = spawn(binary, ['--block-time', '1', '--port', '0', '--host', '127.0.0.1'],
-        { cwd: process.env.TMPDIR ?? '/tmp' });
+        { cwd: os.tmpdir() });
     t.after(() => child.kill());
     const url = await new Promise((resolve, reject) => {
         let text = '';

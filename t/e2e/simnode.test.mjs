@@ -83,7 +83,9 @@ test('a mistyped option would silently simulate something else', async () => {
 
 test('replies of another form than the node\'s would be parsed by luck', async t => {
     const node = await start(t);
-    const reply = await node.post('{"jsonrpc":"2.0","id":1,"method":"consensus.difficulty"}');
+    const agent = new http.Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    const reply = await node.post('{"jsonrpc":"2.0","id":1,"method":"consensus.difficulty"}', { agent });
     assert.equal(reply.status, 200);
     assert.match(reply.text, /^\{"id":1,"jsonrpc":"2\.0","result":\{"difficulty":\d+\}\}$/);
     assert.equal(reply.headers['content-type'], 'application/json');

@@ -111,7 +111,7 @@ if (built.status !== 0) {
     throw new Error(`cc cannot build jq.c (packages gcc and libjq-dev): ${built.error ?? built.stderr}`);
 }
 const exact = spawnSync(runner, ['.'], { input: '18446744073709551615' })
-    .stdout.toString().trim() === '18446744073709551615';
+    .stdout.toString().split('\n')[0] === '18446744073709551615';
 const PRELUDE = exact ? '' : `
 def bc_int: type == "string" and startswith("${MARK}");
 def bc_tonumber: tonumber; def bc_tostring: tostring; def bc_type: type;
