@@ -147,7 +147,7 @@ ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run)
 static void
 ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 {
-    ngx_str_t                       *params, error;
+    ngx_str_t                       *params, *methods, error;
     ngx_uint_t                       i, n, max;
     ngx_http_blockcast_run_t        *run;
     ngx_http_blockcast_input_t       input;
@@ -232,6 +232,8 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
         }
 
         if (turn->missing) {
+            methods = conf->methods.elts;
+            item->result.method = methods[conf->methods.nelts - 1];
             item->result.code = NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND;
             item->result.has_code = 1;
             ngx_str_set(&item->result.message, "method not found");
@@ -468,9 +470,10 @@ ngx_http_blockcast_rpc_done(ngx_http_blockcast_rpc_t *rpc)
         if (rpc->result.len == 0) {
             ngx_queue_remove(&rpc->queue);
             ngx_http_blockcast_call_free(rpc);
+            return;
         }
 
-        /* else it is kept for the next round, which need not ask again */
+        /* kept for the next round, which need not ask again */
 
         rpc->started = ngx_current_msec;
         return;
