@@ -73,9 +73,24 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
 
     } else {
 
-        /* a regex location: its last part says what is wanted */
+        /* a regex location: what is behind its last "/" is wanted */
 
         path = r->uri;
+
+        while (path.len != 0 && path.data[path.len - 1] != '/') {
+            path.len--;
+        }
+
+        if (path.len >= sizeof("/streams/") - 1
+            && ngx_strncmp(path.data + path.len - (sizeof("/streams/") - 1),
+                           "/streams/", sizeof("/streams/") - 1)
+               == 0)
+        {
+            path.len -= sizeof("streams/") - 1;
+        }
+
+        path.data += path.len;
+        path.len = r->uri.data + r->uri.len - path.data;
     }
 
     while (path.len != 0 && path.data[0] == '/') {
