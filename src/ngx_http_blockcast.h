@@ -162,6 +162,7 @@ typedef struct {
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */
     ngx_str_t                     location;
     ngx_http_blockcast_node_t    *node;
+    size_t                        max_reply;    /* of it, or 0 */
 } ngx_http_blockcast_loc_conf_t;
 
 

@@ -414,7 +414,16 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->limits = limits;
     }
 
+    /* an "if" in the location of a node is a location of its own */
+
     if (conf->node != NULL) {
+        conf->max_reply = conf->node->max_reply;
+
+    } else {
+        conf->max_reply = prev->max_reply;
+    }
+
+    if (conf->max_reply != 0) {
 
         /*
          * the core module's values are merged before ours, and this is the
@@ -422,7 +431,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
          */
 
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        clcf->subrequest_output_buffer_size = conf->node->max_reply;
+        clcf->subrequest_output_buffer_size = conf->max_reply;
     }
 
     return NGX_CONF_OK;

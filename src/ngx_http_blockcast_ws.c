@@ -126,7 +126,11 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
             return NGX_ERROR;
         }
 
-        ngx_add_timer(r->connection->write, blcf->send_timeout);
+        /* with limit_rate the timer is set already */
+
+        if (!r->connection->write->delayed) {
+            ngx_add_timer(r->connection->write, blcf->send_timeout);
+        }
 
         return NGX_DONE;
     }
@@ -171,6 +175,8 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
             return;
         }
     }
+
+    c->write->delayed = 0;
 
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
