@@ -84,7 +84,12 @@ ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
 
     rpc->params.data = p;
     rpc->params.len = params->len;
-    *ngx_cpymem(p, params->data, params->len) = '\0';
+
+    if (params->len != 0) {
+        p = ngx_cpymem(p, params->data, params->len);
+    }
+
+    *p = '\0';
 
     rpc->done_event.handler = ngx_http_blockcast_call_done;
     rpc->done_event.data = rpc;

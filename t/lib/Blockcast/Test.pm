@@ -695,7 +695,7 @@ sub shutdown {
     $self->_kill_all;
 
     for my $line (split /\n/, $self->error_log . slurp("$self->{prefix}/stderr.log")) {
-        next unless $line =~ /\[(?:alert|emerg)\]|open socket .* left|core dumped/;
+        next unless $line =~ /\[(?:alert|emerg)\]|open socket .* left|core dumped|runtime error:/;
         next if grep { $line =~ $_ } @{ $self->{allow} };
         push @wrong, "log: $line";
     }
