@@ -40,7 +40,7 @@ async function start(t, ...args) {
     };
 }
 
-function post(port, body, { headers = {}, path: p = '/', method = 'POST', agent } = {}) {
+function post(port, body, { headers = {}, path: p = '/', method = 'POST', agent = false } = {}) {
     return new Promise((resolve, reject) => {
         const req = http.request({ port, host: '127.0.0.1', method, path: p, headers, agent }, res => {
             let text = '';
