@@ -18,6 +18,9 @@
 /* of a long poll (msec) */
 #define NGX_HTTP_BLOCKCAST_MAX_WAIT   60000
 
+/* what the first poll of an idle stream may take (msec) */
+#define NGX_HTTP_BLOCKCAST_FIRST      1000
+
 /* of a stream's part in a list, its error not counted */
 #define NGX_HTTP_BLOCKCAST_ROW        768
 
@@ -27,6 +30,10 @@ static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
 static ngx_int_t ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+static ngx_int_t ngx_http_blockcast_rest_first(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st);
+static ngx_int_t ngx_http_blockcast_rest_again(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
@@ -275,6 +282,44 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 }
 
 
+/*
+ * Nobody has wanted the stream so far: its first poll has just been asked for
+ * and takes a moment, which the first request need not hear of.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_first(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_http_blockcast_error_t  error;
+
+    ngx_http_blockcast_read_error(st->slot, &error);
+
+    if (error.len != 0
+        || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL)
+    {
+        /* it has failed, or this request has waited already */
+
+        return ngx_http_blockcast_rest_waiting(r, st);
+    }
+
+    return ngx_http_blockcast_poll_wait(r, st, 0, NGX_HTTP_BLOCKCAST_FIRST,
+                                        ngx_http_blockcast_rest_again);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_again(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t over)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    return clcf->handler(r);
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
     ngx_http_blockcast_feed_t *feed, ngx_uint_t etag)
@@ -346,7 +391,8 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     ngx_str_t   value;
 
     if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK
-        || r->method != NGX_HTTP_GET)
+        || r->method != NGX_HTTP_GET
+        || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL)
     {
         return NGX_DECLINED;
     }
@@ -452,7 +498,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     frame = ngx_http_blockcast_feed_snapshot(feed);
 
     if (frame == NULL) {
-        return ngx_http_blockcast_rest_waiting(r, st);
+        return ngx_http_blockcast_rest_first(r, st);
     }
 
     /* the frame may be gone before a slow client has taken it */
@@ -576,7 +622,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_feed_update(feed);
 
     if (feed->newest == NULL) {
-        return ngx_http_blockcast_rest_waiting(r, st);
+        return ngx_http_blockcast_rest_first(r, st);
     }
 
     found = ngx_palloc(r->pool, (ngx_min(limit, feed->count) + 1)
