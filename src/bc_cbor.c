@@ -93,28 +93,34 @@ bc_cbor_head_len(size_t n)
 }
 
 
+/* one of libcbor's functions for the head of a string, an array or a map */
+
+typedef size_t (*bc_cbor_start_pt)(size_t n, unsigned char *dst, size_t size);
+
+
 /*
- * Makes room for the head of n items or bytes at `head`, where one byte was
- * left for it.
+ * Writes the head of n items or bytes to `head`, where one byte was left for
+ * it before they were written.
  */
 
 static int
-bc_cbor_head(bc_cbor_out_t *out, uint8_t *head, size_t n)
+bc_cbor_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
+    bc_cbor_start_pt start)
 {
-    size_t  more;
+    size_t  len;
 
-    more = bc_cbor_head_len(n) - 1;
+    len = bc_cbor_head_len(n);
 
-    if (more > bc_cbor_room(out)) {
+    if (len - 1 > bc_cbor_room(out)) {
         return -1;
     }
 
-    if (more != 0) {
-        memmove(head + 1 + more, head + 1, (size_t) (out->pos - head) - 1);
-        out->pos += more;
+    if (len != 1) {
+        memmove(head + len, head + 1, (size_t) (out->pos - head) - 1);
+        out->pos += len - 1;
     }
 
-    return 0;
+    return start(n, head, len) == len ? 0 : -1;
 }
 
 
@@ -155,13 +161,7 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
 
     out->pos += n;
 
-    if (bc_cbor_head(out, head, n) != 0) {
-        return -1;
-    }
-
-    (void) cbor_encode_string_start(n, head, (size_t) (out->pos - head));
-
-    return 0;
+    return bc_cbor_head(out, head, n, cbor_encode_string_start);
 }
 
 
@@ -537,18 +537,12 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
             o = &open[--depth];
 
             if (*p == '}') {
-                rc = bc_cbor_head(&out, o->head, o->items / 2);
-
-                if (rc == 0) {
-                    (void) cbor_encode_map_start(o->items / 2, o->head, 9);
-                }
+                rc = bc_cbor_head(&out, o->head, o->items / 2,
+                                  cbor_encode_map_start);
 
             } else {
-                rc = bc_cbor_head(&out, o->head, o->items);
-
-                if (rc == 0) {
-                    (void) cbor_encode_array_start(o->items, o->head, 9);
-                }
+                rc = bc_cbor_head(&out, o->head, o->items,
+                                  cbor_encode_array_start);
             }
 
             p++;
