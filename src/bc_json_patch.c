@@ -471,7 +471,7 @@ bc_json_patch_compare(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
 }
 
 
-/* a member that both objects have; patch is NULL when they are only compared */
+/* a member that both objects have; patch is NULL when it is only compared */
 
 static int
 bc_json_patch_both(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,

@@ -70,7 +70,8 @@ ref_line(const uint8_t **pos, const uint8_t *last, ref_line_t *line)
 static int
 same(bc_span_t a, bc_span_t b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    return a.len == b.len
+           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 
