@@ -125,6 +125,33 @@ ngx_http_blockcast_access_header(ngx_http_request_t *r, const char *name)
 }
 
 
+ngx_int_t
+ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char     *src, *dst;
+    ngx_str_t   raw;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    dst = ngx_pnalloc(r->pool, raw.len + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = dst;
+    src = raw.data;
+
+    ngx_unescape_uri(&dst, &src, raw.len, 0);
+
+    value->len = dst - value->data;
+
+    return NGX_OK;
+}
+
+
 /* the host of "scheme://host:port", without the port */
 
 static ngx_str_t
@@ -282,7 +309,7 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
         }
     }
 
-    if (ngx_http_arg(r, (u_char *) "token", 5, token) == NGX_OK
+    if (ngx_http_blockcast_access_arg(r, "token", token) == NGX_OK
         && token->len != 0)
     {
         return NGX_OK;

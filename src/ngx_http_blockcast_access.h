@@ -40,6 +40,10 @@ ngx_int_t ngx_http_blockcast_access_token(ngx_http_request_t *r,
 ngx_str_t *ngx_http_blockcast_access_header(ngx_http_request_t *r,
     const char *name);
 
+/* an argument of the request, percent-decoded; NGX_DECLINED: there is none */
+ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+
 /* directives */
 char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
 #include "ngx_http_blockcast_sse.h"
@@ -25,7 +26,8 @@
 #define NGX_HTTP_BLOCKCAST_ROW        768
 
 
-static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r,
+    uint64_t allowed);
 static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
 static ngx_int_t ngx_http_blockcast_rest_send(ngx_http_request_t *r,
@@ -42,7 +44,10 @@ static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
     const char *name, ngx_uint_t max, ngx_uint_t *number);
 static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *code, const char *fmt, ...);
-static ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
+    uint64_t *allowed);
+static ngx_int_t ngx_http_blockcast_rest_forbidden(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st);
 static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
     ngx_http_request_t *r, ngx_str_t *name);
 
@@ -55,12 +60,13 @@ static const char  *ngx_http_blockcast_rest_states[] = {
 ngx_int_t
 ngx_http_blockcast_api_handler(ngx_http_request_t *r)
 {
+    uint64_t                        allowed;
     ngx_int_t                       rc;
     ngx_str_t                       path;
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    rc = ngx_http_blockcast_rest_begin(r);
+    rc = ngx_http_blockcast_rest_begin(r, &allowed);
 
     if (rc != NGX_OK || r->header_sent) {
         return rc;
@@ -113,7 +119,7 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
         || ngx_http_blockcast_path_is("streams")
         || ngx_http_blockcast_path_is("streams/"))
     {
-        return ngx_http_blockcast_rest_streams(r);
+        return ngx_http_blockcast_rest_streams(r, allowed);
     }
 
     if (ngx_http_blockcast_path_is("health")) {
@@ -133,6 +139,10 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
                              "unknown_stream", "unknown stream: %V", &path);
         }
 
+        if (!(allowed & ((uint64_t) 1 << st->index))) {
+            return ngx_http_blockcast_rest_forbidden(r, st);
+        }
+
         return ngx_http_blockcast_rest_snapshot(r, st, 1);
     }
 
@@ -145,6 +155,10 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
                              "streams by name", &path);
     }
 
+    if (!(allowed & ((uint64_t) 1 << st->index))) {
+        return ngx_http_blockcast_rest_forbidden(r, st);
+    }
+
     return ngx_http_blockcast_rest_entries(r, st);
 }
 
@@ -152,11 +166,12 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 {
+    uint64_t                        allowed;
     ngx_int_t                       rc;
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    rc = ngx_http_blockcast_rest_begin(r);
+    rc = ngx_http_blockcast_rest_begin(r, &allowed);
 
     if (rc != NGX_OK || r->header_sent) {
         return rc;
@@ -165,16 +180,27 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
     st = blcf->offers[0];
 
+    if (!(allowed & ((uint64_t) 1 << st->index))) {
+        return ngx_http_blockcast_rest_forbidden(r, st);
+    }
+
     return st->field.len ? ngx_http_blockcast_rest_entries(r, st)
                          : ngx_http_blockcast_rest_snapshot(r, st, 0);
 }
 
 
-/* refuses other methods; header_sent is set then, whatever it returns */
+/*
+ * Refuses other methods and, where allowed is not NULL, a client without the
+ * token that is needed: header_sent is set then, whatever it returns.  Else
+ * *allowed has the streams that this client may have.
+ */
 
 static ngx_int_t
-ngx_http_blockcast_rest_begin(ngx_http_request_t *r)
+ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed)
 {
+    ngx_int_t                     rc;
+    ngx_http_blockcast_refusal_t  refusal;
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
         if (ngx_http_blockcast_header(r, "Allow", "GET, HEAD", 9) != NGX_OK) {
@@ -186,7 +212,37 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r)
                                   "here, GET and HEAD are", &r->method_name);
     }
 
-    return NGX_OK;
+    if (allowed == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_blockcast_access_streams(r, allowed, &refusal);
+
+    if (rc == NGX_DECLINED) {
+
+        if (refusal.status == NGX_HTTP_UNAUTHORIZED
+            && ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_blockcast_rest_error(r, refusal.status,
+                                             "unauthorized", "%s",
+                                             refusal.sentence);
+    }
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_forbidden(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st)
+{
+    return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
+                                         "forbidden_stream", "this client may "
+                                         "not have the stream %V", &st->name);
 }
 
 
@@ -743,7 +799,7 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
 
 
 static ngx_int_t
-ngx_http_blockcast_rest_streams(ngx_http_request_t *r)
+ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 {
     u_char                          *p;
     ngx_str_t                        body;
@@ -774,7 +830,12 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r)
                     bmcf->zone->sh->epoch, ngx_time());
 
     for (i = 0; i < n; i++) {
-        if (i != 0) {
+
+        if (!(allowed & ((uint64_t) 1 << st[i]->index))) {
+            continue;
+        }
+
+        if (p[-1] != '[') {
             *p++ = ',';
         }
 
@@ -805,7 +866,9 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    rc = ngx_http_blockcast_rest_begin(r);
+    /* it has no data; a balancer that asks for it has no token */
+
+    rc = ngx_http_blockcast_rest_begin(r, NULL);
 
     if (rc != NGX_OK || r->header_sent) {
         return rc;

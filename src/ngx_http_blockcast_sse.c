@@ -164,7 +164,11 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     }
 
     if (names.len == 0) {
-        (void) ngx_http_arg(r, (u_char *) "streams", 7, &names);
+        if (ngx_http_blockcast_access_arg(r, "streams", &names)
+            == NGX_ERROR)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     rc = ngx_http_blockcast_sse_subscribe(r, sse, &names);

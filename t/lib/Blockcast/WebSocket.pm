@@ -35,7 +35,8 @@ my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
 
 
 # Options: host, port, path, headers (list of [name, value] to add), version
-# (13), subprotocol, socket (an open one, TLS for instance), auto_pong,
+# (13), subprotocol, origin (undef: none is sent; the server's own unless
+# told), socket (an open one, TLS for instance), auto_pong,
 # rcvbuf (bytes: for a client that reads slowly), handshake => 0 (connect
 # only). Dies when the handshake fails, unless may_fail: then status() and
 # body() tell.
@@ -79,6 +80,11 @@ sub handshake {
 
     my $request = $hs->to_string;
     my ($key) = $request =~ /^Sec-WebSocket-Key: (\S+)/m;
+
+    if (exists $self->{origin}) {
+        my $line = defined $self->{origin} ? "Origin: $self->{origin}\r\n" : '';
+        $request =~ s/^Origin: .*\r\n/$line/m;
+    }
 
     $self->send_raw($request);
     $self->read_head or die "no answer to the handshake: $self->{buf}\n";
