@@ -6,18 +6,12 @@
 # and how many in all (.seen). So what is missing is at the first (total - seen + count) places. When these
 # are more than a page they are read from the end, a page in each poll: then .walk says how many places
 # are left (.hi) and what the total was (.at).
+#
+# Should a node list the oldest receipt first, what is missing is at the places from .seen on.
 
-.state.energy? as $known
-| (.results.energy? | if type == "object" and (.receipts | type) == "array"
-                         and (.total | type) == "number" then . else null end) as $page
-| if $known == null or $page == null then empty
-  else
-    ($page.total | tonumber) as $total
-    | [$page.receipts[] | select(type == "object") | .block_settled
-       | select(type == "number") | tonumber] as $blocks
-    | ($known.walk.hi? // $known.count) as $left
-    | ($known.walk.at? // $known.seen) as $at
-    | ($left + $total - $at) as $hi
+def newest_first($known; $total; $blocks):
+    ($known.walk.at? // $known.seen) as $at
+    | (($known.walk.hi? // $known.count) + $total - $at) as $hi
     | if $total < $at or ($blocks | max // 0) < $known.top          # another chain
          or $hi <= ($blocks | length)                               # the first page has all of them
          or ([$blocks[] | select(. > $known.top)] | length) == $total - $known.seen
@@ -29,5 +23,23 @@
         | ($hi + ([$max / 5 | floor, 25] | min)) as $last
         | (($last / $max | ceil) - 1) as $page
         | { page: $page, page_size: ($last / ($page + 1) | ceil) }
-      end
+      end;
+
+def oldest_first($known; $total; $blocks):
+    ($known.page_size? // 250) as $size
+    | ($known.seen? // ($total - 1)) as $first
+    | if $total <= ($blocks | length) or $total <= $first then empty
+      else { page: ($first / $size | floor), page_size: $size } end;
+
+.state.energy? as $known
+| (.results.energy? | if type == "object" and (.receipts | type) == "array"
+                         and (.total | type) == "number" then . else null end) as $page
+| if $page == null then empty
+  else
+    ($page.total | tonumber) as $total
+    | [$page.receipts[] | select(type == "object") | .block_settled
+       | select(type == "number") | tonumber] as $blocks
+    | if $blocks[0] < ($blocks | last) then oldest_first($known; $total; $blocks)
+      elif $known == null then empty
+      else newest_first($known; $total; $blocks) end
   end

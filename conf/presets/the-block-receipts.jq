@@ -79,10 +79,10 @@ def settlements($list; $known):
                 else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
       };
 
-# The energy receipts: the same; presets/the-block-receipts-more.jq tells how they are read. Nothing is
+# The energy receipts, the same way; presets/the-block-receipts-more.jq tells how they are read. Nothing is
 # delivered while a page does not reach back to the receipts that are known, so that none is left out:
 # the node serves smaller pages, then, or more receipts came in between than there was room for.
-def energies($page0; $more; $known):
+def newest_first($page0; $more; $known):
     ($more // $page0) as $page
     | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
     | ($page.total | if type == "number" then tonumber else ($page0.receipts | length) end) as $total
@@ -132,6 +132,36 @@ def energies($page0; $more; $known):
               end)
           }
       end;
+
+# The same for a node that lists the oldest one first.
+def oldest_first($page0; $more; $known):
+    ($more // $page0) as $page
+    | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
+    | ($page.total | number) as $total
+    | ([$page.receipts[] | select(type == "object") | energy_receipt] | numbered | map(del(.key))) as $all
+    | ($offset + ($all | length)) as $last
+    | (if $known == null then [$last - 50, $offset] | max
+       elif $total < $known.seen then 0 else $known.seen end) as $from
+    | if $known == null and $last < $total then         # the last page is not where it was looked for
+        { batch: [], state: { block: 0, top: 0, at_top: 0, count: 0, keys: [],
+                              seen: ([$total - 50, 0] | max), page_size: ($page.page_size | number) } }
+      elif $from < $offset or $last <= $from then
+        { batch: [],
+          state: (if $known == null or $more == null then $known
+                  else $known + { page_size: ($more.page_size | number) } end) }
+      else
+        $all[$from - $offset:] as $batch
+        | ($batch[-1].block_height | number) as $top
+        | { batch: $batch,
+            state: { block: $top, top: $top, at_top: 0, count: 0, keys: [], seen: $last,
+                     page_size: $known.page_size? } }
+      end;
+
+def energies($page0; $more; $known):
+    [$page0.receipts[] | select(type == "object") | .block_settled | number] as $blocks
+    | if $blocks[0] < ($blocks | last) and ($page0.total | number) > ($blocks | length)
+      then oldest_first($page0; $more; $known)
+      else newest_first($page0; $more; $known) end;
 
 . as $in
 | (.results.audit? | if type == "array" then . else null end) as $audit

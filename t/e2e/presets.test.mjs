@@ -274,6 +274,32 @@ test('a node that serves smaller pages than asked for must not lose receipts', a
     same(hashes(energy), hashes(node.world.energy.slice(known).map(r => node.world.energyReceipt(r))));
 });
 
+test('should a node list the oldest receipt first, the new ones must arrive all the same', async t => {
+    for (const most of [250, 25]) {
+        const node = await simnode(t, { dialect: 'real' });
+        node.methods.set('energy.receipts', ({ w, p }) => {
+            const size = Math.min(p.page_size ?? 25, most);
+            return {
+                page: p.page, page_size: size, total: w.energy.length, status: 'ok',
+                receipts: w.energy.slice(p.page * size, (p.page + 1) * size).map(r => w.energyReceipt(r)),
+            };
+        });
+        const s = preset('the-block', node.url).receipts;
+        const first = (await follow(s, 5)).filter(e => e.market === 'energy');
+        assert.ok(first.length > 0 && first.length <= 50);
+        assert.equal(first.at(-1).meter_reading_hash,
+            node.world.energyReceipt(node.world.energy.at(-1)).meter_reading_hash, 'begins with the newest');
+        const known = node.world.energy.length;
+        node.world.inject(400, 'energy');
+        const energy = (await follow(s, 25, i => {
+            node.at(21 + i);
+            if (i === 2) node.world.inject(30, 'energy');
+        })).filter(e => e.market === 'energy');
+        assert.deepEqual(hashes(energy),
+            hashes(node.world.energy.slice(known).map(r => node.world.energyReceipt(r))));
+    }
+});
+
 test('two energy receipts that are alike are two receipts', async t => {
     const node = await simnode(t, { dialect: 'real' });
     const receipt = n => ({
