@@ -249,7 +249,7 @@ bct_sanitized() {
     core_flags="$flags -fno-sanitize=nonnull-attribute,pointer-overflow"
     core_flags="$core_flags -fno-sanitize=shift -DNGX_DEBUG_PALLOC=1"
 
-    if [ ! -x "$bct_nginx" ] || [ ! -f "$dir/.built" ]; then
+    if [ ! -x "$bct_nginx" ] || [ ! -f "$dir/.built-2" ]; then
         say "fetching the source of nginx $version (Debian's $suite)"
 
         rm -rf "$dir"
@@ -280,6 +280,9 @@ bct_sanitized() {
             fi &&
             bct_conf_flags &&
             ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$dir/core" \
+                --with-http_addition_module --with-http_gunzip_module \
+                --with-http_gzip_static_module --with-http_sub_module \
+                --with-http_secure_link_module \
                 --with-cc-opt="$core_flags -fPIC -Wno-error" \
                 --with-ld-opt="-fsanitize=address,undefined -Wl,-E" &&
             make -f "$dir/core/Makefile" -j"$(nproc)" binary
@@ -289,7 +292,7 @@ bct_sanitized() {
                 "(all of it: $dir.log)"
         }
 
-        touch "$dir/.built"
+        touch "$dir/.built-2"
     fi
 
     # nodelete: a report at the end of a worker still finds the module's names
