@@ -71,15 +71,15 @@ if (defined $node{tests}) {
     $fail = $unittest->{bad} // 0;
     $pass = $unittest->{ran} - $fail - $skip;
 
+} elsif (@plain && !defined $plan) {
+    ($pass, $fail, $skip) = @{ $plain[-1] };
+
 } elsif ($ran || defined $plan) {
     if (!defined $plan) {
         $why ||= 'no plan: broke off after ' . $ran . ' tests';
     } elsif ($plan != $ran) {
         $why ||= "planned $plan tests and ran $ran";
     }
-
-} elsif (@plain) {
-    ($pass, $fail, $skip) = @{ $plain[-1] };
 }
 
 $why ||= 'ran no test' if $pass + $fail + $skip == 0;
