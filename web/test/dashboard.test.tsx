@@ -182,8 +182,8 @@ describe('receipts', () => {
     table.scrollTop = 200_000;
     fireEvent.scroll(table);
     expect(rows().length).toBeLessThan(60);
-    expect(rows()[0]?.textContent).toContain('r5005');
-    expect(Number(rows()[0]?.getAttribute('aria-rowindex'))).toBe(4996);
+    const seen = rows().find((row) => row.getAttribute('aria-rowindex') === '5002');
+    expect(seen?.textContent).toContain('r4999');
   });
 
   it('says where some are missing', () => {

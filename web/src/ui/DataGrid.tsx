@@ -123,13 +123,15 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
         aria-rowcount={rows.length + 1}
         tabIndex={0}
       >
-        <div role="rowgroup" className={narrow || shown.length === 0 ? 'visually-hidden' : 'grid-head'}>
-          <div role="row" className="grid-row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
-            {(narrow ? columns.slice(0, 1) : shown).map((column) => (
-              <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} plain={narrow} />
-            ))}
+        {shown.length > 0 && (
+          <div role="rowgroup" className={narrow ? 'visually-hidden' : 'grid-head'}>
+            <div role="row" className="grid-row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
+              {(narrow ? columns.slice(0, 1) : shown).map((column) => (
+                <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} plain={narrow} />
+              ))}
+            </div>
           </div>
-        </div>
+        )}
         {rows.length === 0 ? (
           <div role="rowgroup">
             <div role="row">

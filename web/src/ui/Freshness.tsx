@@ -34,7 +34,12 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
     <span className="freshness" data-state="live" title={title}>
       <span className="dot" aria-hidden="true" />
       <span className="visually-hidden">live, updated </span>
-      {age < 1.5 ? 'now' : `${duration(age)} ago`}
+      {live(age)}
     </span>
   );
+}
+
+/** In steps of five seconds: what is live needs no running clock, and a page that changes every second costs. */
+function live(age: number): string {
+  return age < 4 ? 'now' : `${duration(age < 90 ? Math.round(age / 5) * 5 : age)} ago`;
 }
