@@ -63,21 +63,26 @@ def page: if type == "object" and (.receipts | type) == "array" then . else null
 
 # The settlements: what is new, and where it leads.
 def settlements($list; $known):
-    [$list[] | select(type == "object" and (.sequence | type) == "number")] as $all
-    | ($all | last.sequence | number) as $newest
-    # the ledger was begun anew: it is shorter, or the record delivered last is another one
-    | ($known == null or $newest < $known.sequence
-       or any($all[]; (.sequence | number) == $known.sequence
-                      and (.timestamp | number) != $known.timestamp)) as $anew
-    | (if $known == null then $all[-100:]
-       elif $anew then $all
-       else [$all[] | select((.sequence | number) > $known.sequence)] end) as $new
-    | $new[:256] as $batch
-    | {
-        batch: ($batch | map(settlement)),
-        state: (if $batch == [] then $known
-                else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
-      };
+    def at($s): type == "object" and .sequence == $s.sequence and .timestamp == $s.timestamp;
+    if $known != null and ($list[-1] | at($known)) then { batch: [], state: $known }
+    else
+        ([$list[] | select(type == "object" and (.sequence | type) == "number")]
+         | sort_by(.sequence | number)) as $all
+        | ($all | last.sequence | number) as $newest
+        # the ledger was begun anew: it is shorter, or the record delivered last is another one
+        | ($known == null or $newest < $known.sequence
+           or any($all[]; (.sequence | number) == $known.sequence
+                          and (.timestamp | number) != $known.timestamp)) as $anew
+        | (if $known == null then $all[-100:]
+           elif $anew then $all
+           else [$all[] | select((.sequence | number) > $known.sequence)] end) as $new
+        | $new[:256] as $batch
+        | {
+            batch: ($batch | map(settlement)),
+            state: (if $batch == [] then $known
+                    else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
+          }
+    end;
 
 # The energy receipts, the same way; presets/the-block-receipts-more.jq tells how they are read. Nothing is
 # delivered while a page does not reach back to the receipts that are known, so that none is left out:
@@ -86,21 +91,22 @@ def newest_first($page0; $more; $known):
     ($more // $page0) as $page
     | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
     | ($page.total | if type == "number" then tonumber else ($page0.receipts | length) end) as $total
-    | ([$page.receipts[] | select(type == "object")]
-       | sort_by(.block_settled | number) | map(energy_receipt) | numbered) as $all
-    | (($all | last.block_height) // 0 | number) as $top
+    | [$page.receipts[] | select(type == "object")] as $list
+    | ([$list[] | .block_settled | number] | max // 0) as $top
     | ($known.walk.at? // $known.seen? // 0) as $at
     | (if $known == null or ($more == null and ($top < $known.top or $total < $at))
-       then { block: -1, keys: [], count: 0, seen: ($total - ($all | length)), top: -1, at_top: 0 }
+       then { block: -1, keys: [], count: 0, seen: ($total - ($list | length)), top: -1, at_top: 0 }
        else $known end) as $k
     | (if $k.top < 0 then 0 else ($k.walk.hi? // $k.count) + $total - $at end) as $hi
     | (reduce $k.keys[] as $key ({}; .[$key] = true)) as $old
-    | [$all[] | select((.block_height | number) >= $k.block and ($old[.key] | not))] as $batch
+    | ([$list[] | select((.block_settled | number) >= $k.block)]
+       | sort_by(.block_settled | number) | map(energy_receipt) | numbered
+       | map(select($old[.key] | not))) as $batch
     | (($batch | length) == $total - $k.seen) as $all_found
-    | if $all == [] or ($offset + ($page.receipts | length) < $hi and ($all_found | not)) then
+    | if $list == [] or ($offset + ($page.receipts | length) < $hi and ($all_found | not)) then
         {
           batch: [],
-          state: (if $known == null or $more == null or $all == [] then $known
+          state: (if $known == null or $more == null or $list == [] then $known
                   else $known + { page_size: ($more.page_size | number) } end)
         }
       else
