@@ -6,34 +6,76 @@
  * digits of the amounts of chains (unsigned 64-bit integers).  There, an
  * integer that a double cannot hold enters the program as a marked string and
  * becomes a number again when it is printed, so that passing a value through
- * never changes it.  A prelude lets "type", "tonumber" and "tostring" treat
- * it as the number it is.  libjq since 1.7 keeps the text of numbers itself.
+ * never changes it.  A prelude lets a program treat it as the number it is:
+ * operators and "tonumber" see the nearest double, "tostring" and "\(...)" the
+ * digits.  libjq since 1.7 keeps the text of numbers itself.
  */
 
 
 #include "ngx_http_blockcast_shape.h"
 
 
-/* U+E000 and U+E001, of the private use area */
+/*
+ * U+E000, of the private use area; then come three digits, the length of the
+ * number, so that larger ones sort behind smaller ones, and the number itself
+ */
 #define NGX_HTTP_BLOCKCAST_MARK        "\xee\x80\x80" "int:"
-#define NGX_HTTP_BLOCKCAST_TEXT_MARK   "\xee\x80\x81" "int:"
 #define NGX_HTTP_BLOCKCAST_MARK_LEN                                           \
-    (sizeof(NGX_HTTP_BLOCKCAST_MARK) - 1)
+    (sizeof(NGX_HTTP_BLOCKCAST_MARK) - 1 + 3)
 
 /* 2^53 has 16 digits */
 #define NGX_HTTP_BLOCKCAST_EXACT       "9007199254740992"
+
+#define NGX_HTTP_BLOCKCAST_OPERATOR(name, op)                                 \
+    "def bc" name "(a; b): a " op " b; "                                      \
+    "def " name "(a; b): b as $b | a as $a "                                  \
+        "| bc" name "($a | bc_num; $b | bc_num); "
+
+/* two of them are equal when their digits are */
+#define NGX_HTTP_BLOCKCAST_EQUALITY(name, op)                                 \
+    "def bc" name "(a; b): a " op " b; "                                      \
+    "def " name "(a; b): b as $b | a as $a "                                  \
+        "| if bc_equal($a | bc_int; $b | bc_int) then bc" name "($a; $b) "    \
+        "else bc" name "($a | bc_num; $b | bc_num) end; "
 
 
 static char  ngx_http_blockcast_prelude[] =
     "def bc_int: type == \"string\" "
         "and startswith(\"" NGX_HTTP_BLOCKCAST_MARK "\"); "
-    "def bc_tonumber: tonumber; def bc_tostring: tostring; def bc_type: type; "
-    "def tonumber: if bc_int "
-        "then .[5:] | bc_tonumber else bc_tonumber end; "
-    "def tostring: if bc_int "
-        "then \"" NGX_HTTP_BLOCKCAST_TEXT_MARK "\" + .[5:] "
-        "else bc_tostring end; "
-    "def type: if bc_int then \"number\" else bc_type end; ";
+    "def bc_digits: .[8:]; "
+    "def bc_num: if bc_int then bc_digits | tonumber else . end; "
+    "def bc_type: type; def bc_length: length; "
+    "def bc_tonumber: tonumber; def bc_tostring: tostring; "
+    "def bc_format(f): format(f); "
+    "def bc_floor: floor; def bc_ceil: ceil; def bc_round: round; "
+    "def bc_negate: -.; "
+    "def type: if bc_int then \"number\" else bc_type end; "
+    "def numbers: select(type == \"number\"); "
+    "def strings: select(type == \"string\"); "
+    "def length: bc_num | bc_length; "
+    "def tonumber: if bc_int then bc_num else bc_tonumber end; "
+    "def tostring: if bc_int then bc_digits else bc_tostring end; "
+    "def format(f): f as $f | if bc_int and $f != \"json\" "
+        "then bc_digits | bc_format($f) else bc_format($f) end; "
+    "def floor: if bc_int then . else bc_floor end; "
+    "def ceil: if bc_int then . else bc_ceil end; "
+    "def round: if bc_int then . else bc_round end; "
+    "def _negate: bc_num | bc_negate; "
+    "def bc_plus(a; b): a + b; "
+    "def _plus(a; b): b as $b | a as $a "
+        "| if $a == null then $b elif $b == null then $a "
+        "else bc_plus($a | bc_num; $b | bc_num) end; "
+    NGX_HTTP_BLOCKCAST_OPERATOR("_minus", "-")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_multiply", "*")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_divide", "/")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_mod", "%")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_less", "<")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_lesseq", "<=")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_greater", ">")
+    NGX_HTTP_BLOCKCAST_OPERATOR("_greatereq", ">=")
+    NGX_HTTP_BLOCKCAST_EQUALITY("_equal", "==")
+    NGX_HTTP_BLOCKCAST_EQUALITY("_notequal", "!=")
+    "def add: reduce .[] as $x (null; . + $x); ";
 
 
 typedef struct {
@@ -134,8 +176,8 @@ ngx_http_blockcast_jv(ngx_str_t *text, ngx_pool_t *pool)
 
                     if (dst != NULL) {
                         *dst++ = '"';
-                        dst = ngx_cpymem(dst, NGX_HTTP_BLOCKCAST_MARK,
-                                         NGX_HTTP_BLOCKCAST_MARK_LEN);
+                        dst = ngx_sprintf(dst, NGX_HTTP_BLOCKCAST_MARK "%03uz",
+                                          ngx_min(p - token, 999));
                         dst = ngx_cpymem(dst, token, p - token);
                         *dst++ = '"';
                         continue;
@@ -167,6 +209,31 @@ ngx_http_blockcast_jv(ngx_str_t *text, ngx_pool_t *pool)
 
         dst = buf;
     }
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_mark(u_char *p, u_char *last)
+{
+    return (size_t) (last - p) > NGX_HTTP_BLOCKCAST_MARK_LEN
+           && ngx_memcmp(p, NGX_HTTP_BLOCKCAST_MARK,
+                         NGX_HTTP_BLOCKCAST_MARK_LEN - 3)
+              == 0;
+}
+
+
+/* p .. last is a mark and an integer, and nothing else */
+
+static ngx_uint_t
+ngx_http_blockcast_marked(u_char *p, u_char *last)
+{
+    if (!ngx_http_blockcast_mark(p, last)) {
+        return 0;
+    }
+
+    p += NGX_HTTP_BLOCKCAST_MARK_LEN;
+
+    return ngx_http_blockcast_inexact(p, last - p);
 }
 
 
@@ -208,17 +275,8 @@ ngx_http_blockcast_print(jv v, ngx_str_t *out, ngx_pool_t *pool)
 
         /* exactly one marked integer, and not an object's key: a number */
 
-        plain = 0;
-
-        if ((size_t) (end - p) > 1 + NGX_HTTP_BLOCKCAST_MARK_LEN
-            && ngx_memcmp(p + 1, NGX_HTTP_BLOCKCAST_MARK,
-                          NGX_HTTP_BLOCKCAST_MARK_LEN)
-               == 0
-            && (end + 1 >= last || end[1] != ':'))
-        {
-            q = p + 1 + NGX_HTTP_BLOCKCAST_MARK_LEN;
-            plain = ngx_http_blockcast_inexact(q, end - q);
-        }
+        plain = ngx_http_blockcast_marked(p + 1, end)
+                && (end + 1 >= last || end[1] != ':');
 
         if (!plain) {
             *dst++ = '"';
@@ -226,15 +284,24 @@ ngx_http_blockcast_print(jv v, ngx_str_t *out, ngx_pool_t *pool)
 
         for (p++; p < end; /* void */ ) {
 
-            if (*p == 0xee
-                && (size_t) (end - p) >= NGX_HTTP_BLOCKCAST_MARK_LEN
-                && (ngx_memcmp(p, NGX_HTTP_BLOCKCAST_MARK,
-                               NGX_HTTP_BLOCKCAST_MARK_LEN)
-                    == 0
-                    || ngx_memcmp(p, NGX_HTTP_BLOCKCAST_TEXT_MARK,
-                                  NGX_HTTP_BLOCKCAST_MARK_LEN)
-                       == 0))
-            {
+            if (*p == '\\') {
+
+                /* JSON text in a string, of tojson: a number there, too */
+
+                for (q = p + 2; q < end && *q != '\\'; q++) { /* void */ }
+
+                if (p[1] == '"' && end - q >= 2 && q[1] == '"'
+                    && ngx_http_blockcast_marked(p + 2, q))
+                {
+                    p += 2 + NGX_HTTP_BLOCKCAST_MARK_LEN;
+                    dst = ngx_cpymem(dst, p, q - p);
+                    p = q + 2;
+                    continue;
+                }
+
+                *dst++ = *p++;
+
+            } else if (ngx_http_blockcast_mark(p, end)) {
                 p += NGX_HTTP_BLOCKCAST_MARK_LEN;
                 continue;
             }
@@ -576,6 +643,7 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
 {
     jv          v, msg;
     size_t      len;
+    u_char     *p, *last, *dst;
     ngx_int_t   rc;
 
     *n = 0;
@@ -614,8 +682,27 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
             ngx_str_set(error, "no memory");
 
         } else {
-            ngx_memcpy(error->data, jv_string_value(msg), len);
-            error->len = len;
+            p = (u_char *) jv_string_value(msg);
+            last = p + len;
+            dst = error->data;
+
+            while (p < last) {
+                if (ngx_http_blockcast_mark(p, last)) {
+                    p += NGX_HTTP_BLOCKCAST_MARK_LEN;
+
+                } else if (last - p > 2
+                           && ngx_memcmp(p, NGX_HTTP_BLOCKCAST_MARK, 3) == 0)
+                {
+                    /* libjq cuts the values that it quotes short */
+
+                    p += 3;
+                    continue;
+                }
+
+                *dst++ = *p++;
+            }
+
+            error->len = dst - error->data;
         }
 
         if (error->len == 0) {
