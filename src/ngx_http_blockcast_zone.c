@@ -443,7 +443,8 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
 static ngx_int_t
 ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 {
-    ngx_uint_t  i;
+    ngx_uint_t     i;
+    static time_t  logged;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_LOCK_TIME; i++) {
 
@@ -454,10 +455,14 @@ ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
         ngx_msleep(1);
     }
 
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "blockcast_zone \"%V\" is locked by process %uA, which does "
-                  "not go on; nothing is published meanwhile",
-                  &zone->shm_zone->shm.name, *zone->shpool->mutex.lock);
+    if (ngx_time() - logged >= 10) {
+        logged = ngx_time();
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "blockcast_zone \"%V\" is locked by process %uA, which "
+                      "does not go on; nothing is published meanwhile",
+                      &zone->shm_zone->shm.name, *zone->shpool->mutex.lock);
+    }
 
     return NGX_DECLINED;
 }
