@@ -423,54 +423,63 @@ test('stays light over time', async () => {
 
 test('has no violation that axe finds, in any state and theme; with pictures', async () => {
   // If this fails: people with a screen reader or with weak eyes cannot use the page.
-  const kinds = [];
-  for (const theme of ['light', 'dark']) {
-    for (const width of [360, 768, 1440]) {
-      kinds.push({ theme, width, height: width === 360 ? 780 : 1000, mobile: width === 360 });
-    }
-  }
-  const picture = (page, { width, theme }, what) => page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true });
-  const stages = async (what, prepare) => {
-    for (const kind of kinds) {
-      await withPage({ ...kind, ...prepare }, async (page) => {
-        await prepare.ready(page);
-        if (kind.width !== 768) {
-          await axe(page, `${what} at ${kind.width} px, ${kind.theme}`);
+  const sizes = [360, 768, 1440];
+
+  /** One page in each theme, at each width: axe where `axes` says so, a picture always. */
+  const stage = async (what, { before, ready, widths = sizes, axes = { light: [360], dark: [1440] } }) => {
+    for (const theme of ['light', 'dark']) {
+      await withPage({ theme, width: widths[0], height: 1000, before }, async (page) => {
+        await ready(page);
+        for (const width of widths) {
+          await page.setViewportSize({ width, height: width < 500 ? 780 : 1000 });
+          // What is not in sight is not drawn; for the picture it is.
+          await page.locator('.area-history, .area-half').last().scrollIntoViewIfNeeded();
+          await page.waitForTimeout(500);
+          if (axes[theme].includes(width)) {
+            await axe(page, `${what} at ${width} px, ${theme}`);
+          }
+          await page.evaluate(() => window.scrollTo(0, 0));
+          await page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true });
         }
-        // What is not in sight is not drawn; for the picture it is.
-        await page.locator('.area-history').scrollIntoViewIfNeeded().catch(() => {});
-        await page.waitForTimeout(400);
-        await page.evaluate(() => window.scrollTo(0, 0));
-        await picture(page, kind, what);
       });
     }
   };
 
-  await stages('data', {
+  await stage('data', {
+    axes: { light: [360, 1440], dark: [360, 1440] },
     ready: async (page) => {
       await live(page);
-      await page.waitForTimeout(2500);
+      await page.waitForTimeout(6000);
     },
   });
-  await stages('empty', {
+  await stage('empty', {
     before: (page) => fakeGateway(page, { empty: true }),
     ready: async (page) => page.getByText('No peers are connected.').waitFor(),
   });
-  await stages('partial', {
+  await stage('partial', {
+    widths: [1440],
+    axes: { light: [1440], dark: [] },
     before: (page) => fakeGateway(page, { partial: true, receipts: 30 }),
-    ready: async (page) => page.getByText('left out; the rest').waitFor(),
+    ready: async (page) => {
+      await page.getByText('left out; the rest').waitFor();
+      await page.waitForTimeout(2000);
+    },
   });
-  await stages('ethereum', {
+  await stage('ethereum', {
+    widths: [360, 1440],
     before: (page) => fakeGateway(page, { ethereum: true }),
-    ready: async (page) => page.getByRole('heading', { name: 'Transactions' }).waitFor(),
+    ready: async (page) => {
+      await page.getByRole('heading', { name: 'Transactions' }).waitFor();
+      await page.waitForTimeout(3000);
+    },
   });
-  await stages('reconnecting', {
-    before: (page) => fakeGateway(page, { receipts: 30, dropAfter: 1500 }),
+  await stage('reconnecting', {
+    before: (page) => fakeGateway(page, { receipts: 30, dropAfter: 3000 }),
     ready: async (page) => until(async () => (await state(page, 'network_metrics')) === 'stale' || 'not stale yet', 30),
   });
   await gateway.nodeDown();
   try {
-    await stages('node-down', {
+    await stage('node-down', {
       ready: async (page) => until(async () => (await pill(page)) === 'Node down' || `the pill says ${await pill(page)}`, 60),
     });
   } finally {
