@@ -561,6 +561,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 
         /* the data is too large for the new slot, but its number goes on */
 
+        dst->least = snap.seq;
         snap.size = 0;
     }
 
@@ -1260,7 +1261,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     if (slot->version != 0
         && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
     {
-        slot->seq = slot->snap[slot->version & 1].seq;
+        slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
 
         ngx_shmtx_unlock(&zone->shpool->mutex);
     }

@@ -86,6 +86,7 @@ struct ngx_http_blockcast_slot_s {
     /* the snapshot: buffer number version & 1; 0 before the first */
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
+    uint64_t                      least;        /* seq of data too large */
     ngx_atomic_t                  polled;       /* last good poll, msec, or 0 */
     ngx_atomic_t                  polled_sec;   /* the same, Unix seconds */
     ngx_atomic_t                  attempted;    /* last round's start, msec */
