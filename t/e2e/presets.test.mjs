@@ -701,6 +701,11 @@ test('bandwidth must not jump when peers come and go, or after a pause', async (
     assert.equal((await run(state, 102, { a: 10, b: 5200 }))[0].bandwidth_out, 100, 'a counter set back');
     assert.equal((await run(state, 102, {}))[0].bandwidth_out, 0);
     assert.equal((await run(state, 500, { a: 9000 }))[0].bandwidth_out, null, 'after a pause');
+    const [held, kept1] = await shape('the-block', 'network_metrics', {
+        state, time: 103, errors: { header: { code: null, message: 'no reply within 1000 ms' } },
+        results: { peers: [{ peer_id: 'a', metrics: { bytes_sent: 3000 } }] },
+    });
+    assert.deepEqual([held.bandwidth_out, kept1.time], [1000, 102], 'a header that hung for a second');
     const [, kept] = await shape('the-block', 'network_metrics', { state, time: 102, results: { overlay: { active_peers: 1 } } });
     assert.deepEqual(kept, state, 'a failed call keeps the counters');
 });
