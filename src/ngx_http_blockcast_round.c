@@ -420,7 +420,9 @@ ngx_http_blockcast_rpc_find(ngx_http_blockcast_node_t *node,
             && rpc->method.len == method->len
             && rpc->params.len == params->len
             && ngx_memcmp(rpc->method.data, method->data, method->len) == 0
-            && ngx_memcmp(rpc->params.data, params->data, params->len) == 0)
+            && (params->len == 0
+                || ngx_memcmp(rpc->params.data, params->data, params->len)
+                   == 0))
         {
             return rpc;
         }

@@ -1355,7 +1355,7 @@ void
 ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot)
 {
-    static ngx_str_t  none = ngx_null_string;
+    static ngx_str_t  none = ngx_string("");
 
     if (!ngx_http_blockcast_lease_held(zone)) {
         return;
