@@ -168,7 +168,7 @@ round($ENV{BLOCKCAST_LONG} ? 400 : 8);
 my $nginx = wait_for { nginx_connections() == 2 } 5;
 ok($nginx, "nginx's own count is right") or diag($t->get('/status')->{body});
 cmp_ok(fds(), '<=', $fds + 4, 'no file is left open');
-cmp_ok(memory() - max($memory, $middle), '<', 1500 * ($ENV{BLOCKCAST_SANITIZE} ? 40 : 1),
+cmp_ok(memory() - max($memory, $middle), '<', 1500 * ($ENV{BLOCKCAST_SANITIZE} ? 400 : 1),
     sprintf 'memory is flat (%d, %d, %d kB)', $memory, $middle, memory());
 
 my %subscribers = map { $_->{name} => $_->{subscribers} }
