@@ -371,7 +371,7 @@ $t->stop;
 
 # Waiting, with an error. If this fails, nobody sees why there is no data.
 
-$t = Blockcast::Test->new(node => { rate_limit => 100000 },
+$t = Blockcast::Test->new(node => { rate_limit => 100000 }, start => 0,
     http => <<'EOF', server => 'location /api/ { blockcast_api; }');
     blockcast_stream always {
         blockcast_interval 100ms;
@@ -385,6 +385,7 @@ $t = Blockcast::Test->new(node => { rate_limit => 100000 },
 EOF
 
 $t->node(POST => '/control/fault', { method => 'x.always', fault => 'error', message => 'no' });
+$t->start;
 ok(wait_for(sub { asked('always') > 3 }, 3), 'blockcast_always: polled while nobody listens');
 json_error($t->get('/api/streams/always'), 503, 'waiting',
     qr/stream always has no data yet: x\.always: /,
