@@ -143,6 +143,7 @@ typedef struct {
     ngx_msec_t                    send_timeout;
 
     ngx_flag_t                    deflate;
+    ngx_uint_t                    protocol;     /* when the client names none */
     size_t                        max_frame;
     ngx_uint_t                    max_fragments;
     ngx_uint_t                    max_subscriptions;

@@ -400,6 +400,8 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
+    hello->protocol = blcf->protocol;
+
     if (!blcf->echo && u.protocols.len != 0) {
 
         /*

@@ -69,8 +69,9 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 {
     cJSON                          *message, *method, *version;
     size_t                          offset;
-    bc_span_t                       span;
+    bc_span_t                       span, id;
     ngx_str_t                       text, name;
+    ngx_uint_t                      has_id;
     ngx_http_blockcast_request_t    rq;
 
     rq.conn = conn;
@@ -87,7 +88,7 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 
     message = cJSON_ParseWithLength((const char *) data, len);
 
-    if (message == NULL || cJSON_IsArray(message)) {
+    if (cJSON_IsArray(message)) {
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "batches are not taken, send the requests "
                                     "one by one", NULL);
@@ -97,6 +98,14 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 
     span.data = data;
     span.len = len;
+
+    /* whatever else is wrong with it, the answer has its id */
+
+    has_id = cJSON_IsObject(message) && bc_json_member(span, "id", &id);
+
+    if (has_id) {
+        rq.id = id;
+    }
 
     version = cJSON_GetObjectItemCaseSensitive(message, "jsonrpc");
     method = cJSON_GetObjectItemCaseSensitive(message, "method");
@@ -113,7 +122,7 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    if (!bc_json_member(span, "id", &rq.id)) {
+    if (!has_id) {
         rq.id.len = 0;
     }
 

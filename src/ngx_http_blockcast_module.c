@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_protocol.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_variables.h"
@@ -43,6 +44,16 @@ static void ngx_http_blockcast_exit_process(ngx_cycle_t *cycle);
 
 
 #define NGX_HTTP_BLOCKCAST_ENDPOINT  NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+
+
+/* what is spoken with a client that names no subprotocol */
+
+static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
+    { ngx_string("json"), ngx_http_blockcast_json },
+    { ngx_string("cbor"), ngx_http_blockcast_cbor },
+    { ngx_string("jsonrpc"), ngx_http_blockcast_jsonrpc },
+    { ngx_null_string, 0 }
+};
 
 
 static ngx_command_t  ngx_http_blockcast_commands[] = {
@@ -137,6 +148,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, deflate),
       NULL },
+
+    { ngx_string("blockcast_protocol"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, protocol),
+      &ngx_http_blockcast_protocol_enum },
 
     { ngx_string("blockcast_max_frame"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -318,6 +336,7 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
     blcf->max_frame = NGX_CONF_UNSET_SIZE;
     blcf->max_fragments = NGX_CONF_UNSET_UINT;
     blcf->max_subscriptions = NGX_CONF_UNSET_UINT;
+    blcf->protocol = NGX_CONF_UNSET_UINT;
     blcf->rate = NGX_CONF_UNSET_UINT;
     blcf->burst = NGX_CONF_UNSET_UINT;
 #if (nginx_version >= 1021005)
@@ -343,6 +362,8 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 60000);
     ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout, 90000);
     ngx_conf_merge_value(conf->deflate, prev->deflate, 1);
+    ngx_conf_merge_uint_value(conf->protocol, prev->protocol,
+                              ngx_http_blockcast_json);
 
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 0);
     ngx_conf_merge_uint_value(conf->max_fragments, prev->max_fragments,

@@ -34,8 +34,6 @@ ngx_http_blockcast_protocol_choose(const u_char *value, size_t len,
     pos = value;
     last = value + len;
 
-    *protocol = ngx_http_blockcast_json;
-
     while (bc_http_list_next(&pos, last, &item)) {
 
         for (p = ngx_http_blockcast_protocols; p->name != NULL; p++) {

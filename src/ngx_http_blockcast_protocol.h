@@ -23,7 +23,7 @@ typedef enum {
  * Chooses among the client's subprotocols (the value of all its
  * Sec-WebSocket-Protocol lines, joined) in the client's order.  Returns the
  * name to answer with, a constant, or NULL when none of them is known:
- * *protocol is JSON then.
+ * *protocol is left as it was then.
  */
 const char *ngx_http_blockcast_protocol_choose(const u_char *value,
     size_t len, ngx_http_blockcast_protocol_e *protocol);

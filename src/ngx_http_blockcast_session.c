@@ -110,10 +110,12 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     ask.conn = conn;
     ask.id.len = 0;
 
-    if (conn->protocol == ngx_http_blockcast_jsonrpc
-        && opcode == BC_WS_TEXT)
-    {
-        ngx_http_blockcast_jsonrpc_message(conn, data, len);
+    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
+
+        /* a binary frame is as good as an empty one: no JSON */
+
+        ngx_http_blockcast_jsonrpc_message(conn, data,
+                                           opcode == BC_WS_TEXT ? len : 0);
         return;
     }
 
