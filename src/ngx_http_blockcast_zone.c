@@ -1,13 +1,12 @@
 
 /*
- * The zone: layout, the lease of the poller, publishing and reading.
+ * The zone: its layout and what outlives a configuration, the workers' records
+ * and the lease of the poller.
  */
 
 
-#include "ngx_http_blockcast_zone.h"
-#include "bc_json_patch.h"
+#include "ngx_http_blockcast_store.h"
 #include "bc_ws.h"
-#include "bc_ws_pmd.h"
 
 
 /* to be changed with the layout: a reload with another module finds it */
@@ -19,11 +18,6 @@
 /* slots of a former configuration are reused when untouched for so long */
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
 
-/* text around the data of a message, the stream's name twice not counted */
-#define NGX_HTTP_BLOCKCAST_AROUND                                             \
-    (sizeof("{\"type\":\"\",\"data\":,\"timestamp\":,\"seq\":}")             \
-     + 2 * NGX_INT64_LEN)
-
 
 static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
@@ -33,15 +27,10 @@ static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_alloc(
 static void ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone);
 static void ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
-static ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
-    ngx_log_t *log);
 static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
-static void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
-    ngx_uint_t nth);
 
 
 static ngx_atomic_t  ngx_http_blockcast_no_counters[ngx_http_blockcast_n_all];
@@ -57,7 +46,7 @@ ngx_atomic_t  *ngx_http_blockcast_counters = ngx_http_blockcast_no_counters;
 
 /* a text frame, in the worst case */
 
-static size_t
+size_t
 ngx_http_blockcast_frame_size(size_t max_size)
 {
     return BC_WS_HEADER_LEN + NGX_HTTP_BLOCKCAST_AROUND
@@ -68,7 +57,7 @@ ngx_http_blockcast_frame_size(size_t max_size)
 /* the text, then half of that for each of the others: they are left out when
    they do not save as much */
 
-static size_t
+size_t
 ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log)
 {
     size_t  frame;
@@ -440,7 +429,7 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
  * it.  The others must not stop with it, so nobody waits for long.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 {
     ngx_uint_t     i;
@@ -760,6 +749,21 @@ ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone)
 
 
 void
+ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
+    ngx_msec_t msec)
+{
+    /* what was done in this turn of the event loop may have taken long, too */
+
+    ngx_time_update();
+
+    if (ngx_http_blockcast_lease_held(zone)) {
+        zone->sh->lease_until = ngx_current_msec
+                                + ngx_max(msec, NGX_HTTP_BLOCKCAST_LEASE);
+    }
+}
+
+
+void
 ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone)
 {
     (void) ngx_atomic_cmp_set(&zone->sh->lease,
@@ -783,470 +787,13 @@ ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot)
 }
 
 
-size_t
-ngx_http_blockcast_message_len(ngx_http_blockcast_stream_t *st,
-    size_t data_len)
-{
-    return NGX_HTTP_BLOCKCAST_AROUND + st->name.len + data_len;
-}
-
-
-u_char *
-ngx_http_blockcast_message_head(u_char *p, ngx_http_blockcast_stream_t *st)
-{
-    p = ngx_cpymem(p, "{\"type\":\"", sizeof("{\"type\":\"") - 1);
-    p = ngx_cpymem(p, st->name.data, st->name.len);
-    return ngx_cpymem(p, "\",\"data\":", sizeof("\",\"data\":") - 1);
-}
-
-
-u_char *
-ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
-{
-    return ngx_sprintf(p, ",\"timestamp\":%T,\"seq\":%uL}", timestamp, seq);
-}
-
-
-/* NGX_OK with the mutex locked */
-
-static ngx_int_t
-ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
-    ngx_log_t *log)
-{
-    /*
-     * The mutex keeps out a former poller that was stopped in the middle of
-     * this and goes on after another took the lease.
-     */
-
-    if (ngx_http_blockcast_zone_lock(zone, log) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    if (!ngx_http_blockcast_lease_held(zone)) {
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-/* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
-
-static void
-ngx_http_blockcast_form_finish(ngx_http_blockcast_form_t *form, u_char *buf,
-    size_t offset, size_t len, ngx_uint_t deflated)
-{
-    form->offset = offset;
-    form->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
-    form->len = form->payload + len;
-    form->plain = len;
-
-    if (form->payload != BC_WS_HEADER_LEN) {
-        ngx_memmove(buf + offset + form->payload,
-                    buf + offset + BC_WS_HEADER_LEN, len);
-    }
-
-    (void) bc_ws_header(buf + offset, BC_WS_TEXT, 1, deflated, len);
-}
-
-
-/* the deflated form of another, at *end, when it is worth it */
-
-static void
-ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
-    ngx_uint_t from, u_char *buf, size_t max)
-{
-    size_t                      len, plain;
-    ngx_http_blockcast_form_t  *text, *form;
-
-    text = &snap->forms[from];
-    form = &snap->forms[from + 1];
-
-    plain = text->len - text->payload;
-
-    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
-        return;
-    }
-
-    max = ngx_min(max, plain * 9 / 10);
-
-    if (bc_ws_deflate(buf + text->offset + text->payload, plain, 15, 6,
-                      buf + snap->size + BC_WS_HEADER_LEN, max, &len)
-        != 0)
-    {
-        return;
-    }
-
-    ngx_http_blockcast_form_finish(form, buf, snap->size, len, 1);
-    form->plain = plain;
-
-    snap->size += form->len;
-}
-
-
-/*
- * Builds all that a snapshot consists of in memory of this worker: the time
- * under the lock is that of a memcpy().
- */
-
-static u_char *
-ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
-    ngx_str_t *previous, ngx_str_t *state, uint64_t seq, time_t timestamp,
-    ngx_uint_t count, ngx_http_blockcast_snap_t *snap, ngx_log_t *log)
-{
-    u_char                     *buf, *p, *payload;
-    size_t                      max, len;
-    bc_span_t                   from, to;
-    ngx_http_blockcast_form_t  *text;
-
-    /* room for what deflate writes beyond its limit before it gives up */
-
-    buf = ngx_alloc(ngx_http_blockcast_buffer_size(st->max_size,
-                                                   st->field.len != 0)
-                    + 64, log);
-    if (buf == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(snap, sizeof(ngx_http_blockcast_snap_t));
-
-    snap->seq = seq;
-    snap->timestamp = timestamp;
-    snap->count = count;
-
-    text = &snap->forms[NGX_HTTP_BLOCKCAST_TEXT];
-    payload = buf + BC_WS_HEADER_LEN;
-
-    p = ngx_http_blockcast_message_head(payload, st);
-    snap->data = p - payload;
-    p = ngx_cpymem(p, data->data, data->len);
-    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
-
-    ngx_http_blockcast_form_finish(text, buf, 0, p - payload, 0);
-
-    snap->data += text->payload;
-    snap->data_len = data->len;
-    snap->size = text->len;
-
-    max = ngx_http_blockcast_frame_size(st->max_size) / 2 - BC_WS_HEADER_LEN;
-
-    ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf, max);
-
-    if (previous != NULL) {
-        payload = buf + snap->size + BC_WS_HEADER_LEN;
-
-        p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":", &st->name);
-
-        from.data = previous->data;
-        from.len = previous->len;
-        to.data = data->data;
-        to.len = data->len;
-
-        /* never sent when it is not smaller than the data itself */
-
-        if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_AROUND < max
-            && bc_json_merge_diff(from, to, p,
-                                  ngx_min(max - (p - payload)
-                                          - NGX_HTTP_BLOCKCAST_AROUND,
-                                          data->len), &len)
-               == 1
-            && len + sizeof(",\"base\":") + NGX_INT64_LEN < data->len)
-        {
-            p += len;
-            p = ngx_sprintf(p, ",\"base\":%uL", seq - 1);
-            p = ngx_http_blockcast_message_tail(p, seq, timestamp);
-
-            ngx_http_blockcast_form_finish(
-                                   &snap->forms[NGX_HTTP_BLOCKCAST_DELTA],
-                                   buf, snap->size, p - payload, 0);
-
-            snap->size += snap->forms[NGX_HTTP_BLOCKCAST_DELTA].len;
-
-            ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_DELTA,
-                                            buf, max);
-        }
-    }
-
-    snap->state = snap->size;
-
-    if (state != NULL && state->len != 0) {
-        ngx_memcpy(buf + snap->size, state->data, state->len);
-        snap->state_len = state->len;
-        snap->size += state->len;
-    }
-
-    return buf;
-}
-
-
-uint64_t
-ngx_http_blockcast_usec(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-
-/* the mutex is locked */
-
-static void
-ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snap_t *snap, u_char *buf)
-{
-    ngx_uint_t  n;
-
-    n = (slot->version + 1) & 1;
-
-    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
-    slot->snap[n] = *snap;
-    slot->snap[n].published = ngx_http_blockcast_usec();
-
-    ngx_memory_barrier();
-
-    slot->seq = snap->seq;
-    slot->version++;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *state, time_t timestamp, ngx_log_t *log)
-{
-    u_char                     *buf;
-    ngx_int_t                   rc;
-    ngx_http_blockcast_snap_t   snap;
-
-    if (data->len > st->max_size) {
-        return NGX_ERROR;
-    }
-
-    buf = ngx_http_blockcast_build(st, data, previous, state,
-                                   st->slot->seq + 1, timestamp, 0, &snap,
-                                   log);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_blockcast_publish_begin(zone, log);
-
-    if (rc == NGX_OK) {
-        ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-    }
-
-    ngx_free(buf);
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
-{
-    u_char                     *from, *to;
-    ngx_int_t                   rc;
-    ngx_uint_t                  n;
-    ngx_http_blockcast_slot_t  *slot;
-    ngx_http_blockcast_snap_t  *snap;
-
-    slot = st->slot;
-
-    rc = ngx_http_blockcast_publish_begin(zone, log);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    n = slot->version & 1;
-
-    from = ngx_http_blockcast_slot_buffer(slot, n);
-    to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
-
-    snap = &slot->snap[n ^ 1];
-    *snap = slot->snap[n];
-
-    ngx_memcpy(to, from, snap->state);
-
-    if (state->len != 0) {
-        ngx_memcpy(to + snap->state, state->data, state->len);
-    }
-
-    snap->state_len = state->len;
-    snap->size = snap->state + state->len;
-
-    ngx_memory_barrier();
-
-    slot->version++;
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
-    ngx_uint_t nth)
-{
-    u_char                       *ring;
-    size_t                        size, pad, room;
-    uint64_t                      head, tail;
-    ngx_http_blockcast_record_t  *rec;
-
-    ring = ngx_http_blockcast_slot_ring(slot);
-
-    size = ngx_align(sizeof(ngx_http_blockcast_record_t)
-                     + entry->key.len + entry->data.len, 8);
-
-    head = slot->head;
-    tail = slot->tail;
-
-    room = slot->ring_size - head % slot->ring_size;
-    pad = (room < size) ? room : 0;
-
-    /* what will be overwritten is no longer valid before it is written */
-
-    while (head + pad + size - tail > slot->ring_size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + tail % slot->ring_size);
-        tail += rec->size;
-    }
-
-    slot->tail = tail;
-    ngx_memory_barrier();
-
-    if (pad != 0) {
-        rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
-
-        /* the rest may be as small as 8 bytes: only these two are written */
-        rec->size = pad;
-        rec->hash = 0;
-
-        if (pad >= sizeof(ngx_http_blockcast_record_t)) {
-            rec->key_len = 0;
-            rec->len = 0;
-        }
-
-        head += pad;
-    }
-
-    rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
-
-    rec->size = size;
-    rec->hash = ngx_murmur_hash2(entry->key.data, entry->key.len);
-    rec->key_len = entry->key.len;
-    rec->len = entry->data.len;
-    rec->seq = seq;
-    rec->timestamp = timestamp;
-    rec->nth = nth;
-    rec->pad = 0;
-
-    ngx_memcpy(ngx_http_blockcast_record_key(rec), entry->key.data,
-               entry->key.len);
-    ngx_memcpy(ngx_http_blockcast_record_data(rec), entry->data.data,
-               entry->data.len);
-
-    ngx_memory_barrier();
-
-    slot->head = head + size;
-}
-
-
-static u_char *
-ngx_http_blockcast_batch_head(u_char *p, ngx_http_blockcast_stream_t *st)
-{
-    *p++ = '{';
-    *p++ = '"';
-    p = ngx_cpymem(p, st->field.data, st->field.len);
-    return ngx_cpymem(p, "\":[", 3);
-}
-
-
-ngx_int_t
-ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
-    ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log)
-{
-    u_char                     *p, *text, *buf;
-    uint64_t                    seq;
-    ngx_int_t                   rc;
-    ngx_str_t                   data;
-    ngx_uint_t                  i;
-    ngx_http_blockcast_snap_t   snap;
-
-    text = ngx_alloc(st->max_size, log);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_http_blockcast_batch_head(text, st);
-
-    for (i = 0; i < n; i++) {
-        if (i != 0) {
-            *p++ = ',';
-        }
-
-        p = ngx_cpymem(p, entries[i].data.data, entries[i].data.len);
-    }
-
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
-
-    data.data = text;
-    data.len = p - text;
-
-    seq = st->slot->seq + 1;
-
-    buf = ngx_http_blockcast_build(st, &data, NULL, state, seq, timestamp, n,
-                                   &snap, log);
-    ngx_free(text);
-
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_blockcast_publish_begin(zone, log);
-
-    if (rc == NGX_OK) {
-
-        for (i = 0; i < n; i++) {
-            ngx_http_blockcast_ring_append(st->slot, &entries[i], seq,
-                                           timestamp, i);
-        }
-
-        ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-    }
-
-    ngx_free(buf);
-
-    return rc;
-}
-
-
-/*
- * What the poller before left behind.  In a configuration with other sizes it
- * has published until it lost the lease, after the master made our slot.  One
- * that was killed may have counted a message that nobody has seen; and, between
- * the ring and the version word, it leaves entries that nobody was told of,
- * which become a batch of their own.
- */
+/* what slots of former configurations know of the stream that its own does not */
 
 void
-ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_log_t *log)
+ngx_http_blockcast_slot_takeover(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st)
 {
-    u_char                       *p, *text, *last, *ring, *old, *buf;
-    uint64_t                      pos, timestamp;
-    ngx_str_t                     data, state;
-    ngx_uint_t                    n;
-    ngx_http_blockcast_slot_t    *slot;
-    ngx_http_blockcast_snap_t     snap;
-    ngx_http_blockcast_record_t  *rec;
+    ngx_http_blockcast_slot_t  *slot;
 
     slot = ngx_http_blockcast_slot_find(zone, st, 0);
 
@@ -1255,275 +802,4 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     }
 
     ngx_http_blockcast_slot_number(zone, st, st->slot);
-
-    slot = st->slot;
-
-    if (slot->version != 0
-        && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
-    {
-        slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
-
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-    }
-
-    if (slot->log == 0 || slot->head == slot->tail) {
-        return;
-    }
-
-    text = ngx_alloc(st->max_size, log);
-    if (text == NULL) {
-        return;
-    }
-
-    last = text + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
-    p = ngx_http_blockcast_batch_head(text, st);
-
-    ring = ngx_http_blockcast_slot_ring(slot);
-    n = 0;
-    timestamp = 0;
-
-    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
-
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0
-            || rec->seq <= slot->seq)
-        {
-            if (rec->size == 0) {
-                break;
-            }
-
-            continue;
-        }
-
-        if (p + rec->len + 1 > last) {
-            break;
-        }
-
-        if (n++ == 0) {
-            timestamp = rec->timestamp;
-
-        } else {
-            *p++ = ',';
-        }
-
-        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
-    }
-
-    if (n == 0) {
-        ngx_free(text);
-        return;
-    }
-
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
-    data.data = text;
-    data.len = p - text;
-
-    old = NULL;
-    ngx_str_null(&state);
-
-    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
-        state.data = old + snap.state;
-        state.len = snap.state_len;
-    }
-
-    buf = ngx_http_blockcast_build(st, &data, NULL, &state, slot->seq + 1,
-                                   timestamp, n, &snap, log);
-
-    if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
-        ngx_http_blockcast_commit(slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "blockcast: %ui entries of stream \"%V\" that a former "
-                      "poller left unannounced are published", n, &st->name);
-    }
-
-    ngx_free(text);
-
-    if (buf != NULL) {
-        ngx_free(buf);
-    }
-
-    if (old != NULL) {
-        ngx_free(old);
-    }
-}
-
-
-void
-ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot)
-{
-    static ngx_str_t  none = ngx_string("");
-
-    if (!ngx_http_blockcast_lease_held(zone)) {
-        return;
-    }
-
-    slot->polled_sec = ngx_time();
-    slot->polled = ngx_current_msec;
-
-    if (slot->error[slot->error_version & 1].len != 0) {
-        ngx_http_blockcast_fail(zone, slot, 0, &none);
-    }
-}
-
-
-void
-ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
-{
-    size_t                       len;
-    ngx_http_blockcast_error_t  *error;
-
-    len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_ERROR_LEN);
-
-    if (len < text->len) {
-        while (len > 0 && (text->data[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-
-    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
-        return;
-    }
-
-    if (ngx_http_blockcast_lease_held(zone)) {
-        error = &slot->error[(slot->error_version + 1) & 1];
-
-        error->since = ngx_time();
-        error->code = code;
-        error->len = len;
-        ngx_memcpy(error->text, text->data, len);
-
-        ngx_memory_barrier();
-
-        slot->error_version++;
-    }
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-}
-
-
-void
-ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *error)
-{
-    ngx_uint_t  i;
-    uint64_t    version;
-
-    for (i = 0; i < 100; i++) {
-        version = slot->error_version;
-        ngx_memory_barrier();
-
-        *error = slot->error[version & 1];
-
-        ngx_memory_barrier();
-
-        if (slot->error_version == version) {
-            break;
-        }
-    }
-
-    if (error->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        error->len = 0;
-    }
-}
-
-
-ngx_int_t
-ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snap_t *snap, u_char **buf, ngx_log_t *log)
-{
-    size_t      size, max;
-    u_char     *p;
-    uint64_t    version;
-    ngx_uint_t  i;
-
-    max = ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
-
-    for (i = 0; i < 100; i++) {
-        version = slot->version;
-
-        if (version == 0) {
-            return NGX_DECLINED;
-        }
-
-        ngx_memory_barrier();
-
-        *snap = slot->snap[version & 1];
-        size = snap->size;
-
-        ngx_memory_barrier();
-
-        if (size > max || slot->version != version) {
-            continue;
-        }
-
-        p = ngx_alloc(size + 1, log);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(p, ngx_http_blockcast_slot_buffer(slot, version), size);
-
-        ngx_memory_barrier();
-
-        if (slot->version == version) {
-            *buf = p;
-            return NGX_OK;
-        }
-
-        /* the writer came by meanwhile and may have been in this buffer */
-
-        ngx_free(p);
-    }
-
-    return NGX_ERROR;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot)
-{
-    ngx_msec_int_t  age;
-
-    if (slot->polled == 0) {
-        return -1;
-    }
-
-    age = (ngx_msec_int_t) (ngx_current_msec - slot->polled);
-
-    /* another worker's clock may be a tick ahead of ours */
-
-    return (age < 0) ? 0 : age;
-}
-
-
-ngx_http_blockcast_state_e
-ngx_http_blockcast_state(ngx_http_blockcast_stream_t *st, ngx_uint_t listened)
-{
-    ngx_int_t                   age;
-    ngx_http_blockcast_slot_t  *slot;
-
-    slot = st->slot;
-
-    if (slot->version != 0) {
-        age = ngx_http_blockcast_age(slot);
-
-        if (age >= 0 && (ngx_msec_t) age <= st->stale) {
-            return ngx_http_blockcast_live;
-        }
-    }
-
-    if (!listened && slot->error[slot->error_version & 1].len == 0) {
-        return ngx_http_blockcast_idle;
-    }
-
-    if (slot->version == 0) {
-        return ngx_http_blockcast_waiting;
-    }
-
-    return ngx_http_blockcast_stale;
 }
