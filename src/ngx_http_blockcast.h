@@ -10,7 +10,8 @@
  *   _call         one JSON-RPC call as a background subrequest
  *   _publish      what the results of a round become
  *   _shape        libjq makes the stream's data of the calls' results
- *   _zone         the newest state in shared memory, read by every worker
+ *   _zone         the newest state in shared memory: slots, workers, lease
+ *   _store        what is in a slot, written by one, read by every worker
  *   _wake         an eventfd for each worker, so that none has to wait
  *   _feed         a worker's copy of a stream, and its subscribers
  *   _session      the JSON messages of a client
