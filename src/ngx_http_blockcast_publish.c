@@ -242,6 +242,11 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
         out[0] = input.results[0].result;
 
     } else {
+        /* a program may take longer than the others wait for this worker */
+
+        ngx_http_blockcast_lease_extend(run->bmcf->zone,
+                                        run->stream->interval);
+
         rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 2, &n,
                                        &error, run->pool);
 

@@ -173,6 +173,8 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 
     if (conf->jq != NULL) {
         ngx_http_blockcast_round_input(run, &input);
+        ngx_http_blockcast_lease_extend(run->bmcf->zone,
+                                        run->stream->interval);
 
         if (ngx_http_blockcast_jq_run(conf->jq, &input, params, max, &n,
                                       &error, run->pool)

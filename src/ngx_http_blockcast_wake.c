@@ -114,6 +114,8 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
     uint64_t           count;
     ngx_connection_t  *c;
 
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
     c = ev->data;
 
     if (c->close) {
@@ -127,6 +129,9 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
 
         /* the number is in the configuration of the master too: not closed
            there, and in this worker only once */
+
+        bmcf = c->data;
+        bmcf->wakes[ngx_worker] = -1;
 
         ngx_close_connection(c);
         return;

@@ -242,6 +242,9 @@ ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t *taken);
 void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
 ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
+/* before work that may take long: the lease holds for msec from now */
+void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
+    ngx_msec_t msec);
 
 ngx_uint_t ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot);
 

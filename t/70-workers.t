@@ -51,6 +51,8 @@ SERVER
 # what the master says of a worker that we killed
 $t->allow(qr/worker process \d+ exited on signal 9/);
 
+my $crowd;
+
 sub health { $t->get_json('/api/health') }
 sub poller { health()->{poller}{pid} }
 
@@ -63,7 +65,7 @@ sub connections {
 sub counted {
     my ($n, $name) = @_;
 
-    my $ok = wait_for { connections() == $n } 5;
+    my $ok = wait_for { $crowd->run(0.05); connections() == $n } 5;
     ok($ok, $name) or diag(explain(health()));
 }
 
@@ -82,7 +84,7 @@ sub healed {
 
 # Clients on both workers get each update, and the node sees one poll.
 
-my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
+$crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
     size => 40, every => 1);
 
 is(scalar(grep { $_->{connections} > 0 } @{ health()->{workers} }), 2,
@@ -198,6 +200,7 @@ my %subscribers = map { $_->{name} => $_->{subscribers} }
     @{ $t->get_json('/api/streams')->{streams} };
 is_deeply(\%subscribers, { c => 40, l => 40 }, 'and so are the subscribers');
 
+$crowd->{reconnect} = 0;
 $crowd->close_all;
 counted(0, 'all gone: none is counted');
 
