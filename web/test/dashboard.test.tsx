@@ -307,6 +307,20 @@ describe('the connection', () => {
     expect(panel('Markets').dataset.state).toBe('stale');
   });
 
+  it('does not blame the node for data that is old because nobody listened', () => {
+    // If this fails: the first visitor of the day is told for a moment that the node is down.
+    const socket = show({ network_metrics: METRICS });
+    act(() => {
+      socket.say({ type: 'status', stream: 'network_metrics', state: 'stale', age: 3000, error: null });
+    });
+    expect(document.querySelector('.banner')?.textContent).toContain('Waiting for fresh data');
+    expect(panel('Network').dataset.state).toBe('stale');
+    act(() => {
+      socket.say({ type: 'status', stream: 'network_metrics', state: 'stale', age: 3002, error: 'connection refused' });
+    });
+    expect(document.querySelector('.banner')?.textContent).toContain('The node does not answer');
+  });
+
   it('has a sentence for every kind of trouble', () => {
     // If this fails: some trouble shows an empty banner.
     const status = sharedClient('ws://x').status;
@@ -407,7 +421,7 @@ describe('format', () => {
     expect(['total_stored', 'peerCount', 'latency_ms', 'chain_id', 'timestamp'].map(label)).toEqual([
       'Total stored',
       'Peer count',
-      'Latency ms',
+      'Latency',
       'Chain ID',
       'Time',
     ]);

@@ -10,6 +10,7 @@ const SHORT: Record<HealthKind, string> = {
   connecting: 'Connecting',
   waiting: 'Waiting',
   polling: 'Polling',
+  'catching-up': 'Waiting',
   'partly-stale': 'Partly stale',
   'node-down': 'Node down',
   reconnecting: 'Reconnecting',
@@ -24,6 +25,7 @@ const ICONS: Record<HealthKind, IconName> = {
   connecting: 'clock',
   waiting: 'clock',
   polling: 'info',
+  'catching-up': 'clock',
   'partly-stale': 'warn',
   'node-down': 'bad',
   reconnecting: 'refresh',
@@ -98,6 +100,8 @@ export function explain(health: Health, streams: number): Message | null {
       return { title: 'Waiting for the node’s first answer', detail: error };
     case 'polling':
       return { title: 'Live updates are blocked, asking every few seconds instead', detail: 'This network lets no WebSocket through. Figures are a little later than usual.' };
+    case 'catching-up':
+      return { title: 'Waiting for fresh data from the node' };
     case 'partly-stale':
       return {
         title: `${health.streams.length} of ${streams} streams are stale: ${health.streams.map((name) => label(name).toLowerCase()).join(', ')}`,

@@ -93,6 +93,7 @@ export function label(name: string): string {
     return 'Time';
   }
   const words = name
+    .replace(/_ms$/, '') // the unit stands with the figure
     .replace(/([a-z\d])([A-Z])/g, '$1 $2')
     .replace(/[_\-.]+/g, ' ')
     .trim();

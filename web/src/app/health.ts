@@ -7,6 +7,7 @@ export type HealthKind =
   | 'connecting'
   | 'waiting'
   | 'polling'
+  | 'catching-up'
   | 'partly-stale'
   | 'node-down'
   | 'reconnecting'
@@ -67,6 +68,10 @@ export function assess(status: ConnectionStatus, views: readonly StreamView[]): 
   }
 
   const error = [...stale, ...waiting].find((view) => view.error !== null)?.error ?? null;
+  if (stale.length > 0 && error === null) {
+    // Nobody listened for a while, so nothing was polled: the first answer is on its way, and nothing has failed.
+    return health('catching-up', 'info', { streams: stale.map(({ stream }) => stream), since: newest(stale) });
+  }
   if (stale.length > 0) {
     const down = stale.length + waiting.length === views.length;
     return health(down ? 'node-down' : 'partly-stale', down ? 'bad' : 'warn', {

@@ -7,7 +7,7 @@ import { AMOUNT, Anything, Id, isTime } from './Cells';
 import { LogPanel } from './LogPanel';
 
 /** Names that say most, in this order; any others follow as they come. */
-const FIRST = ['timestamp', 'time', 'number', 'block_number', 'kind', 'type', 'method', 'market', 'id', 'hash', 'status', 'from', 'to', 'amount', 'value'];
+const FIRST = ['timestamp', 'time', 'number', 'block_number', 'kind', 'type', 'method', 'market', 'id', 'hash', 'from', 'to', 'amount', 'value', 'status'];
 
 interface GenericLogProps {
   stream: string;
@@ -22,7 +22,7 @@ export function GenericLog({ stream, className, visibleRows = 10, rowHeight }: G
   const names = useFields(view.entries);
   const key = names.join('\n');
   const columns = useMemo(() => makeColumns(key === '' ? [] : key.split('\n'), view.entries[0]), [key]);
-  const compact = useMemo(() => compactRow(key.split('\n')), [key]);
+  const compact = useMemo(() => compactRow(key.split('\n'), view.entries[0]), [key]);
 
   return (
     <LogPanel
@@ -49,6 +49,10 @@ function useFields(entries: readonly LogEntry[]): string[] {
           names.add(name); // what none of them has would be a column of "not reported"
         }
       }
+    }
+    // The same twice says nothing twice.
+    if (names.has('market') && entries.slice(0, 20).every(({ value }) => value.type === value.market)) {
+      names.delete('type');
     }
     const place = (name: string): number => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
     return [...names].sort((a, b) => place(a) - place(b)).slice(0, 8);
@@ -82,16 +86,19 @@ function makeColumns(names: readonly string[], sample: LogEntry | undefined): Co
   });
 }
 
-function compactRow(names: readonly string[]): (entry: LogEntry) => ReactNode {
+function compactRow(names: readonly string[], sample: LogEntry | undefined): (entry: LogEntry) => ReactNode {
+  const [first, second, third, ...rest] = names;
+  const last = rest.find((name) => AMOUNT.test(name)) ?? rest.find((name) => isNumeric(sample?.value[name]));
   return function Compact({ value }: LogEntry): ReactNode {
-    const [first, second, third, ...rest] = names;
-    const last = rest.find((name) => isNumeric(value[name]));
     const cell = (name: string | undefined): ReactNode => (name === undefined ? null : <Anything name={name} value={value[name]} />);
     return (
       <>
         <span className="compact-line">
           <span>{cell(second ?? first)}</span>
-          <span className="compact-end">{last === undefined ? null : cell(last)}</span>
+          <span className="compact-end">
+            {last !== undefined && !AMOUNT.test(last) && <span className="compact-label">{label(last)} </span>}
+            {cell(last)}
+          </span>
         </span>
         <span className="compact-line compact-minor">
           <span>{second === undefined ? null : cell(first)}</span>

@@ -40,7 +40,7 @@ export function HistoryPanel({ stream, className = 'area-history' }: { stream: s
   const [chosen, setChosen] = useState<string | null>(null);
   const [range, setRange] = useState('900');
   const [ref, near] = useNear();
-  const series = useSeldom(newest, Number(range) / 180);
+  const series = useSeldom(newest, Number(range) / 180, near === 'now');
 
   const reported = (metric: Metric): boolean =>
     metric.lines.some(({ name }) => series.values.get(name)?.some((value) => value !== null) === true);
@@ -70,7 +70,7 @@ export function HistoryPanel({ stream, className = 'area-history' }: { stream: s
         ) : !reported(metric) ? (
           <p className="panel-empty">{metric.label}: not reported by this node.</p>
         ) : (
-          near && (
+          near !== 'never' && (
             <Suspense fallback={<p className="panel-empty">Loading the chart.</p>}>
               <HistoryChart series={series} metric={metric} seconds={Number(range)} />
             </Suspense>
@@ -99,28 +99,33 @@ function useMetrics(stream: string, series: Series): readonly Metric[] {
 }
 
 /**
- * The series, but a new one only every few seconds: a new point of an hour's course moves the line by less than a pixel, and drawing
+ * The series, but a new one only every few seconds, and only while it is seen: a new point of an hour's course moves the line by less than a pixel, and drawing
  * it is most of the page's work.
  */
-function useSeldom(series: Series, seconds: number): Series {
+function useSeldom(series: Series, seconds: number, seen: boolean): Series {
   const held = useRef({ series, at: 0 });
   const now = Date.now();
-  if (now - held.current.at >= seconds * 1000 - 500 || held.current.series.times.length < 30) {
+  if (seen && (now - held.current.at >= seconds * 1000 - 500 || held.current.series.times.length < 30)) {
     held.current = { series, at: now };
   }
   return held.current.series;
 }
 
-/** Whether the element is in sight, or soon will be. A chart out of sight is not drawn. */
-function useNear(): [React.RefObject<HTMLDivElement | null>, boolean] {
+type Near = 'never' | 'once' | 'now';
+
+/** Whether the element is in sight or soon will be, or was. A chart that nobody has come near is not even loaded. */
+function useNear(): [React.RefObject<HTMLDivElement | null>, Near] {
   const ref = useRef<HTMLDivElement>(null);
-  const [near, setNear] = useState(typeof IntersectionObserver === 'undefined');
+  const [near, setNear] = useState<Near>(typeof IntersectionObserver === 'undefined' ? 'now' : 'never');
   useEffect(() => {
     const element = ref.current;
     if (element === null || typeof IntersectionObserver === 'undefined') {
       return;
     }
-    const observer = new IntersectionObserver((entries) => setNear(entries.at(-1)?.isIntersecting === true), { rootMargin: '200px' });
+    const observer = new IntersectionObserver(
+      (entries) => setNear((before) => (entries.at(-1)?.isIntersecting === true ? 'now' : before === 'never' ? 'never' : 'once')),
+      { rootMargin: '200px' },
+    );
     observer.observe(element);
     return () => observer.disconnect();
   }, []);

@@ -141,14 +141,16 @@ function range(series: Series, name: string, unit: string): ReactNode {
   }
   let low = Infinity;
   let high = -Infinity;
+  let count = 0;
   for (let index = firstAfter(series.times, end - COURSE); index < series.times.length; index += 1) {
     const value = column[index];
     if (typeof value === 'number') {
       low = Math.min(low, value);
       high = Math.max(high, value);
+      count += 1;
     }
   }
-  if (low > high) {
+  if (count < 3) {
     return null;
   }
   return low === high ? `steady at ${figure(low)}${unit}` : `${figure(low)} to ${figure(high)}${unit}`;

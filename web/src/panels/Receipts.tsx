@@ -68,7 +68,7 @@ function ReceiptId({ value }: { value: unknown }): ReactNode {
   return (
     <>
       <span className="receipt-id">
-        <Id value={value} head={11} tail={5} />
+        <Id value={value} head={9} tail={4} />
       </span>
       {/* Only a new row's style shows it. */}
       <span className="new-tag">new</span>
