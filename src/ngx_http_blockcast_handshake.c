@@ -315,6 +315,42 @@ ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
+/*
+ * Safari 15.0 to 15.3, and what else is made of WebKit then, offers
+ * permessage-deflate and loses the connection with it.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_broken_deflate(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t  *agent;
+
+    agent = ngx_http_blockcast_access_header(r, "User-Agent");
+
+    if (agent == NULL) {
+        return 0;
+    }
+
+    last = agent->data + agent->len;
+
+    p = ngx_strlcasestrn(agent->data, last, (u_char *) "Version/15.",
+                         sizeof("Version/15.") - 2);
+
+    if (p == NULL) {
+        return 0;
+    }
+
+    p += sizeof("Version/15.") - 1;
+
+    return last - p >= 1 && *p >= '0' && *p <= '3'
+           && (last - p == 1 || p[1] < '0' || p[1] > '9')
+           && ngx_strlcasestrn(p, last, (u_char *) "Safari/",
+                               sizeof("Safari/") - 2)
+              != NULL;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_handshake(ngx_http_request_t *r,
     ngx_http_blockcast_hello_t *hello)
@@ -422,8 +458,9 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
         }
     }
 
-    if (blcf->deflate && u.extensions.len != 0) {
-
+    if (blcf->deflate && u.extensions.len != 0
+        && !ngx_http_blockcast_broken_deflate(r))
+    {
         response = ngx_pnalloc(r->pool, BC_WS_PMD_RESPONSE_LEN);
         if (response == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

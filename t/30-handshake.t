@@ -494,6 +494,25 @@ $ws->send_frame(rsv => 4, payload => deflate('x'));
 is(($ws->recv_close)[0], 1002, 'and RSV1 is a violation then');
 $ws->drop;
 
+# Safari 15.0 to 15.3 offers compression and then loses the connection: the
+# dashboard would stay empty there
+
+my $webkit = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15'
+    . ' (KHTML, like Gecko) Version/%s Safari/605.1.15';
+
+for my $case (['15.0', undef], ['15.3', undef], ['15.3.1', undef], ['15.4', $pmd],
+    ['15.30', $pmd], ['14.1.2', $pmd], ['16.1', $pmd])
+{
+    my ($version, $expected) = @$case;
+    my $safari = $t->ws('', handshake => 0);
+    $safari->send_raw(request_text(path => '/', add => [
+        'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
+        'User-Agent: ' . sprintf $webkit, $version]));
+    $safari->read_head;
+    is($safari->header('sec-websocket-extensions'), $expected, "Safari $version");
+    $safari->drop;
+}
+
 # the streams' endpoint agrees to it too, and its messages can be read
 
 $ws = $t->ws('', handshake => 0);
