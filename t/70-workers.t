@@ -205,6 +205,42 @@ $crowd->close_all;
 counted(0, 'all gone: none is counted');
 
 $t->stop;
+
+
+# A program that takes longer than the others wait for the poller: they must
+# not take turns in throwing away what it made.
+
+$t = Blockcast::Test->new(workers => 2, http => <<"HTTP", server => <<'SERVER');
+    blockcast_zone main 4m;
+    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
+
+    blockcast_stream slow {
+        blockcast_interval 3s;
+        blockcast_always on;
+        blockcast_call count count;
+        blockcast_jq '.results.count as \$n | now as \$t
+                      | \$n | until(now - \$t > 1.5; .)';
+    }
+HTTP
+    location /api { blockcast_api; }
+
+    location = /_node {
+        blockcast_node;
+        proxy_pass http://node/;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+    }
+SERVER
+
+my $published = wait_for {
+    my $r = $t->get_json('/api/streams', timeout => 4);
+    $r && $r->{streams}[0]{seq} >= 3;
+} 14 * $slow;
+ok($published, 'a program of 1.5 s: what it makes is published');
+my $changes = () = $t->error_log =~ /this worker polls now/g;
+cmp_ok($changes, '<=', 2, 'by a worker that stays the poller');
+
+$t->stop;
 $node->stop;
 
 done_testing();
