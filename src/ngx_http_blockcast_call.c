@@ -46,7 +46,7 @@ static ngx_str_t  ngx_http_blockcast_local = ngx_string("127.0.0.1");
 
 ngx_http_blockcast_rpc_t *
 ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
-    ngx_str_t *params, ngx_http_blockcast_call_pt handler)
+    ngx_str_t *params, ngx_uint_t quiet, ngx_http_blockcast_call_pt handler)
 {
     u_char                    *p;
     ngx_pool_t                *pool;
@@ -69,6 +69,7 @@ ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
     rpc->pool = pool;
     rpc->node = node;
     rpc->handler = handler;
+    rpc->quiet = (quiet != 0);
     rpc->started = ngx_current_msec;
     rpc->id = ++id;
 
@@ -183,6 +184,12 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     /* made by ngx_http_create_request() of the server's error_log */
     rpc->log.handler = ngx_http_blockcast_call_log;
     rpc->log.data = &rpc->log_ctx;
+
+    if (rpc->quiet && rpc->log.log_level > NGX_LOG_CRIT
+        && rpc->log.log_level <= NGX_LOG_INFO)
+    {
+        rpc->log.log_level = NGX_LOG_CRIT;
+    }
 
     r->logged = 1;
     r->internal = 1;

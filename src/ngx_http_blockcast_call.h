@@ -53,17 +53,20 @@ struct ngx_http_blockcast_rpc_s {
     unsigned                      done:1;
     unsigned                      complete:1;
     unsigned                      too_big:1;
+    unsigned                      quiet:1;
 };
 
 
 /*
  * Asks the node.  method and params (JSON text, or len 0 for none) are copied.
  * The handler is called once, from the event loop and never from within this
- * function.  NULL: no memory or no such location, which has been logged.
+ * function.  With quiet set nginx's own errors are not logged: for a call that
+ * is known to fail.  NULL: no memory or no such location, which has been
+ * logged.
  */
 ngx_http_blockcast_rpc_t *ngx_http_blockcast_call(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
-    ngx_http_blockcast_call_pt handler);
+    ngx_uint_t quiet, ngx_http_blockcast_call_pt handler);
 
 /*
  * Ends the call, which is aborted when it is in flight; its handler is not

@@ -10,9 +10,6 @@
 #include "bc_json.h"
 
 
-/* an error that stays the same is logged that often (seconds) */
-#define NGX_HTTP_BLOCKCAST_LOG_AGAIN  300
-
 
 typedef struct {
     ngx_http_blockcast_entry_t    entry;
@@ -317,6 +314,7 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
 {
     uint32_t                     hash;
     ngx_str_t                    message;
+    ngx_uint_t                   i;
     ngx_http_blockcast_error_t   before;
     ngx_http_blockcast_stream_t *st;
 
@@ -345,27 +343,39 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
 
     /* the digits in it change from poll to poll; what is wrong does not */
 
-    hash = (uint32_t) ngx_hash_key(message.data,
-                                   ngx_min(message.len, 24));
+    hash = 0;
 
-    if (hash != run->logged
-        || ngx_time() - run->logged_at >= NGX_HTTP_BLOCKCAST_LOG_AGAIN)
+    for (i = 0; i < message.len; i++) {
+        if (message.data[i] < '0' || message.data[i] > '9') {
+            hash = (uint32_t) ngx_hash(hash, message.data[i]);
+        }
+    }
+
+    if ((hash != run->logged && ngx_time() != run->logged_at)
+        || ngx_time() - run->logged_at >= (run->failing
+                                           ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
+                                           : NGX_HTTP_BLOCKCAST_LOG_SOON))
     {
         run->logged = hash;
         run->logged_at = ngx_time();
+        run->told = 1;
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: poll of stream \"%V\" failed: %V",
                       &st->name, &message);
     }
+
+    run->failing = 1;
 }
 
 
 static void
 ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run)
 {
-    if (run->logged != 0) {
-        run->logged = 0;
+    run->failing = 0;
+
+    if (run->told) {
+        run->told = 0;
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: stream \"%V\" is polled well again",

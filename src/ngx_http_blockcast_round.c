@@ -21,6 +21,7 @@ static void ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run);
 static void ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn);
 static void ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item);
 static void ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item);
+static void ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn);
 static void ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item,
     const char *fmt, ...);
 static void ngx_http_blockcast_item_take(ngx_http_blockcast_item_t *item,
@@ -253,6 +254,7 @@ ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item)
 {
     ngx_str_t                  *methods;
     ngx_http_blockcast_rpc_t   *rpc;
+    ngx_http_blockcast_turn_t  *turn;
     ngx_http_blockcast_node_t  *node;
 
     node = item->turn->run->stream->node;
@@ -298,8 +300,13 @@ ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item)
     }
 
     if (rpc == NULL) {
+        turn = item->turn;
+
         rpc = ngx_http_blockcast_call(node, &methods[item->method],
                                       &item->params,
+                                      turn->failing
+                                      && ngx_time() - turn->logged_at
+                                         < NGX_HTTP_BLOCKCAST_LOG_AGAIN,
                                       ngx_http_blockcast_rpc_done);
         if (rpc == NULL) {
             ngx_http_blockcast_item_fail(item, "no memory for the call");
@@ -348,7 +355,65 @@ ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item)
 
     if (--item->turn->left == 0) {
         item->turn->done = 1;
+        ngx_http_blockcast_turn_log(item->turn);
     }
+}
+
+
+/*
+ * A call that fails is told of once, and again from time to time; of a stream
+ * with a single call it is the poll that fails.
+ */
+
+static void
+ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
+{
+    ngx_str_t                    *name;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_result_t  *r;
+
+    name = &turn->run->stream->name;
+
+    for (i = 0; i < turn->nitems; i++) {
+        if (turn->items[i].result.message.len != 0) {
+            break;
+        }
+    }
+
+    if (i == turn->nitems) {
+
+        if (turn->told && turn->run->nturns > 1) {
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "blockcast: call \"%V\" of stream \"%V\" is "
+                          "answered again", &turn->conf->name, name);
+        }
+
+        turn->failing = 0;
+        turn->told = 0;
+
+        return;
+    }
+
+    if (turn->logged_at == 0
+        || ngx_time() - turn->logged_at >= (turn->failing
+                                            ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
+                                            : NGX_HTTP_BLOCKCAST_LOG_SOON))
+    {
+        turn->logged_at = ngx_time();
+        turn->told = 1;
+
+        if (turn->run->nturns > 1) {
+            r = &turn->items[i].result;
+
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "blockcast: call \"%V\" of stream \"%V\" failed: "
+                          "%V: %V", &turn->conf->name, name,
+                          r->method.len ? &r->method : &turn->conf->name,
+                          &r->message);
+        }
+    }
+
+    turn->failing = 1;
 }
 
 

@@ -14,6 +14,14 @@
 #include "ngx_http_blockcast_zone.h"
 
 
+/*
+ * An error that stays the same is logged that often (seconds), and one that
+ * comes back after all was well
+ */
+#define NGX_HTTP_BLOCKCAST_LOG_AGAIN  300
+#define NGX_HTTP_BLOCKCAST_LOG_SOON   10
+
+
 typedef struct ngx_http_blockcast_run_s    ngx_http_blockcast_run_t;
 typedef struct ngx_http_blockcast_item_s   ngx_http_blockcast_item_t;
 typedef struct ngx_http_blockcast_turn_s   ngx_http_blockcast_turn_t;
@@ -49,6 +57,11 @@ struct ngx_http_blockcast_turn_s {
     ngx_uint_t                    method;
     ngx_msec_t                    reprobe;
     unsigned                      missing:1;    /* none of them does */
+
+    /* what was logged, so that it is not repeated */
+    time_t                        logged_at;
+    unsigned                      failing:1;
+    unsigned                      told:1;
 };
 
 
@@ -68,6 +81,8 @@ struct ngx_http_blockcast_run_s {
     /* what was logged last, so that it is not repeated */
     uint32_t                      logged;
     time_t                        logged_at;
+    unsigned                      failing:1;
+    unsigned                      told:1;
 };
 
 
