@@ -350,9 +350,10 @@ ngx_http_blockcast_jq_message(void *data, jv msg)
         return;
     }
 
-    dst = ngx_cpymem(p, m->text.data, m->text.len);
+    dst = p;
 
     if (m->text.len != 0) {
+        dst = ngx_cpymem(dst, m->text.data, m->text.len);
         *dst++ = ';';
         *dst++ = ' ';
     }
