@@ -1,0 +1,390 @@
+#!/usr/bin/perl
+
+# Every way in which a node fails. If this fails, one bad reply stops streams
+# that have nothing to do with it, a node is hammered while it is ill, or
+# nobody can tell from the log what is wrong.
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Blockcast::Test;
+
+my $conf = <<'EOF';
+    blockcast_zone main 8m;
+    blockcast_stream bad {
+        blockcast_interval 100ms;
+        blockcast_stale 400ms;
+        blockcast_always on;
+        blockcast_call c x.bad timeout=300ms;
+    }
+    blockcast_stream mix {
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call bad x.bad 'params={"of":"mix"}' timeout=300ms;
+        blockcast_call ok x.ok 'params={"of":"mix"}';
+        blockcast_jq '{ok: .results.ok, bad: .results.bad, error: .errors.bad.message}';
+    }
+    blockcast_stream ok {
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c x.ok;
+    }
+    blockcast_stream real {
+        blockcast_interval 100ms;
+        blockcast_stale 400ms;
+        blockcast_call c net.stats;
+    }
+EOF
+
+my $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0,
+    http => $conf, server => <<'EOF');
+    location /api/ { blockcast_api; }
+    location = /ws { blockcast_websocket; }
+    location = /_node {
+        blockcast_node max_reply=64k;
+        proxy_pass http://%%NODE%%/;
+        proxy_set_header Host localhost;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_read_timeout 2s;
+    }
+EOF
+
+my ($n, $host) = (0, $t);
+
+sub set { $host->node(POST => '/control/set', qq({"method":"x.$_[0]","result":$_[1]})) }
+sub fault { my ($m, $f, %o) = @_; $host->node(POST => '/control/fault', { method => $m, fault => $f, %o }) }
+sub heal { $host->node('DELETE', '/control/fault', {}) }
+sub asked { $host->node(GET => '/control/stats')->{by_method}{$_[0]} // 0 }
+sub data { ($host->get_json("/api/streams/$_[0]") // {})->{data} }
+
+sub row {
+    my ($name) = @_;
+
+    my ($row) = grep { $_->{name} eq $name }
+        @{ ($host->get_json('/api/streams') // {})->{streams} // [] };
+    return $row;
+}
+
+# new data of the stream that is well arrives, over WebSocket
+
+sub others_go_on {
+    my ($ws, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    set(ok => ++$n);
+    my $start = time;
+    my $m;
+    do { $m = $ws->recv_type('ok', 5) } until !$m || $m->{data} == $n;
+    my $took = time - $start;
+    ok($m && $took < 1, "$name: another stream goes on") or diag("$took s");
+}
+
+set(bad => '"good"');
+set(ok => 0);
+$t->start;
+
+ok(wait_for { my $d = data('mix'); $d && ($d->{bad} // '') eq 'good' }, 'all is well');
+is($t->get('/_node')->{status}, 404, 'the world cannot ask the node through us');
+is($t->request(POST => '/_node', body => '{"jsonrpc":"2.0","id":1,"method":"x.ok"}')->{status}, 404,
+    'with no method');
+
+my $ws = $t->ws('/ws');
+$ws->subscribe('ok');
+
+# what the error says, for each fault that is one
+
+my @faults = (
+    [drop => qr/\Ax\.bad: the node cannot be reached, or it closed without a reply\z/],
+    [truncate => qr/\Ax\.bad: the reply was cut short after \d+ bytes\z/],
+    [truncate_chunked => qr/\Ax\.bad: the reply was cut short after \d+ bytes\z/],
+    [host_403 => qr/\Ax\.bad: HTTP 403\z/],
+    [http_500 => qr/\Ax\.bad: HTTP 500\z/],
+    [not_json => qr/\Ax\.bad: bad reply: not JSON: .*HTML/],
+    [empty_body => qr/\Ax\.bad: bad reply: not JSON: the body is empty\z/],
+    [wrong_id => qr/\Ax\.bad: bad reply: the id is 987654321, expected \d+\z/],
+    [no_id => qr/\Ax\.bad: bad reply: .*"id" is missing\z/],
+    [both => qr/\Ax\.bad: bad reply: both result and error\z/],
+    [neither => qr/\Ax\.bad: bad reply: neither result nor error\z/],
+    [array => qr/\Ax\.bad: bad reply: an array \(a batch\), expected an object\z/],
+    [huge => qr/\Ax\.bad: the reply is larger than max_reply=65536\z/],
+    [error => qr/\Ax\.bad: simulated failure\z/],
+    [energy_limited => qr/\Ax\.bad: rate limited\z/],
+    [hang => qr/\Ax\.bad: no reply (?:within 300 ms|for \d+ s)\z/, ms => 1500],
+);
+
+for my $f (@faults) {
+    my ($kind, $re, %opt) = @$f;
+    my $log = length $t->error_log;
+    my $polls = row('ok')->{polls};
+
+    fault('x.bad', $kind, %opt);
+
+    my $error = '';
+    wait_for { ($error = row('bad')->{error} // '') =~ $re } 3;
+    like($error, $re, "$kind: the error names the method and what is wrong");
+
+    others_go_on($ws, $kind);
+
+    my $mix;
+    wait_for { $mix = data('mix'); $mix && $mix->{error} && $mix->{ok} == $n } 3;
+    ok($mix && $mix->{ok} == $n && !defined $mix->{bad}, "$kind: another call of the same stream goes on");
+    like("x.bad: $mix->{error}", $re, "$kind: its program is told of the error");
+    is(row('mix')->{state}, 'live', "$kind: that stream is live");
+
+    wait_for { row('bad')->{state} eq 'stale' } 2;
+    is(row('bad')->{state}, 'stale', "$kind: the stream that fails becomes stale");
+    is(data('bad'), 'good', "$kind: with its last good data");
+
+    heal();
+
+    my $row;
+    wait_for { $row = row('bad'); $row->{state} eq 'live' && !defined $row->{error} } 4;
+    is($row->{state}, 'live', "$kind: the recovery is noticed");
+    is($row->{error}, undef, "$kind: and the error is gone");
+    ok(wait_for(sub { ($mix = data('mix')) && ($mix->{bad} // '') eq 'good' }, 4), "$kind: everywhere");
+
+    my $lines = grep { /\[(?:warn|error)\]/ } split /\n/, substr $t->error_log, $log;
+    ok($lines <= 8, "$kind: the log is not flooded")
+        or diag("$lines lines for " . (row('ok')->{polls} - $polls) . " polls\n",
+            substr $t->error_log, $log);
+}
+
+my $log = $t->error_log;
+like($log, qr/\[error\].*the reply of node "default" to "x\.bad" is larger than max_reply=65536/,
+    'a reply that is too large: a line of its own');
+like($log, qr/\[error\].*poll of stream "bad" failed: x\.bad: HTTP 403/, 'the log has the failed polls');
+like($log, qr/\[notice\].*stream "bad" is polled well again/, 'and the recovery');
+like($log, qr/\[warn\].*call "bad" of stream "mix" failed: x\.bad: /,
+    'and a call that failed in a stream that is well');
+like($log, qr/\[notice\].*call "bad" of stream "mix" is answered again/, 'and its recovery');
+like($log, qr/upstream prematurely closed connection .*blockcast call "x\.bad" to node "default"/,
+    'nginx\'s own lines name the call');
+
+
+# Results of another kind are results. If this fails, "telemetry disabled" is
+# taken for an outage.
+
+for my $f ([other_type => 'telemetry disabled'], [null => undef],
+    [unavailable => { status => 'unavailable' }], [other_type => 5, result => 5])
+{
+    my ($kind, $data, %opt) = @$f;
+    fault('x.bad', $kind, %opt);
+    ok(wait_for {; my $d = $t->get_json('/api/streams/bad');
+        $Blockcast::Test::JSON->encode($d->{data}) eq $Blockcast::Test::JSON->encode($data) },
+        "$kind is data") or diag(explain(data('bad')));
+    is(row('bad')->{error}, undef, 'and no error');
+    heal();
+    wait_for { (data('bad') // '') eq 'good' };
+}
+
+
+# A call that hangs. If this fails, calls pile up in a node that is busy, and
+# their connections are never given back.
+
+fault('x.bad', 'hang');
+sleep 0.5;
+$t->node(POST => '/control/stats', {});
+sleep 1;
+others_go_on($ws, 'a call hangs for ever');
+my $stats = $t->node(GET => '/control/stats');
+ok(($stats->{by_method}{'x.bad'} // 0) <= 2, 'it is not asked again while it hangs')
+    or diag($stats->{by_method}{'x.bad'});
+ok($stats->{in_flight}{'x.bad'} <= 2, 'it is in flight once for each params')
+    or diag($stats->{in_flight}{'x.bad'});
+ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: no reply for [1-9]/ }, 3),
+    'the error says for how long');
+sleep 2.2;
+$stats = $t->node(GET => '/control/stats');
+ok($stats->{by_method}{'x.bad'} >= 2, 'after proxy_read_timeout it is asked again');
+ok($stats->{in_flight}{'x.bad'} <= 2, 'and the old connections are closed');
+heal();
+ok(wait_for(sub { row('bad')->{state} eq 'live' }, 4), 'and it recovers');
+
+# slower than the interval, within the timeout: fewer polls, good data
+
+fault('x.bad', 'slow', ms => 250);
+set(bad => '"slow"');
+ok(wait_for {; (data('bad') // '') eq 'slow' }, 'a call slower than the interval');
+my $before = row('bad');
+sleep 1.2;
+my $after = row('bad');
+is($after->{state}, 'live', 'is live');
+ok($after->{polls_overrun} > $before->{polls_overrun}, 'the ticks that it missed are counted');
+ok($after->{polls} - $before->{polls} <= 8, 'there are fewer polls')
+    or diag($after->{polls} - $before->{polls});
+heal();
+
+# slower than the timeout: its answer is taken with the next poll
+
+fault('x.bad', 'slow', ms => 450);
+set(bad => '"late"');
+ok(wait_for {; (data('bad') // '') eq 'late' }, 'a reply that came too late is not lost');
+heal();
+$ws->drop;
+
+set(bad => '"good"');
+ok(wait_for(sub { (data('bad') // '') eq 'good' && row('bad')->{state} eq 'live' }, 4),
+    'well again');
+
+
+# The node goes and comes. If this fails, somebody has to reload nginx.
+
+my $ws2 = $t->ws('/ws');
+$ws2->subscribe('real');
+is($ws2->recv_type('status')->{state}, 'waiting', 'a stream of the running node');
+is($ws2->recv_type('status')->{state}, 'live', 'is live');
+$t->stop_node;
+my $m = $ws2->recv_type('status', 3);
+is($m->{state}, 'stale', 'the node is down: stale');
+like($m->{error}, qr/\Anet\.stats: the node cannot be reached/, 'for a reason');
+my $size = length $t->error_log;
+sleep 1;
+my $lines = () = substr($t->error_log, $size) =~ /\[error\]/g;
+ok($lines <= 6, 'the log is not flooded') or diag(substr $t->error_log, $size);
+$t->start_node(rate_limit => 1000000);
+$m = $ws2->recv_type('status', 5);
+is($m->{state}, 'live', 'the node is up: live');
+$ws2->drop;
+
+$t->stop('stopped after the faults: no alert, no process left');
+
+
+# Too many requests. If this fails, we go on asking a node that has banned us,
+# for which it bans us longer.
+
+$host = $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0,
+    http => $conf . <<'EOF', server => <<'EOS');
+    blockcast_stream elsewhere {
+        blockcast_node other;
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c x.ok;
+    }
+    blockcast_stream limited {
+        blockcast_node limiting;
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c x.ok;
+    }
+    blockcast_stream nowhere {
+        blockcast_node none;
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c x.ok;
+    }
+    server {
+        listen 127.0.0.1:%%PORT1%%;
+        access_log %%PREFIX%%/limited.log;
+        location / { add_header Retry-After 1 always; return 429 "slow down"; }
+    }
+EOF
+    location /api/ { blockcast_api; }
+    location = /_node { blockcast_node; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
+    location = /_other { blockcast_node other; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
+    location = /_limited { blockcast_node limiting; proxy_pass http://127.0.0.1:%%PORT1%%/; }
+    location = /_none { blockcast_node none; }
+EOS
+
+set(bad => '"good"');
+set(ok => 1);
+$t->start;
+ok(wait_for {; (data('bad') // '') eq 'good' }, 'all is well');
+
+# once, and the whole node is left alone
+
+fault('x.bad', 'rate_limited', count => 1);
+ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: rate limited/ }, 3),
+    'HTTP 429: the node\'s words are the error') or diag(row('bad')->{error});
+ok($t->wait_log(qr/\[warn\].*node "default" answers "HTTP 429: rate limited", it is not asked for \d+ ms/),
+    'the log says that the node is left alone');
+like($t->error_log, qr/it is not asked for (?:2[5-9]|[34][0-9]|50)\d\d ms/, 'for 2.5 to 5 s at first');
+
+$before = asked('x.bad');
+my $others = row('elsewhere')->{polls};
+set(ok => 2);
+sleep 1.5;
+is(asked('x.bad'), $before, 'it is not asked meanwhile');
+like(row('ok')->{error}, qr/\Ax\.ok: HTTP 429: rate limited \(asked again in \d+ s\)\z/,
+    'nor for the other streams, whose error says why');
+is(data('ok'), 1, 'which keep their data');
+ok(row('elsewhere')->{polls} > $others + 8, 'other nodes are asked');
+is(data('elsewhere'), 2, 'and answer');
+ok(wait_for(sub { row('bad')->{state} eq 'live' }, 6), 'then it is asked again');
+ok($t->wait_log(qr/\[notice\].*node "default" takes requests again/), 'and the log says so');
+is(data('ok'), 2, 'all streams go on');
+
+fault('x.bad', 'banned');
+ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: banned/ }, 3), 'a ban');
+heal();
+
+# Retry-After
+
+ok(wait_for(sub { (row('limited')->{error} // '') =~ /\Ax\.ok: HTTP 429/ }, 3), 'Retry-After: 1');
+open my $fh, '<', $t->prefix . '/limited.log';
+my $first = () = <$fh>;
+sleep 2.5;
+seek $fh, 0, 0;
+my $second = () = <$fh>;
+ok($second - $first >= 1 && $second - $first <= 4, 'is kept to') or diag("$first, then $second");
+unlike($t->error_log =~ s/it is not asked for [^\n]*//gr, qr/(?:node "limiting".*\n){6}/,
+    'and not told of each time');
+
+# a location without proxy_pass
+
+like(row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"\z/,
+    'a location that asks nobody: the error names it');
+
+$t->stop;
+
+
+# Methods that a node does not have. If this fails, it is asked for them with
+# each poll, or the fallback is never found.
+
+$host = $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0,
+    http => <<'EOF', server => 'location /api/ { blockcast_api; }');
+    blockcast_stream fallback {
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c x.new fallback=x.old fallback=x.oldest;
+        blockcast_jq '{data: .results.c, method: .methods.c}';
+    }
+    blockcast_stream missing {
+        blockcast_interval 100ms;
+        blockcast_always on;
+        blockcast_call c y.one fallback=y.two;
+    }
+EOF
+
+set(old => '"old"');
+set(oldest => '"oldest"');
+$t->start;
+ok(wait_for {; (data('fallback') // {})->{data} }, 'a fallback answers');
+is_deeply(data('fallback'), { data => 'old', method => 'x.old' }, 'the first that there is, and the program knows which');
+ok(wait_for(sub { asked('x.old') >= 5 }, 3), 'it is polled');
+is(asked('x.new'), 1, 'the method that is missing was asked once');
+is(asked('x.oldest'), 0, 'the one behind it never');
+is(asked('y.one'), 1, 'of a stream without any it was asked once');
+is(asked('y.two'), 1, 'and so was its fallback');
+like(row('missing')->{error}, qr/\Ay\.two: method not found\z/, 'the error names the last of them');
+is(row('missing')->{state}, 'waiting', 'it waits');
+$lines = () = $t->error_log =~ /stream "missing" failed/g;
+is($lines, 1, 'with one line in the log');
+
+fault('x.old', 'unknown');
+ok(wait_for {; (data('fallback')->{data} // '') eq 'oldest' }, 'a method that goes missing: the next');
+heal();
+
+# a new node, for which nginx is reloaded
+
+set(new => '"new"');
+$t->node(POST => '/control/set', '{"method":"y.one","result":"y"}');
+ok($t->reload(gone => 10), 'reload');
+ok(wait_for {; (data('fallback')->{data} // '') eq 'new' }, 'the first method is tried again');
+ok(wait_for {; (data('missing') // '') eq 'y' }, 'and that of the stream that had none');
+
+$t->stop;
+
+done_testing();
