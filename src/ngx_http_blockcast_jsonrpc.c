@@ -11,11 +11,8 @@
 #include "ngx_http_blockcast_protocol.h"
 #include "ngx_http_blockcast_session.h"
 #include "bc_json.h"
+#include "bc_message.h"
 
-#include <cjson/cJSON.h>
-
-
-#define NGX_HTTP_BLOCKCAST_RPC_DEPTH     16
 
 #define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700
 #define NGX_HTTP_BLOCKCAST_RPC_REQUEST   -32600
@@ -27,7 +24,7 @@
 typedef struct {
     ngx_http_blockcast_conn_t   *conn;
     bc_span_t                    id;        /* len 0: a notification */
-    cJSON                       *params;
+    bc_message_t                 message;
 } ngx_http_blockcast_request_t;
 
 
@@ -43,126 +40,82 @@ static void ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
     ngx_int_t code, const char *text, ngx_str_t *name);
 
 
-/* "subscribe", and the same with a namespace before it */
-
-static ngx_uint_t
-ngx_http_blockcast_jsonrpc_is(const char *method, const char *name)
-{
-    const char  *p;
-
-    p = strchr(method, '_');
-
-    if (p != NULL
-        && (ngx_strncmp(method, "eth_", 4) == 0
-            || ngx_strncmp(method, "blockcast_", 10) == 0))
-    {
-        method = p + 1;
-    }
-
-    return ngx_strcmp(method, name) == 0;
-}
-
-
 void
 ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len)
 {
-    cJSON                          *message, *method, *version;
-    size_t                          offset;
-    bc_span_t                       span, id;
-    ngx_str_t                       text, name;
-    ngx_uint_t                      has_id;
-    ngx_http_blockcast_request_t    rq;
+    ngx_str_t                     text, name;
+    ngx_http_blockcast_request_t  rq;
 
     rq.conn = conn;
-    rq.params = NULL;
-    rq.id.data = (const uint8_t *) "null";
-    rq.id.len = 4;
 
-    if (bc_json_check(data, len, NGX_HTTP_BLOCKCAST_RPC_DEPTH, &offset) != 0) {
+    bc_message_request(&rq.message, data, len);
+
+    rq.id = rq.message.id;
+
+    if (rq.id.len == 0 && rq.message.what <= BC_MESSAGE_BATCH) {
+
+        /* whether it was a notification cannot be said */
+
+        rq.id.data = (const uint8_t *) "null";
+        rq.id.len = 4;
+    }
+
+    switch (rq.message.what) {
+
+    case BC_MESSAGE_INVALID:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_PARSE,
                                          "the message is not valid JSON",
                                          NULL);
-        return;
-    }
+        break;
 
-    message = cJSON_ParseWithLength((const char *) data, len);
-
-    if (cJSON_IsArray(message)) {
+    case BC_MESSAGE_BATCH:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "batches are not taken, send the requests "
                                     "one by one", NULL);
-        cJSON_Delete(message);
-        return;
-    }
+        break;
 
-    span.data = data;
-    span.len = len;
-
-    /* whatever else is wrong with it, the answer has its id */
-
-    has_id = cJSON_IsObject(message) && bc_json_member(span, "id", &id);
-
-    if (has_id) {
-        rq.id = id;
-    }
-
-    version = cJSON_GetObjectItemCaseSensitive(message, "jsonrpc");
-    method = cJSON_GetObjectItemCaseSensitive(message, "method");
-
-    if (!cJSON_IsObject(message)
-        || !cJSON_IsString(version)
-        || ngx_strcmp(version->valuestring, "2.0") != 0
-        || !cJSON_IsString(method))
-    {
+    case BC_MESSAGE_WRONG:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "the message is not a JSON-RPC 2.0 "
                                     "request", NULL);
-        cJSON_Delete(message);
-        return;
-    }
+        break;
 
-    if (!has_id) {
-        rq.id.len = 0;
-    }
-
-    rq.params = cJSON_GetObjectItemCaseSensitive(message, "params");
-
-    if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "subscribe")) {
+    case BC_MESSAGE_SUBSCRIBE:
         ngx_http_blockcast_jsonrpc_subscribe(&rq);
+        break;
 
-    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring,
-                                             "unsubscribe"))
-    {
+    case BC_MESSAGE_UNSUBSCRIBE:
         ngx_http_blockcast_jsonrpc_unsubscribe(&rq);
+        break;
 
-    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "ping")) {
+    case BC_MESSAGE_PING:
         ngx_str_set(&text, "\"pong\"");
         ngx_http_blockcast_jsonrpc_result(&rq, &text);
+        break;
 
-    } else if (ngx_http_blockcast_jsonrpc_is(method->valuestring, "streams")) {
+    case BC_MESSAGE_STREAMS:
         ngx_http_blockcast_jsonrpc_streams(&rq);
+        break;
 
-    } else if (ngx_strcmp(method->valuestring, "web3_clientVersion") == 0) {
+    case BC_MESSAGE_VERSION:
         ngx_str_set(&text, "\"blockcast/" NGX_HTTP_BLOCKCAST_VERSION "\"");
         ngx_http_blockcast_jsonrpc_result(&rq, &text);
+        break;
 
-    } else {
-        name.data = (u_char *) method->valuestring;
-        name.len = ngx_strlen(method->valuestring);
+    default:
+        name.data = rq.message.name;
+        name.len = rq.message.name_len;
 
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_METHOD,
                                          "method not found", &name);
     }
-
-    cJSON_Delete(message);
 }
 
 
 static void
 ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
 {
-    cJSON                        *stream, *options, *since;
     u_char                        buf[NGX_INT64_LEN + 8];
     ngx_int_t                     rc;
     ngx_str_t                     name, text;
@@ -170,43 +123,27 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
     ngx_http_blockcast_wrong_t    wrong;
     ngx_http_blockcast_stream_t  *st;
 
-    if (cJSON_IsObject(rq->params)) {
-        options = rq->params;
-        stream = cJSON_GetObjectItemCaseSensitive(options, "stream");
-
-    } else {
-        stream = cJSON_IsArray(rq->params) ? rq->params->child : NULL;
-        options = (stream != NULL) ? stream->next : NULL;
-    }
-
-    if (!cJSON_IsString(stream)) {
+    if (bc_message_stream(&rq->message) != 1) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
                                     "params must be [\"STREAM\"] or "
                                     "{\"stream\":\"STREAM\"}", NULL);
         return;
     }
 
-    name.data = (u_char *) stream->valuestring;
-    name.len = ngx_strlen(stream->valuestring);
+    name.data = rq->message.name;
+    name.len = rq->message.name_len;
+
+    if (rq->message.bad_since) {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                    "\"since\" must be a seq, an integer "
+                                    "from 0", &name);
+        return;
+    }
 
     ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
 
-    since = cJSON_GetObjectItemCaseSensitive(options, "since");
-
-    if (since != NULL && !cJSON_IsNull(since)) {
-
-        if (!cJSON_IsNumber(since)
-            || ngx_http_blockcast_session_seq(since->valuedouble, &wish.since)
-               != NGX_OK)
-        {
-            ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
-                                    "\"since\" must be a seq, an integer "
-                                    "from 0", &name);
-            return;
-        }
-
-        wish.has_since = 1;
-    }
+    wish.since = rq->message.since;
+    wish.has_since = rq->message.has_since;
 
     st = ngx_http_blockcast_session_find(rq->conn, &name, &wrong);
 
@@ -237,20 +174,15 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
 static void
 ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
 {
-    char                             *end;
-    cJSON                            *id;
+    uint64_t                          n;
     ngx_str_t                         text;
-    unsigned long                     n;
     ngx_http_blockcast_stream_t     **st;
     ngx_http_blockcast_main_conf_t   *bmcf;
 
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
-    id = cJSON_IsArray(rq->params) ? rq->params->child
-         : cJSON_GetObjectItemCaseSensitive(rq->params, "subscription");
-
-    if (!cJSON_IsString(id)) {
+    if (bc_message_subscription(&rq->message, &n) != 0) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
                                     "params must be [\"SUBSCRIPTION\"]", NULL);
         return;
@@ -258,10 +190,9 @@ ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
 
     ngx_str_set(&text, "false");
 
-    n = strtoul(id->valuestring, &end, 16);
     st = bmcf->streams.elts;
 
-    if (*end == '\0' && n >= 1 && n <= bmcf->streams.nelts
+    if (n >= 1 && n <= bmcf->streams.nelts
         && ngx_http_blockcast_session_part(rq->conn, st[n - 1]) == NGX_OK)
     {
         ngx_str_set(&text, "true");

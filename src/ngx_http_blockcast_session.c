@@ -8,12 +8,8 @@
 #include "ngx_http_blockcast_protocol.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
+#include "bc_message.h"
 
-#include <cjson/cJSON.h>
-
-
-/* messages nested deeper than this are not ours */
-#define NGX_HTTP_BLOCKCAST_DEPTH     16
 
 /* a CBOR message of a client, as JSON */
 #define NGX_HTTP_BLOCKCAST_CBOR_MAX  65536
@@ -28,7 +24,7 @@ typedef struct {
 
 
 static void ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
-    ngx_str_t *name, cJSON *message);
+    ngx_str_t *name, bc_message_t *message);
 static void ngx_http_blockcast_session_unsubscribe(
     ngx_http_blockcast_ask_t *ask, ngx_str_t *name);
 static void ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
@@ -98,13 +94,13 @@ void
 ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len)
 {
-    cJSON                     *message, *type, *stream, *streams, *item;
+    int                        rc;
     u_char                    *json;
     size_t                     offset;
     const char                *why;
-    bc_span_t                  span;
     ngx_str_t                  name;
-    ngx_uint_t                 n, subscribe;
+    ngx_uint_t                 n;
+    bc_message_t               message;
     ngx_http_blockcast_ask_t   ask;
 
     ask.conn = conn;
@@ -149,103 +145,64 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    /* cJSON takes more than the RFC does, and it is recursive */
+    bc_message_parse(&message, data, len);
 
-    if (bc_json_check(data, len, NGX_HTTP_BLOCKCAST_DEPTH, &offset) != 0) {
+    ask.id = message.id;
+
+    name.data = message.name;
+    name.len = message.name_len;
+
+    switch (message.what) {
+
+    case BC_MESSAGE_INVALID:
         ngx_http_blockcast_session_error(&ask, "invalid_json",
                                          "the message is not valid JSON",
                                          NULL);
         return;
-    }
 
-    message = cJSON_ParseWithLength((const char *) data, len);
-
-    if (message == NULL) {
+    case BC_MESSAGE_WRONG:
         ngx_http_blockcast_session_error(&ask, "invalid_json",
-                                    "the message cannot be read", NULL);
+                                   "the message must be a JSON object", NULL);
+        return;
+
+    case BC_MESSAGE_UNTYPED:
+        ngx_http_blockcast_session_error(&ask, "unknown_type",
+                                      "the message has no \"type\"", NULL);
+        return;
+
+    case BC_MESSAGE_PING:
+        ngx_http_blockcast_session_answer(&ask, "pong", NULL);
+        return;
+
+    case BC_MESSAGE_SUBSCRIBE:
+    case BC_MESSAGE_UNSUBSCRIBE:
+        break;
+
+    default:
+        ngx_http_blockcast_session_error(&ask, "unknown_type",
+                                         "unknown message type", &name);
         return;
     }
 
-    if (!cJSON_IsObject(message)) {
-        ngx_http_blockcast_session_error(&ask, "invalid_json",
-                                   "the message must be a JSON object", NULL);
-        goto done;
-    }
+    for (n = 0; (rc = bc_message_stream(&message)) != 0; n++) {
 
-    span.data = data;
-    span.len = len;
-
-    if (!bc_json_member(span, "id", &ask.id)) {
-        ask.id.len = 0;
-    }
-
-    type = cJSON_GetObjectItemCaseSensitive(message, "type");
-
-    if (!cJSON_IsString(type)) {
-        ngx_http_blockcast_session_error(&ask, "unknown_type",
-                                      "the message has no \"type\"", NULL);
-        goto done;
-    }
-
-    if (ngx_strcmp(type->valuestring, "ping") == 0) {
-        ngx_http_blockcast_session_answer(&ask, "pong", NULL);
-        goto done;
-    }
-
-    subscribe = (ngx_strcmp(type->valuestring, "subscribe") == 0);
-
-    if (!subscribe && ngx_strcmp(type->valuestring, "unsubscribe") != 0) {
-        name.data = (u_char *) type->valuestring;
-        name.len = ngx_strlen(type->valuestring);
-
-        ngx_http_blockcast_session_error(&ask, "unknown_type",
-                                         "unknown message type", &name);
-        goto done;
-    }
-
-    stream = cJSON_GetObjectItemCaseSensitive(message, "stream");
-    streams = cJSON_GetObjectItemCaseSensitive(message, "streams");
-    n = 0;
-
-    item = cJSON_IsString(stream) ? stream : NULL;
-
-    if (item == NULL && cJSON_IsArray(streams)) {
-        item = streams->child;
-        streams = NULL;
-    }
-
-    while (item != NULL) {
-
-        if (++n > NGX_HTTP_BLOCKCAST_STREAMS) {
+        if (n == NGX_HTTP_BLOCKCAST_STREAMS) {
             ngx_http_blockcast_session_error(&ask, "bad_request",
                                        "too many streams in a message", NULL);
-            goto done;
+            return;
         }
 
-        if (!cJSON_IsString(item)) {
+        name.len = message.name_len;
+
+        if (rc == -1) {
             ngx_http_blockcast_session_error(&ask, "unknown_stream",
                                   "a stream's name must be a string", NULL);
 
-        } else {
-            name.data = (u_char *) item->valuestring;
-            name.len = ngx_strlen(item->valuestring);
-
-            if (subscribe) {
-                ngx_http_blockcast_session_subscribe(&ask, &name, message);
-
-            } else {
-                ngx_http_blockcast_session_unsubscribe(&ask, &name);
-            }
-        }
-
-        if (item == stream) {
-
-            /* "stream" first, then all of "streams" */
-
-            item = cJSON_IsArray(streams) ? streams->child : NULL;
+        } else if (message.what == BC_MESSAGE_SUBSCRIBE) {
+            ngx_http_blockcast_session_subscribe(&ask, &name, &message);
 
         } else {
-            item = item->next;
+            ngx_http_blockcast_session_unsubscribe(&ask, &name);
         }
     }
 
@@ -254,10 +211,6 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
                           "the message has no \"stream\" or \"streams\"",
                           NULL);
     }
-
-done:
-
-    cJSON_Delete(message);
 }
 
 
@@ -425,26 +378,10 @@ ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
 }
 
 
-ngx_int_t
-ngx_http_blockcast_session_seq(double value, uint64_t *seq)
-{
-    if (!(value >= 0 && value <= 9007199254740991.0)
-        || value != (double) (uint64_t) value)
-    {
-        return NGX_ERROR;
-    }
-
-    *seq = (uint64_t) value;
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
-    ngx_str_t *name, cJSON *message)
+    ngx_str_t *name, bc_message_t *message)
 {
-    cJSON                        *since;
     ngx_http_blockcast_wish_t     wish;
     ngx_http_blockcast_wrong_t    wrong;
     ngx_http_blockcast_stream_t  *st;
@@ -458,24 +395,15 @@ ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
         return;
     }
 
-    since = cJSON_GetObjectItemCaseSensitive(message, "since");
-
-    if (since != NULL && !cJSON_IsNull(since)) {
-
-        if (!cJSON_IsNumber(since)
-            || ngx_http_blockcast_session_seq(since->valuedouble, &wish.since)
-               != NGX_OK)
-        {
-            ngx_http_blockcast_session_error(ask, "bad_request",
+    if (message->bad_since) {
+        ngx_http_blockcast_session_error(ask, "bad_request",
                           "\"since\" must be a seq, an integer from 0", name);
-            return;
-        }
-
-        wish.has_since = 1;
+        return;
     }
 
-    wish.delta = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message,
-                                                               "delta"));
+    wish.since = message->since;
+    wish.has_since = message->has_since;
+    wish.delta = message->delta;
 
     if (ngx_http_blockcast_session_join(ask->conn, st, &wish, &wrong)
         == NGX_ERROR)

@@ -46,8 +46,5 @@ void ngx_http_blockcast_session_begin(ngx_http_blockcast_conn_t *conn,
 ngx_int_t ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st);
 
-/* an integer from 0 to 2^53 - 1 in *seq; NGX_ERROR: it is none */
-ngx_int_t ngx_http_blockcast_session_seq(double value, uint64_t *seq);
-
 
 #endif /* _NGX_HTTP_BLOCKCAST_SESSION_H_INCLUDED_ */

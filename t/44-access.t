@@ -257,6 +257,8 @@ $ws->recv_type('welcome');
 ok($ws->subscribe('alpha'), 'a stream that the token opens');
 $ws->send_json({ type => 'subscribe', stream => 'beta' });
 is($ws->recv_type('error')->{code}, 'forbidden_stream', 'one that it does not');
+$ws->send_text('{"type":"subscribe","stream":"alpha\\u0000beta"}');
+is($ws->recv_type('error')->{code}, 'unknown_stream', 'a name does not end at a NUL');
 $ws->drop;
 
 $ws = $t->ws('/tokens/ws', bearer($token{one}), subprotocol => 'jsonrpc');

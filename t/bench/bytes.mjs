@@ -78,7 +78,8 @@ function connect(port, form, streams, got) {
         parse();
         socket.on('data', data => { buffer = Buffer.concat([buffer, data]); parse(); });
         const text = Buffer.from(JSON.stringify({ type: 'subscribe', streams, delta: form.delta }));
-        socket.write(Buffer.concat([Buffer.from([0x81, 0xfe, text.length >> 8, text.length & 255, 0, 0, 0, 0]), text]));
+        const length = text.length < 126 ? [text.length] : [126, text.length >> 8, text.length & 255];
+        socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | length[0], ...length.slice(1), 0, 0, 0, 0]), text]));
     });
     request.on('response', r => { throw new Error(`refused: ${r.statusCode}`); });
     request.end();
