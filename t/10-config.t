@@ -594,7 +594,7 @@ my $t = Blockcast::Test->new(node => 1,
     server => 'location /api/ { blockcast_api; }');
 
 my $right = $t->{http};
-my ($pid) = $t->worker_pids;
+my $pid = wait_for { ($t->worker_pids)[0] };
 
 $t->write_conf(http => 'blockcast_stream s { blockcast_call c m; blockcast_jq "|"; }');
 $t->allow(qr/jq program of stream "s": jq: error/);
