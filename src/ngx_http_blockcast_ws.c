@@ -21,6 +21,8 @@
 
 /* no more input is read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
+/* what a frame that waits costs beside its bytes: a pong has only two */
+#define NGX_HTTP_BLOCKCAST_OUT        128
 
 /* how long the peer has for its part of the end */
 #define NGX_HTTP_BLOCKCAST_CLOSE_TIME   3000
@@ -620,7 +622,7 @@ ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
 
     *conn->last = out;
     conn->last = &out->next;
-    conn->queued += frame->len - sent;
+    conn->queued += frame->len - sent + NGX_HTTP_BLOCKCAST_OUT;
 
     if (conn->out == out) {
         ngx_http_blockcast_ws_flush(conn);
@@ -674,6 +676,8 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
         if (conn->out == NULL) {
             conn->last = &conn->out;
         }
+
+        conn->queued -= NGX_HTTP_BLOCKCAST_OUT;
 
         ngx_http_blockcast_ws_count_frame(conn, out->frame);
 
@@ -764,7 +768,7 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
 
         conn->out = out;
         conn->last = &out->next;
-        conn->queued = frame->len;
+        conn->queued = frame->len + NGX_HTTP_BLOCKCAST_OUT;
     }
 
     if (conn->closing && conn->failed) {

@@ -55,6 +55,7 @@ EOF
         location /ws { blockcast_websocket; }
         location /impatient { blockcast_websocket; blockcast_send_timeout 1s; }
         location /events { blockcast_sse; blockcast_send_timeout 1s; }
+        location /echo { blockcast_echo; }
     }
 EOF
     location /ws { blockcast_websocket; }
@@ -213,6 +214,26 @@ is($reached, 10, 'up to the newest');
 cmp_ok($frames{big}, '<', 10 * 25, "not the backlog: $frames{big} frames for ten of $newest updates each");
 ok(!$gaps{all}, 'a log that keeps enough has no gap for them');
 cmp_ok($gaps{few}, '>=', 5, 'one that does not says where it is');
+
+
+# Who only asks, and reads no answer, is not listened to any more: a pong of
+# two bytes costs more than two bytes to keep.
+
+$before = memory();
+
+my @asking = map {
+    my $s = tcp(2);
+    my $ws = Blockcast::WebSocket->connect(socket => $s, port => $t->port(2), path => '/echo');
+    my $pings = pack('CCN', 0x89, 0x80, 0) x 10_000;
+    $s->blocking(0);
+    for (1 .. 60) { syswrite $s, $pings; sleep 0.005 }
+    $ws;
+} 1 .. 20;
+
+$after = memory();
+cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 200_000 : 40_000,
+    "twenty that ask and do not read: $before kB, $after kB");
+$_->drop for @asking;
 
 
 # Those who never do are closed. A client that reads a little now and then
