@@ -19,6 +19,8 @@
 
 static void ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run);
 static void ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn);
+static ngx_uint_t ngx_http_blockcast_turn_params(ngx_str_t *params,
+    ngx_uint_t n, ngx_str_t *error);
 static void ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item);
 static void ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item);
 static void ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn);
@@ -183,10 +185,8 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
         {
             n = 1;
 
-        } else if (n == 1 && conf->each == 0 && params[0].len == 4
-                   && ngx_strncmp(params[0].data, "null", 4) == 0)
-        {
-            n = 0;
+        } else {
+            n = ngx_http_blockcast_turn_params(params, n, &error);
         }
 
     } else {
@@ -246,6 +246,37 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 
         ngx_http_blockcast_item_start(item);
     }
+}
+
+
+/*
+ * What a program for params has put out: null is not asked for, and JSON-RPC
+ * knows no other params than objects and arrays.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_turn_params(ngx_str_t *params, ngx_uint_t n,
+    ngx_str_t *error)
+{
+    ngx_uint_t  i, asked;
+
+    asked = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (params[i].len == 4 && ngx_strncmp(params[i].data, "null", 4) == 0) {
+            continue;
+        }
+
+        if (params[i].data[0] != '{' && params[i].data[0] != '[') {
+            ngx_str_set(error, "the program must put out objects or arrays");
+            return 1;
+        }
+
+        params[asked++] = params[i];
+    }
+
+    return asked;
 }
 
 
