@@ -135,6 +135,19 @@ my $t = Blockcast::Test->new(node => { rate_limit => 1000000 },
         blockcast_call item x.item each=4 'params_jq=.results.list[] | {n: .}';
         blockcast_jq '{items: .results.item, errors, has: (.results | has("item"))}';
     }
+    blockcast_stream params {
+        blockcast_interval 100ms;
+        blockcast_call list x.list;
+        blockcast_call text x.text 'params_jq="text"';
+        blockcast_call some x.some each=9 'params_jq=.results.list[] | if . > 2 then [.] else null end';
+        blockcast_call odd x.odd each=9 'params_jq=.results.list[]';
+        blockcast_jq '{some: .results.some, errors: (.errors | map_values(.message))}';
+    }
+    blockcast_stream much_state {
+        blockcast_interval 100ms;
+        blockcast_call c x.counter;
+        blockcast_jq '[.results.c, (.state | length)], ("s" * .results.c)';
+    }
     blockcast_stream shared_a {
         blockcast_interval 200ms;
         blockcast_call c x.shared 'params={"a":1}';
@@ -336,6 +349,12 @@ data('hidden_state');
 is(row('hidden_state')->{seq}, $seq, 'and a change of it alone is no new data');
 
 
+set(counter => 16382);
+becomes('much_state', '[16382,16382]', 'a state of 16 KiB');
+set(counter => 16383);
+fails('much_state', qr/state.*16385.*16384|16385.*state/, undef, 'and one byte more: an error with both numbers');
+
+
 # Programs that fail. If this fails, one odd reply of the node blanks a page,
 # or nobody learns of it.
 
@@ -451,6 +470,19 @@ like($seen, qr/\A\{"items":(?:\["first"\]|null|\["late"(?:,"late")?\]),"errors":
     'the results before it, and the error');
 heal();
 becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'and all again');
+
+
+# What are no params. If this fails, the node is sent what is no JSON-RPC.
+
+set(some => '"s"');
+set(text => '"never"');
+set(list => '[1,3,2,4]');
+becomes('params', '{"some":["s","s"],"errors":{'
+    . '"text":"params: the program must put out objects or arrays",'
+    . '"odd":"params: the program must put out objects or arrays"}}',
+    'null of several outputs: not asked; text and numbers: an error of that call');
+ok(!grep({ $_->{method} =~ /^x\.(?:text|odd)$/ } @{ $t->node(GET => '/control/stats')->{recent} }),
+    'those were not asked');
 
 
 # Shared calls. If this fails, the node is asked the same thing once for each
