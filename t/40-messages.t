@@ -13,6 +13,7 @@ use Blockcast::Test;
 
 my $t = Blockcast::Test->new(node => { rate_limit => 100000 },
     http => <<'EOF', server => <<'EOS');
+    blockcast_zone main 16m;
     blockcast_stream num {
         blockcast_interval 100ms;
         blockcast_stale 400ms;
@@ -40,11 +41,25 @@ my $t = Blockcast::Test->new(node => { rate_limit => 100000 },
         blockcast_jq '{rows: .results.c}';
         blockcast_log rows key=n keep=5;
     }
+    blockcast_stream ring {
+        blockcast_interval 50ms;
+        blockcast_max_size 1k;
+        blockcast_call c x.ring;
+        blockcast_jq '{rows: .results.c}';
+        blockcast_log rows key=id size=4k;
+    }
+    blockcast_stream many {
+        blockcast_interval 100ms;
+        blockcast_call c x.many;
+        blockcast_jq '{rows: [range(.results.c) | {id: ., pad: ("p" * 300)}]}';
+        blockcast_log rows key=id keep=5000 size=4m;
+    }
     blockcast_stream hidden {
         blockcast_call c x.num;
     }
 EOF
     location = /ws { blockcast_websocket num slow later list tiny; }
+    location = /logs { blockcast_websocket ring many; }
     location = /few { blockcast_websocket num; }
     location = /all { blockcast_websocket; }
     location /api/ { blockcast_api; }
@@ -120,7 +135,7 @@ is_deeply($welcome->{available_streams}, [qw(num slow later list tiny)],
 like($welcome->{epoch}, qr/^[1-9]\d*$/, 'and an epoch');
 is(client()->{welcome}{epoch}, $welcome->{epoch}, 'which is the same for the next client');
 is_deeply(client('/few')->{welcome}{available_streams}, ['num'], 'another endpoint, other streams');
-is(scalar @{ client('/all')->{welcome}{available_streams} }, 6,
+is(scalar @{ client('/all')->{welcome}{available_streams} }, 8,
     'an endpoint that names none offers all');
 
 
@@ -540,6 +555,91 @@ ok($t->wait_log(qr/stream "tiny" failed: \d of 6 entries have no "n" to tell the
     'and the log says so');
 tiny(25, 26);
 is(rows($ws->recv_type('tiny')), '26', 'the others go on');
+$ws->drop;
+
+
+# A ring that is small, entries of many sizes. If this fails, entries are
+# broken or lost where the memory begins anew.
+
+sub ring {
+    my ($from, $to) = @_;
+    set(ring => '[' . join(',', map { qq({"id":$_,"pad":") . 'r' x ($_ * 37 % 300) . '"}' }
+        $from .. $to) . ']');
+}
+
+set(ring => '[]');
+$ws = client('/logs');
+$ws->subscribe('ring');
+my ($next, @seen, @broken) = (1);
+
+while ($next < 150) {
+    my $to = $next + $next % 4;
+    ring($next > 3 ? $next - 3 : 1, $to);
+
+    while (!@seen || $seen[-1] < $to) {
+        my $m = $ws->recv_type('ring', 3) or last;
+        for (@{ $m->{data}{rows} }) {
+            push @seen, $_->{id};
+            push @broken, $_->{id} unless $_->{pad} eq 'r' x ($_->{id} * 37 % 300);
+        }
+    }
+
+    last if !@seen || $seen[-1] < $to;
+    $next = $to + 1;
+}
+
+is(join(' ', @seen), join(' ', 1 .. $next - 1), "$next entries through a ring of 4k: each once, in order");
+is("@broken", '', 'and whole');
+$ws->drop;
+
+$ws = client('/logs');
+$ws->subscribe('ring', since => 1);
+$m = $ws->recv_type('ring');
+my @kept = map { $_->{id} } @{ $m->{data}{rows} };
+ok(@kept >= 5 && $kept[-1] == $next - 1 && $kept[0] == $next - @kept,
+    'who comes back late gets the newest ones') or diag("@kept");
+is($m->{gap}{since}, 1, 'and that there is a gap');
+ok(!(grep { $_->{pad} ne 'r' x ($_->{id} * 37 % 300) } @{ $m->{data}{rows} }), 'whole, too');
+$ws->drop;
+
+
+# Much at once. If this fails, the first start on a busy chain delivers a part.
+
+set(many => 5);
+$ws = client('/logs');
+$ws->subscribe('many');
+$ws->recv_type('many');
+set(many => 3000);
+
+my ($size, $messages, $lastseq, @many) = (0, 0, 0);
+
+while (!@many || $many[-1] != 2999) {
+    my $text = $ws->recv_message(5) // last;
+    my $m = $Blockcast::Test::JSON->decode($text);
+    next if $m->{type} ne 'many';
+    push @many, map { $_->{id} } @{ $m->{data}{rows} };
+    $size = length $text if length $text > $size;
+    $messages++;
+    fail('seq grows') if $m->{seq} <= $lastseq;
+    $lastseq = $m->{seq};
+}
+
+is(join(' ', @many), join(' ', 5 .. 2999), 'three thousand entries at once: each once, in order');
+ok($messages > 10 && $size < 66000, 'in messages of blockcast_max_size') or diag("$messages, $size");
+$ws->drop;
+
+$ws = client('/logs');
+$ws->subscribe('many', since => 0);
+@many = ();
+
+while (!@many || $many[-1] != 2999) {
+    my $m = $ws->recv_type('many', 5) or last;
+    push @many, map { $_->{id} } @{ $m->{data}{rows} };
+    fail('no gap') if $m->{gap};
+}
+
+is(join(' ', @many), join(' ', 0 .. 2999), 'and all of them for who comes back');
+is($t->get_json('/api/many?limit=10000')->{count}, 3000, 'and over HTTP');
 $ws->drop;
 
 
