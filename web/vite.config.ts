@@ -2,7 +2,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 import { gzipAssets } from './scripts/gzip-assets';
 
-const GATEWAY = process.env.BLOCKCAST_GATEWAY ?? 'http://localhost:8000';
+const GATEWAY = process.env.BLOCKCAST_GATEWAY ?? 'http://127.0.0.1:8000';
 
 export default defineConfig({
   plugins: [react(), gzipAssets()],

@@ -440,7 +440,7 @@ test('has no violation that axe finds, in any state and theme; with pictures', a
             await axe(page, `${what} at ${width} px, ${theme}`);
           }
           await page.evaluate(() => window.scrollTo(0, 0));
-          await page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true });
+          await page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true, animations: 'disabled' });
         }
       });
     }

@@ -124,7 +124,7 @@ export function explain(health: Health, streams: number): Message | null {
 
 function sentence(text: string): string {
   // A word that begins a sentence; not the name of a function.
-  const first = /^[a-z]+(?:[\s,:.]|$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  const first = /^[a-z]+(?:[\s,:]|\.?$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 

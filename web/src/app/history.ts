@@ -183,7 +183,7 @@ export class History {
   private track(stream: string): Track {
     let track = this.tracks.get(stream);
     if (track === undefined) {
-      track = { times: [], columns: new Map(), view: EMPTY, interrupted: false, step: 10 };
+      track = { times: [], columns: new Map(), view: EMPTY, interrupted: false, step: 3 };
       this.tracks.set(stream, track);
     }
     return track;
@@ -234,7 +234,7 @@ function readTrack(entry: unknown): Track | null {
     columns,
     view: { times, values: columns },
     interrupted: true,
-    step: typeof entry.step === 'number' ? entry.step : 10,
+    step: typeof entry.step === 'number' ? entry.step : 3,
   };
 }
 
