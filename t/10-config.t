@@ -122,17 +122,27 @@ good('shortest and longest values', stream(<<'EOC'));
 EOC
 
 good('every endpoint, and a stream that is declared later',
-    http => <<'EOC', server => <<'EOS');
+    http => <<'EOC', server => <<'EOS',
     blockcast_max_message 32k;
     blockcast_ping_interval 20s;
     blockcast_pong_timeout 5s;
     blockcast_send_timeout 10s;
     blockcast_drain 3s;
     blockcast_deflate on;
+    blockcast_protocol jsonrpc;
+    blockcast_max_frame 16k;
+    blockcast_max_fragments 100;
+    blockcast_max_subscriptions 5;
+    blockcast_message_rate 10 burst=20;
+    blockcast_max_connections 100 worker=60;
+    blockcast_origin same;
+    blockcast_allow_streams $arg_streams;
 
     server {
         listen 127.0.0.1:%%PORT1%%;
         blockcast_max_message 16k;
+        blockcast_origin https://example.com https://*.example.com;
+        blockcast_message_rate off;
         location / { blockcast_websocket later; blockcast_deflate off; }
     }
 
@@ -147,8 +157,14 @@ EOC
     location /few/ { blockcast_api later; }
     location = /one { blockcast_rest later; }
     location = /health { blockcast_health; }
+    location = /metrics { blockcast_metrics; }
+    location /events { blockcast_sse; }
+    location /event { blockcast_sse later; }
     location ~ ^/re/ { blockcast_api; }
+    location /cbor { blockcast_websocket; blockcast_protocol cbor; blockcast_origin any; }
+    location /closed { blockcast_websocket; blockcast_tokens tokens; }
 EOS
+    files => { tokens => "# whose\n0123456789abcdef0123456789abcdef somebody later\n" });
 
 good('blockcast_echo needs no zone, no node and no stream', no_node => 1,
     http => '# no blockcast_zone', server => 'location / { blockcast_echo; }');
@@ -445,7 +461,9 @@ bad('a stream and no zone',
     qr/stream "sample" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/,
     http => "# no blockcast_zone\n$s");
 
-for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_health') {
+for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_health', 'blockcast_sse',
+    'blockcast_metrics')
+{
     bad("$e and no zone",
         qr/"$e" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/,
         http => '# no blockcast_zone', server => "location / { $e; }");
@@ -520,7 +538,7 @@ bad('blockcast_node in the server', qr/"blockcast_node" directive is not allowed
 # Endpoints. If this fails, an address answers with nothing, or with what
 # another directive of its location meant.
 
-for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_rest') {
+for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_rest', 'blockcast_sse') {
     bad("$e with an unknown stream",
         qr/"$e" in .*nginx\.conf:\d+ names stream "nope", which is not declared/,
         http => $s, server => "location / { $e nope; }");
@@ -579,11 +597,78 @@ bad('blockcast_max_message 0', qr/blockcast_max_message must be larger than 0/,
 bad('blockcast_deflate maybe', qr/invalid value "maybe" in "blockcast_deflate" directive/,
     server => 'blockcast_deflate maybe;');
 
+for my $d (qw(max_frame max_fragments max_subscriptions)) {
+    for my $v ('x', '-1', '') {
+        bad("blockcast_$d \"$v\"", qr/"blockcast_$d" directive invalid (?:value|number)/,
+            server => qq(blockcast_$d "$v";));
+    }
+}
+
+for my $v ('0', 'x', '-1', '', '10 20', '10 burst=0', '10 burst=', '10 bursts=5', 'on', '1000000001') {
+    bad("blockcast_message_rate $v", qr/in "blockcast_message_rate" must be (?:burst= and )?a number from 1/,
+        server => 'blockcast_message_rate ' . ($v eq '' ? '""' : $v) . ';');
+}
+
+for my $v ('0', 'x', '10 worker=0', '10 worker=', 'off') {
+    bad("blockcast_max_connections $v",
+        qr/in "blockcast_max_connections" must be (?:worker= and )?a number from 1/,
+        http => "blockcast_max_connections $v;");
+}
+
+bad('blockcast_max_connections in a server',
+    qr/"blockcast_max_connections" directive is not allowed here/,
+    server => 'blockcast_max_connections 5;');
+
+bad('blockcast_protocol xml', qr/invalid value "xml"/, server => 'blockcast_protocol xml;');
+
+for my $v ('example.com', 'none', '*', '""') {
+    (my $text = $v) =~ s/"//g;
+    bad("blockcast_origin $v",
+        qr/blockcast_origin "\Q$text\E" must be "same", "any" or like https:\/\/www\.example\.com/,
+        server => "blockcast_origin $v;");
+}
+
+bad('blockcast_tokens of a file that is not there', qr/nope".*No such file/,
+    server => 'blockcast_tokens nope;');
+
+{
+    my $secret = 'sEcrEt' x 8;
+    my ($out, $code) = conf_test(server => 'location / { blockcast_echo; blockcast_tokens t; }',
+        files => { t => "$secret \"\n$secret a b c d\n" });
+    is($code, 1, 'wrong: a bad line in blockcast_tokens');
+    like($out, qr/line \d+ of blockcast_tokens/, 'names the line');
+    unlike($out, qr/sEcrEt/, 'and does not show it');
+}
+
 bad('blockcast_drain x', qr/"blockcast_drain" directive invalid value/,
     http => 'blockcast_drain x;');
 
 bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed here/,
     server => 'blockcast_drain 1s;');
+
+
+# Every directive is in this file and in the README. If this fails, one is
+# used by nobody but its author.
+
+{
+    my $root = $Blockcast::Test::ROOT;
+    my ($self, $readme, @src) = map {
+        open my $fh, '<', "$root/$_" or die "$_: $!\n";
+        local $/;
+        scalar <$fh>;
+    } 't/10-config.t', 'README.md', 'src/ngx_http_blockcast_module.c',
+        'src/ngx_http_blockcast_stream_conf.c';
+
+    my %names = map { $_ => 1 } "@src" =~ /(?:ngx_string\(|\{ )"(blockcast_\w+)"/g;
+    my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
+    my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
+
+    ok(keys %names > 25, 'the directives are found in the source');
+    is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ } sort keys %names),
+        '', 'each is tried here');
+    is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');
+    is(join(' ', grep { !$names{$_} } sort keys %headed), '', 'and none there that is none');
+}
 
 
 # A wrong configuration on a reload. If this fails, a mistake stops a server
