@@ -612,10 +612,34 @@ ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc)
 static void
 ngx_http_blockcast_call_event(ngx_event_t *ev)
 {
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
     /* there is no socket to read from or write to */
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
                    "blockcast: event of a call's connection");
+
+    if (!ev->timedout) {
+        return;
+    }
+
+    ev->timedout = 0;
+
+    if (!ev->delayed) {
+        return;
+    }
+
+    /* limit_req has let it wait */
+
+    ev->delayed = 0;
+
+    c = ev->data;
+    r = c->data;
+
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
 }
 
 

@@ -84,6 +84,7 @@ my @ways = (
     ['failover', "server 127.0.0.1:$dead max_fails=1 fail_timeout=2s;", "$own proxy_next_upstream error timeout non_idempotent; proxy_pass http://node/;"],
     ['mirror', '', "mirror /mirror; $own proxy_pass http://node/;"],
     ['limit_rate', '', "limit_rate 10k; proxy_limit_rate 4m; $own proxy_pass http://node/;"],
+    ['limit_req that delays', '', "limit_req zone=twenty burst=20; $own proxy_pass http://node/;"],
     ['aio', '', "aio threads; aio_write on; output_buffers 1 4k; $own proxy_pass http://node/;"],
 );
 
@@ -94,6 +95,7 @@ for my $way (@ways) {
     proxy_cache_path %%PREFIX%%/tmp/cache keys_zone=cache:1m;
     limit_conn_zone \$binary_remote_addr zone=one:1m;
     limit_req_zone \$binary_remote_addr zone=req:1m rate=500r/s;
+    limit_req_zone \$binary_remote_addr zone=twenty:1m rate=20r/s;
     upstream node { server 127.0.0.1:$node->{port}; $upstream }
 HTTP
     location /ws { blockcast_websocket; }
