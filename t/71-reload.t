@@ -187,7 +187,7 @@ sub change {
 
 $crowd->{any_value} = 1;
 
-change('interval', interval => '300ms');
+change('interval', interval => '300ms', drain => '500ms');
 is(stream('c')->{interval}, 0.3, 'the new interval');
 complete('interval');
 
