@@ -88,11 +88,15 @@ ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
 void
 ngx_http_blockcast_feeds_done(void)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, n;
     ngx_http_blockcast_feed_t  *feed;
 
     for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
         feed = &ngx_http_blockcast_feeds[i];
+
+        for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
+            ngx_http_blockcast_frame_free(feed->frames[n]);
+        }
 
         ngx_http_blockcast_frame_free(feed->newest);
         ngx_http_blockcast_frame_free(feed->page);
