@@ -183,27 +183,34 @@ interface RowProps {
   compact: ((row: unknown) => ReactNode) | null;
 }
 
-/** Rendered once, however far one scrolls, unless it moves. */
+/** Rendered again only when it moves; what is in it, not even then. */
 const Row = memo(function Row({ row, index, height, template, columns, className, compact }: RowProps): ReactNode {
   const position = { height, transform: `translateY(${index * height}px)` };
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      className={`grid-row ${compact === null ? '' : 'grid-row-compact'} ${className}`}
+      style={compact === null ? { ...position, gridTemplateColumns: template } : position}
+    >
+      <Cells row={row} columns={columns} compact={compact} />
+    </div>
+  );
+});
+
+const Cells = memo(function Cells({ row, columns, compact }: Pick<RowProps, 'row' | 'columns' | 'compact'>): ReactNode {
   if (compact !== null) {
     return (
-      <div role="row" aria-rowindex={index + 2} className={`grid-row grid-row-compact ${className}`} style={position}>
-        <div role="cell" className="grid-compact">
-          {compact(row)}
-        </div>
+      <div role="cell" className="grid-compact">
+        {compact(row)}
       </div>
     );
   }
-  return (
-    <div role="row" aria-rowindex={index + 2} className={`grid-row ${className}`} style={{ ...position, gridTemplateColumns: template }}>
-      {columns.map((column) => (
-        <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
-          {column.cell(row)}
-        </div>
-      ))}
+  return columns.map((column) => (
+    <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
+      {column.cell(row)}
     </div>
-  );
+  ));
 });
 
 interface HeadCellProps<R> {
