@@ -1,100 +1,14 @@
 import { backoffDelay, type BackoffOptions } from './backoff';
 import { parseExact } from './json';
 import { isObject } from './mergePatch';
-import {
-  PROTOCOL_VERSION,
-  type ClientMessage,
-  type DataMessage,
-  type ErrorMessage,
-  type StatusMessage,
-  type StreamInfo,
-  type StreamState,
-  type WelcomeMessage,
-} from './messages';
+import type { ConnectionStatus, StreamClientOptions, WebSocketLike } from './connection';
+import type { ClientMessage, DataMessage, ErrorMessage, StatusMessage, StreamInfo, WelcomeMessage } from './messages';
 import { fetchStreams, RestPoller } from './RestPoller';
 import { errorText, StreamSlot, type StreamView } from './StreamSlot';
 import { restUrl, websocketUrl } from './urls';
+import { closeText, defined, incompatibility, isHidden, isStreamState, restState, startedOver } from './words';
 
-/**
- * - `idle`: nobody wants anything, so there is no connection
- * - `connecting`: the first attempt is under way
- * - `connected`: the WebSocket delivers
- * - `polling`: the WebSocket does not get through; REST delivers
- * - `reconnecting`: neither does; the next attempt is at `retryAt` or under way
- * - `paused`: the tab has been hidden for long
- * - `disconnected`: lost, and `reconnect` is off
- */
-export type ConnectionState =
-  | 'idle'
-  | 'connecting'
-  | 'connected'
-  | 'polling'
-  | 'reconnecting'
-  | 'paused'
-  | 'disconnected';
-
-/** A new object for every change. */
-export interface ConnectionStatus {
-  readonly state: ConnectionState;
-  /** Data can come: `connected` or `polling`. */
-  readonly connected: boolean;
-  /** Attempts since the last connection that held. */
-  readonly attempt: number;
-  /** When the next attempt is due (local clock, ms), or null while one is under way or none is planned. */
-  readonly retryAt: number | null;
-  /** Since when no data can come (local clock, ms), or null while it can. */
-  readonly lostAt: number | null;
-  readonly error: string | null;
-  /** What the browser says of its network. */
-  readonly online: boolean;
-  /** Streams that the gateway offers, or null before it said so. */
-  readonly streams: readonly string[] | null;
-  readonly epoch: string | null;
-  /** The gateway speaks another version of the protocol than this client. */
-  readonly incompatible: string | null;
-}
-
-export interface WebSocketLike {
-  readonly readyState: number;
-  onopen: ((event: Event) => void) | null;
-  onmessage: ((event: MessageEvent) => void) | null;
-  onclose: ((event: CloseEvent) => void) | null;
-  onerror: ((event: Event) => void) | null;
-  send(data: string): void;
-  close(code?: number, reason?: string): void;
-}
-
-export interface StreamClientOptions {
-  /** `ws://…`, `wss://…` or a path; default: `/ws` of the page's own host. */
-  url?: string;
-  /** Come back after a loss. Default true. */
-  reconnect?: boolean;
-  /** Cap of the first wait, in ms; it doubles with every attempt. Default 1000. */
-  reconnectInterval?: number;
-  /** Cap of every wait, in ms. Default 30000. */
-  maxReconnectInterval?: number;
-  /** REST prefix for the fallback (`/api`), or false for none. Default: next to the WebSocket address. */
-  rest?: string | false;
-  /** Ask for merge patches. Default true. */
-  delta?: boolean;
-  /** Entries kept of each log stream. Default 10000. */
-  maxEntries?: number;
-  /** Silence after which a ping is sent, in ms. Default 15000. */
-  pingAfter?: number;
-  /** How long its answer may take, in ms. Default 5000. */
-  pongTimeout?: number;
-  /** How long the handshake may take, in ms. Default 10000. */
-  connectTimeout?: number;
-  /** After this time without a connection, nothing counts as live any more, in ms. Default 5000. */
-  staleAfter?: number;
-  /** A tab hidden for this long lets its connection go, in ms; 0: never. Default 300000. */
-  hiddenTimeout?: number;
-  /** Attempts that never got through before REST is tried. Default 2. */
-  restAfter?: number;
-  webSocket?: new (url: string) => WebSocketLike;
-  fetch?: typeof fetch;
-  random?: () => number;
-}
+export type { ConnectionState, ConnectionStatus, StreamClientOptions, WebSocketLike } from './connection';
 
 type Listener = () => void;
 
@@ -831,63 +745,4 @@ export class StreamClient {
       listener();
     }
   }
-}
-
-function isHidden(): boolean {
-  return typeof document !== 'undefined' && document.visibilityState === 'hidden';
-}
-
-function isStreamState(state: unknown): state is StreamState {
-  return state === 'waiting' || state === 'live' || state === 'stale';
-}
-
-/** REST knows more states than a listener meets: a stream that nobody listens to is `idle`, and not live. */
-function restState(state: string | null): StreamState {
-  return isStreamState(state) ? state : 'stale';
-}
-
-/** By REST there is no welcome: a seq that went back while the time went on tells that the gateway started over. */
-function startedOver(slot: StreamSlot, message: DataMessage): boolean {
-  const { seq, timestamp } = slot.view;
-  return (
-    seq !== null &&
-    timestamp !== null &&
-    typeof message.seq === 'number' &&
-    typeof message.timestamp === 'number' &&
-    message.seq < seq &&
-    message.timestamp > timestamp
-  );
-}
-
-function incompatibility(protocol: unknown): string | null {
-  if (protocol === undefined || protocol === null) {
-    return null;
-  }
-  const version = /(\d+)(?:\.\d+)*$/.exec(String(protocol).replace(/^(\D*\d+).*$/, '$1'))?.[1];
-  return version === undefined || Number(version) === PROTOCOL_VERSION
-    ? null
-    : `this page speaks version ${PROTOCOL_VERSION} of the protocol, the gateway version ${version}`;
-}
-
-function closeText(event: CloseEvent, opened: boolean): string {
-  if (event.reason) {
-    return event.reason;
-  }
-  switch (event.code) {
-    case 1000:
-    case 1001:
-      return 'the gateway said goodbye';
-    case 1008:
-      return 'the gateway refused this page';
-    case 1012:
-      return 'the gateway restarts';
-    case 1013:
-      return 'the gateway is too busy';
-    default:
-      return opened ? 'the connection broke' : 'the gateway cannot be reached';
-  }
-}
-
-function defined<T extends object>(options: T): Partial<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
