@@ -11,7 +11,7 @@ FROM debian:12 AS module
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        nginx nginx-dev gcc make libc6-dev libjq-dev libcjson-dev libcbor-dev \
+        nginx nginx-dev gcc make libc6-dev libjq-dev libcbor-dev \
         zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
@@ -42,7 +42,7 @@ FROM debian:12
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        nginx libjq1 libcjson1 libcbor0.8 curl ca-certificates nodejs \
+        nginx libjq1 libcbor0.8 curl ca-certificates nodejs \
     && rm -rf /var/lib/apt/lists/* /var/log/nginx/* \
     && install -d -o www-data -g www-data /var/lib/blockcast
 

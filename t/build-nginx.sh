@@ -181,7 +181,7 @@ bct_debian_nginx() {
 
         (
             bct_apt "$suite" apt-get install --download-only \
-                nginx libjq1 libcjson1 zlib1g &&
+                nginx libjq1 zlib1g &&
             cd "$dir" &&
             bct_apt "$suite" apt-get download nginx-dev
         ) >"$bc_build/nginx-$version.log" 2>&1 ||
