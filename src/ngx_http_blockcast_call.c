@@ -565,6 +565,14 @@ ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
     rpc->message.data = rpc->text;
     rpc->message.len = p - rpc->text;
 
+    /* one line of the log, whatever the node has sent */
+
+    for (p = rpc->text; p < rpc->text + rpc->message.len; p++) {
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
+
     if (rpc->message.len == 0) {
         ngx_str_set(&rpc->message, "an error without a message");
     }

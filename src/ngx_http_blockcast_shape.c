@@ -700,7 +700,10 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
                     continue;
                 }
 
-                *dst++ = *p++;
+                /* one line of the log, whatever the node has sent */
+
+                *dst++ = (*p < ' ' || *p == 0x7f) ? ' ' : *p;
+                p++;
             }
 
             error->len = dst - error->data;
