@@ -90,6 +90,11 @@ my $t = Blockcast::Test->new(node => { rate_limit => 1000000 },
         blockcast_call c x.good;
         blockcast_jq 'error({code: 7})';
     }
+    blockcast_stream lines {
+        blockcast_interval 100ms;
+        blockcast_call c x.good;
+        blockcast_jq 'error("one\ntwo\t\r\u0007three")';
+    }
     blockcast_stream small {
         blockcast_interval 100ms;
         blockcast_max_size 1k;
@@ -371,6 +376,8 @@ ok($t->wait_log(qr/stream "strict" is polled well again/), 'and the log says so'
 
 fails('empty', qr/\Athe jq program has no output\z/, undef, 'a program without output');
 fails('broken', qr/cannot be added/, undef, 'a type error of jq');
+fails('lines', qr/\Aone two   three\z/, undef, 'an error of several lines is one in the log');
+unlike($t->error_log, qr/^two/m, 'whatever is in it');
 fails('object_error', qr/\A\{"code":7\}\z/, undef, 'error with an object');
 
 set(strict => 9);

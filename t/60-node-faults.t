@@ -164,6 +164,20 @@ like($log, qr/upstream prematurely closed connection .*blockcast call "x\.bad" t
     'nginx\'s own lines name the call');
 
 
+# What the node says is text. If this fails, a node can write lines of its own
+# into our log, or break the JSON that we send.
+
+fault('x.bad', 'error', message => qq(first\r\nsecond [forged] "alert"\t\x{7f}\x{1b}[31m\xe2\x82\xac) . 'z' x 400);
+my $text = '';
+ok(wait_for {; ($text = row('bad')->{error} // '') =~ /first/ }, 'an error in several lines');
+like($text, qr/\Ax\.bad: first  second \[forged\] "alert"   \[31m\xe2\x82\xacz+\z/, 'becomes one');
+ok(length $text <= 255, 'of bounded length');
+ok($t->wait_log(qr/^\d\d\d\d[^\n]*first  second/m), 'in the log');
+unlike($t->error_log, qr/^second|\x1b/m, 'and none of its own');
+heal();
+wait_for { row('bad')->{state} eq 'live' };
+
+
 # Results of another kind are results. If this fails, "telemetry disabled" is
 # taken for an outage.
 
