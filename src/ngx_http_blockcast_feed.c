@@ -159,6 +159,55 @@ ngx_http_blockcast_feeds_update(void)
 }
 
 
+/*
+ * A stream that nobody wanted is stale without an error at first.  When its
+ * poll fails then, those who were told "stale" are told why.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_feed_reason(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_state_e state)
+{
+    uint32_t                     reason;
+    ngx_uint_t                   i;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_error_t   error;
+
+    if (feed->error_version == feed->stream->slot->error_version) {
+        return 0;
+    }
+
+    feed->error_version = feed->stream->slot->error_version;
+
+    ngx_http_blockcast_read_error(feed->stream->slot, &error);
+
+    /* seconds and bytes further on in it change, the reason does not */
+
+    reason = (error.len != 0)
+             ? (uint32_t) ngx_hash_key(error.text, ngx_min(error.len, 24)) : 0;
+
+    if (reason == feed->reason) {
+        return 0;
+    }
+
+    feed->reason = reason;
+
+    if (reason == 0 || state == ngx_http_blockcast_live) {
+        return 0;
+    }
+
+    for (i = 0; i < feed->nlisteners; i++) {
+        sub = &feed->listeners[i].conn->subs[feed->listeners[i].sub];
+
+        if (sub->told == state) {
+            sub->told = ngx_http_blockcast_live;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 {
@@ -169,7 +218,9 @@ ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 
     /* others than this function copy, too, but only it tells the listeners */
 
-    if (feed->told == feed->version && feed->state == state) {
+    if (!ngx_http_blockcast_feed_reason(feed, state)
+        && feed->told == feed->version && feed->state == state)
+    {
         return;
     }
 

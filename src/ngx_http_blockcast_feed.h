@@ -66,6 +66,8 @@ struct ngx_http_blockcast_feed_s {
     ngx_http_blockcast_frame_t   *page;         /* the first snapshot */
 
     ngx_http_blockcast_state_e    state;
+    uint64_t                      error_version;    /* of the zone, as seen */
+    uint32_t                      reason;           /* hash of its beginning */
 
     ngx_http_blockcast_listener_t  *listeners;
     ngx_uint_t                    nlisteners;

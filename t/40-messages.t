@@ -710,6 +710,29 @@ $ws->drop;
 $new->drop;
 
 
+# Stale before the poll has failed. If this fails, a page waits for fresh data
+# and does not say that the node is gone.
+
+set(num => '{"a":12}');
+$ws = client();
+$ws->subscribe('num');
+wait_for { my $m = $ws->recv_type('num', 1); $m && $m->{data}{a} == 12 };
+$ws->drop;
+ok(wait_for { stream_row('num')->{state} eq 'idle' }, 'nobody wants it');
+
+$t->node(POST => '/control/fault', { method => 'x.num', fault => 'drop' });
+$ws = client();
+$ws->send_text('{"type":"subscribe","stream":"num"}');
+$m = $ws->recv_type('status', 3);
+is($m->{state}, 'stale', 'old data of an idle stream is stale');
+$m = $ws->recv_type('status', 3) unless defined $m->{error};
+like($m->{error}, qr/^x\.num: .*closed/, 'and when its poll fails, the client is told why');
+ok(!defined $ws->recv_message(0.5), 'once');
+$t->node('DELETE', '/control/fault', {});
+is($ws->recv_type('status', 3)->{state}, 'live', 'and when it is over');
+$ws->drop;
+
+
 # Long messages. If this fails, a client that subscribes to much in one go is
 # closed.
 
