@@ -176,7 +176,7 @@ $t->get('/rest/num');
 my $before = 0;
 ok(wait_for(sub { asked('num') >= 5 }, 2), 'it goes on being polled for a while');
 ok(wait_for(sub { my $n = asked('num'); sleep 0.4; asked('num') == $n }, 5), 'and then no more');
-is(row('num')->{state}, 'idle', 'the stream is idle');
+ok(wait_for { row('num')->{state} eq 'idle' }, 'the stream is idle');
 is($t->get('/health')->{status}, 200, 'which is healthy');
 
 $r = $t->get('/api/streams/num');
