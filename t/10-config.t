@@ -209,7 +209,7 @@ good('a program that includes a library that lies beside nginx.conf',
 # program without jq's own message, or in text that is not theirs.
 
 bad('jq syntax error, with jq\'s words and the program as it was written',
-    qr/jq program of stream "sample": jq: error: syntax error, unexpected \$end.* line 1: \.results \|;/,
+    qr/jq program of stream "sample": jq: error: syntax error, unexpected (?:\$end|end of file).* line 1: \.results \|;/,
     stream(q(blockcast_jq '.results |';)));
 
 bad('jq syntax error further down',
