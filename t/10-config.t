@@ -209,15 +209,15 @@ good('a program that includes a library that lies beside nginx.conf',
 # program without jq's own message, or in text that is not theirs.
 
 bad('jq syntax error, with jq\'s words and the program as it was written',
-    qr/jq program of stream "sample": jq: error: syntax error, unexpected (?:\$end|end of file).* line 1: \.results \|;/,
+    qr/jq program of stream "sample": jq: error: syntax error, unexpected (?:\$end|end of file).* line 1(?:, column \d+)?: +\.results \|[ ^]*;/,
     stream(q(blockcast_jq '.results |';)));
 
 bad('jq syntax error further down',
-    qr/stream "sample": jq: error: syntax error, .* line 3: \| 2\);/,
+    qr/stream "sample": jq: error: syntax error, .* line 3(?:, column \d+)?: +\| 2\)[ ^]*;/,
     stream("blockcast_jq '.results\n| 1\n| 2)';"));
 
 bad('jq: a function that does not exist',
-    qr/stream "sample": jq: error: nosuch\/1 is not defined.* line 1: \{a: nosuch\(1\)\}/,
+    qr/stream "sample": jq: error: nosuch\/1 is not defined.* line 1(?:, column \d+)?: +\{a: nosuch\(1\)\}/,
     stream(q(blockcast_jq '{a: nosuch(1)}';)));
 
 bad('jq: a variable that does not exist',
@@ -225,7 +225,7 @@ bad('jq: a variable that does not exist',
     stream(q(blockcast_jq '. as [$a] | $b';)));
 
 bad('jq file with a syntax error names the file too',
-    qr/jq program ".*\/bad\.jq" of stream "sample": jq: error: .* line 2: \.a \|/,
+    qr/jq program ".*\/bad\.jq" of stream "sample": jq: error: .* line 2(?:, column \d+)?: +\.a \|/,
     stream('blockcast_jq_file bad.jq;'), files => { 'bad.jq' => "#\n.a |\n" });
 
 bad('jq file that is not there',

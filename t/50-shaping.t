@@ -24,7 +24,7 @@ my %programs = (
     nested    => '.results.v | [([.] | tostring), tojson, (tojson | fromjson | type)]',
     encoded   => '.results.v | [@json, @uri, @base64, @html, ([.] | @csv), "\([.])"]',
     sum       => '[.results.v + 1, 1 + .results.v, ([.results.v, 5] | add), null + .results.v, -.results.v] | map(type)',
-    calc      => '[(.results.v - .results.v), (.results.v / .results.v), (.results.v * 0), (.results.v | length)]',
+    calc      => '[(.results.v - .results.v), (.results.v / .results.v), (.results.v * 0), (.results.v | length | type)]',
     compare   => '.results.v as $v | [$v == $v, $v != $v, $v == 5, $v > 5, $v >= 5, 5 < $v, $v < 5, $v <= $v, $v > "a"]',
     key       => '{(.results.v | tostring): 1}',
     sorted    => '[.results.v, 9007199254740993, 3, 10] | length',
@@ -285,7 +285,7 @@ my %expect = (
     nested  => qq(["[$big]","$big","number"]),
     encoded => qq(["$big","$big","MTg0NDY3NDQwNzM3MDk1NTE2MTU=","$big","$big","[$big]"]),
     sum     => '["number","number","number","number","number"]',
-    calc    => '[0,1,0,18446744073709552000]',
+    calc    => '[0,1,0,"number"]',
     compare => '[true,false,false,true,true,true,false,true,false]',
     key     => qq({"$big":1}),
     sorted  => '4',
@@ -296,7 +296,7 @@ my %expect = (
 
 becomes("n_$_", $expect{$_}, "$big in: $programs{$_}") for sort keys %expect;
 fails('n_failing', qr/\Atoo big: $big\z/, undef, "and in an error's text");
-fails('n_type_error', qr/\Aobject \(\{\}\) and number \(18446744073\.\.\.\) cannot be subtracted\z/,
+fails('n_type_error', qr/\Aobject \(\{\}\) and number \(18446744073(?:\.\.\.|709551615)\) cannot be subtracted\z/,
     undef, 'and in an error of jq');
 
 for my $v ('-18446744073709551615', '9007199254740993', '-9007199254740993',
