@@ -13,9 +13,10 @@
 
 
 /*
- * True when p[0..len) is a Sec-WebSocket-Key: exactly the base64 of 16 bytes,
- * 24 characters ending in "==" with no bits set behind the last byte
- * (RFC 6455, 4.2.1).  White space around it must be gone already.
+ * True when p[0..len) is a Sec-WebSocket-Key: the base64 of 16 bytes, 24
+ * characters ending in "==" (RFC 6455, 4.2.1).  Bits behind the last byte are
+ * not looked at: the RFC has an example with some.  White space around it must
+ * be gone already.
  */
 
 int bc_ws_key_valid(const uint8_t *p, size_t len);
