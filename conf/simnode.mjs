@@ -22,6 +22,7 @@
 //   DELETE /control/fault     all faults, or {"method":"NAME"} those of one method
 //   POST   /control/set       {"method":"NAME","result":RAW} answered byte for byte ("error":RAW
 //                             for an error object; neither: back to the simulation)
+//   GET    /control/receipts  the ids of all receipts, in their order, chain by chain
 //   POST   /control/receipts  {"n":N,"market":"energy"} N more receipts, at once
 //   POST   /control/reset     another, shorter chain
 //   POST   /control/empty     {"empty":true|false} a chain without a block
@@ -424,6 +425,12 @@ export class Node {
                 this.fixed.set(p.method, { result: raw('result'), error: raw('error') });
             }
             break;
+        case 'GET receipts':
+            say({
+                chains: [...this.world.past,
+                    this.world.receipts.map(ref => this.world.receipt(ref).id)],
+            });
+            return;
         case 'POST receipts':
             if (count(p.n, -1) < 0 || (p.market && !MARKETS.includes(p.market))) {
                 bad(`n must be a number, market one of ${MARKETS.join(', ')}`);

@@ -17,49 +17,16 @@ use Time::HiRes qw(time sleep);
 use Blockcast::Crowd;
 use Blockcast::Ledger;
 use Blockcast::Test;
+use Blockcast::Watch;
 
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 my $node = Blockcast::Ledger->new(rate => 40);
 
-my %conf = (zone => '16m', interval => '500ms', snapshot => '', log => '',
-    keep => '2000', size => '256k', more => '', kind => '', drain => '2s');
+my %conf = (zone => '16m', size => '256k', drain => '2s');
 
-sub http {
-    my (%c) = (%conf, @_);
+sub http { return crowd_http($node, %conf, @_) }
 
-    return <<"HTTP";
-    blockcast_zone main $c{zone};
-    blockcast_drain $c{drain};
-    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
-
-    blockcast_stream c {
-        blockcast_interval $c{interval};
-        blockcast_call count count timeout=2s;
-        $c{snapshot}
-    }
-
-    blockcast_stream l {
-        blockcast_interval $c{interval};
-        blockcast_call ledger ledger timeout=2s;
-        blockcast_jq '{entries: .results.ledger}';
-        blockcast_log entries key=id keep=$c{keep} size=$c{size};
-        $c{log}
-    }
-    $c{more}
-HTTP
-}
-
-my $server = <<'SERVER';
-    location /ws { blockcast_websocket; }
-    location /api { blockcast_api; }
-
-    location = /_node {
-        blockcast_node;
-        proxy_pass http://node/;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-    }
-SERVER
+my $server = crowd_server();
 
 my $t = Blockcast::Test->new(workers => 2, http => http(), server => $server);
 
@@ -79,23 +46,9 @@ sub ok_within {
 }
 
 
-# Everybody has what there was a moment ago, and nobody anything twice.
-
 my $crowd;
 
-sub complete {
-    my ($name) = @_;
-    my $last = $node->last_id;
-
-    my $ok = $crowd->run(15 * $slow, until => sub {
-        !grep { !$_->{ws} || ($_->{id} // 0) < $last } $crowd->clients;
-    });
-    ok($ok, "$name: everybody has got all entries")
-        or diag(join "\n", grep { !/\[info\]/ } split /\n/, $t->error_log);
-    is_deeply([$crowd->wrong], [], "$name: none is lost or doubled, seq grows")
-        or diag($crowd->{example} // '');
-    $crowd->{wrong} = {};
-}
+sub complete { $crowd->complete($t, $node, $_[0], $slow) }
 
 
 # A reload under 200 clients.
@@ -156,9 +109,7 @@ sub rss {
 my $rss = rss();
 my $master = $t->{master};
 
-sub fds { my @fd = glob "/proc/$_[0]/fd/*"; return scalar @fd }
-
-my $fds = fds($master);
+my $fds = fds_of($master);
 
 for (1 .. $reloads) {
     $t->signal('HUP');
@@ -171,7 +122,7 @@ complete("$reloads reloads in a row");
 is(epoch(), $epoch, 'the epoch is the same');
 cmp_ok(rss() - $rss, '<', $ENV{BLOCKCAST_SANITIZE} ? 80000 : 6000,
     'the new workers are not larger than the first');
-is(fds($master), $fds, 'the master has as many open files as before');
+is(fds_of($master), $fds, 'the master has as many open files as before');
 
 
 # What a reload changes is in force, and nothing is lost by it.

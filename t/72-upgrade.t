@@ -20,49 +20,13 @@ use Blockcast::Test;
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 my $node = Blockcast::Ledger->new(rate => 40);
 
-my $t = Blockcast::Test->new(workers => 2, daemon => 1, http => <<"HTTP", server => <<'SERVER');
-    blockcast_zone main 4m;
-    blockcast_drain 1s;
-    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
-
-    blockcast_stream c {
-        blockcast_interval 400ms;
-        blockcast_call count count timeout=2s;
-    }
-
-    blockcast_stream l {
-        blockcast_interval 400ms;
-        blockcast_call ledger ledger timeout=2s;
-        blockcast_jq '{entries: .results.ledger}';
-        blockcast_log entries key=id keep=2000 size=256k;
-    }
-HTTP
-    location /ws { blockcast_websocket; }
-    location /api { blockcast_api; }
-
-    location = /_node {
-        blockcast_node;
-        proxy_pass http://node/;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-    }
-SERVER
+my $t = Blockcast::Test->new(workers => 2, daemon => 1, server => crowd_server(),
+    http => crowd_http($node, interval => '400ms', drain => '1s', size => '256k'));
 
 my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
     size => 60, new_epoch => 1);
 
-sub complete {
-    my ($name) = @_;
-    my $last = $node->last_id;
-    my $ok = $crowd->run(15 * $slow, until => sub {
-        !grep { !$_->{ws} || ($_->{id} // 0) < $last } $crowd->clients;
-    });
-    ok($ok, "$name: everybody has got the newest entries")
-        or diag(join "\n", grep { !/\[info\]/ } split /\n/, $t->error_log);
-    is_deeply([$crowd->wrong], [], "$name: no entry is lost or doubled, seq grows")
-        or diag($crowd->{example} // '');
-    $crowd->{wrong} = {};
-}
+sub complete { $crowd->complete($t, $node, $_[0], $slow) }
 
 sub now_or_later {
     my ($seconds, $name, $code) = @_;

@@ -10,36 +10,30 @@ use strict;
 use warnings;
 
 use IO::Socket::INET ();
-use List::Util qw(max sum);
-use Socket qw(SO_LINGER SO_RCVBUF SOL_SOCKET);
+use List::Util qw(max);
+use Socket qw(SO_LINGER SOL_SOCKET);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Blockcast::Crowd;
 use Blockcast::Ledger;
 use Blockcast::Test;
+use Blockcast::Watch;
 
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 my $node = Blockcast::Ledger->new(rate => 100, big => 100_000);
 
-my $t = Blockcast::Test->new(workers => 2, http => <<"HTTP", server => <<'SERVER');
-    blockcast_zone main 8m;
-    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
+my $t = Blockcast::Test->new(workers => 2,
+    http => crowd_http($node, zone => '8m', interval => '100ms', keep => 1000, size => '128k',
+        more => <<'MORE'), server => crowd_server(<<'SERVER'));
     client_header_timeout 2s;
 
-    blockcast_stream c { blockcast_interval 100ms; blockcast_call count count; }
     blockcast_stream big {
         blockcast_interval 100ms;
         blockcast_max_size 200k;
         blockcast_call big big;
     }
-    blockcast_stream l {
-        blockcast_interval 100ms;
-        blockcast_call ledger ledger;
-        blockcast_jq '{entries: .results.ledger}';
-        blockcast_log entries key=id keep=1000 size=128k;
-    }
-HTTP
-    location /ws { blockcast_websocket; }
+MORE
     location /strict {
         blockcast_ping_interval 500ms;
         blockcast_pong_timeout 500ms;
@@ -47,45 +41,8 @@ HTTP
         blockcast_websocket;
     }
     location /echo { blockcast_echo; }
-    location /api { blockcast_api; }
     location /status { stub_status; }
-
-    location = /_node {
-        blockcast_node;
-        proxy_pass http://node/;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-    }
 SERVER
-
-sub connections {
-    return sum(map { $_->{connections} } @{ $t->get_json('/api/health')->{workers} });
-}
-
-# our own request is one of them, and so are the two connections of 30 s that
-# nginx keeps to nobody: none
-sub nginx_connections {
-    return ($t->get('/status')->{body} =~ /Active connections: (\d+)/)[0];
-}
-
-sub fds {
-    my $sum = 0;
-    for my $pid ($t->worker_pids) {
-        my @fd = glob "/proc/$pid/fd/*";
-        $sum += @fd;
-    }
-    return $sum;
-}
-
-# private memory of the workers, kB
-sub memory {
-    my $sum = 0;
-    for my $pid ($t->worker_pids) {
-        open my $fh, '<', "/proc/$pid/smaps_rollup" or next;
-        while (<$fh>) { $sum += $1 if /^Private_Dirty:\s+(\d+)/; }
-    }
-    return $sum;
-}
 
 sub rst { setsockopt $_[0], SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0; close $_[0] }
 
@@ -151,7 +108,7 @@ sub round {
     }
 
     # those who were kept open are closed by the server, each in its time
-    my $ok = wait_for { listen_on(0.05); connections() == 1 } 15 * $slow;
+    my $ok = wait_for { listen_on(0.05); connections($t) == 1 } 15 * $slow;
     ok($ok, "$times times " . keys(%ugly) . ' ugly ends: none is left')
         or diag(explain($t->get_json('/api/health')->{workers}));
 }
@@ -159,17 +116,17 @@ sub round {
 # everything that is made once is made now
 round(2);
 
-my ($fds, $memory) = (fds(), memory());
+my ($fds, $memory) = (fds($t), memory($t));
 
 round($ENV{BLOCKCAST_LONG} ? 400 : 8);
-my $middle = memory();
+my $middle = memory($t);
 round($ENV{BLOCKCAST_LONG} ? 400 : 8);
 
-my $nginx = wait_for { nginx_connections() == 2 } 5;
+my $nginx = wait_for { nginx_connections($t) == 2 } 5;
 ok($nginx, "nginx's own count is right") or diag($t->get('/status')->{body});
-cmp_ok(fds(), '<=', $fds + 4, 'no file is left open');
-cmp_ok(memory() - max($memory, $middle), '<', 1500 * ($ENV{BLOCKCAST_SANITIZE} ? 400 : 1),
-    sprintf 'memory is flat (%d, %d, %d kB)', $memory, $middle, memory());
+cmp_ok(fds($t), '<=', $fds + 4, 'no file is left open');
+cmp_ok(memory($t) - max($memory, $middle), '<', 1500 * ($ENV{BLOCKCAST_SANITIZE} ? 400 : 1),
+    sprintf 'memory is flat (%d, %d, %d kB)', $memory, $middle, memory($t));
 
 my %subscribers = map { $_->{name} => $_->{subscribers} }
     @{ $t->get_json('/api/streams')->{streams} };
@@ -191,20 +148,7 @@ $here->drop;
 $t->stop;
 
 $t = Blockcast::Test->new(workers => 1, main => 'worker_rlimit_nofile 60;',
-    http => <<"HTTP", server => <<'SERVER');
-    blockcast_zone main 4m;
-    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
-    blockcast_stream c { blockcast_interval 200ms; blockcast_call count count; }
-HTTP
-    location /ws { blockcast_websocket; }
-    location /api { blockcast_api; }
-    location = /_node {
-        blockcast_node;
-        proxy_pass http://node/;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-    }
-SERVER
+    http => crowd_http($node, interval => '200ms'), server => crowd_server());
 $t->allow(qr/Too many open files/);
 
 my $first = $t->ws('/ws');

@@ -116,6 +116,7 @@ export class World {
         this.start = start;
         this.chains = 0;
         this.mining = false;
+        this.past = [];             // the receipts' ids of former chains
         this.newChain(0, 300);
     }
 
@@ -146,6 +147,9 @@ export class World {
 
     // history: how many blocks the chain has when it begins
     newChain(t, history) {
+        if (this.chains > 0) {
+            this.past.push(this.receipts.map(ref => this.receipt(ref).id));
+        }
         this.chain = this.chains++;
         this.t0 = t;
         this.history = history;

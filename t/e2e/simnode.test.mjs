@@ -411,6 +411,11 @@ test('after a reset the chain is shorter and another one', async t => {
     await node.control('receipts', { n: 50 });
     const ids = (await node.call('receipt.audit', { limit: 500 })).result.receipts.map(r => r.id);
     assert.ok(ids.length >= 50 && ids.every(id => !old.includes(id)));
+    // the ledger has both chains
+    const { chains } = await (await fetch(`http://127.0.0.1:${node.port}/control/receipts`)).json();
+    assert.equal(chains.length, 2);
+    assert.deepEqual(chains[0].slice(-old.length), old.reverse());
+    assert.deepEqual(chains[1], ids.reverse());
 });
 
 test('a restarted node refuses connections while down and has its chain when back', async t => {

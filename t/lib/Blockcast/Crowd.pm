@@ -11,15 +11,86 @@ package Blockcast::Crowd;
 #   $crowd->{closes}{1012}          # how often each code came
 #   is_deeply([$crowd->wrong], []); # sentences, none when all was well
 #
-# The log's entries are those of Blockcast::Ledger: ids that grow by one.
+# The log's entries are those of Blockcast::Ledger: ids that grow by one. Its
+# streams, for Blockcast::Test: "c", a snapshot that every poll changes, and
+# "l", the log.
+#
+#   my $node = Blockcast::Ledger->new(rate => 40);
+#   my $t = Blockcast::Test->new(workers => 2, server => crowd_server(),
+#       http => crowd_http($node, interval => '500ms', drain => '1s'));
+#   $crowd->complete($t, $node, 'after the reload');    # two tests
+#
+# What crowd_http takes: zone, interval, drain (nothing: the default), keep and
+# size of the log, snapshot and log (more lines of these streams), more (after
+# them).
 
 use strict;
 use warnings;
 
+use Exporter 'import';
 use JSON::PP ();
+use Test::More ();
 use Time::HiRes qw(time sleep);
 
 use Blockcast::WebSocket ();
+
+our @EXPORT = qw(crowd_http crowd_server);
+
+
+sub crowd_http {
+    my ($node, %arg) = @_;
+
+    my %c = (zone => '4m', interval => '500ms', keep => 2000, size => '512k', snapshot => '',
+        log => '', more => '', %arg);
+    my $drain = $c{drain} ? "blockcast_drain $c{drain};" : '';
+
+    return <<"HTTP";
+    blockcast_zone main $c{zone};
+    $drain
+    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
+
+    blockcast_stream c {
+        blockcast_interval $c{interval};
+        blockcast_call count count timeout=2s;
+        $c{snapshot}
+    }
+
+    blockcast_stream l {
+        blockcast_interval $c{interval};
+        blockcast_call ledger ledger timeout=2s;
+        blockcast_jq '{entries: .results.ledger}';
+        blockcast_log entries key=id keep=$c{keep} size=$c{size};
+        $c{log}
+    }
+    $c{more}
+HTTP
+}
+
+
+# The locations: WebSocket, REST, the node, and those that are given.
+
+sub crowd_server {
+    my ($more) = @_;
+
+    $more //= '';
+
+    return <<"SERVER";
+    location /ws {
+        add_header X-Worker \$pid always;
+        blockcast_websocket;
+    }
+    location /api { blockcast_api; }
+    $more
+
+    location = /_node {
+        internal;
+        blockcast_node;
+        proxy_pass http://node/;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+    }
+SERVER
+}
 
 
 sub new {
@@ -232,6 +303,37 @@ sub _message {
              && $m->{stream} eq $self->{snapshot}) {
         $c->{fresh_s} = 1;
     }
+}
+
+
+# Client number n leaves without a word and comes back.
+
+sub leave {
+    my ($self, $n) = @_;
+
+    my $c = $self->{clients}[$n];
+    CORE::close((delete $c->{ws})->socket) if $c->{ws};
+    $c->{retry} = 0;
+}
+
+
+# Everybody has what there was a moment ago, and nobody anything twice.
+
+sub complete {
+    my ($self, $t, $node, $name, $slow) = @_;
+
+    my $last = $node->last_id;
+    my $ok = $self->run(15 * ($slow // 1), until => sub {
+        !grep { !$_->{ws} || ($_->{id} // 0) < $last } $self->clients;
+    });
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    Test::More::ok($ok, "$name: everybody has got all entries")
+        or Test::More::diag(join "\n", grep { !/\[info\]/ } split /\n/, $t->error_log);
+    Test::More::is_deeply([$self->wrong], [], "$name: none is lost or doubled, seq grows")
+        or Test::More::diag($self->{example} // '');
+
+    $self->{wrong} = {};
 }
 
 

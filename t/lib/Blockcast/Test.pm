@@ -102,8 +102,8 @@ sub free_port {
 }
 
 
-# Starts everything unless start => 0. Arguments, all optional: workers, main,
-# events, http, server (texts of configuration), node (1 or a hash of the
+# Starts everything unless start => 0. Arguments, all optional: workers,
+# worker_connections (of each, 1024), main, events, http, server (texts of configuration), node (1 or a hash of the
 # simulated node's options), error_level, allow (list of patterns), quit
 # (seconds a clean stop may take), daemon (1: in the background, as a service
 # runs; nginx takes USR2, the binary upgrade, only then), conf (a whole
@@ -113,7 +113,7 @@ sub new {
     my ($class, %arg) = @_;
 
     my $self = bless {
-        workers => 1, quit => 10, error_level => 'info', allow => [],
+        workers => 1, worker_connections => 1024, quit => 10, error_level => 'info', allow => [],
         ports => [], owner => $$, daemon => 0, %arg,
     }, $class;
 
@@ -204,7 +204,7 @@ error_log %%PREFIX%%/error.log $self->{error_level};
 $main
 
 events {
-    worker_connections 1024;
+    worker_connections $self->{worker_connections};
     $events
 }
 
@@ -374,7 +374,7 @@ sub start_node {
 
     my $log = "$self->{prefix}/node.log";
     my @opt = map { my $v = $opt{$_}; (my $n = $_) =~ s/_/-/g; ("--$n", $v) }
-        grep { $_ ne 'port' } sort keys %opt;
+        grep { !/^(?:port|no_wait)$/ } sort keys %opt;
     my $port = $opt{port} // $self->{node_port} // free_port();
 
     unlink $log;
@@ -382,6 +382,8 @@ sub start_node {
         "$ROOT/conf/simnode.mjs", '--host', '127.0.0.1', '--port', $port, @opt);
     $self->{node_port} = $port;
     $self->{node_addr} = "127.0.0.1:$port";
+
+    return $self if $opt{no_wait};
 
     wait_for {
         waitpid($self->{node_pid}, POSIX::WNOHANG()) == 0

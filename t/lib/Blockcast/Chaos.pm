@@ -1,0 +1,412 @@
+package Blockcast::Chaos;
+
+# Everything that can break around the module, at random: a list of faults with
+# their times is drawn from a seed, done to an nginx (Blockcast::Test), its
+# simulated node and its clients (Blockcast::Swarm), and mended at the end.
+#
+#   my %node = Blockcast::Chaos::node_options(7);       # for Blockcast::Test
+#   my $chaos = Blockcast::Chaos->new(test => $t, swarm => $swarm,
+#       model => $model, node => \%node, seed => 7, seconds => 30);
+#   $swarm->run(30, each => sub { $chaos->due });
+#   $chaos->mend;                   # all faults are over; the time of the last
+#   $chaos->history                 # what was done and when, as text
+#   $chaos->chains                  # the node's ledger, for Model->ledger
+#
+# The simulated node runs with a time of its own: it goes on where it was when
+# its process is replaced, as a node does that has its chain on a disk.
+
+use strict;
+use warnings;
+
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+our $SCALE = 6;         # seconds of the node in a second
+
+# kinds of conf/simnode.mjs; those of the limits make the gateway leave the node
+# alone for seconds, and come only early
+our @FAULTS = qw(unknown drop hang energy_limited host_403 truncate truncate_chunked not_json
+    empty_body wrong_id no_id both neither array huge other_type null unavailable error http_500
+    slow);
+our @LIMITS = qw(rate_limited banned);
+
+# how often each is drawn
+my %WEIGHT = (
+    kill_poller => 5, kill_worker => 3, kill_all => 1, stop_poller => 3, stop_worker => 2,
+    reload => 4, reload_twice => 1,
+    node_fault => 12, node_limit => 2, node_restart => 2, node_kill => 3, node_stop => 2,
+    node_new_chain => 1, node_reset => 1, node_mining => 2, burst => 3,
+    cut => 8, sleepers => 3,
+);
+
+
+sub new {
+    my ($class, %arg) = @_;
+
+    my $self = bless { history => [], later => [], chains => [], done => {}, %arg }, $class;
+
+    $self->_plan;
+    $self->{begun} = time;
+    $self->{model}{begun} = $self->{begun};
+
+    return $self;
+}
+
+
+# Options of the node's process.
+
+sub node_options {
+    my ($seed) = @_;
+
+    return (dialect => 'seed', seed => $seed, time_scale => $SCALE, rate_limit => 100000,
+        start => int time);
+}
+
+
+# The list: time, what, and its arguments, all drawn before anything happens.
+
+sub _plan {
+    my ($self) = @_;
+
+    srand $self->{seed};
+
+    my @names = map { ($_) x $WEIGHT{$_} } sort keys %WEIGHT;
+    my @plan;
+
+    for (my $at = 1.5; $at < $self->{seconds}; $at += 0.2 + rand(1.3)) {
+        my $name = $names[rand @names];
+        my %arg = (for => 0.3 + rand 2.2);
+
+        if ($name eq 'node_fault') {
+            $arg{kind} = $FAULTS[rand @FAULTS];
+            $arg{method} = ('*', '*', 'net.stats', 'receipt.audit')[rand 4];
+        } elsif ($name eq 'node_limit') {
+            $name = 'cut' if $at > $self->{seconds} - 15;
+            $arg{kind} = $LIMITS[rand @LIMITS];
+        } elsif ($name eq 'burst') {
+            $arg{seconds} = 10 + int rand 120;
+        }
+
+        if ($name eq 'cut') {
+            my @ways = sort keys %Blockcast::Swarm::CUT;
+            $arg{way} = $ways[rand @ways];
+            $arg{share} = 0.02 + rand 0.3;
+        } elsif ($name eq 'sleepers') {
+            $arg{share} = 0.02 + rand 0.1;
+            $arg{for} = 0.5 + rand 4;
+        }
+
+        push @plan, [$at, $name, \%arg];
+    }
+
+    $self->{plan} = \@plan;
+}
+
+
+sub _said {
+    my ($self, $what) = @_;
+
+    push @{ $self->{history} }, sprintf '%7.2f s  %s', time - $self->{begun}, $what;
+}
+
+
+sub history { return @{ $_[0]{history} } }
+
+
+sub _later {
+    my ($self, $seconds, $name, $code) = @_;
+
+    push @{ $self->{later} }, [time + $seconds, $name, $code];
+}
+
+
+# Does what is due; returns whether anything is still to come.
+
+sub due {
+    my ($self) = @_;
+
+    my $now = time;
+
+    my @due = grep { $_->[0] <= $now } @{ $self->{later} };
+    $self->{later} = [grep { $_->[0] > $now } @{ $self->{later} }];
+
+    for (@due) {
+        $self->_said($_->[1]);
+        $_->[2]->();
+    }
+
+    while (@{ $self->{plan} } && $self->{plan}[0][0] <= $now - $self->{begun}) {
+        my (undef, $name, $arg) = @{ shift @{ $self->{plan} } };
+        $self->$name($arg);
+        $self->{done}{$name}++;
+    }
+
+    return @{ $self->{plan} } || @{ $self->{later} };
+}
+
+
+# The workers. Nothing is asked of the server itself, which may be unable to
+# answer: the poller is the worker that said so last.
+
+sub poller {
+    my ($self) = @_;
+
+    my ($pid) = reverse $self->{test}->error_log
+        =~ /^\S+ \S+ \[notice\] (\d+)#\d+: blockcast: this worker polls now/mg;
+    return $pid;
+}
+
+
+sub _workers {
+    my ($self, $which) = @_;
+
+    my $poller = $self->poller // 0;
+    my @pids = $self->{test}->worker_pids;
+
+    return grep { $which eq 'poller' ? $_ == $poller : $_ != $poller } @pids;
+}
+
+
+sub _kill { my ($self, $name, @pids) = @_; $self->_said("$name: SIGKILL @pids"); kill 'KILL', @pids }
+
+
+sub kill_poller { my ($self) = @_; $self->_kill('kill_poller', $self->_workers('poller')) }
+sub kill_worker { my ($self) = @_; $self->_kill('kill_worker', ($self->_workers('other'))[0] // ()) }
+sub kill_all { my ($self) = @_; $self->_kill('kill_all', $self->{test}->worker_pids) }
+
+
+sub _stop {
+    my ($self, $name, $arg, $pid) = @_;
+
+    return $self->_said("$name: there is none") if !$pid;
+
+    my $model = $self->{model};
+
+    $self->_said(sprintf '%s: SIGSTOP %d for %.1f s', $name, $pid, $arg->{for});
+    $model->{stopped}{$pid} = time + 3600;
+    kill 'STOP', $pid;
+
+    $self->_later($arg->{for}, "SIGCONT $pid", sub {
+        kill 'CONT', $pid;
+        $model->{stopped}{$pid} = time + 2;
+    });
+}
+
+
+sub stop_poller { my ($self, $arg) = @_; $self->_stop('stop_poller', $arg, $self->_workers('poller')) }
+sub stop_worker { my ($self, $arg) = @_; $self->_stop('stop_worker', $arg, $self->_workers('other')) }
+
+
+sub reload { my ($self) = @_; $self->_said('reload'); $self->{test}->signal('HUP') }
+
+
+sub reload_twice {
+    my ($self, $arg) = @_;
+
+    $self->reload;
+    $self->_later(0.05 + $arg->{for} / 10, 'reload again', sub { $self->{test}->signal('HUP') });
+}
+
+
+# The node. While its process is away or stopped it cannot be told anything.
+
+sub _tell {
+    my ($self, $what, @call) = @_;
+
+    return $self->_said("$what: the node is away") if $self->{node_away};
+
+    my $ok = eval { $self->{test}->node(@call); 1 };
+    $self->_said($what . ($ok ? '' : ': not heard'));
+    return $ok;
+}
+
+
+sub node_fault {
+    my ($self, $arg) = @_;
+
+    my %fault = (method => $arg->{method}, fault => $arg->{kind});
+    $fault{ms} = int 1000 * $arg->{for} if $arg->{kind} =~ /^(?:hang|slow)$/;
+    $fault{ms} = 900 if $arg->{kind} eq 'slow' && $fault{ms} > 900;
+
+    $self->_tell(sprintf('node: %s of %s for %.1f s', $arg->{kind}, $arg->{method}, $arg->{for}),
+        POST => '/control/fault', \%fault) or return;
+    $self->_later($arg->{for}, "node: no more faults of $arg->{method}", sub {
+        eval { $self->{test}->node(DELETE => '/control/fault', { method => $arg->{method} }) }
+            if !$self->{node_away};
+    });
+}
+
+
+sub node_limit {
+    my ($self, $arg) = @_;
+    $self->_tell("node: $arg->{kind}, once", POST => '/control/fault',
+        { method => '*', fault => $arg->{kind}, count => 1 });
+}
+
+
+sub node_restart {
+    my ($self, $arg) = @_;
+
+    $self->_tell(sprintf('node: listens again after %.1f s', $arg->{for}),
+        POST => '/control/restart', { down_ms => int 1000 * $arg->{for} }) or return;
+    $self->{node_away} = 1;
+    $self->_later($arg->{for} + 0.2, 'node: is back', sub { $self->{node_away} = 0 });
+}
+
+
+sub node_mining {
+    my ($self, $arg) = @_;
+
+    $self->_tell('node: the chain is locked', POST => '/control/mining', { on => \1 }) or return;
+    $self->_later($arg->{for}, 'node: the chain is free', sub {
+        eval { $self->{test}->node(POST => '/control/mining', { on => \0 }) } if !$self->{node_away};
+    });
+}
+
+
+sub node_reset {
+    my ($self) = @_;
+    $self->_tell('node: another, shorter chain', POST => '/control/reset', {}) and $self->{reset} = 1;
+}
+
+
+sub burst {
+    my ($self, $arg) = @_;
+
+    return $self->_said('burst: the node is away') if $self->{node_away};
+
+    my $stats = eval { $self->{test}->node(GET => '/control/stats') } or return;
+    $self->_tell("node: $arg->{seconds} s at once", POST => '/control/clock',
+        { elapsed => $stats->{elapsed} + $arg->{seconds} });
+}
+
+
+sub node_stop {
+    my ($self, $arg) = @_;
+
+    return $self->_said('node_stop: the node is away') if $self->{node_away};
+
+    my $pid = $self->{test}{node_pid};
+
+    $self->_said(sprintf 'node: SIGSTOP for %.1f s', $arg->{for});
+    $self->{node_away} = 1;
+    kill 'STOP', $pid;
+    $self->_later($arg->{for}, 'node: SIGCONT', sub { kill 'CONT', $pid; $self->{node_away} = 0 });
+}
+
+
+# Its process is killed, and another one goes on with the same chain, after a
+# moment with the chain as it was at first; or with a new chain.
+
+sub node_kill { my ($self, $arg) = @_; $self->_replace($arg, $self->{reset} ? 'new' : 'same') }
+sub node_new_chain { my ($self, $arg) = @_; $self->_replace($arg, 'new') }
+
+sub _replace {
+    my ($self, $arg, $chain) = @_;
+
+    return $self->_said('node_kill: the node is away') if $self->{node_away};
+
+    my $t = $self->{test};
+    my $stats = eval {
+        # nothing happens any more that the ledger would not have
+        $t->node(POST => '/control/clock', { freeze => \1 });
+        $self->_remember($chain eq 'same');
+        $t->node(GET => '/control/stats');
+    };
+
+    return $self->_said("node_kill: not heard: $@") if !$stats;
+
+    my $killed = time;
+
+    $self->_said(sprintf 'node: SIGKILL, back after %.1f s with %s chain', $arg->{for},
+        $chain eq 'same' ? 'the same' : 'a new');
+    $self->{node_away} = 1;
+    kill 'KILL', $t->{node_pid};
+    waitpid delete $t->{node_pid}, 0;
+
+    $self->_later($arg->{for}, 'node: a new process', sub {
+        $self->{reset} = 0, $self->{node}{seed}++ if $chain ne 'same';
+        $t->start_node(port => $t->{node_port}, no_wait => 1, %{ $self->{node} });
+        $self->_later(0.1, 'node: is it there?', sub { $self->_back($chain, $stats, $killed) });
+    });
+}
+
+
+sub _back {
+    my ($self, $chain, $stats, $killed) = @_;
+
+    my $t = $self->{test};
+
+    if (!$t->can_connect($t->{node_port})) {
+        $self->_later(0.1, 'node: is it there now?',
+            sub { $self->_back($chain, $stats, $killed) });
+        return;
+    }
+
+    $self->{node_away} = 0;
+
+    $t->node(POST => '/control/clock',
+        { elapsed => $stats->{elapsed} + (time - $killed) * $SCALE }) if $chain eq 'same';
+}
+
+
+sub _remember {
+    my ($self, $again) = @_;
+
+    my @now = @{ $self->{test}->node(GET => '/control/receipts')->{chains} };
+
+    push @{ $self->{chains} }, $again ? @now[0 .. $#now - 1] : @now;
+}
+
+
+# The clients.
+
+sub cut {
+    my ($self, $arg) = @_;
+
+    my $n = 1 + int $arg->{share} * $self->{swarm}->clients;
+    $self->_said(sprintf 'clients: %s of %d', $arg->{way}, $self->{swarm}->cut($arg->{way}, $n));
+}
+
+
+sub sleepers {
+    my ($self, $arg) = @_;
+
+    my $n = 1 + int $arg->{share} * $self->{swarm}->clients;
+    $self->_said(sprintf 'clients: %d read nothing for %.1f s',
+        $self->{swarm}->sleepers($n, $arg->{for}), $arg->{for});
+}
+
+
+# Everything is mended. Returns the time.
+
+sub mend {
+    my ($self) = @_;
+
+    my $t = $self->{test};
+
+    $self->{plan} = [];
+
+    # what has begun comes to its end
+    while (@{ $self->{later} }) {
+        $self->due;
+        $self->{swarm}->step(0.02);
+    }
+
+    $_->{asleep} &&= time for $self->{swarm}->clients;
+
+    $self->_tell('node: no fault', DELETE => '/control/fault', {});
+    $self->_tell('node: free', POST => '/control/mining', { on => \0 });
+
+    return time;
+}
+
+
+sub chains {
+    my ($self) = @_;
+
+    return @{ $self->{chains} }, @{ $self->{test}->node(GET => '/control/receipts')->{chains} };
+}
+
+
+1;
