@@ -7,7 +7,10 @@
  *   _stream_conf  what the configuration says of a stream
  *   _poller       one worker holds the lease and starts the rounds
  *   _round        the calls of a stream, side by side
+ *   _ask          a request is shared, held back or made
  *   _call         one JSON-RPC call as a background subrequest
+ *   _node         whether a node is asked at all, and when it is tried again
+ *   _repeat       how often an error that stays is logged
  *   _publish      what the results of a round become
  *   _shape        libjq makes the stream's data of the calls' results
  *   _zone         the newest state in shared memory: slots, workers, lease
@@ -33,12 +36,14 @@
 #include <jq.h>
 
 #include "bc_json.h"
+#include "ngx_http_blockcast_repeat.h"
 
 
 #define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
 
 #define NGX_HTTP_BLOCKCAST_NAME_LEN    63
 #define NGX_HTTP_BLOCKCAST_STREAMS     64
+#define NGX_HTTP_BLOCKCAST_NODES       32
 #define NGX_HTTP_BLOCKCAST_WORKERS     256
 #define NGX_HTTP_BLOCKCAST_ERROR_LEN   255
 
@@ -55,6 +60,30 @@ typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
 
 
+/* what a worker knows of a node, see _node */
+
+typedef enum {
+    ngx_http_blockcast_node_ok = 0,
+    ngx_http_blockcast_node_down,           /* it does not answer */
+    ngx_http_blockcast_node_limited         /* it does not want to be asked */
+} ngx_http_blockcast_node_state_e;
+
+
+/* what may be wrong with a call; the node has not answered but for the first */
+
+typedef enum {
+    ngx_http_blockcast_fault_none = 0,      /* a result, or the node's error */
+    ngx_http_blockcast_fault_unreachable,
+    ngx_http_blockcast_fault_timeout,
+    ngx_http_blockcast_fault_closed,        /* no reply, or half of one */
+    ngx_http_blockcast_fault_http,          /* another status than 200 */
+    ngx_http_blockcast_fault_limited,       /* 429, or 503 with Retry-After */
+    ngx_http_blockcast_fault_invalid,       /* not JSON-RPC */
+
+    ngx_http_blockcast_n_faults
+} ngx_http_blockcast_fault_e;
+
+
 /* a node: the internal location with proxy_pass through which it is asked */
 
 typedef struct {
@@ -62,14 +91,24 @@ typedef struct {
     ngx_http_core_srv_conf_t     *cscf;
     ngx_http_core_loc_conf_t     *clcf;
     size_t                        max_reply;
+    ngx_msec_t                    backoff;      /* at most; 0: by itself */
+    ngx_uint_t                    index;
     u_char                       *file;
     ngx_uint_t                    line;
 
-    /* of the polling worker: a node that limits us is left alone */
-    ngx_msec_t                    pause;
-    ngx_msec_t                    paused_until;
-    ngx_str_t                     paused_for;
-    u_char                        paused_text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    /* of the polling worker */
+    ngx_http_blockcast_node_state_e  state;
+    ngx_uint_t                    failures;     /* calls in a row */
+    ngx_msec_t                    since;        /* of the first of them */
+    time_t                        since_sec;
+    ngx_msec_t                    until;        /* not asked, unless ok */
+    ngx_uint_t                    tries;        /* calls made since */
+    ngx_http_blockcast_rpc_t     *probe;        /* the one that tries it now */
+    ngx_queue_t                   held;         /* what waits for that */
+    ngx_http_blockcast_repeat_t   repeat;
+    ngx_uint_t                    turn;         /* stream to try it with */
+    ngx_str_t                     reason;
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 } ngx_http_blockcast_node_t;
 
 

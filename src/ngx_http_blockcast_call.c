@@ -446,6 +446,12 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
             ngx_http_blockcast_call_retry_after(rpc, u);
 
+            rpc->fault = (rpc->status == 429
+                          || (rpc->status == NGX_HTTP_SERVICE_UNAVAILABLE
+                              && rpc->retry_after))
+                         ? ngx_http_blockcast_fault_limited
+                         : ngx_http_blockcast_fault_http;
+
             /* the node's own answer, and some say why in the body */
 
             if (body.len != 0
@@ -465,15 +471,25 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
             return;
         }
 
-        if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        if ((rpc->status == NGX_HTTP_GATEWAY_TIME_OUT
+             || rpc->status == NGX_HTTP_BAD_GATEWAY)
+            && u != NULL && !u->request_sent)
+        {
+            rpc->fault = ngx_http_blockcast_fault_unreachable;
+            ngx_http_blockcast_call_error(rpc, "the node cannot be reached");
+
+        } else if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
+            rpc->fault = ngx_http_blockcast_fault_timeout;
             ngx_http_blockcast_call_error(rpc, "the node did not answer in "
                                           "time");
 
         } else if (rpc->status == NGX_HTTP_BAD_GATEWAY) {
-            ngx_http_blockcast_call_error(rpc, "the node cannot be reached, "
-                                          "or it closed without a reply");
+            rpc->fault = ngx_http_blockcast_fault_closed;
+            ngx_http_blockcast_call_error(rpc, "the node closed the "
+                                          "connection without a reply");
 
         } else {
+            rpc->fault = ngx_http_blockcast_fault_http;
             ngx_http_blockcast_call_error(rpc, "the request to the node "
                                           "failed in nginx with %ui, see "
                                           "location \"%V\"", rpc->status,
@@ -484,12 +500,14 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
     }
 
     if (!rpc->complete) {
+        rpc->fault = ngx_http_blockcast_fault_closed;
         ngx_http_blockcast_call_error(rpc, "the reply was cut short after "
                                       "%uz bytes", body.len);
         return;
     }
 
     if (bc_rpc_parse(body.data, body.len, rpc->id, &reply) != 0) {
+        rpc->fault = ngx_http_blockcast_fault_invalid;
         ngx_http_blockcast_call_error(rpc, "bad reply: %s", reply.message);
         return;
     }
@@ -511,6 +529,7 @@ static void
 ngx_http_blockcast_call_retry_after(ngx_http_blockcast_rpc_t *rpc,
     ngx_http_upstream_t *u)
 {
+    time_t            when;
     ngx_int_t         seconds;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -536,9 +555,14 @@ ngx_http_blockcast_call_retry_after(ngx_http_blockcast_rpc_t *rpc,
                                h[i].key.len)
                == 0)
         {
-            /* a date is not understood, the usual pause has to do */
+            /* seconds, or a date */
 
             seconds = ngx_atoi(h[i].value.data, h[i].value.len);
+
+            if (seconds == NGX_ERROR) {
+                when = ngx_parse_http_time(h[i].value.data, h[i].value.len);
+                seconds = (when == NGX_ERROR) ? 0 : when - ngx_time();
+            }
 
             if (seconds > 0) {
                 rpc->retry_after = seconds;

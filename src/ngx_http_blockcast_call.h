@@ -29,6 +29,7 @@ struct ngx_http_blockcast_rpc_s {
     ngx_uint_t                    status;       /* of HTTP, 0: none came */
     ngx_uint_t                    retry_after;  /* seconds, 0: not said */
     int64_t                       code;
+    ngx_http_blockcast_fault_e    fault;
     unsigned                      has_code:1;   /* the node's own error code */
     unsigned                      finished:1;
     unsigned                      overdue:1;    /* nobody waits any longer */

@@ -80,7 +80,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NULL },
 
     { ngx_string("blockcast_node"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
       ngx_http_blockcast_node,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -655,6 +655,7 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
     ssize_t                         size;
+    ngx_int_t                       msec;
     ngx_str_t                      *value, s;
     ngx_uint_t                      i;
     ngx_http_core_loc_conf_t       *clcf;
@@ -696,6 +697,23 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "backoff=", 8) == 0) {
+            s.data = value[i].data + 8;
+            s.len = value[i].len - 8;
+
+            msec = ngx_http_blockcast_parse_msec(&s);
+
+            if (msec == NGX_ERROR || msec < 100 || msec > 600000) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must be a time from 100ms to 10m",
+                                   &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            node->backoff = msec;
+            continue;
+        }
+
         if (i > 1) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\"", &value[i]);
@@ -703,6 +721,17 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         node->name = value[i];
+    }
+
+    if (node->name.len == 0
+        || node->name.len > NGX_HTTP_BLOCKCAST_NAME_LEN
+        || strpbrk((char *) node->name.data, "\"\\\n"))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the name \"%V\" of a node must be 1 to %d "
+                           "characters, without quotes",
+                           &node->name, NGX_HTTP_BLOCKCAST_NAME_LEN);
+        return NGX_CONF_ERROR;
     }
 
     nodes = bmcf->nodes.elts;
@@ -744,7 +773,15 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     node->file = cf->conf_file->file.name.data;
     node->line = cf->conf_file->line;
 
+    if (bmcf->nodes.nelts == NGX_HTTP_BLOCKCAST_NODES) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "there are more than %d nodes",
+                           NGX_HTTP_BLOCKCAST_NODES);
+        return NGX_CONF_ERROR;
+    }
+
     blcf->node = node;
+    node->index = bmcf->nodes.nelts;
 
     nodes = ngx_array_push(&bmcf->nodes);
     if (nodes == NULL) {

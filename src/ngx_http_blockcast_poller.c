@@ -11,11 +11,14 @@
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_round.h"
 #include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_node.h"
 
 
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_poller_start(void);
 static void ngx_http_blockcast_poller_schedule(void);
+static ngx_http_blockcast_run_t *ngx_http_blockcast_poller_trial(
+    ngx_http_blockcast_node_t *node);
 static ngx_uint_t ngx_http_blockcast_poller_wanted(
     ngx_http_blockcast_stream_t *st);
 static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
@@ -57,6 +60,8 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_poller_conf = bmcf;
     ngx_http_blockcast_runs = runs;
     ngx_http_blockcast_nruns = bmcf->streams.nelts;
+
+    ngx_http_blockcast_nodes_init(bmcf);
 
     ngx_http_blockcast_poll_dummy.fd = (ngx_socket_t) -1;
 
@@ -126,6 +131,8 @@ ngx_http_blockcast_poller_start(void)
     ngx_http_blockcast_run_t     *run;
     ngx_http_blockcast_stream_t  *st;
 
+    ngx_http_blockcast_nodes_start(ngx_http_blockcast_poller_conf);
+
     for (i = 0; i < ngx_http_blockcast_nruns; i++) {
         run = &ngx_http_blockcast_runs[i];
         st = run->stream;
@@ -162,6 +169,7 @@ ngx_http_blockcast_poller_stop(ngx_uint_t said)
     }
 
     ngx_http_blockcast_rpcs_abort();
+    ngx_http_blockcast_nodes_stop(ngx_http_blockcast_poller_conf);
 
     if (said) {
         ngx_http_blockcast_lease_drop(ngx_http_blockcast_poller_conf->zone);
@@ -244,13 +252,93 @@ ngx_http_blockcast_poller_next(ngx_msec_t interval)
 }
 
 
+ngx_msec_t
+ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
+{
+    ngx_msec_t                    least, all;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_stream_t  *st;
+
+    least = 0;
+    all = 0;
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        st = ngx_http_blockcast_runs[i].stream;
+
+        if (st->node != node) {
+            continue;
+        }
+
+        if (all == 0 || st->interval < all) {
+            all = st->interval;
+        }
+
+        if ((least == 0 || st->interval < least)
+            && ngx_http_blockcast_poller_wanted(st))
+        {
+            least = st->interval;
+        }
+    }
+
+    return least ? least : all ? all : 1000;
+}
+
+
+void
+ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_run_t  *run;
+
+    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
+        run = &ngx_http_blockcast_runs[i];
+
+        if (run->stream->node == node && run->failing && !run->active) {
+            run->due = ngx_current_msec;
+        }
+    }
+
+    if (ngx_http_blockcast_polling) {
+        ngx_http_blockcast_poller_schedule();
+    }
+}
+
+
+/* the stream whose calls are to try a node that failed, in turn; or NULL */
+
+static ngx_http_blockcast_run_t *
+ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_run_t  *run;
+
+    if (node->state == ngx_http_blockcast_node_ok || node->probe != NULL) {
+        return NULL;
+    }
+
+    for (i = 1; i <= ngx_http_blockcast_nruns; i++) {
+        run = &ngx_http_blockcast_runs[(node->turn + i)
+                                       % ngx_http_blockcast_nruns];
+
+        if (run->stream->node == node && !run->active
+            && ngx_http_blockcast_poller_wanted(run->stream))
+        {
+            return run;
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_http_blockcast_poller_schedule(void)
 {
-    ngx_uint_t                 i, any;
-    ngx_msec_t                 when, now;
-    ngx_msec_int_t             left, least;
-    ngx_http_blockcast_run_t  *run;
+    ngx_uint_t                  i, any;
+    ngx_msec_t                  when, now;
+    ngx_msec_int_t              left, least;
+    ngx_http_blockcast_run_t   *run;
+    ngx_http_blockcast_node_t **nodes;
 
     now = ngx_current_msec;
     least = 0;
@@ -272,6 +360,22 @@ ngx_http_blockcast_poller_schedule(void)
         }
 
         left = (ngx_msec_int_t) (when - now);
+
+        if (!any || left < least) {
+            least = left;
+            any = 1;
+        }
+    }
+
+    nodes = ngx_http_blockcast_poller_conf->nodes.elts;
+
+    for (i = 0; i < ngx_http_blockcast_poller_conf->nodes.nelts; i++) {
+
+        if (ngx_http_blockcast_poller_trial(nodes[i]) == NULL) {
+            continue;
+        }
+
+        left = (ngx_msec_int_t) (nodes[i]->until - now);
 
         if (!any || left < least) {
             least = left;
@@ -303,6 +407,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
     ngx_uint_t                    i, taken;
     ngx_http_blockcast_run_t     *run;
+    ngx_http_blockcast_node_t   **nodes;
     ngx_http_blockcast_stream_t  *st;
 
     if (ngx_terminate || ngx_exiting) {
@@ -351,6 +456,34 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         run->due = ngx_http_blockcast_poller_next(st->interval);
 
         ngx_http_blockcast_round_start(run);
+    }
+
+    /* nodes that failed are tried when their time has come, not the stream's */
+
+    nodes = ngx_http_blockcast_poller_conf->nodes.elts;
+
+    for (i = 0; i < ngx_http_blockcast_poller_conf->nodes.nelts; i++) {
+
+        run = ngx_http_blockcast_poller_trial(nodes[i]);
+
+        if (run == NULL
+            || (ngx_msec_int_t) (nodes[i]->until - ngx_current_msec) > 0)
+        {
+            continue;
+        }
+
+        nodes[i]->turn = run - ngx_http_blockcast_runs;
+
+        ngx_http_blockcast_round_start(run);
+
+        if (nodes[i]->probe == NULL
+            && nodes[i]->state != ngx_http_blockcast_node_ok
+            && (ngx_msec_int_t) (nodes[i]->until - ngx_current_msec) <= 0)
+        {
+            /* that stream had nothing to ask */
+
+            ngx_http_blockcast_node_later(nodes[i]);
+        }
     }
 
     ngx_http_blockcast_poller_schedule();

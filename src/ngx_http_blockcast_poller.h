@@ -35,4 +35,11 @@ ngx_int_t ngx_http_blockcast_wake_open(ngx_cycle_t *cycle,
 void ngx_http_blockcast_wake_others(ngx_http_blockcast_main_conf_t *bmcf);
 
 
+/* msec: the shortest interval of the streams of the node that are polled */
+ngx_msec_t ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node);
+
+/* the node answers again: its streams that failed are polled at once */
+void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_ */

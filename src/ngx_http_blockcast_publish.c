@@ -312,9 +312,8 @@ static void
 ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
     ngx_http_blockcast_result_t *r, ngx_str_t *text)
 {
-    uint32_t                     hash;
     ngx_str_t                    message;
-    ngx_uint_t                   i;
+    ngx_uint_t                   unsaid;
     ngx_http_blockcast_error_t   before;
     ngx_http_blockcast_stream_t *st;
 
@@ -341,28 +340,22 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
                                 &message);
     }
 
-    /* the digits in it change from poll to poll; what is wrong does not */
+    /* while the node is not asked, the node's own lines say so */
 
-    hash = 0;
-
-    for (i = 0; i < message.len; i++) {
-        if (message.data[i] < '0' || message.data[i] > '9') {
-            hash = (uint32_t) ngx_hash(hash, message.data[i]);
-        }
-    }
-
-    if ((hash != run->logged && ngx_time() != run->logged_at)
-        || ngx_time() - run->logged_at >= (run->failing
-                                           ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
-                                           : NGX_HTTP_BLOCKCAST_LOG_SOON))
+    if ((st->node->state == ngx_http_blockcast_node_ok || !run->failing)
+        && ngx_http_blockcast_repeated(&run->repeat, &message, &unsaid))
     {
-        run->logged = hash;
-        run->logged_at = ngx_time();
-        run->told = 1;
+        if (unsaid == 0) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "blockcast: poll of stream \"%V\" failed: %V",
+                          &st->name, &message);
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "blockcast: poll of stream \"%V\" failed: %V",
-                      &st->name, &message);
+        } else {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "blockcast: poll of stream \"%V\" failed: %V "
+                          "(and %ui times since it was last logged)",
+                          &st->name, &message, unsaid);
+        }
     }
 
     run->failing = 1;
@@ -372,14 +365,20 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
 static void
 ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run)
 {
+    ngx_uint_t  count;
+    ngx_msec_t  lasted;
+
+    if (!run->failing) {
+        return;
+    }
+
     run->failing = 0;
 
-    if (run->told) {
-        run->told = 0;
-
+    if (ngx_http_blockcast_repeat_over(&run->repeat, &count, &lasted)) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "blockcast: stream \"%V\" is polled well again",
-                      &run->stream->name);
+                      "blockcast: stream \"%V\" is polled well again, after "
+                      "%M.%03M s", &run->stream->name, lasted / 1000,
+                      lasted % 1000);
     }
 }
 

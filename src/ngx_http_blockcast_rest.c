@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
@@ -862,6 +863,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     ngx_uint_t                       i, n, healthy, first, leading;
     ngx_http_blockcast_error_t       error, newest;
     ngx_http_blockcast_shctx_t      *sh;
+    ngx_http_blockcast_node_t      **nodes;
     ngx_http_blockcast_worker_t     *w;
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
@@ -912,7 +914,10 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     body.len = p - rows;
 
     p = ngx_pnalloc(r->pool, body.len + 512 + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN
-                             + NGX_HTTP_BLOCKCAST_WORKERS * 96);
+                             + NGX_HTTP_BLOCKCAST_WORKERS * 96
+                             + bmcf->nodes.nelts
+                               * (NGX_HTTP_BLOCKCAST_NODE_ROW
+                                  + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -937,7 +942,19 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
         p = ngx_cpymem(p, "null}", 5);
     }
 
-    p = ngx_sprintf(p, ",\"poller\":{\"pid\":%uL,\"generation\":%uL,"
+    p = ngx_cpymem(p, ",\"nodes\":[", sizeof(",\"nodes\":[") - 1);
+
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_blockcast_node_row(p, bmcf->zone, nodes[i]);
+    }
+
+    p = ngx_sprintf(p, "],\"poller\":{\"pid\":%uL,\"generation\":%uL,"
                     "\"active\":%s,\"takeovers\":%uA},\"workers\":[",
                     lease & 0xffffffff, lease >> 32,
                     leading ? "true" : "false", sh->takeovers);

@@ -5,36 +5,13 @@
 
 
 #include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_node.h"
 
 
-/* when the methods that a node lacked are tried again */
-#define NGX_HTTP_BLOCKCAST_REPROBE      60000
-
-/* a node that says "too many requests" is left alone for so long at first */
-#define NGX_HTTP_BLOCKCAST_PAUSE        5000
-#define NGX_HTTP_BLOCKCAST_PAUSE_MAX    120000
-
-#define NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND  -32601
-
-
-static void ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run);
 static void ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn);
 static ngx_uint_t ngx_http_blockcast_turn_params(ngx_str_t *params,
     ngx_uint_t n, ngx_str_t *error);
-static void ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item);
-static void ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item);
 static void ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn);
-static void ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item,
-    const char *fmt, ...);
-static void ngx_http_blockcast_item_take(ngx_http_blockcast_item_t *item,
-    ngx_http_blockcast_rpc_t *rpc);
-static ngx_http_blockcast_rpc_t *ngx_http_blockcast_rpc_find(
-    ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params);
-static void ngx_http_blockcast_rpc_done(ngx_http_blockcast_rpc_t *rpc);
-static void ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc);
-
-
-static ngx_queue_t  ngx_http_blockcast_rpcs;
 
 
 ngx_int_t
@@ -45,9 +22,7 @@ ngx_http_blockcast_round_init(ngx_cycle_t *cycle,
     ngx_uint_t                       i;
     ngx_http_blockcast_call_conf_t  *calls;
 
-    if (ngx_http_blockcast_rpcs.next == NULL) {
-        ngx_queue_init(&ngx_http_blockcast_rpcs);
-    }
+    ngx_http_blockcast_rpcs_init();
 
     run->bmcf = bmcf;
     run->stream = st;
@@ -103,7 +78,7 @@ ngx_http_blockcast_round_start(ngx_http_blockcast_run_t *run)
 
 /* starts what can be started, and ends the round when all is there */
 
-static void
+void
 ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run)
 {
     ngx_uint_t                  i, before;
@@ -280,105 +255,7 @@ ngx_http_blockcast_turn_params(ngx_str_t *params, ngx_uint_t n,
 }
 
 
-static void
-ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item)
-{
-    ngx_str_t                  *methods;
-    ngx_http_blockcast_rpc_t   *rpc;
-    ngx_http_blockcast_turn_t  *turn;
-    ngx_http_blockcast_node_t  *node;
-
-    node = item->turn->run->stream->node;
-    methods = item->turn->conf->methods.elts;
-    item->result.method = methods[item->method];
-
-    if (node->paused_until != 0
-        && (ngx_msec_int_t) (node->paused_until - ngx_current_msec) > 0)
-    {
-        ngx_http_blockcast_item_fail(item, "%V (asked again in %M s)",
-                        &node->paused_for,
-                        (node->paused_until - ngx_current_msec) / 1000 + 1);
-        return;
-    }
-
-    rpc = ngx_http_blockcast_rpc_find(node, &methods[item->method],
-                                      &item->params);
-
-    if (rpc != NULL && rpc->finished) {
-
-        ngx_queue_remove(&rpc->queue);
-
-        if (ngx_current_msec - rpc->started
-            <= item->turn->run->stream->interval)
-        {
-            /* it was given up, and its answer has come since */
-
-            ngx_http_blockcast_item_take(item, rpc);
-            ngx_http_blockcast_call_free(rpc);
-            return;
-        }
-
-        /* nobody listened for a while, and it is old */
-
-        ngx_http_blockcast_call_free(rpc);
-        rpc = NULL;
-    }
-
-    if (rpc != NULL && rpc->overdue) {
-        ngx_http_blockcast_item_fail(item, "no reply for %M s",
-                               (ngx_current_msec - rpc->started) / 1000);
-        return;
-    }
-
-    if (rpc == NULL) {
-        turn = item->turn;
-
-        rpc = ngx_http_blockcast_call(node, &methods[item->method],
-                                      &item->params,
-                                      turn->failing
-                                      && ngx_time() - turn->logged_at
-                                         < NGX_HTTP_BLOCKCAST_LOG_AGAIN,
-                                      ngx_http_blockcast_rpc_done);
-        if (rpc == NULL) {
-            ngx_http_blockcast_item_fail(item, "no memory for the call");
-            return;
-        }
-
-        ngx_queue_insert_tail(&ngx_http_blockcast_rpcs, &rpc->queue);
-    }
-
-    item->rpc = rpc;
-    ngx_queue_insert_tail(&rpc->waiters, &item->waiting);
-}
-
-
-static void
-ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item, const char *fmt,
-    ...)
-{
-    u_char   *p;
-    va_list   args;
-
-    p = ngx_pnalloc(item->turn->run->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
-
-    if (p == NULL) {
-        ngx_str_set(&item->result.message, "no memory");
-
-    } else {
-        item->result.message.data = p;
-
-        va_start(args, fmt);
-        p = ngx_vslprintf(p, p + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
-        va_end(args);
-
-        item->result.message.len = p - item->result.message.data;
-    }
-
-    ngx_http_blockcast_item_done(item);
-}
-
-
-static void
+void
 ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item)
 {
     item->done = 1;
@@ -400,7 +277,8 @@ static void
 ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
 {
     ngx_str_t                    *name;
-    ngx_uint_t                    i;
+    ngx_uint_t                    i, n;
+    ngx_msec_t                    lasted;
     ngx_http_blockcast_result_t  *r;
 
     name = &turn->run->stream->name;
@@ -413,240 +291,41 @@ ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
 
     if (i == turn->nitems) {
 
-        if (turn->told && turn->run->nturns > 1) {
+        if (turn->nitems == 0) {
+            return;
+        }
+
+        if (turn->failing
+            && ngx_http_blockcast_repeat_over(&turn->repeat, &n, &lasted)
+            && turn->run->nturns > 1)
+        {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                           "blockcast: call \"%V\" of stream \"%V\" is "
-                          "answered again", &turn->conf->name, name);
+                          "answered again, after %M.%03M s",
+                          &turn->conf->name, name, lasted / 1000,
+                          lasted % 1000);
         }
 
         turn->failing = 0;
-        turn->told = 0;
 
         return;
     }
 
-    if (turn->logged_at == 0
-        || ngx_time() - turn->logged_at >= (turn->failing
-                                            ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
-                                            : NGX_HTTP_BLOCKCAST_LOG_SOON))
+    r = &turn->items[i].result;
+
+    if ((turn->run->stream->node->state == ngx_http_blockcast_node_ok
+         || !turn->failing)
+        && ngx_http_blockcast_repeated(&turn->repeat, &r->message, &n)
+        && turn->run->nturns > 1)
     {
-        turn->logged_at = ngx_time();
-        turn->told = 1;
-
-        if (turn->run->nturns > 1) {
-            r = &turn->items[i].result;
-
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: call \"%V\" of stream \"%V\" failed: "
-                          "%V: %V", &turn->conf->name, name,
-                          r->method.len ? &r->method : &turn->conf->name,
-                          &r->message);
-        }
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: call \"%V\" of stream \"%V\" failed: "
+                      "%V: %V", &turn->conf->name, name,
+                      r->method.len ? &r->method : &turn->conf->name,
+                      &r->message);
     }
 
     turn->failing = 1;
-}
-
-
-/* the answer of a call: a result, an error, or the next method's turn */
-
-static void
-ngx_http_blockcast_item_take(ngx_http_blockcast_item_t *item,
-    ngx_http_blockcast_rpc_t *rpc)
-{
-    ngx_str_t                       *src, *dst;
-    ngx_http_blockcast_turn_t       *turn;
-    ngx_http_blockcast_call_conf_t  *conf;
-
-    turn = item->turn;
-    conf = turn->conf;
-
-    item->rpc = NULL;
-
-    if (rpc->has_code && rpc->code == NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND) {
-
-        if (item->method + 1 < conf->methods.nelts) {
-            item->method++;
-
-            if (turn->method < item->method) {
-                turn->method = item->method;
-                turn->reprobe = ngx_current_msec + NGX_HTTP_BLOCKCAST_REPROBE;
-            }
-
-            ngx_http_blockcast_item_start(item);
-            return;
-        }
-
-        turn->missing = 1;
-        turn->reprobe = ngx_current_msec + NGX_HTTP_BLOCKCAST_REPROBE;
-    }
-
-    item->result.has_code = rpc->has_code;
-    item->result.code = rpc->code;
-
-    src = rpc->result.len ? &rpc->result : &rpc->message;
-    dst = rpc->result.len ? &item->result.result : &item->result.message;
-
-    dst->data = ngx_pnalloc(turn->run->pool, src->len + 1);
-
-    if (dst->data == NULL) {
-        ngx_str_set(&item->result.message, "no memory for the reply");
-
-    } else {
-        ngx_memcpy(dst->data, src->data, src->len);
-        dst->len = src->len;
-    }
-
-    ngx_http_blockcast_item_done(item);
-}
-
-
-static ngx_http_blockcast_rpc_t *
-ngx_http_blockcast_rpc_find(ngx_http_blockcast_node_t *node,
-    ngx_str_t *method, ngx_str_t *params)
-{
-    ngx_queue_t               *q;
-    ngx_http_blockcast_rpc_t  *rpc;
-
-    for (q = ngx_queue_head(&ngx_http_blockcast_rpcs);
-         q != ngx_queue_sentinel(&ngx_http_blockcast_rpcs);
-         q = ngx_queue_next(q))
-    {
-        rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_t, queue);
-
-        if (rpc->node == node
-            && rpc->method.len == method->len
-            && rpc->params.len == params->len
-            && ngx_memcmp(rpc->method.data, method->data, method->len) == 0
-            && (params->len == 0
-                || ngx_memcmp(rpc->params.data, params->data, params->len)
-                   == 0))
-        {
-            return rpc;
-        }
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_http_blockcast_rpc_timed(ngx_http_blockcast_rpc_t *rpc)
-{
-    ngx_uint_t                       i;
-    ngx_msec_t                       msec;
-    ngx_http_blockcast_shctx_t      *sh;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-    static ngx_msec_t                limits[] = { 1, 2, 5, 10, 25, 50, 100,
-                                                  250, 500, 1000, 2500 };
-
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-    sh = bmcf->zone->sh;
-    msec = ngx_current_msec - rpc->started;
-
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (msec <= limits[i]) {
-            break;
-        }
-    }
-
-    sh->call_times[i]++;
-    sh->call_msec += msec;
-}
-
-
-static void
-ngx_http_blockcast_rpc_done(ngx_http_blockcast_rpc_t *rpc)
-{
-    ngx_queue_t                *q, waiters;
-    ngx_http_blockcast_item_t  *item;
-
-    ngx_http_blockcast_rpc_timed(rpc);
-    ngx_http_blockcast_node_answer(rpc);
-
-    if (ngx_queue_empty(&rpc->waiters)) {
-
-        if (rpc->result.len == 0) {
-            ngx_queue_remove(&rpc->queue);
-            ngx_http_blockcast_call_free(rpc);
-            return;
-        }
-
-        /* kept for the next round, which need not ask again */
-
-        rpc->started = ngx_current_msec;
-        return;
-    }
-
-    ngx_queue_remove(&rpc->queue);
-    ngx_queue_init(&rpc->queue);
-
-    ngx_queue_init(&waiters);
-    ngx_queue_add(&waiters, &rpc->waiters);
-    ngx_queue_init(&rpc->waiters);
-
-    while (!ngx_queue_empty(&waiters)) {
-        q = ngx_queue_head(&waiters);
-        ngx_queue_remove(q);
-
-        item = ngx_queue_data(q, ngx_http_blockcast_item_t, waiting);
-
-        ngx_http_blockcast_item_take(item, rpc);
-        ngx_http_blockcast_round_step(item->turn->run);
-    }
-
-    ngx_http_blockcast_call_free(rpc);
-}
-
-
-/* a node that is asked too much is left alone for a while */
-
-static void
-ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc)
-{
-    ngx_msec_t                  pause;
-    ngx_http_blockcast_node_t  *node;
-
-    node = rpc->node;
-
-    if (rpc->status != 429 && !(rpc->status == 503 && rpc->retry_after)) {
-
-        if (rpc->status == NGX_HTTP_OK && node->pause != 0) {
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "blockcast: node \"%V\" takes requests again",
-                          &node->name);
-            node->pause = 0;
-        }
-
-        return;
-    }
-
-    if (node->paused_until != 0
-        && (ngx_msec_int_t) (node->paused_until - ngx_current_msec) > 0)
-    {
-        return;
-    }
-
-    node->pause = node->pause ? ngx_min(node->pause * 2,
-                                        NGX_HTTP_BLOCKCAST_PAUSE_MAX)
-                              : NGX_HTTP_BLOCKCAST_PAUSE;
-
-    pause = rpc->retry_after
-            ? ngx_min(rpc->retry_after * 1000, 10 * 60 * 1000)
-            : node->pause / 2 + (ngx_msec_t) ngx_random()
-                                % (node->pause / 2 + 1);
-
-    node->paused_until = ngx_current_msec + pause;
-
-    ngx_memcpy(node->paused_text, rpc->message.data, rpc->message.len);
-    node->paused_for.data = node->paused_text;
-    node->paused_for.len = rpc->message.len;
-
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "blockcast: node \"%V\" answers \"%V\", "
-                  "it is not asked for %M ms",
-                  &node->name, &rpc->message, pause);
 }
 
 
@@ -682,11 +361,14 @@ ngx_http_blockcast_round_deadline(ngx_http_blockcast_run_t *run)
 void
 ngx_http_blockcast_round_expire(ngx_http_blockcast_run_t *run)
 {
-    ngx_uint_t                  i, n, any;
+    ngx_uint_t                  i, n, any, changed;
+    ngx_http_blockcast_node_t  *node;
     ngx_http_blockcast_turn_t  *turn;
     ngx_http_blockcast_item_t  *item;
 
     any = 0;
+    changed = 0;
+    node = run->stream->node;
 
     for (i = 0; i < run->nturns; i++) {
         turn = &run->turns[i];
@@ -704,22 +386,44 @@ ngx_http_blockcast_round_expire(ngx_http_blockcast_run_t *run)
                 continue;
             }
 
+            any = 1;
+
+            if (item->held) {
+
+                /* the call that tries the node has a longer timeout */
+
+                ngx_queue_remove(&item->waiting);
+                item->held = 0;
+
+                ngx_http_blockcast_item_fail(item, "%V", &node->reason);
+                continue;
+            }
+
             if (item->rpc != NULL) {
                 ngx_queue_remove(&item->waiting);
 
-                if (ngx_queue_empty(&item->rpc->waiters)) {
-                    item->rpc->overdue = 1;
+                if (turn->hanging == 0) {
+                    turn->hanging = item->rpc->started;
+                }
+
+                if (ngx_queue_empty(&item->rpc->waiters)
+                    && ngx_http_blockcast_node_overdue(item->rpc) == NGX_DONE)
+                {
+                    changed = 1;
                 }
             }
 
             ngx_http_blockcast_item_fail(item, "no reply within %M ms",
                                          turn->conf->timeout);
-            any = 1;
         }
     }
 
     if (any) {
         ngx_http_blockcast_round_step(run);
+    }
+
+    if (changed) {
+        ngx_http_blockcast_release(node);
     }
 }
 
@@ -738,7 +442,7 @@ ngx_http_blockcast_round_abort(ngx_http_blockcast_run_t *run)
         for (n = 0; n < run->turns[i].nitems; n++) {
             item = &run->turns[i].items[n];
 
-            if (!item->done && item->rpc != NULL) {
+            if (!item->done && (item->rpc != NULL || item->held)) {
                 ngx_queue_remove(&item->waiting);
             }
         }
@@ -751,43 +455,4 @@ ngx_http_blockcast_round_abort(ngx_http_blockcast_run_t *run)
 
     ngx_destroy_pool(run->pool);
     run->pool = NULL;
-}
-
-
-/* late answers that no round has asked for since */
-
-void
-ngx_http_blockcast_rpcs_expire(void)
-{
-    ngx_queue_t               *q, *next;
-    ngx_http_blockcast_rpc_t  *rpc;
-
-    for (q = ngx_queue_head(&ngx_http_blockcast_rpcs);
-         q != ngx_queue_sentinel(&ngx_http_blockcast_rpcs);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_t, queue);
-
-        if (rpc->finished && ngx_current_msec - rpc->started > 30000) {
-            ngx_queue_remove(&rpc->queue);
-            ngx_http_blockcast_call_free(rpc);
-        }
-    }
-}
-
-
-void
-ngx_http_blockcast_rpcs_abort(void)
-{
-    ngx_queue_t               *q;
-    ngx_http_blockcast_rpc_t  *rpc;
-
-    while (!ngx_queue_empty(&ngx_http_blockcast_rpcs)) {
-        q = ngx_queue_head(&ngx_http_blockcast_rpcs);
-        ngx_queue_remove(q);
-
-        rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_t, queue);
-        ngx_http_blockcast_call_free(rpc);
-    }
 }

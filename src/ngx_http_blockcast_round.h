@@ -14,13 +14,7 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/*
- * An error that stays the same is logged that often (seconds), and one that
- * comes back after all was well
- */
-#define NGX_HTTP_BLOCKCAST_LOG_AGAIN  300
-#define NGX_HTTP_BLOCKCAST_LOG_SOON   10
-
+#define NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND  -32601
 
 typedef struct ngx_http_blockcast_run_s    ngx_http_blockcast_run_t;
 typedef struct ngx_http_blockcast_item_s   ngx_http_blockcast_item_t;
@@ -37,6 +31,7 @@ struct ngx_http_blockcast_item_s {
     ngx_uint_t                    method;       /* index of conf->methods */
     ngx_http_blockcast_result_t   result;
     unsigned                      done:1;
+    unsigned                      held:1;       /* in node->held instead */
 };
 
 
@@ -58,10 +53,16 @@ struct ngx_http_blockcast_turn_s {
     ngx_msec_t                    reprobe;
     unsigned                      missing:1;    /* none of them does */
 
+    /* ... and since when it hangs, or is limited by itself */
+    ngx_msec_t                    hanging;      /* 0: it does not */
+    ngx_msec_t                    limited;
+    ngx_msec_t                    resume;
+    ngx_str_t                     limit;
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+
     /* what was logged, so that it is not repeated */
-    time_t                        logged_at;
+    ngx_http_blockcast_repeat_t   repeat;
     unsigned                      failing:1;
-    unsigned                      told:1;
 };
 
 
@@ -79,10 +80,8 @@ struct ngx_http_blockcast_run_s {
     unsigned                      stepping:1;
 
     /* what was logged last, so that it is not repeated */
-    uint32_t                      logged;
-    time_t                        logged_at;
+    ngx_http_blockcast_repeat_t   repeat;
     unsigned                      failing:1;
-    unsigned                      told:1;
 };
 
 
@@ -97,7 +96,20 @@ void ngx_http_blockcast_round_abort(ngx_http_blockcast_run_t *run);
 void ngx_http_blockcast_round_expire(ngx_http_blockcast_run_t *run);
 ngx_msec_t ngx_http_blockcast_round_deadline(ngx_http_blockcast_run_t *run);
 
+/* starts what can be started, and ends the round when all is there */
+void ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run);
+
+/* a request of a turn: started, failed for a reason, done (_ask, _round) */
+void ngx_http_blockcast_item_start(ngx_http_blockcast_item_t *item);
+void ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item,
+    const char *fmt, ...);
+void ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item);
+
+/* what is known of the node has changed: starts what was held for that */
+void ngx_http_blockcast_release(ngx_http_blockcast_node_t *node);
+
 /* the calls in flight, of all streams (they share those that are the same) */
+void ngx_http_blockcast_rpcs_init(void);
 void ngx_http_blockcast_rpcs_expire(void);
 void ngx_http_blockcast_rpcs_abort(void);
 

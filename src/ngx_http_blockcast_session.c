@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_protocol.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
@@ -531,14 +532,18 @@ ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
 {
-    u_char                      *p;
-    ngx_int_t                    age;
-    ngx_http_blockcast_error_t   error;
-    ngx_http_blockcast_frame_t  *frame;
+    u_char                          *p;
+    ngx_int_t                        age;
+    ngx_msec_t                       left;
+    ngx_http_blockcast_told_t        told;
+    ngx_http_blockcast_error_t       error;
+    ngx_http_blockcast_frame_t      *frame;
+    ngx_http_blockcast_tally_t      *tally;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
     ngx_http_blockcast_read_error(feed->stream->slot, &error);
 
-    frame = ngx_http_blockcast_frame_alloc(256 + NGX_HTTP_BLOCKCAST_NAME_LEN
+    frame = ngx_http_blockcast_frame_alloc(320 + NGX_HTTP_BLOCKCAST_NAME_LEN
                              + bc_json_escape_len(error.text, error.len));
     if (frame == NULL) {
         return NULL;
@@ -567,6 +572,21 @@ ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
 
     } else {
         p = ngx_cpymem(p, "null", 4);
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    if (ngx_http_blockcast_read_node(bmcf->zone, &feed->stream->node->name,
+                                     &told, &tally)
+        == NGX_OK
+        && told.state != ngx_http_blockcast_node_ok)
+    {
+        left = ngx_http_blockcast_node_left(&told);
+
+        p = ngx_sprintf(p, ",\"node\":\"%s\",\"retry_in\":%M.%03M",
+                        ngx_http_blockcast_node_states[told.state],
+                        left / 1000, left % 1000);
     }
 
     p = ngx_sprintf(p, ",\"timestamp\":%T}", ngx_time());

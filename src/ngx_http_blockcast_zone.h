@@ -135,6 +135,35 @@ typedef struct {
     (ngx_http_blockcast_record_key(rec) + (rec)->key_len)
 
 
+/* what the poller tells of a node, see _node */
+
+typedef struct {
+    u_char                        name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
+    uint64_t                      since_sec;    /* Unix seconds */
+    uint64_t                      since;        /* msec */
+    uint64_t                      until;        /* msec: the next try */
+    uint32_t                      state;
+    uint32_t                      failures;
+    uint16_t                      len;
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
+} ngx_http_blockcast_told_t;
+
+
+typedef struct {
+    ngx_atomic_t                  calls;
+    ngx_atomic_t                  probes;
+    ngx_atomic_t                  outages;
+    ngx_atomic_t                  faults[ngx_http_blockcast_n_faults];
+} ngx_http_blockcast_tally_t;
+
+
+typedef struct {
+    ngx_atomic_t                  version;
+    ngx_http_blockcast_told_t     told[2];      /* version & 1 is valid */
+    ngx_http_blockcast_tally_t    tally;
+} ngx_http_blockcast_node_record_t;
+
+
 /*
  * Counters.  Each worker has its own and adds to them without a lock; those of
  * one that has gone are added to the zone's.
@@ -199,6 +228,8 @@ typedef struct {
     ngx_atomic_t                  call_msec;
 
     ngx_atomic_t                  gone[ngx_http_blockcast_n_all];
+
+    ngx_http_blockcast_node_record_t  nodes[NGX_HTTP_BLOCKCAST_NODES];
 
     ngx_http_blockcast_worker_t   workers[NGX_HTTP_BLOCKCAST_WORKERS];
 } ngx_http_blockcast_shctx_t;

@@ -97,7 +97,7 @@ $ws->subscribe('ok');
 # what the error says, for each fault that is one
 
 my @faults = (
-    [drop => qr/\Ax\.bad: the node cannot be reached, or it closed without a reply\z/],
+    [drop => qr/\Ax\.bad: the node closed the connection without a reply\z/],
     [truncate => qr/\Ax\.bad: the reply was cut short after \d+ bytes\z/],
     [truncate_chunked => qr/\Ax\.bad: the reply was cut short after \d+ bytes\z/],
     [host_403 => qr/\Ax\.bad: HTTP 403\z/],
@@ -204,16 +204,20 @@ $t->node(POST => '/control/stats', {});
 sleep 1;
 others_go_on($ws, 'a call hangs for ever');
 my $stats = $t->node(GET => '/control/stats');
-ok(($stats->{by_method}{'x.bad'} // 0) <= 2, 'it is not asked again while it hangs')
+ok(($stats->{by_method}{'x.bad'} // 0) <= 6, 'it is not asked with each poll while it hangs')
     or diag($stats->{by_method}{'x.bad'});
-ok($stats->{in_flight}{'x.bad'} <= 2, 'it is in flight once for each params')
-    or diag($stats->{in_flight}{'x.bad'});
+ok($stats->{max_in_flight}{'x.bad'} <= 2, 'it is in flight once for each params')
+    or diag($stats->{max_in_flight}{'x.bad'});
 ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: no reply for [1-9]/ }, 3),
     'the error says for how long');
+$t->node(POST => '/control/stats', {});
 sleep 2.2;
 $stats = $t->node(GET => '/control/stats');
-ok($stats->{by_method}{'x.bad'} >= 2, 'after proxy_read_timeout it is asked again');
-ok($stats->{in_flight}{'x.bad'} <= 2, 'and the old connections are closed');
+ok(($stats->{by_method}{'x.bad'} // 0) >= 2, 'it is tried again')
+    or diag($stats->{by_method}{'x.bad'});
+ok($stats->{by_method}{'x.bad'} <= 8, 'the longer it lasts, the rarer')
+    or diag($stats->{by_method}{'x.bad'});
+ok($stats->{max_in_flight}{'x.bad'} <= 2, 'and the old connections are closed');
 heal();
 ok(wait_for(sub { row('bad')->{state} eq 'live' }, 4), 'and it recovers');
 
@@ -314,17 +318,18 @@ ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: rate limit
     'HTTP 429: the node\'s words are the error') or diag(row('bad')->{error});
 ok($t->wait_log(qr/\[warn\].*node "default" answers "HTTP 429: rate limited", it is not asked for \d+ ms/),
     'the log says that the node is left alone');
-like($t->error_log, qr/it is not asked for (?:2[5-9]|[34][0-9]|50)\d\d ms/, 'for 2.5 to 5 s at first');
+like($t->error_log, qr/node "default" answers [^\n]* it is not asked for (?:[5-9]\d\d|1\d\d\d) ms/,
+    'for half a second to one at first');
 
 $before = asked('x.bad');
 my $others = row('elsewhere')->{polls};
 set(ok => 2);
-sleep 1.5;
+sleep 0.4;
 is(asked('x.bad'), $before, 'it is not asked meanwhile');
 like(row('ok')->{error}, qr/\Ax\.ok: HTTP 429: rate limited \(asked again in \d+ s\)\z/,
     'nor for the other streams, whose error says why');
 is(data('ok'), 1, 'which keep their data');
-ok(row('elsewhere')->{polls} > $others + 8, 'other nodes are asked');
+ok(row('elsewhere')->{polls} >= $others + 3, 'other nodes are asked');
 is(data('elsewhere'), 2, 'and answer');
 ok(wait_for(sub { row('bad')->{state} eq 'live' }, 6), 'then it is asked again');
 ok($t->wait_log(qr/\[notice\].*node "default" takes requests again/), 'and the log says so');
@@ -348,7 +353,7 @@ unlike($t->error_log =~ s/it is not asked for [^\n]*//gr, qr/(?:node "limiting".
 
 # a location without proxy_pass
 
-like(row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"\z/,
+like(row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"(?: \(asked again in \d+ s\))?\z/,
     'a location that asks nobody: the error names it');
 
 $t->stop;

@@ -1,0 +1,556 @@
+
+/*
+ * Nodes: whether one is asked at all, and when it is tried again.
+ *
+ * A node that fails is down when nothing else has come from it for a few
+ * calls, and limited when it says that we ask too much.  Then what has failed
+ * is not asked any more but for a single call from time to time; the others
+ * wait for that, and are made at once when it is answered.
+ *
+ * A node that is down may come back at any moment, and one connection costs it
+ * nothing: it is tried within the shortest interval of its streams, at a
+ * random moment.  One that limits us is tried the less often, the longer it
+ * has done so.
+ */
+
+
+#include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_round.h"
+
+
+/* failures in a row, with no answer in between, after which a node is down */
+#define NGX_HTTP_BLOCKCAST_NODE_FAILS   3
+
+/* a node that limits us is left alone at least, and at most, for so long */
+#define NGX_HTTP_BLOCKCAST_PAUSE        1000
+#define NGX_HTTP_BLOCKCAST_PAUSE_MAX    30000
+
+/* what a Retry-After may ask for */
+#define NGX_HTTP_BLOCKCAST_RETRY_MAX    600000
+
+
+static ngx_int_t ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc);
+static ngx_int_t ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc);
+static ngx_msec_t ngx_http_blockcast_node_delay(
+    ngx_http_blockcast_node_t *node, ngx_uint_t retry_after);
+static void ngx_http_blockcast_node_log(ngx_http_blockcast_node_t *node,
+    ngx_uint_t first);
+static void ngx_http_blockcast_node_tell(ngx_http_blockcast_node_t *node);
+
+
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_nodes_conf;
+
+const char  *ngx_http_blockcast_node_states[] = { "ok", "down", "limited" };
+
+const char  *ngx_http_blockcast_faults[] = {
+    "none", "unreachable", "timeout", "closed", "http", "limited", "invalid"
+};
+
+
+void
+ngx_http_blockcast_nodes_init(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_node_t  **nodes;
+
+    ngx_http_blockcast_nodes_conf = bmcf;
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        ngx_queue_init(&nodes[i]->held);
+    }
+}
+
+
+void
+ngx_http_blockcast_nodes_start(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_blockcast_node_t    *node, **nodes;
+    ngx_http_blockcast_told_t     told;
+    ngx_http_blockcast_tally_t   *tally;
+
+    nodes = bmcf->nodes.elts;
+
+    for (i = bmcf->nodes.nelts; i < NGX_HTTP_BLOCKCAST_NODES; i++) {
+
+        /* of a former configuration */
+
+        if (bmcf->zone->sh->nodes[i].version != 0) {
+            ngx_memzero(&bmcf->zone->sh->nodes[i],
+                        sizeof(ngx_http_blockcast_node_record_t));
+        }
+    }
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        node = nodes[i];
+
+        node->state = ngx_http_blockcast_node_ok;
+        node->failures = 0;
+        node->tries = 0;
+        node->probe = NULL;
+
+        if (ngx_http_blockcast_read_node(bmcf->zone, &node->name, &told,
+                                         &tally)
+            == NGX_OK
+            && told.state == ngx_http_blockcast_node_limited
+            && (ngx_msec_int_t) (told.until - ngx_current_msec) > 0
+            && told.until - ngx_current_msec <= NGX_HTTP_BLOCKCAST_RETRY_MAX)
+        {
+            /* it does not know that another worker asks */
+
+            node->state = told.state;
+            node->failures = told.failures;
+            node->since = told.since;
+            node->since_sec = told.since_sec;
+            node->until = told.until;
+
+            node->reason.len = told.len;
+            node->reason.data = node->text;
+            ngx_memcpy(node->text, told.text, told.len);
+
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "blockcast: node \"%V\" answered \"%V\" to the "
+                          "worker that polled before, it is not asked for "
+                          "%M ms", &node->name, &node->reason,
+                          node->until - ngx_current_msec);
+        }
+
+        ngx_http_blockcast_node_tell(node);
+    }
+}
+
+
+void
+ngx_http_blockcast_nodes_stop(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_node_t  **nodes;
+
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        nodes[i]->probe = NULL;
+        ngx_queue_init(&nodes[i]->held);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_node_gate(ngx_http_blockcast_node_t *node,
+    ngx_uint_t failed)
+{
+    if (node->state == ngx_http_blockcast_node_ok) {
+        return NGX_OK;
+    }
+
+    if (node->state == ngx_http_blockcast_node_down && !failed) {
+
+        /* who knows: what has never failed is tried once */
+        return NGX_OK;
+    }
+
+    if (node->probe != NULL) {
+        return NGX_AGAIN;
+    }
+
+    return ((ngx_msec_int_t) (node->until - ngx_current_msec) > 0)
+           ? NGX_DECLINED : NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
+    ngx_http_blockcast_rpc_t *rpc, ngx_uint_t failed)
+{
+    ngx_http_blockcast_tally_t  *tally;
+
+    tally = &ngx_http_blockcast_nodes_conf->zone->sh->nodes[node->index].tally;
+    tally->calls++;
+
+    if (node->state == ngx_http_blockcast_node_ok
+        || node->probe != NULL
+        || (node->state == ngx_http_blockcast_node_down && !failed))
+    {
+        return;
+    }
+
+    node->probe = rpc;
+    node->tries++;
+    tally->probes++;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: node \"%V\" is tried with \"%V\", try %ui",
+                   &node->name, &rpc->method, node->tries);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc)
+{
+    if (rpc->fault == ngx_http_blockcast_fault_none) {
+        return ngx_http_blockcast_node_well(rpc);
+    }
+
+    if (rpc->overdue) {
+
+        /* it was taken for a failure already */
+
+        return NGX_OK;
+    }
+
+    return ngx_http_blockcast_node_ill(rpc);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_node_overdue(ngx_http_blockcast_rpc_t *rpc)
+{
+    rpc->overdue = 1;
+
+    if (rpc->finished) {
+        return NGX_OK;
+    }
+
+    rpc->fault = ngx_http_blockcast_fault_timeout;
+
+    rpc->message.data = rpc->text;
+    rpc->message.len = ngx_snprintf(rpc->text, NGX_HTTP_BLOCKCAST_ERROR_LEN,
+                                    "no reply within %M ms",
+                                    ngx_current_msec - rpc->started)
+                       - rpc->text;
+
+    return ngx_http_blockcast_node_ill(rpc);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc)
+{
+    ngx_uint_t                  n;
+    ngx_msec_t                  lasted, told;
+    ngx_http_blockcast_node_t  *node;
+
+    node = rpc->node;
+
+    if (node->state == ngx_http_blockcast_node_limited && node->probe != rpc) {
+
+        /* it was asked before the node had enough of it */
+
+        return NGX_OK;
+    }
+
+    if (node->state == ngx_http_blockcast_node_ok) {
+
+        if (node->failures != 0) {
+            node->failures = 0;
+            ngx_http_blockcast_node_tell(node);
+        }
+
+        return NGX_OK;
+    }
+
+    lasted = ngx_current_msec - node->since;
+
+    if (ngx_http_blockcast_repeat_over(&node->repeat, &n, &told)) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: node \"%V\" %s again, after %M.%03M s and "
+                      "%ui tries", &node->name,
+                      node->state == ngx_http_blockcast_node_limited
+                      ? "takes requests" : "answers",
+                      lasted / 1000, lasted % 1000, node->tries);
+    }
+
+    node->state = ngx_http_blockcast_node_ok;
+    node->failures = 0;
+    node->probe = NULL;
+
+    ngx_http_blockcast_node_tell(node);
+
+    /* what could not be asked meanwhile is asked now */
+
+    ngx_http_blockcast_poller_hurry(node);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc)
+{
+    ngx_uint_t                   limited, was;
+    ngx_http_blockcast_node_t   *node;
+    ngx_http_blockcast_tally_t  *tally;
+
+    node = rpc->node;
+
+    tally = &ngx_http_blockcast_nodes_conf->zone->sh->nodes[node->index].tally;
+    tally->faults[rpc->fault]++;
+
+    if (node->failures++ == 0) {
+        node->since = ngx_current_msec;
+        node->since_sec = ngx_time();
+        node->tries = 0;
+    }
+
+    limited = (rpc->fault == ngx_http_blockcast_fault_limited);
+
+    if (node->state == ngx_http_blockcast_node_ok
+        && !limited && node->failures < NGX_HTTP_BLOCKCAST_NODE_FAILS)
+    {
+        return NGX_OK;
+    }
+
+    if (node->state != ngx_http_blockcast_node_ok
+        && node->probe != rpc
+        && (!limited || node->state == ngx_http_blockcast_node_limited))
+    {
+        /* on its way since before */
+
+        return NGX_OK;
+    }
+
+    was = node->state;
+
+    if (node->probe == rpc || limited) {
+        node->probe = NULL;
+    }
+
+    /* one that forbids everything is a node that limits us, too */
+
+    node->state = (limited || rpc->status == NGX_HTTP_FORBIDDEN)
+                  ? ngx_http_blockcast_node_limited
+                  : ngx_http_blockcast_node_down;
+
+    node->until = ngx_current_msec
+                  + ngx_http_blockcast_node_delay(node, rpc->retry_after);
+
+    node->reason.data = node->text;
+    node->reason.len = rpc->message.len;
+    ngx_memcpy(node->text, rpc->message.data, rpc->message.len);
+
+    if (was == ngx_http_blockcast_node_ok) {
+        tally->outages++;
+    }
+
+    ngx_http_blockcast_node_log(node, node->state != was);
+    ngx_http_blockcast_node_tell(node);
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_blockcast_node_later(ngx_http_blockcast_node_t *node)
+{
+    node->until = ngx_current_msec + ngx_http_blockcast_node_delay(node, 0);
+
+    ngx_http_blockcast_node_tell(node);
+}
+
+
+ngx_msec_t
+ngx_http_blockcast_backoff(ngx_msec_t lasted, ngx_msec_t least,
+    ngx_msec_t most)
+{
+    return ngx_max(least, ngx_min(lasted / 2, most));
+}
+
+
+/* from now to the next try */
+
+static ngx_msec_t
+ngx_http_blockcast_node_delay(ngx_http_blockcast_node_t *node,
+    ngx_uint_t retry_after)
+{
+    ngx_msec_t  delay, least, lasted;
+
+    least = ngx_http_blockcast_poller_least(node);
+    lasted = ngx_current_msec - node->since;
+
+    if (node->state == ngx_http_blockcast_node_down) {
+        delay = node->backoff ? ngx_http_blockcast_backoff(lasted, least,
+                                                           node->backoff)
+                              : least;
+
+        return 1 + (ngx_msec_t) ngx_random() % delay;
+    }
+
+    least = ngx_max(least, NGX_HTTP_BLOCKCAST_PAUSE);
+
+    if (retry_after != 0) {
+        delay = ngx_min(retry_after * 1000, NGX_HTTP_BLOCKCAST_RETRY_MAX);
+
+        return delay + (ngx_msec_t) ngx_random() % (least / 4);
+    }
+
+    delay = ngx_http_blockcast_backoff(lasted, least, node->backoff
+                                       ? node->backoff
+                                       : NGX_HTTP_BLOCKCAST_PAUSE_MAX);
+
+    return delay / 2 + (ngx_msec_t) ngx_random() % (delay / 2 + 1);
+}
+
+
+static void
+ngx_http_blockcast_node_log(ngx_http_blockcast_node_t *node, ngx_uint_t first)
+{
+    ngx_uint_t  unsaid;
+
+    if (!ngx_http_blockcast_repeated(&node->repeat, &node->reason, &unsaid)) {
+        return;
+    }
+
+    if (!first || unsaid != 0) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: node \"%V\" is %s since %M s, %ui tries: %V",
+                      &node->name,
+                      ngx_http_blockcast_node_states[node->state],
+                      (ngx_current_msec - node->since) / 1000, node->tries,
+                      &node->reason);
+
+    } else if (node->state == ngx_http_blockcast_node_limited) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: node \"%V\" answers \"%V\", "
+                      "it is not asked for %M ms, then with one call at a time",
+                      &node->name, &node->reason,
+                      node->until - ngx_current_msec);
+
+    } else {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: node \"%V\" is down, %ui calls have failed: "
+                      "%V; it is tried with one call at a time",
+                      &node->name, node->failures, &node->reason);
+    }
+}
+
+
+/* two texts, as with the errors of a stream: no reader sees half of one */
+
+static void
+ngx_http_blockcast_node_tell(ngx_http_blockcast_node_t *node)
+{
+    size_t                             len;
+    ngx_http_blockcast_told_t         *told;
+    ngx_http_blockcast_zone_t         *zone;
+    ngx_http_blockcast_node_record_t  *record;
+
+    zone = ngx_http_blockcast_nodes_conf->zone;
+
+    if (!ngx_http_blockcast_lease_held(zone)) {
+        return;
+    }
+
+    record = &zone->sh->nodes[node->index];
+    told = &record->told[(record->version + 1) & 1];
+
+    ngx_memzero(told->name, sizeof(told->name));
+    ngx_memcpy(told->name, node->name.data, node->name.len);
+
+    told->state = node->state;
+    told->failures = node->failures;
+    told->since = node->since;
+    told->since_sec = node->since_sec;
+    told->until = node->until;
+
+    len = (node->state == ngx_http_blockcast_node_ok) ? 0 : node->reason.len;
+
+    told->len = len;
+    ngx_memcpy(told->text, node->text, len);
+
+    ngx_memory_barrier();
+
+    record->version++;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone, ngx_str_t *name,
+    ngx_http_blockcast_told_t *told, ngx_http_blockcast_tally_t **tally)
+{
+    uint64_t                           version;
+    ngx_uint_t                         i, n;
+    ngx_http_blockcast_node_record_t  *record;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_NODES; i++) {
+        record = &zone->sh->nodes[i];
+
+        for (n = 0; n < 100; n++) {
+            version = record->version;
+            ngx_memory_barrier();
+
+            *told = record->told[version & 1];
+
+            ngx_memory_barrier();
+
+            if (record->version == version) {
+                break;
+            }
+        }
+
+        if (n < 100
+            && told->len <= NGX_HTTP_BLOCKCAST_ERROR_LEN
+            && told->state <= ngx_http_blockcast_node_limited
+            && ngx_strnlen(told->name, sizeof(told->name)) == name->len
+            && ngx_memcmp(told->name, name->data, name->len) == 0)
+        {
+            *tally = &record->tally;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_msec_t
+ngx_http_blockcast_node_left(ngx_http_blockcast_told_t *told)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (told->until - ngx_current_msec);
+
+    return (left > 0) ? (ngx_msec_t) left : 0;
+}
+
+
+u_char *
+ngx_http_blockcast_node_row(u_char *p, ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_node_t *node)
+{
+    ngx_msec_t                   left;
+    ngx_http_blockcast_told_t    told;
+    ngx_http_blockcast_tally_t  *tally, none;
+
+    if (ngx_http_blockcast_read_node(zone, &node->name, &told, &tally)
+        != NGX_OK)
+    {
+        /* nobody has polled yet */
+
+        ngx_memzero(&told, sizeof(ngx_http_blockcast_told_t));
+        ngx_memzero(&none, sizeof(ngx_http_blockcast_tally_t));
+        tally = &none;
+    }
+
+    p = ngx_sprintf(p, "{\"name\":\"%V\",\"state\":\"%s\",\"failures\":%uD,"
+                    "\"calls\":%uA,\"outages\":%uA,\"since\":",
+                    &node->name, ngx_http_blockcast_node_states[told.state],
+                    told.failures, tally->calls, tally->outages);
+
+    if (told.state == ngx_http_blockcast_node_ok) {
+        return ngx_cpymem(p, "null,\"retry_in\":null,\"error\":null}",
+                          sizeof("null,\"retry_in\":null,\"error\":null}") - 1);
+    }
+
+    left = ngx_http_blockcast_node_left(&told);
+
+    p = ngx_sprintf(p, "%uL,\"retry_in\":%M.%03M,\"error\":\"",
+                    told.since_sec, left / 1000, left % 1000);
+    p = bc_json_escape(p, told.text, told.len);
+
+    *p++ = '"';
+    *p++ = '}';
+
+    return p;
+}

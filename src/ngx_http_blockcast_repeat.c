@@ -1,0 +1,86 @@
+
+/*
+ * What fails again and again is told of once, and then from time to time.
+ */
+
+
+#include "ngx_http_blockcast_repeat.h"
+#include <ngx_event.h>
+
+
+ngx_uint_t
+ngx_http_blockcast_repeated(ngx_http_blockcast_repeat_t *repeat,
+    ngx_str_t *message, ngx_uint_t *unsaid)
+{
+    time_t      again;
+    uint32_t    hash;
+    ngx_uint_t  i;
+
+    again = repeat->count ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
+                          : NGX_HTTP_BLOCKCAST_LOG_SOON;
+
+    if (repeat->count++ == 0) {
+        repeat->since = ngx_current_msec;
+    }
+
+    /* the digits in it change from time to time; what is wrong does not */
+
+    hash = 0;
+
+    for (i = 0; i < message->len; i++) {
+        if (message->data[i] < '0' || message->data[i] > '9') {
+            hash = (uint32_t) ngx_hash(hash, message->data[i]);
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_REASONS; i++) {
+        if (repeat->reasons[i] == hash && repeat->logged[i] != 0) {
+            break;
+        }
+    }
+
+    if (i == NGX_HTTP_BLOCKCAST_REASONS) {
+        i = repeat->next++ % NGX_HTTP_BLOCKCAST_REASONS;
+
+        /* nor do many different ones come in one second */
+
+        if (repeat->last == ngx_time()) {
+            repeat->unsaid++;
+            return 0;
+        }
+
+        repeat->reasons[i] = hash;
+
+    } else if (ngx_time() - repeat->logged[i] < again) {
+        repeat->unsaid++;
+        return 0;
+    }
+
+    repeat->logged[i] = ngx_time();
+    repeat->last = ngx_time();
+    repeat->told = 1;
+
+    *unsaid = repeat->unsaid;
+    repeat->unsaid = 0;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_repeat_over(ngx_http_blockcast_repeat_t *repeat,
+    ngx_uint_t *count, ngx_msec_t *lasted)
+{
+    ngx_uint_t  told;
+
+    told = repeat->told;
+
+    *count = repeat->count;
+    *lasted = ngx_current_msec - repeat->since;
+
+    repeat->count = 0;
+    repeat->unsaid = 0;
+    repeat->told = 0;
+
+    return told;
+}
