@@ -233,10 +233,13 @@ ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
     slot->snap[n] = *snap;
     slot->snap[n].published = ngx_http_blockcast_usec();
 
+    ngx_http_blockcast_moment("commit: copied");
     ngx_memory_barrier();
 
     slot->seq = snap->seq;
+    ngx_http_blockcast_moment("commit: counted");
     slot->version++;
+    ngx_http_blockcast_moment("commit: done");
 }
 
 
@@ -263,8 +266,10 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
     rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
+        ngx_http_blockcast_moment("publish: locked");
         ngx_http_blockcast_commit(st->slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_moment("publish: unlocked");
     }
 
     ngx_free(buf);
@@ -307,9 +312,11 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
     snap->state_len = state->len;
     snap->size = snap->state + state->len;
 
+    ngx_http_blockcast_moment("state: copied");
     ngx_memory_barrier();
 
     slot->version++;
+    ngx_http_blockcast_moment("state: done");
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
@@ -346,6 +353,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     }
 
     slot->tail = tail;
+    ngx_http_blockcast_moment("ring: room made");
     ngx_memory_barrier();
 
     if (pad != 0) {
@@ -379,9 +387,11 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_memcpy(ngx_http_blockcast_record_data(rec), entry->data.data,
                entry->data.len);
 
+    ngx_http_blockcast_moment("ring: written");
     ngx_memory_barrier();
 
     slot->head = head + size;
+    ngx_http_blockcast_moment("ring: an entry more");
 }
 
 
@@ -448,6 +458,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 
         ngx_http_blockcast_commit(st->slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_moment("log: unlocked");
     }
 
     ngx_free(buf);
@@ -584,6 +595,7 @@ ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
     }
 
     slot->polled_sec = ngx_time();
+    ngx_http_blockcast_moment("refresh: half");
     slot->polled = ngx_current_msec;
 
     if (slot->error[slot->error_version & 1].len != 0) {
@@ -619,6 +631,7 @@ ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
         error->len = len;
         ngx_memcpy(error->text, text->data, len);
 
+        ngx_http_blockcast_moment("error: written");
         ngx_memory_barrier();
 
         slot->error_version++;

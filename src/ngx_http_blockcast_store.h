@@ -18,6 +18,18 @@
      + 2 * NGX_INT64_LEN)
 
 
+/*
+ * Moments of a publish at which a worker may die.  In a module built for that
+ * test only, the test's library ends the process at one of them.
+ */
+
+#if (NGX_HTTP_BLOCKCAST_TEST_KILL)
+void ngx_http_blockcast_moment(const char *name);
+#else
+#define ngx_http_blockcast_moment(name)
+#endif
+
+
 /* bytes of a text frame, and of all a snapshot may consist of, at most */
 size_t ngx_http_blockcast_frame_size(size_t max_size);
 size_t ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log);

@@ -304,6 +304,18 @@ bct_sanitized() {
 }
 
 
+# bct_moments: the module once more, for the same nginx, with the moments at
+# which t/lib/preload.c can end a worker. Sets BLOCKCAST_MODULE_MOMENTS.
+
+bct_moments() {
+    local dir=${bc_module%/module/*} bc_module
+
+    BLOCKCAST_CFLAGS="${BLOCKCAST_CFLAGS:-} -DNGX_HTTP_BLOCKCAST_TEST_KILL=1" \
+        bc_build_in "$dir/moments" bc_build_module
+    export BLOCKCAST_MODULE_MOMENTS=$bc_module
+}
+
+
 # bc_build_in DIR COMMAND...: with another build folder.
 
 bc_build_in() {

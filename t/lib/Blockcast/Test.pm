@@ -107,7 +107,8 @@ sub free_port {
 # simulated node's options), error_level, allow (list of patterns), quit
 # (seconds a clean stop may take), daemon (1: in the background, as a service
 # runs; nginx takes USR2, the binary upgrade, only then), conf (a whole
-# configuration, in place of all the texts).
+# configuration, in place of all the texts), module (another one to load), env
+# (variables of nginx).
 
 sub new {
     my ($class, %arg) = @_;
@@ -188,7 +189,7 @@ sub conf_text {
         $location = node_location();
     }
 
-    my $module = module_path();
+    my $module = $self->{module} // module_path();
     my $load = $self->{no_module} ? '' : "load_module $module;\n";
     my $daemon = $self->{daemon} ? 'on' : 'off';
 
@@ -288,6 +289,8 @@ sub start {
     my ($self) = @_;
 
     my $prefix = $self->{prefix};
+    my %env = %{ $self->{env} // {} };
+    local @ENV{keys %env} = values %env;
 
     $self->{master} = $self->spawn("$prefix/stderr.log", nginx_binary(),
         '-p', $prefix, '-c', "$prefix/nginx.conf", '-e', "$prefix/error.log");
