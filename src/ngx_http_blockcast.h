@@ -18,7 +18,9 @@
  *   _wake         an eventfd for each worker, so that none has to wait
  *   _feed         a worker's copy of a stream, and its subscribers
  *   _session      the JSON messages of a client
- *   _ws           the WebSocket connection
+ *   _ws           the WebSocket connection: its beginning, input and end
+ *   _ws_out       what it sends, and what waits for the socket
+ *   _request      the request it began with, which is not kept open
  *   _rest         the same state over plain HTTP
  */
 
@@ -165,6 +167,7 @@ typedef struct {
     ngx_array_t                   places;   /* endpoints, to be linked */
 
     ngx_msec_t                    drain;
+    ngx_uint_t                    log_at_start;     /* or at the end */
     ngx_uint_t                    max_connections;          /* 0: no limit */
     ngx_uint_t                    max_worker_connections;   /* 0: nearly all */
 

@@ -11,8 +11,8 @@
 #include "bc_ws_pmd.h"
 
 
-/* sends in one go, before other events have their turn */
-#define NGX_HTTP_BLOCKCAST_SLICE     512
+/* sends in one go, about a millisecond, before other events have their turn */
+#define NGX_HTTP_BLOCKCAST_SLICE     128
 
 /* a client that is behind gets its entries in messages of about this size */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
@@ -20,7 +20,10 @@
 
 static ngx_uint_t ngx_http_blockcast_feed_sync_ring(
     ngx_http_blockcast_feed_t *feed);
-static void ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed);
+static ngx_uint_t ngx_http_blockcast_feed_walk(
+    ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
+static ngx_inline void ngx_http_blockcast_feed_prefetch(
+    ngx_http_blockcast_feed_t *feed);
 static void ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_feeds_tick(ngx_event_t *ev);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_entries(
@@ -226,10 +229,19 @@ ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 
     feed->told = feed->version;
     feed->state = state;
+
+    if (feed->walking) {
+
+        /* who is still to come gets the newest; the others the next time */
+
+        feed->again = 1;
+        return;
+    }
+
     feed->cursor = feed->nlisteners;
     feed->walking = 1;
 
-    ngx_http_blockcast_feed_walk(feed);
+    (void) ngx_http_blockcast_feed_walk(feed, NGX_HTTP_BLOCKCAST_SLICE);
 }
 
 
@@ -268,23 +280,32 @@ ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
  * that is met twice is up to date the second time.
  */
 
-static void
-ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed)
+static ngx_uint_t
+ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
 {
     uint64_t                       seq;
-    ngx_uint_t                     n;
     ngx_http_blockcast_sub_t      *sub;
     ngx_http_blockcast_listener_t *l;
 
     seq = (feed->newest != NULL) ? feed->snap.seq : 0;
 
-    for (n = 0; n < NGX_HTTP_BLOCKCAST_SLICE; n++) {
+    for ( /* void */ ; n != 0; n--) {
 
         if (feed->cursor > feed->nlisteners) {
             feed->cursor = feed->nlisteners;
         }
 
         if (feed->cursor == 0) {
+
+            if (feed->again) {
+
+                /* only now, or the first ones would never have their turn */
+
+                feed->again = 0;
+                feed->cursor = feed->nlisteners;
+                continue;
+            }
+
             feed->walking = 0;
 
             if (feed->nlisteners != 0 && feed->timed != seq) {
@@ -292,8 +313,10 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed)
                 ngx_http_blockcast_feed_timed(feed);
             }
 
-            return;
+            return n;
         }
+
+        ngx_http_blockcast_feed_prefetch(feed);
 
         l = &feed->listeners[--feed->cursor];
         sub = &l->conn->subs[l->sub];
@@ -314,17 +337,57 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed)
         ngx_post_event(&ngx_http_blockcast_walk_event,
                        &ngx_posted_next_events);
     }
+
+    return 0;
 }
 
+
+/*
+ * A send() throws most of a core's caches out, and what the next clients need
+ * is spread over the memory: it is fetched while the kernel is at work for
+ * those before them.
+ */
+
+static ngx_inline void
+ngx_http_blockcast_feed_prefetch(ngx_http_blockcast_feed_t *feed)
+{
+#if (__GNUC__)
+
+    u_char  *conn;
+
+    if (feed->cursor < 4) {
+        return;
+    }
+
+    conn = (u_char *) feed->listeners[feed->cursor - 4].conn;
+
+    /* it is not aligned, but what matters is in its first 64 bytes */
+
+    __builtin_prefetch(conn, 1);
+    __builtin_prefetch(conn + 63, 1);
+
+#endif
+}
+
+
+/* a slice for all of them together, each time another one begins */
 
 static void
 ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i, n;
+    ngx_http_blockcast_feed_t  *feed;
+    static ngx_uint_t           first;
 
-    for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
-        if (ngx_http_blockcast_feeds[i].walking) {
-            ngx_http_blockcast_feed_walk(&ngx_http_blockcast_feeds[i]);
+    n = NGX_HTTP_BLOCKCAST_SLICE;
+    first++;
+
+    for (i = 0; i < ngx_http_blockcast_nfeeds && n != 0; i++) {
+        feed = &ngx_http_blockcast_feeds[(first + i)
+                                         % ngx_http_blockcast_nfeeds];
+
+        if (feed->walking) {
+            n = ngx_http_blockcast_feed_walk(feed, n);
         }
     }
 }

@@ -78,6 +78,7 @@ struct ngx_http_blockcast_feed_s {
     /* the fan-out goes from the end to the beginning, in slices */
     ngx_uint_t                    cursor;
     unsigned                      walking:1;
+    unsigned                      again:1;      /* there is newer already */
 };
 
 

@@ -56,6 +56,15 @@ static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
 };
 
 
+/* when the access log has its line of a WebSocket connection */
+
+static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
+    { ngx_string("end"), 0 },
+    { ngx_string("start"), 1 },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_zone"),
@@ -71,6 +80,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_blockcast_main_conf_t, drain),
       NULL },
+
+    { ngx_string("blockcast_access_log"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, log_at_start),
+      &ngx_http_blockcast_log_enum },
 
     { ngx_string("blockcast_stream"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
@@ -302,6 +318,7 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
     }
 
     bmcf->drain = NGX_CONF_UNSET_MSEC;
+    bmcf->log_at_start = NGX_CONF_UNSET_UINT;
 
     return bmcf;
 }
@@ -313,6 +330,7 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
     ngx_conf_init_msec_value(bmcf->drain, 5000);
+    ngx_conf_init_uint_value(bmcf->log_at_start, 0);
 
     return NGX_CONF_OK;
 }

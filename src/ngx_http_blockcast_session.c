@@ -282,16 +282,17 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
     wrong->text = "no memory, try later";
 
     if (conn->nsubs == conn->nalloc) {
-        n = conn->nalloc ? conn->nalloc * 2 : 4;
+        n = conn->nalloc * 2;
 
         subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
         if (subs == NULL) {
             return NGX_ERROR;
         }
 
-        if (conn->nsubs != 0) {
-            ngx_memcpy(subs, conn->subs,
-                       conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
+        ngx_memcpy(subs, conn->subs,
+                   conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
+
+        if (conn->subs != &conn->first) {
             ngx_free(conn->subs);
         }
 

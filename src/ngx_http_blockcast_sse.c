@@ -82,6 +82,8 @@ ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
     sse->conn.conf = ngx_http_get_module_loc_conf(r,
                                                   ngx_http_blockcast_module);
     sse->conn.last = &sse->conn.out;
+    sse->conn.subs = &sse->conn.first;
+    sse->conn.nalloc = 1;
 
     sse->event.handler = handler;
     sse->event.data = sse;

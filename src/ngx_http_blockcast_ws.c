@@ -21,17 +21,20 @@
 
 /* no more input is read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
-/* what a frame that waits costs beside its bytes: a pong has only two */
-#define NGX_HTTP_BLOCKCAST_OUT        128
 
 /* how long the peer has for its part of the end */
-#define NGX_HTTP_BLOCKCAST_CLOSE_TIME   3000
-#define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
+#define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
 
 
+static void ngx_http_blockcast_ws_cleanup(void *data);
 static void ngx_http_blockcast_ws_start(ngx_http_request_t *r);
+static void ngx_http_blockcast_ws_open_handler(ngx_event_t *rev);
 static void ngx_http_blockcast_ws_read_handler(ngx_event_t *rev);
 static void ngx_http_blockcast_ws_write_handler(ngx_event_t *wev);
+static void ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev);
+static void ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev);
+static void ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
@@ -40,25 +43,10 @@ static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
     bc_ws_event_t *ev);
 static void ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
-static void ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent);
-static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
-
-
-#define ngx_http_blockcast_ws_count_frame(conn, frame)                        \
-    do {                                                                      \
-        (conn)->frames_out++;                                                 \
-        ngx_http_blockcast_add(ngx_http_blockcast_n_frames + (frame)->kind,   \
-                               1);                                            \
-        ngx_http_blockcast_add(ngx_http_blockcast_n_bytes + (frame)->kind,    \
-                               (frame)->len);                                 \
-    } while (0)
-
-#define ngx_http_blockcast_ws_conn(c)                                         \
-    ngx_http_get_module_ctx((ngx_http_request_t *) (c)->data,                 \
-                            ngx_http_blockcast_module)
+static u_char *ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf,
+    size_t len);
 
 
 static u_char  ngx_http_blockcast_ws_buffer[NGX_HTTP_BLOCKCAST_READ];
@@ -68,6 +56,7 @@ ngx_int_t
 ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
+    ngx_http_cleanup_t             *cln;
     ngx_http_blockcast_hello_t      hello;
     ngx_http_blockcast_conn_t      *conn;
     ngx_http_blockcast_loc_conf_t  *blcf;
@@ -82,14 +71,29 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    conn = ngx_pcalloc(r->pool, sizeof(ngx_http_blockcast_conn_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    conn = ngx_calloc(sizeof(ngx_http_blockcast_conn_t), r->connection->log);
 
     if (conn == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* until the connection is ours */
+
+    cln->handler = ngx_http_blockcast_ws_cleanup;
+    cln->data = conn;
+
     conn->connection = r->connection;
+    conn->fd = r->connection->fd;
+    conn->direct = (r->connection->ssl == NULL);
     conn->request = r;
+    conn->subs = &conn->first;
+    conn->nalloc = 1;
     conn->conf = blcf;
     conn->last = &conn->out;
     conn->echo = (blcf->echo == 1);
@@ -144,16 +148,22 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
 
 static void
+ngx_http_blockcast_ws_cleanup(void *data)
+{
+    ngx_http_blockcast_conn_t  *conn = data;
+
+    ngx_http_set_ctx(conn->request, NULL, ngx_http_blockcast_module);
+    ngx_free(conn);
+}
+
+
+static void
 ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 {
-    ngx_int_t                       rc;
-    ngx_connection_t               *c;
-    ngx_http_blockcast_conn_t      *conn;
-    ngx_http_blockcast_loc_conf_t  *blcf;
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
 
     c = r->connection;
-    conn = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
-    blcf = conn->conf;
 
     if (c->write->timedout) {
         c->timedout = 1;
@@ -188,11 +198,76 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
         ngx_del_timer(c->read);
     }
 
-    c->log->action = "serving WebSocket";
+    /* the rest from the event loop, for the request is still being handled */
 
+    c->read->handler = ngx_http_blockcast_ws_open_handler;
+    c->write->handler = ngx_http_empty_handler;
+
+    ngx_post_event(c->read, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
+{
+    size_t                           early;
+    u_char                          *input;
+    ngx_connection_t                *c;
+    ngx_http_cleanup_t              *cln;
+    ngx_http_request_t              *r;
+    ngx_http_blockcast_conn_t       *conn;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    c = rev->data;
+    r = c->data;
+    conn = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
+    blcf = conn->conf;
+
+    /* frames that came together with the handshake */
+
+    early = r->header_in->last - r->header_in->pos;
+    input = NULL;
+
+    if (early != 0) {
+        input = ngx_alloc(early, c->log);
+
+        if (input == NULL) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+
+        ngx_memcpy(input, r->header_in->pos, early);
+        r->header_in->pos = r->header_in->last;
+    }
+
+    for (cln = r->cleanup; cln != NULL; cln = cln->next) {
+        if (cln->handler == ngx_http_blockcast_ws_cleanup) {
+            cln->handler = NULL;
+        }
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    if (bmcf->log_at_start && !r->logged) {
+        ngx_http_blockcast_log_request(r);
+    }
+
+    conn->parked = ngx_http_blockcast_park(r, ngx_http_blockcast_ws_log);
+
+    if (conn->parked != NULL) {
+        conn->request = NULL;
+        c->data = conn;
+        rev->handler = ngx_http_blockcast_ws_read_handler;
+        c->write->handler = ngx_http_blockcast_ws_write_handler;
+
+    } else {
+        rev->handler = ngx_http_blockcast_ws_kept_read_handler;
+        c->write->handler = ngx_http_blockcast_ws_kept_write_handler;
+    }
+
+    c->log->action = "serving WebSocket";
     c->idle = 1;
-    c->read->handler = ngx_http_blockcast_ws_read_handler;
-    c->write->handler = ngx_http_blockcast_ws_write_handler;
 
     /* frames are small and should leave at once */
 
@@ -204,9 +279,9 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 
     /* the first ping is jittered, so that clients that came together differ */
 
-    ngx_add_timer(c->read, blcf->ping_interval / 2
-                           + (ngx_msec_t) ngx_random()
-                             % (blcf->ping_interval / 2 + 1));
+    ngx_add_timer(rev, blcf->ping_interval / 2
+                       + (ngx_msec_t) ngx_random()
+                         % (blcf->ping_interval / 2 + 1));
 
     conn->busy = 1;
 
@@ -214,18 +289,10 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
         ngx_http_blockcast_session_welcome(conn);
     }
 
-    /* frames that came together with the handshake */
-
-    if (r->header_in->pos < r->header_in->last) {
-        if (ngx_http_blockcast_ws_input(conn, r->header_in->pos,
-                                        r->header_in->last)
-            == NGX_OK)
-        {
-            r->header_in->pos = r->header_in->last;
-        }
+    if (input != NULL) {
+        (void) ngx_http_blockcast_ws_input(conn, input, input + early);
+        ngx_free(input);
     }
-
-    conn->busy = 0;
 
     if (ngx_exiting) {
 
@@ -234,7 +301,7 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
         c->close = 1;
     }
 
-    ngx_post_event(c->read, &ngx_posted_events);
+    ngx_http_blockcast_ws_readable(conn);
 }
 
 
@@ -262,11 +329,61 @@ ngx_http_blockcast_ws_count(ngx_int_t n)
 static void
 ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
 {
-    ngx_connection_t           *c;
-    ngx_http_blockcast_conn_t  *conn;
+    ngx_connection_t  *c;
 
     c = rev->data;
-    conn = ngx_http_blockcast_ws_conn(c);
+    ngx_http_blockcast_ws_readable(c->data);
+}
+
+
+static void
+ngx_http_blockcast_ws_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+
+    c = wev->data;
+    ngx_http_blockcast_ws_writable(c->data);
+}
+
+
+/* the same for a connection whose request is kept */
+
+static void
+ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = rev->data;
+    r = c->data;
+
+    ngx_http_blockcast_ws_readable(
+                        ngx_http_get_module_ctx(r, ngx_http_blockcast_module));
+}
+
+
+static void
+ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = wev->data;
+    r = c->data;
+
+    ngx_http_blockcast_ws_writable(
+                        ngx_http_get_module_ctx(r, ngx_http_blockcast_module));
+}
+
+
+static void
+ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+    rev = c->read;
 
     if (c->close) {
         c->close = 0;
@@ -324,7 +441,7 @@ ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
 
         } else {
             conn->pinged = 1;
-            ngx_http_blockcast_ws_control(conn, BC_WS_PING, NULL, 0);
+            ngx_http_blockcast_ws_ping(conn);
             ngx_add_timer(rev, conn->conf->pong_timeout);
         }
 
@@ -335,7 +452,10 @@ ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
     }
 
     conn->busy = 1;
+
     ngx_http_blockcast_ws_read(conn);
+    ngx_http_blockcast_ws_flush(conn);
+
     conn->busy = 0;
 
     if (conn->dead) {
@@ -588,317 +708,29 @@ ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
 }
 
 
-void
-ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame)
-{
-    ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
-}
-
-
-/* the same for a frame whose first bytes were sent already */
+/* one frame for all of them */
 
 static void
-ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent)
+ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_http_blockcast_out_t  *out;
-
-    if (conn->dead || conn->lingering) {
-        ngx_http_blockcast_frame_free(frame);
-        return;
-    }
-
-    out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
-    if (out == NULL) {
-        ngx_http_blockcast_frame_free(frame);
-        ngx_http_blockcast_ws_dead(conn);
-        return;
-    }
-
-    out->next = NULL;
-    out->frame = frame;
-    out->sent = sent;
-
-    *conn->last = out;
-    conn->last = &out->next;
-    conn->queued += frame->len - sent + NGX_HTTP_BLOCKCAST_OUT;
-
-    if (conn->out == out) {
-        ngx_http_blockcast_ws_flush(conn);
-    }
-}
-
-
-/* NGX_OK: the queue is empty, NGX_AGAIN: the socket is full */
-
-static ngx_int_t
-ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
-{
-    ssize_t                    n;
-    ngx_connection_t          *c;
-    ngx_http_blockcast_out_t  *out;
-
-    c = conn->connection;
-
-    while (conn->out != NULL) {
-
-        if (!c->write->ready) {
-            goto again;
-        }
-
-        out = conn->out;
-
-        n = c->send(c, out->frame->data + out->sent,
-                    out->frame->len - out->sent);
-
-        if (n == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (n == NGX_AGAIN) {
-            goto again;
-        }
-
-        out->sent += n;
-        conn->queued -= n;
-
-        if (c->write->timer_set) {
-            ngx_del_timer(c->write);
-        }
-
-        if (out->sent < out->frame->len) {
-            continue;
-        }
-
-        conn->out = out->next;
-
-        if (conn->out == NULL) {
-            conn->last = &conn->out;
-        }
-
-        conn->queued -= NGX_HTTP_BLOCKCAST_OUT;
-
-        ngx_http_blockcast_ws_count_frame(conn, out->frame);
-
-        ngx_http_blockcast_frame_free(out->frame);
-        ngx_free(out);
-    }
-
-    return NGX_OK;
-
-again:
-
-    if (!c->write->timer_set) {
-        ngx_add_timer(c->write, conn->conf->send_timeout);
-    }
-
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-void
-ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
-{
-    ngx_int_t                    rc;
-    ngx_uint_t                   i;
-    ngx_http_blockcast_sub_t    *sub;
-    ngx_http_blockcast_out_t    *out;
-    ngx_http_blockcast_frame_t  *frame;
-
-    if (conn->dead || conn->lingering) {
-        return;
-    }
-
-    if (conn->kind) {
-        ngx_http_blockcast_sse_flush(conn);
-        return;
-    }
-
-    for ( ;; ) {
-        rc = ngx_http_blockcast_ws_sent(conn);
-
-        if (rc == NGX_ERROR) {
-            ngx_http_blockcast_ws_dead(conn);
-            return;
-        }
-
-        if (rc == NGX_AGAIN) {
-            return;
-        }
-
-        if (conn->ndirty == 0 || conn->closing) {
-            break;
-        }
-
-        /* one stream's newest, then the next one's */
-
-        for (i = 0; i < conn->nsubs && !conn->subs[i].dirty; i++) {
-            /* void */
-        }
-
-        if (i == conn->nsubs) {
-            conn->ndirty = 0;
-            break;
-        }
-
-        sub = &conn->subs[i];
-        frame = ngx_http_blockcast_feed_next(conn, sub);
-
-        if (frame == NULL) {
-            sub->dirty = 0;
-            conn->ndirty--;
-            continue;
-        }
-
-        out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
-        if (out == NULL) {
-            ngx_http_blockcast_frame_free(frame);
-            ngx_http_blockcast_ws_dead(conn);
-            return;
-        }
-
-        out->next = NULL;
-        out->frame = frame;
-        out->sent = 0;
-
-        conn->out = out;
-        conn->last = &out->next;
-        conn->queued = frame->len + NGX_HTTP_BLOCKCAST_OUT;
-    }
-
-    if (conn->closing && conn->failed) {
-
-        if (conn->connection->ssl) {
-
-            /* closing says goodbye in TLS's own way */
-
-            ngx_http_blockcast_ws_dead(conn);
-            return;
-        }
-
-        /* all is said, and what still comes is only thrown away */
-
-        conn->lingering = 1;
-
-        if (ngx_shutdown_socket(conn->connection->fd, NGX_WRITE_SHUTDOWN)
-            == -1)
-        {
-            ngx_http_blockcast_ws_dead(conn);
-            return;
-        }
-
-        ngx_add_timer(conn->connection->read,
-                      ngx_exiting ? NGX_HTTP_BLOCKCAST_LINGER_TIME / 4
-                                  : NGX_HTTP_BLOCKCAST_LINGER_TIME);
-    }
-
-    if (conn->paused) {
-        conn->paused = 0;
-        ngx_post_event(conn->connection->read, &ngx_posted_events);
-    }
-}
-
-
-void
-ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub)
-{
-    if (!sub->dirty) {
-        sub->dirty = 1;
-        conn->ndirty++;
-    }
-
-    if (conn->out == NULL && (conn->ndirty == 1 || conn->kind)) {
-        ngx_http_blockcast_ws_flush(conn);
-    }
-}
-
-
-void
-ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub, uint64_t seq)
-{
-    ssize_t                      n;
-    ngx_connection_t            *c;
-    ngx_http_blockcast_frame_t  *frame;
-
-    if (conn->dead || conn->closing) {
-        return;
-    }
-
-    c = conn->connection;
-
-    if (conn->kind
-        || conn->out != NULL || conn->ndirty != 0 || !c->write->ready)
-    {
-
-        /* it is behind: what it gets next is the newest at that time */
-
-        if (sub->dirty && sub->feed->stream->field.len == 0) {
-            ngx_http_blockcast_add(ngx_http_blockcast_n_conflated, 1);
-        }
-
-        ngx_http_blockcast_ws_dirty(conn, sub);
-        return;
-    }
-
-    frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
-
-    if (frame == NULL) {
-        return;
-    }
-
-    n = c->send(c, frame->data, frame->len);
-
-    if (n == (ssize_t) frame->len) {
-        sub->seq = seq;
-        ngx_http_blockcast_ws_count_frame(conn, frame);
-
-    } else if (n == NGX_ERROR) {
-        ngx_http_blockcast_ws_dead(conn);
-        return;
-
-    } else if (n > 0) {
-        sub->seq = seq;
-        frame->refs++;
-
-        ngx_http_blockcast_ws_queue_rest(conn, frame, n);
-        return;
-
-    } else if (c->ssl) {
-
-        /* OpenSSL has encrypted it already: it has to be sent, no other */
-
-        sub->seq = seq;
-        frame->refs++;
-
-        ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
-        return;
-
-    } else {
-        ngx_http_blockcast_ws_dirty(conn, sub);
-        return;
-    }
-
-    if (sub->told != sub->feed->state) {
-        ngx_http_blockcast_ws_dirty(conn, sub);
-    }
+    static u_char                      data[] = { 0x80 | BC_WS_PING, 0 };
+    static ngx_http_blockcast_frame_t  frame = {
+        1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_FORMS, data, NULL
+    };
+
+    frame.refs++;
+    ngx_http_blockcast_ws_queue(conn, &frame);
 }
 
 
 static void
-ngx_http_blockcast_ws_write_handler(ngx_event_t *wev)
+ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_connection_t           *c;
-    ngx_http_blockcast_conn_t  *conn;
+    ngx_event_t       *wev;
+    ngx_connection_t  *c;
 
-    c = wev->data;
-    conn = ngx_http_blockcast_ws_conn(c);
+    c = conn->connection;
+    wev = c->write;
 
     if (wev->timedout) {
         wev->timedout = 0;
@@ -974,15 +806,15 @@ ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn)
 
     conn->ndirty = 0;
 
-    if (conn->subs != NULL) {
+    if (conn->subs != &conn->first) {
         ngx_free(conn->subs);
-        conn->subs = NULL;
-        conn->nalloc = 0;
+        conn->subs = &conn->first;
+        conn->nalloc = 1;
     }
 }
 
 
-static void
+void
 ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn)
 {
     conn->dead = 1;
@@ -1002,6 +834,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_out_t  *out;
 
     c = conn->connection;
+    c->sent += conn->sent;
     r = conn->request;
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "blockcast: ws finalize");
@@ -1028,6 +861,45 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 
     /* the access log has its line, then the request and the socket are gone */
 
-    ngx_http_free_request(r, 0);
+    if (conn->parked != NULL) {
+        r = ngx_http_blockcast_unpark(c, conn->parked);
+
+        if (r != NULL) {
+            ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
+        }
+    }
+
+    if (r != NULL) {
+        ngx_http_free_request(r, 0);
+    }
+
+    ngx_free(conn);
+
     ngx_http_close_connection(c);
+}
+
+
+/* the end of an error log line, as nginx has it while a request is open */
+
+static u_char *
+ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                     *p;
+    ngx_str_t                   server, line;
+    ngx_http_log_ctx_t         *ctx;
+    ngx_http_blockcast_conn_t  *conn;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    ctx = log->data;
+    conn = ctx->connection->data;
+
+    ngx_http_blockcast_parked_names(conn->parked, &server, &line);
+
+    return ngx_snprintf(buf, len, ", client: %V, server: %V, request: \"%V\"",
+                        &ctx->connection->addr_text, &server, &line);
 }

@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_request.h"
 #include "bc_ws.h"
 
 
@@ -24,31 +25,23 @@ struct ngx_http_blockcast_out_s {
 };
 
 
+/*
+ * A client.  There may be very many, nearly all of them idle: what the fan-out
+ * touches comes first and lies together, and nothing is kept that can be had
+ * again.  Of ngx_alloc(); those of SSE and long-polling are in their request.
+ */
+
 struct ngx_http_blockcast_conn_s {
-    ngx_connection_t             *connection;
-    ngx_http_request_t           *request;
-    ngx_http_blockcast_loc_conf_t  *conf;
-
     ngx_http_blockcast_out_t     *out;
-    ngx_http_blockcast_out_t    **last;
-    size_t                        queued;       /* bytes in out */
-
-    ngx_http_blockcast_sub_t     *subs;
-    uint16_t                      nsubs;
-    uint16_t                      nalloc;
-    uint16_t                      ndirty;
-    uint16_t                      close_code;   /* sent or received first */
-
-    uint64_t                      allowed;      /* streams, as bits by index */
-    uint64_t                      joined;       /* those it ever subscribed */
-    uint32_t                      frames_in;
-    uint32_t                      frames_out;
-    uint32_t                      excess;       /* 1/1000 of a frame */
-    uint32_t                      counted;      /* when, low bits of msec */
+    ngx_http_blockcast_sub_t     *subs;         /* &first, or allocated */
 
     unsigned                      kind:2;       /* WebSocket, or: */
 #define NGX_HTTP_BLOCKCAST_SSE    1
 #define NGX_HTTP_BLOCKCAST_POLL   2
+    unsigned                      direct:1;     /* WebSocket without TLS */
+    unsigned                      protocol:2;   /* subprotocol */
+    unsigned                      deflate:1;    /* negotiated */
+    unsigned                      bits:4;       /* window it can inflate */
     unsigned                      started:1;    /* its header was sent */
     unsigned                      echo:1;
     unsigned                      pinged:1;     /* a pong is due */
@@ -59,9 +52,33 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      paused:1;     /* reads wait for the writes */
     unsigned                      dead:1;       /* nothing more may be done */
     unsigned                      busy:1;       /* a handler is at work */
-    unsigned                      protocol:2;   /* subprotocol */
-    unsigned                      deflate:1;    /* negotiated */
-    unsigned                      bits:4;       /* window it can inflate */
+
+    ngx_socket_t                  fd;
+    uint16_t                      nsubs;
+    uint16_t                      ndirty;
+    uint32_t                      frames_out;
+    off_t                         sent;         /* not yet in connection's */
+
+    ngx_http_blockcast_sub_t      first;
+
+    /* up to here 64 bytes */
+
+    ngx_connection_t             *connection;
+    uint16_t                      nalloc;
+    uint16_t                      close_code;   /* sent or received first */
+    uint32_t                      frames_in;
+    uint32_t                      excess;       /* 1/1000 of a frame */
+    uint32_t                      counted;      /* when, low bits of msec */
+
+    ngx_http_blockcast_out_t    **last;
+    size_t                        queued;       /* bytes in out */
+
+    uint64_t                      allowed;      /* streams, as bits by index */
+    uint64_t                      joined;       /* those it ever subscribed */
+
+    ngx_http_blockcast_loc_conf_t  *conf;
+    ngx_http_request_t           *request;      /* when it is kept, or: */
+    ngx_http_blockcast_parked_t  *parked;
 
     bc_ws_in_t                    in;
 };
@@ -70,7 +87,11 @@ struct ngx_http_blockcast_conn_s {
 /* content handlers */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
-/* queues a frame (takes over the caller's reference) and tries to send it */
+/*
+ * Queues a frame (takes over the caller's reference) and tries to send it;
+ * while a handler is at work (busy), what it queues leaves in one write with
+ * the flush at its end.
+ */
 void ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame);
 
@@ -82,6 +103,8 @@ void ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
 /* unsubscribes from everything */
 void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
+/* nothing more may be done with it: it is closed from the event loop */
+void ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn);
 /* counts this worker's connections */
 void ngx_http_blockcast_ws_count(ngx_int_t n);
 void ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,

@@ -1,0 +1,614 @@
+
+/*
+ * Parked requests: what is left of a request while its connection is ours.
+ *
+ * An open request holds some 9 KB: its pool, header buffers, variables.  Of
+ * all that only the access log needs anything when a WebSocket ends, so the
+ * request is freed after the handshake, as nginx itself does with an idle
+ * keep-alive connection, and is made again of its head for that one line.
+ */
+
+
+#include "ngx_http_blockcast_request.h"
+
+
+/* in one block, followed by the bytes of the strings, one after another */
+
+struct ngx_http_blockcast_parked_s {
+    ngx_http_connection_t        *hc;
+    void                        **srv_conf;
+    void                        **loc_conf;
+
+    time_t                        start_sec;
+    uint32_t                      request_length;
+    uint32_t                      header_size;
+    uint16_t                      line_len;
+    uint16_t                      uri_len;
+    uint16_t                      args_len;
+    uint16_t                      start_msec;
+    uint16_t                      nheaders;     /* of the request */
+    uint16_t                      nsent;        /* of the response */
+    uint16_t                      nvariables;   /* evaluated, or set */
+
+    unsigned                      status:10;
+    unsigned                      limit_req_status:3;
+    unsigned                      logged:1;
+    unsigned                      pipeline:1;
+
+    u_char                        data[];
+};
+
+
+/* before each pair of strings */
+
+typedef struct {
+    uint16_t                      first;        /* length, or an index */
+    uint16_t                      second;
+} ngx_http_blockcast_pair_t;
+
+#define NGX_HTTP_BLOCKCAST_PARK_MAX  65535
+
+
+static ngx_uint_t ngx_http_blockcast_parkable(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_blockcast_remembered(ngx_table_elt_t *h);
+static size_t ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n);
+static u_char *ngx_http_blockcast_list_copy(u_char *p, ngx_list_t *list);
+static ngx_int_t ngx_http_blockcast_unpark_line(ngx_http_request_t *r,
+    ngx_str_t *line);
+static u_char *ngx_http_blockcast_unpark_headers(ngx_http_request_t *r,
+    u_char *p, ngx_uint_t n);
+static u_char *ngx_http_blockcast_copy(u_char *p, const u_char *data,
+    size_t len);
+
+
+/* that of nginx, and the same for all its connections */
+static ngx_log_handler_pt  ngx_http_blockcast_log_handler;
+
+
+ngx_http_blockcast_parked_t *
+ngx_http_blockcast_park(ngx_http_request_t *r, ngx_log_handler_pt handler)
+{
+    u_char                       *p;
+    size_t                        size;
+    uint16_t                      nheaders, nsent, nvariables;
+    ngx_buf_t                    *b;
+    ngx_uint_t                    i;
+    ngx_chain_t                  *cl, *next;
+    ngx_connection_t             *c;
+    ngx_http_connection_t        *hc;
+    ngx_http_variable_value_t    *v;
+    ngx_http_blockcast_pair_t     pair;
+    ngx_http_core_main_conf_t    *cmcf;
+    ngx_http_blockcast_parked_t  *parked;
+
+    if (!ngx_http_blockcast_parkable(r)) {
+        return NULL;
+    }
+
+    c = r->connection;
+    hc = r->http_connection;
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    /* with its line written already there is nothing to remember */
+
+    nheaders = 0;
+    nsent = 0;
+    nvariables = 0;
+    v = r->variables;
+
+    size = sizeof(ngx_http_blockcast_parked_t) + r->request_line.len;
+
+    if (r->request_line.len > NGX_HTTP_BLOCKCAST_PARK_MAX) {
+        return NULL;
+    }
+
+    if (!r->logged) {
+        size += r->uri.len + r->args.len
+                + ngx_http_blockcast_list_size(&r->headers_in.headers,
+                                               &nheaders)
+                + ngx_http_blockcast_list_size(&r->headers_out.headers,
+                                               &nsent);
+
+        for (i = 0; i < cmcf->variables.nelts; i++) {
+            if (v[i].valid) {
+                size += sizeof(ngx_http_blockcast_pair_t) + v[i].len;
+                nvariables++;
+            }
+        }
+
+        /* then it would be no gain, and the lengths might not fit */
+
+        if (size > NGX_HTTP_BLOCKCAST_PARK_MAX) {
+            return NULL;
+        }
+    }
+
+    parked = ngx_alloc(size, c->log);
+    if (parked == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(parked, sizeof(ngx_http_blockcast_parked_t));
+
+    parked->hc = hc;
+    parked->srv_conf = r->srv_conf;
+    parked->loc_conf = r->loc_conf;
+    parked->start_sec = r->start_sec;
+    parked->start_msec = (uint16_t) r->start_msec;
+    parked->request_length = (uint32_t) r->request_length;
+    parked->header_size = (uint32_t) r->header_size;
+    parked->status = r->headers_out.status;
+    parked->limit_req_status = r->limit_req_status;
+    parked->logged = r->logged;
+    parked->pipeline = r->pipeline;
+
+    parked->line_len = (uint16_t) r->request_line.len;
+    p = ngx_http_blockcast_copy(parked->data, r->request_line.data,
+                                r->request_line.len);
+
+    if (!r->logged) {
+        parked->uri_len = (uint16_t) r->uri.len;
+        parked->args_len = (uint16_t) r->args.len;
+        parked->nheaders = nheaders;
+        parked->nsent = nsent;
+        parked->nvariables = nvariables;
+
+        p = ngx_http_blockcast_copy(p, r->uri.data, r->uri.len);
+        p = ngx_http_blockcast_copy(p, r->args.data, r->args.len);
+        p = ngx_http_blockcast_list_copy(p, &r->headers_in.headers);
+        p = ngx_http_blockcast_list_copy(p, &r->headers_out.headers);
+
+        for (i = 0; i < cmcf->variables.nelts; i++) {
+            if (v[i].valid) {
+                pair.first = (uint16_t) i;
+                pair.second = (uint16_t) v[i].len;
+
+                p = ngx_cpymem(p, &pair, sizeof(ngx_http_blockcast_pair_t));
+                p = ngx_http_blockcast_copy(p, v[i].data, v[i].len);
+            }
+        }
+    }
+
+    /* not yet: at the end, and until then it counts as being written */
+
+    r->logged = 1;
+
+#if (NGX_STAT_STUB)
+    r->stat_writing = 0;
+#endif
+
+    ngx_http_free_request(r, 0);
+
+    c->data = hc;
+    c->destroyed = 0;
+
+    /* the same with the buffers as ngx_http_set_keepalive() does */
+
+    b = c->buffer;
+
+    if (b != NULL && b->start != NULL
+        && ngx_pfree(c->pool, b->start) == NGX_OK)
+    {
+        b->start = NULL;
+        b->pos = NULL;
+        b->last = NULL;
+        b->end = NULL;
+    }
+
+    for (cl = hc->free; cl != NULL; cl = next) {
+        next = cl->next;
+        (void) ngx_pfree(c->pool, cl->buf->start);
+        ngx_free_chain(c->pool, cl);
+    }
+
+    for (cl = hc->busy; cl != NULL; cl = next) {
+        next = cl->next;
+        (void) ngx_pfree(c->pool, cl->buf->start);
+        ngx_free_chain(c->pool, cl);
+    }
+
+    hc->free = NULL;
+    hc->busy = NULL;
+    hc->nbusy = 0;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+
+    ngx_http_blockcast_log_handler = c->log->handler;
+    c->log->handler = handler;
+
+    return parked;
+}
+
+
+void
+ngx_http_blockcast_parked_names(ngx_http_blockcast_parked_t *parked,
+    ngx_str_t *server, ngx_str_t *line)
+{
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = parked->srv_conf[ngx_http_core_module.ctx_index];
+
+    *server = cscf->server_name;
+
+    line->data = parked->data;
+    line->len = parked->line_len;
+}
+
+
+static u_char *
+ngx_http_blockcast_copy(u_char *p, const u_char *data, size_t len)
+{
+    return (len != 0) ? ngx_cpymem(p, data, len) : p;
+}
+
+
+/* whether nobody else has anything to do when it ends */
+
+static ngx_uint_t
+ngx_http_blockcast_parkable(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *pcln;
+
+    if (r != r->main || r->count != 1 || r->blocked || r->buffered
+        || r->postponed != NULL || r->posted_requests != NULL)
+    {
+        return 0;
+    }
+
+    /* "GET http://host/…": the server's name comes from the line */
+
+    if (r->host_end != NULL) {
+        return 0;
+    }
+
+    for (pcln = r->pool->cleanup; pcln != NULL; pcln = pcln->next) {
+        if (pcln->handler != NULL) {
+            return 0;
+        }
+    }
+
+    for (cln = r->cleanup; cln != NULL; cln = cln->next) {
+        if (cln->handler != NULL) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* all but the answer to Sec-WebSocket-Key, which tells nothing */
+
+static ngx_uint_t
+ngx_http_blockcast_remembered(ngx_table_elt_t *h)
+{
+    return h->hash != 0
+           && (h->key.len != sizeof("Sec-WebSocket-Accept") - 1
+               || ngx_strncmp(h->key.data, "Sec-WebSocket-Accept",
+                              sizeof("Sec-WebSocket-Accept") - 1)
+                  != 0);
+}
+
+
+static size_t
+ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n)
+{
+    size_t            size;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    size = 0;
+
+    for (part = &list->part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_blockcast_remembered(&h[i])) {
+                size += sizeof(ngx_http_blockcast_pair_t) + h[i].key.len
+                        + h[i].value.len;
+                (*n)++;
+            }
+        }
+    }
+
+    return size;
+}
+
+
+static u_char *
+ngx_http_blockcast_list_copy(u_char *p, ngx_list_t *list)
+{
+    ngx_uint_t                  i;
+    ngx_list_part_t            *part;
+    ngx_table_elt_t            *h;
+    ngx_http_blockcast_pair_t   pair;
+
+    for (part = &list->part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_blockcast_remembered(&h[i])) {
+                pair.first = (uint16_t) h[i].key.len;
+                pair.second = (uint16_t) h[i].value.len;
+
+                p = ngx_cpymem(p, &pair, sizeof(ngx_http_blockcast_pair_t));
+                p = ngx_http_blockcast_copy(p, h[i].key.data, h[i].key.len);
+                p = ngx_http_blockcast_copy(p, h[i].value.data,
+                                            h[i].value.len);
+            }
+        }
+    }
+
+    return p;
+}
+
+
+ngx_http_request_t *
+ngx_http_blockcast_unpark(ngx_connection_t *c,
+    ngx_http_blockcast_parked_t *parked)
+{
+    u_char                     *p;
+    ngx_str_t                   line;
+    ngx_uint_t                  i;
+    ngx_table_elt_t            *h;
+    ngx_http_request_t         *r;
+    ngx_http_blockcast_pair_t   pair;
+    ngx_http_core_loc_conf_t   *clcf;
+
+    c->data = parked->hc;
+    c->log->handler = ngx_http_blockcast_log_handler;
+
+    r = ngx_http_create_request(c);
+
+    if (r == NULL) {
+
+#if (NGX_STAT_STUB)
+        (void) ngx_atomic_fetch_add(ngx_stat_writing, -1);
+#endif
+
+        ngx_free(parked);
+        return NULL;
+    }
+
+    c->data = r;
+
+    /* it was counted when it came; and nothing that fails may finalize it */
+
+    c->requests--;
+    r->count = 256;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    r->stat_reading = 0;
+    r->stat_writing = 1;
+#endif
+
+    r->logged = 1;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+
+    line.len = parked->line_len;
+    line.data = parked->data;
+
+    if (parked->logged
+        || ngx_http_blockcast_unpark_line(r, &line) != NGX_OK
+        || ngx_list_init(&r->headers_in.headers, r->pool, 20,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        goto done;
+    }
+
+    p = parked->data + parked->line_len;
+
+    r->uri.len = parked->uri_len;
+    r->uri.data = ngx_pnalloc(r->pool, parked->uri_len + 1);
+    r->args.len = parked->args_len;
+    r->args.data = ngx_pnalloc(r->pool, parked->args_len + 1);
+
+    if (r->uri.data == NULL || r->args.data == NULL) {
+        goto done;
+    }
+
+    ngx_memcpy(r->uri.data, p, parked->uri_len);
+    p += parked->uri_len;
+
+    ngx_memcpy(r->args.data, p, parked->args_len);
+    p += parked->args_len;
+
+    p = ngx_http_blockcast_unpark_headers(r, p, parked->nheaders);
+
+    if (p == NULL) {
+        goto done;
+    }
+
+    for (i = 0; i < parked->nsent; i++) {
+
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
+        p += sizeof(ngx_http_blockcast_pair_t);
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            goto done;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->hash = 1;
+        h->key.len = pair.first;
+        h->value.len = pair.second;
+        h->key.data = ngx_pnalloc(r->pool, pair.first + pair.second + 1);
+        if (h->key.data == NULL) {
+            h->hash = 0;
+            goto done;
+        }
+
+        h->value.data = h->key.data + pair.first;
+        ngx_memcpy(h->key.data, p, pair.first + pair.second);
+        p += pair.first + pair.second;
+    }
+
+    for (i = 0; i < parked->nvariables; i++) {
+
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
+        p += sizeof(ngx_http_blockcast_pair_t);
+
+        r->variables[pair.first].data = ngx_pnalloc(r->pool, pair.second + 1);
+        if (r->variables[pair.first].data == NULL) {
+            goto done;
+        }
+
+        ngx_memcpy(r->variables[pair.first].data, p, pair.second);
+        r->variables[pair.first].len = pair.second;
+        r->variables[pair.first].valid = 1;
+        p += pair.second;
+    }
+
+    r->logged = 0;
+
+done:
+
+    /* a Host header may have chosen another server on the way */
+
+    r->srv_conf = parked->srv_conf;
+    r->loc_conf = parked->loc_conf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    ngx_set_connection_log(c, clcf->error_log);
+
+    r->count = 1;
+    r->keepalive = 0;
+    r->pipeline = parked->pipeline;
+    r->valid_location = 1;
+    r->limit_req_status = parked->limit_req_status;
+    r->start_sec = parked->start_sec;
+    r->start_msec = parked->start_msec;
+    r->request_length = parked->request_length;
+    r->header_size = parked->header_size;
+    r->header_sent = 1;
+    r->headers_out.status = parked->status;
+
+    ngx_free(parked);
+
+    return r;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_unpark_line(ngx_http_request_t *r, ngx_str_t *line)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_create_temp_buf(r->pool, line->len + 2);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last = ngx_cpymem(b->last, line->data, line->len);
+    *b->last++ = CR;
+    *b->last++ = LF;
+
+    r->header_in = b;
+
+    if (ngx_http_parse_request_line(r, b) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->request_line.len = r->request_end - r->request_start;
+    r->request_line.data = r->request_start;
+
+    r->method_name.len = r->method_end - r->request_start + 1;
+    r->method_name.data = r->request_line.data;
+
+    if (r->http_protocol.data != NULL) {
+        r->http_protocol.len = r->request_end - r->http_protocol.data;
+    }
+
+    return ngx_http_process_request_uri(r);
+}
+
+
+/* returns what follows them, or NULL without memory */
+
+static u_char *
+ngx_http_blockcast_unpark_headers(ngx_http_request_t *r, u_char *p,
+    ngx_uint_t n)
+{
+    ngx_uint_t                  i;
+    ngx_table_elt_t            *h;
+    ngx_http_header_t          *hh;
+    ngx_http_core_main_conf_t  *cmcf;
+    ngx_http_blockcast_pair_t   pair;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    for (i = 0; i < n; i++) {
+
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
+        p += sizeof(ngx_http_blockcast_pair_t);
+
+        h = ngx_list_push(&r->headers_in.headers);
+        if (h == NULL) {
+            return NULL;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->key.data = ngx_pnalloc(r->pool, 2 * pair.first + pair.second + 3);
+        if (h->key.data == NULL) {
+            return NULL;
+        }
+
+        h->key.len = pair.first;
+        h->value.data = h->key.data + pair.first + 1;
+        h->value.len = pair.second;
+        h->lowcase_key = h->value.data + pair.second + 1;
+
+        ngx_memcpy(h->key.data, p, pair.first);
+        h->key.data[pair.first] = '\0';
+        p += pair.first;
+
+        ngx_memcpy(h->value.data, p, pair.second);
+        h->value.data[pair.second] = '\0';
+        p += pair.second;
+
+        h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+
+        /* where headers_in names it; it was taken without a fault before */
+
+        hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
+                           h->key.len);
+
+        if (hh != NULL && hh->handler(r, h, hh->offset) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    return p;
+}
+
+
+void
+ngx_http_blockcast_log_request(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    handler = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+    n = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts;
+
+    for (i = 0; i < n; i++) {
+        (void) handler[i](r);
+    }
+
+    r->logged = 1;
+}

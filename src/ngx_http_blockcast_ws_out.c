@@ -1,0 +1,525 @@
+
+/*
+ * What a WebSocket connection sends: the fan-out's frames at once, where the
+ * socket takes them, else what waits, in one write.
+ *
+ * Nothing is closed from within a send, see _ws.
+ */
+
+
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_sse.h"
+
+
+/* frames of one write */
+#define NGX_HTTP_BLOCKCAST_WRITE      64
+/* and how much of the streams is taken into it; what is not, may be conflated */
+#define NGX_HTTP_BLOCKCAST_GATHER     65536
+
+/* what a frame that waits costs beside its bytes: a pong has only two */
+#define NGX_HTTP_BLOCKCAST_OUT        128
+
+/* how long the peer has for its part of the end */
+#define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
+
+
+static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent);
+static ngx_int_t ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent);
+static ngx_int_t ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn);
+static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
+static ssize_t ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn);
+static ssize_t ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn,
+    ssize_t n);
+static void ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn);
+
+
+#define ngx_http_blockcast_ws_count_frame(conn, frame)                        \
+    do {                                                                      \
+        (conn)->frames_out++;                                                 \
+        ngx_http_blockcast_add(ngx_http_blockcast_n_frames + (frame)->kind,   \
+                               1);                                            \
+        ngx_http_blockcast_add(ngx_http_blockcast_n_bytes + (frame)->kind,    \
+                               (frame)->len);                                 \
+    } while (0)
+
+
+void
+ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+
+    if (conn->out != NULL || conn->busy || conn->dead || conn->lingering
+        || !c->write->ready)
+    {
+        ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
+        return;
+    }
+
+    n = c->send(c, frame->data, frame->len);
+
+    if (n == NGX_ERROR) {
+        ngx_http_blockcast_frame_free(frame);
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    if (n == (ssize_t) frame->len && !conn->closing) {
+        ngx_http_blockcast_ws_count_frame(conn, frame);
+        ngx_http_blockcast_frame_free(frame);
+        return;
+    }
+
+    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0);
+}
+
+
+/* the same for a frame whose first bytes were sent already */
+
+static void
+ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent)
+{
+    if (conn->dead || conn->lingering) {
+        ngx_http_blockcast_frame_free(frame);
+        return;
+    }
+
+    if (ngx_http_blockcast_ws_append(conn, frame, sent) != NGX_OK) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    if (!conn->busy && conn->out->next == NULL) {
+        ngx_http_blockcast_ws_flush(conn);
+    }
+}
+
+
+/* takes over the caller's reference, also without memory */
+
+static ngx_int_t
+ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_frame_t *frame, size_t sent)
+{
+    ngx_http_blockcast_out_t  *out;
+
+    out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
+
+    if (out == NULL) {
+        ngx_http_blockcast_frame_free(frame);
+        return NGX_ERROR;
+    }
+
+    out->next = NULL;
+    out->frame = frame;
+    out->sent = sent;
+
+    *conn->last = out;
+    conn->last = &out->next;
+    conn->queued += frame->len - sent + NGX_HTTP_BLOCKCAST_OUT;
+
+    return NGX_OK;
+}
+
+
+/* what the streams have for a client that was behind, one after the other */
+
+static ngx_int_t
+ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_frame_t  *frame;
+
+    for (i = 0; i < conn->nsubs && conn->ndirty != 0; /* void */ ) {
+
+        if (conn->queued >= NGX_HTTP_BLOCKCAST_GATHER) {
+            return NGX_OK;
+        }
+
+        sub = &conn->subs[i];
+
+        if (!sub->dirty) {
+            i++;
+            continue;
+        }
+
+        frame = ngx_http_blockcast_feed_next(conn, sub);
+
+        if (frame == NULL) {
+            sub->dirty = 0;
+            conn->ndirty--;
+            i++;
+            continue;
+        }
+
+        if (ngx_http_blockcast_ws_append(conn, frame, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (i == conn->nsubs) {
+        conn->ndirty = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: the queue is empty, NGX_AGAIN: the socket is full */
+
+static ngx_int_t
+ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
+{
+    ssize_t                    n;
+    size_t                     rest;
+    ngx_connection_t          *c;
+    ngx_http_blockcast_out_t  *out;
+
+    c = conn->connection;
+
+    while (conn->out != NULL) {
+
+        if (!c->write->ready) {
+            return NGX_AGAIN;
+        }
+
+        out = conn->out;
+
+        if (out->sent == out->frame->len) {
+
+            /* it was sent before it came here */
+
+            n = 0;
+
+        } else if (out->next == NULL || c->ssl) {
+            n = c->send(c, out->frame->data + out->sent,
+                        out->frame->len - out->sent);
+
+        } else {
+            n = ngx_http_blockcast_ws_write(conn);
+        }
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+
+        conn->queued -= n;
+
+        for (out = conn->out; out != NULL; out = conn->out) {
+
+            rest = out->frame->len - out->sent;
+
+            if ((size_t) n < rest) {
+                out->sent += n;
+                break;
+            }
+
+            n -= rest;
+
+            conn->out = out->next;
+
+            if (conn->out == NULL) {
+                conn->last = &conn->out;
+            }
+
+            conn->queued -= NGX_HTTP_BLOCKCAST_OUT;
+
+            ngx_http_blockcast_ws_count_frame(conn, out->frame);
+
+            ngx_http_blockcast_frame_free(out->frame);
+            ngx_free(out);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* several frames in one system call; returns as c->send() */
+
+static ssize_t
+ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn)
+{
+    off_t                      sent;
+    ngx_buf_t                  bufs[NGX_HTTP_BLOCKCAST_WRITE];
+    ngx_uint_t                 i;
+    ngx_chain_t                chain[NGX_HTTP_BLOCKCAST_WRITE], *rest;
+    ngx_connection_t          *c;
+    ngx_http_blockcast_out_t  *out;
+
+    c = conn->connection;
+
+    for (i = 0, out = conn->out;
+         i < NGX_HTTP_BLOCKCAST_WRITE && out != NULL;
+         i++, out = out->next)
+    {
+        ngx_memzero(&bufs[i], sizeof(ngx_buf_t));
+
+        bufs[i].memory = 1;
+        bufs[i].pos = out->frame->data + out->sent;
+        bufs[i].last = out->frame->data + out->frame->len;
+
+        chain[i].buf = &bufs[i];
+        chain[i].next = NULL;
+
+        if (i != 0) {
+            chain[i - 1].next = &chain[i];
+        }
+    }
+
+    sent = c->sent;
+
+    rest = c->send_chain(c, chain, 0);
+
+    if (rest == NGX_CHAIN_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (c->sent == sent) {
+        return NGX_AGAIN;
+    }
+
+    return (ssize_t) (c->sent - sent);
+}
+
+
+void
+ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    if (conn->dead || conn->lingering) {
+        return;
+    }
+
+    if (conn->kind) {
+        ngx_http_blockcast_sse_flush(conn);
+        return;
+    }
+
+    c = conn->connection;
+
+    for ( ;; ) {
+
+        /* not before it can be sent: then it is the newest */
+
+        if (conn->ndirty != 0 && !conn->closing && c->write->ready
+            && ngx_http_blockcast_ws_gather(conn) != NGX_OK)
+        {
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        if (conn->out == NULL) {
+
+            if (conn->ndirty == 0 || conn->closing) {
+                break;
+            }
+
+            rc = NGX_AGAIN;
+
+        } else {
+            rc = ngx_http_blockcast_ws_sent(conn);
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+
+            if (!c->write->timer_set) {
+                ngx_add_timer(c->write, conn->conf->send_timeout);
+            }
+
+            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+                ngx_http_blockcast_ws_dead(conn);
+            }
+
+            return;
+        }
+    }
+
+    if (conn->closing && conn->failed) {
+        ngx_http_blockcast_ws_ended(conn);
+    }
+
+    if (conn->paused) {
+        conn->paused = 0;
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+}
+
+
+/* all is said, and what still comes is only thrown away */
+
+static void
+ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+
+    if (c->ssl) {
+
+        /* closing says goodbye in TLS's own way */
+
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    conn->lingering = 1;
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    ngx_add_timer(c->read, ngx_exiting ? NGX_HTTP_BLOCKCAST_LINGER_TIME / 4
+                                       : NGX_HTTP_BLOCKCAST_LINGER_TIME);
+}
+
+
+void
+ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    if (!sub->dirty) {
+        sub->dirty = 1;
+        conn->ndirty++;
+    }
+
+    if (conn->out == NULL && (conn->ndirty == 1 || conn->kind)) {
+        ngx_http_blockcast_ws_flush(conn);
+    }
+}
+
+
+void
+ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, uint64_t seq)
+{
+    ssize_t                      n;
+    ngx_connection_t            *c;
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (conn->dead || conn->closing) {
+        return;
+    }
+
+    if (conn->kind || conn->out != NULL || conn->ndirty != 0
+        || (!conn->direct && !conn->connection->write->ready))
+    {
+        /* it is behind: what it gets next is the newest at that time */
+
+        if (sub->dirty && sub->feed->stream->field.len == 0) {
+            ngx_http_blockcast_add(ngx_http_blockcast_n_conflated, 1);
+        }
+
+        ngx_http_blockcast_ws_dirty(conn, sub);
+        return;
+    }
+
+    frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+
+    if (frame == NULL) {
+        return;
+    }
+
+    /*
+     * Of thousands of clients none is in the caches: c->send() would touch
+     * the connection, its event and its log, this touches what is here.
+     */
+
+    if (conn->direct) {
+        n = send(conn->fd, frame->data, frame->len, 0);
+
+        if (n == (ssize_t) frame->len) {
+            conn->sent += n;
+            goto done;
+        }
+
+        n = ngx_http_blockcast_ws_short(conn, n);
+
+    } else {
+        c = conn->connection;
+        n = c->send(c, frame->data, frame->len);
+
+        if (n == (ssize_t) frame->len) {
+            goto done;
+        }
+    }
+
+    if (n == NGX_ERROR) {
+        ngx_http_blockcast_ws_dead(conn);
+        return;
+    }
+
+    if (n == NGX_AGAIN && conn->direct) {
+        ngx_http_blockcast_ws_dirty(conn, sub);
+        return;
+    }
+
+    /* with NGX_AGAIN, OpenSSL has encrypted it: it has to be sent, no other */
+
+    sub->seq = seq;
+    frame->refs++;
+
+    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0);
+    return;
+
+done:
+
+    sub->seq = seq;
+    ngx_http_blockcast_ws_count_frame(conn, frame);
+
+    if (sub->told != sub->feed->state) {
+        ngx_http_blockcast_ws_dirty(conn, sub);
+    }
+}
+
+
+/* a send() that did not take all: returns as c->send() */
+
+static ssize_t
+ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn, ssize_t n)
+{
+    ngx_err_t          err;
+    ngx_connection_t  *c;
+
+    err = (n == -1) ? ngx_socket_errno : 0;
+    c = conn->connection;
+
+    if (n > 0) {
+        conn->sent += n;
+        c->write->ready = 0;
+        return n;
+    }
+
+    if (n == 0 || err == NGX_EAGAIN || err == NGX_EINTR) {
+        c->write->ready = (err == NGX_EINTR);
+        return NGX_AGAIN;
+    }
+
+    c->write->error = 1;
+    (void) ngx_connection_error(c, err, "send() failed");
+
+    return NGX_ERROR;
+}
