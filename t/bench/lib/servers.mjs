@@ -1,0 +1,208 @@
+// The servers that are measured. Each is started anew for each run:
+//
+//   const server = await servers.nchan({ size: 300, every: 4 });
+//   server.port, server.path, server.pids        where it is, and what is to be measured
+//   server.load                                  options of the load client that make messages come
+//   await server.stop();
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { children, listening, sleep, start, stop } from './process.mjs';
+
+export const here = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+export const env = {
+    build: process.env.BENCH_BUILD ?? path.join(here, '../../build/bench'),
+    module: process.env.BLOCKCAST_MODULE,
+    nginx: process.env.BLOCKCAST_NGINX ?? '/usr/sbin/nginx',
+    nchan: '/usr/lib/nginx/modules/ngx_nchan_module.so',
+    tmp: process.env.BENCH_TMP,
+};
+
+// A range of ports of its own, so that nothing of the run before is in the way.
+let port = 21000 + process.pid % 400 * 20;
+const range = [port, port + 8000];
+const nextPort = () => {
+    port = port + 1 > range[1] ? range[0] : port + 1;
+    return port;
+};
+
+function how({ every, window }) {
+    return window ? [`--window=${window}`] : every ? [`--every=${every}`] : [];
+}
+
+// One process with a port for clients and one that triggers messages.
+async function simple(command, args, options) {
+    const [clients, control] = [nextPort(), nextPort()];
+    const child = start(0, command, args(clients, control));
+
+    await listening(clients, child);
+    await listening(control, child);
+
+    return {
+        port: clients,
+        path: '/',
+        pids: [child.pid],
+        load: [`--trigger=${control}`, ...how(options)],
+        stop: () => stop(child),
+    };
+}
+
+// nginx with some workers: `module`, lines of http and of its server. Processor 0 is that of a single worker.
+async function nginx({ module, http, server, workers = 1, tls, name }) {
+    const prefix = fs.mkdtempSync(path.join(env.tmp, `${name}-`));
+    const listen = nextPort();
+
+    fs.writeFileSync(path.join(prefix, 'nginx.conf'), `
+load_module ${module};
+daemon off;
+pid ${prefix}/nginx.pid;
+error_log stderr error;
+${process.getuid() === 0 ? 'user root;' : ''}
+worker_processes ${workers};
+worker_cpu_affinity ${workers === 1 ? '01' : '01 10'};
+worker_rlimit_nofile 20000;
+worker_shutdown_timeout 1s;
+
+events {
+    worker_connections 19980;
+}
+
+http {
+    access_log off;
+    client_body_temp_path ${prefix}/body;
+    proxy_temp_path ${prefix}/proxy;
+    fastcgi_temp_path ${prefix}/fastcgi;
+    uwsgi_temp_path ${prefix}/uwsgi;
+    scgi_temp_path ${prefix}/scgi;
+${http}
+    server {
+        listen 127.0.0.1:${listen}${tls ? ' ssl' : ''} backlog=4096${workers > 1 ? ' reuseport' : ''};
+        ${tls ? `ssl_certificate ${env.build}/cert.pem;\n        ssl_certificate_key ${env.build}/key.pem;` : ''}
+        add_header X-Worker $pid always;
+${server}
+    }
+}
+`);
+
+    const child = start(undefined, env.nginx, ['-p', `${prefix}/`, '-e', 'stderr', '-c', `${prefix}/nginx.conf`]);
+
+    try {
+        await listening(listen, child);
+    } catch (error) {
+        throw new Error(`${name}: ${error.message}`);
+    }
+
+    // workers, not helpers of the cache
+    let pids = children(child.pid);
+    for (let i = 0; i < 50 && pids.length !== workers; i++) {
+        await sleep(20);
+        pids = children(child.pid);
+    }
+
+    return {
+        port: listen,
+        pids,
+        master: child.pid,
+        async stop() {
+            await stop(child);
+            fs.rmSync(prefix, { recursive: true, force: true });
+        },
+    };
+}
+
+export const servers = {
+
+    floor: options => simple(path.join(env.build, 'floor'), (clients, control) =>
+        [`--port=${clients}`, `--control=${control}`, `--size=${options.size}`,
+            ...(options.deflate ? ['--deflate'] : [])], options),
+
+    ws: options => simple(process.execPath, (clients, control) =>
+        [path.join(here, 'peer-ws.mjs'), String(clients), String(control), String(options.size),
+            options.deflate ? 'deflate' : 'plain'], options),
+
+    websockets: options => simple('/usr/bin/python3', (clients, control) =>
+        [path.join(here, 'peer-websockets.py'), String(clients), String(control), String(options.size),
+            options.deflate ? 'deflate' : 'plain'], options),
+
+    async nchan(options) {
+        const server = await nginx({
+            name: 'nchan',
+            module: env.nchan,
+            tls: options.tls,
+            workers: options.workers,
+            http: '    nchan_shared_memory_size 256m;',
+            server: `
+        location = /sub {
+            nchan_subscriber websocket;
+            nchan_channel_id bench;
+        }
+        location = /pub {
+            nchan_publisher http;
+            nchan_channel_id bench;
+            nchan_message_buffer_length 1;
+            ${options.deflate ? 'nchan_deflate_message_for_websocket on;' : ''}
+        }
+`,
+        });
+        return {
+            ...server,
+            path: '/sub',
+            load: options.tls ? [] : [`--post=${server.port}/pub`, `--size=${options.size}`, ...how(options)],
+        };
+    },
+
+    // `streams`: how many, all of which each client gets. `interval`: ms, or from `every`.
+    async blockcast(options) {
+        const nodePort = nextPort();
+        const names = Array.from({ length: options.streams ?? 1 }, (_, i) => `bench${i === 0 ? '' : i}`);
+        const interval = options.interval ?? (options.window ? 50 : Math.round(1000 / (options.every || 1)));
+        const node = start(1, path.join(env.build, 'rpc'), [`--port=${nodePort}`, `--size=${options.size}`]);
+
+        await listening(nodePort, node);
+
+        const server = await nginx({
+            name: 'blockcast',
+            module: env.module,
+            tls: options.tls,
+            workers: options.workers,
+            http: `
+    blockcast_zone main 32m;
+    blockcast_max_connections 40000 worker=19900;
+    upstream node { server 127.0.0.1:${nodePort}; keepalive 64; }
+${names.map(name => `
+    blockcast_stream ${name} {
+        blockcast_interval ${interval}ms;
+        blockcast_call call ${name};
+        ${options.always ? 'blockcast_always on;' : ''}
+    }
+`).join('')}`,
+            server: `
+        location = /ws { blockcast_websocket; }
+        location = /api/health { blockcast_health; }
+        location = /metrics { blockcast_metrics; }
+        location = /_node {
+            blockcast_node;
+            proxy_pass http://node/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+`,
+        });
+
+        return {
+            ...server,
+            path: '/ws',
+            nodePort,
+            load: [`--subscribe=${JSON.stringify({ type: 'subscribe', streams: names })}`],
+            async calls() {
+                return Number(await (await fetch(`http://127.0.0.1:${nodePort}/count`)).text());
+            },
+            async stop() {
+                await server.stop();
+                await stop(node);
+            },
+        };
+    },
+};
