@@ -52,6 +52,7 @@ void bench_hist_print(FILE *out, const char *name, const bench_hist_t *h);
 
 typedef struct {
     uint64_t    cpu;        /* ns on a processor, exact */
+    uint64_t    wait;       /* ns it could have run and others did */
     uint64_t    user;       /* ns of it in user space, sampled by the kernel */
     uint64_t    system;
 } bench_cpu_t;

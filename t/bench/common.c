@@ -172,7 +172,7 @@ bench_cpu(int pid, bench_cpu_t *c)
     DIR            *dir;
     char            path[300], buf[1024], *p;
     long            ticks;
-    uint64_t        run;
+    uint64_t        run, wait;
     struct dirent  *entry;
     unsigned long   user, system;
 
@@ -216,9 +216,10 @@ bench_cpu(int pid, bench_cpu_t *c)
                  entry->d_name);
 
         if (bench_read(path, buf, sizeof(buf)) == 0
-            && sscanf(buf, "%" SCNu64, &run) == 1)
+            && sscanf(buf, "%" SCNu64 " %" SCNu64, &run, &wait) == 2)
         {
             c->cpu += run;
+            c->wait += wait;
         }
     }
 

@@ -200,7 +200,7 @@ static bench_cpu_t
 load_cpu(void)
 {
     int          i;
-    bench_cpu_t  c = { 0, 0, 0 };
+    bench_cpu_t  c = { 0, 0, 0, 0 };
 
     for (i = 0; i < load_options.npids; i++) {
         if (bench_cpu(load_options.pids[i], &c) != 0) {
@@ -426,9 +426,9 @@ load_all_connected(void)
 static void
 load_print_cpu(const char *name, bench_cpu_t *a, bench_cpu_t *b)
 {
-    printf(",\"%s\":{\"cpu\":%" PRIu64 ",\"user\":%" PRIu64 ",\"system\":%"
-           PRIu64 "}", name, b->cpu - a->cpu, b->user - a->user,
-           b->system - a->system);
+    printf(",\"%s\":{\"cpu\":%" PRIu64 ",\"wait\":%" PRIu64 ",\"user\":%" PRIu64
+           ",\"system\":%" PRIu64 "}", name, b->cpu - a->cpu,
+           b->wait - a->wait, b->user - a->user, b->system - a->system);
 }
 
 

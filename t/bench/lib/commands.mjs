@@ -3,7 +3,7 @@
 import { latency } from './latency.mjs';
 import { bytes, node, scale } from './scale.mjs';
 import { load } from './process.mjs';
-import { program, rounds, run, target } from './measure.mjs';
+import { disturbance, program, rounds, run, target } from './measure.mjs';
 import { servers } from './servers.mjs';
 import { cell, median, number, table } from './stats.mjs';
 
@@ -27,8 +27,8 @@ const compressing = { ws: 1000, websockets: 1000 };
 export function paced(options, clients, size, more = {}) {
     const every = more.every ?? pace(clients);
     return {
-        clients, size, every, messages: true, ...more,
-        args: ['--idle=500', `--settle=${1000 + 1000 / every}`, `--time=${options.time * 1000}`],
+        clients, size, messages: true, ...more, every,
+        args: ['--idle=500', `--settle=${Math.round(1000 + 1000 / every)}`, `--time=${options.time * 1000}`],
     };
 }
 
@@ -73,32 +73,35 @@ async function cpu(options) {
             + 'of it in user space, ns, all rounds together (sampled by the kernel at 250 Hz)\n\n'
             + `${table(head, user)}\n\n`
             + 'from the making of a message (blockcast: the node\'s reply) to the last client, median, ms\n\n'
-            + `${table(head, all('last', 1))}`,
+            + `${table(head, all('last', 1))}`
+            + disturbance(...columns.map(c => c.results)),
     };
 }
 
 async function saturation(options) {
     const clients = options.clients ?? 10000;
     // blockcast polls each stream 20 times a second at most: more is offered than it can deliver
-    const streams = Math.max(2, Math.min(32, Math.ceil(600000 / (20 * clients))));
+    const streams = Math.max(8, Math.min(32, Math.ceil(600000 / (20 * clients))));
     const results = await rounds(options.peers, options.rounds, 'saturation', name => run(name, {
-        clients, size: 300, window: 2, streams,
+        clients, size: 300, window: 4, streams,
         args: ['--settle=2000', `--time=${options.time * 1000}`],
     }));
     const values = (name, key) => results[name]?.map(r => r[key]);
 
     return {
         data: results,
-        text: `**At saturation**, ${number(clients)} clients × 300 B: messages delivered per second. Two messages are `
+        text: `**At saturation**, ${number(clients)} clients × 300 B: messages delivered per second. Four messages are `
             + `always under way; blockcast polls ${streams} streams every 50 ms.\n\n`
             + table(['', 'messages/s (× floor)', 'CPU ns per message', 'messages per `recv()` of a client',
-                'processor busy'],
+                'its processor busy', 'the clients\' processor'],
             options.peers.map(name => [names[name],
                 cell(values(name, 'rate'), name === 'floor' ? undefined : values('floor', 'rate') ?? [],
                     options.noise),
                 cell(values(name, 'ns')),
                 number(median(results[name].map(r => r.deliveries / r.received)), 2),
-                `${number(100 * median(values(name, 'busy')))} %`])),
+                `${number(100 * median(values(name, 'busy')))} %`,
+                `${number(100 * median(values(name, 'own')))} %`]))
+            + disturbance(results),
     };
 }
 
@@ -115,7 +118,7 @@ async function idle(options) {
         const peers = options.peers.filter(name => !kind.only || kind.only.includes(name));
 
         kind.results = await rounds(peers, options.rounds, `idle, ${kind.title}`, name => run(name, {
-            clients: n, size: 300, every: 1, deflate: kind.deflate, tls: kind.tls,
+            clients: n, size: 300, every: 1, warm: true, deflate: kind.deflate, tls: kind.tls,
             args: ['--subscribe-first', '--idle=1000', '--settle=0', '--time=2500'],
         }));
     }
@@ -140,7 +143,7 @@ async function storm(options) {
     const rate = 5000;
     const clients = options.clients ?? 15000;
     const results = await rounds(options.peers, options.rounds, 'storm', name => run(name, {
-        clients, size: 300, quiet: true, args: [`--rate=${rate}`, '--time=0'],
+        clients, size: 300, quiet: true, warm: true, args: [`--rate=${rate}`, '--time=0'],
     }));
     const values = (name, key) => results[name]?.map(key);
 
@@ -154,7 +157,10 @@ async function storm(options) {
                     number(Math.max(...values(name, r => r.refused))),
                     number(Math.max(...values(name, r => r.late))),
                     number(median(values(name, r => r.handshake_us.p50)) / 1000, 2),
-                    number(median(values(name, r => r.handshake_us.p99)) / 1000, 2)])),
+                    number(median(values(name, r => r.handshake_us.p99)) / 1000, 2)]))
+            + disturbance(Object.fromEntries(options.peers.map(name => [name, results[name].map(r => ({
+                wait: r.cpu_connect.wait / (r.cpu_connect.wait + r.cpu_connect.cpu),
+            }))]))),
     };
 }
 
@@ -188,7 +194,7 @@ export const commands = {
     cpu: { run: cpu, seconds: o => each(o, counts(o).length * 3, o.time + 5) },
     saturation: { run: saturation, seconds: o => each(o, 1, o.time + 5) },
     idle: { run: idle, seconds: o => each(o, 2.4, 8) },
-    latency: { run: o => latency(o, { paced, names }), seconds: o => o.rounds * (o.time * 5 + 15) },
+    latency: { run: o => latency(o, { pace, paced, names }), seconds: o => o.rounds * (o.time * 5 + 15) },
     scale: { run: scale, seconds: o => o.rounds * 90 },
     storm: { run: storm, seconds: o => each(o, 1, 6) },
     node: { run: node, seconds: () => 8 * 18 },

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { load } from './process.mjs';
 import { env, servers } from './servers.mjs';
-import { figures, program, rounds, run, target } from './measure.mjs';
+import { disturbance, figures, program, rounds, run, target } from './measure.mjs';
 import { cell, median, number, table } from './stats.mjs';
 
 // What a log of the load client says: times of messages [made, reached the last], and of pings [sent, answered].
@@ -94,9 +94,9 @@ async function wake(options) {
     }
 }
 
-export async function latency(options, { paced, names }) {
+export async function latency(options, { pace, paced, names }) {
     const clients = options.clients ?? 10000;
-    const every = Math.max(2, Math.round(40000 / clients));
+    const every = pace(clients);
     const peers = options.peers.filter(name => ['floor', 'blockcast', 'nchan'].includes(name));
     const last = await rounds(peers, options.rounds, 'latency, last client',
         name => run(name, paced(options, clients, 300, { every })));
@@ -124,6 +124,6 @@ export async function latency(options, { paced, names }) {
                     cell(value('probed', 'pong99'), undefined, 1, 2)],
                 ['between the first clients of two workers, µs',
                     cell(value('wake', 'wake')), cell(value('wake', 'wake99'))],
-            ]),
+            ]) + disturbance(last),
     };
 }

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { load } from './process.mjs';
 import { env, servers } from './servers.mjs';
+import { median, number } from './stats.mjs';
 
 export const program = () => path.join(env.build, 'load');
 
@@ -28,6 +29,7 @@ export function figures(r, options = {}) {
         ns: (r.cpu.cpu - idle) / r.deliveries,
         user: r.cpu.cpu * (r.cpu.user / (r.cpu.user + r.cpu.system)) / r.deliveries,
         busy: r.cpu.cpu / r.time_ns,
+        wait: r.cpu.wait / (r.cpu.wait + r.cpu.cpu),
         own: r.own_ns / r.time_ns,
         rate: r.deliveries / r.time_ns * 1e9,
         last: r.complete > 0 ? r.last_us.p50 / 1000 : NaN,
@@ -50,6 +52,11 @@ export async function run(name, options) {
     const server = await servers[name](options);
 
     try {
+        if (options.warm) {
+            // the first connections cost more than the others: code and tables that all of them share
+            await load(program(), [...target(server, { ...options, clients: Math.min(options.clients, 200),
+                args: ['--time=0'] })]);
+        }
         const got = figures(await load(program(), [
             ...target(server, options),
             ...server.pids.map(pid => `--pid=${pid}`),
@@ -82,4 +89,14 @@ export async function rounds(names, n, what, one) {
     process.stderr.write('\n');
 
     return results;
+}
+
+// What other processes took from the servers, as a sentence.
+export function disturbance(...results) {
+    const waits = results.flatMap(byName => Object.values(byName).flat()).map(r => r.wait).filter(Number.isFinite);
+    const most = Math.max(0, ...waits);
+
+    return waits.length === 0 ? '' : `\n\n${most > 0.1 ? '**Disturbed**: o' : 'O'}ther processes kept a server waiting for `
+        + `its processor for at most ${number(100 * most, 1)} % of the time it had work, `
+        + `${number(100 * median(waits), 1)} % in the median.`;
 }

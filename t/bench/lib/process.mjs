@@ -3,14 +3,16 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 
 const running = new Set();
+const processors = os.cpus().length;
 
 export const sleep = ms => new Promise(resolve => { setTimeout(resolve, ms); });
 
 // Starts a command on one processor (cpu undefined: on any). It is a group of its own.
 export function start(cpu, command, args, options = {}) {
-    const pinned = cpu === undefined ? [command, args] : ['taskset', ['-c', String(cpu), command, ...args]];
+    const pinned = cpu === undefined || cpu >= processors ? [command, args] : ['taskset', ['-c', String(cpu), command, ...args]];
     const child = spawn(...pinned, { stdio: ['ignore', 'ignore', 'inherit'], ...options });
 
     running.add(child);

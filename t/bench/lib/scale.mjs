@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { load, sleep } from './process.mjs';
 import { here, servers } from './servers.mjs';
-import { figures, program, rounds, target } from './measure.mjs';
+import { disturbance, figures, program, rounds, target } from './measure.mjs';
 import { cell, number, table } from './stats.mjs';
 
 // Some load clients at once, which begin to listen together; what they saw, added.
@@ -69,7 +69,7 @@ export async function scale(options) {
         data: results,
         text: '**Scale**: blockcast, all connected for ten seconds without a message, then 300 B\n\n'
             + table(['clients', 'connected', 'PSS per client, bytes', 'idle, % of a processor', 'CPU ns per message',
-                'last client, ms'], rows),
+                'last client, ms'], rows) + disturbance(results),
     };
 }
 

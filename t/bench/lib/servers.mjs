@@ -174,7 +174,7 @@ export const servers = {
 ${names.map(name => `
     blockcast_stream ${name} {
         blockcast_interval ${interval}ms;
-        blockcast_call call ${name};
+        blockcast_call call ${name} timeout=10s;
         ${options.always ? 'blockcast_always on;' : ''}
     }
 `).join('')}`,
