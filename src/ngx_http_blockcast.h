@@ -14,8 +14,12 @@
  *   _publish      what the results of a round become
  *   _shape        libjq makes the stream's data of the calls' results
  *   _zone         the newest state in shared memory: slots, workers, lease
+ *   _lease        which worker is the poller
  *   _store        what is in a slot, written by one, read by every worker
+ *   _recover      what a former poller left in it
  *   _wake         an eventfd for each worker, so that none has to wait
+ *   _state        the file that a restarted nginx goes on with, and who leads
+ *   _image        between the slots and the records of that file
  *   _feed         a worker's copy of a stream, and its subscribers
  *   _session      the JSON messages of a client
  *   _ws           the WebSocket connection: its beginning, input and end
@@ -60,6 +64,7 @@ typedef struct ngx_http_blockcast_conn_s     ngx_http_blockcast_conn_t;
 typedef struct ngx_http_blockcast_rpc_s      ngx_http_blockcast_rpc_t;
 typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
+typedef struct ngx_http_blockcast_state_s    ngx_http_blockcast_state_t;
 
 
 /* what a worker knows of a node, see _node */
@@ -165,6 +170,8 @@ typedef struct {
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
+
+    ngx_http_blockcast_state_t   *state;    /* the state file, or NULL */
 
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */

@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_state.h"
 #include "ngx_http_blockcast_ws.h"
 #include "bc_ws_pmd.h"
 
@@ -215,6 +216,8 @@ void
 ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 {
     ngx_http_blockcast_state_e  state;
+
+    ngx_http_blockcast_state_follow(ngx_http_blockcast_feeds_conf);
 
     (void) ngx_http_blockcast_feed_sync(feed);
     state = ngx_http_blockcast_state(feed->stream, 1);

@@ -294,6 +294,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 
     p = ngx_http_blockcast_metrics_one(p, "poller_pid", "gauge",
             "Process that polls.", sh->lease & 0xffffffff);
+    p = ngx_http_blockcast_metrics_one(p, "leader", "gauge",
+            "1: this nginx polls; 0: it follows another with its state file.",
+            sh->role == ngx_http_blockcast_leader);
     p = ngx_http_blockcast_metrics_one(p, "poller_takeovers_total", "counter",
             "Times that a worker became the poller.", sh->takeovers);
     p = ngx_http_blockcast_metrics_one(p, "configurations_total", "counter",

@@ -14,6 +14,7 @@
 #include "ngx_http_blockcast_protocol.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_state.h"
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_ws.h"
 
@@ -87,6 +88,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_blockcast_main_conf_t, log_at_start),
       &ngx_http_blockcast_log_enum },
+
+    { ngx_string("blockcast_state"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_blockcast_state_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("blockcast_stream"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
@@ -961,6 +969,13 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (bmcf->state != NULL && bmcf->zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_state \"%V\" needs a blockcast_zone, "
+                      "and none is declared", &bmcf->state->path);
+        return NGX_ERROR;
+    }
+
     if (bmcf->zone != NULL) {
 
         /* the slab pool's own pages come on top */
@@ -1035,7 +1050,12 @@ ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
 
     bmcf = ngx_http_blockcast_configured(cycle);
 
-    if (bmcf == NULL || ngx_test_config) {
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    if (bmcf == NULL) {
+        ngx_http_blockcast_state_init(cycle, NULL);
         return NGX_OK;
     }
 
@@ -1044,6 +1064,7 @@ ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_http_blockcast_zone_settle(bmcf->zone);
+    ngx_http_blockcast_state_init(cycle, bmcf);
 
     return NGX_OK;
 }
@@ -1094,6 +1115,7 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_blockcast_state_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
     ngx_http_blockcast_zone_leave(bmcf->zone);
     ngx_http_blockcast_feeds_done();

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_round.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_state.h"
 
 
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
@@ -99,6 +100,11 @@ ngx_http_blockcast_poller_tick(void)
         return;
     }
 
+    if (!ngx_http_blockcast_state_lead(ngx_http_blockcast_poller_conf)) {
+        ngx_http_blockcast_poller_stop(0);
+        return;
+    }
+
     if (!ngx_http_blockcast_polling) {
         ngx_http_blockcast_polling = 1;
 
@@ -106,7 +112,10 @@ ngx_http_blockcast_poller_tick(void)
                       "blockcast: this worker polls now");
 
         ngx_http_blockcast_poller_start();
+        ngx_http_blockcast_state_begin(ngx_http_blockcast_poller_conf);
     }
+
+    ngx_http_blockcast_state_tick(ngx_http_blockcast_poller_conf);
 
     if (ngx_current_msec - ngx_http_blockcast_reaped > 1000) {
         ngx_http_blockcast_reaped = ngx_current_msec;
@@ -170,6 +179,7 @@ ngx_http_blockcast_poller_stop(ngx_uint_t said)
 
     ngx_http_blockcast_rpcs_abort();
     ngx_http_blockcast_nodes_stop(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_state_stop(ngx_http_blockcast_poller_conf);
 
     if (said) {
         ngx_http_blockcast_lease_drop(ngx_http_blockcast_poller_conf->zone);
@@ -216,7 +226,9 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     slot = st->slot;
     now = ngx_current_msec;
 
-    if (st->always || ngx_http_blockcast_listeners(slot) != 0) {
+    if (st->always || ngx_http_blockcast_listeners(slot) != 0
+        || ngx_http_blockcast_state_followed(ngx_http_blockcast_poller_conf))
+    {
         return 1;
     }
 
@@ -418,7 +430,8 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
     if (ngx_http_blockcast_lease_hold(ngx_http_blockcast_poller_conf->zone,
                                       &taken)
-        != NGX_OK)
+        != NGX_OK
+        || !ngx_http_blockcast_state_held(ngx_http_blockcast_poller_conf))
     {
         ngx_http_blockcast_poller_tick();
         return;

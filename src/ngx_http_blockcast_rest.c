@@ -955,9 +955,13 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     }
 
     p = ngx_sprintf(p, "],\"poller\":{\"pid\":%uL,\"generation\":%uL,"
-                    "\"active\":%s,\"takeovers\":%uA},\"workers\":[",
+                    "\"active\":%s,\"role\":\"%s\",\"takeovers\":%uA},"
+                    "\"workers\":[",
                     lease & 0xffffffff, lease >> 32,
-                    leading ? "true" : "false", sh->takeovers);
+                    leading ? "true" : "false",
+                    (sh->role == ngx_http_blockcast_leader) ? "leader"
+                                                            : "follower",
+                    sh->takeovers);
 
     first = 1;
 

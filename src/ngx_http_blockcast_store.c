@@ -1,14 +1,21 @@
 
 /*
- * What is in a slot: its snapshots are built, published, recovered and read
- * here, and so are a stream's error, age and state.
+ * What is in a slot: its snapshots are built, published and read here, and so
+ * are a stream's error, age and state.
  */
 
 
 #include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_state.h"
 #include "bc_json_patch.h"
 #include "bc_ws.h"
 #include "bc_ws_pmd.h"
+
+
+static void ngx_http_blockcast_commit_state(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *state);
+static void ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, time_t since);
 
 
 size_t
@@ -35,9 +42,7 @@ ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
 }
 
 
-/* NGX_OK with the mutex locked */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log)
 {
@@ -50,12 +55,49 @@ ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    if (!ngx_http_blockcast_lease_held(zone)) {
+    if (!ngx_http_blockcast_lease_held(zone)
+        || !ngx_http_blockcast_state_held(zone->bmcf))
+    {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
     }
 
     return NGX_OK;
+}
+
+
+/* to the state file; the mutex is locked, so nobody else comes between */
+
+static void
+ngx_http_blockcast_journal(ngx_http_blockcast_zone_t *zone, ngx_str_t *record)
+{
+    if (zone->bmcf->state != NULL) {
+        ngx_http_blockcast_state_append(zone->bmcf, record);
+    }
+}
+
+
+static void
+ngx_http_blockcast_record(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, bc_state_type_e type, uint64_t seq,
+    time_t timestamp, ngx_str_t *data, ngx_str_t *state,
+    ngx_http_blockcast_entry_t *entries, ngx_uint_t n, ngx_str_t *record)
+{
+    ngx_str_null(record);
+
+    if (zone->bmcf->state != NULL) {
+        ngx_http_blockcast_image_record(st, type, seq, timestamp, data, state,
+                                        entries, n, record);
+    }
+}
+
+
+static void
+ngx_http_blockcast_record_free(ngx_str_t *record)
+{
+    if (record->data != NULL) {
+        ngx_free(record->data);
+    }
 }
 
 
@@ -118,7 +160,7 @@ ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
  * under the lock is that of a memcpy().
  */
 
-static u_char *
+u_char *
 ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
     ngx_str_t *previous, ngx_str_t *state, uint64_t seq, time_t timestamp,
     ngx_uint_t count, ngx_http_blockcast_snap_t *snap, ngx_log_t *log)
@@ -221,7 +263,7 @@ ngx_http_blockcast_usec(void)
 
 /* the mutex is locked */
 
-static void
+void
 ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snap_t *snap, u_char *buf)
 {
@@ -250,6 +292,7 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
 {
     u_char                     *buf;
     ngx_int_t                   rc;
+    ngx_str_t                   record;
     ngx_http_blockcast_snap_t   snap;
 
     if (data->len > st->max_size) {
@@ -263,15 +306,21 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
         return NGX_ERROR;
     }
 
+    ngx_http_blockcast_record(zone, st, bc_state_snap, snap.seq, timestamp,
+                              data, state, NULL, 0, &record);
+
     rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
         ngx_http_blockcast_moment("publish: locked");
+        ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_moment("publish: recorded");
         ngx_http_blockcast_commit(st->slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
         ngx_http_blockcast_moment("publish: unlocked");
     }
 
+    ngx_http_blockcast_record_free(&record);
     ngx_free(buf);
 
     return rc;
@@ -282,18 +331,65 @@ ngx_int_t
 ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
 {
-    u_char                     *from, *to;
     ngx_int_t                   rc;
-    ngx_uint_t                  n;
+    ngx_str_t                   record;
     ngx_http_blockcast_slot_t  *slot;
-    ngx_http_blockcast_snap_t  *snap;
 
     slot = st->slot;
 
+    ngx_http_blockcast_record(zone, st, bc_state_program,
+                              slot->snap[slot->version & 1].seq, 0, NULL,
+                              state, NULL, 0, &record);
+
     rc = ngx_http_blockcast_publish_begin(zone, log);
-    if (rc != NGX_OK) {
-        return rc;
+
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_commit_state(slot, state);
+        ngx_shmtx_unlock(&zone->shpool->mutex);
     }
+
+    ngx_http_blockcast_record_free(&record);
+
+    return rc;
+}
+
+
+void
+ngx_http_blockcast_store_program(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, ngx_str_t *state, uint64_t seq)
+{
+    u_char                     *buf;
+    ngx_http_blockcast_snap_t  *snap;
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+        return;
+    }
+
+    snap = &slot->snap[slot->version & 1];
+    buf = ngx_http_blockcast_slot_buffer(slot, slot->version);
+
+    if (slot->version != 0
+        && snap->seq == seq
+        && (snap->state_len != state->len
+            || ngx_memcmp(buf + snap->state, state->data, state->len) != 0))
+    {
+        ngx_http_blockcast_commit_state(slot, state);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/* the same message with another state; the mutex is locked */
+
+static void
+ngx_http_blockcast_commit_state(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *state)
+{
+    u_char                     *from, *to;
+    ngx_uint_t                  n;
+    ngx_http_blockcast_snap_t  *snap;
 
     n = slot->version & 1;
 
@@ -317,10 +413,6 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
 
     slot->version++;
     ngx_http_blockcast_moment("state: done");
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    return NGX_OK;
 }
 
 
@@ -395,7 +487,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 }
 
 
-static u_char *
+u_char *
 ngx_http_blockcast_batch_head(u_char *p, ngx_http_blockcast_stream_t *st)
 {
     *p++ = '{';
@@ -413,7 +505,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
     u_char                     *p, *text, *buf;
     uint64_t                    seq;
     ngx_int_t                   rc;
-    ngx_str_t                   data;
+    ngx_str_t                   data, record;
     ngx_uint_t                  i;
     ngx_http_blockcast_snap_t   snap;
 
@@ -447,9 +539,15 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
         return NGX_ERROR;
     }
 
+    ngx_http_blockcast_record(zone, st, bc_state_batch, seq, timestamp, NULL,
+                              state, entries, n, &record);
+
     rc = ngx_http_blockcast_publish_begin(zone, log);
 
     if (rc == NGX_OK) {
+
+        ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_moment("log: recorded");
 
         for (i = 0; i < n; i++) {
             ngx_http_blockcast_ring_append(st->slot, &entries[i], seq,
@@ -461,126 +559,10 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
         ngx_http_blockcast_moment("log: unlocked");
     }
 
+    ngx_http_blockcast_record_free(&record);
     ngx_free(buf);
 
     return rc;
-}
-
-
-/*
- * What the poller before left behind.  In a configuration with other sizes it
- * has published until it lost the lease, after the master made our slot.  One
- * that was killed may have counted a message that nobody has seen; and, between
- * the ring and the version word, it leaves entries that nobody was told of,
- * which become a batch of their own.
- */
-
-void
-ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_log_t *log)
-{
-    u_char                       *p, *text, *last, *ring, *old, *buf;
-    uint64_t                      pos, timestamp;
-    ngx_str_t                     data, state;
-    ngx_uint_t                    n;
-    ngx_http_blockcast_slot_t    *slot;
-    ngx_http_blockcast_snap_t     snap;
-    ngx_http_blockcast_record_t  *rec;
-
-    ngx_http_blockcast_slot_takeover(zone, st);
-
-    slot = st->slot;
-
-    if (slot->version != 0
-        && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
-    {
-        slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
-
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-    }
-
-    if (slot->log == 0 || slot->head == slot->tail) {
-        return;
-    }
-
-    text = ngx_alloc(st->max_size, log);
-    if (text == NULL) {
-        return;
-    }
-
-    last = text + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
-    p = ngx_http_blockcast_batch_head(text, st);
-
-    ring = ngx_http_blockcast_slot_ring(slot);
-    n = 0;
-    timestamp = 0;
-
-    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
-
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0
-            || rec->seq <= slot->seq)
-        {
-            if (rec->size == 0) {
-                break;
-            }
-
-            continue;
-        }
-
-        if (p + rec->len + 1 > last) {
-            break;
-        }
-
-        if (n++ == 0) {
-            timestamp = rec->timestamp;
-
-        } else {
-            *p++ = ',';
-        }
-
-        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
-    }
-
-    if (n == 0) {
-        ngx_free(text);
-        return;
-    }
-
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
-    data.data = text;
-    data.len = p - text;
-
-    old = NULL;
-    ngx_str_null(&state);
-
-    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
-        state.data = old + snap.state;
-        state.len = snap.state_len;
-    }
-
-    buf = ngx_http_blockcast_build(st, &data, NULL, &state, slot->seq + 1,
-                                   timestamp, n, &snap, log);
-
-    if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
-        ngx_http_blockcast_commit(slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "blockcast: %ui entries of stream \"%V\" that a former "
-                      "poller left unannounced are published", n, &st->name);
-    }
-
-    ngx_free(text);
-
-    if (buf != NULL) {
-        ngx_free(buf);
-    }
-
-    if (old != NULL) {
-        ngx_free(old);
-    }
 }
 
 
@@ -601,6 +583,8 @@ ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
     if (slot->error[slot->error_version & 1].len != 0) {
         ngx_http_blockcast_fail(zone, slot, 0, &none);
     }
+
+    ngx_http_blockcast_state_polled(zone->bmcf, slot);
 }
 
 
@@ -608,8 +592,8 @@ void
 ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
 {
-    size_t                       len;
-    ngx_http_blockcast_error_t  *error;
+    size_t      len;
+    ngx_str_t   cut, record;
 
     len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_ERROR_LEN);
 
@@ -619,22 +603,65 @@ ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
         }
     }
 
-    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+    cut.data = text->data;
+    cut.len = len;
+    ngx_str_null(&record);
+
+    if (zone->bmcf->state != NULL) {
+        ngx_http_blockcast_image_poll(slot, code, &cut, &record);
+    }
+
+    if (ngx_http_blockcast_publish_begin(zone, ngx_cycle->log) == NGX_OK) {
+        ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_commit_error(slot, code, &cut, ngx_time());
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    ngx_http_blockcast_record_free(&record);
+}
+
+
+/* the mutex is locked; the text is not too long */
+
+static void
+ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot, int64_t code,
+    ngx_str_t *text, time_t since)
+{
+    ngx_http_blockcast_error_t  *error;
+
+    error = &slot->error[(slot->error_version + 1) & 1];
+
+    error->since = since;
+    error->code = code;
+    error->len = text->len;
+    ngx_memcpy(error->text, text->data, text->len);
+
+    ngx_http_blockcast_moment("error: written");
+    ngx_memory_barrier();
+
+    slot->error_version++;
+}
+
+
+void
+ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
+    time_t since)
+{
+    ngx_http_blockcast_error_t  *error;
+
+    if (text->len > NGX_HTTP_BLOCKCAST_ERROR_LEN
+        || ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK)
+    {
         return;
     }
 
-    if (ngx_http_blockcast_lease_held(zone)) {
-        error = &slot->error[(slot->error_version + 1) & 1];
+    error = &slot->error[slot->error_version & 1];
 
-        error->since = ngx_time();
-        error->code = code;
-        error->len = len;
-        ngx_memcpy(error->text, text->data, len);
-
-        ngx_http_blockcast_moment("error: written");
-        ngx_memory_barrier();
-
-        slot->error_version++;
+    if (error->len != text->len
+        || ngx_memcmp(error->text, text->data, text->len) != 0)
+    {
+        ngx_http_blockcast_commit_error(slot, code, text, since);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

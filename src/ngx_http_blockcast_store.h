@@ -1,7 +1,7 @@
 
 /*
- * Between the zone's two halves: _zone (slots, workers, lease) and _store
- * (what is in a slot).
+ * Between the zone's parts: _zone (slots, workers), _lease, _store (what is in
+ * a slot), _recover (what a former poller left in it).
  */
 
 
@@ -37,6 +37,37 @@ size_t ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log);
 /* the slab pool's mutex; NGX_ERROR: somebody else does not give it back */
 ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
+
+/* NGX_OK with the mutex locked, for who has the lease; else NGX_DECLINED */
+ngx_int_t ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log);
+
+/*
+ * Builds all that a message consists of, in memory of ngx_alloc(); and makes
+ * it the newest, with the mutex locked.
+ */
+u_char *ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *data, ngx_str_t *previous, ngx_str_t *state, uint64_t seq,
+    time_t timestamp, ngx_uint_t count, ngx_http_blockcast_snap_t *snap,
+    ngx_log_t *log);
+void ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snap_t *snap, u_char *buf);
+/* the beginning of a batch: {"FIELD":[ */
+u_char *ngx_http_blockcast_batch_head(u_char *p,
+    ngx_http_blockcast_stream_t *st);
+
+/*
+ * What another nginx tells of a slot: the program's state that belongs to a
+ * seq, and the error.  Nothing happens when it is known already.
+ */
+void ngx_http_blockcast_store_program(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, ngx_str_t *state, uint64_t seq);
+void ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
+    time_t since);
+
+/* a process that is there, or may be */
+ngx_uint_t ngx_http_blockcast_alive(ngx_pid_t pid);
 
 void ngx_http_blockcast_slot_takeover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st);

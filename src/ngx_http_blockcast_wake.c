@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_state.h"
 
 #include <sys/eventfd.h>
 
@@ -124,6 +125,7 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
 
         ngx_http_blockcast_wake_connection = NULL;
 
+        ngx_http_blockcast_state_leave(c->data);
         ngx_http_blockcast_poller_stop(1);
         ngx_http_blockcast_sse_drain(ngx_http_blockcast_drain());
 

@@ -1,7 +1,7 @@
 
 /*
- * The zone: its layout and what outlives a configuration, the workers' records
- * and the lease of the poller.
+ * The zone: its layout and what outlives a configuration, and the workers'
+ * records.
  */
 
 
@@ -10,7 +10,7 @@
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737446ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737447ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
@@ -150,6 +150,10 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             sh->epoch = former->sh->epoch;
             sh->generations = former->sh->generations;
             sh->seq = former->sh->seq;
+            sh->role = former->sh->role;
+
+        } else {
+            zone->fresh = 1;
         }
     }
 
@@ -225,6 +229,12 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
     from.sh->generation = (ngx_atomic_uint_t) -1;
     ngx_memory_barrier();
     from.sh->lease = 0;
+
+    /* with a state file its workers, while they are drained, follow ours */
+
+    if (from.bmcf->state != NULL) {
+        from.sh->role = ngx_http_blockcast_follower;
+    }
 
     streams = zone->bmcf->streams.elts;
 
@@ -598,6 +608,7 @@ ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
 
         if (w->pid == 0 && ngx_atomic_cmp_set(&w->pid, 0, ngx_pid)) {
             w->generation = ours;
+            w->exiting = 0;
             zone->worker = i;
             ngx_http_blockcast_counters = w->counters;
             return;
@@ -659,7 +670,7 @@ ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_blockcast_alive(ngx_pid_t pid)
 {
     return kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH;
@@ -694,81 +705,60 @@ ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 }
 
 
-ngx_int_t
-ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
-    ngx_uint_t *taken)
-{
-    uint64_t                     me, old;
-    ngx_http_blockcast_shctx_t  *sh;
-
-    sh = zone->sh;
-    *taken = 0;
-
-    if (sh->generation > zone->bmcf->generation) {
-        ngx_http_blockcast_lease_drop(zone);
-        return NGX_DECLINED;
-    }
-
-    me = zone->bmcf->generation << 32 | (uint64_t) ngx_pid;
-    old = sh->lease;
-
-    if (old == me) {
-        sh->lease_until = ngx_current_msec + NGX_HTTP_BLOCKCAST_LEASE;
-        ngx_memory_barrier();
-
-        return (sh->lease == me) ? NGX_OK : NGX_DECLINED;
-    }
-
-    if (old != 0
-        && (old >> 32) >= zone->bmcf->generation
-        && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
-        && ngx_http_blockcast_alive((ngx_pid_t) (old & 0xffffffff)))
-    {
-        return NGX_DECLINED;
-    }
-
-    if (!ngx_atomic_cmp_set(&sh->lease, old, me)) {
-        return NGX_DECLINED;
-    }
-
-    sh->lease_until = ngx_current_msec + NGX_HTTP_BLOCKCAST_LEASE;
-    (void) ngx_atomic_fetch_add(&sh->takeovers, 1);
-
-    *taken = 1;
-
-    return NGX_OK;
-}
-
-
 ngx_uint_t
-ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone)
+ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
 {
-    return zone->sh->lease
-           == (zone->bmcf->generation << 32 | (uint64_t) ngx_pid);
-}
+    ngx_uint_t                    i;
+    ngx_http_blockcast_worker_t  *w;
 
-
-void
-ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
-    ngx_msec_t msec)
-{
-    /* what was done in this turn of the event loop may have taken long, too */
-
-    ngx_time_update();
-
-    if (ngx_http_blockcast_lease_held(zone)) {
-        zone->sh->lease_until = ngx_current_msec
-                                + ngx_max(msec, NGX_HTTP_BLOCKCAST_LEASE);
+    if (zone->worker != 0) {
+        zone->sh->workers[zone->worker].exiting = 1;
     }
+
+    /* of two that exit at once, at least one sees it of the other */
+
+    ngx_memory_barrier();
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &zone->sh->workers[i];
+
+        if (i != zone->worker
+            && w->pid != 0
+            && !w->exiting
+            && w->generation >= zone->bmcf->generation
+            && ngx_http_blockcast_alive((ngx_pid_t) w->pid))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
-void
-ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone)
+uint64_t
+ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone)
 {
-    (void) ngx_atomic_cmp_set(&zone->sh->lease,
-                              zone->bmcf->generation << 32
-                              | (uint64_t) ngx_pid, 0);
+    uint64_t                       offset, seq;
+    ngx_str_t                      name;
+    ngx_http_blockcast_slot_t     *slot;
+
+    seq = zone->sh->seq;
+
+    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
+        slot = ngx_http_blockcast_at(zone, offset);
+
+        name.data = slot->name;
+        name.len = ngx_strlen(slot->name);
+
+        if (slot->seq > seq
+            && ngx_http_blockcast_stream_find(zone->bmcf, &name) == NULL)
+        {
+            seq = slot->seq;
+        }
+    }
+
+    return seq;
 }
 
 

@@ -87,6 +87,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
     uint64_t                      least;        /* seq of data too large */
+    uint64_t                      noted;        /* state file: polled, msec */
     ngx_atomic_t                  polled;       /* last good poll, msec, or 0 */
     ngx_atomic_t                  polled_sec;   /* the same, Unix seconds */
     ngx_atomic_t                  attempted;    /* last round's start, msec */
@@ -198,6 +199,7 @@ typedef enum {
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free */
     ngx_atomic_t                  generation;
+    ngx_atomic_t                  exiting;
     ngx_atomic_t                  connections;
     ngx_atomic_t                  counters[ngx_http_blockcast_n_all];
 } ngx_http_blockcast_worker_t;
@@ -208,6 +210,14 @@ extern ngx_atomic_t  *ngx_http_blockcast_counters;
 
 #define ngx_http_blockcast_add(counter, n)                                    \
     (ngx_http_blockcast_counters[counter] += (n))
+
+
+/* of this nginx, beside another one with the same state file */
+
+typedef enum {
+    ngx_http_blockcast_leader = 0,              /* it polls */
+    ngx_http_blockcast_follower                 /* the other one does */
+} ngx_http_blockcast_role_e;
 
 
 typedef struct {
@@ -222,6 +232,7 @@ typedef struct {
     ngx_atomic_t                  lease;
     ngx_atomic_t                  lease_until;
     ngx_atomic_t                  takeovers;
+    ngx_atomic_t                  role;
 
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];
@@ -243,6 +254,7 @@ struct ngx_http_blockcast_zone_s {
     ngx_http_blockcast_main_conf_t  *bmcf;
     ngx_http_blockcast_zone_t    *former;       /* of another size, until in
                                                    force */
+    ngx_uint_t                    fresh;        /* nothing was known before */
 };
 
 
@@ -257,6 +269,12 @@ void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
 /* takes a record for this worker; it is given back when the worker leaves */
 void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
+
+/* this worker begins to exit; true when no other is left that could poll */
+ngx_uint_t ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone);
+
+/* the newest number of all streams that are not configured (any more) */
+uint64_t ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone);
 
 /* the clock of snap.published, in microseconds */
 uint64_t ngx_http_blockcast_usec(void);

@@ -128,6 +128,7 @@ good('every endpoint, and a stream that is declared later',
     blockcast_pong_timeout 5s;
     blockcast_send_timeout 10s;
     blockcast_drain 3s;
+    blockcast_state logs/../feeds interval=500ms;
     blockcast_deflate on;
     blockcast_protocol jsonrpc;
     blockcast_max_frame 16k;
@@ -639,6 +640,18 @@ bad('blockcast_tokens of a file that is not there', qr/nope".*No such file/,
     like($out, qr/line \d+ of blockcast_tokens/, 'names the line');
     unlike($out, qr/sEcrEt/, 'and does not show it');
 }
+
+for ([ 'blockcast_state;', qr/invalid number of arguments/ ],
+     [ 'blockcast_state /tmp/;', qr/"\/tmp\/" is not the name of a file/ ],
+     [ 'blockcast_state x interval=soon;', qr/"interval=soon" must be interval= and a time/ ],
+     [ 'blockcast_state x every=1s;', qr/"every=1s" must be interval= and a time/ ],
+     [ "blockcast_state x;\nblockcast_state y;", qr/is duplicate/ ])
+{
+    bad($_->[0] =~ s/\n/ /r, $_->[1], http => "$_->[0]\n");
+}
+
+bad('a state file without a zone', qr/^blockcast_state ".*\/x" needs a blockcast_zone/,
+    http => "# no blockcast_zone\nblockcast_state x;", no_node => 1, nowhere => 1);
 
 bad('blockcast_drain x', qr/"blockcast_drain" directive invalid value/,
     http => 'blockcast_drain x;');

@@ -1,0 +1,125 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * The state file: a header, the image (records that are all the state there
+ * is), and behind it the journal (a record for each change since).  Numbers
+ * are little-endian; every record has its own CRC-32.
+ *
+ *     header   "BCSTATE\n" version:4 crc:4 epoch:8 made:8 image:8 reserve:4
+ *              flags:4 boot:16                                  (64 bytes)
+ *     record   size:4 crc:4 type:1 log:1 name:2 n:4 nth:4 data:4 state:4
+ *              entries:4 seq:8 time:8 polled:8                  (56 bytes)
+ *              then name, data, state, entries of these lengths
+ *     entry    key:4 data:4, then key, data
+ *
+ * An image that is not whole makes the file damaged.  The journal may end in
+ * the middle of a record: its last write was cut, or is going on.
+ */
+
+
+#ifndef _BC_STATE_H_INCLUDED_
+#define _BC_STATE_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bc_span.h"
+
+
+#define BC_STATE_VERSION      1
+#define BC_STATE_HEADER       64
+#define BC_STATE_RECORD       56
+#define BC_STATE_ENTRY        8
+#define BC_STATE_BOOT         16
+
+/* no record is larger, so a size beyond it is damage */
+#define BC_STATE_RECORD_MAX   (256 * 1024 * 1024)
+
+
+typedef struct {
+    uint64_t         epoch;
+    uint64_t         made;          /* Unix seconds */
+    uint64_t         image;         /* bytes of it, the header not counted */
+    uint32_t         reserve;       /* seqs that may be used without a sync */
+    uint8_t          boot[BC_STATE_BOOT];
+} bc_state_header_t;
+
+
+typedef enum {
+    bc_state_snap = 1,      /* the newest message: data (log: as was sent),
+                               state, n entries in it */
+    bc_state_batch,         /* log: n entries are a message; state */
+    bc_state_kept,          /* log: n entries of a former message, the first
+                               is the nth of it */
+    bc_state_program,       /* another state of the program */
+    bc_state_polled,        /* a good poll without a change */
+    bc_state_error,         /* a failed one: data is the text, nothing: it is
+                               over; seq is the code, time since when */
+    bc_state_seq,           /* the number, without data; of no name: that of
+                               all streams that are gone */
+    bc_state_closed         /* nothing follows: the writer has ended well */
+} bc_state_type_e;
+
+
+typedef struct {
+    uint8_t          type;
+    uint8_t          log;           /* of a log stream */
+    uint32_t         n;
+    uint32_t         nth;
+    uint64_t         seq;
+    uint64_t         time;          /* Unix seconds */
+    uint64_t         polled;        /* Unix milliseconds */
+    bc_span_t        name;
+    bc_span_t        data;
+    bc_span_t        state;
+    bc_span_t        entries;       /* n of them, see bc_state_entry() */
+} bc_state_record_t;
+
+
+/* writes BC_STATE_HEADER bytes */
+void bc_state_header_put(uint8_t *p, const bc_state_header_t *h);
+
+/*
+ * Reads the header of a file of len bytes, of which at least the first
+ * min(len, BC_STATE_HEADER) are at p.  0, or -1 with *why, a part of a
+ * sentence: "it is …".
+ */
+int bc_state_header_get(const uint8_t *p, uint64_t len, bc_state_header_t *h,
+    const char **why);
+
+/* bytes of a record with everything but its entries; and of an entry */
+size_t bc_state_size(const bc_state_record_t *r);
+size_t bc_state_entry_size(size_t key_len, size_t data_len);
+
+/*
+ * Writes a record: begin (everything but n and the entries), then n times
+ * entry, then end, which returns the size of all.  The caller has made room.
+ */
+uint8_t *bc_state_begin(uint8_t *p, const bc_state_record_t *r);
+uint8_t *bc_state_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
+size_t bc_state_end(uint8_t *start, uint8_t *last, uint32_t n);
+
+/*
+ * Reads the record at *p, which is moved behind it; its spans point into the
+ * input.  1: a record; 0: the end; BC_STATE_CUT: the rest may be the beginning
+ * of a record; BC_STATE_BAD: it is damaged.
+ */
+#define BC_STATE_CUT  -1
+#define BC_STATE_BAD  -2
+
+int bc_state_next(const uint8_t **p, const uint8_t *last,
+    bc_state_record_t *r);
+
+/* the next entry of r->entries, moved behind it; 0 at the end */
+int bc_state_entry(bc_span_t *entries, bc_span_t *key, bc_span_t *data);
+
+/*
+ * True when len bytes at p are an image, whole: every record is good and they
+ * end with it.
+ */
+int bc_state_whole(const uint8_t *p, size_t len);
+
+
+#endif /* _BC_STATE_H_INCLUDED_ */

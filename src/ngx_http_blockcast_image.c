@@ -1,0 +1,797 @@
+
+/*
+ * Between the slots of the zone and the records of the state file.
+ */
+
+
+#include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_state.h"
+
+
+typedef struct {
+    u_char                       *data;
+    size_t                        len;
+    size_t                        alloc;
+} ngx_http_blockcast_buf_t;
+
+
+/* of a stream, what the records tell at last */
+
+typedef struct {
+    bc_state_record_t             newest;
+    bc_state_record_t             error;
+    bc_span_t                     program;
+    uint64_t                      seq;
+    uint64_t                      polled;
+    unsigned                      has_newest:1;
+    unsigned                      has_program:1;
+    unsigned                      has_error:1;
+    unsigned                      found:1;
+} ngx_http_blockcast_found_t;
+
+
+static bc_span_t
+ngx_http_blockcast_span(ngx_str_t *s)
+{
+    bc_span_t  span;
+
+    span.data = (s != NULL) ? s->data : NULL;
+    span.len = (s != NULL) ? s->len : 0;
+
+    return span;
+}
+
+
+static uint64_t
+ngx_http_blockcast_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
+/* the clock that goes on over a restart, and the one that workers share */
+
+static uint64_t
+ngx_http_blockcast_unix(ngx_msec_t msec)
+{
+    ngx_msec_int_t  ago;
+
+    if (msec == 0) {
+        return 0;
+    }
+
+    ago = (ngx_msec_int_t) (ngx_current_msec - msec);
+
+    return ngx_http_blockcast_now() - ((ago > 0) ? ago : 0);
+}
+
+
+static ngx_msec_t
+ngx_http_blockcast_monotonic(uint64_t polled)
+{
+    uint64_t    now;
+    ngx_msec_t  msec;
+
+    now = ngx_http_blockcast_now();
+    msec = ngx_current_msec - ((polled < now) ? now - polled : 0);
+
+    /* 0 is "never" */
+
+    return (msec != 0) ? msec : 1;
+}
+
+
+void
+ngx_http_blockcast_image_record(ngx_http_blockcast_stream_t *st,
+    bc_state_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
+    ngx_str_t *state, ngx_http_blockcast_entry_t *entries, ngx_uint_t n,
+    ngx_str_t *record)
+{
+    u_char             *p;
+    size_t              size;
+    ngx_uint_t          i;
+    bc_state_record_t   r;
+
+    ngx_memzero(&r, sizeof(bc_state_record_t));
+
+    r.type = type;
+    r.log = (st->field.len != 0);
+    r.seq = seq;
+    r.time = timestamp;
+    r.polled = ngx_http_blockcast_now();
+    r.name = ngx_http_blockcast_span(&st->name);
+    r.data = ngx_http_blockcast_span(data);
+    r.state = ngx_http_blockcast_span(state);
+
+    size = bc_state_size(&r);
+
+    for (i = 0; i < n; i++) {
+        size += bc_state_entry_size(entries[i].key.len, entries[i].data.len);
+    }
+
+    record->len = 0;
+    record->data = ngx_alloc(size, ngx_cycle->log);
+
+    if (record->data == NULL) {
+        return;
+    }
+
+    p = bc_state_begin(record->data, &r);
+
+    for (i = 0; i < n; i++) {
+        p = bc_state_put_entry(p, ngx_http_blockcast_span(&entries[i].key),
+                               ngx_http_blockcast_span(&entries[i].data));
+    }
+
+    record->len = bc_state_end(record->data, p, n);
+}
+
+
+/* a record of a slot without entries; its n is given */
+
+static void
+ngx_http_blockcast_image_slot(ngx_http_blockcast_slot_t *slot,
+    bc_state_record_t *r)
+{
+    ngx_memzero(r, sizeof(bc_state_record_t));
+
+    r->log = slot->log;
+    r->name.data = slot->name;
+    r->name.len = ngx_strlen(slot->name);
+}
+
+
+void
+ngx_http_blockcast_image_poll(ngx_http_blockcast_slot_t *slot, int64_t code,
+    ngx_str_t *text, ngx_str_t *record)
+{
+    u_char             *p;
+    bc_state_record_t   r;
+
+    ngx_http_blockcast_image_slot(slot, &r);
+
+    if (text == NULL) {
+        r.type = bc_state_polled;
+        r.polled = ngx_http_blockcast_now();
+
+    } else {
+        r.type = bc_state_error;
+        r.seq = (uint64_t) code;
+        r.time = ngx_time();
+        r.data = ngx_http_blockcast_span(text);
+    }
+
+    record->len = 0;
+    record->data = ngx_alloc(bc_state_size(&r), ngx_cycle->log);
+
+    if (record->data != NULL) {
+        p = bc_state_begin(record->data, &r);
+        record->len = bc_state_end(record->data, p, 0);
+    }
+}
+
+
+static u_char *
+ngx_http_blockcast_buf_room(ngx_http_blockcast_buf_t *buf, size_t size)
+{
+    u_char  *p;
+    size_t   alloc;
+
+    if (buf->len + size > buf->alloc) {
+        alloc = ngx_max(2 * buf->alloc, buf->len + size);
+
+        p = ngx_alloc(alloc, ngx_cycle->log);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        if (buf->data != NULL) {
+            ngx_memcpy(p, buf->data, buf->len);
+            ngx_free(buf->data);
+        }
+
+        buf->data = p;
+        buf->alloc = alloc;
+    }
+
+    return buf->data + buf->len;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_buf_record(ngx_http_blockcast_buf_t *buf,
+    bc_state_record_t *r)
+{
+    u_char  *start, *p;
+
+    start = ngx_http_blockcast_buf_room(buf, bc_state_size(r));
+    if (start == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = bc_state_begin(start, r);
+    buf->len += bc_state_end(start, p, r->n);
+
+    return NGX_OK;
+}
+
+
+/* the entries of the ring up to a seq: a record for those of each message */
+
+static ngx_int_t
+ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
+    ngx_http_blockcast_slot_t *slot, uint64_t last)
+{
+    u_char                       *ring, *p;
+    size_t                        start, size;
+    uint64_t                      pos;
+    bc_span_t                     key, data;
+    ngx_uint_t                    n;
+    bc_state_record_t             r;
+    ngx_http_blockcast_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+
+    ngx_http_blockcast_image_slot(slot, &r);
+    r.type = bc_state_kept;
+
+    start = 0;
+    n = 0;
+
+    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
+        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
+
+        if (rec->size < sizeof(ngx_http_blockcast_record_t)
+            || rec->key_len + rec->len == 0)
+        {
+            if (rec->size == 0) {
+                break;
+            }
+
+            continue;
+        }
+
+        if (rec->seq > last) {
+            break;
+        }
+
+        if (n == 0 || rec->seq != r.seq) {
+
+            if (n != 0) {
+                (void) bc_state_end(buf->data + start, buf->data + buf->len,
+                                    n);
+            }
+
+            r.seq = rec->seq;
+            r.nth = rec->nth;
+            r.time = rec->timestamp;
+            n = 0;
+
+            p = ngx_http_blockcast_buf_room(buf, bc_state_size(&r));
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            start = buf->len;
+            buf->len = bc_state_begin(p, &r) - buf->data;
+        }
+
+        size = bc_state_entry_size(rec->key_len, rec->len);
+
+        p = ngx_http_blockcast_buf_room(buf, size);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        key.data = ngx_http_blockcast_record_key(rec);
+        key.len = rec->key_len;
+        data.data = ngx_http_blockcast_record_data(rec);
+        data.len = rec->len;
+
+        (void) bc_state_put_entry(p, key, data);
+
+        buf->len += size;
+        n++;
+    }
+
+    if (n != 0) {
+        (void) bc_state_end(buf->data + start, buf->data + buf->len, n);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
+    ngx_http_blockcast_slot_t *slot)
+{
+    u_char                      *p;
+    uint64_t                     seq;
+    ngx_int_t                    rc;
+    bc_state_record_t            r;
+    ngx_http_blockcast_snap_t    snap;
+    ngx_http_blockcast_error_t   error;
+
+    seq = 0;
+
+    rc = ngx_http_blockcast_read_snap(slot, &snap, &p, ngx_cycle->log);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        seq = snap.seq;
+
+        if (slot->log
+            && ngx_http_blockcast_image_ring(buf, slot, seq) != NGX_OK)
+        {
+            ngx_free(p);
+            return NGX_ERROR;
+        }
+
+        ngx_http_blockcast_image_slot(slot, &r);
+
+        r.type = bc_state_snap;
+        r.seq = seq;
+        r.time = snap.timestamp;
+        r.polled = ngx_http_blockcast_unix(slot->polled);
+        r.n = snap.count;
+        r.data.data = p + snap.data;
+        r.data.len = snap.data_len;
+        r.state.data = p + snap.state;
+        r.state.len = snap.state_len;
+
+        rc = ngx_http_blockcast_buf_record(buf, &r);
+        ngx_free(p);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* without data, or beyond it */
+
+    if (slot->seq > seq) {
+        ngx_http_blockcast_image_slot(slot, &r);
+
+        r.type = bc_state_seq;
+        r.seq = slot->seq;
+
+        if (ngx_http_blockcast_buf_record(buf, &r) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_blockcast_read_error(slot, &error);
+
+    if (error.len != 0) {
+        ngx_http_blockcast_image_slot(slot, &r);
+
+        r.type = bc_state_error;
+        r.seq = (uint64_t) error.code;
+        r.time = error.since;
+        r.data.data = error.text;
+        r.data.len = error.len;
+
+        return ngx_http_blockcast_buf_record(buf, &r);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *image)
+{
+    ngx_uint_t                      i;
+    bc_state_record_t               r;
+    ngx_http_blockcast_buf_t        buf;
+    ngx_http_blockcast_stream_t   **streams;
+
+    ngx_memzero(&buf, sizeof(ngx_http_blockcast_buf_t));
+    ngx_str_null(image);
+
+    if (ngx_http_blockcast_buf_room(&buf, 65536) == NULL) {
+        return;
+    }
+
+    buf.len = BC_STATE_HEADER;
+
+    ngx_memzero(&r, sizeof(bc_state_record_t));
+    r.type = bc_state_seq;
+    r.seq = ngx_http_blockcast_zone_seq(zone);
+
+    if (ngx_http_blockcast_buf_record(&buf, &r) != NGX_OK) {
+        ngx_free(buf.data);
+        return;
+    }
+
+    streams = zone->bmcf->streams.elts;
+
+    for (i = 0; i < zone->bmcf->streams.nelts; i++) {
+        if (ngx_http_blockcast_image_stream(&buf, streams[i]->slot)
+            != NGX_OK)
+        {
+            ngx_free(buf.data);
+            return;
+        }
+    }
+
+    image->data = buf.data;
+    image->len = buf.len;
+}
+
+
+/* the next record of a stream; 0: there is none */
+
+static ngx_uint_t
+ngx_http_blockcast_image_next(const u_char **p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, bc_state_record_t *r)
+{
+    while (bc_state_next(p, last, r) == 1) {
+        if (r->name.len == st->name.len
+            && ngx_memcmp(r->name.data, st->name.data, r->name.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_found_t *found)
+{
+    bc_state_record_t  r;
+
+    ngx_memzero(found, sizeof(ngx_http_blockcast_found_t));
+
+    while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
+
+        found->found = 1;
+
+        switch (r.type) {
+
+        case bc_state_polled:
+            found->polled = ngx_max(found->polled, r.polled);
+            break;
+
+        case bc_state_error:
+            found->error = r;
+            found->has_error = 1;
+            break;
+
+        case bc_state_snap:
+        case bc_state_batch:
+            found->seq = ngx_max(found->seq, r.seq);
+
+            if (r.log == (st->field.len != 0)) {
+                found->newest = r;
+                found->program = r.state;
+                found->has_newest = 1;
+                found->has_program = 0;
+                found->polled = ngx_max(found->polled, r.polled);
+            }
+
+            break;
+
+        case bc_state_program:
+            if (r.log == (st->field.len != 0)
+                && (!found->has_newest || r.seq == found->newest.seq))
+            {
+                found->newest.seq = r.seq;
+                found->program = r.state;
+                found->has_program = 1;
+            }
+
+            break;
+
+        default:
+            found->seq = ngx_max(found->seq, r.seq);
+        }
+    }
+}
+
+
+/* a message that a dead poller, or a follower, had begun to write */
+
+static void
+ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
+{
+    u_char                       *ring;
+    uint64_t                      pos;
+    ngx_http_blockcast_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+
+    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
+        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
+
+        if (rec->size < sizeof(ngx_http_blockcast_record_t)
+            || rec->key_len + rec->len == 0)
+        {
+            if (rec->size == 0) {
+                break;
+            }
+
+            continue;
+        }
+
+        if (rec->seq > seq) {
+            break;
+        }
+    }
+
+    slot->head = ngx_min(pos, (uint64_t) slot->head);
+}
+
+
+/* the entries behind a seq; the mutex is locked */
+
+static void
+ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, uint64_t seq)
+{
+    uint32_t                     nth;
+    bc_span_t                    rest, key, data;
+    ngx_uint_t                   joined;
+    bc_state_record_t            r;
+    ngx_http_blockcast_slot_t   *slot;
+    ngx_http_blockcast_entry_t   entry;
+
+    slot = st->slot;
+    joined = 0;
+
+    while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
+
+        if (r.log == 0 || (r.type != bc_state_batch && r.type != bc_state_kept))
+        {
+            continue;
+        }
+
+        if (r.seq <= seq) {
+            joined = 1;
+            continue;
+        }
+
+        if (!joined) {
+            joined = 1;
+
+            if (r.seq > seq + 1 || r.nth != 0) {
+
+                /* those between are lost: a client is told of a gap, not of
+                   what was before it; the place is the same one */
+
+                slot->head += slot->ring_size;
+                slot->tail = slot->head;
+            }
+        }
+
+        rest = r.entries;
+
+        for (nth = r.nth; bc_state_entry(&rest, &key, &data); nth++) {
+
+            if (2 * (key.len + data.len + sizeof(ngx_http_blockcast_record_t)
+                     + 8) > slot->ring_size)
+            {
+                continue;
+            }
+
+            entry.key.data = (u_char *) key.data;
+            entry.key.len = key.len;
+            entry.data.data = (u_char *) data.data;
+            entry.data.len = data.len;
+
+            ngx_http_blockcast_ring_append(slot, &entry, r.seq, r.time, nth);
+        }
+    }
+}
+
+
+/* the data of a batch, of ngx_alloc(): {"FIELD":[ENTRY,...],"count":N} */
+
+static ngx_int_t
+ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
+    bc_state_record_t *r, ngx_str_t *text)
+{
+    u_char      *p;
+    bc_span_t    rest, key, data;
+    ngx_uint_t   n;
+
+    text->data = ngx_alloc(st->field.len + r->entries.len + r->data.len + 64,
+                           ngx_cycle->log);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (r->type == bc_state_snap) {
+        text->len = r->data.len;
+        ngx_memcpy(text->data, r->data.data, r->data.len);
+
+    } else {
+        p = ngx_http_blockcast_batch_head(text->data, st);
+        rest = r->entries;
+
+        for (n = 0; bc_state_entry(&rest, &key, &data); n++) {
+            if (n != 0) {
+                *p++ = ',';
+            }
+
+            p = ngx_cpymem(p, data.data, data.len);
+        }
+
+        p = ngx_sprintf(p, "],\"count\":%ui}", n);
+        text->len = p - text->data;
+    }
+
+    if (text->len > st->max_size && st->field.len != 0) {
+
+        /* the entries themselves are in the ring */
+
+        p = ngx_http_blockcast_batch_head(text->data, st);
+        p = ngx_sprintf(p, "],\"count\":0}");
+        text->len = p - text->data;
+        r->n = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+static uint64_t
+ngx_http_blockcast_announced(ngx_http_blockcast_slot_t *slot)
+{
+    return (slot->version != 0) ? slot->snap[slot->version & 1].seq : 0;
+}
+
+
+static void
+ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
+    ngx_http_blockcast_found_t *found, uint64_t jump)
+{
+    u_char                     *buf;
+    uint64_t                    seq;
+    ngx_str_t                   text, state;
+    ngx_http_blockcast_snap_t   snap;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = st->slot;
+
+    if (ngx_http_blockcast_image_data(st, &found->newest, &text) != NGX_OK) {
+        return;
+    }
+
+    if (text.len > st->max_size) {
+
+        /* too large for the stream as it is now, but its number goes on */
+
+        found->seq = ngx_max(found->seq, found->newest.seq);
+        ngx_free(text.data);
+        return;
+    }
+
+    state.data = (u_char *) found->program.data;
+    state.len = ngx_min(found->program.len, NGX_HTTP_BLOCKCAST_STATE_MAX);
+
+    buf = ngx_http_blockcast_build(st, &text, NULL, &state,
+                                   found->newest.seq + jump,
+                                   found->newest.time, found->newest.n, &snap,
+                                   ngx_cycle->log);
+    ngx_free(text.data);
+
+    if (buf == NULL) {
+        return;
+    }
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) == NGX_OK) {
+
+        seq = ngx_http_blockcast_announced(slot);
+
+        /* another worker may have been here */
+
+        if (snap.seq > seq) {
+
+            if (slot->log) {
+                ngx_http_blockcast_image_drop(slot, seq);
+                ngx_http_blockcast_image_entries(p, last, st, seq);
+            }
+
+            ngx_http_blockcast_commit(slot, &snap, buf);
+        }
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    ngx_free(buf);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
+    uint64_t jump, ngx_uint_t redo)
+{
+    uint64_t                     announced;
+    ngx_str_t                    text;
+    ngx_msec_t                   polled;
+    ngx_http_blockcast_slot_t   *slot;
+    ngx_http_blockcast_found_t   found;
+
+    slot = st->slot;
+    announced = ngx_http_blockcast_announced(slot);
+
+    ngx_http_blockcast_image_find(p, last, st, &found);
+
+    if (!found.found) {
+        return 0;
+    }
+
+    if (found.has_newest && found.newest.seq > announced) {
+        ngx_http_blockcast_image_commit(zone, st, p, last, &found, jump);
+
+    } else if (found.has_program && !redo && found.newest.seq == announced) {
+        text.data = (u_char *) found.program.data;
+        text.len = ngx_min(found.program.len, NGX_HTTP_BLOCKCAST_STATE_MAX);
+
+        ngx_http_blockcast_store_program(zone, slot, &text, announced);
+    }
+
+    if (found.seq != 0 && found.seq + jump > slot->seq) {
+        slot->least = found.seq + jump;
+        slot->seq = found.seq + jump;
+    }
+
+    if (redo) {
+        return 1;
+    }
+
+    if (found.polled != 0 && slot->version != 0) {
+        polled = ngx_http_blockcast_monotonic(found.polled);
+
+        if (slot->polled == 0
+            || (ngx_msec_int_t) (polled - slot->polled) > 0)
+        {
+            slot->polled_sec = found.polled / 1000;
+            slot->polled = polled;
+        }
+    }
+
+    if (found.has_error) {
+        text.data = (u_char *) found.error.data.data;
+        text.len = found.error.data.len;
+
+        ngx_http_blockcast_store_error(zone, slot, (int64_t) found.error.seq,
+                                       &text, found.error.time);
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_image_apply(ngx_http_blockcast_zone_t *zone,
+    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo)
+{
+    ngx_uint_t                      i, n;
+    ngx_http_blockcast_stream_t   **streams;
+
+    n = 0;
+    streams = zone->bmcf->streams.elts;
+
+    for (i = 0; i < zone->bmcf->streams.nelts; i++) {
+        n += ngx_http_blockcast_image_apply_stream(zone, streams[i], p, last,
+                                                   jump, redo);
+    }
+
+    return n;
+}

@@ -1,0 +1,146 @@
+
+/*
+ * The state file: what a restarted nginx goes on with.
+ *
+ * One file holds an image of all streams and, behind it, a journal: a record
+ * is appended with one write() before each publish becomes visible, so the
+ * death of all processes loses nothing that a client has seen.  That is less
+ * than a checkpoint at each interval would write, and needs no second file
+ * that might not fit the first.  At the interval what was appended is synced,
+ * for a power loss; a new image is written, atomically, when the journal has
+ * become large and when another worker begins to poll.  What a power loss
+ * takes from the end of the journal is less than "reserve" numbers: a start
+ * after another boot goes on that far behind what it finds.
+ *
+ * Two masters share the file during a binary upgrade.  Their families have
+ * zones of their own, and locks of the file PATH.lock tell who leads: byte 0
+ * is locked by the family that polls, byte 1 by those that follow it, which
+ * read what the leader appends.  The locks belong to a descriptor that the
+ * master has opened and the workers inherited, so the kernel gives them back
+ * with the last process of a family.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_state.h"
+
+
+struct ngx_http_blockcast_state_s {
+    ngx_str_t                     path;         /* with a NUL behind */
+    char                         *name;         /* without its folder */
+    char                         *folder;
+    ngx_msec_t                    interval;
+
+    int                           dir;          /* of the folder, or -1 */
+    int                           lock;         /* of PATH.lock, or -1 */
+
+    /* of the polling worker */
+    int                           fd;           /* the journal's end, or -1 */
+    ino_t                         inode;
+    off_t                         size;
+    off_t                         image;        /* ... of which this is */
+    ngx_msec_t                    at;           /* last done at the interval */
+    ngx_uint_t                    unsynced;     /* records */
+    int                           error;        /* errno that was logged */
+    off_t                         full;         /* no room for more, or 0 */
+
+    /* of a worker that follows */
+    int                           rfd;
+    ino_t                         rinode;
+    off_t                         offset;
+
+    unsigned                      ready:1;      /* this process has the lead */
+    unsigned                      failing:1;    /* the file lacks something */
+    unsigned                      followed:1;   /* other families are there */
+    unsigned                      left:1;
+    unsigned                      foreign:1;    /* rfd: of another epoch */
+};
+
+
+/* blockcast_state PATH [interval=TIME]; */
+char *ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * In the master, when a configuration is in force: takes the lock if nobody
+ * has it, and reads the file when the zone is new or another family has led.
+ * bmcf is NULL when nothing is configured.
+ */
+void ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * For the worker that holds the lease: true when this family leads, and all
+ * that was published before is in the zone.
+ */
+ngx_uint_t ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf);
+/* it begins to poll: a new image */
+void ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf);
+/* on its ticks: syncs, or makes a new image, when it is time */
+void ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf);
+/* it polls no longer */
+void ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* a worker begins to exit: the last one closes the file and gives up the lead */
+void ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* true: another nginx follows this one and may want any stream */
+ngx_uint_t ngx_http_blockcast_state_followed(
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/* any worker of a family that follows: takes over what the leader wrote */
+void ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* false: another family has taken the lead, nothing may be published */
+ngx_uint_t ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * Appends a record, before what it tells becomes visible.  A failure is
+ * logged, and is no reason not to publish.
+ */
+void ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *record);
+
+
+/* a good poll without a change: those that follow know that it is fresh */
+void ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_slot_t *slot);
+
+
+/*
+ * Between slots and records (_image).  Records are of ngx_alloc(); data is
+ * NULL without memory.
+ */
+
+/* one record; of a log's batch when there are entries */
+void ngx_http_blockcast_image_record(ngx_http_blockcast_stream_t *st,
+    bc_state_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
+    ngx_str_t *state, ngx_http_blockcast_entry_t *entries, ngx_uint_t n,
+    ngx_str_t *record);
+
+/* of a slot: polled (text NULL), or failed */
+void ngx_http_blockcast_image_poll(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, ngx_str_t *record);
+
+/*
+ * All streams of the configuration as the poller knows them, behind the room
+ * for a header.
+ */
+void ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *image);
+
+/*
+ * Takes over what records say and the zone does not know.  jump is added to
+ * the numbers; redo: the zone is the leader's own, only what was about to be
+ * published is missing.  Returns the number of streams.
+ */
+ngx_uint_t ngx_http_blockcast_image_apply(ngx_http_blockcast_zone_t *zone,
+    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_ */

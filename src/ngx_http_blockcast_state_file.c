@@ -1,0 +1,807 @@
+
+/*
+ * The state file itself: reading, appending, a new image.
+ */
+
+
+#include "ngx_http_blockcast_state_file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+
+/* a file that is larger is none of ours */
+#define NGX_HTTP_BLOCKCAST_STATE_LARGEST  (1024 * 1024 * 1024)
+
+/* a journal may be so much longer than the image */
+#define NGX_HTTP_BLOCKCAST_JOURNAL        (1024 * 1024)
+
+/* the disk is slow: said, but not too often (usec, sec) */
+#define NGX_HTTP_BLOCKCAST_SLOW           100000
+#define NGX_HTTP_BLOCKCAST_SLOW_AGAIN     60
+
+
+static void ngx_http_blockcast_state_boot(u_char *boot);
+
+
+/* the folder was opened by the master, whose rights may be needed on its way */
+
+static int
+ngx_http_blockcast_state_folder(ngx_http_blockcast_state_t *s)
+{
+    if (s->dir == -1) {
+        s->dir = open(s->folder, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    }
+
+    return s->dir;
+}
+
+
+void
+ngx_http_blockcast_state_close(ngx_http_blockcast_state_t *s)
+{
+    if (s->rfd != -1) {
+        (void) close(s->rfd);
+        s->rfd = -1;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_pread(int fd, u_char *p, size_t size, off_t offset,
+    size_t *len)
+{
+    ssize_t  n;
+
+    *len = 0;
+
+    while (*len < size) {
+        n = pread(fd, p + *len, size - *len, offset + (off_t) *len);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n == -1) {
+            return NGX_ERROR;
+        }
+
+        if (n == 0) {
+            break;
+        }
+
+        *len += n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* said once for each reason, and never for a file that is not there yet */
+
+static void
+ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
+{
+    if (err != s->error && err != NGX_ENOENT) {
+        s->error = err;
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                      "blockcast: the state file \"%V\" cannot be read",
+                      &s->path);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
+    size_t *len, bc_state_header_t *h, const char **why)
+{
+    int           fd;
+    u_char       *p, head[BC_STATE_HEADER];
+    off_t         from;
+    size_t        n;
+    ngx_uint_t    fresh;
+    struct stat   st;
+
+    if (ngx_http_blockcast_state_folder(s) == -1
+        || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+    {
+        ngx_http_blockcast_state_unread(s, ngx_errno);
+        return NGX_DECLINED;
+    }
+
+    fresh = (s->rfd == -1 || st.st_ino != s->rinode);
+
+    if (!fresh && st.st_size <= s->offset) {
+        return NGX_DECLINED;
+    }
+
+    if (fresh) {
+        fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+        if (fd == -1 || fstat(fd, &st) == -1) {
+            ngx_http_blockcast_state_unread(s, ngx_errno);
+
+            if (fd != -1) {
+                (void) close(fd);
+            }
+
+            return NGX_DECLINED;
+        }
+
+        ngx_http_blockcast_state_close(s);
+
+        /* whatever it is, it is not looked at again until another is there */
+
+        s->rfd = fd;
+        s->rinode = st.st_ino;
+        s->offset = NGX_MAX_OFF_T_VALUE;
+        s->foreign = 0;
+
+        if (!S_ISREG(st.st_mode)) {
+            *why = "not a regular file";
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_blockcast_state_pread(fd, head, BC_STATE_HEADER, 0, &n)
+            != NGX_OK)
+        {
+            ngx_http_blockcast_state_unread(s, ngx_errno);
+            return NGX_DECLINED;
+        }
+
+        if (bc_state_header_get(head, n < BC_STATE_HEADER
+                                      ? n : (uint64_t) st.st_size, h, why)
+            != 0)
+        {
+            return NGX_ERROR;
+        }
+
+        s->offset = BC_STATE_HEADER;
+    }
+
+    from = s->offset;
+
+    if (st.st_size - from > NGX_HTTP_BLOCKCAST_STATE_LARGEST) {
+        s->offset = NGX_MAX_OFF_T_VALUE;
+        *why = "too large";
+        return NGX_ERROR;
+    }
+
+    n = (size_t) (st.st_size - from);
+
+    p = ngx_alloc(n + 1, ngx_cycle->log);
+    if (p == NULL) {
+        ngx_http_blockcast_state_close(s);
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_blockcast_state_pread(s->rfd, p, n, from, len) != NGX_OK) {
+        ngx_http_blockcast_state_unread(s, ngx_errno);
+        ngx_free(p);
+        ngx_http_blockcast_state_close(s);
+        return NGX_DECLINED;
+    }
+
+    if (fresh && (*len < h->image || !bc_state_whole(p, h->image))) {
+        ngx_free(p);
+        s->offset = NGX_MAX_OFF_T_VALUE;
+        *why = "damaged";
+        return NGX_ERROR;
+    }
+
+    *data = p;
+
+    return fresh ? NGX_OK : NGX_DONE;
+}
+
+
+void
+ngx_http_blockcast_state_tail(ngx_http_blockcast_state_t *s, u_char *data,
+    size_t len, ngx_http_blockcast_tail_t *tail)
+{
+    int                 rc;
+    uint64_t            sec;
+    const u_char       *p;
+    bc_state_record_t   r;
+
+    ngx_memzero(tail, sizeof(ngx_http_blockcast_tail_t));
+
+    p = data;
+
+    while ((rc = bc_state_next(&p, data + len, &r)) == 1) {
+        tail->closed = (r.type == bc_state_closed);
+
+        sec = ngx_max(r.time, r.polled / 1000);
+        tail->newest = ngx_max(tail->newest, sec);
+    }
+
+    if (rc != 0) {
+        tail->closed = 0;
+        tail->bad = (rc == BC_STATE_BAD);
+    }
+
+    tail->good = p - data;
+    s->offset += tail->good;
+}
+
+
+void
+ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
+    const char *why, ngx_uint_t aside)
+{
+    char         name[NGX_MAX_PATH];
+    u_char      *last;
+    ngx_uint_t   i;
+
+    if (!aside) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: the state file \"%V\" is %s, it is not "
+                      "believed", &s->path, why);
+        return;
+    }
+
+    last = (u_char *) name + NGX_MAX_PATH - 1;
+
+    for (i = 0; i < 1000; i++) {
+        if (i == 0) {
+            *ngx_snprintf((u_char *) name, last - (u_char *) name,
+                          "%s.damaged", s->name) = '\0';
+
+        } else {
+            *ngx_snprintf((u_char *) name, last - (u_char *) name,
+                          "%s.damaged.%ui", s->name, i) = '\0';
+        }
+
+        if (faccessat(s->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1) {
+            break;
+        }
+    }
+
+    if (renameat(s->dir, s->name, s->dir, name) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "blockcast: the state file \"%V\" is %s, it is not "
+                      "believed; renaming it to \"%s\" failed",
+                      &s->path, why, name);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "blockcast: the state file \"%V\" is %s, it is not believed "
+                  "and is \"%s\" now", &s->path, why, name);
+}
+
+
+void
+ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
+{
+    int             fd;
+    DIR            *dir;
+    char           *p;
+    size_t          len;
+    ngx_int_t       pid;
+    struct dirent  *de;
+
+    if (ngx_http_blockcast_state_folder(s) == -1) {
+        return;
+    }
+
+    /* reading moves the position, so not in the one that is kept */
+
+    fd = openat(s->dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    dir = (fd != -1) ? fdopendir(fd) : NULL;
+
+    if (dir == NULL) {
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return;
+    }
+
+    len = ngx_strlen(s->name);
+
+    while ((de = readdir(dir)) != NULL) {
+
+        /* NAME.PID.tmp */
+
+        if (ngx_strncmp(de->d_name, s->name, len) != 0
+            || de->d_name[len] != '.')
+        {
+            continue;
+        }
+
+        p = strchr(de->d_name + len + 1, '.');
+
+        if (p == NULL || ngx_strcmp(p, ".tmp") != 0) {
+            continue;
+        }
+
+        pid = ngx_atoi((u_char *) de->d_name + len + 1,
+                       p - (de->d_name + len + 1));
+
+        if (pid > 0 && kill((ngx_pid_t) pid, 0) == -1
+            && ngx_errno == NGX_ESRCH)
+        {
+            (void) unlinkat(s->dir, de->d_name, 0);
+        }
+    }
+
+    (void) closedir(dir);
+}
+
+
+/* the kernel's number of this boot: what was written since is still there */
+
+static void
+ngx_http_blockcast_state_boot(u_char *boot)
+{
+    int         fd;
+    u_char      text[64];
+    ssize_t     n;
+    ngx_int_t   c;
+    ngx_uint_t  i, nibbles;
+
+    ngx_memzero(boot, BC_STATE_BOOT);
+
+    fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY|O_CLOEXEC);
+    if (fd == -1) {
+        return;
+    }
+
+    n = read(fd, text, sizeof(text));
+    (void) close(fd);
+
+    nibbles = 0;
+
+    for (i = 0; (ssize_t) i < n && nibbles < 2 * BC_STATE_BOOT; i++) {
+        if (text[i] == '-') {
+            continue;
+        }
+
+        c = ngx_hextoi(&text[i], 1);
+        if (c == NGX_ERROR) {
+            break;
+        }
+
+        boot[nibbles / 2] |= c << (nibbles % 2 ? 0 : 4);
+        nibbles++;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_same_boot(bc_state_header_t *h)
+{
+    u_char         boot[BC_STATE_BOOT];
+    static u_char  none[BC_STATE_BOOT];
+
+    ngx_http_blockcast_state_boot(boot);
+
+    return ngx_memcmp(boot, none, BC_STATE_BOOT) != 0
+           && ngx_memcmp(boot, h->boot, BC_STATE_BOOT) == 0;
+}
+
+
+/*
+ * That the file lacks something is noted in the lock file: its descriptor is
+ * there whatever became of the folder, and overwriting a byte needs no room.
+ */
+
+static void
+ngx_http_blockcast_state_note(ngx_http_blockcast_state_t *s, ngx_uint_t lacks)
+{
+    if (s->lock != -1
+        && pwrite(s->lock, lacks ? "1\n" : "0\n", 2, 0) == -1)
+    {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: pwrite() of \"%V.lock\" failed", &s->path);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
+{
+    char  ch;
+
+    return s->lock != -1 && pread(s->lock, &ch, 1, 0) == 1 && ch == '1';
+}
+
+
+static void
+ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
+    const char *what, int err)
+{
+    if (!s->failing) {
+        s->failing = 1;
+        ngx_http_blockcast_state_note(s, 1);
+    }
+
+    if (err != s->error) {
+        s->error = err;
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                      "blockcast: %s of the state file \"%V\" failed, "
+                      "what is published now would be lost in a crash",
+                      what, &s->path);
+    }
+}
+
+
+static void
+ngx_http_blockcast_state_good(ngx_http_blockcast_state_t *s)
+{
+    if (s->error != 0) {
+        s->error = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: the state file \"%V\" is written again",
+                      &s->path);
+    }
+}
+
+
+static void
+ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s, uint64_t since)
+{
+    uint64_t       took;
+    static time_t  said;
+
+    took = ngx_http_blockcast_usec() - since;
+
+    if (took > NGX_HTTP_BLOCKCAST_SLOW
+        && ngx_time() - said >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN)
+    {
+        said = ngx_time();
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: writing the state file \"%V\" took %uL ms, "
+                      "nothing is sent meanwhile; a larger interval= or a "
+                      "faster disk would help", &s->path, took / 1000);
+    }
+}
+
+
+void
+ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *record)
+{
+    int                          err;
+    size_t                       done;
+    ssize_t                      n;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (!s->ready || s->failing) {
+        return;
+    }
+
+    if (s->fd == -1 || record->data == NULL) {
+
+        /* the first image comes when the poller has begun */
+
+        if (s->fd != -1) {
+            ngx_http_blockcast_state_failed(s, "appending to", NGX_ENOMEM);
+        }
+
+        return;
+    }
+
+    /* more than one write() only tells why the first one was cut */
+
+    for (done = 0; done < record->len; done += (n == -1) ? 0 : n) {
+        n = write(s->fd, record->data + done, record->len - done);
+
+        if (n == -1 && ngx_errno != NGX_EINTR) {
+            break;
+        }
+    }
+
+    if (done == record->len) {
+        s->size += done;
+        s->unsynced++;
+
+        if (s->full != 0 && s->size > s->full) {
+            s->full = 0;
+            ngx_http_blockcast_state_good(s);
+        }
+
+        return;
+    }
+
+    err = ngx_errno;
+
+    if (done != 0 && ftruncate(s->fd, s->size) == -1) {
+        err = ngx_errno;
+    }
+
+    s->full = s->size + record->len;
+
+    ngx_http_blockcast_state_failed(s, "write()", err);
+}
+
+
+/* the new image under a temporary name; the descriptor, or -1 */
+
+static int
+ngx_http_blockcast_state_temp(ngx_http_blockcast_state_t *s, char *temp,
+    ngx_str_t *image, const char **what)
+{
+    int      fd, err;
+    size_t   done;
+    ssize_t  n;
+
+    *what = "open()";
+
+    if (ngx_http_blockcast_state_folder(s) == -1) {
+        return -1;
+    }
+
+    (void) unlinkat(s->dir, temp, 0);
+
+    fd = openat(s->dir, temp, O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    *what = "write()";
+
+    for (done = 0; done < image->len; done += n) {
+        n = write(fd, image->data + done, image->len - done);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            n = 0;
+            continue;
+        }
+
+        if (n == -1) {
+            goto failed;
+        }
+    }
+
+    *what = "fsync()";
+
+    if (fsync(fd) == -1) {
+        goto failed;
+    }
+
+    return fd;
+
+failed:
+
+    err = ngx_errno;
+
+    (void) close(fd);
+    (void) unlinkat(s->dir, temp, 0);
+
+    ngx_set_errno(err);
+
+    return -1;
+}
+
+
+void
+ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    int                          fd, err;
+    char                         temp[NGX_MAX_PATH];
+    uint64_t                     since;
+    ngx_int_t                    rc;
+    ngx_str_t                    image;
+    const char                  *what;
+    struct stat                  st;
+    bc_state_header_t            h;
+    ngx_http_blockcast_zone_t   *zone;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+    zone = bmcf->zone;
+
+    ngx_http_blockcast_image_make(zone, &image);
+
+    if (image.data == NULL) {
+        ngx_http_blockcast_state_failed(s, "making an image", NGX_ENOMEM);
+        return;
+    }
+
+    ngx_memzero(&h, sizeof(bc_state_header_t));
+
+    h.epoch = zone->sh->epoch;
+    h.made = ngx_time();
+    h.image = image.len - BC_STATE_HEADER;
+    h.reserve = NGX_HTTP_BLOCKCAST_RESERVE;
+    ngx_http_blockcast_state_boot(h.boot);
+
+    bc_state_header_put(image.data, &h);
+
+    *ngx_snprintf((u_char *) temp, NGX_MAX_PATH - 1, "%s.%P.tmp", s->name,
+                  ngx_pid) = '\0';
+
+    /* a slow disk is no reason for another worker to take over */
+
+    ngx_http_blockcast_lease_extend(zone, 10000);
+
+    since = ngx_http_blockcast_usec();
+
+    fd = ngx_http_blockcast_state_temp(s, temp, &image, &what);
+
+    ngx_free(image.data);
+
+    if (fd == -1) {
+        ngx_http_blockcast_state_failed(s, what, ngx_errno);
+        return;
+    }
+
+    /* a poller that was stopped does not put its old image in the place of a
+       newer one */
+
+    rc = ngx_http_blockcast_zone_lock(zone, ngx_cycle->log);
+    err = 0;
+    what = "rename()";
+
+    if (rc == NGX_OK) {
+
+        if (!ngx_http_blockcast_lease_held(zone)
+            || !ngx_http_blockcast_state_held(bmcf))
+        {
+            rc = NGX_DECLINED;
+
+        } else if (renameat(s->dir, temp, s->dir, s->name) == -1
+                   || fstat(fd, &st) == -1)
+        {
+            err = ngx_errno;
+        }
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    if (rc != NGX_OK || err != 0) {
+        (void) unlinkat(s->dir, temp, 0);
+        (void) close(fd);
+
+        if (err != 0) {
+            ngx_http_blockcast_state_failed(s, what, err);
+        }
+
+        return;
+    }
+
+    if (fsync(s->dir) == -1) {
+        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: fsync() of \"%s\" failed", s->folder);
+    }
+
+    ngx_http_blockcast_state_timed(s, since);
+    ngx_http_blockcast_lease_extend(zone, 0);
+
+    if (s->fd != -1) {
+        (void) close(s->fd);
+    }
+
+    s->fd = fd;
+    s->inode = st.st_ino;
+    s->size = st.st_size;
+    s->image = st.st_size;
+    s->unsynced = 0;
+
+    s->failing = 0;
+    ngx_http_blockcast_state_note(s, 0);
+
+    /* an image may fit where the journal behind it soon does not any more */
+
+    if (s->full == 0) {
+        ngx_http_blockcast_state_good(s);
+    }
+}
+
+
+/*
+ * The folder may have been moved, or made anew, under our descriptor.  When it
+ * cannot be seen from here, only the master was let in.
+ */
+
+static void
+ngx_http_blockcast_state_moved(ngx_http_blockcast_state_t *s)
+{
+    struct stat  ours, st;
+
+    if (s->dir == -1 || fstat(s->dir, &ours) == -1) {
+        return;
+    }
+
+    if (stat(s->folder, &st) == -1) {
+        if (ngx_errno != NGX_ENOENT) {
+            return;
+        }
+
+    } else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
+        return;
+    }
+
+    (void) close(s->dir);
+    s->dir = -1;
+}
+
+
+void
+ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    uint64_t                     since;
+    struct stat                  st;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    ngx_http_blockcast_state_moved(s);
+
+    if (s->fd == -1
+        || s->dir == -1
+        || s->failing
+        || s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL
+        || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
+        || st.st_ino != s->inode)
+    {
+        ngx_http_blockcast_state_write(bmcf);
+        return;
+    }
+
+    if (s->unsynced == 0) {
+        return;
+    }
+
+    ngx_http_blockcast_lease_extend(bmcf->zone, 10000);
+
+    since = ngx_http_blockcast_usec();
+
+    if (fdatasync(s->fd) == -1) {
+        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+        return;
+    }
+
+    ngx_http_blockcast_state_timed(s, since);
+    ngx_http_blockcast_lease_extend(bmcf->zone, 0);
+
+    s->unsynced = 0;
+}
+
+
+void
+ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    u_char                       record[BC_STATE_RECORD];
+    ngx_str_t                    closed;
+    bc_state_record_t            r;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s->fd == -1 || s->failing) {
+        ngx_http_blockcast_state_write(bmcf);
+    }
+
+    ngx_memzero(&r, sizeof(bc_state_record_t));
+
+    r.type = bc_state_closed;
+    r.time = ngx_time();
+
+    closed.data = record;
+    closed.len = bc_state_end(record, bc_state_begin(record, &r), 0);
+
+    ngx_http_blockcast_state_append(bmcf, &closed);
+
+    if (s->fd == -1 || s->failing) {
+        return;
+    }
+
+    if (fdatasync(s->fd) == -1) {
+        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "blockcast: \"%V\" is complete, this nginx polls no longer",
+                  &s->path);
+}

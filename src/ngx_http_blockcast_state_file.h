@@ -1,0 +1,64 @@
+
+/*
+ * The state file itself: reading, appending, a new image; _state decides when.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_STATE_FILE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_STATE_FILE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_store.h"
+
+
+/* records that may be appended without a sync */
+#define NGX_HTTP_BLOCKCAST_RESERVE  10000
+
+
+/* what is behind the last good record */
+
+typedef struct {
+    size_t                        good;         /* bytes before it */
+    uint64_t                      newest;       /* Unix seconds */
+    unsigned                      closed:1;
+    unsigned                      bad:1;        /* not just cut */
+} ngx_http_blockcast_tail_t;
+
+
+/*
+ * What is new in the file, of ngx_alloc().  NGX_OK: a file not read before,
+ * its header in h and what is behind it in data; NGX_DONE: appended to the
+ * one that is open; NGX_DECLINED: nothing; NGX_ERROR: it is no good state
+ * file, *why tells what it is.
+ */
+ngx_int_t ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s,
+    u_char **data, size_t *len, bc_state_header_t *h, const char **why);
+
+/* how much of news is whole: what follows is read again the next time */
+void ngx_http_blockcast_state_tail(ngx_http_blockcast_state_t *s,
+    u_char *data, size_t len, ngx_http_blockcast_tail_t *tail);
+
+void ngx_http_blockcast_state_close(ngx_http_blockcast_state_t *s);
+
+/* a file that is not believed: said, and set aside when that is our task */
+void ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
+    const char *why, ngx_uint_t aside);
+
+/* removes the temporary files of processes that are gone */
+void ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s);
+
+ngx_uint_t ngx_http_blockcast_state_same_boot(bc_state_header_t *h);
+
+/* true: something was published that could not be written */
+ngx_uint_t ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s);
+
+/* a new image; the same at the interval, or a sync, whatever is due */
+void ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* the last record: the file is complete */
+void ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_STATE_FILE_H_INCLUDED_ */
