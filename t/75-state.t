@@ -422,9 +422,10 @@ sub look_file {
         unlink "$file.lock";
         my @before = files($t);
         my $conf = $t->prefix . '/nginx.conf';
+        local $ENV{BLOCKCAST_ASAN} = join ':', grep { length }
+            $ENV{BLOCKCAST_ASAN}, 'detect_leaks=0';
         my $pid = $t->spawn($t->prefix . '/test.log', Blockcast::Test::nginx_binary(), '-t',
             '-p', $t->prefix, '-c', $conf, '-e', 'stderr');
-        local $ENV{BLOCKCAST_ASAN} = 'detect_leaks=0';
         waitpid $pid, 0;
         is_deeply([files($t)], \@before, 'nginx -t makes no file');
         is(Blockcast::Test::slurp($file), $content, '... and changes none');
