@@ -34,7 +34,7 @@ typedef struct {
     volatile uint32_t  nth;             /* NTH: of those to come, from 1 */
     volatile uint32_t  share;           /* SOME: of 65536 */
     volatile uint32_t  pid;             /* only in this process, or 0 */
-    volatile uint32_t  everyone;        /* libraries that abort, too */
+    volatile uint32_t  libjq;           /* only in libjq, which aborts */
     volatile uint32_t  allocations;     /* while it was armed */
     volatile uint32_t  failed;
 
@@ -138,14 +138,16 @@ begin(void)
 
 
 /*
- * Whether an allocation is to fail.  libjq and libcrypto's start end the
- * process when they get no memory: theirs are left alone unless told.
+ * Whether an allocation is to fail.  libjq ends the process when it gets no
+ * memory, and so may others: those of nginx, the module and the libraries that
+ * say so to their caller fail, or those of libjq alone.
  */
 
 static int
 fails(const void *caller)
 {
-    Dl_info  info;
+    Dl_info      info;
+    const char  *name;
 
     if (page == NULL || page->fail == FAIL_NONE
         || (page->pid != 0 && page->pid != (uint32_t) getpid()))
@@ -153,13 +155,19 @@ fails(const void *caller)
         return 0;
     }
 
-    if (!page->everyone
-        && dladdr(caller, &info) != 0
-        && info.dli_fname != NULL
-        && strstr(info.dli_fname, "nginx") == NULL
-        && strstr(info.dli_fname, "blockcast") == NULL
-        && strstr(info.dli_fname, "libz") == NULL
-        && strstr(info.dli_fname, "libcbor") == NULL)
+    if (dladdr(caller, &info) == 0 || info.dli_fname == NULL) {
+        return 0;
+    }
+
+    /* the name alone: a folder may be called anything */
+    name = strrchr(info.dli_fname, '/');
+    name = (name != NULL) ? name + 1 : info.dli_fname;
+
+    if (page->libjq
+        ? strncmp(name, "libjq", 5) != 0
+        : strncmp(name, "nginx", 5) != 0 && strncmp(name, "ngx_", 4) != 0
+          && strncmp(name, "libz.", 5) != 0
+          && strncmp(name, "libcbor", 7) != 0)
     {
         return 0;
     }

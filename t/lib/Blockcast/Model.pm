@@ -18,7 +18,8 @@ package Blockcast::Model;
 #   $model->offences                # sentences, none when all was well
 #
 # $c is a hash of the client's own; the model keeps what it knows in it. With
-# numbers => 1 entries have ids that grow by one, and no ledger is needed.
+# numbers => 1 entries have ids that grow by one, and no ledger is needed; with
+# no_memory => 1 a client may be told so, and tries again.
 
 use strict;
 use warnings;
@@ -98,7 +99,8 @@ sub message {
     } elsif ($type eq 'status') {
         $self->_status($c, $m, $now);
     } elsif ($type eq 'error') {
-        $self->offend($c, $now, 'an error', $text);
+        $c->{try_again} = 1 if $self->{no_memory} && ($m->{code} // '') eq 'no_memory';
+        $self->offend($c, $now, 'an error', $text) if !$c->{try_again};
     } elsif ($type ne 'subscribed' && $type ne 'pong') {
         $self->offend($c, $now, 'a message that was not asked for', $text);
     }

@@ -22,7 +22,7 @@ use File::Temp ();
 
 my $SOURCE = Cwd::realpath(dirname(__FILE__) . '/..') . '/preload.c';
 my $LEN = 128;
-my %AT = (fail => 0, nth => 4, share => 8, pid => 12, everyone => 16, allocations => 20,
+my %AT = (fail => 0, nth => 4, share => 8, pid => 12, libjq => 16, allocations => 20,
     failed => 24, countdown => 28, copy => 32, killed => 36, seen => 40, moment => 48);
 
 
@@ -111,7 +111,7 @@ sub disarm { $_[0]->_set(countdown => 0, copy => 0, fail => 0) }
 sub _fail {
     my ($self, $kind, %opt) = @_;
 
-    my %value = (pid => 0, everyone => 0, allocations => 0, failed => 0, %opt);
+    my %value = (pid => 0, libjq => 0, allocations => 0, failed => 0, %opt);
     $self->_set(fail => 0);
     $self->_set(%value);
     $self->_set(fail => $kind);

@@ -227,6 +227,11 @@ sub _frames {
         if ($b0 == 0x81) {
             $self->{messages}++;
             $self->{model}->message($c, $payload, $now) if $self->{model};
+
+            if (delete $c->{try_again}) {
+                $self->_gone($c);
+                return;
+            }
         } elsif ($b0 == 0x89) {
             $self->_send($c, frame(10, $payload));
         } elsif ($b0 == 0x88) {
