@@ -39,7 +39,7 @@ sub judged {
     my $judge = Blockcast::Model->new(slack => 1, streams => { s => { stale => 2 }, l => { log => 1 } });
     my $c = { name => 'somebody' };
     my $now = 1000;
-    my $crowd = bless { clients => [$c], lag => 0 }, 'Blockcast::Swarm';
+    my $crowd = bless { clients => [$c] }, 'Blockcast::Swarm';
 
     $judge->opened($c, $now);
     for (@messages) {

@@ -26,7 +26,7 @@ my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 my $seconds = $ENV{SOAK_SECONDS} || ($ENV{BLOCKCAST_LONG} ? 1200 : 12);
 my $size = 200;
 
-my $node = Blockcast::Ledger->new(rate => 40, big => 30_000);
+my $node = Blockcast::Ledger->new(rate => 40, big => 6_000);
 my $t = Blockcast::Test->new(workers => 2, error_level => 'notice',
     http => crowd_http($node, interval => '250ms', drain => '1s', more => <<'MORE'),
     blockcast_stream big {

@@ -32,7 +32,7 @@ sub new {
     my ($class, %arg) = @_;
 
     return bless { begun => time, slack => 1.5, streams => {}, wrong => [], count => {},
-        stopped => {}, judged => 0, %arg }, $class;
+        stopped => {}, judged => 0, held => 0, %arg }, $class;
 }
 
 
@@ -122,7 +122,7 @@ sub _snapshot {
     my $age = $now - $time - 1;
     $age = 0 if $age < 0;
 
-    $st->{doubt} = $now if $conf->{stale} && $age > $conf->{stale} + $self->{slack}
+    $st->{doubt} = $now if $conf->{stale} && $now - $self->{held} > 0.5 && $age > $conf->{stale} + $self->{slack}
         && ($st->{state} // '') ne 'stale';
 
     $st->{state} = 'live' if !defined $st->{state} || $st->{fresh};
@@ -136,9 +136,9 @@ sub _snapshot {
 sub _same {
     my ($self, $type, $seq, $text) = @_;
 
-    my $sum = unpack '%32C*', $text;
+    my $sum = length($text) . unpack '%32C*', substr $text, -2000;
     my $known = $self->{sums}{$type}{$seq} //= $sum;
-    return $known == $sum;
+    return $known eq $sum;
 }
 
 
@@ -190,8 +190,7 @@ sub _status {
 sub tick {
     my ($self, $swarm, $now) = @_;
 
-    $self->{held} = $now if $swarm->{lag} > 0.25;
-    return if $self->{quiet} || ($self->{held} && $now - $self->{held} < 0.5);
+    return if $self->{quiet} || $now - $self->{held} < 0.5;
 
     for my $c ($swarm->clients, @{ $self->{others} // [] }) {
         next if !$c->{open} || $c->{asleep} || $c->{leaving};

@@ -45,7 +45,7 @@ sub new {
     my $self = bless { path => '/ws', size => 10, clients => [], closes => {},
         lost => 0, opened => 0, refused => 0, messages => 0, reconnect => 1,
         snapshots => [], by_fd => {}, prefix => 'client', wait => 0.4,
-        slow_share => 0.1, burst => 200, lag => 0, %arg }, $class;
+        slow_share => 0.1, burst => 200, %arg }, $class;
 
     $self->{to} = pack_sockaddr_in($self->{port}, inet_aton('127.0.0.1'));
     $self->{head} = join "\r\n", "GET $self->{path} HTTP/1.1", 'Host: localhost',
@@ -147,6 +147,9 @@ sub _read {
 
     my $n = sysread $c->{socket}, $c->{buf}, 65536, length $c->{buf};
 
+    # there is more than we came to read
+    $self->_behind if ($n // 0) == 65536;
+
     if (!defined $n && ($! == EAGAIN || $! == EINTR)) {
         return;
     }
@@ -164,6 +167,12 @@ sub _read {
     $self->_head($c) or return if $c->{phase} eq 'head';
     $self->_frames($c);
 }
+
+
+# This process is late itself: the model must not take what it reads now for
+# late messages.
+
+sub _behind { my ($self) = @_; $self->{model}{held} = time if $self->{model} }
 
 
 sub _head {
@@ -261,7 +270,7 @@ sub step {
     my $now = time;
     my ($in, $out, $new) = ('', '', 0);
 
-    $self->{lag} = $self->{stepped} ? $now - $self->{stepped} : 0;
+    $self->_behind if $self->{stepped} && $now - $self->{stepped} > 0.25;
 
     for my $c (@{ $self->{clients} }) {
         my $phase = $c->{phase} // 'closed';
