@@ -6,6 +6,7 @@
 //   await server.stop();
 
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { children, listening, sleep, start, stop } from './process.mjs';
@@ -20,13 +21,25 @@ export const env = {
     tmp: process.env.BENCH_TMP,
 };
 
-// A range of ports of its own, so that nothing of the run before is in the way.
-let port = 21000 + process.pid % 400 * 20;
-const range = [port, port + 8000];
-const nextPort = () => {
-    port = port + 1 > range[1] ? range[0] : port + 1;
-    return port;
-};
+// Another port each time, so that nothing of the run before is in the way, below those of outgoing connections.
+let port = 21000 + process.pid % 100 * 50;
+
+async function nextPort() {
+    for (let i = 0; i < 100; i++) {
+        port = port < 31000 ? port + 1 : 21000;
+
+        const free = await new Promise(resolve => {
+            const server = net.createServer().on('error', () => resolve(false));
+            server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+        });
+
+        if (free) {
+            return port;
+        }
+    }
+
+    throw new Error('there is no free port on 127.0.0.1');
+}
 
 function how({ every, window }) {
     return window ? [`--window=${window}`] : every ? [`--every=${every}`] : [];
@@ -34,7 +47,8 @@ function how({ every, window }) {
 
 // One process with a port for clients and one that triggers messages.
 async function simple(command, args, options) {
-    const [clients, control] = [nextPort(), nextPort()];
+    const clients = await nextPort();
+    const control = await nextPort();
     const child = start(0, command, args(clients, control));
 
     await listening(clients, child);
@@ -52,7 +66,7 @@ async function simple(command, args, options) {
 // nginx with some workers: `module`, lines of http and of its server. Processor 0 is that of a single worker.
 async function nginx({ module, http, server, workers = 1, tls, name }) {
     const prefix = fs.mkdtempSync(path.join(env.tmp, `${name}-`));
-    const listen = nextPort();
+    const listen = await nextPort();
 
     fs.writeFileSync(path.join(prefix, 'nginx.conf'), `
 load_module ${module};
@@ -155,7 +169,7 @@ export const servers = {
 
     // `streams`: how many, all of which each client gets. `interval`: ms, or from `every`.
     async blockcast(options) {
-        const nodePort = nextPort();
+        const nodePort = await nextPort();
         const names = Array.from({ length: options.streams ?? 1 }, (_, i) => `bench${i === 0 ? '' : i}`);
         const interval = options.interval ?? (options.window ? 50 : Math.round(1000 / (options.every || 1)));
         const node = start(1, path.join(env.build, 'rpc'), [`--port=${nodePort}`, `--size=${options.size}`]);
