@@ -1,6 +1,7 @@
 // What can be measured; each gives a text with a Markdown table, and the figures of every run.
 
 import { latency } from './latency.mjs';
+import { profile } from './profile.mjs';
 import { bytes, node, scale } from './scale.mjs';
 import { load } from './process.mjs';
 import { disturbance, program, rounds, run, target } from './measure.mjs';
@@ -202,4 +203,11 @@ export const commands = {
 };
 
 // not part of all
-Object.defineProperty(commands, 'smoke', { value: { run: smoke, seconds: () => 10 }, enumerable: false });
+const others = {
+    smoke: { run: smoke, seconds: () => 10 },
+    profile: { run: o => profile(o, { pace, names }), seconds: o => each(o, 2, o.time + 6) / o.rounds },
+};
+
+for (const [name, value] of Object.entries(others)) {
+    Object.defineProperty(commands, name, { value, enumerable: false });
+}

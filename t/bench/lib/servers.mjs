@@ -80,7 +80,8 @@ worker_rlimit_nofile 20000;
 worker_shutdown_timeout 1s;
 
 events {
-    worker_connections 19980;
+    # of the last sixteenth nginx takes those back that have not asked yet
+    worker_connections 20900;
 }
 
 http {
