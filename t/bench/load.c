@@ -229,6 +229,34 @@ load_pss(void)
 }
 
 
+/* the kernel's small objects, sockets among them, in bytes */
+
+static uint64_t
+load_slab(void)
+{
+    FILE      *f;
+    char       line[128];
+    uint64_t   kb;
+
+    f = fopen("/proc/meminfo", "r");
+    kb = 0;
+
+    if (f == NULL) {
+        return 0;
+    }
+
+    while (fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "SUnreclaim: %" SCNu64, &kb) == 1) {
+            break;
+        }
+    }
+
+    fclose(f);
+
+    return kb * 1024;
+}
+
+
 /* messages are made by a byte to the server's control port, or by a POST */
 
 static void
@@ -449,7 +477,8 @@ main(int argc, char **argv)
 {
     char             line[64];
     unsigned         i;
-    uint64_t         began, connected, idle_began, pss[3], start, end, own[2];
+    uint64_t         began, connected, idle_began, pss[3], slab[2], start, end;
+    uint64_t         own[2];
     bench_cpu_t      cpu[6];
     load_options_t  *o;
     load_stats_t    *s;
@@ -472,6 +501,7 @@ main(int argc, char **argv)
     load_publisher_init();
 
     pss[0] = load_pss();
+    slab[0] = load_slab();
 
     /* the storm */
 
@@ -510,6 +540,7 @@ main(int argc, char **argv)
     idle_began = bench_now() - idle_began;
     cpu[3] = load_cpu();
     pss[1] = load_pss();
+    slab[1] = load_slab();
 
     /* messages */
 
@@ -569,8 +600,8 @@ main(int argc, char **argv)
     load_print_cpu("cpu_connect", &cpu[0], &cpu[1]);
     printf(",\"idle_ns\":%" PRIu64, idle_began);
     load_print_cpu("cpu_idle", &cpu[2], &cpu[3]);
-    printf(",\"pss\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", pss[0], pss[1],
-           pss[2]);
+    printf(",\"pss\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],\"slab\":[%" PRIu64
+           ",%" PRIu64 "]", pss[0], pss[1], pss[2], slab[0], slab[1]);
 
     bench_hist_print(stdout, "first_us", &s->first);
 

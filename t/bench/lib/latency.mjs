@@ -94,14 +94,21 @@ async function wake(options) {
     }
 }
 
+// One client in twenty reads nothing: what the others have of it.
+async function beside(options, clients, every, paced) {
+    const more = paced(options, clients, 300, { every });
+
+    return run('blockcast', { ...more, args: [...more.args, `--slow=${Math.max(1, Math.round(clients / 20))}`] });
+}
+
 export async function latency(options, { pace, paced, names }) {
     const clients = options.clients ?? 10000;
     const every = pace(clients);
     const peers = options.peers.filter(name => ['floor', 'blockcast', 'nchan'].includes(name));
     const last = await rounds(peers, options.rounds, 'latency, last client',
         name => run(name, paced(options, clients, 300, { every })));
-    const others = await rounds(['newcomers', 'probed', 'wake'], options.rounds, 'latency',
-        name => ({ newcomers, probed, wake })[name](options, clients, every));
+    const others = await rounds(['newcomers', 'probed', 'wake', 'beside'], options.rounds, 'latency',
+        name => ({ newcomers, probed, wake, beside })[name](options, clients, every, paced));
     const value = (what, key) => others[what].map(r => r[key]);
     const of = (name, key) => last[name]?.map(r => r[key]) ?? [];
 
@@ -111,6 +118,8 @@ export async function latency(options, { pace, paced, names }) {
             + `${table(['from the making of a message to', 'nearest client, ms', 'last client, ms (× floor)'],
                 peers.map(name => [names[name], cell(last[name].map(r => r.nearest_us.p50 / 1000), undefined, 1, 2),
                     cell(of(name, 'last'), name === 'floor' ? undefined : of('floor', 'last'), options.noise, 1)]))}\n\n`
+            + `blockcast, when one client in twenty reads nothing, to the last of the others: `
+            + `${cell(value('beside', 'last'), undefined, 1, 1)} ms.\n\n`
             + table(['blockcast', 'p50', 'p99'], [
                 ['subscribe to the first snapshot, idle server, ms',
                     cell(value('newcomers', 'first'), undefined, 1, 2),

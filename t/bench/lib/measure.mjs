@@ -36,6 +36,7 @@ export function figures(r, options = {}) {
         handshake: r.cpu_connect.cpu / r.connected / 1000,
         memory: (r.pss[1] - r.pss[0]) / r.connected,
         memoryAfter: (r.pss[2] - r.pss[0]) / r.connected,
+        kernel: (r.slab[1] - r.slab[0]) / r.connected,
         idlePercent: 100 * r.cpu_idle.cpu / r.idle_ns,
         wrong: [
             r.connected !== options.clients && `${options.clients - r.connected} of ${options.clients} not connected`,

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { load, sleep } from './process.mjs';
 import { here, servers } from './servers.mjs';
 import { disturbance, figures, program, rounds, target } from './measure.mjs';
-import { cell, number, table } from './stats.mjs';
+import { cell, median, number, table } from './stats.mjs';
 
 // Some load clients at once, which begin to listen together; what they saw, added.
 async function several(server, total, args) {
@@ -38,6 +38,7 @@ async function several(server, total, args) {
         deliveries: sum('deliveries'),
         pss: [Math.min(...results.map(r => r.pss[0])), Math.max(...results.map(r => r.pss[1])),
             Math.max(...results.map(r => r.pss[2]))],
+        slab: [Math.min(...results.map(r => r.slab[0])), Math.max(...results.map(r => r.slab[1]))],
         last_us: { ...first.last_us, p50: Math.max(...results.map(r => r.last_us.p50)) },
     }, { clients: total });
 }
@@ -62,14 +63,31 @@ export async function scale(options) {
         const r = results[`${clients} ${workers}`];
         const column = (key, digits) => cell(r.map(x => x[key]), undefined, 1, digits);
         return [`${number(clients)} on ${workers === 1 ? 'one worker' : `${workers} workers`}`,
-            column('connected'), column('memory'), column('idlePercent', 2), column('ns'), column('last', 1)];
+            number(median(r.map(x => x.connected))), column('memoryAfter'), column('kernel'),
+            column('idlePercent', 2), column('ns'), column('last', 1)];
     });
+
+    // what is the same for one client and for many falls out of the difference
+    const [small, large] = [steps[0], steps[steps.length - 1]]
+        .map(([clients, workers]) => ({ clients, runs: results[`${clients} ${workers}`] }));
+    const growth = (key, eachClient = true) => {
+        const at = step => median(step.runs.map(r => r[key])) * (eachClient ? step.clients : 1);
+        return (at(large) - at(small)) / (large.clients - small.clients);
+    };
+    const million = `By the difference between the first and the last line a client more costs `
+        + `${number(growth('memoryAfter'))} bytes in nginx, beside the 424 of its slot, `
+        + `${number(growth('kernel') / 2)} in the kernel (half of both ends), `
+        + `and ${number(growth('ns'))} ns per message: 1,000,000 clients would take `
+        + `${number((growth('memoryAfter') + 424 + growth('kernel') / 2) / 1000, 1)} GB, `
+        + `${number(growth('idlePercent', false) * 1e6, 0)} % of a processor while nothing happens, and `
+        + `${number(growth('ns') / 1000, 1)} s of processor time per message to all.`;
 
     return {
         data: results,
         text: '**Scale**: blockcast, all connected for ten seconds without a message, then 300 B\n\n'
-            + table(['clients', 'connected', 'PSS per client, bytes', 'idle, % of a processor', 'CPU ns per message',
-                'last client, ms'], rows) + disturbance(results),
+            + table(['clients', 'connected', 'PSS per client, bytes', 'kernel, both ends, bytes', 'idle, % of a processor',
+                'CPU ns per message', 'last client, ms'], rows)
+            + `\n\n${million}` + disturbance(results),
     };
 }
 
