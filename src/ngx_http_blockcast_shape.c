@@ -402,6 +402,16 @@ ngx_http_blockcast_jq_debug(void *data, jv v)
 }
 
 
+/* libjq ends the process after this, another one takes its place */
+
+static void
+ngx_http_blockcast_jq_nomem(void *data)
+{
+    ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0,
+                  "blockcast: libjq gets no memory, it ends this process");
+}
+
+
 static void
 ngx_http_blockcast_jq_free(void *data)
 {
@@ -515,6 +525,10 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
     if (jq == NULL) {
         return NGX_ERROR;
     }
+
+    /* libjq 1.6 leaves it unset, and calls whatever is there */
+
+    jq_set_nomem_handler(jq, ngx_http_blockcast_jq_nomem, NULL);
 
     cln->handler = ngx_http_blockcast_jq_free;
     cln->data = jq;
