@@ -15,6 +15,9 @@
 /* sends in one go, about a millisecond, before other events have their turn */
 #define NGX_HTTP_BLOCKCAST_SLICE     128
 
+/* so many clients ahead is the memory of the next one fetched */
+#define NGX_HTTP_BLOCKCAST_AHEAD     3
+
 /* a client that is behind gets its entries in messages of about this size */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
 
@@ -23,13 +26,31 @@ static ngx_uint_t ngx_http_blockcast_feed_sync_ring(
     ngx_http_blockcast_feed_t *feed);
 static ngx_uint_t ngx_http_blockcast_feed_walk(
     ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
-static ngx_inline void ngx_http_blockcast_feed_prefetch(
-    ngx_http_blockcast_feed_t *feed);
 static void ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_feeds_tick(ngx_event_t *ev);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_entries(
     ngx_http_blockcast_feed_t *feed, ngx_uint_t from, ngx_uint_t to,
     uint64_t seq, uint64_t since, ngx_uint_t gap);
+
+
+/*
+ * A send() throws most of a core's caches out, and the clients are spread over
+ * the memory: the first 64 bytes of one are fetched while the kernel is at
+ * work for those before it.  A macro, for gcc takes a function that does only
+ * this for one that does nothing.
+ */
+
+#if (__GNUC__)
+
+#define ngx_http_blockcast_feed_prefetch(l)                                   \
+    __builtin_prefetch((l)->conn);                                            \
+    __builtin_prefetch((u_char *) (l)->conn + 63)
+
+#else
+
+#define ngx_http_blockcast_feed_prefetch(l)
+
+#endif
 
 
 static ngx_http_blockcast_feed_t       *ngx_http_blockcast_feeds;
@@ -319,9 +340,12 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
             return n;
         }
 
-        ngx_http_blockcast_feed_prefetch(feed);
-
         l = &feed->listeners[--feed->cursor];
+
+        if (feed->cursor >= NGX_HTTP_BLOCKCAST_AHEAD) {
+            ngx_http_blockcast_feed_prefetch(l - NGX_HTTP_BLOCKCAST_AHEAD);
+        }
+
         sub = &l->conn->subs[l->sub];
 
         if (sub->seq < seq
@@ -342,34 +366,6 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
     }
 
     return 0;
-}
-
-
-/*
- * A send() throws most of a core's caches out, and what the next clients need
- * is spread over the memory: it is fetched while the kernel is at work for
- * those before them.
- */
-
-static ngx_inline void
-ngx_http_blockcast_feed_prefetch(ngx_http_blockcast_feed_t *feed)
-{
-#if (__GNUC__)
-
-    u_char  *conn;
-
-    if (feed->cursor < 4) {
-        return;
-    }
-
-    conn = (u_char *) feed->listeners[feed->cursor - 4].conn;
-
-    /* it is not aligned, but what matters is in its first 64 bytes */
-
-    __builtin_prefetch(conn, 1);
-    __builtin_prefetch(conn + 63, 1);
-
-#endif
 }
 
 
