@@ -459,6 +459,7 @@ ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed)
     ngx_http_blockcast_frame_free(feed->newest);
     ngx_http_blockcast_frame_free(feed->page);
 
+    feed->tried = 0;
     feed->newest = frame;
     feed->page = NULL;
     feed->buf = buf;
@@ -693,7 +694,9 @@ ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
 
     frame = feed->frames[kind];
 
-    if (frame != NULL || feed->newest == NULL) {
+    if (frame != NULL || feed->newest == NULL
+        || (feed->tried & ((ngx_uint_t) 1 << kind)))
+    {
         return frame;
     }
 
@@ -701,14 +704,15 @@ ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
         return feed->newest;
     }
 
-    if (kind < NGX_HTTP_BLOCKCAST_FORMS) {
+    if (kind & 1) {
+        feed->tried |= (ngx_uint_t) 1 << kind;
+    }
 
-        if (feed->snap.forms[kind].len != 0) {
-            frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
-                                                &feed->snap.forms[kind]);
-            if (frame != NULL) {
-                frame->kind = kind;
-            }
+    if (kind < NGX_HTTP_BLOCKCAST_FORMS && feed->snap.forms[kind].len != 0) {
+        frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
+                                            &feed->snap.forms[kind]);
+        if (frame != NULL) {
+            frame->kind = kind;
         }
 
     } else if (kind & 1) {
@@ -721,12 +725,24 @@ ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
             frame = ngx_http_blockcast_frame_deflate(frame);
         }
 
-    } else {
+        if (frame != NULL && kind < NGX_HTTP_BLOCKCAST_FORMS) {
+            frame->kind = kind;
+        }
+
+    } else if (kind >= NGX_HTTP_BLOCKCAST_RPC) {
         frame = ngx_http_blockcast_protocol_frame(
                                     kind == NGX_HTTP_BLOCKCAST_CBOR
                                     ? ngx_http_blockcast_cbor
                                     : ngx_http_blockcast_jsonrpc,
                                     feed, feed->newest);
+    }
+
+    if (kind == NGX_HTTP_BLOCKCAST_TEXT_Z
+        || kind == NGX_HTTP_BLOCKCAST_DELTA_Z)
+    {
+        /* the next one is compressed once for all workers */
+
+        feed->stream->slot->deflated = ngx_current_msec;
     }
 
     feed->frames[kind] = frame;

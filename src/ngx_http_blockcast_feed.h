@@ -55,6 +55,7 @@ struct ngx_http_blockcast_feed_s {
     u_char                       *buf;          /* of the snapshot */
     ngx_http_blockcast_frame_t   *newest;       /* the text; NULL: waiting */
     ngx_http_blockcast_frame_t   *frames[NGX_HTTP_BLOCKCAST_FRAMES];
+    ngx_uint_t                    tried;        /* bits: NULL is the answer */
 
     /* log: a copy of the zone's ring and where the kept entries are in it */
     u_char                       *ring;

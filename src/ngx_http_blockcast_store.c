@@ -101,6 +101,10 @@ ngx_http_blockcast_record_free(ngx_str_t *record)
 }
 
 
+/* after so long without a client that takes it, nothing is compressed */
+#define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
+
+
 /* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
 
 static void
@@ -156,6 +160,25 @@ ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
 
 
 /*
+ * Whether some worker had a client for it of late.  One that has its first
+ * compresses for itself until the next publish.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_deflate_wanted(ngx_http_blockcast_stream_t *st)
+{
+    ngx_msec_t  last;
+
+    last = st->slot->deflated;
+
+    return last != 0
+           && (ngx_msec_int_t) (ngx_current_msec - last)
+              < (ngx_msec_int_t) (NGX_HTTP_BLOCKCAST_DEFLATE_TIME
+                                  + 2 * st->interval);
+}
+
+
+/*
  * Builds all that a snapshot consists of in memory of this worker: the time
  * under the lock is that of a memcpy().
  */
@@ -168,6 +191,7 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
     u_char                     *buf, *p, *payload;
     size_t                      max, len;
     bc_span_t                   from, to;
+    ngx_uint_t                  deflate;
     ngx_http_blockcast_form_t  *text;
 
     /* room for what deflate writes beyond its limit before it gives up */
@@ -201,7 +225,12 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 
     max = ngx_http_blockcast_frame_size(st->max_size) / 2 - BC_WS_HEADER_LEN;
 
-    ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf, max);
+    deflate = ngx_http_blockcast_deflate_wanted(st);
+
+    if (deflate) {
+        ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf,
+                                        max);
+    }
 
     if (previous != NULL) {
         payload = buf + snap->size + BC_WS_HEADER_LEN;
@@ -233,8 +262,11 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 
             snap->size += snap->forms[NGX_HTTP_BLOCKCAST_DELTA].len;
 
-            ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_DELTA,
-                                            buf, max);
+            if (deflate) {
+                ngx_http_blockcast_form_deflate(snap,
+                                                NGX_HTTP_BLOCKCAST_DELTA,
+                                                buf, max);
+            }
         }
     }
 

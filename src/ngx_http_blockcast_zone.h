@@ -93,6 +93,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  attempted;    /* last round's start, msec */
     ngx_atomic_t                  demanded;     /* last REST request, msec */
     ngx_atomic_t                  left;         /* last listener left, msec */
+    ngx_atomic_t                  deflated;     /* last sent so, msec, or 0 */
 
     /* what is wrong: text number error_version & 1; 0 or len 0: nothing */
     ngx_atomic_t                  error_version;
