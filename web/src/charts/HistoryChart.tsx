@@ -1,9 +1,9 @@
-import { memo, useMemo, type ReactNode } from 'react';
-import { Area, AreaChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
+import { memo, useEffect, useMemo, useRef, useState, type PointerEvent, type ReactNode } from 'react';
 import { bytes, clock, clockShort, figure } from '../app/format';
 import type { Series } from '../app/history';
 import type { Metric } from '../panels/HistoryPanel';
-import { compact, firstAfter } from '../ui/Sparkline';
+import { firstAfter } from '../ui/Sparkline';
+import { makeAxis, timeTicks } from './axis';
 
 interface HistoryChartProps {
   series: Series;
@@ -16,86 +16,104 @@ const MOST = 360;
 
 type Row = { time: number } & Record<string, number | null>;
 
+const TOP = 10;
+const RIGHT = 14;
+const BOTTOM = 26;
+
 export default memo(HistoryChart);
 
+/**
+ * One figure over time, with axes, and with what it was where the pointer is. A few paths and texts, drawn here: a chart library takes ten times as long for each
+ * new point, and a dashboard gets one all the time.
+ */
 function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode {
+  const [ref, width, height] = useSize();
+  const [pointed, setPointed] = useState<number | null>(null);
   const end = series.times.at(-1) ?? 0;
   const { lines } = metric;
   const rows = useMemo(() => thin(series, lines.map(({ name }) => name), end - seconds), [series, lines, end, seconds]);
   const start = Math.max(end - seconds, Math.min(rows[0]?.time ?? end, end - 60));
   const format = (value: number): string => (metric.bytes === true ? bytes(value).join(' ') : figure(value));
-  // Where the values hardly differ, a short form would give every line of the grid the same name.
-  const [low, high] = extent(rows, lines.map(({ name }) => name));
-  const close = high - low < Math.abs(high) / 20;
-  const axis = (value: number): string => (metric.bytes === true ? bytes(value).join(' ') : close ? figure(value) : compact(value));
+
+  const [low, high, whole] = extent(rows, lines.map(({ name }) => name));
+  const axis = makeAxis(low, high, {
+    whole,
+    ...(metric.top === undefined ? {} : { top: metric.top }),
+    ...(metric.bytes === true ? { bytes: (value: number) => bytes(value).join(' ') } : {}),
+  });
+  const left = 16 + 7 * Math.max(...axis.names.map(({ length }) => length), 3);
+  const [right, bottom] = [width - RIGHT, height - BOTTOM];
+  const x = (time: number): number => left + ((time - start) / (end - start || 1)) * (right - left);
+  const y = (value: number): number => bottom - ((value - axis.bottom) / (axis.top - axis.bottom)) * (bottom - TOP);
+
+  const point = (event: PointerEvent<SVGSVGElement>): void => {
+    // The drawing is as many units wide as it has pixels.
+    const at = start + ((event.nativeEvent.offsetX - left) / (right - left)) * (end - start);
+    const next = rows.findIndex(({ time }) => time >= at);
+    const near = next === -1 ? rows.length - 1 : next;
+    const before = rows[near - 1];
+    setPointed((before !== undefined && at - before.time < (rows[near] as Row).time - at ? before : rows[near])?.time ?? null);
+  };
+  const shown = pointed === null ? undefined : rows.find(({ time }) => time === pointed && time >= start);
 
   return (
-    <div className="chart-inner" role="img" aria-label={describe(rows, metric, format, seconds)}>
-      <ResponsiveContainer width="100%" height="100%">
-        <AreaChart data={rows} margin={{ top: 8, right: 12, bottom: 0, left: 4 }} accessibilityLayer={false}>
-          <CartesianGrid vertical={false} stroke="var(--line)" />
-          <XAxis
-            dataKey="time"
-            type="number"
-            domain={[start, end]}
-            allowDataOverflow
-            ticks={ticks(start, end)}
-            tickFormatter={end - start < 240 ? clock : clockShort}
-            stroke="var(--line-strong)"
-            tick={TICK}
-            tickLine={false}
-            minTickGap={32}
-          />
-          <YAxis
-            width={metric.bytes === true ? 76 : close ? Math.max(52, figure(high).length * 8 + 12) : 52}
-            allowDecimals={high - low < 4 && !Number.isInteger(high)}
-            domain={metric.top === undefined ? ['auto', 'auto'] : [0, metric.top]}
-            tickFormatter={axis}
-            stroke="none"
-            tick={TICK}
-            tickCount={5}
-          />
-          <Tooltip
-            isAnimationActive={false}
-            cursor={{ stroke: 'var(--line-strong)' }}
-            content={({ active, payload, label }) =>
-              active === true && payload.length > 0 ? (
-                <div className="chart-tip">
-                  <p>{clock(Number(label))}</p>
-                  {payload.map((item) => (
-                    <p key={String(item.dataKey)}>
-                      <span className="legend" data-series={lines.findIndex(({ name }) => name === item.dataKey)}>
-                        {String(item.name)}
-                      </span>{' '}
-                      <b>
-                        {typeof item.value === 'number' ? format(item.value) : 'not reported'}
-                        {metric.unit === '' ? '' : metric.bytes === true ? metric.unit : ` ${metric.unit}`}
-                      </b>
-                    </p>
-                  ))}
-                </div>
-              ) : null
-            }
-          />
-          {lines.map(({ name, label }, index) => (
-            <Area
-              key={name}
-              dataKey={name}
-              name={label}
-              type="linear"
-              stroke={`var(--series-${index})`}
-              strokeWidth={2}
-              strokeDasharray={index === 0 ? undefined : '5 3'}
-              fill={`var(--series-${index})`}
-              fillOpacity={index === 0 ? 0.12 : 0}
-              connectNulls={false}
-              isAnimationActive={false}
-              dot={false}
-              activeDot={{ r: 3.5, strokeWidth: 0 }}
-            />
-          ))}
-        </AreaChart>
-      </ResponsiveContainer>
+    <div className="chart-inner">
+      <div className="chart-area" role="img" aria-label={describe(rows, metric, format, seconds)} ref={ref}>
+        {width > 0 && (
+          <svg width={width} height={height} aria-hidden="true" focusable="false" onPointerMove={point} onPointerDown={point} onPointerLeave={() => setPointed(null)}>
+            {axis.ticks.map((value, index) => (
+              <g key={value}>
+                <path className="chart-grid" d={`M${left} ${Math.round(y(value)) + 0.5}H${right}`} />
+                <text className="chart-name" x={left - 8} y={y(value) + 4} textAnchor="end">
+                  {axis.names[index]}
+                </text>
+              </g>
+            ))}
+            {timeTicks(start, end, (right - left) / 90).map((time) => (
+              <g key={time}>
+                <path className="chart-tick" d={`M${Math.round(x(time)) + 0.5} ${bottom}v4`} />
+                <text className="chart-name" x={Math.min(Math.max(x(time), left), right - 12)} y={bottom + 19} textAnchor="middle">
+                  {end - start < 240 ? clock(time) : clockShort(time)}
+                </text>
+              </g>
+            ))}
+            {lines.map(({ name }, index) => {
+              const { line, area } = trace(rows, name, start, x, y, bottom);
+              return (
+                <g key={name} data-series={index}>
+                  {index === 0 && <path className="chart-fill" d={area} />}
+                  <path className="chart-line" d={line} />
+                </g>
+              );
+            })}
+            {shown !== undefined && (
+              <>
+                <path className="chart-cursor" d={`M${x(shown.time).toFixed(1)} ${TOP}V${bottom}`} />
+                {lines.map(({ name }, index) => {
+                  const value = shown[name];
+                  return typeof value === 'number' ? <circle key={name} className="chart-dot" data-series={index} cx={x(shown.time)} cy={y(value)} r="3.5" /> : null;
+                })}
+              </>
+            )}
+          </svg>
+        )}
+        {shown !== undefined && (
+          <div className="chart-tip" style={x(shown.time) < width / 2 ? { left: x(shown.time) + 12 } : { right: width - x(shown.time) + 12 }}>
+            <p>{clock(shown.time)}</p>
+            {lines.map(({ name, label }, index) => (
+              <p key={name}>
+                <span className="legend" data-series={index}>
+                  {label}
+                </span>{' '}
+                <b>
+                  {typeof shown[name] === 'number' ? format(shown[name]) : 'not reported'}
+                  {typeof shown[name] !== 'number' || metric.unit === '' ? '' : metric.bytes === true ? metric.unit : ` ${metric.unit}`}
+                </b>
+              </p>
+            ))}
+          </div>
+        )}
+      </div>
       {lines.length > 1 && (
         <p className="chart-legend">
           {lines.map(({ name, label }, index) => (
@@ -109,17 +127,62 @@ function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode
   );
 }
 
-const TICK = { fill: 'var(--text-muted)', fontSize: 12 };
+/** The size of an element in px, without having the browser lay out for it. */
+function useSize(): [React.RefObject<HTMLDivElement | null>, number, number] {
+  const ref = useRef<HTMLDivElement>(null);
+  const [[width, height], setSize] = useState([0, 0]);
+  useEffect(() => {
+    const element = ref.current;
+    if (element === null || typeof ResizeObserver === 'undefined') {
+      setSize([700, 280]);
+      return;
+    }
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry !== undefined) {
+        setSize([Math.round(entry.contentRect.width), Math.round(entry.contentRect.height)]);
+      }
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return [ref, width as number, height as number];
+}
 
-/** Round times between `start` and `end`. */
-function ticks(start: number, end: number): number[] {
-  const span = end - start;
-  const step = [15, 30, 60, 120, 300, 600, 900].find((candidate) => span / candidate <= 7) ?? 1800;
-  const list: number[] = [];
-  for (let time = Math.ceil(start / step) * step; time <= end; time += step) {
-    list.push(time);
-  }
-  return list;
+/** The line of one value, and the area below it. It breaks where a value is missing, and starts at the left edge of the chart. */
+export function trace(
+  rows: readonly Row[],
+  name: string,
+  start: number,
+  x: (time: number) => number,
+  y: (value: number) => number,
+  bottom: number,
+): { line: string; area: string } {
+  let line = '';
+  let area = '';
+  let run: [number, number][] = [];
+  const close = (): void => {
+    if (run.length > 0) {
+      const points = run.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join('L');
+      line += run.length === 1 ? `M${points}h.01` : `M${points}`;
+      area += `M${(run[0] as [number, number])[0].toFixed(1)} ${bottom}L${points}L${(run.at(-1) as [number, number])[0].toFixed(1)} ${bottom}Z`;
+      run = [];
+    }
+  };
+  rows.forEach((row, index) => {
+    const value = row[name];
+    const next = rows[index + 1];
+    if (typeof value !== 'number') {
+      close();
+    } else if (row.time >= start) {
+      run.push([x(row.time), y(value)]);
+    } else if (next !== undefined && next.time > start && typeof next[name] === 'number') {
+      // The last one before the edge: only what is right of the edge is drawn.
+      const share = (start - row.time) / (next.time - row.time);
+      run.push([x(start), y(value + (next[name] - value) * share)]);
+    }
+  });
+  close();
+  return { line, area };
 }
 
 /** The points after `start`; when there are too many, the mean of each few. A hole stays a hole. */
@@ -153,19 +216,22 @@ export function thin({ times, values }: Series, names: readonly string[], start:
   return rows;
 }
 
-function extent(rows: readonly Row[], names: readonly string[]): [number, number] {
+/** The lowest and the highest value, and whether all are whole numbers. */
+function extent(rows: readonly Row[], names: readonly string[]): [number, number, boolean] {
   let low = Infinity;
   let high = -Infinity;
+  let whole = true;
   for (const row of rows) {
     for (const name of names) {
       const value = row[name];
       if (typeof value === 'number') {
         low = Math.min(low, value);
         high = Math.max(high, value);
+        whole &&= Number.isInteger(value);
       }
     }
   }
-  return low > high ? [0, 0] : [low, high];
+  return low > high ? [0, 0, true] : [low, high, whole];
 }
 
 function describe(rows: readonly Row[], { label, lines, unit }: Metric, format: (value: number) => string, seconds: number): string {
