@@ -8,6 +8,9 @@ import './styles/layout.css';
 import './styles/parts.css';
 import './styles/panels.css';
 
+/** Rows of a log that a tab keeps as they come: what it holds must not grow for hours. Of a gateway that keeps more all are shown. */
+const KEPT = 1000;
+
 const root = document.getElementById('root');
 if (root === null) {
   throw new Error('index.html has no #root');
@@ -15,6 +18,6 @@ if (root === null) {
 
 createRoot(root).render(
   <StrictMode>
-    <App client={sharedClient()} />
+    <App client={sharedClient(undefined, { keepEntries: KEPT })} />
   </StrictMode>,
 );

@@ -400,6 +400,26 @@ describe('messages', () => {
     expect(new Set(client.view('receipts').entries.map(({ key }) => key)).size).toBe(100);
   });
 
+  it('keeps fewer entries of those that come by and by than of those that the gateway has', () => {
+    // If this fails: a tab grows for hours, or shows less of the log than the gateway keeps.
+    const client = make({ maxEntries: 100, keepEntries: 20 });
+    listen(client, 'receipts');
+    FakeSocket.last.greet().acknowledge();
+    const batch = (from: number, count: number): unknown => receipts(...Array.from({ length: count }, (_, index) => from + index));
+    const kept = (): number => client.view('receipts').entries.length;
+    for (let seq = 1; seq <= 30; seq += 1) {
+      FakeSocket.last.data('receipts', batch(seq * 10, 10), seq);
+    }
+    expect(kept()).toBe(20);
+    FakeSocket.last.data('receipts', batch(1000, 50), 31);
+    expect(kept()).toBe(50);
+    FakeSocket.last.data('receipts', batch(2000, 10), 32);
+    expect(kept()).toBe(50);
+    expect(ids(client)[0]).toBe(2009);
+    FakeSocket.last.data('receipts', batch(3000, 500), 33);
+    expect(kept()).toBe(100);
+  });
+
   it('shows what the gateway says of the node, and keeps the last good data', () => {
     // If this fails: a dead node looks alive, or its figures turn into zeros.
     const client = make();

@@ -1,5 +1,5 @@
 import { cleanup } from '@testing-library/react';
-import { afterEach, beforeEach } from 'vitest';
+import { afterAll, afterEach, beforeEach } from 'vitest';
 import { forgetSharedClients } from '../src/client/shared';
 import { FakeSocket } from './FakeSocket';
 
@@ -16,3 +16,6 @@ afterEach(() => {
   cleanup();
   forgetSharedClients();
 });
+
+// A client that nobody listens to any more lets go a moment later, and needs the page for it.
+afterAll(() => new Promise((resolve) => setTimeout(resolve, 250)));

@@ -84,6 +84,7 @@ export class StreamClient {
       maxReconnectInterval: 30_000,
       delta: true,
       maxEntries: 10_000,
+      keepEntries: Infinity,
       pingAfter: 15_000,
       pongTimeout: 5_000,
       connectTimeout: 10_000,
@@ -723,7 +724,7 @@ export class StreamClient {
   private slot(stream: string): StreamSlot {
     let slot = this.slots.get(stream);
     if (slot === undefined) {
-      slot = new StreamSlot(stream, this.options.maxEntries);
+      slot = new StreamSlot(stream, this.options.maxEntries, this.options.keepEntries);
       this.slots.set(stream, slot);
     }
     return slot;

@@ -21,7 +21,7 @@ export interface StreamView<D = unknown> {
   readonly kind: StreamKind | null;
   /** Snapshot stream: its newest value. Log stream: the newest message's data; all entries are in `entries`. */
   readonly data: D | null;
-  /** Log streams only: newest first, at most `maxEntries`. */
+  /** Log streams only: newest first, at most `maxEntries`; see `keepEntries` too. */
   readonly entries: readonly LogEntry[];
   /** Log entries ever received, also those no longer kept. */
   readonly received: number;
@@ -53,19 +53,25 @@ export class StreamSlot {
   resyncing = false;
 
   private readonly maxEntries: number;
+  private readonly keepEntries: number;
+  /** Entries kept now: what was asked for, or as many as the gateway itself has shown to keep. */
+  private limit: number;
   private nextKey = 1;
   private reported: StreamState | null = null;
   private disconnected = true;
 
-  constructor(name: string, maxEntries: number) {
+  constructor(name: string, maxEntries: number, keepEntries = maxEntries) {
     this.name = name;
     this.maxEntries = maxEntries;
+    this.keepEntries = Math.min(keepEntries, maxEntries);
+    this.limit = this.keepEntries;
     this.view = empty(name);
   }
 
   /** Forgets everything: the gateway started over. */
   reset(): void {
     this.view = { ...empty(this.name), kind: this.view.kind };
+    this.limit = this.keepEntries;
     this.reported = null;
     this.resyncing = false;
   }
@@ -204,6 +210,8 @@ export class StreamSlot {
       values = unknown;
     }
 
+    this.limit = Math.max(this.limit, Math.min(values.length, this.maxEntries));
+
     const seq = message.seq ?? null;
     const added: LogEntry[] = values.map((value, index) => ({
       key: this.nextKey++,
@@ -219,7 +227,7 @@ export class StreamSlot {
     this.update({
       kind: 'log',
       data: message.data,
-      entries: added.length > 0 ? [...added, ...held].slice(0, this.maxEntries) : held,
+      entries: added.length > 0 ? [...added, ...held].slice(0, this.limit) : held,
       received: this.view.received + added.length,
       seq: seq ?? this.view.seq,
       timestamp: message.timestamp ?? now,

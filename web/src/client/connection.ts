@@ -62,8 +62,10 @@ export interface StreamClientOptions {
   rest?: string | false;
   /** Ask for merge patches. Default true. */
   delta?: boolean;
-  /** Entries kept of each log stream. Default 10000. */
+  /** Most entries kept of each log stream. Default 10000. */
   maxEntries?: number;
+  /** Entries kept of a log stream as they come by and by. When one message brings more, so many are kept, up to `maxEntries`. Default: `maxEntries`. */
+  keepEntries?: number;
   /** Silence after which a ping is sent, in ms. Default 15000. */
   pingAfter?: number;
   /** How long its answer may take, in ms. Default 5000. */
