@@ -33,3 +33,8 @@ function subscribe(listener: () => void): () => void {
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => current, () => current);
 }
+
+/** What `read` says at each tick, a text or a number. Renders only when that changed, and not with every tick. */
+export function useTicking<T extends string | number | null>(read: () => T): T {
+  return useSyncExternalStore(subscribe, read, read);
+}

@@ -78,9 +78,13 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
     return () => observer.disconnect();
   }, []);
 
+  // As of the last scroll event: asking the element itself has the browser lay out the page there and then, which with every new row is
+  // what costs most.
+  const scrolled = useRef(0);
   const onScroll = useCallback(() => {
     const element = scroller.current;
     if (element !== null) {
+      scrolled.current = element.scrollTop;
       setFirst(Math.max(0, Math.floor(element.scrollTop / rowHeight / STEP) * STEP));
       if (element.scrollTop < rowHeight) {
         setBelow(0);
@@ -95,18 +99,25 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
     const element = scroller.current;
     const before = top.current;
     top.current = topKey;
-    if (!live || rowKey === undefined || element === null || before === null || before === topKey || element.scrollTop < rowHeight) {
+    if (!live || rowKey === undefined || element === null || before === null || before === topKey || scrolled.current < rowHeight) {
       return;
     }
     const added = rows.findIndex((row) => rowKey(row) === before);
     if (added > 0) {
       element.scrollTop += added * rowHeight;
+      scrolled.current += added * rowHeight;
       setBelow((count) => count + added);
     }
   }, [live, rowHeight, rowKey, rows, topKey]);
 
   // A list that became shorter, by a filter, must not leave the window behind its end.
-  useEffect(onScroll, [onScroll, rows.length]);
+  const length = useRef(0);
+  useEffect(() => {
+    if (rows.length < length.current) {
+      onScroll();
+    }
+    length.current = rows.length;
+  }, [onScroll, rows.length]);
 
   const from = Math.max(0, Math.min(first, rows.length - 1) - OVERSCAN);
   const to = Math.min(rows.length, first + STEP + Math.ceil(height / rowHeight) + OVERSCAN);
@@ -141,7 +152,7 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
             </div>
           </div>
         ) : (
-          <div role="rowgroup" className="grid-body" style={{ height: rows.length * rowHeight }}>
+          <div role="rowgroup" className="grid-body" style={{ height: rows.length * rowHeight, paddingTop: from * rowHeight }}>
             {rows.slice(from, to).map((row, index) => (
               <Row
                 key={rowKey === undefined ? from + index : rowKey(row)}
@@ -183,15 +194,17 @@ interface RowProps {
   compact: ((row: unknown) => ReactNode) | null;
 }
 
-/** Rendered again only when it moves; what is in it, not even then. */
+/**
+ * Rendered again only when it moves; what is in it, not even then. Rows stand in the normal flow: one with a place of its own each (a transform, or `contain`) would be
+ * one more layer for the browser to sort with every picture.
+ */
 const Row = memo(function Row({ row, index, height, template, columns, className, compact }: RowProps): ReactNode {
-  const position = { height, transform: `translateY(${index * height}px)` };
   return (
     <div
       role="row"
       aria-rowindex={index + 2}
       className={`grid-row ${compact === null ? '' : 'grid-row-compact'} ${className}`}
-      style={compact === null ? { ...position, gridTemplateColumns: template } : position}
+      style={compact === null ? { height, gridTemplateColumns: template } : { height }}
     >
       <Cells row={row} columns={columns} compact={compact} />
     </div>

@@ -2,13 +2,17 @@ import type { ReactNode } from 'react';
 import type { StreamView } from '../client/StreamSlot';
 import { useClient } from '../app/context';
 import { duration, fullTime } from '../app/format';
-import { useNow } from '../app/now';
+import { useTicking } from '../app/now';
 import { Icon } from './Icon';
 
 /** How old a stream's data is, and whether it is still the newest. */
 export function Freshness({ view }: { view: StreamView }): ReactNode {
   const client = useClient();
-  useNow();
+  const { timestamp, state } = view;
+  const text = useTicking(() => {
+    const age = timestamp === null ? 0 : Math.max(0, client.now() - timestamp);
+    return state === 'stale' ? duration(age) : live(age);
+  });
 
   if (view.data === null || view.timestamp === null) {
     return (
@@ -19,14 +23,13 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
     );
   }
 
-  const age = Math.max(0, client.now() - view.timestamp);
   const title = `Data of ${fullTime(view.timestamp)}${view.seq === null ? '' : `, number ${view.seq} of this stream`}`;
 
   if (view.state === 'stale') {
     return (
       <span className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
         <Icon name="warn" size={13} />
-        stale, {duration(age)} old
+        stale, {text} old
       </span>
     );
   }
@@ -34,7 +37,7 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
     <span className="freshness" data-state="live" title={title}>
       <span className="dot" aria-hidden="true" />
       <span className="visually-hidden">live, updated </span>
-      {live(age)}
+      {text}
     </span>
   );
 }
