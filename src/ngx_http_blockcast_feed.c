@@ -295,6 +295,11 @@ ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
 
     ngx_http_blockcast_add(ngx_http_blockcast_n_fanout + i, 1);
     ngx_http_blockcast_add(ngx_http_blockcast_n_fanout_usec, usec);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: seq %uL of stream \"%V\" went to %ui clients "
+                   "within %uL us", feed->snap.seq, &feed->stream->name,
+                   feed->nlisteners, usec);
 }
 
 
@@ -471,6 +476,10 @@ ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed)
     {
         feed->version = 0;
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: seq %uL of stream \"%V\" is copied, %uD bytes",
+                   snap.seq, &feed->stream->name, snap.size);
 
     return 1;
 }
@@ -970,6 +979,8 @@ ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
     p = ngx_http_blockcast_message_tail(p, seq, timestamp);
 
     if (gap) {
+        ngx_http_blockcast_add(ngx_http_blockcast_n_gaps, 1);
+
         p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
                         since, oldest);
     }

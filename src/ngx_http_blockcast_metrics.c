@@ -7,12 +7,14 @@
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_zone.h"
 
 
 /* bytes of text: all that there is once, for each stream, for each call */
 #define NGX_HTTP_BLOCKCAST_METRICS_SIZE    16384
-#define NGX_HTTP_BLOCKCAST_METRICS_STREAM  4096
+#define NGX_HTTP_BLOCKCAST_METRICS_STREAM  8192
+#define NGX_HTTP_BLOCKCAST_METRICS_NODE    4096
 #define NGX_HTTP_BLOCKCAST_METRICS_CALL    512
 
 
@@ -40,31 +42,52 @@ ngx_http_blockcast_metrics_one(u_char *p, const char *name, const char *type,
 }
 
 
-/* counts are those of the buckets; limits in microseconds */
+/*
+ * counts are those of the buckets; limits in microseconds; stream: the one
+ * they are of, or NULL
+ */
 
 static u_char *
-ngx_http_blockcast_metrics_times(u_char *p, const char *name, const char *help,
-    uint64_t *counts, const ngx_uint_t *limits, uint64_t usec)
+ngx_http_blockcast_metrics_times(u_char *p, const char *name,
+    ngx_str_t *stream, const uint64_t *counts, const ngx_uint_t *limits,
+    uint64_t usec)
 {
+    u_char      label[NGX_HTTP_BLOCKCAST_NAME_LEN + sizeof("stream=\"\",")];
     uint64_t    sum;
+    ngx_str_t   of, all;
     ngx_uint_t  i;
 
-    p = ngx_http_blockcast_metrics_head(p, name, "histogram", help);
+    of.data = label;
+    of.len = 0;
+
+    if (stream != NULL) {
+        of.len = ngx_sprintf(label, "stream=\"%V\",", stream) - label;
+    }
+
+    /* the same without what separates it from the next one */
+
+    all = of;
+    all.len -= (of.len != 0);
+
     sum = 0;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
         sum += counts[i];
-        p = ngx_sprintf(p, "blockcast_%s_bucket{le=\"%ui.%06ui\"} %uL\n",
-                        name, limits[i] / 1000000, limits[i] % 1000000, sum);
+        p = ngx_sprintf(p, "blockcast_%s_bucket{%Vle=\"%ui.%06ui\"} %uL\n",
+                        name, &of, limits[i] / 1000000, limits[i] % 1000000,
+                        sum);
     }
 
     sum += counts[i];
 
-    p = ngx_sprintf(p, "blockcast_%s_bucket{le=\"+Inf\"} %uL\n", name, sum);
-    p = ngx_sprintf(p, "blockcast_%s_sum %uL.%06uL\n", name, usec / 1000000,
-                    usec % 1000000);
+    p = ngx_sprintf(p, "blockcast_%s_bucket{%Vle=\"+Inf\"} %uL\n", name, &of,
+                    sum);
+    p = ngx_sprintf(p, "blockcast_%s_sum%s%V%s %uL.%06uL\n", name,
+                    of.len ? "{" : "", &all, of.len ? "}" : "",
+                    usec / 1000000, usec % 1000000);
 
-    return ngx_sprintf(p, "blockcast_%s_count %uL\n", name, sum);
+    return ngx_sprintf(p, "blockcast_%s_count%s%V%s %uL\n", name,
+                       of.len ? "{" : "", &all, of.len ? "}" : "", sum);
 }
 
 
@@ -86,11 +109,18 @@ static u_char *
 ngx_http_blockcast_metrics_streams(u_char *p,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
+    uint64_t                          times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_int_t                         age;
     ngx_uint_t                        i, n;
     ngx_http_blockcast_slot_t        *slot;
     ngx_http_blockcast_stream_t     **st;
     ngx_http_blockcast_call_conf_t   *call;
+
+    static const ngx_uint_t  polls[] = { 5000, 10000, 25000, 50000, 100000,
+                                         250000, 500000, 1000000, 2500000,
+                                         5000000, 10000000 };
+
+#define ngx_http_blockcast_comma  ,
 
 #define ngx_http_blockcast_metrics_each(metric, type, help, fmt, value)       \
     p = ngx_http_blockcast_metrics_head(p, metric, type, help);               \
@@ -108,8 +138,12 @@ ngx_http_blockcast_metrics_streams(u_char *p,
         "Listeners of a stream, in all workers.",
         "%ui", ngx_http_blockcast_listeners(slot))
 
-    ngx_http_blockcast_metrics_each("seq", "counter",
+    ngx_http_blockcast_metrics_each("seq", "gauge",
         "Number of the newest snapshot.", "%uA", slot->seq)
+
+    ngx_http_blockcast_metrics_each("updates_total", "counter",
+        "Changes of the data, batches of a log: the same number, to be rated.",
+        "%uA", slot->seq)
 
     ngx_http_blockcast_metrics_each("polls_total", "counter",
         "Rounds of calls that were finished.", "%uA", slot->polls)
@@ -124,6 +158,46 @@ ngx_http_blockcast_metrics_streams(u_char *p,
     ngx_http_blockcast_metrics_each("stream_up", "gauge",
         "1 when the data is fresh, or nobody wants it.", "%ui",
         ngx_http_blockcast_metrics_up(st[i]))
+
+    ngx_http_blockcast_metrics_each("interval_seconds", "gauge",
+        "How often a stream is polled when somebody wants it.", "%M.%03M",
+        st[i]->interval / 1000 ngx_http_blockcast_comma
+        st[i]->interval % 1000)
+
+    ngx_http_blockcast_metrics_each("data_bytes", "gauge",
+        "Size of the newest data.", "%uD",
+        slot->snap[slot->version & 1].data_len)
+
+    ngx_http_blockcast_metrics_each("data_max_bytes", "gauge",
+        "The largest data that is taken (blockcast_max_size).", "%uz",
+        st[i]->max_size)
+
+    ngx_http_blockcast_metrics_each("stream_zone_bytes", "gauge",
+        "Room of a stream in the zone.", "%uL", slot->size)
+
+    p = ngx_http_blockcast_metrics_head(p, "log_bytes", "gauge",
+                                  "Bytes of a log's size= that are in use.");
+
+    for (i = 0; i < n; i++) {
+        if (st[i]->field.len != 0) {
+            p = ngx_sprintf(p, "blockcast_log_bytes{stream=\"%V\"} %uA\n",
+                            &st[i]->name,
+                            st[i]->slot->head - st[i]->slot->tail);
+        }
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "poll_seconds", "histogram",
+            "From the first call of a poll to the last answer.");
+
+    for (i = 0; i < n; i++) {
+        for (age = 0; age < NGX_HTTP_BLOCKCAST_BUCKETS; age++) {
+            times[age] = st[i]->slot->poll_times[age];
+        }
+
+        p = ngx_http_blockcast_metrics_times(p, "poll_seconds", &st[i]->name,
+                              times, polls,
+                              (uint64_t) st[i]->slot->poll_msec * 1000);
+    }
 
     p = ngx_http_blockcast_metrics_head(p, "age_seconds", "gauge",
                                   "Time since the last good poll.");
@@ -153,6 +227,106 @@ ngx_http_blockcast_metrics_streams(u_char *p,
                             &call[age].name, st[i]->slot->call_errors[age]);
         }
     }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_blockcast_metrics_nodes(u_char *p,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                   i, k, n;
+    ngx_msec_t                   left;
+    ngx_http_blockcast_told_t   *told;
+    ngx_http_blockcast_node_t  **nodes;
+    ngx_http_blockcast_tally_t **tally;
+
+    nodes = bmcf->nodes.elts;
+    n = bmcf->nodes.nelts;
+
+    told = ngx_alloc(n * (sizeof(ngx_http_blockcast_told_t)
+                          + sizeof(ngx_http_blockcast_tally_t *)) + 1,
+                     ngx_cycle->log);
+    if (told == NULL) {
+        return p;
+    }
+
+    tally = (ngx_http_blockcast_tally_t **) (told + n);
+
+    /* before the first poll nothing is known of them */
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_blockcast_read_node(bmcf->zone, &nodes[i]->name,
+                                         &told[i], &tally[i])
+            != NGX_OK)
+        {
+            ngx_memzero(&told[i], sizeof(ngx_http_blockcast_told_t));
+            tally[i] = &bmcf->zone->sh->nodes[nodes[i]->index].tally;
+        }
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_state", "gauge",
+            "1 for the state the node is in: ok, down, or limited (429).");
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k <= ngx_http_blockcast_node_limited; k++) {
+            p = ngx_sprintf(p, "blockcast_node_state{node=\"%V\",state=\"%s\"} "
+                            "%d\n", &nodes[i]->name,
+                            ngx_http_blockcast_node_states[k],
+                            told[i].state == k);
+        }
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_retry_seconds", "gauge",
+            "Time until a node that is not ok is tried again.");
+
+    for (i = 0; i < n; i++) {
+        left = (told[i].state == ngx_http_blockcast_node_ok)
+               ? 0 : ngx_http_blockcast_node_left(&told[i]);
+
+        p = ngx_sprintf(p, "blockcast_node_retry_seconds{node=\"%V\"} "
+                        "%M.%03M\n", &nodes[i]->name, left / 1000,
+                        left % 1000);
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_calls_total", "counter",
+            "Calls made to a node.");
+
+    for (i = 0; i < n; i++) {
+        p = ngx_sprintf(p, "blockcast_node_calls_total{node=\"%V\"} %uA\n",
+                        &nodes[i]->name, tally[i]->calls);
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_tries_total", "counter",
+            "Single calls made to a node that was not ok.");
+
+    for (i = 0; i < n; i++) {
+        p = ngx_sprintf(p, "blockcast_node_tries_total{node=\"%V\"} %uA\n",
+                        &nodes[i]->name, tally[i]->probes);
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_outages_total", "counter",
+            "Times that a node became down or limited.");
+
+    for (i = 0; i < n; i++) {
+        p = ngx_sprintf(p, "blockcast_node_outages_total{node=\"%V\"} %uA\n",
+                        &nodes[i]->name, tally[i]->outages);
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "node_failures_total", "counter",
+            "Calls that a node did not answer, by what was wrong.");
+
+    for (i = 0; i < n; i++) {
+        for (k = 1; k < ngx_http_blockcast_n_faults; k++) {
+            p = ngx_sprintf(p, "blockcast_node_failures_total{node=\"%V\","
+                            "fault=\"%s\"} %uA\n", &nodes[i]->name,
+                            ngx_http_blockcast_faults[k],
+                            tally[i]->faults[k]);
+        }
+    }
+
+    ngx_free(told);
 
     return p;
 }
@@ -192,6 +366,8 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
                 + st[i]->calls.nelts * NGX_HTTP_BLOCKCAST_METRICS_CALL;
     }
 
+    size += bmcf->nodes.nelts * NGX_HTTP_BLOCKCAST_METRICS_NODE;
+
     p = ngx_pnalloc(r->pool, size);
 
     if (p == NULL
@@ -223,6 +399,11 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
             all[i] += sh->workers[n].counters[i];
         }
     }
+
+    p = ngx_http_blockcast_metrics_head(p, "info", "gauge",
+            "The version that runs, and the epoch of its data.");
+    p = ngx_sprintf(p, "blockcast_info{version=\"" NGX_HTTP_BLOCKCAST_VERSION
+                    "\",epoch=\"%uL\"} 1\n", sh->epoch);
 
     p = ngx_http_blockcast_metrics_one(p, "connections", "gauge",
             "Open WebSocket and event stream connections.", connections);
@@ -257,6 +438,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_one(p, "conflated_total", "counter",
             "Snapshots that a slow client skipped.",
             all[ngx_http_blockcast_n_conflated]);
+    p = ngx_http_blockcast_metrics_one(p, "gaps_total", "counter",
+            "Resumes of a log after which not all was kept.",
+            all[ngx_http_blockcast_n_gaps]);
     p = ngx_http_blockcast_metrics_one(p, "slow_closed_total", "counter",
             "Clients closed because they took nothing for too long.",
             all[ngx_http_blockcast_n_slow]);
@@ -279,17 +463,28 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
         }
     }
 
-    p = ngx_http_blockcast_metrics_times(p, "fanout_seconds",
-            "From a publish to the last socket of a worker.",
+    p = ngx_http_blockcast_metrics_head(p, "fanout_seconds", "histogram",
+            "From a publish to the last socket of a worker.");
+    p = ngx_http_blockcast_metrics_times(p, "fanout_seconds", NULL,
             &all[ngx_http_blockcast_n_fanout], fanout,
             all[ngx_http_blockcast_n_fanout_usec]);
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS; i++) {
+        times[i] = sh->publish_times[i];
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "publish_seconds", "histogram",
+            "From the last answer of a poll to its data in the zone.");
+    p = ngx_http_blockcast_metrics_times(p, "publish_seconds", NULL, times,
+            fanout, sh->publish_usec);
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS; i++) {
         times[i] = sh->call_times[i];
     }
 
-    p = ngx_http_blockcast_metrics_times(p, "call_seconds",
-            "From a call to the node's answer.", times, calls,
+    p = ngx_http_blockcast_metrics_head(p, "call_seconds", "histogram",
+            "From a call to the node's answer.");
+    p = ngx_http_blockcast_metrics_times(p, "call_seconds", NULL, times, calls,
             (uint64_t) sh->call_msec * 1000);
 
     p = ngx_http_blockcast_metrics_one(p, "poller_pid", "gauge",
@@ -297,6 +492,10 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_one(p, "leader", "gauge",
             "1: this nginx polls; 0: it follows another with its state file.",
             sh->role == ngx_http_blockcast_leader);
+    p = ngx_http_blockcast_metrics_one(p, "poller_active", "gauge",
+            "1 when a worker holds the lease to poll.",
+            sh->lease != 0
+            && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
     p = ngx_http_blockcast_metrics_one(p, "poller_takeovers_total", "counter",
             "Times that a worker became the poller.", sh->takeovers);
     p = ngx_http_blockcast_metrics_one(p, "configurations_total", "counter",
@@ -305,9 +504,10 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_one(p, "zone_size_bytes", "gauge",
             "Size of the zone.", bmcf->shm_zone->shm.size);
     p = ngx_http_blockcast_metrics_one(p, "zone_free_bytes", "gauge",
-            "Free pages of the zone.",
+            "Free pages of the zone, for streams to be added.",
             (uint64_t) bmcf->zone->shpool->pfree * ngx_pagesize);
 
+    p = ngx_http_blockcast_metrics_nodes(p, bmcf);
     p = ngx_http_blockcast_metrics_streams(p, bmcf);
 
     body.len = p - body.data;

@@ -20,6 +20,9 @@ typedef struct {
 static void ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
     ngx_http_blockcast_result_t *r, ngx_str_t *text);
 static void ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run);
+static void ngx_http_blockcast_round_timed(ngx_http_blockcast_run_t *run);
+static void ngx_http_blockcast_publish_timed(ngx_http_blockcast_run_t *run,
+    uint64_t begun);
 static ngx_int_t ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
     ngx_str_t *data, ngx_str_t *state, ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_publish_entries(
@@ -181,6 +184,7 @@ ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
 void
 ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
 {
+    uint64_t                      begun;
     ngx_int_t                     rc;
     ngx_str_t                     out[2], error;
     ngx_uint_t                    i, n, asked, good;
@@ -189,9 +193,11 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
     ngx_http_blockcast_result_t  *r, *failed;
 
     slot = run->stream->slot;
+    begun = ngx_http_blockcast_usec();
 
     (void) ngx_atomic_fetch_add(&slot->polls, 1);
 
+    ngx_http_blockcast_round_timed(run);
     ngx_http_blockcast_round_input(run, &input);
 
     asked = 0;
@@ -292,9 +298,66 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
         return;
     }
 
+    ngx_http_blockcast_publish_timed(run, begun);
+
     ngx_http_blockcast_round_recovered(run);
     ngx_http_blockcast_refresh(run->bmcf->zone, slot);
     ngx_http_blockcast_published(run);
+}
+
+
+/* from the first call to the last answer */
+
+static void
+ngx_http_blockcast_round_timed(ngx_http_blockcast_run_t *run)
+{
+    ngx_uint_t         i;
+    ngx_msec_t         msec;
+    static ngx_msec_t  limits[] = { 5, 10, 25, 50, 100, 250, 500, 1000, 2500,
+                                    5000, 10000 };
+
+    msec = ngx_current_msec - run->started;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
+        if (msec <= limits[i]) {
+            break;
+        }
+    }
+
+    run->stream->slot->poll_times[i]++;
+    run->stream->slot->poll_msec += msec;
+}
+
+
+/* from the last answer to the data in the zone */
+
+static void
+ngx_http_blockcast_publish_timed(ngx_http_blockcast_run_t *run, uint64_t begun)
+{
+    uint64_t                     usec;
+    ngx_uint_t                   i;
+    ngx_http_blockcast_shctx_t  *sh;
+    static ngx_uint_t            limits[] = { 50, 100, 250, 500, 1000, 2500,
+                                              5000, 10000, 25000, 50000,
+                                              100000 };
+
+    sh = run->bmcf->zone->sh;
+    usec = ngx_http_blockcast_usec() - begun;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
+        if (usec <= limits[i]) {
+            break;
+        }
+    }
+
+    sh->publish_times[i]++;
+    sh->publish_usec += usec;
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: stream \"%V\" is at seq %uA, polled in %M ms, "
+                   "published in %uL us", &run->stream->name,
+                   run->stream->slot->seq, ngx_current_msec - run->started,
+                   usec);
 }
 
 

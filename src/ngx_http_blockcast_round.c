@@ -56,9 +56,11 @@ ngx_http_blockcast_round_start(ngx_http_blockcast_run_t *run)
     }
 
     run->active = 1;
+    run->started = ngx_current_msec;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
-                   "blockcast: round of stream \"%V\"", &run->stream->name);
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: poll of stream \"%V\", %ui calls",
+                   &run->stream->name, run->nturns);
 
     run->stream->slot->attempted = ngx_current_msec;
 
@@ -276,6 +278,7 @@ ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item)
 static void
 ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
 {
+    u_char                       *p, text[64 + NGX_INT_T_LEN];
     ngx_str_t                    *name;
     ngx_uint_t                    i, n;
     ngx_msec_t                    lasted;
@@ -318,11 +321,18 @@ ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
         && ngx_http_blockcast_repeated(&turn->repeat, &r->message, &n)
         && turn->run->nturns > 1)
     {
+        p = text;
+
+        if (n != 0) {
+            p = ngx_sprintf(text, " (and %ui times since it was last logged)",
+                            n);
+        }
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "blockcast: call \"%V\" of stream \"%V\" failed: "
-                      "%V: %V", &turn->conf->name, name,
+                      "%V: %V%*s", &turn->conf->name, name,
                       r->method.len ? &r->method : &turn->conf->name,
-                      &r->message);
+                      &r->message, (size_t) (p - text), text);
     }
 
     turn->failing = 1;

@@ -76,6 +76,7 @@ struct ngx_http_blockcast_run_s {
 
     /* of the round */
     ngx_pool_t                   *pool;
+    ngx_msec_t                    started;
     unsigned                      active:1;
     unsigned                      stepping:1;
 

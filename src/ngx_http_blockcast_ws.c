@@ -277,6 +277,11 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     ngx_http_blockcast_ws_count(1);
 
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "blockcast: handshake done, protocol %ui, deflate %d, "
+                   "streams allowed 0x%xL", (ngx_uint_t) conn->protocol,
+                   conn->deflate, conn->allowed);
+
     /* the first ping is jittered, so that clients that came together differ */
 
     ngx_add_timer(rev, blcf->ping_interval / 2

@@ -104,6 +104,8 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  polls_failed;
     ngx_atomic_t                  polls_overrun;
     ngx_atomic_t                  call_errors[NGX_HTTP_BLOCKCAST_CALLS];
+    ngx_atomic_t                  poll_times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_atomic_t                  poll_msec;
 
     ngx_http_blockcast_snap_t     snap[2];
 
@@ -185,6 +187,7 @@ typedef enum {
                                      + NGX_HTTP_BLOCKCAST_FORMS + 1,
     ngx_http_blockcast_n_slow,
     ngx_http_blockcast_n_no_pong,
+    ngx_http_blockcast_n_gaps,
 
     /* of the Close code: 1000 to 1013, then all others */
     ngx_http_blockcast_n_closes,
@@ -238,6 +241,8 @@ typedef struct {
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  call_msec;
+    ngx_atomic_t                  publish_times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_atomic_t                  publish_usec;
 
     ngx_atomic_t                  gone[ngx_http_blockcast_n_all];
 

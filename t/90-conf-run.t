@@ -149,6 +149,7 @@ is($ask->('/assets/missing-1.js')->{status}, 404, 'a missing asset is 404');
 is($ask->('/.vite/manifest.json')->{status}, 404, 'no hidden file is served');
 is($ask->('/some/page')->{status}, 200, 'other paths are the dashboard\'s');
 
+like($ask->("/metrics")->{body}, qr/^blockcast_info\{/m, 'metrics for who is near');
 is($ask->("/_node")->{status}, 404, 'the node cannot be reached from outside');
 
 for my $at (["$http/ws", $http, '/ws'], ["$ws/", $ws, '/'], ["$ws/ws", $ws, '/ws']) {

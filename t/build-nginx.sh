@@ -130,6 +130,40 @@ bct_test_nginx() {
 }
 
 
+# promtool, which judges metrics and alert rules: the one file of Debian's
+# prometheus that is needed. Sets BLOCKCAST_PROMTOOL.
+
+bct_promtool() {
+    local dir=$bc_build/promtool log=$bc_build/promtool.log
+
+    export BLOCKCAST_PROMTOOL=$dir/usr/bin/promtool
+
+    if command -v promtool >/dev/null; then
+        BLOCKCAST_PROMTOOL=$(command -v promtool)
+        return 0
+    fi
+
+    [ -x "$BLOCKCAST_PROMTOOL" ] && return 0
+
+    say "fetching promtool (Debian's prometheus)"
+
+    rm -rf "$dir" "$dir.new"
+    mkdir -p "$dir.new"
+
+    (
+        cd "$dir.new" &&
+        bct_apt bookworm apt-get download prometheus &&
+        dpkg --fsys-tarfile prometheus_*.deb | tar x ./usr/bin/promtool &&
+        rm -f prometheus_*.deb
+    ) >"$log" 2>&1 || {
+        tail -n 5 "$log" >&2
+        die "cannot fetch promtool (all of it: $log)"
+    }
+
+    mv "$dir.new" "$dir"
+}
+
+
 # bct_suite_of VERSION: the suite whose nginx is of that version (1.26, 1.30.6).
 
 bct_suite_of() {
