@@ -98,10 +98,12 @@ is("$rc $out", '0 ', 'before the first poll: promtool has nothing to say');
 # Each number is that of what happened.
 
 my $ws = $t->ws('/ws');
-my $deflate = $t->ws('/ws', deflate => 1);
-$_->subscribe('good') for $ws, $deflate;
+my $deflate = $t->ws('/ws', headers => [['Sec-WebSocket-Extensions', 'permessage-deflate']]);
+for ($ws, $deflate) {
+    $_->subscribe('good');
+    is($_->recv_type('good')->{data}, 1, 'a client');
+}
 $ws->subscribe('log');
-is($_->recv_type('good')->{data}, 1, 'a client') for $ws, $deflate;
 $ws->recv_type('log');
 set(good => 2);
 is($_->recv_type('good')->{data}, 2, 'an update') for $ws, $deflate;
