@@ -128,6 +128,7 @@ good('every endpoint, and a stream that is declared later',
     blockcast_pong_timeout 5s;
     blockcast_send_timeout 10s;
     blockcast_drain 3s;
+    blockcast_access_log start;
     blockcast_state logs/../feeds interval=500ms;
     blockcast_deflate on;
     blockcast_protocol jsonrpc;
@@ -655,6 +656,9 @@ bad('a state file without a zone', qr/^blockcast_state ".*\/x" needs a blockcast
 
 bad('blockcast_drain x', qr/"blockcast_drain" directive invalid value/,
     http => 'blockcast_drain x;');
+
+bad('blockcast_access_log middle', qr/invalid value "middle"/,
+    http => 'blockcast_access_log middle;');
 
 bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed here/,
     server => 'blockcast_drain 1s;');
