@@ -37,6 +37,9 @@ struct ngx_http_blockcast_frame_s {
 #define NGX_HTTP_BLOCKCAST_CBOR    (NGX_HTTP_BLOCKCAST_RPC + 2)
 #define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_CBOR + 2)
 
+/* no frame, but the response to the handshake */
+#define NGX_HTTP_BLOCKCAST_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
+
 
 /* a place in a feed's list of subscribers */
 

@@ -29,6 +29,8 @@
 static void ngx_http_blockcast_ws_cleanup(void *data);
 static void ngx_http_blockcast_ws_start(ngx_http_request_t *r);
 static void ngx_http_blockcast_ws_open_handler(ngx_event_t *rev);
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_head(
+    ngx_http_request_t *r);
 static void ngx_http_blockcast_ws_read_handler(ngx_event_t *rev);
 static void ngx_http_blockcast_ws_write_handler(ngx_event_t *wev);
 static void ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev);
@@ -115,8 +117,13 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR) {
-        return NGX_ERROR;
+    /* its head waits for the first frames, to leave with them in one packet */
+
+    if (r->out == NULL || r->buffered || r->connection->buffered) {
+
+        if (ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
     }
 
     r->main->count++;
@@ -216,6 +223,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     ngx_http_cleanup_t              *cln;
     ngx_http_request_t              *r;
     ngx_http_blockcast_conn_t       *conn;
+    ngx_http_blockcast_frame_t      *head;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -239,6 +247,21 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
         ngx_memcpy(input, r->header_in->pos, early);
         r->header_in->pos = r->header_in->last;
+    }
+
+    head = NULL;
+
+    if (r->out != NULL) {
+        head = ngx_http_blockcast_ws_head(r);
+
+        if (head == NULL) {
+            if (input != NULL) {
+                ngx_free(input);
+            }
+
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
     }
 
     for (cln = r->cleanup; cln != NULL; cln = cln->next) {
@@ -290,6 +313,10 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     conn->busy = 1;
 
+    if (head != NULL) {
+        ngx_http_blockcast_ws_queue(conn, head);
+    }
+
     if (!conn->echo) {
         ngx_http_blockcast_session_welcome(conn);
     }
@@ -307,6 +334,43 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     }
 
     ngx_http_blockcast_ws_readable(conn);
+}
+
+
+/* what nginx's output filters made of the response, as the first "frame" */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_ws_head(ngx_http_request_t *r)
+{
+    u_char                      *p;
+    size_t                       size;
+    ngx_chain_t                 *cl;
+    ngx_http_blockcast_frame_t  *frame;
+
+    size = 0;
+
+    for (cl = r->out; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(size);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    p = frame->data;
+
+    for (cl = r->out; cl != NULL; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, ngx_buf_size(cl->buf));
+    }
+
+    frame->len = size;
+    frame->payload = size;
+    frame->kind = NGX_HTTP_BLOCKCAST_HEAD;
+
+    r->out = NULL;
+
+    return frame;
 }
 
 

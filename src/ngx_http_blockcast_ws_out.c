@@ -239,7 +239,9 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
 
             conn->queued -= NGX_HTTP_BLOCKCAST_OUT;
 
-            ngx_http_blockcast_ws_count_frame(conn, out->frame);
+            if (out->frame->kind != NGX_HTTP_BLOCKCAST_HEAD) {
+                ngx_http_blockcast_ws_count_frame(conn, out->frame);
+            }
 
             ngx_http_blockcast_frame_free(out->frame);
             ngx_free(out);
