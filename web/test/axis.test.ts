@@ -7,7 +7,8 @@ describe('makeAxis', () => {
   it('has a few round numbers around the values', () => {
     // If this fails: the line leaves the chart, or its scale is in numbers that nobody can read.
     expect(makeAxis(412, 688)).toMatchObject({ bottom: 400, top: 700, names: ['400', '500', '600', '700'] });
-    expect(makeAxis(0.12, 0.31).names).toEqual(['0.1', '0.15', '0.2', '0.25', '0.3', '0.35']);
+    expect(makeAxis(0.17, 0.31).names).toEqual(['0.15', '0.2', '0.25', '0.3', '0.35']);
+    expect(makeAxis(212, 688).names).toEqual(['0', '200', '400', '600', '800']);
     expect(makeAxis(-3, 4).ticks).toEqual([-4, -2, 0, 2, 4]);
     for (const [low, high] of [[1, 1.0001], [184_320, 184_396], [-1, 1e9], [3, 2 ** 64]] as const) {
       const { bottom, top, ticks } = makeAxis(low, high);
@@ -29,7 +30,7 @@ describe('makeAxis', () => {
   it('counts bytes in KiB and MiB, whole things in whole numbers, and a score to its end', () => {
     // If this fails: the scale says 1.91 MiB, half a peer, or a strength of 120.
     const size = (value: number): string => bytes(value).join(' ');
-    expect(makeAxis(1.2 * 1024 ** 2, 3.1 * 1024 ** 2, { bytes: size }).names).toEqual(['1.00 MiB', '1.50 MiB', '2.00 MiB', '2.50 MiB', '3.00 MiB', '3.50 MiB']);
+    expect(makeAxis(1.6 * 1024 ** 2, 3.1 * 1024 ** 2, { bytes: size }).names).toEqual(['1.50 MiB', '2.00 MiB', '2.50 MiB', '3.00 MiB', '3.50 MiB']);
     expect(makeAxis(41, 43, { whole: true }).ticks).toEqual([41, 42, 43]);
     expect(makeAxis(62, 71, { top: 100 }).ticks).toEqual([0, 25, 50, 75, 100]);
   });

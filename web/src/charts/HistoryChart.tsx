@@ -2,7 +2,7 @@ import { memo, useEffect, useMemo, useRef, useState, type PointerEvent, type Rea
 import { bytes, clock, clockShort, figure } from '../app/format';
 import type { Series } from '../app/history';
 import type { Metric } from '../panels/HistoryPanel';
-import { firstAfter } from '../ui/Sparkline';
+import { firstAfter, path } from '../ui/Sparkline';
 import { makeAxis, timeTicks } from './axis';
 
 interface HistoryChartProps {
@@ -159,12 +159,12 @@ export function trace(
 ): { line: string; area: string } {
   let line = '';
   let area = '';
-  let run: [number, number][] = [];
+  let run: [string, string][] = [];
   const close = (): void => {
     if (run.length > 0) {
-      const points = run.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join('L');
+      const points = path(run);
       line += run.length === 1 ? `M${points}h.01` : `M${points}`;
-      area += `M${(run[0] as [number, number])[0].toFixed(1)} ${bottom}L${points}L${(run.at(-1) as [number, number])[0].toFixed(1)} ${bottom}Z`;
+      area += `M${run[0]?.[0]} ${bottom}L${points}L${run.at(-1)?.[0]} ${bottom}Z`;
       run = [];
     }
   };
@@ -174,11 +174,11 @@ export function trace(
     if (typeof value !== 'number') {
       close();
     } else if (row.time >= start) {
-      run.push([x(row.time), y(value)]);
+      run.push([x(row.time).toFixed(1), y(value).toFixed(1)]);
     } else if (next !== undefined && next.time > start && typeof next[name] === 'number') {
       // The last one before the edge: only what is right of the edge is drawn.
       const share = (start - row.time) / (next.time - row.time);
-      run.push([x(start), y(value + (next[name] - value) * share)]);
+      run.push([x(start).toFixed(1), y(value + (next[name] - value) * share).toFixed(1)]);
     }
   });
   close();

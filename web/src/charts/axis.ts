@@ -22,7 +22,8 @@ const STEPS = 4;
 
 /** Round numbers around `low` and `high`, and their names, each of which tells its number apart from its neighbours. */
 export function makeAxis(low: number, high: number, { top, bytes, whole = false }: AxisOptions = {}): Axis {
-  let [from, to] = top === undefined ? [low, high] : [0, top];
+  // Where zero is not far it is shown: the filled area below the line is then as high as the value.
+  let [from, to] = top === undefined ? [low > 0 && low < high / 2 ? 0 : low, high] : [0, top];
   if (to - from < Math.abs(to) * 1e-9 || to === from) {
     // A steady value is a line in the middle.
     const room = Math.max(Math.abs(to) * 0.05, whole ? 1 : 1e-3);

@@ -94,12 +94,13 @@ function draw({ times, values }: Series, names: readonly string[], window: numbe
     const column = values.get(name) ?? [];
     let line = '';
     let area = '';
-    let run: string[] = [];
+    let run: [string, string][] = [];
     const close = (last: number): void => {
       if (run.length > 0) {
-        const first = run[0] as string;
-        line += run.length === 1 ? `M${first}h.01` : `M${run.join('L')}`;
-        area += `M${first.split(' ')[0]} ${height}L${run.join('L')}L${x(last).toFixed(1)} ${height}Z`;
+        const [first] = run[0] as [string, string];
+        const points = path(run);
+        line += run.length === 1 ? `M${points}h.01` : `M${points}`;
+        area += `M${first} ${height}L${points}L${x(last).toFixed(1)} ${height}Z`;
         run = [];
       }
     };
@@ -108,7 +109,7 @@ function draw({ times, values }: Series, names: readonly string[], window: numbe
       const value = column[index];
       const time = times[index] as number;
       if (typeof value === 'number') {
-        run.push(`${x(time).toFixed(1)} ${y(value).toFixed(1)}`);
+        run.push([x(time).toFixed(1), y(value).toFixed(1)]);
         last = time;
       } else {
         close(last);
@@ -119,6 +120,19 @@ function draw({ times, values }: Series, names: readonly string[], window: numbe
   });
 
   return { lines, low: compact(low), high: compact(high) };
+}
+
+/**
+ * Points as a path has them, without those in the middle of a level stretch: the course of a steady value then stays the same text, and nothing is drawn anew for it.
+ */
+export function path(points: readonly (readonly [string, string])[]): string {
+  let text = '';
+  points.forEach(([x, y], index) => {
+    if (index === 0 || index === points.length - 1 || y !== points[index - 1]?.[1] || y !== points[index + 1]?.[1]) {
+      text += `${index === 0 ? '' : 'L'}${x} ${y}`;
+    }
+  });
+  return text;
 }
 
 /** Index of the first time that is not before `start`. */
