@@ -2,11 +2,12 @@
 
 # needs: python
 #
-# Everything breaks at once, at random: workers die, hang and are replaced, the
-# node fails in each of its ways, is stopped and comes back, clients are cut
-# off in each of theirs. If this fails, somebody who watches through such an
-# hour is shown a receipt twice, misses one, sees old figures called live, or
-# is left behind when all is well again.
+# Everything breaks at once, at random: workers die, hang and are replaced, all
+# of nginx is killed, restarted and upgraded, the node fails in each of its
+# ways, is stopped and comes back, clients are cut off in each of theirs. If
+# this fails, somebody who watches through such an hour is shown a receipt
+# twice, misses one, sees old figures called live, or is left behind when all
+# is well again.
 #
 # CHAOS_SECONDS=600 (t/run --chaos=600) goes on for so long, BLOCKCAST_SEED=N
 # repeats the faults of a run: the seed is printed first.
@@ -89,9 +90,11 @@ my %node = Blockcast::Chaos::node_options($seed);
 my $interval = 0.5;
 my $stale = 2 * $interval + 1;
 
-my $t = Blockcast::Test->new(workers => 2, node => \%node, quit => 15, http => <<'HTTP', server => <<'SERVER');
+my $t = Blockcast::Test->new(workers => 2, node => \%node, quit => 15, daemon => 1,
+    http => <<'HTTP', server => <<'SERVER');
     blockcast_zone main 64m;
     blockcast_drain 1s;
+    blockcast_state %%PREFIX%%/tmp/state;
     upstream node { server %%NODE%%; keepalive 8; }
 
     blockcast_stream stats {

@@ -33,7 +33,7 @@ our @LIMITS = qw(rate_limited banned);
 # how often each is drawn
 my %WEIGHT = (
     kill_poller => 5, kill_worker => 3, kill_all => 1, stop_poller => 3, stop_worker => 2,
-    reload => 4, reload_twice => 1,
+    reload => 4, reload_twice => 1, crash => 2, restart => 1, upgrade => 2,
     node_fault => 12, node_limit => 2, node_restart => 2, node_kill => 3, node_stop => 2,
     node_new_chain => 1, node_reset => 1, node_mining => 2, burst => 3,
     cut => 8, sleepers => 3,
@@ -131,7 +131,7 @@ sub due {
     $self->{later} = [grep { $_->[0] > $now } @{ $self->{later} }];
 
     for (@due) {
-        $self->_said($_->[1]);
+        $self->_said($_->[1]) if defined $_->[1];
         $_->[2]->();
     }
 
@@ -197,14 +197,128 @@ sub stop_poller { my ($self, $arg) = @_; $self->_stop('stop_poller', $arg, $self
 sub stop_worker { my ($self, $arg) = @_; $self->_stop('stop_worker', $arg, $self->_workers('other')) }
 
 
-sub reload { my ($self) = @_; $self->_said('reload'); $self->{test}->signal('HUP') }
+# The server as a whole. While it is away or two masters run, it is not reloaded.
+
+sub reload {
+    my ($self) = @_;
+
+    return $self->_said('reload: not now') if $self->{server_busy};
+
+    $self->_said('reload');
+    $self->{test}->signal('HUP');
+}
 
 
 sub reload_twice {
     my ($self, $arg) = @_;
 
     $self->reload;
-    $self->_later(0.05 + $arg->{for} / 10, 'reload again', sub { $self->{test}->signal('HUP') });
+    $self->_later(0.05 + $arg->{for} / 10, 'and again', sub { $self->reload });
+}
+
+
+# All its processes are killed, or it quits; and it is started again.
+
+sub crash {
+    my ($self, $arg) = @_;
+
+    return $self->_said('crash: not now') if $self->{server_busy};
+
+    $self->{server_busy} = 1;
+    $self->_said('crash: SIGKILL of all processes');
+    kill 'KILL', $self->{test}->nginx_pids;
+    $self->_start_when_gone($arg->{for} / 3);
+}
+
+
+sub restart {
+    my ($self, $arg) = @_;
+
+    return $self->_said('restart: not now') if $self->{server_busy};
+
+    $self->{server_busy} = 1;
+    $self->_said('restart: SIGQUIT');
+    $self->{test}->signal('QUIT');
+    $self->_start_when_gone($arg->{for} / 10);
+}
+
+
+sub _start_when_gone {
+    my ($self, $wait) = @_;
+
+    my $t = $self->{test};
+
+    $self->_later($wait, undef, sub {
+        waitpid $t->master_pid, POSIX::WNOHANG();
+
+        if ($t->nginx_pids) {
+            $self->_start_when_gone(0.05);
+            return;
+        }
+
+        unlink $t->prefix . '/nginx.pid', $t->prefix . '/nginx.pid.oldbin';
+        $t->start;
+        $self->{server_busy} = 0;
+        $self->_said("start: master $t->{master}");
+    });
+}
+
+
+# Binary upgrade: both masters run for a while, then the old one quits, or the
+# new one does.
+
+sub upgrade {
+    my ($self, $arg) = @_;
+
+    my $t = $self->{test};
+
+    return $self->_said('upgrade: not now') if $self->{server_busy};
+
+    my $old = $t->pid_file // return $self->_said('upgrade: no master');
+
+    $self->{server_busy} = 1;
+    $self->_said("upgrade: SIGUSR2 to $old");
+    $t->signal(USR2 => $old);
+    $self->_upgraded($old, $arg->{for}, 100);
+}
+
+
+sub _upgraded {
+    my ($self, $old, $for, $tries) = @_;
+
+    my $t = $self->{test};
+
+    $self->_later(0.05, undef, sub {
+        my $new = $t->pid_file;
+
+        if (!-s $t->prefix . '/nginx.pid.oldbin' || !$new || $new == $old || !$t->can_connect) {
+            return $self->_upgraded($old, $for, $tries - 1) if $tries;
+            $self->_said('upgrade: no second master');
+            $self->{server_busy} = 0;
+            return;
+        }
+
+        my ($quits, $stays) = int($for * 100) % 3 ? ($old, $new) : ($new, $old);
+
+        $self->_said("upgrade: master $new runs");
+        $self->_later($for, "upgrade: SIGQUIT to the " . ($quits == $old ? 'old' : 'new') . ' one',
+            sub {
+                $t->signal(QUIT => $quits);
+                $t->{master} = $stays;
+                $self->_alone($quits);
+            });
+    });
+}
+
+
+sub _alone {
+    my ($self, $quits) = @_;
+
+    $self->_later(0.1, undef, sub {
+        return $self->_alone($quits) if kill(0, $quits) && -e "/proc/$quits";
+        $self->{server_busy} = 0;
+        $self->_said("upgrade: $quits is gone");
+    });
 }
 
 
@@ -327,7 +441,7 @@ sub _replace {
     $self->_later($arg->{for}, 'node: a new process', sub {
         $self->{reset} = 0, $self->{node}{seed}++ if $chain ne 'same';
         $t->start_node(port => $t->{node_port}, no_wait => 1, %{ $self->{node} });
-        $self->_later(0.1, 'node: is it there?', sub { $self->_back($chain, $stats, $killed) });
+        $self->_later(0.1, undef, sub { $self->_back($chain, $stats, $killed) });
     });
 }
 
@@ -338,12 +452,12 @@ sub _back {
     my $t = $self->{test};
 
     if (!$t->can_connect($t->{node_port})) {
-        $self->_later(0.1, 'node: is it there now?',
-            sub { $self->_back($chain, $stats, $killed) });
+        $self->_later(0.1, undef, sub { $self->_back($chain, $stats, $killed) });
         return;
     }
 
     $self->{node_away} = 0;
+    $self->_said('node: is back');
 
     $t->node(POST => '/control/clock',
         { elapsed => $stats->{elapsed} + (time - $killed) * $SCALE }) if $chain eq 'same';
