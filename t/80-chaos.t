@@ -148,7 +148,7 @@ $t->allow(qr/worker process \d+ exited on signal 9/,
     qr/shared memory zone "main" was locked by/);
 
 my $model = Blockcast::Model->new(slack => 1.5 * $slow, streams => {
-    stats => { stale => $stale }, receipts => { log => 1 } });
+    stats => { stale => $stale, moves => qr/"tps"/ }, receipts => { log => 1 } });
 
 my $swarm = Blockcast::Swarm->new(port => $t->port, size => $size, model => $model,
     snapshots => ['stats'], log => 'receipts');

@@ -12,6 +12,7 @@ package Blockcast::Model;
 #
 #   my $model = Blockcast::Model->new(
 #       streams => { c => { stale => 2 }, l => { log => 1 } });
+#       # moves => qr/.../: only such data changes with every poll
 #   $model->opened($c, $time); $model->message($c, $text, $time);
 #   $model->closed($c, $time); $model->tick($swarm, $time);
 #   $model->ledger([@ids], [@ids of the next chain], ...);
@@ -208,6 +209,10 @@ sub tick {
             }
 
             next if ($st->{state} // '') ne 'live' || !$st->{live_at} || $st->{fresh};
+
+            # data that stays the same is not sent again
+            my $moves = $self->{streams}{$type}{moves};
+            next if $moves && $st->{text} !~ $moves;
 
             if ($now - $st->{live_at} > $stale + $self->{slack}) {
                 $self->offend($c, $now, sprintf('%s: called live %.1f s after the last poll',
