@@ -72,7 +72,7 @@ function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode
             {timeTicks(start, end, (right - left) / 90).map((time) => (
               <g key={time}>
                 <path className="chart-tick" d={`M${Math.round(x(time)) + 0.5} ${bottom}v4`} />
-                <text className="chart-name" x={Math.min(Math.max(x(time), left), right - 12)} y={bottom + 19} textAnchor="middle">
+                <text className="chart-name" x={Math.min(Math.max(x(time), left), right - 16)} y={bottom + 19} textAnchor="middle">
                   {end - start < 240 ? clock(time) : clockShort(time)}
                 </text>
               </g>
