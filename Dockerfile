@@ -2,8 +2,10 @@
 #
 #   docker build -t blockcast .
 #   docker run -p 8000:8000 -p 8080:8080 blockcast
-#   docker run -p 8000:8000 -p 8080:8080 -e THEBLOCK_RPC_URL=http://node:9933 blockcast
+#   docker run -p 8000:8000 -p 8080:8080 -e THEBLOCK_RPC_URL=http://node:9933 \
+#       -v blockcast:/var/lib/blockcast blockcast
 #
+# The volume keeps what clients know (epoch, seq, log entries) over a restart.
 # Takes the environment of conf/run, which is what it starts. Without
 # THEBLOCK_RPC_URL it starts the simulated node, inside the container.
 

@@ -210,6 +210,10 @@ ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
     }
 
     if (ngx_http_blockcast_lock_fd != -1) {
+
+        /* the streams go on without that file, which grows old */
+
+        ngx_http_blockcast_state_note(ngx_http_blockcast_lock_fd, 1);
         (void) close(ngx_http_blockcast_lock_fd);
     }
 

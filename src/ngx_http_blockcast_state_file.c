@@ -388,14 +388,12 @@ ngx_http_blockcast_state_same_boot(bc_state_header_t *h)
  * there whatever became of the folder, and overwriting a byte needs no room.
  */
 
-static void
-ngx_http_blockcast_state_note(ngx_http_blockcast_state_t *s, ngx_uint_t lacks)
+void
+ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks)
 {
-    if (s->lock != -1
-        && pwrite(s->lock, lacks ? "1\n" : "0\n", 2, 0) == -1)
-    {
-        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
-                       "blockcast: pwrite() of \"%V.lock\" failed", &s->path);
+    if (lock != -1 && pwrite(lock, lacks ? "1\n" : "0\n", 2, 0) == -1) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: pwrite() of the lock file failed");
     }
 }
 
@@ -415,7 +413,7 @@ ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
 {
     if (!s->failing) {
         s->failing = 1;
-        ngx_http_blockcast_state_note(s, 1);
+        ngx_http_blockcast_state_note(s->lock, 1);
     }
 
     if (err != s->error) {
@@ -688,7 +686,7 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
     s->unsynced = 0;
 
     s->failing = 0;
-    ngx_http_blockcast_state_note(s, 0);
+    ngx_http_blockcast_state_note(s->lock, 0);
 
     /* an image may fit where the journal behind it soon does not any more */
 

@@ -50,7 +50,8 @@ void ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s);
 
 ngx_uint_t ngx_http_blockcast_state_same_boot(bc_state_header_t *h);
 
-/* true: something was published that could not be written */
+/* something was published that is not in the file */
+void ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks);
 ngx_uint_t ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s);
 
 /* a new image; the same at the interval, or a sync, whatever is due */

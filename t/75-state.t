@@ -108,8 +108,8 @@ sub quit {
 
 sub kill_all {
     my ($t) = @_;
-    kill 'KILL', $t->nginx_pids;
-    wait_for { waitpid $t->{master}, 1; !$t->nginx_pids } 5;
+    kill 'KILL', $t->{master};
+    wait_for { waitpid $t->{master}, 1; my @p = $t->nginx_pids; kill 'KILL', @p; !@p } 5;
     unlink $t->prefix . '/nginx.pid';
 }
 
@@ -525,11 +525,126 @@ MORE
 }
 
 
+# -- What grows, and what is small: the journal is not without end, and what
+# does not change is not written.
+
+{
+    my $http = http($node->{port}, more => <<'MORE');
+    blockcast_stream big {
+        blockcast_always on;
+        blockcast_interval 100ms;
+        blockcast_call big big;
+        blockcast_max_size 200k;
+    }
+MORE
+    my $t = nginx(http => $http =~ s/main 4m/main 8m/r);
+    my $file = file($t);
+    my ($most, $least, $inode, $files, $last) = (0, 1e9, 0, 0, 0);
+
+    my $end = time + 6;
+    while (time < $end) {
+        my ($i, $size) = (stat $file)[1, 7];
+        if ($i) {
+            $most = $size if $size > $most;
+            $files++ if $i != $inode;
+            $inode = $i;
+        }
+        sleep 0.05;
+    }
+
+    cmp_ok($most, '<', 3_000_000, "the journal ends after a while ($most bytes at most)");
+    cmp_ok($files, '>=', 2, '... and a new image takes its place');
+    cmp_ok($files, '<=', 10, '... not at each interval');
+
+    # a reload with another file, with none, and with the first one again: that
+    # one is old then, and its numbers were used
+    my $a = look($t);
+    (my $other = $t->{http}) =~ s{state/feeds}{state/other};
+    $t->write_conf(http => $other);
+    ok($t->reload(gone => 8 * $slow), 'a reload with another file');
+    my $b = look($t);
+    is($b->{epoch}, $a->{epoch}, 'the same epoch');
+    ok(-s $t->prefix . '/state/other', 'that file is written');
+    (my $none = $t->{http}) =~ s/blockcast_state [^;]*;//;
+    $t->write_conf(http => $none);
+    ok($t->reload(gone => 8 * $slow), 'a reload without');
+    within(5, 'streams go on', sub { look($t)->{'c.seq'} > $b->{'c.seq'} + 3 });
+    $b = look($t);
+    kill_all($t);
+    $t->write_conf(http => $other);
+    $t->start;
+    my $c = look($t);
+    is($c->{epoch}, $b->{epoch}, 'a start with a file that was left');
+    cmp_ok($c->{"$_.seq"}, '>', $b->{"$_.seq"}, "... uses no seq of $_ twice") for qw(c l);
+
+    # another size of the zone
+    $t->write_conf(http => $t->{http} =~ s/main 8m/main 9m/r);
+    ok($t->reload(gone => 8 * $slow), 'a reload with another size of the zone');
+    $b = look($t);
+    is($b->{epoch}, $c->{epoch}, 'the same epoch');
+    cmp_ok($b->{'c.seq'}, '>=', $c->{'c.seq'}, 'seq goes on');
+    kill_all($t);
+    $t->start;
+    $c = look($t);
+    is($c->{epoch}, $b->{epoch}, 'and after a kill');
+    cmp_ok($c->{'c.seq'}, '>=', $b->{'c.seq'}, 'seq goes on');
+    $t->stop;
+}
+
+
+# -- The poller is stopped, and goes on when another has its place.
+
+{
+    my $ledger = Blockcast::Ledger->new(rate => 40);
+    my $t = nginx(workers => 3, http => http($ledger->{port}));
+    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c',
+        log => 'l', size => 20);
+    $crowd->run(1);
+
+    for my $n (1 .. 3) {
+        my $poller = ($t->get_json('/api/health') // {})->{poller}{pid} or next;
+        kill 'STOP', $poller;
+        $crowd->run(2);
+        kill 'CONT', $poller;
+        $crowd->run(1);
+    }
+
+    kill_all($t);
+    $t->start;
+    my $last = $ledger->last_id;
+    ok($crowd->run(15 * $slow, until => sub {
+        !grep { !$_->{ws} || ($_->{id} // 0) < $last } $crowd->clients;
+    }), 'pollers that were stopped: everybody has got the newest entries') or diag(errors($t));
+    is_deeply([$crowd->wrong], [], 'nothing is lost or doubled') or diag($crowd->{example} // '');
+    $crowd->close_all;
+    $t->stop;
+    $ledger->stop;
+}
+
+
+# -- Without a master, as a container or a debugger runs it.
+
+{
+    my $t = nginx(workers => 1, main => 'master_process off;', http => http($node->{port}));
+    my $a = look($t);
+    within(10, 'a single process: streams move', sub { look($t)->{'c.seq'} > $a->{'c.seq'} });
+    $a = look($t);
+    kill_all($t);
+    $t->start;
+    my $b = look($t);
+    is($b->{epoch}, $a->{epoch}, '... the same epoch after kill -9');
+    cmp_ok($b->{'c.seq'}, '>=', $a->{'c.seq'}, '... seq goes on');
+    $t->stop;
+}
+
+
 # -- The binary upgrade, forth and back, with clients on both.
 
 {
     my $ledger = Blockcast::Ledger->new(rate => 40);
-    my $t = nginx(daemon => 1, http => http($ledger->{port}));
+    my $t = nginx(daemon => 1, http => http($ledger->{port}, more => <<'MORE'));
+    blockcast_stream rare { blockcast_call big big; blockcast_max_size 200k; }
+MORE
     my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c',
         log => 'l', size => 40);
 
@@ -577,6 +692,21 @@ MORE
     my $new = $upgrade->();
     is($roles->(), 'follower leader', 'one leads, one follows');
     $complete->('both run');
+
+    # what only a client of the follower wants is polled, and reaches it
+    my $ws;
+    for (1 .. 200) {
+        my $role = $t->get_json('/api/health')->{poller}{role};
+        last if $role eq 'follower' && ($ws = 1);
+    }
+    ok($ws, 'the follower answers');
+    my $seen = 0;
+    for (1 .. 40) {
+        my $r = $t->get('/api/streams/rare');
+        $seen = 1, last if $r->{status} == 200;
+        sleep 0.1;
+    }
+    ok($seen, 'a stream nobody wanted before is there for clients of both');
 
     $leave->('WINCH');
     $complete->('the old master without workers');

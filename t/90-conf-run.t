@@ -232,9 +232,17 @@ ok(!-e "$prefix/state/token.conf", 'the token is gone from the disk');
 
 $pid = start(THEBLOCK_RPC_URL => "http://127.0.0.1:$t->{node_port}/");
 ok(running(), 'starts without the token') or diag(output());
+my $epoch = $ask->('/api/streams')->{body} =~ /"epoch":(\d+)/ && $1;
 kill 'KILL', $pid;
 ended($pid);
 ok(wait_for { my @p = $t->processes; @p == 1 }, 'kill -9 leaves no nginx behind');
+
+$pid = start(THEBLOCK_RPC_URL => "http://127.0.0.1:$t->{node_port}/");
+ok(running(), 'starts with the same node again') or diag(output());
+like($ask->('/api/streams')->{body}, qr/"epoch":$epoch\b/, 'in the same epoch');
+is((stat "$prefix/state/feeds")[2] & 07777, 0700, 'what it remembers is for the owner alone');
+kill 'INT', $pid;
+is(ended($pid), 0, 'ends');
 
 
 # nginx ending by itself is an error, and ends the rest.
