@@ -474,7 +474,13 @@ ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
         case bc_state_batch:
             found->seq = ngx_max(found->seq, r.seq);
 
-            if (r.log == (st->field.len != 0)) {
+            if (r.log != (st->field.len != 0)) {
+
+                /* it was of another kind then; what is older is not shown */
+
+                found->has_newest = 0;
+
+            } else {
                 found->newest = r;
                 found->program = r.state;
                 found->has_newest = 1;

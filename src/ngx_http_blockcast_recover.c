@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_state.h"
 
 
 /*
@@ -106,6 +107,8 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
         ngx_http_blockcast_commit(slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
+
+        ngx_http_blockcast_state_incomplete(zone->bmcf);
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "blockcast: %ui entries of stream \"%V\" that a former "

@@ -449,6 +449,10 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
 
     ngx_http_blockcast_state_tail(s, data, len, &tail);
 
+    if (tail.bad) {
+        s->whole = 0;
+    }
+
     if (s->foreign) {
         ngx_free(data);
         return;
@@ -471,6 +475,8 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
                       n, &s->path, h.epoch);
 
         if (jump != 0) {
+            s->jumped = 1;
+
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "blockcast: the end of \"%V\" may be missing (%s), "
                           "all seq go on %uL further",
@@ -497,6 +503,8 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     if (s == NULL) {
         return 1;
     }
+
+    ngx_http_blockcast_state_job(bmcf);
 
     if (!ngx_http_blockcast_state_owns(s)) {
 
@@ -537,6 +545,7 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
                           | (zone->sh->role == ngx_http_blockcast_leader
                              ? NGX_HTTP_BLOCKCAST_REDO : 0));
 
+    ngx_http_blockcast_state_adopt(s);
     ngx_http_blockcast_state_close(s);
 
     if (zone->sh->role == ngx_http_blockcast_follower) {
@@ -556,9 +565,28 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
 void
 ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->state != NULL) {
-        bmcf->state->at = ngx_current_msec;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s == NULL) {
+        return;
+    }
+
+    s->at = ngx_current_msec;
+
+    if (s->fd == -1 || s->failing) {
         ngx_http_blockcast_state_write(bmcf);
+    }
+}
+
+
+void
+ngx_http_blockcast_state_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->state != NULL) {
+        bmcf->state->failing = 1;
+        ngx_http_blockcast_state_note(bmcf->state->lock, 1);
     }
 }
 
@@ -574,6 +602,8 @@ ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf)
     if (s == NULL) {
         return;
     }
+
+    ngx_http_blockcast_state_job(bmcf);
 
     if (s->lock != -1) {
         ngx_memzero(&fl, sizeof(struct flock));
@@ -606,6 +636,9 @@ ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf)
     if (s == NULL) {
         return;
     }
+
+    ngx_http_blockcast_state_job_leave(s);
+    ngx_http_blockcast_state_job(bmcf);
 
     s->ready = 0;
     s->followed = 0;
@@ -656,9 +689,9 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     ngx_http_blockcast_state_finish(bmcf);
-    ngx_http_blockcast_state_stop(bmcf);
 
-    /* another nginx goes on; the clients that are still here follow it */
+    /* another nginx goes on, whatever time the disk takes now; the clients
+       that are still here follow it */
 
     zone->sh->role = ngx_http_blockcast_follower;
 
@@ -666,6 +699,20 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
         (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
                                              NGX_HTTP_BLOCKCAST_LEADS);
     }
+
+    if (s->fd != -1 && !s->failing) {
+
+        if (fdatasync(s->fd) == -1) {
+            ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "blockcast: the state file \"%V\" is complete, this "
+                          "nginx polls no longer", &s->path);
+        }
+    }
+
+    ngx_http_blockcast_state_stop(bmcf);
 }
 
 

@@ -7,9 +7,8 @@
  * death of all processes loses nothing that a client has seen.  That is less
  * than a checkpoint at each interval would write, and needs no second file
  * that might not fit the first.  At the interval what was appended is synced,
- * for a power loss; a new image is written, atomically, when the journal has
- * become large and when another worker begins to poll.  What a power loss
- * takes from the end of the journal is less than "reserve" numbers: a start
+ * for a power loss, by a thread; a new image is written, atomically, when the
+ * journal has become large, or lacks something.  What a power loss takes from the end of the journal is less than "reserve" numbers: a start
  * after another boot goes on that far behind what it finds.
  *
  * Two masters share the file during a binary upgrade.  Their families have
@@ -30,6 +29,9 @@
 #include "bc_state.h"
 
 
+typedef struct ngx_http_blockcast_job_s  ngx_http_blockcast_job_t;
+
+
 struct ngx_http_blockcast_state_s {
     ngx_str_t                     path;         /* with a NUL behind */
     char                         *name;         /* without its folder */
@@ -48,10 +50,12 @@ struct ngx_http_blockcast_state_s {
     ngx_uint_t                    unsynced;     /* records */
     int                           error;        /* errno that was logged */
     off_t                         full;         /* no room for more, or 0 */
+    ngx_http_blockcast_job_t     *job;          /* what a thread does */
 
     /* of a worker that follows */
     int                           rfd;
     ino_t                         rinode;
+    off_t                         rimage;       /* bytes of its image */
     off_t                         offset;
 
     unsigned                      ready:1;      /* this process has the lead */
@@ -59,6 +63,8 @@ struct ngx_http_blockcast_state_s {
     unsigned                      followed:1;   /* other families are there */
     unsigned                      left:1;
     unsigned                      foreign:1;    /* rfd: of another epoch */
+    unsigned                      whole:1;      /* rfd: of this boot, good */
+    unsigned                      jumped:1;     /* seqs are beyond the file */
 };
 
 
@@ -79,10 +85,13 @@ void ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
  * that was published before is in the zone.
  */
 ngx_uint_t ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf);
-/* it begins to poll: a new image */
+/* it begins to poll: a new image, unless the file can be gone on with */
 void ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf);
 /* on its ticks: syncs, or makes a new image, when it is time */
 void ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf);
+/* something became visible that is not in the file */
+void ngx_http_blockcast_state_incomplete(
+    ngx_http_blockcast_main_conf_t *bmcf);
 /* it polls no longer */
 void ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf);
 

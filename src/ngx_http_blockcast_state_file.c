@@ -13,11 +13,8 @@
 /* a file that is larger is none of ours */
 #define NGX_HTTP_BLOCKCAST_STATE_LARGEST  (1024 * 1024 * 1024)
 
-/* a journal may be so much longer than the image */
-#define NGX_HTTP_BLOCKCAST_JOURNAL        (1024 * 1024)
-
-/* the disk is slow: said, but not too often (usec, sec) */
-#define NGX_HTTP_BLOCKCAST_SLOW           100000
+/* the disk is slow: said, but not too often (msec, sec) */
+#define NGX_HTTP_BLOCKCAST_SLOW           100
 #define NGX_HTTP_BLOCKCAST_SLOW_AGAIN     60
 
 
@@ -137,6 +134,7 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
         s->rinode = st.st_ino;
         s->offset = NGX_MAX_OFF_T_VALUE;
         s->foreign = 0;
+        s->whole = 0;
 
         if (!S_ISREG(st.st_mode)) {
             *why = "not a regular file";
@@ -188,6 +186,11 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
         s->offset = NGX_MAX_OFF_T_VALUE;
         *why = "damaged";
         return NGX_ERROR;
+    }
+
+    if (fresh) {
+        s->whole = ngx_http_blockcast_state_same_boot(h);
+        s->rimage = BC_STATE_HEADER + h->image;
     }
 
     *data = p;
@@ -407,7 +410,7 @@ ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
 }
 
 
-static void
+void
 ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
     const char *what, int err)
 {
@@ -440,23 +443,21 @@ ngx_http_blockcast_state_good(ngx_http_blockcast_state_t *s)
 }
 
 
-static void
-ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s, uint64_t since)
+void
+ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s, uint64_t since,
+    ngx_msec_t limit, const char *so)
 {
     uint64_t       took;
     static time_t  said;
 
-    took = ngx_http_blockcast_usec() - since;
+    took = (ngx_http_blockcast_usec() - since) / 1000;
 
-    if (took > NGX_HTTP_BLOCKCAST_SLOW
-        && ngx_time() - said >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN)
-    {
+    if (took > limit && ngx_time() - said >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN) {
         said = ngx_time();
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "blockcast: writing the state file \"%V\" took %uL ms, "
-                      "nothing is sent meanwhile; a larger interval= or a "
-                      "faster disk would help", &s->path, took / 1000);
+                      "blockcast: writing the state file \"%V\" took %uL ms%s",
+                      &s->path, took, so);
     }
 }
 
@@ -521,11 +522,9 @@ ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* the new image under a temporary name; the descriptor, or -1 */
-
-static int
-ngx_http_blockcast_state_temp(ngx_http_blockcast_state_t *s, char *temp,
-    ngx_str_t *image, const char **what)
+int
+ngx_http_blockcast_state_temp(int dir, char *temp, ngx_str_t *image,
+    const char **what)
 {
     int      fd, err;
     size_t   done;
@@ -533,13 +532,9 @@ ngx_http_blockcast_state_temp(ngx_http_blockcast_state_t *s, char *temp,
 
     *what = "open()";
 
-    if (ngx_http_blockcast_state_folder(s) == -1) {
-        return -1;
-    }
+    (void) unlinkat(dir, temp, 0);
 
-    (void) unlinkat(s->dir, temp, 0);
-
-    fd = openat(s->dir, temp, O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC, 0600);
+    fd = openat(dir, temp, O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC, 0600);
 
     if (fd == -1) {
         return -1;
@@ -573,7 +568,7 @@ failed:
     err = ngx_errno;
 
     (void) close(fd);
-    (void) unlinkat(s->dir, temp, 0);
+    (void) unlinkat(dir, temp, 0);
 
     ngx_set_errno(err);
 
@@ -581,64 +576,57 @@ failed:
 }
 
 
-void
-ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_int_t
+ngx_http_blockcast_state_image(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *image, char *temp)
 {
-    int                          fd, err;
-    char                         temp[NGX_MAX_PATH];
-    uint64_t                     since;
-    ngx_int_t                    rc;
-    ngx_str_t                    image;
-    const char                  *what;
-    struct stat                  st;
     bc_state_header_t            h;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    ngx_http_blockcast_image_make(bmcf->zone, image);
+
+    if (image->data == NULL) {
+        ngx_http_blockcast_state_failed(s, "making an image", NGX_ENOMEM);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&h, sizeof(bc_state_header_t));
+
+    h.epoch = bmcf->zone->sh->epoch;
+    h.made = ngx_time();
+    h.image = image->len - BC_STATE_HEADER;
+    h.reserve = NGX_HTTP_BLOCKCAST_RESERVE;
+    ngx_http_blockcast_state_boot(h.boot);
+
+    bc_state_header_put(image->data, &h);
+
+    *ngx_snprintf((u_char *) temp, NGX_MAX_PATH - 1, "%s.%P.tmp", s->name,
+                  ngx_pid) = '\0';
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
+    char *temp, off_t image)
+{
+    int                          err;
+    ngx_int_t                    rc;
+    struct stat                  st;
     ngx_http_blockcast_zone_t   *zone;
     ngx_http_blockcast_state_t  *s;
 
     s = bmcf->state;
     zone = bmcf->zone;
 
-    ngx_http_blockcast_image_make(zone, &image);
-
-    if (image.data == NULL) {
-        ngx_http_blockcast_state_failed(s, "making an image", NGX_ENOMEM);
-        return;
-    }
-
-    ngx_memzero(&h, sizeof(bc_state_header_t));
-
-    h.epoch = zone->sh->epoch;
-    h.made = ngx_time();
-    h.image = image.len - BC_STATE_HEADER;
-    h.reserve = NGX_HTTP_BLOCKCAST_RESERVE;
-    ngx_http_blockcast_state_boot(h.boot);
-
-    bc_state_header_put(image.data, &h);
-
-    *ngx_snprintf((u_char *) temp, NGX_MAX_PATH - 1, "%s.%P.tmp", s->name,
-                  ngx_pid) = '\0';
-
-    /* a slow disk is no reason for another worker to take over */
-
-    ngx_http_blockcast_lease_extend(zone, 10000);
-
-    since = ngx_http_blockcast_usec();
-
-    fd = ngx_http_blockcast_state_temp(s, temp, &image, &what);
-
-    ngx_free(image.data);
-
-    if (fd == -1) {
-        ngx_http_blockcast_state_failed(s, what, ngx_errno);
-        return;
-    }
-
     /* a poller that was stopped does not put its old image in the place of a
        newer one */
 
     rc = ngx_http_blockcast_zone_lock(zone, ngx_cycle->log);
     err = 0;
-    what = "rename()";
 
     if (rc == NGX_OK) {
 
@@ -647,8 +635,8 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
         {
             rc = NGX_DECLINED;
 
-        } else if (renameat(s->dir, temp, s->dir, s->name) == -1
-                   || fstat(fd, &st) == -1)
+        } else if (fstat(fd, &st) == -1
+                   || renameat(s->dir, temp, s->dir, s->name) == -1)
         {
             err = ngx_errno;
         }
@@ -661,19 +649,11 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
         (void) close(fd);
 
         if (err != 0) {
-            ngx_http_blockcast_state_failed(s, what, err);
+            ngx_http_blockcast_state_failed(s, "rename()", err);
         }
 
-        return;
+        return NGX_ERROR;
     }
-
-    if (fsync(s->dir) == -1) {
-        ngx_log_debug1(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
-                       "blockcast: fsync() of \"%s\" failed", s->folder);
-    }
-
-    ngx_http_blockcast_state_timed(s, since);
-    ngx_http_blockcast_lease_extend(zone, 0);
 
     if (s->fd != -1) {
         (void) close(s->fd);
@@ -682,10 +662,9 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
     s->fd = fd;
     s->inode = st.st_ino;
     s->size = st.st_size;
-    s->image = st.st_size;
-    s->unsynced = 0;
-
+    s->image = image;
     s->failing = 0;
+
     ngx_http_blockcast_state_note(s->lock, 0);
 
     /* an image may fit where the journal behind it soon does not any more */
@@ -693,76 +672,102 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
     if (s->full == 0) {
         ngx_http_blockcast_state_good(s);
     }
-}
 
-
-/*
- * The folder may have been moved, or made anew, under our descriptor.  When it
- * cannot be seen from here, only the master was let in.
- */
-
-static void
-ngx_http_blockcast_state_moved(ngx_http_blockcast_state_t *s)
-{
-    struct stat  ours, st;
-
-    if (s->dir == -1 || fstat(s->dir, &ours) == -1) {
-        return;
-    }
-
-    if (stat(s->folder, &st) == -1) {
-        if (ngx_errno != NGX_ENOENT) {
-            return;
-        }
-
-    } else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
-        return;
-    }
-
-    (void) close(s->dir);
-    s->dir = -1;
+    return NGX_OK;
 }
 
 
 void
-ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
 {
+    int                          fd;
+    char                         temp[NGX_MAX_PATH];
     uint64_t                     since;
-    struct stat                  st;
+    ngx_str_t                    image;
+    const char                  *what;
     ngx_http_blockcast_state_t  *s;
 
     s = bmcf->state;
 
-    ngx_http_blockcast_state_moved(s);
-
-    if (s->fd == -1
-        || s->dir == -1
-        || s->failing
-        || s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL
-        || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
-        || st.st_ino != s->inode)
-    {
-        ngx_http_blockcast_state_write(bmcf);
+    if (ngx_http_blockcast_state_folder(s) == -1) {
+        ngx_http_blockcast_state_failed(s, "open()", ngx_errno);
         return;
     }
 
-    if (s->unsynced == 0) {
+    if (ngx_http_blockcast_state_image(bmcf, &image, temp) != NGX_OK) {
         return;
     }
+
+    /* a slow disk is no reason for another worker to take over */
 
     ngx_http_blockcast_lease_extend(bmcf->zone, 10000);
 
     since = ngx_http_blockcast_usec();
 
-    if (fdatasync(s->fd) == -1) {
-        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+    fd = ngx_http_blockcast_state_temp(s->dir, temp, &image, &what);
+
+    ngx_free(image.data);
+
+    if (fd == -1) {
+        ngx_http_blockcast_state_failed(s, what, ngx_errno);
+
+    } else if (ngx_http_blockcast_state_replace(bmcf, fd, temp, image.len)
+               == NGX_OK)
+    {
+        (void) fsync(s->dir);
+
+        s->unsynced = 0;
+
+        ngx_http_blockcast_state_timed(s, since, NGX_HTTP_BLOCKCAST_SLOW,
+                                       ", nothing was sent meanwhile");
+    }
+
+    ngx_http_blockcast_lease_extend(bmcf->zone, 0);
+}
+
+
+/*
+ * The poller goes on with the file that is there, when that tells everything:
+ * nobody else can append to it any more.
+ */
+
+void
+ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
+{
+    int          fd;
+    struct stat  st;
+
+    if (s->rfd == -1 || !s->whole || s->foreign || s->jumped
+        || ngx_http_blockcast_state_lacks(s))
+    {
         return;
     }
 
-    ngx_http_blockcast_state_timed(s, since);
-    ngx_http_blockcast_lease_extend(bmcf->zone, 0);
+    fd = openat(s->dir, s->name, O_RDWR|O_APPEND|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return;
+    }
 
-    s->unsynced = 0;
+    /* the last record may have been cut: nobody has seen what it tells */
+
+    if (fstat(fd, &st) == -1
+        || st.st_ino != s->rinode
+        || st.st_size < s->offset
+        || (st.st_size > s->offset && ftruncate(fd, s->offset) == -1))
+    {
+        (void) close(fd);
+        return;
+    }
+
+    s->fd = fd;
+    s->inode = st.st_ino;
+    s->size = s->offset;
+    s->image = s->rimage;
+    s->failing = 0;
+
+    /* whether the poller before has synced it is not known */
+
+    s->unsynced = 1;
 }
 
 
@@ -789,17 +794,4 @@ ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf)
     closed.len = bc_state_end(record, bc_state_begin(record, &r), 0);
 
     ngx_http_blockcast_state_append(bmcf, &closed);
-
-    if (s->fd == -1 || s->failing) {
-        return;
-    }
-
-    if (fdatasync(s->fd) == -1) {
-        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "blockcast: \"%V\" is complete, this nginx polls no longer",
-                  &s->path);
 }

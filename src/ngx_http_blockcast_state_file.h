@@ -54,9 +54,33 @@ ngx_uint_t ngx_http_blockcast_state_same_boot(bc_state_header_t *h);
 void ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks);
 ngx_uint_t ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s);
 
-/* a new image; the same at the interval, or a sync, whatever is due */
+/* a new image, which is waited for */
 void ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* its parts: what is written and under which name (NGX_MAX_PATH bytes); it is
+   there and synced, the descriptor or -1 (errno, *what), for any thread; it
+   takes the place of the file, and fd is ours or closed */
+ngx_int_t ngx_http_blockcast_state_image(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *image, char *temp);
+int ngx_http_blockcast_state_temp(int dir, char *temp, ngx_str_t *image,
+    const char **what);
+ngx_int_t ngx_http_blockcast_state_replace(
+    ngx_http_blockcast_main_conf_t *bmcf, int fd, char *temp, off_t image);
+
+/* the file that was read to its end becomes the journal, if it can */
+void ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s);
+
+/* logs what went wrong, and that something took longer than limit (msec) */
+void ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
+    const char *what, int err);
+void ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s,
+    uint64_t since, ngx_msec_t limit, const char *so);
+
+/* at the interval: a sync or a new image, whatever is due (_state_sync) */
 void ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf);
+/* on every tick: what the thread has done; its work is of no use any more */
+void ngx_http_blockcast_state_job(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_state_job_leave(ngx_http_blockcast_state_t *s);
 
 /* the last record: the file is complete */
 void ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf);

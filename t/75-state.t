@@ -492,6 +492,7 @@ MORE
     $> == 0 ? chown(0, 0, $dir) : 1;
     look($t);
     kill_all($t);
+    unlink file($t);
     chmod 0555, $dir;
     unlink $t->prefix . '/error.log';
     $t->start;
@@ -588,6 +589,56 @@ MORE
     $c = look($t);
     is($c->{epoch}, $b->{epoch}, 'and after a kill');
     cmp_ok($c->{'c.seq'}, '>=', $b->{'c.seq'}, 'seq goes on');
+    $t->stop;
+}
+
+
+# -- A disk whose every sync takes a second and a half: nobody waits for it.
+
+{
+    my $dir = File::Temp::tempdir('slowdisk-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chmod 0755, $dir;
+    system($ENV{CC} || 'gcc', qw(-O1 -fPIC -shared -Wall -Wextra -Werror -o), "$dir/slowdisk.so",
+        "$Blockcast::Test::ROOT/t/lib/slowdisk.c") == 0 or die "slowdisk.c cannot be built\n";
+
+    # workers get the variables that the configuration names, and these
+    my $t = nginx(workers => 1, main => 'env BLOCKCAST_SYNC; env LD_PRELOAD;',
+        env => { LD_PRELOAD => "$dir/slowdisk.so", BLOCKCAST_SYNC => 1500,
+            BLOCKCAST_ASAN => join ':', grep { length } $ENV{BLOCKCAST_ASAN},
+                'verify_asan_link_order=0', 'detect_leaks=0' },
+        http => http($node->{port}, more => <<'MORE') =~ s/main 4m/main 8m/r);
+    blockcast_stream big {
+        blockcast_always on;
+        blockcast_interval 100ms;
+        blockcast_call big big;
+        blockcast_max_size 200k;
+    }
+MORE
+    look($t);
+    my $inode = (stat file($t))[1];
+    my $ws = $t->ws('/ws');
+    $ws->send_json({ type => 'subscribe', stream => 'c' });
+    $ws->recv_type('c');
+
+    my ($longest, $last, $end) = (0, time, time + 8);
+    my $seen = 0;
+    while (time < $end) {
+        my $m = $ws->recv_type('c', 5) or last;
+        $longest = time - $last if time - $last > $longest;
+        $last = time;
+        $seen++;
+    }
+    cmp_ok($longest, '<', 1.2 * $slow, sprintf 'on a slow disk data comes all the time (%.2f s at most)', $longest);
+    isnt((stat file($t))[1], $inode, 'while new images are written');
+    like(errors($t), qr/\[warn\].*writing the state file ".*feeds" took \d{4} ms/, 'that it is slow is said');
+    my $a = look($t);
+    kill_all($t);
+    $t->start;
+    my $b = look($t);
+    is($b->{epoch}, $a->{epoch}, 'killed in the middle of it: the same epoch');
+    cmp_ok($b->{"$_.seq"}, '>=', $a->{"$_.seq"}, "... and seq of $_ goes on") for qw(c l);
+    cmp_ok($b->{"$_.seq"}, '<=', $a->{"$_.seq"} + 30, '... by one') for qw(c l);
+    $ws->close;
     $t->stop;
 }
 

@@ -1,0 +1,327 @@
+
+/*
+ * The state file, at the interval: what takes as long as the disk does is done
+ * by a thread, one at a time, for which the event loop does not wait.
+ */
+
+
+#include "ngx_http_blockcast_state_file.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+
+
+/* a journal may be so much longer than the image */
+#define NGX_HTTP_BLOCKCAST_JOURNAL  (1024 * 1024)
+
+
+/*
+ * The thread works on nothing but this, and does not log.  It sets done last;
+ * until then the event loop leaves the job alone.
+ */
+
+struct ngx_http_blockcast_job_s {
+    int                           fd;
+    int                           dir;
+    int                           err;
+    char                          temp[NGX_MAX_PATH];
+    const char                   *what;
+    ngx_str_t                     image;        /* len 0: just a sync */
+    uint64_t                      since;
+    off_t                         from;         /* what was appended since */
+    ngx_uint_t                    unsynced;
+    ngx_uint_t                    given_up;
+    ngx_atomic_t                  done;
+};
+
+
+static void *
+ngx_http_blockcast_state_thread(void *data)
+{
+    ngx_http_blockcast_job_t *job = data;
+
+    if (job->image.len != 0) {
+        job->fd = ngx_http_blockcast_state_temp(job->dir, job->temp,
+                                                &job->image, &job->what);
+        job->err = (job->fd == -1) ? ngx_errno : 0;
+
+    } else {
+        job->what = "fdatasync()";
+        job->err = (fdatasync(job->fd) == -1) ? ngx_errno : 0;
+
+        /* its name, too, when it is a new one */
+
+        (void) fsync(job->dir);
+    }
+
+    ngx_memory_barrier();
+
+    job->done = 1;
+
+    return NULL;
+}
+
+
+static void
+ngx_http_blockcast_state_job_free(ngx_http_blockcast_job_t *job)
+{
+    if (job->image.data != NULL) {
+        ngx_free(job->image.data);
+    }
+
+    if (job->fd != -1) {
+        (void) close(job->fd);
+    }
+
+    if (job->dir != -1) {
+        (void) close(job->dir);
+    }
+
+    ngx_free(job);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_uint_t image)
+{
+    int                          rc;
+    sigset_t                     all, old;
+    pthread_t                    tid;
+    pthread_attr_t               attr;
+    ngx_http_blockcast_job_t    *job;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    job = ngx_calloc(sizeof(ngx_http_blockcast_job_t), ngx_cycle->log);
+    if (job == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->fd = -1;
+    job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
+
+    if (image) {
+        if (ngx_http_blockcast_state_image(bmcf, &job->image, job->temp)
+            != NGX_OK)
+        {
+            ngx_http_blockcast_state_job_free(job);
+            return NGX_ERROR;
+        }
+
+    } else {
+        job->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    }
+
+    if (job->dir == -1 || (!image && job->fd == -1)) {
+        ngx_http_blockcast_state_job_free(job);
+        return NGX_ERROR;
+    }
+
+    job->since = ngx_http_blockcast_usec();
+    job->from = s->size;
+    job->unsynced = s->unsynced;
+
+    /* signals are for the event loop */
+
+    sigfillset(&all);
+    (void) pthread_sigmask(SIG_SETMASK, &all, &old);
+
+    rc = pthread_attr_init(&attr);
+
+    if (rc == 0) {
+        (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        rc = pthread_create(&tid, &attr, ngx_http_blockcast_state_thread, job);
+        (void) pthread_attr_destroy(&attr);
+    }
+
+    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+
+    if (rc != 0) {
+        ngx_http_blockcast_state_job_free(job);
+        return NGX_ERROR;
+    }
+
+    s->job = job;
+
+    return NGX_OK;
+}
+
+
+/* what was appended while the image was written belongs behind it */
+
+static ngx_int_t
+ngx_http_blockcast_state_job_rest(ngx_http_blockcast_state_t *s,
+    ngx_http_blockcast_job_t *job)
+{
+    off_t    pos;
+    u_char   buf[16384];
+    ssize_t  n;
+
+    for (pos = job->from; pos < s->size; pos += n) {
+        n = pread(s->fd, buf,
+                  ngx_min((off_t) sizeof(buf), s->size - pos), pos);
+
+        if (n <= 0 || write(job->fd, buf, n) != n) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_state_job(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    int                          fd;
+    ngx_http_blockcast_job_t    *job;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s == NULL || s->job == NULL || !s->job->done) {
+        return;
+    }
+
+    ngx_memory_barrier();
+
+    job = s->job;
+    s->job = NULL;
+
+    if (job->given_up || !s->ready || s->failing || s->fd == -1) {
+
+        /* it is of a time when this worker polled, or the journal was good */
+
+        if (job->image.len != 0 && job->fd != -1) {
+            (void) unlinkat(job->dir, job->temp, 0);
+        }
+
+        ngx_http_blockcast_state_job_free(job);
+        return;
+    }
+
+    ngx_http_blockcast_state_timed(s, job->since,
+                                   ngx_max(s->interval, 1000),
+                                   ", a power loss may take as much");
+
+    if (job->err != 0) {
+        ngx_http_blockcast_state_failed(s, job->what, job->err);
+
+    } else if (job->image.len == 0) {
+        s->unsynced -= ngx_min(s->unsynced, job->unsynced);
+
+    } else if (ngx_http_blockcast_state_job_rest(s, job) != NGX_OK) {
+        (void) unlinkat(job->dir, job->temp, 0);
+        ngx_http_blockcast_state_failed(s, "write()", ngx_errno);
+
+    } else {
+        fd = job->fd;
+        job->fd = -1;
+
+        (void) ngx_http_blockcast_state_replace(bmcf, fd, job->temp,
+                                                job->image.len);
+
+        /* the rest, and the name in the folder */
+
+        s->unsynced++;
+    }
+
+    ngx_http_blockcast_state_job_free(job);
+}
+
+
+void
+ngx_http_blockcast_state_job_leave(ngx_http_blockcast_state_t *s)
+{
+    if (s->job != NULL) {
+        s->job->given_up = 1;
+    }
+}
+
+
+/*
+ * The folder may have been moved, or made anew, under our descriptor.  When it
+ * cannot be seen from here, only the master was let in.
+ */
+
+static void
+ngx_http_blockcast_state_moved(ngx_http_blockcast_state_t *s)
+{
+    struct stat  ours, st;
+
+    if (s->dir == -1 || fstat(s->dir, &ours) == -1) {
+        return;
+    }
+
+    if (stat(s->folder, &st) == -1) {
+        if (ngx_errno != NGX_ENOENT) {
+            return;
+        }
+
+    } else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
+        return;
+    }
+
+    (void) close(s->dir);
+    s->dir = -1;
+}
+
+
+void
+ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    struct stat                  st;
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    ngx_http_blockcast_state_moved(s);
+
+    if (s->fd == -1
+        || s->dir == -1
+        || s->failing
+        || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
+        || st.st_ino != s->inode)
+    {
+        ngx_http_blockcast_state_job_leave(s);
+        ngx_http_blockcast_state_write(bmcf);
+        return;
+    }
+
+    if (s->job != NULL) {
+
+        if (s->unsynced >= NGX_HTTP_BLOCKCAST_RESERVE * 9 / 10
+            && fdatasync(s->fd) == 0)
+        {
+            /* so many numbers behind the disk: now it has to be waited for */
+
+            s->unsynced = 0;
+        }
+
+        return;
+    }
+
+    if (s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL) {
+
+        if (ngx_http_blockcast_state_job_start(bmcf, 1) != NGX_OK) {
+            ngx_http_blockcast_state_write(bmcf);
+        }
+
+        return;
+    }
+
+    if (s->unsynced == 0
+        || ngx_http_blockcast_state_job_start(bmcf, 0) == NGX_OK)
+    {
+        return;
+    }
+
+    if (fdatasync(s->fd) == -1) {
+        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+        return;
+    }
+
+    s->unsynced = 0;
+}
