@@ -12,6 +12,7 @@
  *   _node         whether a node is asked at all, and when it is tried again
  *   _repeat       how often an error that stays is logged
  *   _publish      what the results of a round become
+ *   _note         what happened to a stream, and is no error
  *   _shape        libjq makes the stream's data of the calls' results
  *   _zone         the newest state in shared memory: slots, workers, lease
  *   _lease        which worker is the poller

@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast_round.h"
 #include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_note.h"
 
 
 /* when the methods that a node lacked are tried again */
@@ -208,6 +209,8 @@ ngx_http_blockcast_item_take(ngx_http_blockcast_item_t *item,
 
     item->result.has_code = rpc->has_code;
     item->result.code = rpc->code;
+
+    ngx_http_blockcast_note_type(turn, &rpc->result);
 
     src = rpc->result.len ? &rpc->result : &rpc->message;
     dst = rpc->result.len ? &item->result.result : &item->result.message;

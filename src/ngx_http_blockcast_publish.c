@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_round.h"
 #include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_poller.h"
 #include "bc_json.h"
 
@@ -186,7 +187,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
 {
     uint64_t                      begun;
     ngx_int_t                     rc;
-    ngx_str_t                     out[2], error;
+    ngx_str_t                     out[3], error;
     ngx_uint_t                    i, n, asked, good;
     ngx_http_blockcast_slot_t    *slot;
     ngx_http_blockcast_input_t    input;
@@ -234,6 +235,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
 
     ngx_str_null(&out[0]);
     ngx_str_null(&out[1]);
+    ngx_str_null(&out[2]);
     ngx_str_null(&error);
 
     if (run->stream->jq == NULL) {
@@ -250,7 +252,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
         ngx_http_blockcast_lease_extend(run->bmcf->zone,
                                         run->stream->interval);
 
-        rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 2, &n,
+        rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 3, &n,
                                        &error, run->pool);
 
         if (rc == NGX_OK && n == 0) {
@@ -299,6 +301,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
     }
 
     ngx_http_blockcast_publish_timed(run, begun);
+    ngx_http_blockcast_note_output(run, &out[2]);
 
     ngx_http_blockcast_round_recovered(run);
     ngx_http_blockcast_refresh(run->bmcf->zone, slot);
@@ -558,7 +561,7 @@ ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
 
 
 static void
-ngx_http_blockcast_note(uint32_t *table, ngx_uint_t mask, uint32_t hash,
+ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask, uint32_t hash,
     uint32_t n)
 {
     ngx_uint_t  i;
@@ -637,9 +640,9 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     mask--;
 
     for (i = 0; i < feed->count; i++) {
-        ngx_http_blockcast_note(table, mask,
-                                ngx_http_blockcast_feed_entry(feed, i)->hash,
-                                i);
+        ngx_http_blockcast_mark_key(table, mask,
+                                  ngx_http_blockcast_feed_entry(feed, i)->hash,
+                                  i);
     }
 
     around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
@@ -708,7 +711,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             continue;
         }
 
-        ngx_http_blockcast_note(table, mask, hash, feed->count + n);
+        ngx_http_blockcast_mark_key(table, mask, hash, feed->count + n);
 
         entries[n] = new[n].entry;
         n++;

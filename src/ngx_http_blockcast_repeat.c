@@ -40,15 +40,18 @@ ngx_http_blockcast_repeated(ngx_http_blockcast_repeat_t *repeat,
     }
 
     if (i == NGX_HTTP_BLOCKCAST_REASONS) {
-        i = repeat->next++ % NGX_HTTP_BLOCKCAST_REASONS;
+        i = repeat->next % NGX_HTTP_BLOCKCAST_REASONS;
 
-        /* nor do many different ones come in one second */
+        /* a few different ones at once; what is new each time comes slowly */
 
-        if (repeat->last == ngx_time()) {
+        if (ngx_time() - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_AGAIN
+            && ngx_time() - repeat->last < NGX_HTTP_BLOCKCAST_LOG_NEW)
+        {
             repeat->unsaid++;
             return 0;
         }
 
+        repeat->next++;
         repeat->reasons[i] = hash;
 
     } else if (ngx_time() - repeat->logged[i] < again) {

@@ -13,11 +13,12 @@
 
 
 /*
- * An error that stays the same is logged that often (seconds), and one that
- * comes back after all was well
+ * An error that stays the same is logged that often (seconds), one that comes
+ * back after all was well, and one of many that are different
  */
 #define NGX_HTTP_BLOCKCAST_LOG_AGAIN  60
 #define NGX_HTTP_BLOCKCAST_LOG_SOON   10
+#define NGX_HTTP_BLOCKCAST_LOG_NEW    15
 
 /* different errors of the same thing that are told apart */
 #define NGX_HTTP_BLOCKCAST_REASONS    4

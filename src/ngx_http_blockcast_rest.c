@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
 #include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
@@ -23,7 +24,7 @@
 /* what the first poll of an idle stream may take (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
 
-/* of a stream's part in a list, its error not counted */
+/* of a stream's part in a list, its error and its note not counted */
 #define NGX_HTTP_BLOCKCAST_ROW        768
 
 
@@ -793,6 +794,16 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
         p = ngx_cpymem(p, "null", 4);
     }
 
+    ngx_http_blockcast_read_note(slot, &error);
+
+    if (error.len != 0) {
+        p = ngx_sprintf(p, ",\"note\":{\"since\":%uL,\"text\":\"",
+                        error.since);
+        p = bc_json_escape(p, error.text, error.len);
+        *p++ = '"';
+        *p++ = '}';
+    }
+
     *p++ = '}';
 
     return p;
@@ -817,7 +828,7 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
     for (n = 0; st[n] != NULL; n++) { /* void */ }
 
     p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_ROW
-                                     + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
+                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
     if (p == NULL
         || ngx_http_blockcast_header(r, "Cache-Control", "no-cache", 8)
            != NGX_OK)
@@ -883,7 +894,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     n = bmcf->streams.nelts;
 
     rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_ROW
-                                     + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
+                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
     if (rows == NULL
         || ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
            != NGX_OK)

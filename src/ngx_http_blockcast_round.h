@@ -58,6 +58,7 @@ struct ngx_http_blockcast_turn_s {
     ngx_msec_t                    limited;
     ngx_msec_t                    resume;
     ngx_str_t                     limit;
+    unsigned                      type:3;       /* of its result, see _note */
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 
     /* what was logged, so that it is not repeated */
@@ -82,6 +83,7 @@ struct ngx_http_blockcast_run_s {
 
     /* what was logged last, so that it is not repeated */
     ngx_http_blockcast_repeat_t   repeat;
+    ngx_http_blockcast_repeat_t   notes;
     unsigned                      failing:1;
 };
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_session.h"
 #include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_protocol.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
@@ -14,6 +15,10 @@
 
 /* a CBOR message of a client, as JSON */
 #define NGX_HTTP_BLOCKCAST_CBOR_MAX  65536
+
+
+/* how long a status message tells of what happened to a stream (seconds) */
+#define NGX_HTTP_BLOCKCAST_NOTED  60
 
 
 /* what comes back in the answer to a message: its "id", byte for byte */
@@ -537,15 +542,17 @@ ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
     ngx_int_t                        age;
     ngx_msec_t                       left;
     ngx_http_blockcast_told_t        told;
-    ngx_http_blockcast_error_t       error;
+    ngx_http_blockcast_error_t       error, note;
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_tally_t      *tally;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     ngx_http_blockcast_read_error(feed->stream->slot, &error);
+    ngx_http_blockcast_read_note(feed->stream->slot, &note);
 
     frame = ngx_http_blockcast_frame_alloc(320 + NGX_HTTP_BLOCKCAST_NAME_LEN
-                             + bc_json_escape_len(error.text, error.len));
+                             + bc_json_escape_len(error.text, error.len)
+                             + bc_json_escape_len(note.text, note.len));
     if (frame == NULL) {
         return NULL;
     }
@@ -588,6 +595,14 @@ ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
         p = ngx_sprintf(p, ",\"node\":\"%s\",\"retry_in\":%M.%03M",
                         ngx_http_blockcast_node_states[told.state],
                         left / 1000, left % 1000);
+    }
+
+    if (note.len != 0
+        && ngx_time() - (time_t) note.since < NGX_HTTP_BLOCKCAST_NOTED)
+    {
+        p = ngx_cpymem(p, ",\"note\":\"", sizeof(",\"note\":\"") - 1);
+        p = bc_json_escape(p, note.text, note.len);
+        *p++ = '"';
     }
 
     p = ngx_sprintf(p, ",\"timestamp\":%T}", ngx_time());

@@ -99,6 +99,10 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  error_version;
     ngx_http_blockcast_error_t    error[2];
 
+    /* what happened last, in the same way */
+    ngx_atomic_t                  note_version;
+    ngx_http_blockcast_error_t    note[2];
+
     /* counters */
     ngx_atomic_t                  polls;
     ngx_atomic_t                  polls_failed;

@@ -17,6 +17,13 @@ def number: if type == "number" then . else null end;
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;
 
+# A note when the chain has fewer blocks than it had.
+def shorter($data):
+    (.previous.block_height? | number) as $was
+    | if $was != null and $data.block_height != null and $data.block_height < $was
+      then "the chain is shorter than before: block \($data.block_height) after \($was)"
+      else empty end;
+
 # floor(min(peers/50*30, 30) + min(tps/1000*40, 40) + max(30 - finality_time/10, 0)).
 # The share of an unknown input is left out and the rest scaled to 100.
 def strength($peers; $tps; $finality):
@@ -55,4 +62,5 @@ def strength($peers; $tps; $finality):
   } as $data
 | if [$data[] | select(. != null)] == [] then error("no network figure: " + why) else . end
 | ({ network_strength: strength($peers; null; null) } + $data),
-  (if $bytes == null then .state else { time: $time, bytes: $bytes } end)
+  (if $bytes == null then .state else { time: $time, bytes: $bytes } end),
+  shorter($data)

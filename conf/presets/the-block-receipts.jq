@@ -80,7 +80,12 @@ def settlements($list; $known):
         | {
             batch: ($batch | map(settlement)),
             state: (if $batch == [] then $known
-                    else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end)
+                    else $batch[-1] | { sequence: (.sequence | number), timestamp: (.timestamp | number) } end),
+            note: (if $known == null then null
+                   elif $anew then "the ledger of settlements begins anew, with \($all[0].sequence | number)"
+                   elif ($all[0].sequence | number) > $known.sequence + 1
+                   then "settlements \($known.sequence + 1) to \(($all[0].sequence | number) - 1) are missing: the node shows the newest \($all | length)"
+                   else null end)
           }
     end;
 
@@ -180,4 +185,7 @@ def energies($page0; $more; $known):
    else energies($page0; $more; .state.energy?) end) as $e
 | merged($s.batch; $e.batch) as $batch
 | { receipts: $batch, operations: ($batch | map(operation)) },
-  { audit: $s.state, energy: $e.state }
+  { audit: $s.state, energy: $e.state },
+  ([$s.note, (if .state.energy? != null and $page0 != null and ($page0.total | number) < (.state.energy.seen? // 0)
+              then "the energy receipts begin anew: \($page0.total | number) after \(.state.energy.seen)" else null end)]
+   | map(select(. != null)) | if . == [] then empty else join("; ") end)

@@ -7,6 +7,13 @@ def number: if type == "number" then . else null end;
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;
 
+# A note when the chain has fewer blocks than it had.
+def shorter($data):
+    (.previous.block_height? | number) as $was
+    | if $was != null and $data.block_height != null and $data.block_height < $was
+      then "the chain is shorter than before: block \($data.block_height) after \($was)"
+      else empty end;
+
 # floor(min(peers/50*30, 30) + min(tps/1000*40, 40) + max(30 - finality_time/10, 0)).
 # The share of an unknown input is left out and the rest scaled to 100.
 def strength($peers; $tps; $finality):
@@ -32,6 +39,8 @@ object("stats") as $stats
     active_connections: ($stats.active_connections | number)
   } as $data
 | if [$data[] | select(. != null)] == [] then error("no network figure: " + why) else . end
-| { network_strength: strength($peers; $data.tps | if . == null then . else tonumber end;
+| ({ network_strength: strength($peers; $data.tps | if . == null then . else tonumber end;
         $data.finality_time | if . == null then . else tonumber end) }
-  + $data
+  + $data),
+  null,
+  shorter($data)

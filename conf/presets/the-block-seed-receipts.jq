@@ -30,4 +30,7 @@ def operation: {
     as $new
 | ($all[:$new] | reverse | .[:500]) as $batch
 | { receipts: $batch, operations: ($batch | map(operation)) },
-  { ids: (($batch | map(.id) | reverse) + $known)[:8] }
+  { ids: (($batch | map(.id) | reverse) + $known)[:8] },
+  (if $new == ($all | length) and $new > 0 and ($known | length) > 0
+   then "none of the receipts delivered last is among the newest \($new): another chain, or more than these since"
+   else empty end)

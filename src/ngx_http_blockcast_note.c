@@ -1,0 +1,185 @@
+
+/*
+ * Notes: what happened to a stream, and is no error.
+ *
+ * A node that was restarted may have a shorter chain, another one, or results
+ * of another type.  The stream goes on; that it happened is in the log, in
+ * /api/health and in the status messages of the minute after it.
+ */
+
+
+#include "ngx_http_blockcast_note.h"
+#include "bc_json.h"
+
+
+static void ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run,
+    u_char *text, size_t len);
+
+
+void
+ngx_http_blockcast_note(ngx_http_blockcast_run_t *run, const char *fmt, ...)
+{
+    u_char   *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(text, text + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
+    va_end(args);
+
+    ngx_http_blockcast_note_text(run, text, p - text);
+}
+
+
+void
+ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
+{
+    u_char    *p;
+    size_t     len;
+    bc_span_t  span;
+
+    if (json->len < 2 || json->data[0] != '"') {
+        return;
+    }
+
+    p = ngx_pnalloc(run->pool, json->len);
+    if (p == NULL) {
+        return;
+    }
+
+    span.data = json->data;
+    span.len = json->len;
+
+    if (bc_json_string(span, p, json->len, &len) != 0 || len == 0) {
+        return;
+    }
+
+    if (len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        len = NGX_HTTP_BLOCKCAST_ERROR_LEN;
+
+        while (len > 0 && (p[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+
+    ngx_http_blockcast_note_text(run, p, len);
+}
+
+
+static void
+ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
+    size_t len)
+{
+    size_t                       i;
+    ngx_str_t                    message;
+    ngx_uint_t                   unsaid;
+    ngx_http_blockcast_slot_t   *slot;
+    ngx_http_blockcast_error_t  *note;
+
+    /* one line of the log, whatever the node has sent */
+
+    for (i = 0; i < len; i++) {
+        if (text[i] < ' ' || text[i] == 0x7f) {
+            text[i] = ' ';
+        }
+    }
+
+    message.data = text;
+    message.len = len;
+
+    if (ngx_http_blockcast_repeated(&run->notes, &message, &unsaid)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: stream \"%V\": %V", &run->stream->name,
+                      &message);
+    }
+
+    if (!ngx_http_blockcast_lease_held(run->bmcf->zone)) {
+        return;
+    }
+
+    slot = run->stream->slot;
+    note = &slot->note[(slot->note_version + 1) & 1];
+
+    note->since = ngx_time();
+    note->code = 0;
+    note->len = len;
+    ngx_memcpy(note->text, text, len);
+
+    ngx_memory_barrier();
+
+    slot->note_version++;
+}
+
+
+void
+ngx_http_blockcast_note_type(ngx_http_blockcast_turn_t *turn,
+    ngx_str_t *result)
+{
+    u_char              type;
+    static const char  *names[] = { "an object", "an array", "a string",
+                                    "a boolean", "a number" };
+
+    if (turn->conf->each != 0 || result->len == 0) {
+        return;
+    }
+
+    switch (result->data[0]) {
+
+    case 'n':
+        /* null is in place of any of them */
+        return;
+
+    case '{':
+        type = 1;
+        break;
+
+    case '[':
+        type = 2;
+        break;
+
+    case '"':
+        type = 3;
+        break;
+
+    case 't':
+    case 'f':
+        type = 4;
+        break;
+
+    default:
+        type = 5;
+    }
+
+    if (turn->type != 0 && turn->type != type) {
+        ngx_http_blockcast_note(turn->run, "the result of call \"%V\" is %s, "
+                                "it was %s", &turn->conf->name,
+                                names[type - 1], names[turn->type - 1]);
+    }
+
+    turn->type = type;
+}
+
+
+void
+ngx_http_blockcast_read_note(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *note)
+{
+    uint64_t    version;
+    ngx_uint_t  i;
+
+    for (i = 0; i < 100; i++) {
+        version = slot->note_version;
+        ngx_memory_barrier();
+
+        *note = slot->note[version & 1];
+
+        ngx_memory_barrier();
+
+        if (slot->note_version == version) {
+            break;
+        }
+    }
+
+    if (note->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        note->len = 0;
+    }
+}
