@@ -22,8 +22,11 @@
  *   _state        the file that a restarted nginx goes on with, and who leads
  *   _image        between the slots and the records of that file
  *   _feed         a worker's copy of a stream, and its subscribers
+ *   _fanout       what is new goes to all of them, in slices
+ *   _frame        what each of them gets, made once for all that take the same
  *   _session      the JSON messages of a client
- *   _ws           the WebSocket connection: its beginning, input and end
+ *   _ws           the WebSocket connection: its beginning, timers and end
+ *   _ws_in        what it receives
  *   _ws_out       what it sends, and what waits for the socket
  *   _request      the request it began with, which is not kept open
  *   _rest         the same state over plain HTTP

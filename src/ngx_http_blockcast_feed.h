@@ -1,6 +1,7 @@
 
 /*
- * Feeds: a worker's copy of each stream, its subscribers and the fan-out.
+ * Feeds: a worker's copy of each stream, its subscribers (_feed), the fan-out
+ * to them (_fanout) and what they get (_frame).
  */
 
 
@@ -99,6 +100,12 @@ typedef struct {
 } ngx_http_blockcast_sub_t;
 
 
+/* those of this worker, by the streams' index */
+extern ngx_http_blockcast_feed_t  *ngx_http_blockcast_feeds;
+extern ngx_uint_t                  ngx_http_blockcast_nfeeds;
+extern ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_feeds_conf;
+
+
 ngx_int_t ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 /* at the end of a worker, when its connections are gone */
@@ -109,8 +116,14 @@ ngx_http_blockcast_feed_t *ngx_http_blockcast_feed(
 /* copies what is new in the zone; true when there was anything */
 ngx_uint_t ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed);
 
-/* copies what is new in the zone and sends it to this worker's clients */
+/* _fanout: copies what is new and sends it to this worker's clients */
 void ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed);
+
+/* posted while not all of them have it */
+extern ngx_event_t  ngx_http_blockcast_walk_event;
+void ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev);
+
+/* the same for all feeds */
 void ngx_http_blockcast_feeds_update(void);
 
 /* marks a REST request for the stream, which is polled for a while then */
@@ -148,6 +161,14 @@ ngx_http_blockcast_record_t *ngx_http_blockcast_feed_entry(
 /* the page of a log, or a snapshot's newest frame; not referenced */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_snapshot(
     ngx_http_blockcast_feed_t *feed);
+
+/*
+ * A frame that is part of a snapshot's buffer: the first one (parent NULL)
+ * owns it, the others hold a reference to that.  NULL without memory.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
+    ngx_http_blockcast_frame_t *parent, u_char *buf,
+    ngx_http_blockcast_form_t *form);
 
 /* a text frame of size bytes of payload at data + payload; refs is 1 */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);

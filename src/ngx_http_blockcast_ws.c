@@ -1,6 +1,6 @@
 
 /*
- * WebSocket connections: their reading, writing, timers and end.
+ * WebSocket connections: their beginning, timers and end.
  *
  * After the handshake the connection's events are ours.  Nothing is closed
  * from within a send: a failed one marks the connection as dead and posts its
@@ -13,14 +13,6 @@
 #include "ngx_http_blockcast_protocol.h"
 #include "ngx_http_blockcast_sse.h"
 
-
-/* input is read into one buffer of the worker and parsed at once */
-#define NGX_HTTP_BLOCKCAST_READ       65536
-/* then other connections have their turn */
-#define NGX_HTTP_BLOCKCAST_READS      8
-
-/* no more input is read while so many bytes of answers wait */
-#define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
 /* how long the peer has for its part of the end */
 #define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
@@ -37,21 +29,10 @@ static void ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev);
 static void ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev);
 static void ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
-static ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
-    u_char *pos, u_char *last);
-static ngx_int_t ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
-    bc_ws_event_t *ev);
-static void ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
-    ngx_uint_t opcode, const u_char *data, size_t len);
 static void ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn);
 static u_char *ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf,
     size_t len);
-
-
-static u_char  ngx_http_blockcast_ws_buffer[NGX_HTTP_BLOCKCAST_READ];
 
 
 ngx_int_t
@@ -537,243 +518,6 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
     if (!rev->timer_set) {
         ngx_add_timer(rev, conn->conf->ping_interval);
     }
-}
-
-
-static void
-ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
-{
-    ssize_t            n;
-    ngx_uint_t         i;
-    ngx_event_t       *rev;
-    ngx_connection_t  *c;
-
-    c = conn->connection;
-    rev = c->read;
-
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_READS; i++) {
-
-        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
-
-            /* it asks faster than it reads the answers */
-
-            conn->paused = 1;
-            goto handle;
-        }
-
-        n = c->recv(c, ngx_http_blockcast_ws_buffer, NGX_HTTP_BLOCKCAST_READ);
-
-        if (n == NGX_AGAIN) {
-            goto handle;
-        }
-
-        if (n == NGX_ERROR || n == 0) {
-            conn->dead = 1;
-            return;
-        }
-
-        if (conn->lingering || conn->failed) {
-            continue;
-        }
-
-        if (conn->pinged && !conn->closing && !conn->leaving) {
-
-            /* whatever came, it is alive */
-
-            conn->pinged = 0;
-            ngx_add_timer(rev, conn->conf->ping_interval);
-        }
-
-        if (ngx_http_blockcast_ws_input(conn, ngx_http_blockcast_ws_buffer,
-                                        ngx_http_blockcast_ws_buffer + n)
-            != NGX_OK
-            || conn->dead)
-        {
-            continue;
-        }
-
-        if (!rev->ready && !rev->pending_eof) {
-            goto handle;
-        }
-    }
-
-    /* a fast sender must not hold up the others */
-
-    if (!conn->dead && rev->ready) {
-        ngx_post_event(rev, &ngx_posted_next_events);
-    }
-
-handle:
-
-    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-        conn->dead = 1;
-    }
-}
-
-
-/* NGX_DONE: the rest of the input is not wanted */
-
-static ngx_int_t
-ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
-    u_char *last)
-{
-    int            rc;
-    unsigned       code;
-    bc_ws_event_t  ev;
-
-    for ( ;; ) {
-
-        if (conn->dead || conn->failed || conn->lingering) {
-            return NGX_DONE;
-        }
-
-        rc = bc_ws_in_feed(&conn->in, &pos, last, &ev);
-
-        if (rc == BC_WS_AGAIN) {
-            return NGX_OK;
-        }
-
-        if (rc == BC_WS_FAIL) {
-            ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
-                          "WebSocket client is closed with %ud: %s",
-                          ev.code, ev.reason);
-
-            conn->failed = 1;
-            ngx_http_blockcast_ws_close(conn, ev.code, ev.reason);
-            return NGX_DONE;
-        }
-
-        conn->frames_in++;
-        ngx_http_blockcast_add(ngx_http_blockcast_n_frames_in, 1);
-
-        if (conn->conf->rate != 0
-            && ngx_http_blockcast_ws_flood(conn) != NGX_OK)
-        {
-            return NGX_DONE;
-        }
-
-        switch (ev.type) {
-
-        case BC_WS_PING:
-            if (!conn->closing) {
-                ngx_http_blockcast_ws_control(conn, BC_WS_PONG, ev.data,
-                                              ev.len);
-            }
-
-            break;
-
-        case BC_WS_PONG:
-            break;
-
-        case BC_WS_CLOSE:
-
-            /* its code comes back; an empty Close is answered by one */
-
-            code = (ev.code == 1005) ? 0 : ev.code;
-
-            conn->failed = 1;
-            ngx_http_blockcast_ws_close(conn, code, NULL);
-            return NGX_DONE;
-
-        default: /* BC_WS_TEXT, BC_WS_BINARY */
-
-            if (conn->closing) {
-                break;
-            }
-
-            if (conn->echo) {
-                ngx_http_blockcast_ws_echo(conn, &ev);
-
-            } else {
-                ngx_http_blockcast_session_message(conn, ev.type, ev.data,
-                                                   ev.len);
-            }
-
-            break;
-        }
-    }
-}
-
-
-/* a leaky bucket, as that of limit_req; NGX_DONE: the client is closed */
-
-static ngx_int_t
-ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn)
-{
-    uint32_t   now;
-    uint64_t   gone;
-
-    now = (uint32_t) ngx_current_msec;
-    gone = (uint64_t) (uint32_t) (now - conn->counted) * conn->conf->rate;
-
-    conn->counted = now;
-    conn->excess = (gone >= conn->excess) ? 0 : conn->excess - gone;
-    conn->excess += 1000;
-
-    if (conn->closing || conn->excess <= (conn->conf->burst + 1) * 1000) {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
-                  "WebSocket client sends more than %ui messages per second "
-                  "(burst %ui)", conn->conf->rate, conn->conf->burst);
-
-    conn->failed = 1;
-    ngx_http_blockcast_ws_close(conn, 1008, "too many messages");
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn, bc_ws_event_t *ev)
-{
-    size_t                       len;
-    ngx_http_blockcast_frame_t  *frame;
-
-    frame = ngx_http_blockcast_frame_alloc(ev->len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_close(conn, 1011, "no memory");
-        return;
-    }
-
-    /* what came compressed goes back compressed, where that is smaller */
-
-    if (ev->compressed
-        && bc_ws_deflate(ev->data, ev->len, conn->bits, 1,
-                         frame->data + frame->payload, ev->len, &len)
-           == 0)
-    {
-        ngx_http_blockcast_frame_finish(frame, ev->type, len);
-        frame->data[0] |= 0x40;
-
-    } else {
-        ngx_memcpy(frame->data + frame->payload, ev->data, ev->len);
-        ngx_http_blockcast_frame_finish(frame, ev->type, ev->len);
-    }
-
-    ngx_http_blockcast_ws_queue(conn, frame);
-}
-
-
-static void
-ngx_http_blockcast_ws_control(ngx_http_blockcast_conn_t *conn,
-    ngx_uint_t opcode, const u_char *data, size_t len)
-{
-    ngx_http_blockcast_frame_t  *frame;
-
-    frame = ngx_http_blockcast_frame_alloc(len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_dead(conn);
-        return;
-    }
-
-    if (len != 0) {
-        ngx_memcpy(frame->data + frame->payload, data, len);
-    }
-
-    ngx_http_blockcast_frame_finish(frame, opcode, len);
-    ngx_http_blockcast_ws_queue(conn, frame);
 }
 
 

@@ -87,6 +87,12 @@ struct ngx_http_blockcast_conn_s {
 /* content handlers */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
+/* _ws_in: reads what has come, for a while, and does what it says */
+void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
+/* the same with input that is there; NGX_DONE: the rest is not wanted */
+ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
+    u_char *pos, u_char *last);
+
 /*
  * Queues a frame (takes over the caller's reference) and tries to send it;
  * while a handler is at work (busy), what it queues leaves in one write with

@@ -1,0 +1,443 @@
+
+/*
+ * Frames: what a feed has for a subscriber, made once for all that take the
+ * same.
+ */
+
+
+#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_ws.h"
+#include "bc_ws_pmd.h"
+
+
+/* a client that is behind gets its entries in messages of about this size */
+#define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
+
+
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_entries(
+    ngx_http_blockcast_feed_t *feed, ngx_uint_t from, ngx_uint_t to,
+    uint64_t seq, uint64_t since, ngx_uint_t gap);
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = feed->frames[kind];
+
+    if (frame != NULL || feed->newest == NULL
+        || (feed->tried & ((ngx_uint_t) 1 << kind)))
+    {
+        return frame;
+    }
+
+    if (kind == NGX_HTTP_BLOCKCAST_TEXT) {
+        return feed->newest;
+    }
+
+    if (kind & 1) {
+        feed->tried |= (ngx_uint_t) 1 << kind;
+    }
+
+    if (kind < NGX_HTTP_BLOCKCAST_FORMS && feed->snap.forms[kind].len != 0) {
+        frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
+                                            &feed->snap.forms[kind]);
+        if (frame != NULL) {
+            frame->kind = kind;
+        }
+
+    } else if (kind & 1) {
+
+        /* the deflated form of the one before, where that is smaller */
+
+        frame = ngx_http_blockcast_feed_kind(feed, kind - 1);
+
+        if (frame != NULL) {
+            frame = ngx_http_blockcast_frame_deflate(frame);
+        }
+
+        if (frame != NULL && kind < NGX_HTTP_BLOCKCAST_FORMS) {
+            frame->kind = kind;
+        }
+
+    } else if (kind >= NGX_HTTP_BLOCKCAST_RPC) {
+        frame = ngx_http_blockcast_protocol_frame(
+                                    kind == NGX_HTTP_BLOCKCAST_CBOR
+                                    ? ngx_http_blockcast_cbor
+                                    : ngx_http_blockcast_jsonrpc,
+                                    feed, feed->newest);
+    }
+
+    if (kind == NGX_HTTP_BLOCKCAST_TEXT_Z
+        || kind == NGX_HTTP_BLOCKCAST_DELTA_Z)
+    {
+        /* the next one is compressed once for all workers */
+
+        feed->stream->slot->deflated = ngx_current_msec;
+    }
+
+    feed->frames[kind] = frame;
+
+    return frame;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_frame(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                   kind;
+    ngx_http_blockcast_frame_t  *frame;
+
+    switch (conn->protocol) {
+
+    case ngx_http_blockcast_jsonrpc:
+        kind = NGX_HTTP_BLOCKCAST_RPC;
+        break;
+
+    case ngx_http_blockcast_cbor:
+        kind = NGX_HTTP_BLOCKCAST_CBOR;
+        break;
+
+    default:
+        kind = NGX_HTTP_BLOCKCAST_TEXT;
+
+        if (sub->delta
+            && sub->seq != 0
+            && sub->seq + 1 == feed->snap.seq
+            && feed->snap.forms[NGX_HTTP_BLOCKCAST_DELTA].len != 0)
+        {
+            kind = NGX_HTTP_BLOCKCAST_DELTA;
+        }
+    }
+
+    if (conn->deflate) {
+        frame = ngx_http_blockcast_feed_kind(feed, kind + 1);
+
+        if (frame != NULL
+            && bc_ws_deflate_suits(15, frame->plain, conn->bits))
+        {
+            return frame;
+        }
+    }
+
+    return ngx_http_blockcast_feed_kind(feed, kind);
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    uint64_t                      seq;
+    ngx_uint_t                    lo, hi, mid, to;
+    size_t                        size;
+    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_frame_t   *frame;
+    ngx_http_blockcast_record_t  *rec;
+
+    feed = sub->feed;
+    frame = NULL;
+    seq = (feed->newest != NULL) ? feed->snap.seq : 0;
+
+    if (sub->seq < seq) {
+
+        if (feed->stream->field.len == 0) {
+            frame = ngx_http_blockcast_feed_frame(feed, conn, sub);
+
+            if (frame != NULL) {
+                frame->refs++;
+                sub->seq = seq;
+            }
+
+            return frame;
+        }
+
+        if (sub->first) {
+            frame = ngx_http_blockcast_feed_snapshot(feed);
+
+            if (frame != NULL) {
+                frame->refs++;
+                sub->seq = seq;
+                sub->first = 0;
+            }
+
+        } else {
+
+            /* the first entry it does not have */
+
+            lo = 0;
+            hi = feed->count;
+
+            while (lo < hi) {
+                mid = (lo + hi) / 2;
+
+                if (ngx_http_blockcast_feed_entry(feed, mid)->seq > sub->seq) {
+                    hi = mid;
+
+                } else {
+                    lo = mid + 1;
+                }
+            }
+
+            /* as many whole batches as fit into one message */
+
+            size = 0;
+            rec = NULL;
+
+            for (to = lo; to < feed->count; to++) {
+                rec = ngx_http_blockcast_feed_entry(feed, to);
+
+                if (size + rec->len > NGX_HTTP_BLOCKCAST_CATCH_UP
+                    && to > lo
+                    && rec->seq
+                       != ngx_http_blockcast_feed_entry(feed, to - 1)->seq)
+                {
+                    seq = ngx_http_blockcast_feed_entry(feed, to - 1)->seq;
+                    break;
+                }
+
+                size += rec->len + 1;
+            }
+
+            frame = ngx_http_blockcast_feed_entries(feed, lo, to, seq,
+                                                    sub->seq,
+                                                    sub->seq < feed->evicted);
+            if (frame != NULL) {
+                sub->seq = seq;
+            }
+        }
+
+    } else if (sub->told != feed->state) {
+        frame = ngx_http_blockcast_session_status(feed);
+
+        if (frame != NULL) {
+            sub->told = feed->state;
+        }
+    }
+
+    return (frame != NULL) ? ngx_http_blockcast_protocol_convert(conn, feed,
+                                                                 frame)
+                           : NULL;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_snapshot(ngx_http_blockcast_feed_t *feed)
+{
+    ngx_uint_t  n;
+
+    if (feed->newest == NULL || feed->stream->field.len == 0) {
+        return feed->newest;
+    }
+
+    if (feed->page == NULL) {
+        n = ngx_min(feed->count, feed->stream->page);
+
+        feed->page = ngx_http_blockcast_feed_entries(feed, feed->count - n,
+                                                     feed->count,
+                                                     feed->snap.seq, 0, 0);
+    }
+
+    return feed->page;
+}
+
+
+/* a message with the entries from .. to - 1, and the gap before them */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
+    ngx_uint_t from, ngx_uint_t to, uint64_t seq, uint64_t since,
+    ngx_uint_t gap)
+{
+    u_char                       *p;
+    size_t                        size;
+    uint64_t                      timestamp, oldest;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_frame_t   *frame;
+    ngx_http_blockcast_record_t  *rec;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = feed->stream;
+    size = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN
+           + sizeof(",\"gap\":{\"since\":,\"oldest\":}") + 2 * NGX_INT64_LEN;
+
+    for (i = from; i < to; i++) {
+        size += ngx_http_blockcast_feed_entry(feed, i)->len + 1;
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(
+                                    ngx_http_blockcast_message_len(st, size));
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    timestamp = feed->snap.timestamp;
+    oldest = seq;
+
+    p = frame->data + frame->payload;
+    p = ngx_http_blockcast_message_head(p, st);
+
+    *p++ = '{';
+    *p++ = '"';
+    p = ngx_cpymem(p, st->field.data, st->field.len);
+    p = ngx_cpymem(p, "\":[", 3);
+
+    for (i = from; i < to; i++) {
+        rec = ngx_http_blockcast_feed_entry(feed, i);
+
+        if (i == from) {
+            oldest = rec->seq;
+
+        } else {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+        timestamp = rec->timestamp;
+    }
+
+    p = ngx_sprintf(p, "],\"count\":%ui}", to - from);
+    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+
+    if (gap) {
+        ngx_http_blockcast_add(ngx_http_blockcast_n_gaps, 1);
+
+        p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
+                        since, oldest);
+    }
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+
+    return frame;
+}
+
+
+/* a frame that is part of a snapshot's buffer; the first one owns it */
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
+    ngx_http_blockcast_form_t *form)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->refs = 1;
+    frame->len = form->len;
+    frame->payload = form->payload;
+    frame->plain = form->plain;
+    frame->data = buf + form->offset;
+    frame->parent = parent;
+    frame->kind = NGX_HTTP_BLOCKCAST_TEXT;
+
+    if (parent != NULL) {
+        parent->refs++;
+    }
+
+    return frame;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_alloc(size_t size)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->data = ngx_alloc(BC_WS_HEADER_LEN + size, ngx_cycle->log);
+    if (frame->data == NULL) {
+        ngx_free(frame);
+        return NULL;
+    }
+
+    frame->refs = 1;
+    frame->len = 0;
+    frame->payload = BC_WS_HEADER_LEN;
+    frame->plain = 0;
+    frame->kind = NGX_HTTP_BLOCKCAST_FORMS;
+    frame->parent = NULL;
+
+    return frame;
+}
+
+
+void
+ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
+    ngx_uint_t opcode, size_t len)
+{
+    size_t  header;
+
+    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
+
+    if (header != frame->payload) {
+        ngx_memmove(frame->data + header, frame->data + frame->payload, len);
+        frame->payload = header;
+    }
+
+    (void) bc_ws_header(frame->data, opcode, 1, 0, len);
+
+    frame->len = header + len;
+    frame->plain = len;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
+{
+    size_t                       len, plain;
+    ngx_http_blockcast_frame_t  *z;
+
+    plain = frame->len - frame->payload;
+
+    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
+        return NULL;
+    }
+
+    z = ngx_http_blockcast_frame_alloc(plain);
+    if (z == NULL) {
+        return NULL;
+    }
+
+    if (bc_ws_deflate(frame->data + frame->payload, plain, 15, 6,
+                      z->data + z->payload, plain * 9 / 10, &len)
+        != 0)
+    {
+        ngx_http_blockcast_frame_free(z);
+        return NULL;
+    }
+
+    ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
+    z->data[0] |= 0x40;
+    z->plain = plain;
+
+    return z;
+}
+
+
+void
+ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame)
+{
+    if (frame == NULL || --frame->refs != 0) {
+        return;
+    }
+
+    if (frame->parent != NULL) {
+        ngx_http_blockcast_frame_free(frame->parent);
+
+    } else {
+        ngx_free(frame->data);
+    }
+
+    ngx_free(frame);
+}
