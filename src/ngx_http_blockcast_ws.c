@@ -223,6 +223,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
         if (input == NULL) {
             ngx_http_finalize_request(r, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
             return;
         }
 
@@ -241,6 +242,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
             }
 
             ngx_http_finalize_request(r, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
             return;
         }
     }
