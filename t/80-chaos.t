@@ -72,6 +72,9 @@ judged('seq twice', qr/came twice/, s_message(1, 1000, 1), s_message(1, 1000, 1)
 judged('seq goes back', qr/went back/, s_message(1, 1000, 2), 'again', s_message(1, 1000, 1));
 judged('silence', qr/called live/, s_message(1, 1000, 1), 'at 1004');
 judged('old data', qr/not called stale/, 'at 1005', s_message(1, 1000, 1), 'at 1006');
+judged('old data, and called so', qr/^$/, s_message(1, 1000, 1), 'at 1004',
+    '{"type":"status","stream":"s","state":"stale","age":4}', 'at 1006', 'again', s_message(1, 1000, 1),
+    '{"type":"status","stream":"s","state":"stale","age":6}', 'at 1009');
 judged('a status that is not true', qr/called live at an age/,
     '{"type":"status","stream":"s","state":"live","age":7}');
 judged('an entry twice', qr/came twice/, l_message(1, 'a', 'b'), l_message(2, 'b', 'c'));

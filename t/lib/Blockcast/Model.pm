@@ -62,8 +62,7 @@ sub opened {
     my ($self, $c, $now) = @_;
 
     $c->{open} = $now;
-    $c->{said} = {};
-    delete $_->{doubt}, $_->{fresh} = 1 for values %{ $c->{st} };
+    delete @$_{qw(doubt state)}, $_->{fresh} = 1 for values %{ $c->{st} };
 }
 
 
@@ -126,7 +125,9 @@ sub _snapshot {
     $st->{doubt} = $now if $conf->{stale} && $now - $self->{held} > 0.5 && $age > $conf->{stale} + $self->{slack}
         && ($st->{state} // '') ne 'stale';
 
-    $st->{state} = 'live' if !defined $st->{state} || $st->{fresh};
+    # until a status says something else
+    $st->{state} //= 'live';
+
     @$st{qw(seq fresh text at live_at)} = ($seq, 0, $text, $now, $now - ($st->{doubt} ? 0 : $age));
 }
 
