@@ -28,6 +28,7 @@
  *   _ws           the WebSocket connection: its beginning, timers and end
  *   _ws_in        what it receives
  *   _ws_out       what it sends, and what waits for the socket
+ *   _conn         its memory
  *   _request      the request it began with, which is not kept open
  *   _rest         the same state over plain HTTP
  */

@@ -19,16 +19,14 @@
 
 /*
  * A send() throws most of a core's caches out, and the clients are spread over
- * the memory: the first 64 bytes of one are fetched while the kernel is at
- * work for those before it.  A macro, for gcc takes a function that does only
+ * the memory: the first line of one is fetched while the kernel is at work for
+ * those before it.  A macro, for gcc takes a function that does only
  * this for one that does nothing.
  */
 
 #if (__GNUC__)
 
-#define ngx_http_blockcast_feed_prefetch(l)                                   \
-    __builtin_prefetch((l)->conn);                                            \
-    __builtin_prefetch((u_char *) (l)->conn + 63)
+#define ngx_http_blockcast_feed_prefetch(l)  __builtin_prefetch((l)->conn)
 
 #else
 

@@ -60,7 +60,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    conn = ngx_calloc(sizeof(ngx_http_blockcast_conn_t), r->connection->log);
+    conn = ngx_http_blockcast_conn_alloc(r->connection->log);
 
     if (conn == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -141,7 +141,7 @@ ngx_http_blockcast_ws_cleanup(void *data)
     ngx_http_blockcast_conn_t  *conn = data;
 
     ngx_http_set_ctx(conn->request, NULL, ngx_http_blockcast_module);
-    ngx_free(conn);
+    ngx_http_blockcast_conn_free(conn);
 }
 
 
@@ -205,6 +205,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     ngx_http_request_t              *r;
     ngx_http_blockcast_conn_t       *conn;
     ngx_http_blockcast_frame_t      *head;
+    ngx_http_blockcast_parked_t     *parked;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -259,10 +260,11 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
         ngx_http_blockcast_log_request(r);
     }
 
-    conn->parked = ngx_http_blockcast_park(r, ngx_http_blockcast_ws_log);
+    parked = ngx_http_blockcast_park(r, ngx_http_blockcast_ws_log);
 
-    if (conn->parked != NULL) {
-        conn->request = NULL;
+    if (parked != NULL) {
+        conn->parked = parked;
+        conn->is_parked = 1;
         c->data = conn;
         rev->handler = ngx_http_blockcast_ws_read_handler;
         c->write->handler = ngx_http_blockcast_ws_write_handler;
@@ -650,7 +652,6 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 
     c = conn->connection;
     c->sent += conn->sent;
-    r = conn->request;
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "blockcast: ws finalize");
 
@@ -676,19 +677,22 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 
     /* the access log has its line, then the request and the socket are gone */
 
-    if (conn->parked != NULL) {
+    if (conn->is_parked) {
         r = ngx_http_blockcast_unpark(c, conn->parked);
 
         if (r != NULL) {
             ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
         }
+
+    } else {
+        r = conn->request;
     }
 
     if (r != NULL) {
         ngx_http_free_request(r, 0);
     }
 
-    ngx_free(conn);
+    ngx_http_blockcast_conn_free(conn);
 
     ngx_http_close_connection(c);
 }

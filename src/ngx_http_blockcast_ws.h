@@ -28,7 +28,7 @@ struct ngx_http_blockcast_out_s {
 /*
  * A client.  There may be very many, nearly all of them idle: what the fan-out
  * touches comes first and lies together, and nothing is kept that can be had
- * again.  Of ngx_alloc(); those of SSE and long-polling are in their request.
+ * again.  192 bytes; those of SSE and long-polling are in their request.
  */
 
 struct ngx_http_blockcast_conn_s {
@@ -52,6 +52,7 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      paused:1;     /* reads wait for the writes */
     unsigned                      dead:1;       /* nothing more may be done */
     unsigned                      busy:1;       /* a handler is at work */
+    unsigned                      is_parked:1;  /* its request was freed */
 
     ngx_socket_t                  fd;
     uint16_t                      nsubs;
@@ -77,11 +78,19 @@ struct ngx_http_blockcast_conn_s {
     uint64_t                      joined;       /* those it ever subscribed */
 
     ngx_http_blockcast_loc_conf_t  *conf;
-    ngx_http_request_t           *request;      /* when it is kept, or: */
-    ngx_http_blockcast_parked_t  *parked;
+
+    union {
+        ngx_http_request_t           *request;
+        ngx_http_blockcast_parked_t  *parked;       /* with is_parked */
+    };
 
     bc_ws_in_t                    in;
 };
+
+
+/* _conn: zeroed memory for a connection, or NULL */
+ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_alloc(ngx_log_t *log);
+void ngx_http_blockcast_conn_free(ngx_http_blockcast_conn_t *conn);
 
 
 /* content handlers */
