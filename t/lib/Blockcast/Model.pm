@@ -118,9 +118,10 @@ sub _snapshot {
     $self->offend($c, $now, "$type: seq $seq is not what it was for others", $text)
         if !$self->_same($type, $seq, $text);
 
-    # the timestamp is of whole seconds, the poll may have been at their end
+    # the timestamp is of whole seconds, the poll may have been at their end;
+    # that of data which stays the same is its first one
     my $age = $now - $time - 1;
-    $age = 0 if $age < 0;
+    $age = 0 if $age < 0 || ($conf->{moves} && $text !~ $conf->{moves});
 
     $st->{doubt} = $now if $conf->{stale} && $now - $self->{held} > 0.5 && $age > $conf->{stale} + $self->{slack}
         && ($st->{state} // '') ne 'stale';
