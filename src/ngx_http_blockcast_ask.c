@@ -352,8 +352,29 @@ ngx_http_blockcast_rpc_done(ngx_http_blockcast_rpc_t *rpc)
 void
 ngx_http_blockcast_release(ngx_http_blockcast_node_t *node)
 {
-    ngx_queue_t                *q, held;
+    ngx_queue_t                *q, *next, held;
+    ngx_http_blockcast_rpc_t   *rpc;
     ngx_http_blockcast_item_t  *item;
+
+    if (node->state == ngx_http_blockcast_node_ok) {
+
+        /* it is back: what hung before may be lost, and is asked anew */
+
+        for (q = ngx_queue_head(&ngx_http_blockcast_rpcs);
+             q != ngx_queue_sentinel(&ngx_http_blockcast_rpcs);
+             q = next)
+        {
+            next = ngx_queue_next(q);
+            rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_t, queue);
+
+            if (rpc->node == node && rpc->overdue && !rpc->finished
+                && ngx_queue_empty(&rpc->waiters))
+            {
+                ngx_queue_remove(&rpc->queue);
+                ngx_http_blockcast_call_free(rpc);
+            }
+        }
+    }
 
     if (ngx_queue_empty(&node->held)) {
         return;

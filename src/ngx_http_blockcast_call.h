@@ -33,6 +33,7 @@ struct ngx_http_blockcast_rpc_s {
     unsigned                      has_code:1;   /* the node's own error code */
     unsigned                      finished:1;
     unsigned                      overdue:1;    /* nobody waits any longer */
+    unsigned                      tried:1;      /* it tries a node, see _node */
     ngx_str_t                     message;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
 

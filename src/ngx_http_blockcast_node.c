@@ -151,12 +151,29 @@ ngx_http_blockcast_node_gate(ngx_http_blockcast_node_t *node,
         return NGX_OK;
     }
 
-    if (node->probe != NULL) {
-        return NGX_AGAIN;
+    if ((ngx_msec_int_t) (ngx_http_blockcast_node_due(node) - ngx_current_msec)
+        <= 0)
+    {
+        node->probe = NULL;
+        return NGX_OK;
     }
 
-    return ((ngx_msec_int_t) (node->until - ngx_current_msec) > 0)
-           ? NGX_DECLINED : NGX_OK;
+    return (node->probe != NULL) ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+ngx_msec_t
+ngx_http_blockcast_node_due(ngx_http_blockcast_node_t *node)
+{
+    ngx_msec_t  due;
+
+    if (node->probe == NULL) {
+        return node->until;
+    }
+
+    due = node->probe->started + ngx_http_blockcast_poller_least(node);
+
+    return ((ngx_msec_int_t) (due - node->until) > 0) ? due : node->until;
 }
 
 
@@ -177,6 +194,7 @@ ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
     }
 
     node->probe = rpc;
+    rpc->tried = 1;
     node->tries++;
     tally->probes++;
 
@@ -234,7 +252,7 @@ ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc)
 
     node = rpc->node;
 
-    if (node->state == ngx_http_blockcast_node_limited && node->probe != rpc) {
+    if (node->state == ngx_http_blockcast_node_limited && !rpc->tried) {
 
         /* it was asked before the node had enough of it */
 
@@ -344,6 +362,7 @@ ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc)
 void
 ngx_http_blockcast_node_later(ngx_http_blockcast_node_t *node)
 {
+    node->probe = NULL;
     node->until = ngx_current_msec + ngx_http_blockcast_node_delay(node, 0);
 
     ngx_http_blockcast_node_tell(node);

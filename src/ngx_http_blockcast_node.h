@@ -43,6 +43,12 @@ ngx_int_t ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc);
 /* nobody waits for the call any longer; the same return codes */
 ngx_int_t ngx_http_blockcast_node_overdue(ngx_http_blockcast_rpc_t *rpc);
 
+/*
+ * When a node that is not ok may be tried next (msec).  A call that tries it
+ * and takes longer than the shortest interval is not waited for.
+ */
+ngx_msec_t ngx_http_blockcast_node_due(ngx_http_blockcast_node_t *node);
+
 /* the time has come, and there was nothing to try it with */
 void ngx_http_blockcast_node_later(ngx_http_blockcast_node_t *node);
 

@@ -324,7 +324,7 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
     ngx_uint_t                 i;
     ngx_http_blockcast_run_t  *run;
 
-    if (node->state == ngx_http_blockcast_node_ok || node->probe != NULL) {
+    if (node->state == ngx_http_blockcast_node_ok) {
         return NULL;
     }
 
@@ -387,7 +387,7 @@ ngx_http_blockcast_poller_schedule(void)
             continue;
         }
 
-        left = (ngx_msec_int_t) (nodes[i]->until - now);
+        left = (ngx_msec_int_t) (ngx_http_blockcast_node_due(nodes[i]) - now);
 
         if (!any || left < least) {
             least = left;
@@ -417,7 +417,7 @@ ngx_http_blockcast_poller_schedule(void)
 static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                    i, taken;
+    ngx_uint_t                    i, n, taken;
     ngx_http_blockcast_run_t     *run;
     ngx_http_blockcast_node_t   **nodes;
     ngx_http_blockcast_stream_t  *st;
@@ -477,25 +477,28 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
     for (i = 0; i < ngx_http_blockcast_poller_conf->nodes.nelts; i++) {
 
-        run = ngx_http_blockcast_poller_trial(nodes[i]);
+        for (n = 0; n <= ngx_http_blockcast_nruns; n++) {
 
-        if (run == NULL
-            || (ngx_msec_int_t) (nodes[i]->until - ngx_current_msec) > 0)
-        {
-            continue;
-        }
+            run = ngx_http_blockcast_poller_trial(nodes[i]);
 
-        nodes[i]->turn = run - ngx_http_blockcast_runs;
+            if (run == NULL
+                || (ngx_msec_int_t) (ngx_http_blockcast_node_due(nodes[i])
+                                     - ngx_current_msec) > 0)
+            {
+                break;
+            }
 
-        ngx_http_blockcast_round_start(run);
+            if (n == ngx_http_blockcast_nruns) {
 
-        if (nodes[i]->probe == NULL
-            && nodes[i]->state != ngx_http_blockcast_node_ok
-            && (ngx_msec_int_t) (nodes[i]->until - ngx_current_msec) <= 0)
-        {
-            /* that stream had nothing to ask */
+                /* none of the streams had anything to ask */
 
-            ngx_http_blockcast_node_later(nodes[i]);
+                ngx_http_blockcast_node_later(nodes[i]);
+                break;
+            }
+
+            nodes[i]->turn = run - ngx_http_blockcast_runs;
+
+            ngx_http_blockcast_round_start(run);
         }
     }
 
