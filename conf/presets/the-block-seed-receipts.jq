@@ -1,5 +1,7 @@
 # receipts and operations of a node with the design document's methods.
 # Calls: recent (receipt.audit, the newest 50), more (the newest 3000, only when 50 were too few).
+# When these are needed and do not come, nothing is delivered: the next poll asks for them again. But
+# a node that does not take the limit (-32602) has no more.
 # The state holds the ids of the receipts delivered last, newest first; what is newer is new. At most
 # 500 are delivered by one poll, the oldest first, and the rest by the next ones.
 
@@ -23,7 +25,12 @@ def operation: {
 
 . as $in
 | (.state.ids // (if .last == null then [] else [.last.id] end)) as $known
-| ((.results.more? | list) // (.results.recent? | list)) as $list
+| (.results.recent? | list) as $recent
+| (.results.more? | list) as $more
+# as in presets/the-block-seed-receipts-more.jq
+| (($known | length) > 0 and ($recent | length) >= 50
+   and all($recent[] | objects; .id as $id | all($known[]; . != $id))) as $needed
+| (if $needed and .errors.more.code? != -32602 then $more else $more // $recent end) as $list
 | if $list == null then error("no receipts: " + why) else . end
 | [$list[] | select(type == "object") | receipt] as $all
 | (first(range(0; $all | length) | select(. as $i | any($known[]; . == $all[$i].id))) // ($all | length))

@@ -468,6 +468,29 @@ test('more receipts between two polls than are asked for at once must all arrive
     }
 });
 
+test('receipts must not be lost when the call for more of them fails', async t => {
+    for (const bad of [null, 'telemetry disabled', { receipts: 7 }]) {
+        const node = await simnode(t, { dialect: 'seed' });
+        const s = preset('the-block-seed', node.url).receipts;
+        const audit = node.methods.get('receipt.audit');
+        await s.poll();
+        const known = node.world.receipts.length;
+        node.world.inject(120);
+        node.methods.set('receipt.audit', call => (call.p.limit > 50 ? bad : audit(call)));
+        await assert.rejects(s.poll(), /no receipts/);
+        node.methods.set('receipt.audit', audit);
+        assert.deepEqual((await s.poll()).entries.map(e => e.id),
+            node.world.receipts.slice(known).map(r => node.world.receipt(r).id));
+    }
+    // a node that takes no such limit will never send them
+    const receipts = Array.from({ length: 50 }, (_, i) => ({ id: `r${i}`, market: 'ads' }));
+    const [data] = await shape('the-block-seed', 'receipts', {
+        results: { recent: { receipts } }, state: { ids: ['old'] },
+        errors: { more: { code: -32602, message: 'limit' } },
+    });
+    assert.equal(data.receipts.length, 50);
+});
+
 test('receipts of a chain begun anew must arrive, and a receipt taken back must not repeat the rest', async t => {
     const node = await simnode(t, { dialect: 'seed' });
     const s = preset('the-block-seed', node.url).receipts;
