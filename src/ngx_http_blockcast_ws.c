@@ -14,6 +14,9 @@
 #include "ngx_http_blockcast_sse.h"
 
 
+/* so many times in an interval pings are sent, each to a part of the clients */
+#define NGX_HTTP_BLOCKCAST_PULSES      128
+
 /* how long the peer has for its part of the end */
 #define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
 
@@ -29,6 +32,9 @@ static void ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev);
 static void ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev);
 static void ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_timer(ngx_http_blockcast_conn_t *conn,
+    ngx_msec_t timer);
 static void ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn);
 static u_char *ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf,
@@ -292,9 +298,9 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     /* the first ping is jittered, so that clients that came together differ */
 
-    ngx_add_timer(rev, blcf->ping_interval / 2
-                       + (ngx_msec_t) ngx_random()
-                         % (blcf->ping_interval / 2 + 1));
+    ngx_http_blockcast_ws_timer(conn, blcf->ping_interval / 2
+                                      + (ngx_msec_t) ngx_random()
+                                        % (blcf->ping_interval / 2 + 1));
 
     conn->busy = 1;
 
@@ -485,18 +491,8 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
             ngx_add_timer(rev, conn->conf->pong_timeout);
 
-        } else if (conn->pinged) {
-            ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                          "WebSocket client sent no pong within %M ms",
-                          conn->conf->pong_timeout);
-
-            ngx_http_blockcast_add(ngx_http_blockcast_n_no_pong, 1);
-            ngx_http_blockcast_ws_close(conn, 1001, "no pong");
-
         } else {
-            conn->pinged = 1;
-            ngx_http_blockcast_ws_ping(conn);
-            ngx_add_timer(rev, conn->conf->pong_timeout);
+            ngx_http_blockcast_ws_pulse(conn);
         }
 
         if (conn->dead) {
@@ -522,6 +518,83 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
     if (!rev->timer_set) {
         ngx_add_timer(rev, conn->conf->ping_interval);
     }
+}
+
+
+/*
+ * The timer of pings and their answers.  An answer does not touch it: with
+ * many idle clients, setting timers would be most of the work.
+ */
+
+static void
+ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_msec_t         interval, timeout, first, rest;
+    ngx_connection_t  *c;
+
+    c = conn->connection;
+
+    interval = conn->conf->ping_interval;
+    timeout = conn->conf->pong_timeout;
+    first = ngx_min(interval, timeout);
+    rest = 0;
+
+    if (conn->pinged) {
+
+        if (conn->pulse == NGX_HTTP_BLOCKCAST_PINGED) {
+
+            /* after the interval there is still some time for the pong */
+
+            rest = timeout - first;
+            conn->pulse = NGX_HTTP_BLOCKCAST_LATE;
+        }
+
+        if (rest == 0) {
+            ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                          "WebSocket client sent no pong within %M ms",
+                          timeout);
+
+            ngx_http_blockcast_add(ngx_http_blockcast_n_no_pong, 1);
+            ngx_http_blockcast_ws_close(conn, 1001, "no pong");
+            return;
+        }
+
+    } else if (conn->pulse == NGX_HTTP_BLOCKCAST_PINGED) {
+
+        /* there is an answer, and the rest of the interval to wait */
+
+        rest = interval - first;
+        conn->pulse = NGX_HTTP_BLOCKCAST_QUIET;
+    }
+
+    if (rest != 0) {
+        ngx_http_blockcast_ws_timer(conn, rest);
+        return;
+    }
+
+    conn->pinged = 1;
+    conn->pulse = NGX_HTTP_BLOCKCAST_PINGED;
+
+    ngx_http_blockcast_ws_ping(conn);
+    ngx_http_blockcast_ws_timer(conn, first);
+}
+
+
+/*
+ * The pings of many clients leave together, some times a second, and their
+ * pongs come together: most of what a ping costs is that the worker wakes up.
+ */
+
+static void
+ngx_http_blockcast_ws_timer(ngx_http_blockcast_conn_t *conn, ngx_msec_t timer)
+{
+    ngx_msec_t  grain;
+
+    grain = conn->conf->ping_interval / NGX_HTTP_BLOCKCAST_PULSES + 1;
+
+    timer += grain - (ngx_current_msec + timer) % grain;
+
+    ngx_add_timer(conn->connection->read, timer);
 }
 
 

@@ -45,6 +45,10 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      started:1;    /* its header was sent */
     unsigned                      echo:1;
     unsigned                      pinged:1;     /* a pong is due */
+    unsigned                      pulse:2;      /* what the timer is for: */
+#define NGX_HTTP_BLOCKCAST_QUIET   0            /* the next ping */
+#define NGX_HTTP_BLOCKCAST_PINGED  1            /* that, or the pong */
+#define NGX_HTTP_BLOCKCAST_LATE    2            /* the end without a pong */
     unsigned                      leaving:1;    /* goodbye is on the timer */
     unsigned                      closing:1;    /* a Close was queued */
     unsigned                      failed:1;     /* input is not parsed */

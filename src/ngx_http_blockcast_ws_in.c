@@ -62,13 +62,9 @@ ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
             continue;
         }
 
-        if (conn->pinged && !conn->closing && !conn->leaving) {
+        /* whatever came, it is alive */
 
-            /* whatever came, it is alive */
-
-            conn->pinged = 0;
-            ngx_add_timer(rev, conn->conf->ping_interval);
-        }
+        conn->pinged = 0;
 
         if (ngx_http_blockcast_ws_input(conn, ngx_http_blockcast_ws_buffer,
                                         ngx_http_blockcast_ws_buffer + n)
