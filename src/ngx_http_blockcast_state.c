@@ -475,7 +475,7 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
                       n, &s->path, h.epoch);
 
         if (jump != 0) {
-            s->jumped = 1;
+            zone->sh->jumped = 1;
 
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "blockcast: the end of \"%V\" may be missing (%s), "
@@ -545,7 +545,10 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
                           | (zone->sh->role == ngx_http_blockcast_leader
                              ? NGX_HTTP_BLOCKCAST_REDO : 0));
 
-    ngx_http_blockcast_state_adopt(s);
+    if (!zone->sh->jumped) {
+        ngx_http_blockcast_state_adopt(s);
+    }
+
     ngx_http_blockcast_state_close(s);
 
     if (zone->sh->role == ngx_http_blockcast_follower) {
@@ -575,9 +578,19 @@ ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
     s->at = ngx_current_msec;
 
-    if (s->fd == -1 || s->failing) {
-        ngx_http_blockcast_state_write(bmcf);
+    if (s->fd != -1 && !s->failing) {
+        return;
     }
+
+    if (s->job != NULL) {
+
+        /* of the time when this worker polled before: after it */
+
+        ngx_http_blockcast_state_incomplete(bmcf);
+        return;
+    }
+
+    ngx_http_blockcast_state_write(bmcf);
 }
 
 

@@ -64,7 +64,6 @@ struct ngx_http_blockcast_state_s {
     unsigned                      left:1;
     unsigned                      foreign:1;    /* rfd: of another epoch */
     unsigned                      whole:1;      /* rfd: of this boot, good */
-    unsigned                      jumped:1;     /* seqs are beyond the file */
 };
 
 

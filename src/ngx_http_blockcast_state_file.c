@@ -664,6 +664,11 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
     s->size = st.st_size;
     s->image = image;
     s->failing = 0;
+    zone->sh->jumped = 0;
+
+    /* the name in the folder, and what is behind the image */
+
+    s->unsynced = 1;
 
     ngx_http_blockcast_state_note(s->lock, 0);
 
@@ -714,10 +719,6 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
     } else if (ngx_http_blockcast_state_replace(bmcf, fd, temp, image.len)
                == NGX_OK)
     {
-        (void) fsync(s->dir);
-
-        s->unsynced = 0;
-
         ngx_http_blockcast_state_timed(s, since, NGX_HTTP_BLOCKCAST_SLOW,
                                        ", nothing was sent meanwhile");
     }
@@ -737,7 +738,7 @@ ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
     int          fd;
     struct stat  st;
 
-    if (s->rfd == -1 || !s->whole || s->foreign || s->jumped
+    if (s->rfd == -1 || !s->whole || s->foreign
         || ngx_http_blockcast_state_lacks(s))
     {
         return;
@@ -781,7 +782,7 @@ ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf)
 
     s = bmcf->state;
 
-    if (s->fd == -1 || s->failing) {
+    if ((s->fd == -1 || s->failing) && s->job == NULL) {
         ngx_http_blockcast_state_write(bmcf);
     }
 

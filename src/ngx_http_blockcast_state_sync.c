@@ -222,10 +222,6 @@ ngx_http_blockcast_state_job(ngx_http_blockcast_main_conf_t *bmcf)
 
         (void) ngx_http_blockcast_state_replace(bmcf, fd, job->temp,
                                                 job->image.len);
-
-        /* the rest, and the name in the folder */
-
-        s->unsynced++;
     }
 
     ngx_http_blockcast_state_job_free(job);
@@ -285,8 +281,14 @@ ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
         || st.st_ino != s->inode)
     {
+        /* one at a time: the thread may be at a file of the same name */
+
         ngx_http_blockcast_state_job_leave(s);
-        ngx_http_blockcast_state_write(bmcf);
+
+        if (s->job == NULL) {
+            ngx_http_blockcast_state_write(bmcf);
+        }
+
         return;
     }
 

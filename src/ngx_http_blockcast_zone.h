@@ -241,6 +241,7 @@ typedef struct {
     ngx_atomic_t                  lease_until;
     ngx_atomic_t                  takeovers;
     ngx_atomic_t                  role;
+    ngx_atomic_t                  jumped;       /* seqs are beyond the file */
 
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];
