@@ -56,6 +56,10 @@ MORE
         blockcast_send_timeout 1s;
         blockcast_websocket;
     }
+    location /stay {
+        blockcast_ping_interval 1h;
+        blockcast_websocket;
+    }
     location /echo { blockcast_echo; }
     location /metrics { blockcast_metrics; }
     location /status { stub_status; }
@@ -139,7 +143,7 @@ my @ways = sort keys %ugly;
 my $here;               # one who stays, so that there is always something to send
 my $done = 0;
 
-$here = subscribed();
+$here = subscribed('/stay');
 
 sub drink { while (1) { vec(my $in = '', fileno $here, 1) = 1; last if select($in, undef, undef, 0) <= 0; sysread $here, my $b, 1 << 20 or last } }
 

@@ -117,7 +117,7 @@ my @moments = ('publish: locked', 'commit: copied', 'commit: counted', 'commit: 
     'publish: unlocked', 'state: copied', 'state: done', 'ring: room made', 'ring: written',
     'ring: an entry more', 'log: unlocked', 'error: written', 'refresh: half');
 
-for (1 .. $ENV{BLOCKCAST_LONG} ? 20 : 1) {
+for (1 .. ($ENV{BLOCKCAST_LONG} ? 20 : 1)) {
     for my $moment (@moments) {
         my $n = 1 + int rand 3;
         dies("$moment, number $n", sub { $hook->kill_at($moment, $n, $_[0]) });
