@@ -540,6 +540,26 @@ MORE
 }
 
 
+# -- A folder that only the master gets to, as below /root.
+
+{
+    my $t = nginx(start => 0, http => http($node->{port}, state => 'blockcast_state %%PREFIX%%/closed/state/feeds;'));
+    my $dir = $t->prefix . '/closed';
+    mkdir $dir, 0700;
+    mkdir "$dir/state";
+    chmod 0777, "$dir/state";
+    $t->start;
+    my $a = look($t);
+    kill_all($t);
+    $t->start;
+    my $b = look($t);
+    is($b->{epoch}, $a->{epoch}, 'a folder that only the master gets to: the same epoch after a kill');
+    sleep 1.5;
+    is(errors($t), '', 'nothing is complained of');
+    $t->stop;
+}
+
+
 # -- What grows, and what is small: the journal is not without end, and what
 # does not change is not written.
 
