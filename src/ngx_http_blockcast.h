@@ -31,6 +31,7 @@
  *   _conn         its memory
  *   _request      the request it began with, which is not kept open
  *   _rest         the same state over plain HTTP
+ *   _health       how all of that is
  */
 
 

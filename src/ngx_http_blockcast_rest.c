@@ -8,8 +8,6 @@
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
-#include "ngx_http_blockcast_node.h"
-#include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
@@ -23,9 +21,6 @@
 
 /* what the first poll of an idle stream may take (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
-
-/* of a stream's part in a list, its error and its note not counted */
-#define NGX_HTTP_BLOCKCAST_ROW        768
 
 
 static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r,
@@ -46,17 +41,10 @@ static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
     const char *name, ngx_uint_t max, ngx_uint_t *number);
 static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *code, const char *fmt, ...);
-static ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
-    uint64_t *allowed);
 static ngx_int_t ngx_http_blockcast_rest_forbidden(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
 static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
     ngx_http_request_t *r, ngx_str_t *name);
-
-
-static const char  *ngx_http_blockcast_rest_states[] = {
-    "waiting", "live", "stale", "idle"
-};
 
 
 ngx_int_t
@@ -197,7 +185,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
  * *allowed has the streams that this client may have.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed)
 {
     ngx_int_t                     rc;
@@ -744,72 +732,6 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 }
 
 
-static u_char *
-ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
-    ngx_uint_t *healthy)
-{
-    ngx_int_t                    age;
-    ngx_uint_t                   subscribers;
-    ngx_http_blockcast_error_t   error;
-    ngx_http_blockcast_slot_t   *slot;
-    ngx_http_blockcast_state_e   state;
-
-    slot = st->slot;
-    subscribers = ngx_http_blockcast_listeners(slot);
-    state = ngx_http_blockcast_state(st, subscribers != 0 || st->always);
-    age = ngx_http_blockcast_age(slot);
-
-    ngx_http_blockcast_read_error(slot, &error);
-
-    if (state == ngx_http_blockcast_waiting
-        || state == ngx_http_blockcast_stale)
-    {
-        *healthy = 0;
-    }
-
-    p = ngx_sprintf(p, "{\"name\":\"%V\",\"kind\":\"%s\","
-                    "\"interval\":%M.%03M,\"seq\":%uA,\"age\":",
-                    &st->name, st->field.len ? "log" : "snapshot",
-                    st->interval / 1000, st->interval % 1000, slot->seq);
-
-    if (age < 0) {
-        p = ngx_cpymem(p, "null", 4);
-
-    } else {
-        p = ngx_sprintf(p, "%i.%03i", age / 1000, age % 1000);
-    }
-
-    p = ngx_sprintf(p, ",\"state\":\"%s\",\"subscribers\":%ui,"
-                    "\"polls\":%uA,\"polls_failed\":%uA,"
-                    "\"polls_overrun\":%uA,\"error\":",
-                    ngx_http_blockcast_rest_states[state], subscribers,
-                    slot->polls, slot->polls_failed, slot->polls_overrun);
-
-    if (error.len != 0) {
-        *p++ = '"';
-        p = bc_json_escape(p, error.text, error.len);
-        *p++ = '"';
-
-    } else {
-        p = ngx_cpymem(p, "null", 4);
-    }
-
-    ngx_http_blockcast_read_note(slot, &error);
-
-    if (error.len != 0) {
-        p = ngx_sprintf(p, ",\"note\":{\"since\":%uL,\"text\":\"",
-                        error.since);
-        p = bc_json_escape(p, error.text, error.len);
-        *p++ = '"';
-        *p++ = '}';
-    }
-
-    *p++ = '}';
-
-    return p;
-}
-
-
 static ngx_int_t
 ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 {
@@ -861,140 +783,4 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 
     return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
                                       &body);
-}
-
-
-ngx_int_t
-ngx_http_blockcast_health_handler(ngx_http_request_t *r)
-{
-    u_char                          *p, *rows;
-    uint64_t                         lease;
-    ngx_int_t                        rc;
-    ngx_str_t                        body;
-    ngx_uint_t                       i, n, healthy, first, leading;
-    ngx_http_blockcast_error_t       error, newest;
-    ngx_http_blockcast_shctx_t      *sh;
-    ngx_http_blockcast_node_t      **nodes;
-    ngx_http_blockcast_worker_t     *w;
-    ngx_http_blockcast_stream_t    **st;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
-    /* it has no data; a balancer that asks for it has no token */
-
-    rc = ngx_http_blockcast_rest_begin(r, NULL);
-
-    if (rc != NGX_OK || r->header_sent) {
-        return rc;
-    }
-
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-
-    sh = bmcf->zone->sh;
-    st = bmcf->streams.elts;
-    n = bmcf->streams.nelts;
-
-    rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_ROW
-                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (rows == NULL
-        || ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    healthy = 1;
-    newest.len = 0;
-    newest.since = 0;
-
-    p = rows;
-
-    for (i = 0; i < n; i++) {
-        if (i != 0) {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_rest_row(p, st[i], &healthy);
-
-        ngx_http_blockcast_read_error(st[i]->slot, &error);
-
-        if (error.len != 0 && error.since >= newest.since) {
-            newest = error;
-        }
-    }
-
-    body.len = p - rows;
-
-    p = ngx_pnalloc(r->pool, body.len + 512 + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN
-                             + NGX_HTTP_BLOCKCAST_WORKERS * 96
-                             + bmcf->nodes.nelts
-                               * (NGX_HTTP_BLOCKCAST_NODE_ROW
-                                  + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body.data = p;
-
-    lease = sh->lease;
-    leading = (lease != 0
-               && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
-
-    p = ngx_sprintf(p, "{\"status\":\"%s\",\"version\":\""
-                    NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
-                    "\"epoch\":%uL,\"node\":{\"error\":",
-                    healthy ? "ok" : "failing", ngx_time(), sh->epoch);
-
-    if (newest.len != 0) {
-        *p++ = '"';
-        p = bc_json_escape(p, newest.text, newest.len);
-        p = ngx_sprintf(p, "\",\"since\":%uL}", newest.since);
-
-    } else {
-        p = ngx_cpymem(p, "null}", 5);
-    }
-
-    p = ngx_cpymem(p, ",\"nodes\":[", sizeof(",\"nodes\":[") - 1);
-
-    nodes = bmcf->nodes.elts;
-
-    for (i = 0; i < bmcf->nodes.nelts; i++) {
-        if (i != 0) {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_node_row(p, bmcf->zone, nodes[i]);
-    }
-
-    p = ngx_sprintf(p, "],\"poller\":{\"pid\":%uL,\"generation\":%uL,"
-                    "\"active\":%s,\"role\":\"%s\",\"takeovers\":%uA},"
-                    "\"workers\":[",
-                    lease & 0xffffffff, lease >> 32,
-                    leading ? "true" : "false",
-                    (sh->role == ngx_http_blockcast_leader) ? "leader"
-                                                            : "follower",
-                    sh->takeovers);
-
-    first = 1;
-
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
-        w = &sh->workers[i];
-
-        if (w->pid == 0) {
-            continue;
-        }
-
-        p = ngx_sprintf(p, "%s{\"pid\":%uA,\"connections\":%uA}",
-                        first ? "" : ",", w->pid, w->connections);
-        first = 0;
-    }
-
-    p = ngx_cpymem(p, "],\"streams\":[", sizeof("],\"streams\":[") - 1);
-    p = ngx_cpymem(p, rows, body.len);
-    p = ngx_cpymem(p, "]}", 2);
-
-    body.len = p - body.data;
-
-    return ngx_http_blockcast_respond(r, healthy ? NGX_HTTP_OK
-                                          : NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      "application/json", &body);
 }

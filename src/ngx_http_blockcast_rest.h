@@ -17,4 +17,23 @@ ngx_int_t ngx_http_blockcast_rest_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 
 
+/*
+ * What each of them begins with: the method, and when allowed is not NULL, the
+ * streams that this client may have (bits by index).  NGX_OK with
+ * r->header_sent: it was refused.
+ */
+ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
+    uint64_t *allowed);
+
+/* the words for ngx_http_blockcast_state_e */
+extern const char  *ngx_http_blockcast_rest_states[];
+
+/* of a stream's row in a list, its error and its note not counted */
+#define NGX_HTTP_BLOCKCAST_ROW  768
+
+/* writes it, and clears *healthy when its data is not what it should be */
+u_char *ngx_http_blockcast_rest_row(u_char *p,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t *healthy);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_REST_H_INCLUDED_ */
