@@ -151,7 +151,7 @@ test('loads under its policy and moves', async () => {
     await until(async () => (await height(page)) > before || 'the block height stands still', 30);
     check((await page.locator('.area-strength .gauge-number').innerText()).match(/^\d+$/), 'a network strength');
     await page.locator('.area-history').scrollIntoViewIfNeeded();
-    await until(async () => (await page.locator('.area-history .chart-line').count()) > 0 || 'no chart is drawn', 30);
+    await until(async () => (await page.locator('.area-history .recharts-area-curve').count()) > 0 || 'no chart is drawn', 30);
     clean(faults);
   });
 });

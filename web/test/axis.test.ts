@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { bytes } from '../src/app/format';
-import { trace } from '../src/charts/HistoryChart';
 import { makeAxis, timeTicks } from '../src/charts/axis';
 
 describe('makeAxis', () => {
@@ -49,20 +48,5 @@ describe('timeTicks', () => {
     expect(timeTicks(1000, 1900, 7)).toEqual([1200, 1500, 1800]);
     expect(timeTicks(0, 3600, 4)).toEqual([0, 900, 1800, 2700, 3600]);
     expect(timeTicks(0, 900, 2).length).toBeLessThanOrEqual(3);
-  });
-});
-
-describe('trace', () => {
-  it('breaks the line where a value is missing, and cuts it at the left edge', () => {
-    // If this fails: an outage is drawn as steady operation, or the line runs over the scale.
-    const rows = [
-      { time: 0, tps: 10 },
-      { time: 4, tps: 30 },
-      { time: 6, tps: null },
-      { time: 8, tps: 20 },
-    ];
-    const { line, area } = trace(rows, 'tps', 2, (time) => time, (value) => value, 50);
-    expect(line).toBe('M2.0 20.0L4.0 30.0M8.0 20.0h.01');
-    expect(area).toBe('M2.0 50L2.0 20.0L4.0 30.0L4.0 50ZM8.0 50L8.0 20.0L8.0 50Z');
   });
 });

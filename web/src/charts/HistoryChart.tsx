@@ -1,9 +1,10 @@
-import { memo, useEffect, useMemo, useRef, useState, type PointerEvent, type ReactNode } from 'react';
+import { memo, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
+import { Area, AreaChart, CartesianGrid, Tooltip, XAxis, YAxis, type TooltipContentProps } from 'recharts';
 import { bytes, clock, clockShort, figure } from '../app/format';
 import type { Series } from '../app/history';
 import type { Metric } from '../panels/HistoryPanel';
-import { firstAfter, path } from '../ui/Sparkline';
-import { makeAxis, timeTicks } from './axis';
+import { firstAfter } from '../ui/Sparkline';
+import { makeAxis, timeTicks, type Axis } from './axis';
 
 interface HistoryChartProps {
   series: Series;
@@ -16,102 +17,107 @@ const MOST = 360;
 
 type Row = { time: number } & Record<string, number | null>;
 
-const TOP = 10;
-const RIGHT = 14;
+const MARGIN = { top: 10, right: 14, bottom: 0, left: 0 };
 const BOTTOM = 26;
+
+// What the library is given stays the same object as long as it says the same: a new one is a new axis, or a new tooltip, with all that is computed for it.
+const CURSOR = { stroke: 'var(--line-strong)' };
+const TICK_LINE = { stroke: 'var(--line-strong)' };
+const DOT = { r: 3.5, strokeWidth: 0 };
+const TIP_AT = { y: 12 };
 
 export default memo(HistoryChart);
 
-/**
- * One figure over time, with axes, and with what it was where the pointer is. A few paths and texts, drawn here: a chart library takes ten times as long for each
- * new point, and a dashboard gets one all the time.
- */
+/** One figure over time, with axes, and with what it was where the pointer is. */
 function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode {
   const [ref, width, height] = useSize();
-  const [pointed, setPointed] = useState<number | null>(null);
   const end = series.times.at(-1) ?? 0;
   const { lines } = metric;
-  const rows = useMemo(() => thin(series, lines.map(({ name }) => name), end - seconds), [series, lines, end, seconds]);
-  const start = Math.max(end - seconds, Math.min(rows[0]?.time ?? end, end - 60));
+  const [newest, start] = useMemo(() => {
+    const names = lines.map(({ name }) => name);
+    const thinned = thin(series, names, end - seconds);
+    const edge = Math.max(end - seconds, Math.min(thinned[0]?.time ?? end, end - 60));
+    return [cut(thinned, names, edge).map((row): Row => ({ ...row, time: row.time - end })), edge];
+  }, [series, lines, end, seconds]);
+  const rows = useMoved(newest, lines.map(({ name }) => name));
   const format = (value: number): string => (metric.bytes === true ? bytes(value).join(' ') : figure(value));
 
   const [low, high, whole] = extent(rows, lines.map(({ name }) => name));
-  const axis = makeAxis(low, high, {
-    whole,
-    ...(metric.top === undefined ? {} : { top: metric.top }),
-    ...(metric.bytes === true ? { bytes: (value: number) => bytes(value).join(' ') } : {}),
-  });
-  const left = 16 + 7 * Math.max(...axis.names.map(({ length }) => length), 3);
-  const [right, bottom] = [width - RIGHT, height - BOTTOM];
-  const x = (time: number): number => left + ((time - start) / (end - start || 1)) * (right - left);
-  const y = (value: number): number => bottom - ((value - axis.bottom) / (axis.top - axis.bottom)) * (bottom - TOP);
+  const scale = useSame(
+    makeAxis(low, high, {
+      whole,
+      ...(metric.top === undefined ? {} : { top: metric.top }),
+      ...(metric.bytes === true ? { bytes: (value: number) => bytes(value).join(' ') } : {}),
+    }),
+  );
+  const left = 16 + 7 * Math.max(...scale.names.map(({ length }) => length), 3);
+  const right = width - MARGIN.right;
+  // The library has the times as seconds before the newest, and the names of times on an axis of their own, so that for a course that stands still only they move.
+  const times = timeTicks(start, end, (right - left) / 90).map((time) => time - end);
+  const timeText = end - start < 240 ? clock : clockShort;
 
-  const point = (event: PointerEvent<SVGSVGElement>): void => {
-    // The drawing is as many units wide as it has pixels.
-    const at = start + ((event.nativeEvent.offsetX - left) / (right - left)) * (end - start);
-    const next = rows.findIndex(({ time }) => time >= at);
-    const near = next === -1 ? rows.length - 1 : next;
-    const before = rows[near - 1];
-    setPointed((before !== undefined && at - before.time < (rows[near] as Row).time - at ? before : rows[near])?.time ?? null);
-  };
-  const shown = pointed === null ? undefined : rows.find(({ time }) => time === pointed && time >= start);
+  // No name is measured: each tick is shown (interval 0), and drawn as the text it is.
+  const valueName = useMemo(() => valueNamer(scale), [scale]);
+  const timeName = useMemo(() => timeNamer(left, right - 16), [left, right]);
+  const tip = useMemo(() => tipOf(metric, end), [metric, end]);
 
   return (
     <div className="chart-inner">
       <div className="chart-area" role="img" aria-label={describe(rows, metric, format, seconds)} ref={ref}>
         {width > 0 && (
-          <svg width={width} height={height} aria-hidden="true" focusable="false" onPointerMove={point} onPointerDown={point} onPointerLeave={() => setPointed(null)}>
-            {axis.ticks.map((value, index) => (
-              <g key={value}>
-                <path className="chart-grid" d={`M${left} ${Math.round(y(value)) + 0.5}H${right}`} />
-                <text className="chart-name" x={left - 8} y={y(value) + 4} textAnchor="end">
-                  {axis.names[index]}
-                </text>
-              </g>
-            ))}
-            {timeTicks(start, end, (right - left) / 90).map((time) => (
-              <g key={time}>
-                <path className="chart-tick" d={`M${Math.round(x(time)) + 0.5} ${bottom}v4`} />
-                <text className="chart-name" x={Math.min(Math.max(x(time), left), right - 16)} y={bottom + 19} textAnchor="middle">
-                  {end - start < 240 ? clock(time) : clockShort(time)}
-                </text>
-              </g>
-            ))}
-            {lines.map(({ name }, index) => {
-              const { line, area } = trace(rows, name, start, x, y, bottom);
-              return (
-                <g key={name} data-series={index}>
-                  {index === 0 && <path className="chart-fill" d={area} />}
-                  <path className="chart-line" d={line} />
-                </g>
-              );
-            })}
-            {shown !== undefined && (
-              <>
-                <path className="chart-cursor" d={`M${x(shown.time).toFixed(1)} ${TOP}V${bottom}`} />
-                {lines.map(({ name }, index) => {
-                  const value = shown[name];
-                  return typeof value === 'number' ? <circle key={name} className="chart-dot" data-series={index} cx={x(shown.time)} cy={y(value)} r="3.5" /> : null;
-                })}
-              </>
-            )}
-          </svg>
-        )}
-        {shown !== undefined && (
-          <div className="chart-tip" style={x(shown.time) < width / 2 ? { left: x(shown.time) + 12 } : { right: width - x(shown.time) + 12 }}>
-            <p>{clock(shown.time)}</p>
+          <AreaChart width={width} height={height} data={rows} margin={MARGIN} baseValue="dataMin" accessibilityLayer={false}>
+            <CartesianGrid xAxisId="names" vertical={false} stroke="var(--line)" />
+            <XAxis xAxisId="course" hide height={0} dataKey="time" type="number" domain={[start - end, 0]} allowDataOverflow />
+            <XAxis
+              xAxisId="names"
+              dataKey="time"
+              type="number"
+              domain={[start - end, 0]}
+              allowDataOverflow
+              height={BOTTOM}
+              ticks={times}
+              interval={0}
+              niceTicks="none"
+              axisLine={false}
+              tickLine={TICK_LINE}
+              tickSize={4}
+              tickFormatter={(time: number) => timeText(end + time)}
+              tick={timeName}
+            />
+            <YAxis
+              type="number"
+              domain={[scale.bottom, scale.top]}
+              allowDataOverflow
+              width={left}
+              ticks={scale.ticks}
+              interval={0}
+              niceTicks="none"
+              axisLine={false}
+              tickLine={false}
+              tick={valueName}
+            />
+            <Tooltip axisId="course" isAnimationActive={false} filterNull={false} position={TIP_AT} offset={12} cursor={CURSOR} content={tip} />
             {lines.map(({ name, label }, index) => (
-              <p key={name}>
-                <span className="legend" data-series={index}>
-                  {label}
-                </span>{' '}
-                <b>
-                  {typeof shown[name] === 'number' ? format(shown[name]) : 'not reported'}
-                  {typeof shown[name] !== 'number' || metric.unit === '' ? '' : metric.bytes === true ? metric.unit : ` ${metric.unit}`}
-                </b>
-              </p>
+              <Area
+                key={name}
+                xAxisId="course"
+                dataKey={name}
+                name={label}
+                type="linear"
+                stroke={`var(--series-${index})`}
+                strokeWidth={2}
+                strokeLinejoin="round"
+                strokeLinecap="round"
+                strokeDasharray={index === 0 ? undefined : '3 5'}
+                fill={index === 0 ? 'var(--series-0)' : 'none'}
+                fillOpacity={0.12}
+                connectNulls={false}
+                isAnimationActive={false}
+                dot={false}
+                activeDot={DOT}
+              />
             ))}
-          </div>
+          </AreaChart>
         )}
       </div>
       {lines.length > 1 && (
@@ -125,6 +131,75 @@ function HistoryChart({ series, metric, seconds }: HistoryChartProps): ReactNode
       )}
     </div>
   );
+}
+
+/** The rows of before, when each value in both is the same one: the library then draws nothing but the names of the times. */
+function useMoved(rows: readonly Row[], names: readonly string[]): readonly Row[] {
+  const held = useRef(rows);
+  const [first] = held.current;
+  const stands = (row: Row): boolean => names.every((name) => row[name] === first?.[name]);
+  if (rows[0]?.time !== first?.time || !held.current.every(stands) || !rows.every(stands)) {
+    held.current = rows;
+  }
+  return held.current;
+}
+
+/** The scale of before, when it says the same. */
+function useSame(scale: Axis): Axis {
+  const held = useRef(scale);
+  if (held.current.ticks.join() !== scale.ticks.join() || held.current.names.join() !== scale.names.join()) {
+    held.current = scale;
+  }
+  return held.current;
+}
+
+interface TickProps {
+  x: number | string;
+  y: number | string;
+  index: number;
+  payload: { value: number };
+  tickFormatter?: (value: number, index: number) => string;
+}
+
+function valueNamer({ names }: Axis): (tick: TickProps) => ReactNode {
+  return ({ x, y, index }) => (
+    <text className="chart-name" x={x} y={Number(y) + 4} textAnchor="end">
+      {names[index]}
+    </text>
+  );
+}
+
+/** Names of times are within the chart, also where the time is at its edge. */
+function timeNamer(from: number, to: number): (tick: TickProps) => ReactNode {
+  return ({ x, y, index, payload, tickFormatter }) => (
+    <text className="chart-name" x={Math.min(Math.max(Number(x), from), to)} y={Number(y) + 13} textAnchor="middle">
+      {tickFormatter?.(payload.value, index)}
+    </text>
+  );
+}
+
+/** What the values were at the time that the pointer is at, which is given in seconds after `end`. */
+function tipOf({ lines, unit, bytes: size }: Metric, end: number): (props: TooltipContentProps) => ReactNode {
+  const words = (value: unknown): string => {
+    if (typeof value !== 'number') {
+      return 'not reported';
+    }
+    return size === true ? bytes(value).join(' ') + unit : `${figure(value)}${unit === '' ? '' : ` ${unit}`}`;
+  };
+  return ({ active, payload, label }) =>
+    active ? (
+      <div className="chart-tip">
+        <p>{clock(end + Number(label))}</p>
+        {lines.map(({ name, label: text }, index) => (
+          <p key={name}>
+            <span className="legend" data-series={index}>
+              {text}
+            </span>{' '}
+            <b>{words(payload.find(({ dataKey }) => dataKey === name)?.value)}</b>
+          </p>
+        ))}
+      </div>
+    ) : null;
 }
 
 /** The size of an element in px, without having the browser lay out for it. */
@@ -148,41 +223,19 @@ function useSize(): [React.RefObject<HTMLDivElement | null>, number, number] {
   return [ref, width as number, height as number];
 }
 
-/** The line of one value, and the area below it. It breaks where a value is missing, and starts at the left edge of the chart. */
-export function trace(
-  rows: readonly Row[],
-  name: string,
-  start: number,
-  x: (time: number) => number,
-  y: (value: number) => number,
-  bottom: number,
-): { line: string; area: string } {
-  let line = '';
-  let area = '';
-  let run: [string, string][] = [];
-  const close = (): void => {
-    if (run.length > 0) {
-      const points = path(run);
-      line += run.length === 1 ? `M${points}h.01` : `M${points}`;
-      area += `M${run[0]?.[0]} ${bottom}L${points}L${run.at(-1)?.[0]} ${bottom}Z`;
-      run = [];
-    }
-  };
-  rows.forEach((row, index) => {
-    const value = row[name];
-    const next = rows[index + 1];
-    if (typeof value !== 'number') {
-      close();
-    } else if (row.time >= start) {
-      run.push([x(row.time).toFixed(1), y(value).toFixed(1)]);
-    } else if (next !== undefined && next.time > start && typeof next[name] === 'number') {
-      // The last one before the edge: only what is right of the edge is drawn.
-      const share = (start - row.time) / (next.time - row.time);
-      run.push([x(start).toFixed(1), y(value + (next[name] - value) * share).toFixed(1)]);
-    }
-  });
-  close();
-  return { line, area };
+/** The rows with the one before `start` replaced by what the line is at `start`: it begins at the left edge of the chart. */
+export function cut(rows: readonly Row[], names: readonly string[], start: number): Row[] {
+  const [first, next] = rows;
+  if (first === undefined || next === undefined || first.time >= start) {
+    return [...rows];
+  }
+  const share = (start - first.time) / (next.time - first.time);
+  const edge: Row = { time: start };
+  for (const name of names) {
+    const [from, to] = [first[name], next[name]];
+    edge[name] = typeof from === 'number' && typeof to === 'number' ? from + (to - from) * share : null;
+  }
+  return [edge, ...rows.slice(1)];
 }
 
 /** The points after `start`; when there are too many, the mean of each few. A hole stays a hole. */

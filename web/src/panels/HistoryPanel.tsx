@@ -5,7 +5,7 @@ import type { Series } from '../app/history';
 import { Panel } from '../ui/Panel';
 import { Segmented, type Choice } from '../ui/Segmented';
 
-/** The chart comes after the first paint. */
+/** The chart library comes after the first paint. */
 const HistoryChart = lazy(() => import('../charts/HistoryChart'));
 
 interface Metric {
@@ -40,7 +40,7 @@ export function HistoryPanel({ stream, className = 'area-history' }: { stream: s
   const [chosen, setChosen] = useState<string | null>(null);
   const [range, setRange] = useState('900');
   const [ref, near] = useNear();
-  const series = useSeldom(newest, Number(range) / 300, near === 'now');
+  const series = useSeldom(newest, Math.max(2, Number(range) / 180), near === 'now');
 
   const reported = (metric: Metric): boolean =>
     metric.lines.some(({ name }) => series.values.get(name)?.some((value) => value !== null) === true);
@@ -99,7 +99,8 @@ function useMetrics(stream: string, series: Series): readonly Metric[] {
 }
 
 /**
- * The series, but a new one only when the line has moved by two pixels or so, and only while it is seen: a new point of an hour's course moves it by less than one.
+ * The series, but a new one only when the line has moved by a few pixels, at most every two seconds, and only while it is seen: a new point of an hour's course
+ * moves it by less than one, and drawing it is most of the page's work.
  */
 function useSeldom(series: Series, seconds: number, seen: boolean): Series {
   const held = useRef({ series, at: 0 });
