@@ -458,7 +458,8 @@ test('stays light over time', async () => {
     const nodes = await session.send('Memory.getDOMCounters');
     console.log(`     ${SOAK} s: ${(cpu * 100).toFixed(1)} % of a core, heap ${course.map((size) => size.toFixed(2)).join(', ')} MB; ${nodes.nodes} nodes, ${nodes.jsEventListeners} listeners`);
     // Painting without a graphics card is in it, and so is what a busy neighbour costs; the shorter, the more.
-    const most = SOAK < 600 ? 0.08 : 0.05;
+    // A short run only tells when something spins.
+    const most = SOAK < 600 ? 0.35 : 0.05;
     check(cpu < most, `less than ${most * 100} % of a core, not ${(cpu * 100).toFixed(1)} %`);
     // However long it was. In the first minutes the browser compiles what runs often, and fills its own records of layout shifts and long frames, which are bounded;
     // after that there is nothing left to grow; between two draws of the chart it moves by half a megabyte.
