@@ -77,24 +77,44 @@ bc_message_wish(bc_message_t *m, bc_span_t object)
 }
 
 
+/* 0: an object, to be gone through by *it; -1: m->what says what it is */
+
+static int
+bc_message_begin(bc_message_t *m, const uint8_t *p, size_t len,
+    bc_span_t *message, bc_json_iter_t *it)
+{
+    memset(m, 0, sizeof(bc_message_t));
+
+    if (bc_json_check(p, len, BC_MESSAGE_DEPTH, NULL) != 0) {
+        m->what = BC_MESSAGE_INVALID;
+        return -1;
+    }
+
+    message->data = p;
+    message->len = len;
+
+    if (bc_json_object(it, *message) == 0) {
+        return 0;
+    }
+
+    m->what = (bc_json_array(it, *message) == 0) ? BC_MESSAGE_BATCH
+                                                 : BC_MESSAGE_WRONG;
+    return -1;
+}
+
+
 void
 bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
 {
     bc_span_t       message, value;
     bc_json_iter_t  it;
 
-    memset(m, 0, sizeof(bc_message_t));
+    if (bc_message_begin(m, p, len, &message, &it) != 0) {
 
-    if (bc_json_check(p, len, BC_MESSAGE_DEPTH, NULL) != 0) {
-        m->what = BC_MESSAGE_INVALID;
-        return;
-    }
+        if (m->what == BC_MESSAGE_BATCH) {
+            m->what = BC_MESSAGE_WRONG;
+        }
 
-    message.data = p;
-    message.len = len;
-
-    if (bc_json_object(&it, message) != 0) {
-        m->what = BC_MESSAGE_WRONG;
         return;
     }
 
@@ -158,19 +178,7 @@ bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
     bc_span_t       message, value, key;
     bc_json_iter_t  it;
 
-    memset(m, 0, sizeof(bc_message_t));
-
-    if (bc_json_check(p, len, BC_MESSAGE_DEPTH, NULL) != 0) {
-        m->what = BC_MESSAGE_INVALID;
-        return;
-    }
-
-    message.data = p;
-    message.len = len;
-
-    if (bc_json_object(&it, message) != 0) {
-        m->what = (bc_json_array(&it, message) == 0) ? BC_MESSAGE_BATCH
-                                                     : BC_MESSAGE_WRONG;
+    if (bc_message_begin(m, p, len, &message, &it) != 0) {
         return;
     }
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_store.h"
 #include "ngx_http_blockcast_ws.h"
 
 
@@ -265,21 +266,11 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
         feed->evicted = 0;
     }
 
-    for (pos = from; pos < head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (feed->ring + pos % size);
+    pos = from;
 
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0)
-        {
-            /* padding at the end of the ring */
-
-            if (rec->size == 0) {
-                break;
-            }
-
-            continue;
-        }
-
+    while ((rec = ngx_http_blockcast_ring_next(feed->ring, size, &pos, head))
+           != NULL)
+    {
         if (rec->seq > feed->snap.seq) {
 
             /* not announced yet */
@@ -298,6 +289,8 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
 
         feed->entries[(feed->first + feed->count) % st->keep] = pos;
         feed->count++;
+
+        pos += rec->size;
     }
 
     feed->head = pos;

@@ -242,19 +242,12 @@ ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
     start = 0;
     n = 0;
 
-    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
-
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0)
-        {
-            if (rec->size == 0) {
-                break;
-            }
-
-            continue;
-        }
-
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
         if (rec->seq > last) {
             break;
         }
@@ -519,19 +512,12 @@ ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
 
     ring = ngx_http_blockcast_slot_ring(slot);
 
-    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
-
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0)
-        {
-            if (rec->size == 0) {
-                break;
-            }
-
-            continue;
-        }
-
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
         if (rec->seq > seq) {
             break;
         }

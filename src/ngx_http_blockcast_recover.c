@@ -56,17 +56,13 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     n = 0;
     timestamp = 0;
 
-    for (pos = slot->tail; pos < slot->head; pos += rec->size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + pos % slot->ring_size);
-
-        if (rec->size < sizeof(ngx_http_blockcast_record_t)
-            || rec->key_len + rec->len == 0
-            || rec->seq <= slot->seq)
-        {
-            if (rec->size == 0) {
-                break;
-            }
-
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
+        if (rec->seq <= slot->seq) {
             continue;
         }
 

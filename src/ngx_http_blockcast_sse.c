@@ -491,7 +491,6 @@ ngx_http_blockcast_sse_write(ngx_http_request_t *r)
 void
 ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_uint_t                   i;
     ngx_http_request_t          *r;
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_sse_t    *sse;
@@ -511,26 +510,13 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
-    for (i = 0; i < conn->nsubs && !conn->dead; /* void */ ) {
-
-        if (!conn->started || r->buffered || r->connection->buffered) {
-            return;
-        }
-
-        sub = &conn->subs[i];
-
-        if (!sub->dirty) {
-            i++;
-            continue;
-        }
-
-        frame = ngx_http_blockcast_feed_next(conn, sub);
+    while (conn->started && !conn->dead
+           && !r->buffered && !r->connection->buffered)
+    {
+        frame = ngx_http_blockcast_ws_due(conn, &sub);
 
         if (frame == NULL) {
-            sub->dirty = 0;
-            conn->ndirty--;
-            i++;
-            continue;
+            return;
         }
 
         if (ngx_http_blockcast_sse_send(sse, frame, &sub->feed->stream->name)

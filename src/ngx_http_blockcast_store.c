@@ -448,6 +448,34 @@ ngx_http_blockcast_commit_state(ngx_http_blockcast_slot_t *slot,
 }
 
 
+ngx_http_blockcast_record_t *
+ngx_http_blockcast_ring_next(u_char *ring, size_t size, uint64_t *pos,
+    uint64_t head)
+{
+    ngx_http_blockcast_record_t  *rec;
+
+    while (*pos < head) {
+        rec = (ngx_http_blockcast_record_t *) (ring + *pos % size);
+
+        if (rec->size >= sizeof(ngx_http_blockcast_record_t)
+            && rec->key_len + rec->len != 0)
+        {
+            return rec;
+        }
+
+        /* padding at the end of the ring may be as short as its size */
+
+        if (rec->size < sizeof(uint32_t)) {
+            break;
+        }
+
+        *pos += rec->size;
+    }
+
+    return NULL;
+}
+
+
 void
 ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,

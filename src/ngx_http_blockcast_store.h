@@ -72,6 +72,14 @@ ngx_uint_t ngx_http_blockcast_alive(ngx_pid_t pid);
 void ngx_http_blockcast_slot_takeover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st);
 
+/*
+ * The first entry of a ring of `size` bytes at *pos or after the padding that
+ * is there; *pos is moved to it, and the caller moves it on by rec->size.
+ * NULL at `head`, or where the ring makes no sense.
+ */
+ngx_http_blockcast_record_t *ngx_http_blockcast_ring_next(u_char *ring,
+    size_t size, uint64_t *pos, uint64_t head);
+
 /* writes an entry behind the others, over the oldest ones; locked, or alone */
 void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,

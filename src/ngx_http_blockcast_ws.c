@@ -26,10 +26,10 @@ static void ngx_http_blockcast_ws_start(ngx_http_request_t *r);
 static void ngx_http_blockcast_ws_open_handler(ngx_event_t *rev);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_head(
     ngx_http_request_t *r);
-static void ngx_http_blockcast_ws_read_handler(ngx_event_t *rev);
-static void ngx_http_blockcast_ws_write_handler(ngx_event_t *wev);
-static void ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev);
-static void ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev);
+static void ngx_http_blockcast_ws_handle(ngx_event_t *ev,
+    ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_parked_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn);
@@ -272,12 +272,12 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
         conn->parked = parked;
         conn->is_parked = 1;
         c->data = conn;
-        rev->handler = ngx_http_blockcast_ws_read_handler;
-        c->write->handler = ngx_http_blockcast_ws_write_handler;
+        rev->handler = ngx_http_blockcast_ws_parked_handler;
+        c->write->handler = ngx_http_blockcast_ws_parked_handler;
 
     } else {
-        rev->handler = ngx_http_blockcast_ws_kept_read_handler;
-        c->write->handler = ngx_http_blockcast_ws_kept_write_handler;
+        rev->handler = ngx_http_blockcast_ws_kept_handler;
+        c->write->handler = ngx_http_blockcast_ws_kept_handler;
     }
 
     c->log->action = "serving WebSocket";
@@ -387,52 +387,40 @@ ngx_http_blockcast_ws_count(ngx_int_t n)
 
 
 static void
-ngx_http_blockcast_ws_read_handler(ngx_event_t *rev)
+ngx_http_blockcast_ws_handle(ngx_event_t *ev, ngx_http_blockcast_conn_t *conn)
 {
-    ngx_connection_t  *c;
+    if (ev->write) {
+        ngx_http_blockcast_ws_writable(conn);
 
-    c = rev->data;
-    ngx_http_blockcast_ws_readable(c->data);
+    } else {
+        ngx_http_blockcast_ws_readable(conn);
+    }
 }
 
 
 static void
-ngx_http_blockcast_ws_write_handler(ngx_event_t *wev)
+ngx_http_blockcast_ws_parked_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
 
-    c = wev->data;
-    ngx_http_blockcast_ws_writable(c->data);
+    c = ev->data;
+    ngx_http_blockcast_ws_handle(ev, c->data);
 }
 
 
-/* the same for a connection whose request is kept */
+/* other modules find the request in the connection, as long as it is kept */
 
 static void
-ngx_http_blockcast_ws_kept_read_handler(ngx_event_t *rev)
+ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    c = rev->data;
+    c = ev->data;
     r = c->data;
 
-    ngx_http_blockcast_ws_readable(
-                        ngx_http_get_module_ctx(r, ngx_http_blockcast_module));
-}
-
-
-static void
-ngx_http_blockcast_ws_kept_write_handler(ngx_event_t *wev)
-{
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    c = wev->data;
-    r = c->data;
-
-    ngx_http_blockcast_ws_writable(
-                        ngx_http_get_module_ctx(r, ngx_http_blockcast_module));
+    ngx_http_blockcast_ws_handle(ev, ngx_http_get_module_ctx(r,
+                                                  ngx_http_blockcast_module));
 }
 
 

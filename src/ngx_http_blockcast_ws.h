@@ -120,6 +120,13 @@ void ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn);
 /* the fan-out: sends now, or marks the stream as dirty when it cannot */
 void ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
+/*
+ * The next frame of the streams that are marked as dirty, with a reference for
+ * the caller, and whose it is; the mark goes when there is no more.  NULL:
+ * nothing is due.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_due(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
 /* unsubscribes from everything */
 void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
 /* nothing more may be done with it: it is closed from the event loop */

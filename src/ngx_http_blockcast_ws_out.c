@@ -133,30 +133,15 @@ ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
 static ngx_int_t
 ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_uint_t                   i;
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_frame_t  *frame;
 
-    for (i = 0; i < conn->nsubs && conn->ndirty != 0; /* void */ ) {
+    while (conn->queued < NGX_HTTP_BLOCKCAST_GATHER) {
 
-        if (conn->queued >= NGX_HTTP_BLOCKCAST_GATHER) {
-            return NGX_OK;
-        }
-
-        sub = &conn->subs[i];
-
-        if (!sub->dirty) {
-            i++;
-            continue;
-        }
-
-        frame = ngx_http_blockcast_feed_next(conn, sub);
+        frame = ngx_http_blockcast_ws_due(conn, &sub);
 
         if (frame == NULL) {
-            sub->dirty = 0;
-            conn->ndirty--;
-            i++;
-            continue;
+            break;
         }
 
         if (ngx_http_blockcast_ws_append(conn, frame, 0) != NGX_OK) {
@@ -164,11 +149,38 @@ ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
         }
     }
 
-    if (i == conn->nsubs) {
-        conn->ndirty = 0;
+    return NGX_OK;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_ws_due(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t **sub)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_frame_t  *frame;
+
+    for (i = 0; i < conn->nsubs && conn->ndirty != 0; i++) {
+
+        *sub = &conn->subs[i];
+
+        if (!(*sub)->dirty) {
+            continue;
+        }
+
+        frame = ngx_http_blockcast_feed_next(conn, *sub);
+
+        if (frame != NULL) {
+            return frame;
+        }
+
+        (*sub)->dirty = 0;
+        conn->ndirty--;
     }
 
-    return NGX_OK;
+    conn->ndirty = 0;
+
+    return NULL;
 }
 
 

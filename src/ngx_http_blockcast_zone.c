@@ -506,18 +506,13 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
         joined = 0;
         n = 0;
 
-        for (pos = src->tail; pos < head; pos += rec->size) {
-            rec = (ngx_http_blockcast_record_t *)
-                      (ring + pos % src->ring_size);
-
-            if (rec->size < sizeof(uint32_t) * 2) {
-                break;
-            }
-
-            if (rec->size < sizeof(ngx_http_blockcast_record_t)
-                || rec->key_len + rec->len == 0
-                || rec->seq > snap.seq)
-            {
+        for (pos = src->tail;
+             (rec = ngx_http_blockcast_ring_next(ring, src->ring_size, &pos,
+                                                 head))
+             != NULL;
+             pos += rec->size)
+        {
+            if (rec->seq > snap.seq) {
                 continue;
             }
 

@@ -11,66 +11,26 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 use Blockcast::Crowd;
+use Blockcast::Deaths;
 use Blockcast::Ledger;
-use Blockcast::Model;
 use Blockcast::Preload;
-use Blockcast::Swarm;
 use Blockcast::Test;
-
-my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
-my $size = 20;
 
 my $node = Blockcast::Ledger->new(rate => 40);
 my $hook = Blockcast::Preload->new(moments => 1);
 
 my $t = Blockcast::Test->new(%{ $hook->test_options }, workers => 2, server => crowd_server(),
-    start => 0, http => crowd_http($node, interval => '200ms', more => <<'MORE'));
-    blockcast_state %%PREFIX%%/state/feeds;
-    blockcast_stream kept {
-        blockcast_interval 200ms;
-        blockcast_always on;
-        blockcast_call count count;
-        blockcast_jq '"the same", ((.state // 0) + 1)';
-    }
-    blockcast_stream few {
-        blockcast_interval 200ms;
-        blockcast_always on;
-        blockcast_call ledger ledger;
-        blockcast_jq '{entries: .results.ledger}';
-        blockcast_log entries key=id keep=30 size=4k;
-        blockcast_max_size 8k;
-    }
-MORE
+    start => 0, http => crowd_http($node, interval => '200ms',
+        more => "    blockcast_state %%PREFIX%%/state/feeds;\n" . streams_at_risk()));
 
 mkdir $t->prefix . '/state';
 chmod 0777, $t->prefix . '/state';
 $t->start;
 
-$t->allow(qr/worker process \d+ exited on signal 9/,
-    qr/shared memory zone "main" was locked by/);
-
-my $model = Blockcast::Model->new(numbers => 1,
-    streams => { c => { stale => 3600 }, l => { log => 1 } });
-my $swarm = Blockcast::Swarm->new(port => $t->port, size => $size, model => $model,
-    snapshots => ['c'], log => 'l');
-
-sub poller { ($t->get_json('/api/health', timeout => 2) // {})->{poller}{pid} // 0 }
-
-# everybody is there and has what the node had a moment ago
-sub well {
-    my ($seconds) = @_;
-    my ($last, $since) = ($node->last_id, time);
-
-    return $swarm->run($seconds * $slow, until => sub {
-        $swarm->all_open && !grep { ($_->{st}{l}{id} // 0) < $last
-            || ($_->{st}{c}{at} // 0) < $since } $swarm->clients;
-    });
-}
-
-ok(well(10), "$size clients are there");
+my $deaths = Blockcast::Deaths->new(test => $t, node => $node, hook => $hook, size => 20,
+    slow => $ENV{BLOCKCAST_SANITIZE} ? 3 : 1);
 
 sub start_again {
     # the master may be starting a worker meanwhile
@@ -80,53 +40,23 @@ sub start_again {
     $t->start;
 }
 
-sub dies {
-    my ($name, $all) = @_;
-
-    # no worker is new and no poller changes any more
-    my $ready = $swarm->run(10 * $slow, until => sub {
-        my $p = poller();
-        grep({ $_ == $p } $t->worker_pids) && $t->worker_pids == 2;
-    });
-    my $poller = poller();
-
-    $hook->kill_at($name, 1 + int rand 3, $poller);
-
-    my $dead = $swarm->run(8 * $slow, until => sub { $hook->killed && !kill 0, $poller });
-    $hook->disarm;
-
-    start_again() if $all;
-
-    my $well = $dead && well(10);
-    my @wrong = $model->offences;
-
-    ok($ready && $dead && $well && !@wrong, $name . ($all ? ', then everything' : '') . ': '
-        . (!$ready ? 'nobody polls' : !$dead ? 'the poller did not die there'
-           : !$well ? 'not everybody gets what is new'
-           : @wrong ? 'what clients received is wrong' : 'all goes on'))
-        or diag(join "\n", @wrong, map { s/\[\w+\]\K.*?: / /r }
-            grep { !/\[info\]/ } (split /\n/, $t->error_log)[-30 .. -1]);
-
-    @$model{qw(wrong count)} = ([], {});
-}
-
 my @moments = ('publish: locked', 'publish: recorded', 'commit: copied', 'commit: counted',
     'commit: done', 'publish: unlocked', 'state: copied', 'log: recorded', 'ring: room made',
     'ring: written', 'ring: an entry more', 'log: unlocked');
 
-for my $all (0, 1) {
-    dies($_, $all) for @moments;
+for my $moment (@moments) {
+    $deaths->dies($moment, arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
 }
 
-# a ring that is always full has entries, one after the other
-my @few = map { $_->{id} } @{ $t->get_json('/api/few?limit=30')->{entries} // [] };
-cmp_ok(scalar @few, '>', 5, 'a full ring has entries');
-is(scalar(grep { $few[$_ - 1] != $few[$_] + 1 } 1 .. $#few), 0, 'one after the other');
+for my $moment (@moments) {
+    $deaths->dies("$moment, then everything", then => \&start_again,
+        arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
+}
+
+$deaths->few_are_whole;
 
 unlike($t->error_log, qr/\[(?:error|crit|warn)\].*state file/, 'the state file gives no cause for complaint');
 
-$swarm->close_all;
-$t->stop;
-$node->stop;
+$deaths->stop;
 
 done_testing();
