@@ -77,7 +77,8 @@ function machine() {
         + `nchan ${version('libnginx-mod-nchan').replace(/^1:|[+-].*/g, '')}, `
         + `Node.js ${process.version.slice(1)} with ws ${ws}, `
         + `Python websockets ${version('python3-websockets').replace(/-.*/, '')}. `
-        + `Medians of ${options.rounds}; no ratio where runs differ by more than ${options.noise * 100} %.`;
+        + `Medians of ${options.rounds} rounds; ratios are those of neighbouring runs, and none is told where their middle `
+        + `half is wider than ${options.noise * 100} %.`;
 }
 
 console.log(`${machine()}\n`);

@@ -25,20 +25,21 @@ async function probed(options, clients, every) {
             ...target(server, { clients, args: ['--settle=1500', `--time=${time}`, `--log=${messages}`] }),
             ...server.load,
         ], {
-            // the others come when all are there, and stay as long
+            // the others come when all are there, and stay as long; what they wait for is the server, not the
+            // client of the many beside them
             ready: async () => {
                 others = Promise.all([
                     load(program(), target(server, {
                         clients: 20,
                         args: ['--pings=500', '--settle=1500', `--time=${time}`, `--log=${pings}`],
-                    })),
+                    }), { urgent: true }),
                     load(program(), [
                         ...target(server, {
                             clients: Math.round(20 * options.time),
                             args: ['--rate=20', '--subscribe-first', '--time=0'],
                         }),
                         ...server.load,
-                    ]),
+                    ], { urgent: true }),
                 ]);
             },
         });
@@ -116,7 +117,7 @@ export async function latency(options, { pace, paced, names }) {
         data: { last, others },
         text: `**Latency**, ${number(clients)} clients × 300 B, ${every} messages a second\n\n`
             + `${table(['from the making of a message to', 'nearest client, ms', 'last client, ms (× floor)'],
-                peers.map(name => [names[name], cell(last[name].map(r => r.nearest_us.p50 / 1000), undefined, 1, 2),
+                peers.map(name => [names[name], cell(last[name].map(r => r.nearest_us?.p50 / 1000), undefined, 1, 2),
                     cell(of(name, 'last'), name === 'floor' ? undefined : of('floor', 'last'), options.noise, 1)]))}\n\n`
             + `blockcast, when one client in twenty reads nothing, to the last of the others: `
             + `${cell(value('beside', 'last'), undefined, 1, 1)} ms.\n\n`

@@ -73,31 +73,51 @@ export async function run(name, options) {
     }
 }
 
-// All in turn, and that several times: what drifts in the machine meets all of them. {name: [figures…]}.
+// Others had the processor for more than a twentieth of the time.
+const disturbed = r => r.wait > 0.05 || r.stolen > 0.05;
+
+// All in turn, and that several times, forwards and backwards: what drifts in the machine meets all of them.
+// {name: [figures…]}, one for each round; {} where it failed. A disturbed run is done again, twice at most.
 export async function rounds(names, n, what, one) {
     const results = Object.fromEntries(names.map(name => [name, []]));
+    let again = 0;
 
     for (let i = 0; i < n; i++) {
-        for (const name of names) {
-            process.stderr.write(`t/bench/run: ${what}, round ${i + 1} of ${n}: ${name}        \r`);
-            try {
-                results[name].push(await one(name));
-            } catch (error) {
-                console.error(`\nt/bench/run: ${what}: ${name}: ${error.message}`);
+        for (const name of i % 2 ? [...names].reverse() : names) {
+            let got = {};
+
+            for (let attempt = 0; attempt < 3; attempt++) {
+                process.stderr.write(`t/bench/run: ${what}, round ${i + 1} of ${n}: ${name}        \r`);
+                try {
+                    got = await one(name);
+                } catch (error) {
+                    console.error(`\nt/bench/run: ${what}: ${name}: ${error.message}`);
+                    break;
+                }
+                if (!disturbed(got)) {
+                    break;
+                }
+                again += attempt < 2;
             }
+            results[name].push(got);
         }
     }
-    process.stderr.write('\n');
+    process.stderr.write(again ? `\nt/bench/run: ${what}: ${again} disturbed runs were done again\n` : '\n');
 
     return results;
 }
 
-// What other processes took from the servers, as a sentence.
+// What other processes and other machines took from the servers, as a sentence.
 export function disturbance(...results) {
-    const waits = results.flatMap(byName => Object.values(byName).flat()).map(r => r.wait).filter(Number.isFinite);
-    const most = Math.max(0, ...waits);
+    const runs = results.flatMap(byName => Object.values(byName).flat());
+    const of = key => runs.map(r => r[key]).filter(Number.isFinite);
+    const [waits, steals] = [of('wait'), of('stolen')];
+    const percent = values => `${number(100 * Math.max(0, ...values), 1)} % (median ${number(100 * median(values), 1)} %)`;
 
-    return waits.length === 0 ? '' : `\n\n${most > 0.1 ? '**Disturbed**: o' : 'O'}ther processes kept a server waiting for `
-        + `its processor for at most ${number(100 * most, 1)} % of the time it had work, `
-        + `${number(100 * median(waits), 1)} % in the median.`;
+    if (waits.length === 0) {
+        return '';
+    }
+    return `\n\n${runs.some(disturbed) ? '**Disturbed**: o' : 'O'}ther processes kept a server waiting for its processor `
+        + `for at most ${percent(waits)} of the time it had work`
+        + (steals.length > 0 ? `; the hypervisor gave others at most ${percent(steals)} of a processor.` : '.');
 }

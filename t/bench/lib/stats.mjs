@@ -23,18 +23,35 @@ export function number(value, digits = 0) {
     return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-// The ratio of two medians as text; none when either varied by more than `noise` from run to run.
-export function ratio(values, floor, noise) {
-    if (values.length < 2 || floor.length < 2) {
-        return 'one run';
-    }
-    if (!(spread(values) <= noise) || !(spread(floor) <= noise)) {
-        return 'noisy';
-    }
-    return `${number(median(values) / median(floor), 2)} ×`;
+// The middle of sorted values: from the first quartile to the third.
+function quartiles(values) {
+    const sorted = [...values].sort((a, b) => a - b);
+    const at = q => {
+        const i = q * (sorted.length - 1);
+        const low = Math.floor(i);
+        return sorted[low] + (i - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+    };
+    return [at(0.25), at(0.75)];
 }
 
-// 8,706 ±4 % (1.12 ×): the second is half of the spread.
+// A ratio as text: the median of the ratios of each round, whose two runs were next to each other and share the
+// machine's mood, and from where to where these go. None when the middle half of them is wider than `noise`.
+export function ratio(values, floor, noise) {
+    const pairs = values.map((value, i) => value / floor[i]).filter(Number.isFinite);
+
+    if (pairs.length < 2) {
+        return 'one run';
+    }
+    const middle = median(pairs);
+    const [low, high] = quartiles(pairs);
+
+    if (!((high - low) / middle <= noise)) {
+        return 'noisy';
+    }
+    return `**${number(middle, 2)} ×**, ${number(Math.min(...pairs), 2)} to ${number(Math.max(...pairs), 2)}`;
+}
+
+// 8,706 ±4 % (**1.12 ×**, 1.08 to 1.15): ± is half of the spread. One value for each round; NaN: there is none.
 export function cell(values, floor, noise, digits = 0) {
     const all = values ?? [];
     const finite = all.filter(Number.isFinite);
@@ -44,7 +61,7 @@ export function cell(values, floor, noise, digits = 0) {
     }
     const around = finite.length > 1 ? ` ±${number(50 * spread(finite))} %` : '';
     return `${number(median(finite), digits)}${around}`
-        + (floor && floor !== values ? ` (${ratio(finite, floor, noise)})` : '');
+        + (floor && floor !== values ? ` (${ratio(all, floor, noise)})` : '');
 }
 
 export function table(head, rows) {
