@@ -250,5 +250,12 @@ ngx_msec_t ngx_http_blockcast_drain(void);
 /* milliseconds of "2s", "500ms" or "1m"; NGX_ERROR when it is no time > 0 */
 ngx_int_t ngx_http_blockcast_parse_msec(ngx_str_t *value);
 
+/* a name of a stream or of a call: 1 to 63 of a-z A-Z 0-9 _ - . */
+ngx_uint_t ngx_http_blockcast_name_valid(ngx_str_t *name);
+
+/* blockcast_call in a stream's block, for NGX_CONF_* as directives return it */
+char *ngx_http_blockcast_conf_call(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_H_INCLUDED_ */

@@ -1,7 +1,7 @@
 
 /*
- * Between the zone's parts: _zone (slots, workers), _lease, _store (what is in
- * a slot), _recover (what a former poller left in it).
+ * Between the zone's parts: _zone (slots, workers), _lease, _store and _ring
+ * (what is in a slot), _recover (what a former poller left in it).
  */
 
 
