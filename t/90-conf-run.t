@@ -28,6 +28,7 @@ my %clean = (
     BLOCKCAST_NGINX => Blockcast::Test::nginx_binary(),
     HTTP_HOST => '127.0.0.1', HTTP_PORT => $http,
     WS_HOST => '127.0.0.1', WS_PORT => $ws,
+    BLOCKCAST_ASAN => Blockcast::Test::without_leaks($ENV{BLOCKCAST_ASAN}),
 );
 
 my $runs = 0;

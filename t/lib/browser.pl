@@ -29,6 +29,7 @@ my $node = "http://127.0.0.1:$t->{node_port}";
     BLOCKCAST_NGINX => Blockcast::Test::nginx_binary(),
     HTTP_HOST => '127.0.0.1', HTTP_PORT => $http,
     WS_HOST => '127.0.0.1', WS_PORT => $ws,
+    ASAN_OPTIONS => Blockcast::Test::without_leaks($ENV{ASAN_OPTIONS}),
 );
 
 

@@ -259,6 +259,12 @@ sub _environment {
 }
 
 
+# Options of the sanitizer for nginx -t, and what asks it (conf/run): it leaves
+# its memory to the system, which is a leak to the sanitizer.
+
+sub without_leaks { return join ':', grep { length } $_[0], 'detect_leaks=0' }
+
+
 # fork and exec with the prefix as current folder: by that the processes that
 # belong to this test are found again (processes), whoever their parent is then.
 # Output goes to the file $out. Returns the pid.
@@ -347,9 +353,7 @@ sub test_conf {
 
     my $prefix = $self->{prefix};
 
-    # nginx -t leaves its memory to the system, a leak to the sanitizer
-    local $ENV{BLOCKCAST_ASAN} = join ':', grep { length }
-        $ENV{BLOCKCAST_ASAN}, 'detect_leaks=0';
+    local $ENV{BLOCKCAST_ASAN} = without_leaks($ENV{BLOCKCAST_ASAN});
 
     my $pid = $self->spawn("$prefix/stderr.log", nginx_binary(), '-t', '-p',
         $prefix, '-c', "$prefix/nginx.conf", '-e', 'stderr');
