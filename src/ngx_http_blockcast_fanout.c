@@ -39,6 +39,9 @@ static ngx_uint_t ngx_http_blockcast_feed_walk(
     ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
 
 
+ngx_uint_t  ngx_http_blockcast_nwalking;
+
+
 /*
  * A stream that nobody wanted is stale without an error at first.  When its
  * poll fails then, those who were told "stale" are told why.
@@ -119,6 +122,7 @@ ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
 
     feed->cursor = feed->nlisteners;
     feed->walking = 1;
+    ngx_http_blockcast_nwalking++;
 
     (void) ngx_http_blockcast_feed_walk(feed, NGX_HTTP_BLOCKCAST_SLICE);
 }
@@ -191,6 +195,7 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
             }
 
             feed->walking = 0;
+            ngx_http_blockcast_nwalking--;
 
             if (feed->nlisteners != 0 && feed->timed != seq) {
                 feed->timed = seq;
@@ -208,10 +213,7 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
 
         sub = &l->conn->subs[l->sub];
 
-        if (sub->seq < seq
-            && (feed->stream->field.len == 0
-                || (sub->seq + 1 == seq && !sub->first)))
-        {
+        if (ngx_http_blockcast_feed_follows(sub, seq)) {
             ngx_http_blockcast_ws_push(l->conn, sub, seq);
 
         } else if (sub->seq != seq || sub->told != feed->state) {

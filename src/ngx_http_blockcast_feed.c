@@ -100,6 +100,7 @@ ngx_http_blockcast_feeds_done(void)
     }
 
     ngx_http_blockcast_nfeeds = 0;
+    ngx_http_blockcast_nwalking = 0;
 }
 
 

@@ -100,6 +100,17 @@ typedef struct {
 } ngx_http_blockcast_sub_t;
 
 
+/*
+ * Whether a stream's newest frame, number `newest`, is what a subscriber lacks:
+ * any later snapshot is, and of a log the next batch alone.
+ */
+
+#define ngx_http_blockcast_feed_follows(sub, newest)                          \
+    ((sub)->seq < (newest)                                                    \
+     && ((sub)->feed->stream->field.len == 0                                  \
+         || ((sub)->seq + 1 == (newest) && !(sub)->first)))
+
+
 /* those of this worker, by the streams' index */
 extern ngx_http_blockcast_feed_t  *ngx_http_blockcast_feeds;
 extern ngx_uint_t                  ngx_http_blockcast_nfeeds;
@@ -121,6 +132,8 @@ void ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed);
 
 /* posted while not all of them have it */
 extern ngx_event_t  ngx_http_blockcast_walk_event;
+/* the feeds whose fan-out is under way */
+extern ngx_uint_t  ngx_http_blockcast_nwalking;
 void ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev);
 
 /* the same for all feeds */

@@ -16,6 +16,9 @@
 /* and how much of the streams is taken into it; what is not, may be conflated */
 #define NGX_HTTP_BLOCKCAST_GATHER     65536
 
+/* frames of the fan-out in one write */
+#define NGX_HTTP_BLOCKCAST_TOGETHER   16
+
 /* what a frame that waits costs beside its bytes: a pong has only two */
 #define NGX_HTTP_BLOCKCAST_OUT        128
 
@@ -30,6 +33,7 @@ static ngx_int_t ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
 static ngx_int_t ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
 static ssize_t ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn);
 static ssize_t ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn,
     ssize_t n);
 static void ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn);
@@ -451,6 +455,11 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
+    if (ngx_http_blockcast_nwalking > 1 && conn->direct && conn->nsubs > 1) {
+        ngx_http_blockcast_ws_push_all(conn);
+        return;
+    }
+
     frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
 
     if (frame == NULL) {
@@ -506,6 +515,115 @@ done:
 
     if (sub->told != sub->feed->state) {
         ngx_http_blockcast_ws_dirty(conn, sub);
+    }
+}
+
+
+/*
+ * Several streams have something new while the fan-out is under way: a client
+ * of them gets all of it in one write, for which the kernel needs little more
+ * time than for one frame.
+ */
+
+static void
+ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn)
+{
+    size_t                       size, rest;
+    ssize_t                      n;
+    ngx_uint_t                   i, whole, nframes;
+    struct iovec                 iov[NGX_HTTP_BLOCKCAST_TOGETHER];
+    ngx_http_blockcast_sub_t    *sub, *subs[NGX_HTTP_BLOCKCAST_TOGETHER];
+    ngx_http_blockcast_frame_t  *frame, *frames[NGX_HTTP_BLOCKCAST_TOGETHER];
+
+    nframes = 0;
+    size = 0;
+
+    for (i = 0;
+         i < conn->nsubs && nframes < NGX_HTTP_BLOCKCAST_TOGETHER
+         && size < NGX_HTTP_BLOCKCAST_GATHER;
+         i++)
+    {
+        sub = &conn->subs[i];
+
+        if (sub->feed->newest == NULL
+            || !ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
+        {
+            continue;
+        }
+
+        frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+
+        if (frame == NULL) {
+            continue;
+        }
+
+        subs[nframes] = sub;
+        frames[nframes] = frame;
+        iov[nframes].iov_base = (void *) frame->data;
+        iov[nframes].iov_len = frame->len;
+
+        size += frame->len;
+        nframes++;
+    }
+
+    if (nframes == 0) {
+        return;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "blockcast: %ui frames, %uz bytes, in one write",
+                   nframes, size);
+
+    n = (nframes == 1) ? send(conn->fd, iov[0].iov_base, size, 0)
+                       : writev(conn->fd, iov, (int) nframes);
+
+    if (n == (ssize_t) size) {
+        conn->sent += n;
+
+    } else {
+        n = ngx_http_blockcast_ws_short(conn, n);
+
+        if (n == NGX_ERROR) {
+            ngx_http_blockcast_ws_dead(conn);
+            return;
+        }
+    }
+
+    rest = (n > 0) ? (size_t) n : 0;
+
+    for (whole = 0; whole < nframes; whole++) {
+
+        if (rest < frames[whole]->len) {
+            break;
+        }
+
+        rest -= frames[whole]->len;
+
+        subs[whole]->seq = subs[whole]->feed->snap.seq;
+        ngx_http_blockcast_ws_count_frame(conn, frames[whole]);
+    }
+
+    i = whole;
+
+    if (rest != 0) {
+
+        /* a part of it is on its way: nothing else may come before the rest */
+
+        subs[i]->seq = subs[i]->feed->snap.seq;
+        frames[i]->refs++;
+
+        ngx_http_blockcast_ws_queue_rest(conn, frames[i], rest);
+        i++;
+    }
+
+    for ( /* void */ ; i < nframes; i++) {
+        ngx_http_blockcast_ws_dirty(conn, subs[i]);
+    }
+
+    for (i = 0; i < whole; i++) {
+        if (subs[i]->told != subs[i]->feed->state) {
+            ngx_http_blockcast_ws_dirty(conn, subs[i]);
+        }
     }
 }
 
