@@ -19,7 +19,9 @@ use Blockcast::Test;
 # the sanitizers make everything several times slower
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 
-my $node = Blockcast::Ledger->new(rate => 40);
+# the node shows the entries of ten seconds: pollers that are killed one after
+# the other may leave it alone for some
+my $node = Blockcast::Ledger->new(rate => 40, page => 400);
 
 my $t = Blockcast::Test->new(workers => 2, http => crowd_http($node), server => crowd_server());
 
