@@ -33,7 +33,8 @@ static ngx_int_t ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
 static ngx_int_t ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
 static ssize_t ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *due);
 static ssize_t ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn,
     ssize_t n);
 static void ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn);
@@ -456,7 +457,7 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     }
 
     if (ngx_http_blockcast_nwalking > 1 && conn->direct && conn->nsubs > 1) {
-        ngx_http_blockcast_ws_push_all(conn);
+        ngx_http_blockcast_ws_push_all(conn, sub);
         return;
     }
 
@@ -522,11 +523,13 @@ done:
 /*
  * Several streams have something new while the fan-out is under way: a client
  * of them gets all of it in one write, for which the kernel needs little more
- * time than for one frame.
+ * time than for one frame.  The one whose turn it is comes first: what has no
+ * room is sent when it is that stream's turn.
  */
 
 static void
-ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *due)
 {
     size_t                       size, rest;
     ssize_t                      n;
@@ -537,33 +540,35 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn)
 
     nframes = 0;
     size = 0;
+    sub = due;
 
-    for (i = 0;
-         i < conn->nsubs && nframes < NGX_HTTP_BLOCKCAST_TOGETHER
-         && size < NGX_HTTP_BLOCKCAST_GATHER;
-         i++)
-    {
-        sub = &conn->subs[i];
+    for (i = 0; /* void */ ; i++) {
 
-        if (sub->feed->newest == NULL
-            || !ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
+        frame = (sub->feed->newest != NULL
+                 && ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
+                ? ngx_http_blockcast_feed_frame(sub->feed, conn, sub) : NULL;
+
+        if (frame != NULL) {
+            subs[nframes] = sub;
+            frames[nframes] = frame;
+            iov[nframes].iov_base = (void *) frame->data;
+            iov[nframes].iov_len = frame->len;
+
+            size += frame->len;
+            nframes++;
+        }
+
+        if (i < conn->nsubs && &conn->subs[i] == due) {
+            i++;
+        }
+
+        if (i >= conn->nsubs || nframes == NGX_HTTP_BLOCKCAST_TOGETHER
+            || size >= NGX_HTTP_BLOCKCAST_GATHER)
         {
-            continue;
+            break;
         }
 
-        frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
-
-        if (frame == NULL) {
-            continue;
-        }
-
-        subs[nframes] = sub;
-        frames[nframes] = frame;
-        iov[nframes].iov_base = (void *) frame->data;
-        iov[nframes].iov_len = frame->len;
-
-        size += frame->len;
-        nframes++;
+        sub = &conn->subs[i];
     }
 
     if (nframes == 0) {
