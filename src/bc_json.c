@@ -16,7 +16,7 @@ bc_json_skip_string(const uint8_t *p, const uint8_t *last)
     p++;
 
     while (p < last) {
-        p = bc_json_skip_plain(p, last);
+        p = bc_json_skip_checked(p, last);
 
         if (p == last) {
             break;
@@ -26,7 +26,7 @@ bc_json_skip_string(const uint8_t *p, const uint8_t *last)
             return p + 1;
         }
 
-        p += (*p == '\\' && last - p > 1) ? 2 : 1;
+        p += (last - p > 1) ? 2 : 1;
     }
 
     return last;

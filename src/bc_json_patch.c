@@ -138,13 +138,13 @@ bc_json_patch_has_null(bc_span_t value)
             p++;
 
             while (p < last) {
-                p = bc_json_skip_plain(p, last);
+                p = bc_json_skip_checked(p, last);
 
                 if (p == last || *p == '"') {
                     break;
                 }
 
-                p += (*p == '\\' && last - p > 1) ? 2 : 1;
+                p += (last - p > 1) ? 2 : 1;
             }
 
             break;

@@ -58,23 +58,41 @@ bc_json_hex(uint8_t c)
 
 
 /*
+ * Of 8 bytes those that are found have their highest bit set, and so may
+ * bytes after the first of them: a subtraction borrows from what comes later.
+ */
+
+#if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
+#define bc_json_found_first(found)  ((size_t) __builtin_ctzll(found) / 8)
+
+#else
+
+#define bc_json_found_first(found)  ((size_t) 0)
+
+#endif
+
+
+/*
  * Skips the bytes of a string that need no look: neither quote, backslash,
- * control character nor, as the caller wants, anything beyond ASCII.
+ * control character nor anything beyond ASCII.
  */
 
 static inline const uint8_t *
 bc_json_skip_plain(const uint8_t *p, const uint8_t *last)
 {
-    uint64_t  w;
+    uint64_t  w, found;
 
     while (last - p >= 8) {
         memcpy(&w, p, 8);
 
-        if ((w & 0x8080808080808080u)
-            || bc_json_has_less(w, 0x20)
-            || bc_json_has_byte(w, '"')
-            || bc_json_has_byte(w, '\\'))
-        {
+        found = (w & 0x8080808080808080u)
+                | bc_json_has_less(w, 0x20)
+                | bc_json_has_byte(w, '"')
+                | bc_json_has_byte(w, '\\');
+
+        if (found != 0) {
+            p += bc_json_found_first(found);
             break;
         }
 
@@ -82,6 +100,34 @@ bc_json_skip_plain(const uint8_t *p, const uint8_t *last)
     }
 
     while (p < last && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
+        p++;
+    }
+
+    return p;
+}
+
+
+/* the same in checked text, where only a quote or a backslash is of interest */
+
+static inline const uint8_t *
+bc_json_skip_checked(const uint8_t *p, const uint8_t *last)
+{
+    uint64_t  w, found;
+
+    while (last - p >= 8) {
+        memcpy(&w, p, 8);
+
+        found = bc_json_has_byte(w, '"') | bc_json_has_byte(w, '\\');
+
+        if (found != 0) {
+            p += bc_json_found_first(found);
+            break;
+        }
+
+        p += 8;
+    }
+
+    while (p < last && *p != '"' && *p != '\\') {
         p++;
     }
 

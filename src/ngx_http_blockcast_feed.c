@@ -119,10 +119,16 @@ ngx_http_blockcast_feed(ngx_http_blockcast_stream_t *st)
 static void
 ngx_http_blockcast_feeds_tick(ngx_event_t *ev)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_blockcast_slot_t  *slot;
 
     for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
-        ngx_http_blockcast_feeds[i].stream->slot->touched = ngx_current_msec;
+        slot = ngx_http_blockcast_feeds[i].stream->slot;
+        slot->touched = ngx_current_msec;
+
+        if (ngx_http_blockcast_feeds[i].npatched != 0) {
+            slot->patched = ngx_current_msec;
+        }
     }
 
     ngx_http_blockcast_feeds_update();
@@ -387,6 +393,18 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
 
 
 void
+ngx_http_blockcast_feed_patches(ngx_http_blockcast_sub_t *sub)
+{
+    sub->delta = 1;
+    sub->feed->npatched++;
+
+    /* the poller makes them from its next publish on */
+
+    sub->feed->stream->slot->patched = ngx_current_msec;
+}
+
+
+void
 ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     ngx_uint_t place)
 {
@@ -395,6 +413,10 @@ ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
 
     l = &feed->listeners[place];
     last = &feed->listeners[--feed->nlisteners];
+
+    if (l->conn->subs[l->sub].delta) {
+        feed->npatched--;
+    }
 
     if (l != last) {
         *l = *last;
@@ -408,5 +430,3 @@ ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     (void) ngx_atomic_fetch_add(&feed->stream->slot->listeners[zone->worker],
                                 -1);
 }
-
-

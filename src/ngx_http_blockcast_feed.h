@@ -77,6 +77,7 @@ struct ngx_http_blockcast_feed_s {
     ngx_http_blockcast_listener_t  *listeners;
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
+    ngx_uint_t                    npatched;     /* of them: take patches */
 
     uint64_t                      timed;        /* fan-out was measured */
 
@@ -150,6 +151,9 @@ ngx_int_t ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
 void ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     ngx_uint_t place);
+
+/* a subscriber that joined takes merge patches from now on */
+void ngx_http_blockcast_feed_patches(ngx_http_blockcast_sub_t *sub);
 
 /*
  * The next frame for a subscriber that is behind, with a reference for the

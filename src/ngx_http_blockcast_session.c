@@ -322,7 +322,10 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
     sub->told = ngx_http_blockcast_live;
 
     if (st->field.len == 0) {
-        sub->delta = wish->delta;
+
+        if (wish->delta) {
+            ngx_http_blockcast_feed_patches(sub);
+        }
 
     } else if (wish->has_since
                && wish->since <= (feed->newest != NULL ? feed->snap.seq : 0))

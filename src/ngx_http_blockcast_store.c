@@ -104,6 +104,9 @@ ngx_http_blockcast_record_free(ngx_str_t *record)
 /* after so long without a client that takes it, nothing is compressed */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
+/* who takes merge patches says so with each tick */
+#define NGX_HTTP_BLOCKCAST_PATCH_TIME    (25 * NGX_HTTP_BLOCKCAST_TICK)
+
 
 /* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
 
@@ -159,22 +162,14 @@ ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
 }
 
 
-/*
- * Whether some worker had a client for it of late.  One that has its first
- * compresses for itself until the next publish.
- */
+/* whether some worker had a client for it of late */
 
 static ngx_uint_t
-ngx_http_blockcast_deflate_wanted(ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_wanted(ngx_msec_t last, ngx_msec_t time)
 {
-    ngx_msec_t  last;
-
-    last = st->slot->deflated;
-
     return last != 0
            && (ngx_msec_int_t) (ngx_current_msec - last)
-              < (ngx_msec_int_t) (NGX_HTTP_BLOCKCAST_DEFLATE_TIME
-                                  + 2 * st->interval);
+              < (ngx_msec_int_t) time;
 }
 
 
@@ -225,14 +220,21 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 
     max = ngx_http_blockcast_frame_size(st->max_size) / 2 - BC_WS_HEADER_LEN;
 
-    deflate = ngx_http_blockcast_deflate_wanted(st);
+    /* a worker that has its first compresses for itself until then */
+
+    deflate = ngx_http_blockcast_wanted(st->slot->deflated,
+                                        NGX_HTTP_BLOCKCAST_DEFLATE_TIME
+                                        + 2 * st->interval);
 
     if (deflate) {
         ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf,
                                         max);
     }
 
-    if (previous != NULL) {
+    if (previous != NULL
+        && ngx_http_blockcast_wanted(st->slot->patched,
+                                     NGX_HTTP_BLOCKCAST_PATCH_TIME))
+    {
         payload = buf + snap->size + BC_WS_HEADER_LEN;
 
         p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":", &st->name);

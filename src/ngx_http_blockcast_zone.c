@@ -10,7 +10,7 @@
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737451ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737452ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20

@@ -94,6 +94,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  demanded;     /* last REST request, msec */
     ngx_atomic_t                  left;         /* last listener left, msec */
     ngx_atomic_t                  deflated;     /* last sent so, msec, or 0 */
+    ngx_atomic_t                  patched;      /* someone takes patches, ... */
 
     /* what is wrong: text number error_version & 1; 0 or len 0: nothing */
     ngx_atomic_t                  error_version;
@@ -317,7 +318,7 @@ u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
  * Publishes new data (or a log's batch) as the next seq.  Only the poller
  * calls it; NGX_DECLINED when this worker lost the lease meanwhile, and
  * nothing is written then; NGX_ERROR when it does not fit.  previous is the
- * data of the seq before, for a delta, or NULL.
+ * data of the seq before, for a delta (when somebody takes those), or NULL.
  */
 
 typedef struct {

@@ -33,7 +33,7 @@ my $t = Blockcast::Test->new(node => { dialect => 'seed' }, workers => 2,
         blockcast_log       entries key=id page=100;
     }
 EOF
-    location = /ws { blockcast_websocket; }
+    location = /ws { blockcast_websocket; add_header X-Worker $pid always; }
     location = /off { blockcast_websocket; blockcast_deflate off; }
     location /api/ { blockcast_api; }
 EOS
@@ -446,8 +446,42 @@ is($bad, '', 'a client that was slow got nothing it cannot apply');
 cmp_ok($skips, '>=', 1, 'and the whole data after what it missed');
 is(length $data->{pad}, 60000, 'at last the newest');
 
+# Patches are made for somebody only. Nobody has taken any for longer than that is remembered: who comes then gets them
+# from the first update on, and also after a silence, and so does a client of the other worker.
+
 $_->drop for @all, $none, $off, $late, $delta, $packed, $both, $slow, $reader, $back,
     $reading;
+
+sub other { '{"n":' . $_[0] . ',"pad":"' . 'o' x 400 . '"}' }
+
+set('test.big', other(0));
+my $whole = client(undef);
+subscribe($whole, 'big');
+next_of($whole, qr/"n":0,/);
+sleep 6;
+
+my @takers;
+
+for (1 .. 200) {
+    push @takers, client(undef);
+    last if keys %{ { map { $_->header('x-worker') => 1 } @takers } } == 2;
+}
+
+for (@takers) {
+    subscribe($_, 'big', delta => JSON::PP::true);
+    next_of($_, qr/"n":0,/);
+}
+
+for my $n (1, 2) {
+    sleep 6 if $n == 2;
+    set('test.big', other($n));
+    my @got = map { (next_of($_, qr/"n":$n\b/))[1] } @takers;
+    is(scalar(grep { /"delta":\{"n":$n\}/ } @got), scalar @takers,
+        $n == 1 ? 'the first update is a patch for clients of both workers' : 'so is one after a silence');
+    like((next_of($whole, qr/"n":$n,/))[1], qr/"pad":"o/, 'who did not ask for patches gets the whole');
+}
+
+$_->drop for @takers, $whole;
 
 $t->stop;
 done_testing();

@@ -176,6 +176,92 @@ suite(void)
 }
 
 
+/*
+ * Strings are looked at eight bytes at a time: what ends one or is special in
+ * it must be found at every place, whatever bytes are around it.
+ */
+
+static void
+places(void)
+{
+    size_t          len, at, i, off, wrong, unread;
+    uint8_t         text[64], before;
+    bc_span_t       key, value;
+    const uint8_t  *p;
+    bc_json_iter_t  it;
+
+    static const uint8_t  fill[] = { 'a', ' ', '!', '#', '[', ']', '~', 0x7f };
+    static const uint8_t  odd[] = { '"', 0, 1, 0x1f, 0x80, 0xff };
+
+    wrong = 0;
+    unread = 0;
+
+    for (len = 0; len < 33; len++) {
+        for (i = 0; i < sizeof(fill); i++) {
+
+            memset(text, fill[i], sizeof(text));
+            text[0] = '[';
+            text[1] = '"';
+            text[len + 2] = '"';
+            text[len + 3] = ',';
+            text[len + 4] = '7';
+            text[len + 5] = ']';
+
+            for (at = 0; at <= len; at++) {
+                before = text[at + 2];
+
+                /* an escape, where there is room for its second byte */
+
+                if (at + 1 < len) {
+                    text[at + 2] = '\\';
+                    text[at + 3] = '"';
+                }
+
+                p = unit_copy(text, len + 6);
+
+                if (bc_json_check(p, len + 6, 1, &off) != 0
+                    || bc_json_array(&it, (bc_span_t) { p, len + 6 }) != 0
+                    || !bc_json_next(&it, &key, &value)
+                    || value.len != len + 2
+                    || !bc_json_next(&it, &key, &value)
+                    || value.len != 1 || value.data[0] != '7'
+                    || bc_json_next(&it, &key, &value))
+                {
+                    unread++;
+                }
+
+                free((void *) p);
+
+                if (at + 1 < len) {
+                    text[at + 3] = fill[i];
+                }
+
+                text[at + 2] = before;
+            }
+
+            for (at = 0; at < len * sizeof(odd); at++) {
+                before = text[at / sizeof(odd) + 2];
+                text[at / sizeof(odd) + 2] = odd[at % sizeof(odd)];
+
+                /* behind a quote comes what cannot follow a string */
+
+                if (check((char *) text, len + 6, 1, &off) != -1
+                    || (odd[at % sizeof(odd)] != '"'
+                        && off != at / sizeof(odd) + 2))
+                {
+                    wrong++;
+                }
+
+                text[at / sizeof(odd) + 2] = before;
+            }
+        }
+    }
+
+    is(unread, 0, "strings of all lengths end where they end");
+    is(wrong, 0, "a byte that cannot be is found at every place");
+}
+
+
 /* what is refused must be refused at its first bad byte, and only there */
 
 static void
@@ -557,6 +643,7 @@ int
 main(void)
 {
     suite();
+    places();
     offsets();
     words();
     depths();
