@@ -1,0 +1,94 @@
+#!/usr/bin/perl
+
+# Two streams that have something new at the same moment, one of them as much
+# as is taken into one write, and more clients than are served in one go. If
+# this fails, some of them stay with what was before in the other stream until
+# that has something new again, which may be never.
+
+use strict;
+use warnings;
+
+use IO::Select;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use Blockcast::Crowd;
+use Blockcast::Ledger;
+use Blockcast::Test;
+use Blockcast::WebSocket;
+
+my $slow = $ENV{BLOCKCAST_SANITIZE} ? 2 : 1;
+my $clients = 400;
+my $rounds = 8;
+my $period = 1.5 * $slow;
+
+# both change when a period begins, and then not before the next
+
+my $node = Blockcast::Ledger->new(rate => 1);
+my $t = Blockcast::Test->new(workers => 1, server => crowd_server(),
+    http => crowd_http($node, interval => '1h', zone => '16m', more => join '', map {
+        my ($name, $bytes) = @$_;
+        <<"STREAM";
+    blockcast_stream $name {
+        blockcast_interval 50ms;
+        blockcast_max_size 128k;
+        blockcast_stale 60s;
+        blockcast_call count count;
+        blockcast_jq '{text: ("x" * $bytes), period: (now / $period | floor)}';
+    }
+STREAM
+    } ['huge', 70000], ['small', 1]));
+
+my %client;
+my $select = IO::Select->new;
+
+for (1 .. $clients) {
+    my $ws = Blockcast::WebSocket->connect(port => $t->port);
+
+    $ws->send_json({ type => 'subscribe', streams => ['huge', 'small'] });
+    $ws->socket->blocking(0);
+    $select->add($ws->socket);
+    $client{$ws->socket} = { ws => $ws, buf => '', small => 0 };
+}
+
+
+# Reads what comes until then; which period's "small" each client has.
+
+sub listen_until {
+    my ($end) = @_;
+
+    while ((my $left = $end - time) > 0) {
+        for my $socket ($select->can_read($left)) {
+            my $c = $client{$socket};
+
+            if (!sysread $socket, $c->{buf}, 1 << 20, length $c->{buf}) {
+                $c->{lost} = 1;
+                $select->remove($socket);
+            }
+
+            $c->{small} = $1 while $c->{buf} =~ /"text":"x","period":(\d+)/g;
+
+            # a number may be cut in two
+            $c->{buf} = substr $c->{buf}, -100 if length $c->{buf} > 100;
+        }
+    }
+}
+
+
+my (@behind, $period_n);
+
+for my $round (1 .. $rounds) {
+    $period_n = int(time / $period) + 1;
+    listen_until(($period_n + 0.85) * $period);
+    push @behind, "in round $round " . grep { $_->{small} != $period_n } values %client
+        if grep { $_->{small} != $period_n } values %client;
+}
+
+is_deeply(\@behind, [], "each of $clients clients has the newest of both streams, $rounds times");
+is(scalar(grep { $_->{lost} } values %client), 0, 'no connection was lost');
+
+undef %client;
+$t->stop;
+$node->stop;
+
+done_testing();
