@@ -88,40 +88,40 @@ ngx_http_blockcast_headers(ngx_http_request_t *r,
 
 #define ngx_http_blockcast_is(h, s)                                           \
         ((h)->key.len == sizeof(s) - 1                                        \
-         && ngx_strncasecmp((h)->key.data, (u_char *) s, sizeof(s) - 1) == 0)
+         && ngx_memcmp((h)->lowcase_key, s, sizeof(s) - 1) == 0)
 
-        if (ngx_http_blockcast_is(&header[i], "Upgrade")) {
+        if (ngx_http_blockcast_is(&header[i], "upgrade")) {
             u->upgrade = 1;
 
             if (bc_http_has_token(value->data, value->len, "websocket")) {
                 u->websocket = 1;
             }
 
-        } else if (ngx_http_blockcast_is(&header[i], "Connection")) {
+        } else if (ngx_http_blockcast_is(&header[i], "connection")) {
 
             if (bc_http_has_token(value->data, value->len, "upgrade")) {
                 u->connection = 1;
             }
 
-        } else if (ngx_http_blockcast_is(&header[i], "Sec-WebSocket-Key")) {
+        } else if (ngx_http_blockcast_is(&header[i], "sec-websocket-key")) {
             u->key = *value;
             u->keys++;
 
         } else if (ngx_http_blockcast_is(&header[i],
-                                         "Sec-WebSocket-Version"))
+                                         "sec-websocket-version"))
         {
             u->version = *value;
             u->versions++;
 
         } else if (ngx_http_blockcast_is(&header[i],
-                                         "Sec-WebSocket-Extensions"))
+                                         "sec-websocket-extensions"))
         {
             if (ngx_http_blockcast_join(r, &u->extensions, value) != NGX_OK) {
                 return NGX_ERROR;
             }
 
         } else if (ngx_http_blockcast_is(&header[i],
-                                         "Sec-WebSocket-Protocol"))
+                                         "sec-websocket-protocol"))
         {
             if (ngx_http_blockcast_join(r, &u->protocols, value) != NGX_OK) {
                 return NGX_ERROR;

@@ -659,6 +659,7 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_blockcast_zone_enter(bmcf->zone);
+    ngx_http_blockcast_session_forget();
 
     if (ngx_http_blockcast_feeds_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
@@ -690,5 +691,6 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
     ngx_http_blockcast_state_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
     ngx_http_blockcast_zone_leave(bmcf->zone);
+    ngx_http_blockcast_session_forget();
     ngx_http_blockcast_feeds_done();
 }

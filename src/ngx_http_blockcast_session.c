@@ -33,6 +33,11 @@ static void ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
     ngx_str_t *name, bc_message_t *message);
 static void ngx_http_blockcast_session_unsubscribe(
     ngx_http_blockcast_ask_t *ask, ngx_str_t *name);
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_session_hello(
+    ngx_http_blockcast_conn_t *conn);
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_session_finish(
+    ngx_http_blockcast_ask_t *ask, ngx_http_blockcast_frame_t *frame,
+    u_char *p);
 static void ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
     ngx_http_blockcast_frame_t *frame, u_char *p);
 static void ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
@@ -46,8 +51,67 @@ static const char  *ngx_http_blockcast_state_names[] = {
 };
 
 
+/* clients that come together are welcomed with the same frame */
+
+static struct {
+    ngx_http_blockcast_frame_t     *frame;
+    ngx_http_blockcast_stream_t   **offers;
+    uint64_t                        allowed;
+    ngx_uint_t                      protocol;
+    time_t                          time;
+} ngx_http_blockcast_welcome;
+
+
 void
 ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
+
+        /* there, the client speaks first */
+        return;
+    }
+
+    frame = ngx_http_blockcast_welcome.frame;
+
+    if (frame == NULL
+        || ngx_http_blockcast_welcome.offers != conn->conf->offers
+        || ngx_http_blockcast_welcome.allowed != conn->allowed
+        || ngx_http_blockcast_welcome.protocol != conn->protocol
+        || ngx_http_blockcast_welcome.time != ngx_time())
+    {
+        frame = ngx_http_blockcast_session_hello(conn);
+
+        if (frame == NULL) {
+            ngx_http_blockcast_ws_close(conn, 1013, "no memory");
+            return;
+        }
+
+        ngx_http_blockcast_session_forget();
+
+        ngx_http_blockcast_welcome.frame = frame;
+        ngx_http_blockcast_welcome.offers = conn->conf->offers;
+        ngx_http_blockcast_welcome.allowed = conn->allowed;
+        ngx_http_blockcast_welcome.protocol = conn->protocol;
+        ngx_http_blockcast_welcome.time = ngx_time();
+    }
+
+    frame->refs++;
+    ngx_http_blockcast_ws_queue(conn, frame);
+}
+
+
+void
+ngx_http_blockcast_session_forget(void)
+{
+    ngx_http_blockcast_frame_free(ngx_http_blockcast_welcome.frame);
+    ngx_http_blockcast_welcome.frame = NULL;
+}
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_session_hello(ngx_http_blockcast_conn_t *conn)
 {
     u_char                          *p;
     ngx_uint_t                       n;
@@ -56,20 +120,13 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
-
-        /* there, the client speaks first */
-        return;
-    }
-
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
     frame = ngx_http_blockcast_frame_alloc(256
             + bmcf->streams.nelts * (NGX_HTTP_BLOCKCAST_NAME_LEN + 3));
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(conn, 1013, "no memory");
-        return;
+        return NULL;
     }
 
     p = frame->data + frame->payload;
@@ -92,7 +149,7 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
     ask.conn = conn;
     ask.id.len = 0;
 
-    ngx_http_blockcast_session_send(&ask, frame, p);
+    return ngx_http_blockcast_session_finish(&ask, frame, p);
 }
 
 
@@ -449,8 +506,10 @@ ngx_http_blockcast_session_unsubscribe(ngx_http_blockcast_ask_t *ask,
 }
 
 
-static void
-ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
+/* the end of a message, and its form in the client's protocol; or NULL */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_session_finish(ngx_http_blockcast_ask_t *ask,
     ngx_http_blockcast_frame_t *frame, u_char *p)
 {
     if (ask->id.len != 0) {
@@ -463,7 +522,15 @@ ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
                                     p - frame->data - frame->payload);
 
-    frame = ngx_http_blockcast_protocol_convert(ask->conn, NULL, frame);
+    return ngx_http_blockcast_protocol_convert(ask->conn, NULL, frame);
+}
+
+
+static void
+ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
+    ngx_http_blockcast_frame_t *frame, u_char *p)
+{
+    frame = ngx_http_blockcast_session_finish(ask, frame, p);
 
     if (frame == NULL) {
         ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");

@@ -143,6 +143,8 @@ void ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn,
 
 /* the messages of a client (_session) */
 void ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn);
+/* gives the welcome back that is kept for those who come at once */
+void ngx_http_blockcast_session_forget(void);
 void ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
 /* {"type":"status",…} for a subscriber, or NULL without memory */
