@@ -13,6 +13,8 @@
 static ngx_uint_t ngx_http_blockcast_feed_sync_ring(
     ngx_http_blockcast_feed_t *feed);
 static void ngx_http_blockcast_feeds_tick(ngx_event_t *ev);
+static void ngx_http_blockcast_feed_move(ngx_http_blockcast_feed_t *feed,
+    ngx_uint_t from, ngx_uint_t to);
 
 
 ngx_http_blockcast_feed_t              *ngx_http_blockcast_feeds;
@@ -404,24 +406,47 @@ ngx_http_blockcast_feed_patches(ngx_http_blockcast_sub_t *sub)
 }
 
 
+/* a listener gets another place in the list */
+
+static void
+ngx_http_blockcast_feed_move(ngx_http_blockcast_feed_t *feed, ngx_uint_t from,
+    ngx_uint_t to)
+{
+    ngx_http_blockcast_listener_t  *l;
+
+    if (from == to) {
+        return;
+    }
+
+    l = &feed->listeners[to];
+    *l = feed->listeners[from];
+    l->conn->subs[l->sub].place = to;
+}
+
+
 void
 ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     ngx_uint_t place)
 {
     ngx_http_blockcast_zone_t      *zone;
-    ngx_http_blockcast_listener_t  *l, *last;
+    ngx_http_blockcast_listener_t  *l;
 
     l = &feed->listeners[place];
-    last = &feed->listeners[--feed->nlisteners];
 
     if (l->conn->subs[l->sub].delta) {
         feed->npatched--;
     }
 
-    if (l != last) {
-        *l = *last;
-        l->conn->subs[l->sub].place = place;
+    /* of a fan-out under way, who had its turn stays before those who not */
+
+    if (feed->walking && place < feed->cursor) {
+        feed->cursor--;
+        ngx_http_blockcast_feed_move(feed, feed->cursor, place);
+        place = feed->cursor;
     }
+
+    feed->nlisteners--;
+    ngx_http_blockcast_feed_move(feed, feed->nlisteners, place);
 
     zone = ngx_http_blockcast_feeds_conf->zone;
 

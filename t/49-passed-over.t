@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
 # Two streams that have something new at the same moment, one of them as much
-# as is taken into one write, and more clients than are served in one go. If
-# this fails, some of them stay with what was before in the other stream until
-# that has something new again, which may be never.
+# as is taken into one write, more clients than are served in one go, and some
+# who leave as soon as they have it. If this fails, others stay with what was
+# before until the stream has something new again, which may be never.
 
 use strict;
 use warnings;
@@ -48,7 +48,7 @@ for (1 .. $clients) {
     $ws->send_json({ type => 'subscribe', streams => ['huge', 'small'] });
     $ws->socket->blocking(0);
     $select->add($ws->socket);
-    $client{$ws->socket} = { ws => $ws, buf => '', small => 0 };
+    $client{$ws->socket} = { ws => $ws, buf => '', small => 0, leaves => $_ % 5 == 0 };
 }
 
 
@@ -66,7 +66,12 @@ sub listen_until {
                 $select->remove($socket);
             }
 
+            my $before = $c->{small};
             $c->{small} = $1 while $c->{buf} =~ /"text":"x","period":(\d+)/g;
+
+            # in the middle of the fan-out, which goes on with the others
+            $c->{ws}->send_json({ type => 'unsubscribe', stream => 'small' }), $c->{away} = 1
+                if $c->{leaves} && $before && $c->{small} != $before;
 
             # a number may be cut in two
             $c->{buf} = substr $c->{buf}, -100 if length $c->{buf} > 100;
@@ -75,16 +80,22 @@ sub listen_until {
 }
 
 
-my (@behind, $period_n);
+my (@behind, $period_n, $left);
 
 for my $round (1 .. $rounds) {
     $period_n = int(time / $period) + 1;
     listen_until(($period_n + 0.85) * $period);
     push @behind, "in round $round " . grep { $_->{small} != $period_n } values %client
         if grep { $_->{small} != $period_n } values %client;
+
+    for (grep { delete $_->{away} } values %client) {
+        $left++;
+        $_->{ws}->send_json({ type => 'subscribe', stream => 'small' });
+    }
 }
 
 is_deeply(\@behind, [], "each of $clients clients has the newest of both streams, $rounds times");
+cmp_ok($left, '>', $clients / 5, 'some left in the middle of it and came back');
 is(scalar(grep { $_->{lost} } values %client), 0, 'no connection was lost');
 
 undef %client;
