@@ -143,26 +143,33 @@ async function idle(options) {
 async function storm(options) {
     const rate = 5000;
     const clients = options.clients ?? 15000;
-    const results = await rounds(options.peers, options.rounds, 'storm', async name => {
-        const r = await run(name, {
-            clients, size: 300, quiet: true, warm: true, args: [`--rate=${rate}`, '--time=0'],
+    // one by one, which wakes the server for each, and as fast as they are answered
+    const kinds = { paced: [`--rate=${rate}`], burst: [] };
+    const results = {};
+
+    for (const [kind, args] of Object.entries(kinds)) {
+        results[kind] = await rounds(options.peers, options.rounds, `storm, ${kind}`, async name => {
+            const r = await run(name, { clients, size: 300, quiet: true, warm: true, args: [...args, '--time=0'] });
+            return { ...r, wait: r.cpu_connect.wait / (r.cpu_connect.wait + r.cpu_connect.cpu) };
         });
-        return { ...r, wait: r.cpu_connect.wait / (r.cpu_connect.wait + r.cpu_connect.cpu) };
-    });
-    const values = (name, key) => results[name]?.map(key);
+    }
+    const values = (kind, name, key) => results[kind][name]?.map(key);
+    const cost = (kind, name) => cell(values(kind, name, r => r.handshake),
+        name === 'floor' ? undefined : values(kind, 'floor', r => r.handshake) ?? [], options.noise, 1);
 
     return {
         data: results,
-        text: `**Connect storm**: ${number(rate)} handshakes a second, ${number(clients)} in all\n\n`
-            + table(['', 'CPU µs per handshake (× floor)', 'refused', 'later than 250 ms', 'p50 ms', 'p99 ms'],
+        text: `**Connect storm**: ${number(clients)} handshakes, ${number(rate)} a second one by one, or 200 at a time as `
+            + 'fast as they are answered; CPU µs per handshake (× floor)\n\n'
+            + table(['', `${number(rate)} a second`, 'refused', 'later than 250 ms', 'p50 ms', 'p99 ms', '200 at a time'],
                 options.peers.map(name => [names[name],
-                    cell(values(name, r => r.handshake),
-                        name === 'floor' ? undefined : values('floor', r => r.handshake) ?? [], options.noise, 1),
-                    number(Math.max(...values(name, r => r.refused ?? 0))),
-                    number(Math.max(...values(name, r => r.late ?? 0))),
-                    number(median(values(name, r => r.handshake_us?.p50)) / 1000, 2),
-                    number(median(values(name, r => r.handshake_us?.p99)) / 1000, 2)]))
-            + disturbance(results),
+                    cost('paced', name),
+                    number(Math.max(...values('paced', name, r => r.refused ?? 0))),
+                    number(Math.max(...values('paced', name, r => r.late ?? 0))),
+                    number(median(values('paced', name, r => r.handshake_us?.p50)) / 1000, 2),
+                    number(median(values('paced', name, r => r.handshake_us?.p99)) / 1000, 2),
+                    cost('burst', name)]))
+            + disturbance(...Object.values(results)),
     };
 }
 
@@ -198,7 +205,7 @@ export const commands = {
     idle: { run: idle, seconds: o => each(o, 2.4, 8) },
     latency: { run: o => latency(o, { pace, paced, names }), seconds: o => o.rounds * (o.time * 5 + 15) },
     scale: { run: scale, seconds: o => o.rounds * 320 },
-    storm: { run: storm, seconds: o => each(o, 1, 6) },
+    storm: { run: storm, seconds: o => each(o, 2, 5) },
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },
 };
