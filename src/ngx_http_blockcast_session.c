@@ -57,6 +57,7 @@ static struct {
     ngx_http_blockcast_frame_t     *frame;
     ngx_http_blockcast_stream_t   **offers;
     uint64_t                        allowed;
+    uint64_t                        epoch;      /* a state file may set it */
     ngx_uint_t                      protocol;
     time_t                          time;
 } ngx_http_blockcast_welcome;
@@ -65,7 +66,9 @@ static struct {
 void
 ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_http_blockcast_frame_t  *frame;
+    uint64_t                         epoch;
+    ngx_http_blockcast_frame_t      *frame;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
@@ -73,11 +76,16 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    epoch = bmcf->zone->sh->epoch;
     frame = ngx_http_blockcast_welcome.frame;
 
     if (frame == NULL
         || ngx_http_blockcast_welcome.offers != conn->conf->offers
         || ngx_http_blockcast_welcome.allowed != conn->allowed
+        || ngx_http_blockcast_welcome.epoch != epoch
         || ngx_http_blockcast_welcome.protocol != conn->protocol
         || ngx_http_blockcast_welcome.time != ngx_time())
     {
@@ -93,6 +101,7 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
         ngx_http_blockcast_welcome.frame = frame;
         ngx_http_blockcast_welcome.offers = conn->conf->offers;
         ngx_http_blockcast_welcome.allowed = conn->allowed;
+        ngx_http_blockcast_welcome.epoch = epoch;
         ngx_http_blockcast_welcome.protocol = conn->protocol;
         ngx_http_blockcast_welcome.time = ngx_time();
     }
