@@ -437,7 +437,7 @@ ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
         feed->npatched--;
     }
 
-    /* of a fan-out under way, who had its turn stays before those who not */
+    /* those who had their turn in a fan-out under way stay before the rest */
 
     if (feed->walking && place < feed->cursor) {
         feed->cursor--;

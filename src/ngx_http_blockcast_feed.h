@@ -82,7 +82,7 @@ struct ngx_http_blockcast_feed_s {
     uint64_t                      timed;        /* fan-out was measured */
 
     /* the fan-out, in slices */
-    ngx_uint_t                    cursor;           /* the next listener */
+    ngx_uint_t                    cursor;       /* the next listener */
     unsigned                      walking:1;
     unsigned                      again:1;      /* there is newer already */
 };

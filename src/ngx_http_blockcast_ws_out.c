@@ -560,35 +560,34 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
 
     nframes = 0;
     size = 0;
-    sub = due;
 
-    for (i = 0; /* void */ ; i++) {
+    for (i = 0;
+         i <= conn->nsubs && nframes < NGX_HTTP_BLOCKCAST_TOGETHER
+         && size < NGX_HTTP_BLOCKCAST_GATHER;
+         i++)
+    {
+        sub = (i == 0) ? due : &conn->subs[i - 1];
 
-        frame = (sub->feed->newest != NULL
-                 && ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
-                ? ngx_http_blockcast_feed_frame(sub->feed, conn, sub) : NULL;
-
-        if (frame != NULL) {
-            subs[nframes] = sub;
-            frames[nframes] = frame;
-            iov[nframes].iov_base = (void *) frame->data;
-            iov[nframes].iov_len = frame->len;
-
-            size += frame->len;
-            nframes++;
-        }
-
-        if (i < conn->nsubs && &conn->subs[i] == due) {
-            i++;
-        }
-
-        if (i >= conn->nsubs || nframes == NGX_HTTP_BLOCKCAST_TOGETHER
-            || size >= NGX_HTTP_BLOCKCAST_GATHER)
+        if ((i != 0 && sub == due)
+            || sub->feed->newest == NULL
+            || !ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
         {
-            break;
+            continue;
         }
 
-        sub = &conn->subs[i];
+        frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+
+        if (frame == NULL) {
+            continue;
+        }
+
+        subs[nframes] = sub;
+        frames[nframes] = frame;
+        iov[nframes].iov_base = (void *) frame->data;
+        iov[nframes].iov_len = frame->len;
+
+        size += frame->len;
+        nframes++;
     }
 
     if (nframes == 0) {
