@@ -108,7 +108,7 @@ static char  ngx_http_blockcast_prelude[] =
         "elif $t == \"array\" then [5, map(~key)] "
         "elif $t == \"object\" then [6, map_values(~key)] "
         "elif . == null then [0] elif . then [2] else [1] end; "
-    "def ~keys: if ~deep then map(~key) else . end; "
+    "def ~ranks: if ~deep then map(~key) else . end; "
 
     /* JSON text of marked values to that of numbers */
 
@@ -126,7 +126,6 @@ static char  ngx_http_blockcast_prelude[] =
         "else . end; "
 
     "def ~tojson: tojson; def ~format(f): format(f); "
-    "def ~startswith(f): startswith(f); "
     "def ~sort: sort; def ~min: min; def ~max: max; "
 
     "def type: if ~int then \"number\" else ~type end; "
@@ -213,10 +212,10 @@ static char  ngx_http_blockcast_prelude[] =
     NGX_HTTP_BLOCKCAST_EQUALITY("_notequal", "!=")
     "def add: reduce .[] as $x (null; . + $x); "
 
-    "def sort_by(f): _sort_by_impl(map([f]) | ~keys); "
-    "def group_by(f): _group_by_impl(map([f]) | ~keys); "
-    "def min_by(f): _min_by_impl(map([f]) | ~keys); "
-    "def max_by(f): _max_by_impl(map([f]) | ~keys); "
+    "def sort_by(f): _sort_by_impl(map([f]) | ~ranks); "
+    "def group_by(f): _group_by_impl(map([f]) | ~ranks); "
+    "def min_by(f): _min_by_impl(map([f]) | ~ranks); "
+    "def max_by(f): _max_by_impl(map([f]) | ~ranks); "
     "def sort: if ~deep then sort_by(.) else ~sort end; "
     "def min: if ~deep then min_by(.) else ~min end; "
     "def max: if ~deep then max_by(.) else ~max end; "
