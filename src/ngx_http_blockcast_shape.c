@@ -71,7 +71,9 @@
 #define NGX_HTTP_BLOCKCAST_ORDER(name, op)                                    \
     "def ~" name "(a; b): a " op " b; "                                       \
     "def " name "(a; b): b as $b | a as $a "                                  \
-        "| if $a | ~int then "                                                \
+        "| if ($a | ~type) == \"number\" and ($b | ~type) == \"number\" "     \
+            "then ~" name "($a; $b) "                                         \
+        "elif $a | ~int then "                                                \
             "if $b | ~int then ~" name "($a; $b) "                            \
             "else ~" name "($a | ~num; $b) end "                              \
         "elif $b | ~int then ~" name "($a; $b | ~num) "                       \
