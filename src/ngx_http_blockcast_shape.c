@@ -233,10 +233,6 @@ static char  ngx_http_blockcast_prelude[] =
     "def stderr: debug; ";
 
 
-static ngx_int_t ngx_http_blockcast_jq_output(jv v, ngx_uint_t nth,
-    ngx_str_t *out, ngx_str_t *error, ngx_pool_t *pool);
-
-
 typedef struct {
     ngx_pool_t  *pool;
     ngx_str_t    text;
@@ -245,6 +241,12 @@ typedef struct {
 
 /* of the program that runs, for what it writes to the log: start is 0 if none */
 static bc_exact_mark_t  ngx_http_blockcast_jq_mark;
+
+
+static ngx_str_t  ngx_http_blockcast_cut[] = {
+    ngx_string("<stripped: exceeds max depth>"),
+    ngx_string("<skipped: too deep>")
+};
 
 
 static ngx_uint_t
@@ -761,6 +763,32 @@ ngx_http_blockcast_jq_text_or_null(ngx_str_t *text, const char *what,
 }
 
 
+/* all that somebody else has written: results, messages, what was kept */
+
+#define ngx_http_blockcast_jq_texts(input)  (2 * (input)->nresults + 3)
+
+static ngx_str_t *
+ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_input_t *input, ngx_uint_t n)
+{
+    switch (n) {
+
+    case 0:
+        return &input->previous;
+
+    case 1:
+        return &input->state;
+
+    case 2:
+        return &input->last;
+    }
+
+    n -= 3;
+
+    return (n & 1) ? &input->results[n / 2].message
+                   : &input->results[n / 2].result;
+}
+
+
 /* a mark that is in none of the texts */
 
 static ngx_int_t
@@ -770,7 +798,7 @@ ngx_http_blockcast_jq_choose(bc_exact_mark_t *mark,
     int          found, occurs;
     u_char       random[BC_EXACT_RANDOM];
     ngx_str_t   *text;
-    ngx_uint_t   i, n, tries;
+    ngx_uint_t   i, tries;
 
     for (tries = 0; tries < NGX_HTTP_BLOCKCAST_MARK_TRIES; tries++) {
 
@@ -780,30 +808,11 @@ ngx_http_blockcast_jq_choose(bc_exact_mark_t *mark,
 
         bc_exact_mark(mark, random);
 
-        n = 2 * input->nresults + 3;
         found = 0;
 
-        for (i = 0; i < n && found != 2; i++) {
-
-            switch (n - i) {
-
-            case 3:
-                text = &input->previous;
-                break;
-
-            case 2:
-                text = &input->state;
-                break;
-
-            case 1:
-                text = &input->last;
-                break;
-
-            default:
-                text = (i & 1) ? &input->results[i / 2].message
-                               : &input->results[i / 2].result;
-            }
-
+        for (i = 0; i < ngx_http_blockcast_jq_texts(input) && found != 2; i++)
+        {
+            text = ngx_http_blockcast_jq_nth_text(input, i);
             occurs = bc_exact_occurs(mark, text->data, text->len);
             found = ngx_max(found, occurs);
         }
@@ -963,20 +972,62 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
 
 
 /*
+ * libjq writes "<stripped: exceeds max depth>" (1.8: "<skipped: too deep>") in
+ * place of what is nested more deeply than it prints.  In a string, made by
+ * "tojson", it is that text, unless the texts that came in have it, too.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_input_t *input)
+{
+    ngx_uint_t   i, n;
+    ngx_str_t   *text;
+
+    for (n = 0; n < 2; n++) {
+        if (memmem(out->data, out->len, ngx_http_blockcast_cut[n].data,
+                   ngx_http_blockcast_cut[n].len)
+            != NULL)
+        {
+            break;
+        }
+    }
+
+    if (n == 2) {
+        return 0;
+    }
+
+    /* without the brackets, which may be escaped there */
+
+    for (i = 0; i < ngx_http_blockcast_jq_texts(input); i++) {
+        text = ngx_http_blockcast_jq_nth_text(input, i);
+
+        if (text->len != 0
+            && memmem(text->data, text->len,
+                      ngx_http_blockcast_cut[n].data + 1,
+                      ngx_http_blockcast_cut[n].len - 2)
+               != NULL)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
  * The gate: JSON text that comes from libjq becomes text that goes on.
  * Consumes v.
  */
 
 static ngx_int_t
-ngx_http_blockcast_jq_output(jv v, ngx_uint_t nth, ngx_str_t *out,
-    ngx_str_t *error, ngx_pool_t *pool)
+ngx_http_blockcast_jq_output(jv v, ngx_http_blockcast_input_t *input,
+    ngx_uint_t nth, ngx_str_t *out, ngx_str_t *error, ngx_pool_t *pool)
 {
     jv           text;
     size_t       off;
     u_char      *p;
     const char  *why;
-
-    static const char  stripped[] = "<stripped: exceeds max depth>";
 
     text = jv_dump_string(v, 0);
 
@@ -1001,16 +1052,18 @@ ngx_http_blockcast_jq_output(jv v, ngx_uint_t nth, ngx_str_t *out,
                           &off, &why)
         == 0)
     {
-        if (ngx_http_blockcast_jq_reads(out, 0)) {
+        if (ngx_http_blockcast_jq_reads(out, 0)
+            && !ngx_http_blockcast_jq_cut(out, input))
+        {
             return NGX_OK;
         }
 
         why = "nested too deeply";
 
-    } else if (out->len - off >= sizeof(stripped) - 1
-               && ngx_memcmp(out->data + off, stripped, sizeof(stripped) - 1)
-                  == 0)
-    {
+    } else if (off < out->len && out->data[off] == '<') {
+
+        /* outside of strings, this is all that libjq writes of the kind */
+
         why = "nested too deeply";
     }
 
@@ -1114,7 +1167,8 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
             break;
         }
 
-        if (ngx_http_blockcast_jq_output(v, *n + 1, &out[*n], error, pool)
+        if (ngx_http_blockcast_jq_output(v, input, *n + 1, &out[*n], error,
+                                         pool)
             != NGX_OK)
         {
             rc = NGX_ERROR;
