@@ -120,7 +120,7 @@ my $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, workers => 2,
     blockcast_stream functions {
         blockcast_interval 100ms;
         blockcast_call v x.v;
-        blockcast_jq 'def nobody: 1; # the program of no expression';
+        blockcast_jq "def nobody: 1; . # ends in a comment";
     }
     blockcast_stream debug {
         blockcast_interval 100ms;
@@ -406,7 +406,7 @@ becomes('debug', "[$big,\"$old\"]", 'debug');
 ok($t->wait_log(qr/jq debug: \[$big,"$old"\]/, 30), 'writes the digits to the log');
 ok(wait_for(sub { data('kept'); (row('kept')->{note}{text} // '') eq "a note of [$big]" }, 30), 'and so does a note')
     or diag(explain(row('kept')));
-becomes('functions', data('functions'), 'a program of functions alone');
+becomes('functions', data('functions'), 'a program that ends in a comment');
 like(data('functions'), qr/"results":\{"v":\[$big\]\}/, 'puts out its input');
 is(data('p_inner'), '1', 'a program does not see the mark');
 
@@ -461,11 +461,16 @@ my $ws = $t->ws('/ws');
 $ws->subscribe('odd');
 set(odd => $nested);
 
-my ($wide) = (0);
-wait_for { data('both'); data('both') =~ /"v":null/ || ($wide = data('odd') eq $nested) } 30;
+# a libjq that reads it (1.8) meets the limit behind the program
+
+my $error = '';
+wait_for { data('odd'); ($error = row('odd')->{error} // '') =~ /nested too deeply/ } 30;
+like($error, qr/nested too deeply/, 'a result of 370 levels fails the poll');
+is(data('odd'), '{"height":9}', 'and the last good data is kept');
+my $wide = $error =~ /output 1/;
 
 SKIP: {
-    skip 'this libjq reads any depth', 9 if $wide;
+    skip 'this libjq reads more levels', 9 if $wide;
 
     fails('odd', qr/\Ax\.odd: the result is nested too deeply for the jq program\z/, '{"height":9}',
         'a result that is nested too deeply is a failed call');
@@ -500,7 +505,7 @@ for my $n (257, 258, 300, 2000) {
     becomes('deepparams', qq({"n":$n,"e":{"b":"params: output 1 of the jq program is nested too deeply, at most 256 levels can be kept"}}),
         "and params of $n levels");
     fails('deeptexts', qr/\Aoutput 1 of the jq program is nested too deeply/, qq(["<x","$at"]), "and text of $n levels")
-        if $n == 300;
+        if $n == 300 && !$wide;
     set(depth => 250);
     becomes('deep', $at, 'it goes on');
 }

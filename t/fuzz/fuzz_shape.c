@@ -637,6 +637,12 @@ sorted(fuzz_t *f)
 static void
 init(void)
 {
+    /* libjq 1.6 takes a program of functions alone */
+
+    if (!ngx_http_blockcast_jq_exact()) {
+        (void) compile("def f: 1; # and a comment");
+    }
+
     same = compile(".results.v, .state, (.previous | debug)");
     texts = compile(".results.v | tojson, ([.] | tostring), \"\\(.)\"");
     member = compile("{a: .results.v, b: [.previous, .last]}");
