@@ -38,6 +38,9 @@
 
 #define NGX_HTTP_BLOCKCAST_TAG_LEN     16
 
+/* with what is put before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
+#define NGX_HTTP_BLOCKCAST_JQ_ERROR    240
+
 /* what cannot be read is told of, but not with each poll */
 #define NGX_HTTP_BLOCKCAST_UNREAD_LOG  60
 
@@ -161,6 +164,14 @@ static char  ngx_http_blockcast_prelude[] =
     NGX_HTTP_BLOCKCAST_FUNC0("log")
     NGX_HTTP_BLOCKCAST_FUNC0("log2")
     NGX_HTTP_BLOCKCAST_FUNC0("log10")
+    NGX_HTTP_BLOCKCAST_FUNC0("exp10")
+    NGX_HTTP_BLOCKCAST_FUNC0("expm1")
+    NGX_HTTP_BLOCKCAST_FUNC0("log1p")
+    NGX_HTTP_BLOCKCAST_FUNC0("logb")
+    NGX_HTTP_BLOCKCAST_FUNC0("significand")
+    NGX_HTTP_BLOCKCAST_FUNC0("cbrt")
+    NGX_HTTP_BLOCKCAST_FUNC0("sin")
+    NGX_HTTP_BLOCKCAST_FUNC0("cos")
     NGX_HTTP_BLOCKCAST_FUNC0("isinfinite")
     NGX_HTTP_BLOCKCAST_FUNC0("isnan")
     NGX_HTTP_BLOCKCAST_FUNC0("isnormal")
@@ -266,21 +277,30 @@ ngx_http_blockcast_jq_exact(void)
 }
 
 
+/* all: what the texts of the run hold together, mostly nothing to be changed */
+
 static jv
-ngx_http_blockcast_jv(ngx_str_t *text, bc_exact_scan_t *scan,
+ngx_http_blockcast_jv(ngx_str_t *text, bc_exact_scan_t *all,
     bc_exact_mark_t *mark, ngx_pool_t *pool)
 {
-    u_char  *buf, *last;
+    u_char           *buf, *last;
+    bc_exact_scan_t   scan;
 
     if (text->len == 0) {
         return jv_null();
     }
 
-    if (mark == NULL && scan->lone == 0) {
+    ngx_memzero(&scan, sizeof(bc_exact_scan_t));
+
+    if (mark != NULL || all->lone != 0) {
+        bc_exact_scan(&scan, text->data, text->len);
+    }
+
+    if ((mark == NULL || scan.integers == 0) && scan.lone == 0) {
         return jv_parse_sized((char *) text->data, text->len);
     }
 
-    buf = ngx_pnalloc(pool, text->len + (mark ? scan->grow : 0));
+    buf = ngx_pnalloc(pool, text->len + (mark ? scan.grow : 0));
     if (buf == NULL) {
         return jv_invalid_with_msg(jv_string("no memory"));
     }
@@ -865,8 +885,6 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
     bc_exact_scan_t               scan;
     ngx_http_blockcast_result_t  *r;
 
-    /* sums of all texts: each of them may be written with these bounds */
-
     ngx_memzero(&scan, sizeof(bc_exact_scan_t));
 
     for (i = 0; i < input->nresults; i++) {
@@ -1118,7 +1136,17 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
         len = bc_exact_unmark(&ngx_http_blockcast_jq_mark, error->data, len);
     }
 
-    error->len = ngx_http_blockcast_jq_line(error->data, len);
+    len = ngx_http_blockcast_jq_line(error->data, len);
+
+    if (len > NGX_HTTP_BLOCKCAST_JQ_ERROR) {
+        len = NGX_HTTP_BLOCKCAST_JQ_ERROR;
+
+        while (len > 0 && (error->data[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+
+    error->len = len;
 
     if (error->len == 0) {
         ngx_str_set(error, "the program failed without a message");

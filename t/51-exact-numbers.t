@@ -35,6 +35,7 @@ my %programs = (
     kinds   => '.results.v[0] | [type, (tonumber | tostring), (fabs | type), (sqrt | floor), (try (ascii_downcase | "text") catch "no"), (try (split("4") | "text") catch "no")]',
     failing => 'error("not \(.results.v)")',
     raised  => 'error(.results.v)',
+    shouted => '.results.v | tostring | error("\u0085\u007f" + . + ("\u00e9" * 200))',
     cut     => '.results.v[0] | [.[0:7]?, .[2:5]?, .[1:]?] | map(tostring) | map(gsub("[0-9]"; ""))',
     strange => '[.results.v | .. | strings]',
     inner   => '(.results.v | get_search_list | length), $ENV.PATH // null',
@@ -391,6 +392,7 @@ becomes('p_kinds', qq(["number","$big","number",4294967296,"no","no"]), 'they ar
 # errors, notes, the log: digits, and no marks, cut or not
 
 set(v => "[$big]");
+fails('p_shouted', qr/\A  (?:\[$big\]){1,12}[^\x00-\x1f\x7f-\x9f]*\z/, undef, 'a long error is cut, and has no control characters');
 fails('p_failing', qr/\Anot \[$big\]\z/, undef, 'in the text of an error');
 fails('p_raised', qr/\A\[$big\]\z/, undef, 'as an error');
 ok(wait_for(sub { data('p_caught') =~ /\A\["object/ }, 30), 'errors that the program catches');
