@@ -93,8 +93,10 @@
         "else ~" name "($a | ~num; $b | ~num) end; "
 
 
+static char  ngx_http_blockcast_start[] =
+    "get_search_list as [$~d, $~s, $~e] | if $~s == null then (";
+
 static char  ngx_http_blockcast_prelude[] =
-    "get_search_list as [$~d, $~s, $~e] | if $~s then ("
     "def get_search_list: [$~d]; "
     "def ~same(a; b): a == b; "
     "def ~type: type; "
@@ -579,26 +581,51 @@ ngx_http_blockcast_jq_dir(jq_state *jq, jv dir, bc_exact_mark_t *mark)
 }
 
 
+/* without dst: the length */
+
+static size_t
+ngx_http_blockcast_jq_tagged(u_char *dst, char *s, u_char *tag)
+{
+    size_t  n;
+
+    for (n = 0; *s != '\0'; s++) {
+
+        if (*s != '~') {
+            if (dst != NULL) {
+                dst[n] = (u_char) *s;
+            }
+
+            n++;
+            continue;
+        }
+
+        if (dst != NULL) {
+            ngx_memcpy(dst + n, tag, NGX_HTTP_BLOCKCAST_TAG_LEN);
+        }
+
+        n += NGX_HTTP_BLOCKCAST_TAG_LEN;
+    }
+
+    return n;
+}
+
+
 /*
- * The text of a program that is run with the prelude when there is a mark,
- * and as it is when there is none.  last: what the program lacks at its end.
+ * The text of a program that is run as it is when there is no mark, and with
+ * the prelude when there is one.  end: what the program lacks at its end.
  */
 
 static u_char *
 ngx_http_blockcast_jq_text(ngx_pool_t *pool, ngx_str_t *program, u_char *tag,
-    char *last)
+    char *end)
 {
-    char    *s;
-    u_char  *text, *p;
     size_t   n, imports;
+    u_char  *text, *p;
 
-    n = 0;
+    n = ngx_http_blockcast_jq_tagged(NULL, ngx_http_blockcast_start, tag)
+        + ngx_http_blockcast_jq_tagged(NULL, ngx_http_blockcast_prelude, tag);
 
-    for (s = ngx_http_blockcast_prelude; *s != '\0'; s++) {
-        n += (*s == '~') ? NGX_HTTP_BLOCKCAST_TAG_LEN : 1;
-    }
-
-    text = ngx_pnalloc(pool, n + 2 * (program->len + ngx_strlen(last))
+    text = ngx_pnalloc(pool, n + 2 * (program->len + ngx_strlen(end))
                              + sizeof("\n) else (\n) end"));
     if (text == NULL) {
         return NULL;
@@ -607,20 +634,12 @@ ngx_http_blockcast_jq_text(ngx_pool_t *pool, ngx_str_t *program, u_char *tag,
     imports = ngx_http_blockcast_jq_imports(program);
 
     p = ngx_cpymem(text, program->data, imports);
-
-    for (s = ngx_http_blockcast_prelude; *s != '\0'; s++) {
-        if (*s == '~') {
-            p = ngx_cpymem(p, tag, NGX_HTTP_BLOCKCAST_TAG_LEN);
-
-        } else {
-            *p++ = *s;
-        }
-    }
-
+    p += ngx_http_blockcast_jq_tagged(p, ngx_http_blockcast_start, tag);
     p = ngx_cpymem(p, program->data + imports, program->len - imports);
-    p = ngx_sprintf(p, "%s\n) else (", last);
+    p = ngx_sprintf(p, "%s\n) else (", end);
+    p += ngx_http_blockcast_jq_tagged(p, ngx_http_blockcast_prelude, tag);
     p = ngx_cpymem(p, program->data + imports, program->len - imports);
-    p = ngx_sprintf(p, "%s\n) end", last);
+    p = ngx_sprintf(p, "%s\n) end", end);
     *p = '\0';
 
     return text;

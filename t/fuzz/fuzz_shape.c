@@ -666,6 +666,7 @@ one_input(const uint8_t *data, size_t size)
     fuzz_t          f;
     size_t          len;
     uint8_t        *p, *q, *json;
+    ngx_int_t       rc;
     ngx_str_t       out[3], error;
     ngx_uint_t      n;
     static made_t   v, old;
@@ -681,7 +682,12 @@ one_input(const uint8_t *data, size_t size)
         /* any bytes, in memory of exactly their size */
 
         p = fuzz_copy(f.p, f.len);
-        (void) run(same, p, f.len, p, f.len, out, &n, &error);
+        rc = run(same, p, f.len, p, f.len, out, &n, &error);
+
+        /* all JSON is read */
+
+        must(rc == NGX_OK || bc_json_check(p, f.len, 100, NULL) != 0);
+
         (void) run(slices, p, f.len, p, f.len, out, &n, &error);
         pool_free(&pool);
         free(p);
