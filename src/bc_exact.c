@@ -22,7 +22,7 @@
 #define BC_EXACT_KEY        9
 
 
-/* the length of the integer at p if it has to be marked, *digits of it, or 0 */
+/* the length of the integer at p if it has to be marked (its *digits), or 0 */
 
 static size_t
 bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)

@@ -33,7 +33,7 @@ typedef struct {
 } bc_exact_mark_t;
 
 
-/* what bc_exact_scan() saw, sums of all texts; to be zeroed before the first */
+/* what bc_exact_scan() saw: sums of the texts, to be zeroed at first */
 
 typedef struct {
     size_t    integers;     /* to be marked */

@@ -41,6 +41,9 @@
 /* with what is put before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
 #define NGX_HTTP_BLOCKCAST_JQ_ERROR    240
 
+/* a line of the log is at most 2048 bytes */
+#define NGX_HTTP_BLOCKCAST_JQ_DEBUG    1900
+
 /* what cannot be read is told of, but not with each poll */
 #define NGX_HTTP_BLOCKCAST_UNREAD_LOG  60
 
@@ -146,7 +149,8 @@ static char  ngx_http_blockcast_prelude[] =
     "def format(f): f as $f "
         "| if $f == \"json\" then tojson elif $f == \"text\" then tostring "
         "elif $f == \"sh\" then ~format($f) "
-            "| split(\"'\" + $~s) | join($~s) | split($~e + \"'\") | join($~e) "
+            "| split(\"'\" + $~s) | join($~s) "
+            "| split($~e + \"'\") | join($~e) "
             "| ~text "
         "elif $f == \"csv\" or $f == \"tsv\" "
             "then ~num | ~format($f) | ~text "
@@ -252,7 +256,7 @@ typedef struct {
 } ngx_http_blockcast_jq_messages_t;
 
 
-/* of the program that runs, for what it writes to the log: start is 0 if none */
+/* of the program that runs, also for what it logs; start[0] is 0 if none */
 static bc_exact_mark_t  ngx_http_blockcast_jq_mark;
 
 
@@ -279,7 +283,7 @@ ngx_http_blockcast_jq_exact(void)
 }
 
 
-/* all: what the texts of the run hold together, mostly nothing to be changed */
+/* all: what the texts of the run hold together, mostly nothing to change */
 
 static jv
 ngx_http_blockcast_jv(ngx_str_t *text, bc_exact_scan_t *all,
@@ -445,32 +449,53 @@ ngx_http_blockcast_jq_message(void *data, jv msg)
 }
 
 
+/* cuts a text between two characters */
+
+static size_t
+ngx_http_blockcast_jq_end(u_char *s, size_t len, size_t max)
+{
+    if (len <= max) {
+        return len;
+    }
+
+    for (len = max; len > 0 && (s[len] & 0xc0) == 0x80; len--) {
+        /* void */
+    }
+
+    return len;
+}
+
+
 static void
 ngx_http_blockcast_jq_debug(void *data, jv v)
 {
-    jv           msg;
-    size_t       len;
-    u_char       text[NGX_MAX_ERROR_STR];
-    const char  *s;
+    jv       msg;
+    size_t   len;
+    u_char  *text;
 
     msg = jv_dump_string(v, 0);
-    s = jv_string_value(msg);
+    len = jv_string_length_bytes(jv_copy(msg));
 
-    /* the log cuts it, too; a mark that is cut here is dropped below */
+    text = ngx_alloc(len + 1, ngx_cycle->log);
+    if (text == NULL) {
+        jv_free(msg);
+        return;
+    }
 
-    len = ngx_min((size_t) jv_string_length_bytes(jv_copy(msg)),
-                  NGX_MAX_ERROR_STR);
-    ngx_memcpy(text, s, len);
+    ngx_memcpy(text, jv_string_value(msg), len);
     jv_free(msg);
 
     if (ngx_http_blockcast_jq_mark.start[0] != 0) {
         len = bc_exact_unmark(&ngx_http_blockcast_jq_mark, text, len);
     }
 
+    len = ngx_http_blockcast_jq_end(text, len, NGX_HTTP_BLOCKCAST_JQ_DEBUG);
     len = ngx_http_blockcast_jq_line(text, len);
 
-    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "blockcast: jq debug: %*s",
-                  len, text);
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "blockcast: jq debug: %*s", len, text);
+
+    ngx_free(text);
 }
 
 
@@ -1157,15 +1182,8 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
 
     len = ngx_http_blockcast_jq_line(error->data, len);
 
-    if (len > NGX_HTTP_BLOCKCAST_JQ_ERROR) {
-        len = NGX_HTTP_BLOCKCAST_JQ_ERROR;
-
-        while (len > 0 && (error->data[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-
-    error->len = len;
+    error->len = ngx_http_blockcast_jq_end(error->data, len,
+                                           NGX_HTTP_BLOCKCAST_JQ_ERROR);
 
     if (error->len == 0) {
         ngx_str_set(error, "the program failed without a message");

@@ -255,7 +255,8 @@ main(void)
     test_unmark("[\"" M_NEG "\",\"" M_BIG "\"]", "[" NEG "," BIG "]");
     test_unmark("{\"" M_BIG "\":\"" M_BIG "\"}", "{\"" BIG "\":" BIG "}");
     test_unmark("\"n=" M_BIG "\"", "\"n=" BIG "\"");
-    test_unmark("\"{\\\"a\\\":\\\"" M_BIG "\\\"}\"", "\"{\\\"a\\\":" BIG "}\"");
+    test_unmark("\"{\\\"a\\\":\\\"" M_BIG "\\\"}\"",
+                "\"{\\\"a\\\":" BIG "}\"");
     test_unmark("\"{\\\"" M_BIG "\\\":1}\"", "\"{\\\"" BIG "\\\":1}\"");
     test_unmark("\"\\\"" M_BIG "\"", "\"\\\"" BIG "\"");
     test_unmark("\"" M_BIG "\\\"\"", "\"" BIG "\\\"\"");
