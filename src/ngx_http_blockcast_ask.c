@@ -207,6 +207,14 @@ ngx_http_blockcast_item_take(ngx_http_blockcast_item_t *item,
         turn->reprobe = ngx_current_msec + NGX_HTTP_BLOCKCAST_REPROBE;
     }
 
+    if (rpc->result.len != 0 && turn->run->stream->jq != NULL
+        && !ngx_http_blockcast_jq_reads(&rpc->result, conf->each != 0))
+    {
+        ngx_http_blockcast_item_fail(item, "the result is nested too deeply "
+                                     "for the jq program");
+        return;
+    }
+
     item->result.has_code = rpc->has_code;
     item->result.code = rpc->code;
 

@@ -49,5 +49,11 @@ ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
     ngx_http_blockcast_input_t *input, ngx_str_t *out, ngx_uint_t max,
     ngx_uint_t *n, ngx_str_t *error, ngx_pool_t *pool);
 
+/*
+ * Whether libjq reads a text, which is valid JSON, inside of `levels` arrays:
+ * it has a limit of its own for nesting.
+ */
+ngx_uint_t ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_ */
