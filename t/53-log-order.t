@@ -21,7 +21,7 @@ my $node = Blockcast::RawNode->new;
 sub http {
     my ($state) = @_;
 
-    my $http = "    blockcast_zone main 16m;\n    blockcast_drain 1s;\n    $state\n"
+    my $http = "    blockcast_zone main 64m;\n    blockcast_drain 1s;\n    $state\n"
         . "    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }\n";
 
     my %of = (fresh => 'keep=100', one => 'keep=1', back => 'keep=1',
@@ -247,6 +247,19 @@ my $chosen = used(@bad);
 cmp_ok($chosen, '<', 4 * $usual + 0.3, '20,000 keys that collide in another hash cost no more')
     or diag "$chosen s instead of $usual s";
 note "$chosen s, usually $usual s";
+
+
+# After a reload with other sizes
+
+my %sized = map { $_ => seq($_) } qw(fresh one back small keys);
+$t->{http} =~ s/keep=1 size=16k/keep=1 size=64k/;
+$t->{http} =~ s/(log entries key=id keep=1)(;)/$1 size=700k$2/g;
+$t->{http} =~ s/(log entries key=id keep=100)(;)/$1 size=300k$2/g;
+$t->write_conf;
+ok($t->reload(gone => 20 * $slow), 'a reload with other sizes');
+show(small => 1 .. 1601);
+settle($_) for qw(fresh one back keys);
+is(seq($_), $sized{$_}, "after it no entry of $_ comes again") for sort keys %sized;
 
 
 # After a restart with the state file: the same node, the same answers
