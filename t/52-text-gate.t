@@ -143,6 +143,24 @@ $node->set(num => 5);
 ok(defined until_match($_, qr/ddata\x05/), 'and the next message comes') for $late, $cbor[7];
 
 
+# ... and of a log: the page, what is new, and what comes after it
+
+my $lines_ws = $t->ws('/ws', subprotocol => 'blockcast.v1.cbor');
+$lines_ws->recv_message;
+$lines_ws->send_binary("\xa2dtypeisubscribefstreamelines");
+ok(defined until_match($lines_ws, qr/gentries\x82/), 'the page of a log');
+$node->set(lines => '{"entries":[{"id":1},{"id":2},{"id":"long","n":' . '7' x 1025 . '}]}');
+like(until_match($lines_ws, qr/eerror|gentries/) // '', qr/not_representablefstreamelines/,
+    'an entry that CBOR has no words for');
+$node->set(lines => '{"entries":[{"id":1},{"id":2},{"id":3}]}');
+like(until_match($lines_ws, qr/eerror|gentries/) // '', qr/gentries\x81\xa1bid\x03/, 'the next one comes');
+
+my $page_ws = $t->ws('/ws', subprotocol => 'blockcast.v1.cbor');
+$page_ws->recv_message;
+$page_ws->send_binary("\xa2dtypeisubscribefstreamelines");
+ok(defined until_match($page_ws, qr/not_representablefstreamelines/), 'a page with it');
+
+
 # Text of the node in the log and in messages
 
 my $evil = 'a\u001b[31mb\nforged\u0000c\u0085d\u009be\u2028f\u2029g\u007fh';

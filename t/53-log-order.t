@@ -16,6 +16,10 @@ use Blockcast::RawNode;
 use Blockcast::Test;
 
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
+
+# a worker may end while the thread that syncs the state file is at work
+local $ENV{BLOCKCAST_ASAN} = Blockcast::Test::without_leaks($ENV{BLOCKCAST_ASAN} // '');
+
 my $node = Blockcast::RawNode->new;
 
 sub http {
