@@ -27,15 +27,29 @@
 
 #define BC_CBOR_FLOAT_DIGITS  780
 
-/* 10^309 has 1027 bits */
+/* 10^1024 has 3402 bits */
 
-#define BC_CBOR_LIMBS         33
+#define BC_CBOR_LIMBS         107
 
 
 typedef struct {
     uint8_t  *head;
     size_t    items;           /* keys and values both count */
+    int       map;
 } bc_cbor_open_t;
+
+
+/* a number of JSON: from .. int_end, then a fraction, then an exponent */
+
+typedef struct {
+    int             negative;
+    int             exp_negative;
+    const uint8_t  *digits;
+    const uint8_t  *int_end;   /* of the digits before the point */
+    const uint8_t  *end;       /* of those behind it */
+    const uint8_t  *exp;       /* digits of the exponent, NULL: there is none */
+    const uint8_t  *last;
+} bc_cbor_number_t;
 
 
 typedef struct {
@@ -132,6 +146,11 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
     size_t    n;
     uint8_t  *head;
 
+    if (value.len < 2 || value.data[value.len - 1] != '"') {
+        /* not in checked text */
+        return -2;
+    }
+
     if (memchr(value.data, '\\', value.len) == NULL) {
         n = value.len - 2;
 
@@ -165,24 +184,40 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
 }
 
 
-/* an integer that is too large for 64 bits, or may be */
+/*
+ * An integer of n digits, from 1 to BC_CBOR_MAX_DIGITS, which may be too large
+ * for 64 bits; a decimal point among the digits is passed over.
+ */
 
 static int
-bc_cbor_bignum(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last,
-    int negative)
+bc_cbor_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negative)
 {
-    size_t    i, n, limbs;
+    size_t    i, len, limbs;
     uint8_t   bytes[BC_CBOR_LIMBS * 4];
-    uint32_t  limb[BC_CBOR_LIMBS];
+    uint32_t  limb[BC_CBOR_LIMBS], scale, part;
     uint64_t  carry, v;
 
     limbs = 0;
 
-    for ( /* void */ ; p < last; p++) {
-        carry = (uint64_t) (*p - '0');
+    while (n != 0) {
+
+        /* nine digits at once */
+
+        scale = 1;
+        part = 0;
+
+        for ( /* void */ ; n != 0 && scale != 1000000000; p++) {
+            if (*p != '.') {
+                part = part * 10 + (uint32_t) (*p - '0');
+                scale *= 10;
+                n--;
+            }
+        }
+
+        carry = part;
 
         for (i = 0; i < limbs; i++) {
-            carry += (uint64_t) limb[i] * 10;
+            carry += (uint64_t) limb[i] * scale;
             limb[i] = (uint32_t) carry;
             carry >>= 32;
         }
@@ -190,6 +225,10 @@ bc_cbor_bignum(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last,
         if (carry != 0) {
             limb[limbs++] = (uint32_t) carry;
         }
+    }
+
+    if (limbs == 0) {
+        negative = 0;
     }
 
     /* -1 - n is how a negative n is encoded; this one is not 0 */
@@ -206,14 +245,14 @@ bc_cbor_bignum(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last,
         bytes[4 * i + 3] = (uint8_t) v;
     }
 
-    n = limbs * 4;
+    len = limbs * 4;
 
-    for (i = 0; i < n && bytes[i] == 0; i++) { /* void */ }
+    for (i = 0; i < len && bytes[i] == 0; i++) { /* void */ }
 
-    n -= i;
+    len -= i;
 
-    if (n <= 8) {
-        for (v = 0; n != 0; n--, i++) {
+    if (len <= 8) {
+        for (v = 0; len != 0; len--, i++) {
             v = v << 8 | bytes[i];
         }
 
@@ -227,16 +266,16 @@ bc_cbor_bignum(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last,
     if (bc_cbor_put(out, cbor_encode_tag(negative ? 3 : 2, out->pos,
                                          bc_cbor_room(out)))
         != 0
-        || bc_cbor_put(out, cbor_encode_bytestring_start(n, out->pos,
+        || bc_cbor_put(out, cbor_encode_bytestring_start(len, out->pos,
                                                          bc_cbor_room(out)))
         != 0
-        || bc_cbor_room(out) < n)
+        || bc_cbor_room(out) < len)
     {
         return -1;
     }
 
-    memcpy(out->pos, bytes + i, n);
-    out->pos += n;
+    memcpy(out->pos, bytes + i, len);
+    out->pos += len;
 
     return 0;
 }
@@ -317,30 +356,102 @@ bc_cbor_double(bc_cbor_out_t *out, double d)
 }
 
 
+/* takes a number apart; -1: it is none, which is not so in checked text */
+
+static int
+bc_cbor_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
+{
+    n->negative = (*p == '-');
+    p += n->negative;
+
+    n->digits = p;
+    n->exp = NULL;
+    n->exp_negative = 0;
+    n->last = last;
+
+    while (p < last && bc_json_is_digit(*p)) {
+        p++;
+    }
+
+    n->int_end = p;
+
+    if (p == n->digits) {
+        return -1;
+    }
+
+    if (p < last && *p == '.') {
+        do {
+            p++;
+        } while (p < last && bc_json_is_digit(*p));
+    }
+
+    n->end = p;
+
+    if (p < last && (*p == 'e' || *p == 'E')) {
+        p++;
+
+        if (p < last && (*p == '-' || *p == '+')) {
+            n->exp_negative = (*p == '-');
+            p++;
+        }
+
+        n->exp = p;
+
+        while (p < last && bc_json_is_digit(*p)) {
+            p++;
+        }
+
+        if (p == n->exp) {
+            return -1;
+        }
+    }
+
+    return p == last ? 0 : -1;
+}
+
+
+/* the exponent of a number, or one beyond BC_CBOR_MAX_EXPONENT */
+
+static long long
+bc_cbor_exponent(const bc_cbor_number_t *n)
+{
+    long long       exp;
+    const uint8_t  *p;
+
+    exp = 0;
+
+    if (n->exp != NULL) {
+        for (p = n->exp; p < n->last && exp <= BC_CBOR_MAX_EXPONENT; p++) {
+            exp = exp * 10 + (*p - '0');
+        }
+    }
+
+    return n->exp_negative ? -exp : exp;
+}
+
+
 /*
  * The nearest double, infinite when it is too large.  strtod() gets the
  * digits without a decimal point, since what it takes for one depends on the
- * locale.
+ * locale.  *zero is set when all of the digits are 0.
  */
 
 static double
-bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
+bc_cbor_strtod(const bc_cbor_number_t *number, int *zero)
 {
-    int        fraction, rest, negative, exp_negative;
-    char       text[BC_CBOR_FLOAT_DIGITS + 32];
-    double     d;
-    size_t     n;
-    long long  scale, exp;
-
-    negative = (*p == '-');
-    p += negative;
+    int             fraction, rest;
+    char            text[BC_CBOR_FLOAT_DIGITS + 32];
+    double          d;
+    size_t          n;
+    long long       scale;
+    const uint8_t  *p;
 
     n = 0;
     rest = 0;
     scale = 0;
     fraction = 0;
 
-    for ( /* void */ ; p < last && *p != 'e' && *p != 'E'; p++) {
+    for (p = number->digits; p < number->end; p++) {
 
         if (*p == '.') {
             fraction = 1;
@@ -360,8 +471,10 @@ bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
         }
     }
 
+    *zero = (n == 0);
+
     if (n == 0) {
-        return negative ? -0.0 : 0.0;
+        return number->negative ? -0.0 : 0.0;
     }
 
     if (rest) {
@@ -369,23 +482,7 @@ bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
         scale--;
     }
 
-    exp = 0;
-
-    if (p < last) {
-        p++;
-        exp_negative = (*p == '-');
-        p += (*p == '-' || *p == '+');
-
-        for ( /* void */ ; p < last; p++) {
-            if (exp < 1000000000000000) {
-                exp = exp * 10 + (*p - '0');
-            }
-        }
-
-        exp = exp_negative ? -exp : exp;
-    }
-
-    scale += exp;
+    scale += bc_cbor_exponent(number);
 
     if (scale > 99999) {
         scale = 99999;
@@ -399,7 +496,69 @@ bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
 
     d = strtod(text, NULL);
 
-    return negative ? -d : d;
+    return number->negative ? -d : d;
+}
+
+
+/*
+ * A number that no double is near to, as a decimal fraction (RFC 8949, 3.4.4):
+ * tag 4, [exponent, mantissa].  The mantissa has no zeros at its ends.
+ */
+
+static int
+bc_cbor_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
+{
+    size_t          n;
+    long long       exp;
+    const uint8_t  *p, *first, *last;
+
+    exp = bc_cbor_exponent(number);
+
+    if (exp > BC_CBOR_MAX_EXPONENT || exp < -BC_CBOR_MAX_EXPONENT) {
+        return -2;
+    }
+
+    first = number->digits;
+    last = number->end;
+
+    while (first < last && (*first == '0' || *first == '.')) {
+        first++;
+    }
+
+    while (first < last && (last[-1] == '0' || last[-1] == '.')) {
+        last--;
+    }
+
+    n = 0;
+
+    for (p = first; p < last; p++) {
+        n += (*p != '.');
+    }
+
+    if (n > BC_CBOR_MAX_DIGITS) {
+        return -2;
+    }
+
+    /* how far the last digit is from the one before the point */
+
+    exp += (last <= number->int_end) ? number->int_end - last
+                                     : number->int_end + 1 - last;
+
+    if (bc_cbor_put(out, cbor_encode_tag(4, out->pos, bc_cbor_room(out))) != 0
+        || bc_cbor_put(out, cbor_encode_array_start(2, out->pos,
+                                                    bc_cbor_room(out)))
+           != 0
+        || bc_cbor_put(out, (exp < 0)
+                            ? cbor_encode_negint((uint64_t) (-1 - exp),
+                                                 out->pos, bc_cbor_room(out))
+                            : cbor_encode_uint((uint64_t) exp, out->pos,
+                                               bc_cbor_room(out)))
+           != 0)
+    {
+        return -1;
+    }
+
+    return bc_cbor_integer(out, first, n, number->negative);
 }
 
 
@@ -408,41 +567,43 @@ bc_cbor_strtod(const uint8_t *p, const uint8_t *last)
 static int
 bc_cbor_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
 {
-    int             negative;
-    double          d;
-    size_t          n;
-    uint64_t        v;
-    const uint8_t  *digits;
+    int                zero;
+    double             d;
+    size_t             n;
+    uint64_t           v;
+    bc_cbor_number_t   number;
 
-    negative = (*p == '-');
-    digits = p + negative;
-
-    for (n = 0; digits + n < last && bc_json_is_digit(digits[n]); n++) {
-        /* void */
+    if (bc_cbor_scan(&number, p, last) != 0) {
+        return -2;
     }
 
-    if (digits + n == last && !(negative && *digits == '0')) {
+    p = number.digits;
+
+    if (number.int_end == last && !(number.negative && *p == '0')) {
+
+        n = (size_t) (last - p);
 
         if (n > 19) {
             return n > BC_CBOR_MAX_DIGITS
-                   ? -2 : bc_cbor_bignum(out, digits, last, negative);
+                   ? bc_cbor_decimal(out, &number)
+                   : bc_cbor_integer(out, p, n, number.negative);
         }
 
         for (v = 0; n != 0; n--) {
-            v = v * 10 + (uint64_t) (*digits++ - '0');
+            v = v * 10 + (uint64_t) (*p++ - '0');
         }
 
-        return bc_cbor_put(out, negative
+        return bc_cbor_put(out, number.negative
                               ? cbor_encode_negint(v - 1, out->pos,
                                                    bc_cbor_room(out))
                               : cbor_encode_uint(v, out->pos,
                                                  bc_cbor_room(out)));
     }
 
-    d = bc_cbor_strtod(p, last);
+    d = bc_cbor_strtod(&number, &zero);
 
-    if (!isfinite(d)) {
-        return -2;
+    if (!isfinite(d) || (d == 0 && !zero)) {
+        return bc_cbor_decimal(out, &number);
     }
 
     return bc_cbor_double(out, d);
@@ -471,6 +632,29 @@ bc_cbor_string_end(const uint8_t *p, const uint8_t *last)
     }
 
     return last;
+}
+
+
+/* returns like bc_cbor_from_json() */
+
+static int
+bc_cbor_literal(bc_cbor_out_t *out, const uint8_t **pos, const uint8_t *last,
+    const char *literal)
+{
+    size_t  n;
+
+    n = strlen(literal);
+
+    if ((size_t) (last - *pos) < n || memcmp(*pos, literal, n) != 0) {
+        return -2;
+    }
+
+    *pos += n;
+
+    return bc_cbor_put(out, (*literal == 'n')
+                            ? cbor_encode_null(out->pos, bc_cbor_room(out))
+                            : cbor_encode_bool(*literal == 't', out->pos,
+                                               bc_cbor_room(out)));
 }
 
 
@@ -505,8 +689,15 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
         value.data = p;
         rc = 0;
 
-        if (depth != 0 && *p != '}' && *p != ']') {
-            open[depth - 1].items++;
+        if (*p != '}' && *p != ']') {
+
+            if (depth != 0) {
+                open[depth - 1].items++;
+
+            } else if (out.pos != dst) {
+                /* a second value: not in checked text */
+                return -2;
+            }
         }
 
         switch (*p) {
@@ -524,19 +715,23 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
             o = &open[depth++];
             o->head = out.pos++;
             o->items = 0;
+            o->map = (*p == '{');
             p++;
             break;
 
         case '}':
         case ']':
-            if (depth == 0) {
+            if (depth == 0
+                || open[depth - 1].map != (*p == '}')
+                || (*p == '}' && (open[depth - 1].items & 1)))
+            {
                 /* not in checked text */
                 return -2;
             }
 
             o = &open[--depth];
 
-            if (*p == '}') {
+            if (o->map) {
                 rc = bc_cbor_head(&out, o->head, o->items / 2,
                                   cbor_encode_map_start);
 
@@ -555,21 +750,15 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
             break;
 
         case 't':
-            rc = bc_cbor_put(&out, cbor_encode_bool(true, out.pos,
-                                                    bc_cbor_room(&out)));
-            p += 4;
+            rc = bc_cbor_literal(&out, &p, last, "true");
             break;
 
         case 'f':
-            rc = bc_cbor_put(&out, cbor_encode_bool(false, out.pos,
-                                                    bc_cbor_room(&out)));
-            p += 5;
+            rc = bc_cbor_literal(&out, &p, last, "false");
             break;
 
         case 'n':
-            rc = bc_cbor_put(&out, cbor_encode_null(out.pos,
-                                                    bc_cbor_room(&out)));
-            p += 4;
+            rc = bc_cbor_literal(&out, &p, last, "null");
             break;
 
         default:
@@ -585,6 +774,11 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
         if (rc != 0) {
             return rc;
         }
+    }
+
+    if (depth != 0 || out.pos == dst) {
+        /* not in checked text */
+        return -2;
     }
 
     *len = (size_t) (out.pos - dst);

@@ -25,9 +25,14 @@
 
 #define BC_CBOR_MAX_DEPTH     16
 
-/* An integer of more digits (2^1024 has 309) is not expressible. */
+/*
+ * Integers and decimal fractions of more digits, and exponents beyond that,
+ * are not expressible: the time to convert grows with the square of the first,
+ * and decoders do not take larger ones of the second.
+ */
 
-#define BC_CBOR_MAX_DIGITS    309
+#define BC_CBOR_MAX_DIGITS    1024
+#define BC_CBOR_MAX_EXPONENT  999999999999999
 
 
 /*
@@ -39,15 +44,19 @@
  *     hand out as Python's int or JavaScript's BigInt;
  *   - numbers with a fraction or an exponent, and -0, as the shortest float
  *     that has the value of the nearest double;
+ *   - what is larger than any double or, not being 0, nearest to 0, exactly:
+ *     as decimal fractions (tag 4, RFC 8949, 3.4.4), Python's Decimal;
  *   - strings decoded; a lone surrogate, which UTF-8 cannot carry, becomes
  *     U+FFFD;
  *   - objects as maps in the order of the text; a key that is there twice
  *     stays so.
  *
  * Returns 0 with the length in *len; -1 when it does not fit in `size`; -2
- * when there is no CBOR for it: an integer of more than BC_CBOR_MAX_DIGITS
- * digits, or another number beyond the largest double.  *len is 0 unless 0 is
- * returned.  Nothing is allocated; about 24K of stack are used.
+ * when there is no CBOR for it: a number with more significant digits than
+ * BC_CBOR_MAX_DIGITS that is no double's, or one with an exponent beyond
+ * BC_CBOR_MAX_EXPONENT.  *len is 0 unless 0 is returned.  A text that was not
+ * checked is read safely, and -2 or CBOR that means nothing comes out.
+ * Nothing is allocated; about 26K of stack are used.
  */
 
 int bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len);

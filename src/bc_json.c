@@ -158,24 +158,43 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
     key->len = 0;
 
     if (it->object) {
-        end = bc_json_skip_string(p, last);
 
-        if (*p != '"' || end - p < 2) {
+        if (*p != '"') {
             it->pos = last;
             return 0;
         }
 
+        end = bc_json_skip_string(p, last);
+
         key->data = p + 1;
-        key->len = (size_t) (end - p) - 2;
+        key->len = (size_t) (end - p) - 1;
 
         p = bc_json_skip_space(end, last);
 
-        if (p < last && *p == ':') {
-            p = bc_json_skip_space(p + 1, last);
+        /* what follows a colon was a whole key, with both of its quotes */
+
+        if (p == last || *p != ':') {
+            it->pos = last;
+            return 0;
         }
+
+        key->len--;
+
+        p = bc_json_skip_space(p + 1, last);
     }
 
     end = bc_json_skip_value(p, last);
+
+    if (end == p) {
+
+        /*
+         * Not in checked text: there is no value.  The readers count on its
+         * first byte, and an iterator has to advance.
+         */
+
+        it->pos = last;
+        return 0;
+    }
 
     value->data = p;
     value->len = (size_t) (end - p);
@@ -437,6 +456,17 @@ bc_json_escape_letter(uint8_t c)
 }
 
 
+/* a whole sequence beyond ASCII that is escaped: U+0080-009F, U+2028, U+2029 */
+
+static int
+bc_json_escape_wide(const uint8_t *s, size_t n)
+{
+    return (n == 2) ? s[0] == 0xc2 && s[1] < 0xa0
+                    : n == 3 && s[0] == 0xe2 && s[1] == 0x80
+                      && (s[2] & 0xfe) == 0xa8;
+}
+
+
 size_t
 bc_json_escape_len(const uint8_t *s, size_t len)
 {
@@ -451,7 +481,7 @@ bc_json_escape_len(const uint8_t *s, size_t len)
 
         if (*s >= 0x80) {
             n = bc_utf8_sequence(s, (size_t) (last - s), &bad);
-            size += (n != 0) ? n : 3;
+            size += (n == 0) ? 3 : bc_json_escape_wide(s, n) ? 6 : n;
             s += (n != 0) ? n : bad;
             continue;
         }
@@ -480,7 +510,18 @@ bc_json_escape(uint8_t *dst, const uint8_t *s, size_t len)
         if (*s >= 0x80) {
             n = bc_utf8_sequence(s, (size_t) (last - s), &bad);
 
-            if (n != 0) {
+            if (n != 0 && bc_json_escape_wide(s, n)) {
+                memcpy(dst, (n == 2) ? "\\u00" : "\\u202", (n == 2) ? 4 : 5);
+                dst += (n == 2) ? 4 : 5;
+
+                if (n == 2) {
+                    *dst++ = (uint8_t) hex[s[1] >> 4];
+                }
+
+                *dst++ = (uint8_t) hex[s[n - 1] & 0xf];
+                s += n;
+
+            } else if (n != 0) {
                 memcpy(dst, s, n);
                 dst += n;
                 s += n;

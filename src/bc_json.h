@@ -46,9 +46,11 @@ int bc_json_check_why(const uint8_t *p, size_t len, unsigned max_depth,
 
 
 /*
- * Iteration over the members of an object or the elements of an array.  The
- * text must have passed bc_json_check() before, in whole or as a part of a
- * larger value; it is only read and must stay where it is.
+ * Iteration over the members of an object or the elements of an array.  What
+ * comes out is only right for a text that passed bc_json_check() before, in
+ * whole or as a part of a larger value; it is only read and must stay where it
+ * is.  On other bytes these functions are safe as well: nothing outside of the
+ * value is read, each step advances, and no value is empty.
  */
 
 typedef struct {
@@ -88,8 +90,9 @@ int bc_json_member(bc_span_t object, const char *name, bc_span_t *value);
 
 /*
  * The body of a JSON string (without the quotes) for arbitrary bytes:
- * `"` and `\` escaped, \b \f \n \r \t short, other control characters and DEL
- * as \u00XX, each invalid UTF-8 sequence as U+FFFD (EF BF BD).
+ * `"` and `\` escaped, \b \f \n \r \t short, other control characters (C0, DEL
+ * and C1) as \u00XX, U+2028 and U+2029 as such escapes, too; each invalid UTF-8
+ * sequence as U+FFFD (EF BF BD).
  *
  * bc_json_escape_len() returns how many bytes bc_json_escape() will write;
  * bc_json_escape() writes them to dst and returns the position after them.
@@ -110,6 +113,24 @@ uint8_t *bc_json_escape(uint8_t *dst, const uint8_t *s, size_t len);
  */
 
 int bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len);
+
+
+/*
+ * What tells entries apart: the text that all ways to write one scalar value
+ * have in common.  1, 1.0, 10e-1 and 1e0 are 1, -0 is 0, "\u0041" is "A";
+ * digits are kept however many they are.  A number with an exponent of more
+ * than 18 digits stays as it is written, and so does a lone surrogate.
+ *
+ * bc_json_key_plain() tells that a value is that text already.  Otherwise
+ * bc_json_key() writes it to dst, where there must be room for
+ * BC_JSON_KEY_BOUND(value.len) bytes, and returns its length.  A value that
+ * is no scalar, or was not checked, is copied in one way or another.
+ */
+
+int bc_json_key_plain(bc_span_t value);
+size_t bc_json_key(bc_span_t value, uint8_t *dst);
+
+#define BC_JSON_KEY_BOUND(len)  ((len) + 24)
 
 
 #endif /* _BC_JSON_H_INCLUDED_ */

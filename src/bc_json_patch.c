@@ -73,8 +73,10 @@ bc_json_patch_put(bc_json_patch_t *ctx, const void *p, size_t len)
         return -1;
     }
 
-    memcpy(ctx->pos, p, len);
-    ctx->pos += len;
+    if (len != 0) {
+        memcpy(ctx->pos, p, len);
+        ctx->pos += len;
+    }
 
     return 0;
 }
@@ -154,7 +156,7 @@ bc_json_patch_has_null(bc_span_t value)
             break;
 
         case ']':
-            arrays--;
+            arrays -= (arrays != 0);
             break;
 
         case 'n':
@@ -209,7 +211,7 @@ bc_json_patch_lone(bc_span_t raw)
         }
 
         if (last - p < 6 || p[1] != 'u') {
-            p += 2;
+            p += (last - p > 1) ? 2 : 1;
             continue;
         }
 
@@ -221,8 +223,8 @@ bc_json_patch_lone(bc_span_t raw)
             if (last - p >= 6 * (i + 1) && p[6 * i] == '\\'
                 && p[6 * i + 1] == 'u')
             {
-                c[i] = bc_json_hex(p[6 * i + 2]) << 4
-                       | bc_json_hex(p[6 * i + 3]);
+                c[i] = (bc_json_hex(p[6 * i + 2]) & 0xf) << 4
+                       | (bc_json_hex(p[6 * i + 3]) & 0xf);
             }
         }
 

@@ -57,7 +57,7 @@ int bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
  * square of the number of members.
  *
  * Returns 1 with the length of the result in *len; 0 when it does not fit in
- * `size`.
+ * `size`, or is nested deeper than BC_JSON_MAX_DEPTH.
  */
 
 int bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,

@@ -34,8 +34,10 @@ bc_json_apply_put(bc_json_apply_t *out, const void *p, size_t len)
         return -1;
     }
 
-    memcpy(out->pos, p, len);
-    out->pos += len;
+    if (len != 0) {
+        memcpy(out->pos, p, len);
+        out->pos += len;
+    }
 
     return 0;
 }
@@ -170,10 +172,11 @@ bc_json_apply_key(bc_json_apply_t *out, int *some, bc_span_t raw)
 }
 
 
-/* target.data is NULL when there is none; as deep as the patch is */
+/* target.data is NULL when there is none; as deep as the patch is, or `depth` */
 
 static int
-bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch)
+bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
+    unsigned depth)
 {
     int              some;
     bc_span_t        key, value, other, none;
@@ -183,7 +186,7 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch)
         return bc_json_apply_put(out, patch.data, patch.len);
     }
 
-    if (bc_json_apply_put(out, "{", 1) != 0) {
+    if (depth == 0 || bc_json_apply_put(out, "{", 1) != 0) {
         return -1;
     }
 
@@ -219,7 +222,7 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch)
         }
 
         if (bc_json_apply_key(out, &some, key) != 0
-            || bc_json_apply(out, value, other) != 0)
+            || bc_json_apply(out, value, other, depth - 1) != 0)
         {
             return -1;
         }
@@ -237,7 +240,7 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch)
         }
 
         if (bc_json_apply_key(out, &some, key) != 0
-            || bc_json_apply(out, none, value) != 0)
+            || bc_json_apply(out, none, value, depth - 1) != 0)
         {
             return -1;
         }
@@ -267,7 +270,7 @@ bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     out.pos = dst;
     out.last = (size != 0) ? dst + size : dst;
 
-    if (bc_json_apply(&out, target, patch) != 0) {
+    if (bc_json_apply(&out, target, patch, BC_JSON_MAX_DEPTH) != 0) {
         return 0;
     }
 

@@ -5,7 +5,7 @@
 
 #include "bc_json.h"
 #include "bc_rpc.h"
-#include "bc_utf8.h"
+#include "bc_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -358,51 +358,10 @@ bc_rpc_is(bc_span_t value, const char *text)
 }
 
 
-/*
- * Copies text for a log line or an error page: control characters become
- * spaces, C1 controls and invalid UTF-8 U+FFFD; cut between two characters.
- */
+/* copies what can be shown of a text, with a NUL behind it */
 
 static void
 bc_rpc_print(char *dst, size_t size, const uint8_t *p, size_t len)
 {
-    size_t          n, bad, out;
-    const char     *c;
-    const uint8_t  *last;
-
-    last = p + len;
-
-    /* the NUL */
-    size--;
-
-    while (p < last) {
-        n = bc_utf8_sequence(p, (size_t) (last - p), &bad);
-
-        c = (const char *) p;
-        out = n;
-
-        if (n == 0) {
-            n = bad;
-            c = "\xef\xbf\xbd";
-            out = 3;
-
-        } else if (n == 1 && (*p < 0x20 || *p == 0x7f)) {
-            c = " ";
-
-        } else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) {
-            c = "\xef\xbf\xbd";
-            out = 3;
-        }
-
-        if (out > size) {
-            break;
-        }
-
-        memcpy(dst, c, out);
-        dst += out;
-        size -= out;
-        p += n;
-    }
-
-    *dst = '\0';
+    dst[bc_text_print((uint8_t *) dst, size - 1, p, len)] = '\0';
 }

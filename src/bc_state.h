@@ -58,7 +58,9 @@ typedef enum {
     bc_state_error,         /* a failed one: data is the text, nothing: it is
                                over; seq is the code, time since when */
     bc_state_seq,           /* the number, without data; of no name: that of
-                               all streams that are gone */
+                               all streams that are gone; of a log, before
+                               its entries: what else was published, in data,
+                               see ngx_http_blockcast_image.c */
     bc_state_closed         /* nothing follows: the writer has ended well */
 } bc_state_type_e;
 

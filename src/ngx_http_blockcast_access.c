@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_tokens.h"
 #include "bc_ws_handshake.h"
@@ -19,7 +20,8 @@ ngx_int_t
 ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
-    ngx_str_t                       *origin;
+    u_char                           text[2][256];
+    ngx_str_t                       *origin, from, host;
     ngx_uint_t                       i, total, limit;
     ngx_http_blockcast_zone_t       *zone;
     ngx_http_blockcast_loc_conf_t   *blcf;
@@ -70,9 +72,17 @@ ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     if (origin != NULL
         && !ngx_http_blockcast_access_origin_ok(r, blcf, origin))
     {
+        /* header lines may hold any byte but the end of a line */
+
+        from = *origin;
+        host = r->headers_in.server;
+
+        ngx_http_blockcast_printable(&from, text[0], sizeof(text[0]));
+        ngx_http_blockcast_printable(&host, text[1], sizeof(text[1]));
+
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "a client from the Origin \"%V\" is not allowed on "
-                      "host \"%V\"", origin, &r->headers_in.server);
+                      "host \"%V\"", &from, &host);
 
         refusal->status = NGX_HTTP_FORBIDDEN;
         refusal->sentence = "Pages of this Origin may not connect here "

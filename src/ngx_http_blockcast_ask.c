@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_note.h"
 
@@ -149,7 +150,7 @@ void
 ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item, const char *fmt,
     ...)
 {
-    u_char   *p;
+    u_char   *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     va_list   args;
 
     p = ngx_pnalloc(item->turn->run->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
@@ -158,13 +159,18 @@ ngx_http_blockcast_item_fail(ngx_http_blockcast_item_t *item, const char *fmt,
         ngx_str_set(&item->result.message, "no memory");
 
     } else {
-        item->result.message.data = p;
+        item->result.message.data = text;
 
         va_start(args, fmt);
-        p = ngx_vslprintf(p, p + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
+        item->result.message.len = ngx_vslprintf(text, text + sizeof(text),
+                                                 fmt, args)
+                                   - text;
         va_end(args);
 
-        item->result.message.len = p - item->result.message.data;
+        /* it may quote what a program says, and that the node's data */
+
+        ngx_http_blockcast_printable(&item->result.message, p,
+                                     NGX_HTTP_BLOCKCAST_ERROR_LEN);
     }
 
     ngx_http_blockcast_item_done(item);

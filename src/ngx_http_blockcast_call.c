@@ -17,6 +17,7 @@
 
 
 #include "ngx_http_blockcast_call.h"
+#include "ngx_http_blockcast_gate.h"
 #include "bc_rpc.h"
 
 
@@ -578,24 +579,19 @@ static void
 ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
     ...)
 {
-    u_char   *p;
-    va_list   args;
+    u_char   text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    va_list  args;
 
     va_start(args, fmt);
-    p = ngx_vslprintf(rpc->text, rpc->text + NGX_HTTP_BLOCKCAST_ERROR_LEN,
-                      fmt, args);
+    rpc->message.data = text;
+    rpc->message.len = ngx_vslprintf(text, text + sizeof(text), fmt, args)
+                       - text;
     va_end(args);
-
-    rpc->message.data = rpc->text;
-    rpc->message.len = p - rpc->text;
 
     /* one line of the log, whatever the node has sent */
 
-    for (p = rpc->text; p < rpc->text + rpc->message.len; p++) {
-        if (*p < ' ' || *p == 0x7f) {
-            *p = ' ';
-        }
-    }
+    ngx_http_blockcast_printable(&rpc->message, rpc->text,
+                                 NGX_HTTP_BLOCKCAST_ERROR_LEN);
 
     if (rpc->message.len == 0) {
         ngx_str_set(&rpc->message, "an error without a message");

@@ -220,7 +220,8 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
 {
     size_t                        size, n, place;
     u_char                       *src;
-    uint64_t                      pos, head, tail, from;
+    uint64_t                      pos, head, tail, from, gone;
+    ngx_uint_t                    fresh;
     ngx_http_blockcast_slot_t    *slot;
     ngx_http_blockcast_record_t  *rec;
     ngx_http_blockcast_stream_t  *st;
@@ -265,14 +266,17 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
 
     ngx_memory_barrier();
     tail = slot->tail;
+    ngx_memory_barrier();
+    gone = slot->gone;
 
     /* what the writer reached meanwhile is not to be trusted */
 
     from = ngx_max(from, tail);
+    fresh = (from != feed->head);
 
-    if (from != feed->head) {
+    if (fresh) {
         feed->count = 0;
-        feed->evicted = 0;
+        feed->evicted = gone;
     }
 
     pos = from;
@@ -286,8 +290,13 @@ ngx_http_blockcast_feed_sync_ring(ngx_http_blockcast_feed_t *feed)
             break;
         }
 
-        if (feed->count == 0 && feed->evicted == 0) {
-            feed->evicted = rec->nth ? rec->seq : rec->seq - 1;
+        if (fresh) {
+
+            /* the writer may have gone further since, but we have this one */
+
+            fresh = 0;
+            feed->evicted = ngx_min(feed->evicted,
+                                    rec->nth ? rec->seq : rec->seq - 1);
         }
 
         if (feed->count == st->keep) {

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_repeat.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -78,6 +79,8 @@ struct ngx_http_blockcast_feed_s {
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
     ngx_uint_t                    npatched;     /* of them: take patches */
+
+    ngx_http_blockcast_repeat_t   unsaid;       /* CBOR could not say it */
 
     uint64_t                      timed;        /* fan-out was measured */
 

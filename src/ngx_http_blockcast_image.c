@@ -5,7 +5,21 @@
 
 
 #include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_state.h"
+#include "bc_json.h"
+
+
+/*
+ * What a log has published beside the entries that it keeps: numbers of 8
+ * bytes, little-endian.  The newest seq with an entry that is gone, whether
+ * keys were forgotten, the seed, and with it the hashes of the keys of those
+ * that are gone but not forgotten, in their order.
+ */
+#define NGX_HTTP_BLOCKCAST_PAST_GONE    0
+#define NGX_HTTP_BLOCKCAST_PAST_FORGOT  1
+#define NGX_HTTP_BLOCKCAST_PAST_SEED    2
+#define NGX_HTTP_BLOCKCAST_PAST_KEYS    4
 
 
 typedef struct {
@@ -21,6 +35,7 @@ typedef struct {
     bc_state_record_t             newest;
     bc_state_record_t             error;
     bc_span_t                     program;
+    bc_span_t                     past;
     uint64_t                      seq;
     uint64_t                      polled;
     unsigned                      has_newest:1;
@@ -220,6 +235,97 @@ ngx_http_blockcast_buf_record(ngx_http_blockcast_buf_t *buf,
 }
 
 
+static void
+ngx_http_blockcast_past_put(u_char *p, ngx_uint_t i, uint64_t n)
+{
+    ngx_uint_t  byte;
+
+    for (byte = 0; byte < 8; byte++) {
+        p[8 * i + byte] = (u_char) (n >> (8 * byte));
+    }
+}
+
+
+static uint64_t
+ngx_http_blockcast_past_get(bc_span_t *past, ngx_uint_t i)
+{
+    uint64_t    n;
+    ngx_uint_t  byte;
+
+    n = 0;
+
+    for (byte = 8; byte-- != 0; /* void */ ) {
+        n = n << 8 | past->data[8 * i + byte];
+    }
+
+    return n;
+}
+
+
+/* what is remembered of a log beside its ring, which comes after it */
+
+static ngx_int_t
+ngx_http_blockcast_image_past(ngx_http_blockcast_buf_t *buf,
+    ngx_http_blockcast_slot_t *slot, uint64_t seq)
+{
+    u_char                       *ring, *data;
+    uint64_t                      pos, first, last, *keys;
+    ngx_int_t                     rc;
+    ngx_uint_t                    n;
+    bc_state_record_t             r;
+    ngx_http_blockcast_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+    n = 0;
+
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
+        n++;
+    }
+
+    first = slot->keys - ngx_min(slot->keys, slot->nkeys);
+    last = slot->keys - ngx_min(slot->keys, n);
+    last = ngx_max(first, last);
+
+    n = NGX_HTTP_BLOCKCAST_PAST_KEYS + (last - first);
+
+    data = ngx_alloc(8 * n, ngx_cycle->log);
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_GONE,
+                                slot->gone);
+    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_FORGOT,
+                                slot->forgot || first != 0);
+    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_SEED,
+                                slot->seed[0]);
+    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_SEED + 1,
+                                slot->seed[1]);
+
+    keys = ngx_http_blockcast_slot_keys(slot);
+
+    for (n = NGX_HTTP_BLOCKCAST_PAST_KEYS; first < last; n++, first++) {
+        ngx_http_blockcast_past_put(data, n, keys[first % slot->nkeys]);
+    }
+
+    ngx_http_blockcast_image_slot(slot, &r);
+    r.type = bc_state_seq;
+    r.seq = seq;
+    r.data.data = data;
+    r.data.len = 8 * n;
+
+    rc = ngx_http_blockcast_buf_record(buf, &r);
+    ngx_free(data);
+
+    return rc;
+}
+
+
 /* the entries of the ring up to a seq: a record for those of each message */
 
 static ngx_int_t
@@ -322,7 +428,8 @@ ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
         seq = snap.seq;
 
         if (slot->log
-            && ngx_http_blockcast_image_ring(buf, slot, seq) != NGX_OK)
+            && (ngx_http_blockcast_image_past(buf, slot, seq) != NGX_OK
+                || ngx_http_blockcast_image_ring(buf, slot, seq) != NGX_OK))
         {
             ngx_free(p);
             return NGX_ERROR;
@@ -494,10 +601,63 @@ ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
 
             break;
 
+        case bc_state_seq:
+            if (r.log && r.data.len >= 8 * NGX_HTTP_BLOCKCAST_PAST_KEYS) {
+                found->past = r.data;
+            }
+
+            /* fall through */
+
         default:
             found->seq = ngx_max(found->seq, r.seq);
         }
     }
+}
+
+
+/* the file has been written by us, as it says; who else may have, is unknown */
+
+static ngx_uint_t
+ngx_http_blockcast_image_good(ngx_http_blockcast_stream_t *st, bc_span_t *span,
+    const char *what)
+{
+    u_char     buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t  text, error;
+
+    text.data = (u_char *) span->data;
+    text.len = span->len;
+
+    if (ngx_http_blockcast_gate(&text, what, buf, sizeof(buf), &error)
+        == NGX_OK)
+    {
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "blockcast: stream \"%V\" of the state file: %V, it is left "
+                  "out", &st->name, &error);
+
+    return 0;
+}
+
+
+/* true when none of the entries of a record is to be left out */
+
+static ngx_uint_t
+ngx_http_blockcast_image_whole(ngx_http_blockcast_stream_t *st,
+    bc_state_record_t *r)
+{
+    bc_span_t  rest, key, data;
+
+    rest = r->entries;
+
+    while (bc_state_entry(&rest, &key, &data)) {
+        if (!ngx_http_blockcast_image_good(st, &data, "an entry")) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -507,10 +667,12 @@ static void
 ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
 {
     u_char                       *ring;
-    uint64_t                      pos;
+    uint64_t                      pos, kept, n;
     ngx_http_blockcast_record_t  *rec;
 
     ring = ngx_http_blockcast_slot_ring(slot);
+    kept = slot->head;
+    n = 0;
 
     for (pos = slot->tail;
          (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
@@ -518,12 +680,67 @@ ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
          != NULL;
          pos += rec->size)
     {
-        if (rec->seq > seq) {
-            break;
+        if (rec->seq > seq && n++ == 0) {
+            kept = pos;
         }
     }
 
-    slot->head = ngx_min(pos, (uint64_t) slot->head);
+    slot->head = kept;
+
+    /* they are not known any more, or would not be taken when they come */
+
+    slot->keys -= ngx_min(slot->keys, n);
+}
+
+
+/* what the file remembers; a slot that has entries remembers these itself */
+
+static void
+ngx_http_blockcast_image_remember(ngx_http_blockcast_slot_t *slot,
+    bc_span_t *past, uint64_t seq, uint64_t newest)
+{
+    uint64_t    gone, seed[2], *keys;
+    ngx_uint_t  i, n;
+
+    gone = ngx_min(ngx_http_blockcast_past_get(past,
+                                             NGX_HTTP_BLOCKCAST_PAST_GONE),
+                   newest);
+
+    if (slot->version == 0 && slot->keys == 0) {
+
+        n = past->len / 8 - NGX_HTTP_BLOCKCAST_PAST_KEYS;
+
+        keys = ngx_alloc(8 * n + 8, ngx_cycle->log);
+
+        if (keys == NULL) {
+            slot->forgot = 1;
+
+        } else {
+            for (i = 0; i < n; i++) {
+                keys[i] = ngx_http_blockcast_past_get(past,
+                                           NGX_HTTP_BLOCKCAST_PAST_KEYS + i);
+            }
+
+            seed[0] = ngx_http_blockcast_past_get(past,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED);
+            seed[1] = ngx_http_blockcast_past_get(past,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED
+                                              + 1);
+
+            ngx_http_blockcast_ring_keys(slot, seed, keys, n,
+                              ngx_http_blockcast_past_get(past,
+                                           NGX_HTTP_BLOCKCAST_PAST_FORGOT)
+                              != 0);
+            ngx_free(keys);
+        }
+
+    } else if (gone > seq) {
+        slot->forgot = 1;
+    }
+
+    if (gone > seq) {
+        ngx_http_blockcast_ring_clear(slot, gone);
+    }
 }
 
 
@@ -531,8 +748,10 @@ ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
 
 static void
 ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
-    ngx_http_blockcast_stream_t *st, uint64_t seq)
+    ngx_http_blockcast_stream_t *st, uint64_t seq, bc_span_t *past,
+    uint64_t newest)
 {
+    u_char                      *buf;
     uint32_t                     nth;
     bc_span_t                    rest, key, data;
     ngx_uint_t                   joined;
@@ -542,6 +761,11 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
     slot = st->slot;
     joined = 0;
+
+    if (past->len != 0) {
+        joined = 1;
+        ngx_http_blockcast_image_remember(slot, past, seq, newest);
+    }
 
     while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
 
@@ -561,10 +785,11 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
             if (r.seq > seq + 1 || r.nth != 0) {
 
                 /* those between are lost: a client is told of a gap, not of
-                   what was before it; the place is the same one */
+                   what was before it */
 
-                slot->head += slot->ring_size;
-                slot->tail = slot->head;
+                ngx_http_blockcast_ring_clear(slot,
+                                              r.nth ? r.seq : r.seq - 1);
+                slot->forgot = 1;
             }
         }
 
@@ -572,9 +797,14 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
         for (nth = r.nth; bc_state_entry(&rest, &key, &data); nth++) {
 
-            if (2 * (key.len + data.len + sizeof(ngx_http_blockcast_record_t)
-                     + 8) > slot->ring_size)
+            if (2 * (BC_JSON_KEY_BOUND(key.len) + data.len
+                     + sizeof(ngx_http_blockcast_record_t) + 8)
+                > slot->ring_size
+                || !ngx_http_blockcast_image_good(st, &data, "an entry"))
             {
+                /* a client that lacks it is told of a gap */
+
+                ngx_http_blockcast_ring_clear(slot, r.seq);
                 continue;
             }
 
@@ -583,7 +813,24 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
             entry.data.data = (u_char *) data.data;
             entry.data.len = data.len;
 
+            /* a former version wrote keys as the node had written them */
+
+            buf = NULL;
+
+            if (!bc_json_key_plain(key)) {
+                buf = ngx_alloc(BC_JSON_KEY_BOUND(key.len), ngx_cycle->log);
+
+                if (buf != NULL) {
+                    entry.key.data = buf;
+                    entry.key.len = bc_json_key(key, buf);
+                }
+            }
+
             ngx_http_blockcast_ring_append(slot, &entry, r.seq, r.time, nth);
+
+            if (buf != NULL) {
+                ngx_free(buf);
+            }
         }
     }
 }
@@ -625,9 +872,13 @@ ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
         text->len = p - text->data;
     }
 
-    if (text->len > st->max_size && st->field.len != 0) {
-
-        /* the entries themselves are in the ring */
+    if (st->field.len != 0
+        && (text->len > st->max_size
+            || (r->type == bc_state_snap
+                ? !ngx_http_blockcast_image_good(st, &r->data, "the data")
+                : !ngx_http_blockcast_image_whole(st, r))))
+    {
+        /* the entries themselves are in the ring, those that can be */
 
         p = ngx_http_blockcast_batch_head(text->data, st);
         p = ngx_sprintf(p, "],\"count\":0}");
@@ -659,6 +910,24 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
 
     slot = st->slot;
 
+    if (st->field.len == 0
+        && !ngx_http_blockcast_image_good(st, &found->newest.data,
+                                          "the data"))
+    {
+        /* not the data, but its number goes on */
+
+        found->seq = ngx_max(found->seq, found->newest.seq);
+        return;
+    }
+
+    if (found->program.len != 0
+        && (found->program.len > NGX_HTTP_BLOCKCAST_STATE_MAX
+            || !ngx_http_blockcast_image_good(st, &found->program,
+                                              "the program's state")))
+    {
+        found->program.len = 0;
+    }
+
     if (ngx_http_blockcast_image_data(st, &found->newest, &text) != NGX_OK) {
         return;
     }
@@ -673,7 +942,7 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
     }
 
     state.data = (u_char *) found->program.data;
-    state.len = ngx_min(found->program.len, NGX_HTTP_BLOCKCAST_STATE_MAX);
+    state.len = found->program.len;
 
     buf = ngx_http_blockcast_build(st, &text, NULL, &state,
                                    found->newest.seq + jump,
@@ -695,7 +964,9 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
 
             if (slot->log) {
                 ngx_http_blockcast_image_drop(slot, seq);
-                ngx_http_blockcast_image_entries(p, last, st, seq);
+                ngx_http_blockcast_image_entries(p, last, st, seq,
+                                                 &found->past,
+                                                 found->newest.seq);
             }
 
             ngx_http_blockcast_commit(slot, &snap, buf);
@@ -733,9 +1004,15 @@ ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
 
     } else if (found.has_program && !redo && found.newest.seq == announced) {
         text.data = (u_char *) found.program.data;
-        text.len = ngx_min(found.program.len, NGX_HTTP_BLOCKCAST_STATE_MAX);
+        text.len = found.program.len;
 
-        ngx_http_blockcast_store_program(zone, slot, &text, announced);
+        if (text.len == 0
+            || (text.len <= NGX_HTTP_BLOCKCAST_STATE_MAX
+                && ngx_http_blockcast_image_good(st, &found.program,
+                                                 "the program's state")))
+        {
+            ngx_http_blockcast_store_program(zone, slot, &text, announced);
+        }
     }
 
     if (found.seq != 0 && found.seq + jump > slot->seq) {

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_session.h"
 #include "bc_json.h"
 #include "bc_message.h"
@@ -279,15 +280,23 @@ static void
 ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
     ngx_int_t code, const char *text, ngx_str_t *name)
 {
-    u_char                      *p;
+    u_char                      *p, shown[64];
     size_t                       len;
+    ngx_str_t                    said;
     ngx_http_blockcast_frame_t  *frame;
 
     if (rq->id.len == 0) {
         return;
     }
 
-    len = (name != NULL) ? ngx_min(name->len, 64) : 0;
+    len = 0;
+
+    if (name != NULL) {
+        said = *name;
+        ngx_http_blockcast_printable(&said, shown, sizeof(shown));
+        name = &said;
+        len = said.len;
+    }
 
     frame = ngx_http_blockcast_frame_alloc(128
                       + bc_json_escape_len((u_char *) text, ngx_strlen(text))

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_blockcast_note.h"
+#include "ngx_http_blockcast_gate.h"
 #include "bc_json.h"
 
 
@@ -33,11 +34,20 @@ ngx_http_blockcast_note(ngx_http_blockcast_run_t *run, const char *fmt, ...)
 void
 ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
 {
-    u_char    *p;
+    u_char    *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     size_t     len;
     bc_span_t  span;
+    ngx_str_t  error;
 
     if (json->len < 2 || json->data[0] != '"') {
+        return;
+    }
+
+    if (ngx_http_blockcast_gate(json, "the program's note", text, sizeof(text),
+                                &error)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_note_text(run, error.data, error.len);
         return;
     }
 
@@ -53,14 +63,6 @@ ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
         return;
     }
 
-    if (len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        len = NGX_HTTP_BLOCKCAST_ERROR_LEN;
-
-        while (len > 0 && (p[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-
     ngx_http_blockcast_note_text(run, p, len);
 }
 
@@ -69,22 +71,18 @@ static void
 ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
     size_t len)
 {
-    size_t                       i;
+    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t                    message;
     ngx_uint_t                   unsaid;
     ngx_http_blockcast_slot_t   *slot;
     ngx_http_blockcast_error_t  *note;
 
-    /* one line of the log, whatever the node has sent */
-
-    for (i = 0; i < len; i++) {
-        if (text[i] < ' ' || text[i] == 0x7f) {
-            text[i] = ' ';
-        }
-    }
-
     message.data = text;
     message.len = len;
+
+    /* one line of the log, whatever the node has sent */
+
+    ngx_http_blockcast_printable(&message, printable, sizeof(printable));
 
     if (ngx_http_blockcast_repeated(&run->notes, &message, &unsaid)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -101,8 +99,8 @@ ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
 
     note->since = ngx_time();
     note->code = 0;
-    note->len = len;
-    ngx_memcpy(note->text, text, len);
+    note->len = message.len;
+    ngx_memcpy(note->text, message.data, message.len);
 
     ngx_memory_barrier();
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_protocol.h"
 #include "bc_cbor.h"
+#include "bc_json.h"
 #include "bc_ws_handshake.h"
 
 
@@ -81,12 +82,16 @@ ngx_http_blockcast_protocol_rpc(ngx_http_blockcast_feed_t *feed,
 }
 
 
+/* *rc is that of bc_cbor_from_json(); NULL also without memory */
+
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_frame_t *text)
+ngx_http_blockcast_protocol_encode(ngx_http_blockcast_frame_t *text, int *rc)
 {
     size_t                       len;
     bc_span_t                    json;
     ngx_http_blockcast_frame_t  *frame;
+
+    *rc = 0;
 
     json.data = text->data + text->payload;
     json.len = text->len - text->payload;
@@ -96,13 +101,10 @@ ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_frame_t *text)
         return NULL;
     }
 
-    if (bc_cbor_from_json(json, frame->data + frame->payload,
-                          bc_cbor_bound(json.len), &len)
-        != 0)
-    {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "blockcast: a message of %uz bytes cannot be said in "
-                      "CBOR", json.len);
+    *rc = bc_cbor_from_json(json, frame->data + frame->payload,
+                            bc_cbor_bound(json.len), &len);
+
+    if (*rc != 0) {
         ngx_http_blockcast_frame_free(frame);
         return NULL;
     }
@@ -113,12 +115,98 @@ ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_frame_t *text)
 }
 
 
+/*
+ * What is sent in place of a message that CBOR has no words for: the client
+ * knows that there was one, and which.
+ */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_unsaid(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_frame_t *text)
+{
+    int                          rc;
+    u_char                      *p;
+    bc_span_t                    json, value;
+    ngx_str_t                    seq, message;
+    ngx_uint_t                   unsaid;
+    ngx_http_blockcast_frame_t  *error, *frame;
+
+    ngx_str_set(&message, "CBOR");
+
+    if (ngx_http_blockcast_repeated(&feed->unsaid, &message, &unsaid)) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: a message of stream \"%V\" holds a number "
+                      "that CBOR cannot say, its clients get an error instead "
+                      "(%ui more since it was last logged)",
+                      &feed->stream->name, unsaid);
+    }
+
+    json.data = text->data + text->payload;
+    json.len = text->len - text->payload;
+
+    ngx_str_set(&seq, "null");
+
+    if (bc_json_member(json, "seq", &value) && value.len <= NGX_INT64_LEN) {
+        seq.data = (u_char *) value.data;
+        seq.len = value.len;
+    }
+
+    error = ngx_http_blockcast_frame_alloc(320 + NGX_INT64_LEN
+                                           + feed->stream->name.len);
+    if (error == NULL) {
+        return NULL;
+    }
+
+    p = error->data + error->payload;
+    p = ngx_sprintf(p, "{\"type\":\"error\",\"message\":\"This message holds a "
+                    "number that CBOR cannot say, take it as JSON\","
+                    "\"code\":\"not_representable\",\"stream\":\"%V\","
+                    "\"seq\":%V,\"timestamp\":%T}",
+                    &feed->stream->name, &seq, ngx_time());
+
+    ngx_http_blockcast_frame_finish(error, BC_WS_TEXT,
+                                    p - error->data - error->payload);
+
+    frame = ngx_http_blockcast_protocol_encode(error, &rc);
+
+    ngx_http_blockcast_frame_free(error);
+
+    return frame;
+}
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_feed_t *feed,
+    ngx_http_blockcast_frame_t *text)
+{
+    int                          rc;
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_http_blockcast_protocol_encode(text, &rc);
+
+    if (frame == NULL && rc == -2) {
+
+        if (feed != NULL) {
+            return ngx_http_blockcast_protocol_unsaid(feed, text);
+        }
+
+        /* an answer: no number in it is ours */
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "blockcast: an answer of %uz bytes cannot be said in "
+                      "CBOR", text->len);
+    }
+
+    return frame;
+}
+
+
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_protocol_frame(ngx_http_blockcast_protocol_e protocol,
     ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_frame_t *text)
 {
     return (protocol == ngx_http_blockcast_cbor)
-           ? ngx_http_blockcast_protocol_cbor(text)
+           ? ngx_http_blockcast_protocol_cbor(feed, text)
            : ngx_http_blockcast_protocol_rpc(feed, text);
 }
 

@@ -6,9 +6,11 @@
 
 #include "ngx_http_blockcast_round.h"
 #include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_poller.h"
 #include "bc_json.h"
+#include "bc_siphash.h"
 
 
 
@@ -16,6 +18,18 @@ typedef struct {
     ngx_http_blockcast_entry_t    entry;
     uint32_t                      hash;
 } ngx_http_blockcast_new_t;
+
+
+/* the keys that were published last, by their hash; made when it is needed */
+
+typedef struct {
+    uint64_t                     *keys;         /* of the slot */
+    uint64_t                      nkeys;
+    uint64_t                      first;        /* numbers of those known */
+    uint64_t                      last;
+    uint32_t                     *table;
+    uint64_t                      mask;
+} ngx_http_blockcast_past_t;
 
 
 static void ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
@@ -30,8 +44,10 @@ static ngx_int_t ngx_http_blockcast_publish_entries(
     ngx_http_blockcast_run_t *run, ngx_str_t *data, ngx_str_t *state,
     ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_publish_unchanged(
-    ngx_http_blockcast_run_t *run, ngx_str_t *state);
+    ngx_http_blockcast_run_t *run, ngx_str_t *state, ngx_str_t *error);
 static void ngx_http_blockcast_published(ngx_http_blockcast_run_t *run);
+static void ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask,
+    uint32_t hash, uint32_t n);
 
 
 static ngx_str_t *
@@ -56,6 +72,31 @@ ngx_http_blockcast_errorf(ngx_pool_t *pool, ngx_str_t *error, const char *fmt,
     error->len = p - error->data;
 
     return error;
+}
+
+
+/*
+ * What a program made has to pass the gate.  What comes from the node's reply
+ * has been checked there (bc_rpc_parse()), each= made one array more of it.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_round_gate(ngx_http_blockcast_run_t *run, ngx_str_t *text,
+    const char *what, ngx_str_t *error)
+{
+    u_char  *buf;
+
+    if (run->stream->jq == NULL || text->len == 0) {
+        return NGX_OK;
+    }
+
+    buf = ngx_pnalloc(run->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_blockcast_gate(text, what, buf,
+                                   NGX_HTTP_BLOCKCAST_ERROR_LEN, error);
 }
 
 
@@ -378,6 +419,7 @@ static void
 ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
     ngx_http_blockcast_result_t *r, ngx_str_t *text)
 {
+    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t                    message;
     ngx_uint_t                   unsaid;
     ngx_http_blockcast_error_t   before;
@@ -393,6 +435,10 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
     } else {
         message = *text;
     }
+
+    /* it may quote the node, or be jq's: one line of the log, and no more */
+
+    ngx_http_blockcast_printable(&message, printable, sizeof(printable));
 
     (void) ngx_atomic_fetch_add(&st->slot->polls_failed, 1);
 
@@ -451,7 +497,7 @@ ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run)
 
 static ngx_int_t
 ngx_http_blockcast_publish_unchanged(ngx_http_blockcast_run_t *run,
-    ngx_str_t *state)
+    ngx_str_t *state, ngx_str_t *error)
 {
     ngx_http_blockcast_feed_t  *feed;
 
@@ -465,6 +511,12 @@ ngx_http_blockcast_publish_unchanged(ngx_http_blockcast_run_t *run,
     {
         return ngx_http_blockcast_lease_held(run->bmcf->zone) ? NGX_OK
                                                               : NGX_DECLINED;
+    }
+
+    if (ngx_http_blockcast_round_gate(run, state, "the program's state", error)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     return ngx_http_blockcast_publish_state(run->bmcf->zone, run->stream,
@@ -497,7 +549,15 @@ ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
                       data->len)
            == 0)
     {
-        return ngx_http_blockcast_publish_unchanged(run, state);
+        return ngx_http_blockcast_publish_unchanged(run, state, error);
+    }
+
+    if (ngx_http_blockcast_round_gate(run, data, "the data", error) != NGX_OK
+        || ngx_http_blockcast_round_gate(run, state, "the program's state",
+                                         error)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     previous.data = NULL;
@@ -561,6 +621,94 @@ ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
 
 
 static void
+ngx_http_blockcast_past_init(ngx_http_blockcast_past_t *past,
+    ngx_http_blockcast_slot_t *slot)
+{
+    past->keys = ngx_http_blockcast_slot_keys(slot);
+    past->nkeys = slot->nkeys;
+    past->last = slot->keys;
+    past->first = past->last - ngx_min(past->last, past->nkeys);
+    past->table = NULL;
+    past->mask = 0;
+}
+
+
+/*
+ * The number of the entry whose key has this hash among those that are not
+ * kept any more, counted from 1, or 0.  As long as the node shows nothing but
+ * what is kept there is no table of them.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_past(ngx_http_blockcast_past_t *past, uint64_t hash,
+    ngx_pool_t *pool, uint64_t *number)
+{
+    uint64_t  i, n, places;
+
+    if (past->table == NULL) {
+
+        for (places = 64; places < 2 * (past->last - past->first);
+             places *= 2)
+        {
+            /* void */
+        }
+
+        past->table = ngx_pcalloc(pool, places * sizeof(uint32_t));
+        if (past->table == NULL) {
+            return NGX_ERROR;
+        }
+
+        past->mask = places - 1;
+
+        for (n = past->first; n < past->last; n++) {
+            ngx_http_blockcast_mark_key(past->table, past->mask,
+                                 (uint32_t) past->keys[n % past->nkeys],
+                                 (uint32_t) (n - past->first));
+        }
+    }
+
+    for (i = (uint32_t) hash & past->mask; past->table[i] != 0;
+         i = (i + 1) & past->mask)
+    {
+        n = past->first + past->table[i] - 1;
+
+        if (past->keys[n % past->nkeys] == hash) {
+            *number = n + 1;
+            return NGX_OK;
+        }
+    }
+
+    *number = 0;
+
+    return NGX_OK;
+}
+
+
+/* the text that tells entries apart: the same for all ways to write a value */
+
+static ngx_int_t
+ngx_http_blockcast_key(ngx_http_blockcast_run_t *run, bc_span_t *value,
+    ngx_str_t *key)
+{
+    key->data = (u_char *) value->data;
+    key->len = value->len;
+
+    if (bc_json_key_plain(*value)) {
+        return NGX_OK;
+    }
+
+    key->data = ngx_pnalloc(run->pool, BC_JSON_KEY_BOUND(value->len));
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->len = bc_json_key(*value, key->data);
+
+    return NGX_OK;
+}
+
+
+static void
 ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask, uint32_t hash,
     uint32_t n)
 {
@@ -580,19 +728,28 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 {
     size_t                         size, around;
     uint32_t                      *table, hash;
+    uint64_t                       number, first, last, hash64;
     bc_span_t                      span, list, item, key;
     ngx_int_t                      rc;
     ngx_str_t                      k, *st_state, kept_state;
     ngx_uint_t                     i, n, total, mask, from, bad, seen;
-    ngx_uint_t                     first, last, before, after;
+    ngx_uint_t                     before, after;
     bc_json_iter_t                 it;
     ngx_http_blockcast_new_t      *new;
+    ngx_http_blockcast_past_t      past;
     ngx_http_blockcast_feed_t     *feed;
     ngx_http_blockcast_entry_t    *entries;
     ngx_http_blockcast_stream_t   *st;
 
     st = run->stream;
     feed = ngx_http_blockcast_feed(st);
+
+    /* entries are taken out of it one by one: before that */
+
+    if (ngx_http_blockcast_round_gate(run, data, "the data", error) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     span.data = data->data;
     span.len = data->len;
@@ -645,6 +802,8 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
                                   i);
     }
 
+    ngx_http_blockcast_past_init(&past, st->slot);
+
     around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
     n = 0;
     bad = 0;
@@ -673,7 +832,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         }
 
         if (item.len + around > st->max_size
-            || 4 * (item.len + key.len
+            || 4 * (item.len + BC_JSON_KEY_BOUND(key.len)
                     + sizeof(ngx_http_blockcast_record_t)) > st->ring_size)
         {
             bad++;
@@ -685,28 +844,48 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             continue;
         }
 
-        new[n].entry.key.data = (u_char *) key.data;
-        new[n].entry.key.len = key.len;
+        if (ngx_http_blockcast_key(run, &key, &new[n].entry.key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         new[n].entry.data.data = (u_char *) item.data;
         new[n].entry.data.len = item.len;
 
-        hash = ngx_murmur_hash2(new[n].entry.key.data, key.len);
+        hash64 = bc_siphash(st->slot->seed, new[n].entry.key.data,
+                            new[n].entry.key.len);
+        hash = (uint32_t) hash64;
         new[n].hash = hash;
 
         seen = ngx_http_blockcast_seen(feed, table, mask, new,
                                        &new[n].entry.key, hash);
 
+        if (seen > feed->count) {
+
+            /* it is in the list twice */
+
+            continue;
+        }
+
+        /* the numbers of those that were published, counted from 1 */
+
         if (seen != 0) {
+            number = past.last - ngx_min(past.last, feed->count) + seen;
 
-            if (seen <= feed->count) {
-                if (first == 0) {
-                    first = seen;
-                    before = n;
-                }
+        } else if (ngx_http_blockcast_past(&past, hash64, run->pool, &number)
+                   != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
-                last = seen;
-                after = n;
+        if (number != 0) {
+
+            if (first == 0) {
+                first = number;
+                before = n;
             }
+
+            last = number;
+            after = n;
 
             continue;
         }
@@ -717,12 +896,14 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         n++;
     }
 
-    if (first != 0 && feed->evicted != 0) {
-
+    if (first != 0 && (past.first != 0 || st->slot->forgot)
+        && ngx_min(first, last) <= past.first + past.nkeys / 2)
+    {
         /*
-         * The node shows more than is kept: what is older than all that is
-         * known was delivered before.  A program whose output is in the wrong
-         * order has it at the end.
+         * There were entries before those that are remembered, and the node
+         * may still show them, since it shows such old ones: what is older
+         * than all that is known was delivered before.  A program whose output
+         * is in the wrong order has it at the end.
          */
 
         if (first <= last) {
@@ -736,8 +917,14 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     }
 
     if (n == 0 && feed->newest != NULL) {
-        rc = ngx_http_blockcast_publish_unchanged(run, state);
+        rc = ngx_http_blockcast_publish_unchanged(run, state, error);
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
+    }
+
+    if (ngx_http_blockcast_round_gate(run, state, "the program's state", error)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     /*

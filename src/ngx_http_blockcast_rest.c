@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
@@ -262,13 +263,17 @@ static ngx_int_t
 ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *fmt, ...)
 {
-    u_char    *p, *last, text[512];
+    u_char    *p, *last, text[512], said[512];
     va_list    args;
     ngx_str_t  body;
 
     va_start(args, fmt);
-    last = ngx_vslprintf(text, text + sizeof(text), fmt, args);
+    body.data = said;
+    body.len = ngx_vslprintf(said, said + sizeof(said), fmt, args) - said;
     va_end(args);
+
+    ngx_http_blockcast_printable(&body, text, sizeof(text));
+    last = text + body.len;
 
     p = ngx_pnalloc(r->pool, 128 + bc_json_escape_len(text, last - text));
     if (p == NULL) {

@@ -3,10 +3,16 @@
  * The ring of a log stream's slot: its entries one behind the other, each a
  * record with its size, and padding where the next one did not fit in before
  * the end.
+ *
+ * Of entries that are gone two things are remembered: the newest seq that had
+ * one, which tells who has missed something, and a hash of the key, since the
+ * node may still show it.  Hashes are kept for a bounded number of keys, the
+ * last ones that were published.
  */
 
 
 #include "ngx_http_blockcast_store.h"
+#include "bc_siphash.h"
 
 
 ngx_http_blockcast_record_t *
@@ -44,7 +50,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 {
     u_char                       *ring;
     size_t                        size, pad, room;
-    uint64_t                      head, tail;
+    uint64_t                      head, tail, hash;
     ngx_http_blockcast_record_t  *rec;
 
     ring = ngx_http_blockcast_slot_ring(slot);
@@ -63,8 +69,17 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     while (head + pad + size - tail > slot->ring_size) {
         rec = (ngx_http_blockcast_record_t *) (ring + tail % slot->ring_size);
         tail += rec->size;
+
+        if (rec->size >= sizeof(ngx_http_blockcast_record_t)
+            && rec->key_len + rec->len != 0)
+        {
+            slot->gone = rec->seq;
+        }
     }
 
+    /* who sees the new tail sees what is gone with it */
+
+    ngx_memory_barrier();
     slot->tail = tail;
     ngx_http_blockcast_moment("ring: room made");
     ngx_memory_barrier();
@@ -87,7 +102,8 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
 
     rec->size = size;
-    rec->hash = ngx_murmur_hash2(entry->key.data, entry->key.len);
+    hash = bc_siphash(slot->seed, entry->key.data, entry->key.len);
+    rec->hash = (uint32_t) hash;
     rec->key_len = entry->key.len;
     rec->len = entry->data.len;
     rec->seq = seq;
@@ -105,4 +121,48 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 
     slot->head = head + size;
     ngx_http_blockcast_moment("ring: an entry more");
+
+    /* after it is in the ring: what is not, and is remembered, never comes */
+
+    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
+    slot->keys++;
+}
+
+
+void
+ngx_http_blockcast_ring_clear(ngx_http_blockcast_slot_t *slot, uint64_t gone)
+{
+    if (gone > slot->gone) {
+        slot->gone = gone;
+    }
+
+    ngx_memory_barrier();
+
+    /* readers see that they are behind; the place is the same one */
+
+    slot->head += slot->ring_size;
+    slot->tail = slot->head;
+}
+
+
+void
+ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
+    const uint64_t *seed, const uint64_t *p, uint64_t n, ngx_uint_t more)
+{
+    if (n > slot->nkeys) {
+        p += n - slot->nkeys;
+        n = slot->nkeys;
+        more = 1;
+    }
+
+    slot->seed[0] = seed[0];
+    slot->seed[1] = seed[1];
+
+    if (n != 0) {
+        ngx_memcpy(ngx_http_blockcast_slot_keys(slot), p,
+                   n * sizeof(uint64_t));
+    }
+
+    slot->keys = n;
+    slot->forgot = more;
 }

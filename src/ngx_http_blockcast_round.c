@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_node.h"
 
 
@@ -127,6 +128,7 @@ ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run)
 static void
 ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 {
+    u_char                           text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t                       *params, *methods, error;
     ngx_uint_t                       i, n, max;
     ngx_http_blockcast_run_t        *run;
@@ -164,6 +166,12 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 
         } else {
             n = ngx_http_blockcast_turn_params(params, n, &error);
+
+            for (i = 0; i < n && error.len == 0; i++) {
+                (void) ngx_http_blockcast_gate(&params[i], "what the program "
+                                               "made", text, sizeof(text),
+                                               &error);
+            }
         }
 
     } else {

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_note.h"
 #include "ngx_http_blockcast_protocol.h"
@@ -583,11 +584,19 @@ static void
 ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
     const char *code, const char *text, ngx_str_t *name)
 {
-    u_char                      *p;
+    u_char                      *p, shown[64];
     size_t                       len;
+    ngx_str_t                    said;
     ngx_http_blockcast_frame_t  *frame;
 
-    len = (name != NULL) ? ngx_min(name->len, 64) : 0;
+    len = 0;
+
+    if (name != NULL) {
+        said = *name;
+        ngx_http_blockcast_printable(&said, shown, sizeof(shown));
+        name = &said;
+        len = said.len;
+    }
 
     frame = ngx_http_blockcast_frame_alloc(256 + ngx_strlen(text)
                        + (len ? bc_json_escape_len(name->data, len) : 0)

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_state_file.h"
 
@@ -346,6 +347,7 @@ static void
 ngx_http_blockcast_state_others(ngx_http_blockcast_main_conf_t *bmcf,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t said)
 {
+    u_char                        printable[NGX_HTTP_BLOCKCAST_NAME_LEN];
     ngx_str_t                     name, former;
     bc_state_record_t             r;
     ngx_http_blockcast_stream_t  *st;
@@ -383,6 +385,10 @@ ngx_http_blockcast_state_others(ngx_http_blockcast_main_conf_t *bmcf,
         }
 
         former = name;
+
+        /* anything may be in a file */
+
+        ngx_http_blockcast_printable(&name, printable, sizeof(printable));
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: stream \"%V\" of the state file \"%V\" is "

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_state.h"
 #include "bc_json_patch.h"
 #include "bc_ws.h"
@@ -555,19 +556,12 @@ void
 ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
 {
-    size_t      len;
+    u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t   cut, record;
 
-    len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+    cut = *text;
+    ngx_http_blockcast_printable(&cut, printable, sizeof(printable));
 
-    if (len < text->len) {
-        while (len > 0 && (text->data[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-
-    cut.data = text->data;
-    cut.len = len;
     ngx_str_null(&record);
 
     if (zone->bmcf->state != NULL) {
@@ -611,20 +605,23 @@ ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
     time_t since)
 {
+    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t                    cut;
     ngx_http_blockcast_error_t  *error;
 
-    if (text->len > NGX_HTTP_BLOCKCAST_ERROR_LEN
-        || ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK)
-    {
+    cut = *text;
+    ngx_http_blockcast_printable(&cut, printable, sizeof(printable));
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return;
     }
 
     error = &slot->error[slot->error_version & 1];
 
-    if (error->len != text->len
-        || ngx_memcmp(error->text, text->data, text->len) != 0)
+    if (error->len != cut.len
+        || ngx_memcmp(error->text, cut.data, cut.len) != 0)
     {
-        ngx_http_blockcast_commit_error(slot, code, text, since);
+        ngx_http_blockcast_commit_error(slot, code, &cut, since);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

@@ -85,5 +85,17 @@ void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
     ngx_uint_t nth);
 
+/* all entries up to a seq are gone, and some of them may never have come */
+void ngx_http_blockcast_ring_clear(ngx_http_blockcast_slot_t *slot,
+    uint64_t gone);
+
+/*
+ * Takes over the hashes of keys of another slot or the state file, the last n
+ * of which are at p; they were made with this seed.  more: there were others
+ * before, which nobody remembers.
+ */
+void ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
+    const uint64_t *seed, const uint64_t *p, uint64_t n, ngx_uint_t more);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_STORE_H_INCLUDED_ */

@@ -6,14 +6,20 @@
 
 
 #include "ngx_http_blockcast_store.h"
+#include "bc_siphash.h"
 #include "bc_ws.h"
+
+#include <sys/random.h>
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737452ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737453ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
+
+/* keys of published entries that are remembered beside a ring, at least */
+#define NGX_HTTP_BLOCKCAST_KEYS       1024
 
 /* slots of a former configuration are reused when untouched for so long */
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
@@ -69,13 +75,26 @@ ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log)
 }
 
 
+/* how many hashes of keys are kept beside a ring of that size */
+
+static uint64_t
+ngx_http_blockcast_ring_nkeys(size_t ring_size)
+{
+    return (ring_size == 0) ? 0
+           : ngx_min(ngx_max(ring_size / 256, NGX_HTTP_BLOCKCAST_KEYS),
+                     64 * NGX_HTTP_BLOCKCAST_KEYS);
+}
+
+
 size_t
 ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
 {
     return ngx_align(sizeof(ngx_http_blockcast_slot_t)
                      + 2 * ngx_http_blockcast_buffer_size(st->max_size,
                                                         st->field.len != 0)
-                     + st->ring_size, 4096);
+                     + st->ring_size
+                     + ngx_http_blockcast_ring_nkeys(st->ring_size)
+                       * sizeof(uint64_t), 4096);
 }
 
 
@@ -93,6 +112,37 @@ ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot)
 {
     return ngx_http_blockcast_slot_buffer(slot, 0)
            + 2 * ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
+}
+
+
+uint64_t *
+ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot)
+{
+    return (uint64_t *) (ngx_http_blockcast_slot_ring(slot)
+                         + slot->ring_size);
+}
+
+
+/* a key for a hash: who can guess it can make keys that collide */
+
+static void
+ngx_http_blockcast_seed(uint64_t *seed)
+{
+    size_t  i;
+
+    if (getrandom(seed, 2 * sizeof(uint64_t), GRND_NONBLOCK)
+        == (ssize_t) (2 * sizeof(uint64_t)))
+    {
+        return;
+    }
+
+    /* an early boot, or a kernel without it */
+
+    for (i = 0; i < 2; i++) {
+        seed[i] = ((uint64_t) ngx_random() << 33)
+                  ^ ((uint64_t) ngx_random() << 11)
+                  ^ ngx_http_blockcast_usec() ^ ((uint64_t) ngx_pid << 44);
+    }
 }
 
 
@@ -358,7 +408,11 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
     slot->log = (st->field.len != 0);
     slot->max_size = st->max_size;
     slot->ring_size = st->ring_size;
+    slot->nkeys = ngx_http_blockcast_ring_nkeys(st->ring_size);
     slot->size = size;
+
+    ngx_http_blockcast_seed(slot->seed);
+
     slot->next = zone->sh->slots;
 
     zone->sh->slots = ngx_http_blockcast_offset(zone, slot);
@@ -467,6 +521,65 @@ ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 }
 
 
+/* the entries in the ring get the hashes of another seed */
+
+static void
+ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot, uint64_t *seed)
+{
+    u_char                       *ring;
+    uint64_t                      pos;
+    ngx_http_blockcast_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+
+    slot->seed[0] = seed[0];
+    slot->seed[1] = seed[1];
+
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
+        rec->hash = (uint32_t) bc_siphash(seed,
+                                          ngx_http_blockcast_record_key(rec),
+                                          rec->key_len);
+    }
+}
+
+
+/*
+ * The keys that src remembers, but the last ones of them: the entries that dst
+ * got from it are among these.
+ */
+
+static void
+ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
+    ngx_http_blockcast_slot_t *src, ngx_uint_t hidden)
+{
+    uint64_t  i, n, first, *from, *to;
+
+    first = src->keys - ngx_min(src->keys, src->nkeys);
+    n = src->keys - ngx_min(src->keys, hidden);
+
+    /* the newest that there is room for */
+
+    if (n - ngx_min(n, first) > dst->nkeys) {
+        first = n - dst->nkeys;
+    }
+
+    from = ngx_http_blockcast_slot_keys(src);
+    to = ngx_http_blockcast_slot_keys(dst);
+
+    for (i = first; i < n; i++) {
+        to[i - first] = from[i % src->nkeys];
+    }
+
+    dst->keys = (n > first) ? n - first : 0;
+    dst->forgot = (src->forgot || first != 0);
+}
+
+
 /*
  * The same stream with other sizes: takes over what is newer in src, which is
  * in the zone from.
@@ -478,7 +591,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 {
     u_char                       *buf, *ring, *to;
     uint64_t                      pos, head;
-    ngx_uint_t                    joined, n;
+    ngx_uint_t                    hidden;
     ngx_http_blockcast_snap_t     snap;
     ngx_http_blockcast_entry_t    entry;
     ngx_http_blockcast_record_t  *rec;
@@ -500,11 +613,30 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
         return;
     }
 
+    /* hashes of keys go on, and with them what they were made with */
+
+    if (src->log
+        && (dst->seed[0] != src->seed[0] || dst->seed[1] != src->seed[1]))
+    {
+        ngx_http_blockcast_slot_reseed(dst, src->seed);
+    }
+
     if (src->log) {
         ring = ngx_http_blockcast_slot_ring(src);
         head = src->head;
-        joined = 0;
-        n = 0;
+        hidden = 0;
+
+        if (src->gone > dst->seq) {
+
+            /*
+             * some between are lost: those before them go, too, so that a
+             * client is told of the gap
+             */
+
+            ngx_http_blockcast_ring_clear(dst, src->gone);
+        }
+
+        dst->gone = ngx_max(dst->gone, src->gone);
 
         for (pos = src->tail;
              (rec = ngx_http_blockcast_ring_next(ring, src->ring_size, &pos,
@@ -513,27 +645,19 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
              pos += rec->size)
         {
             if (rec->seq > snap.seq) {
+
+                /* nobody was told of it: it will come as new */
+
+                hidden++;
                 continue;
             }
 
             if (rec->seq <= dst->seq) {
-                joined = 1;
                 continue;
             }
 
-            if (n++ == 0 && !joined
-                && (rec->seq > dst->seq + 1 || rec->nth != 0))
-            {
-                /*
-                 * some between are lost: those before them go, too, so that
-                 * a client is told of the gap; the place is the same one
-                 */
-
-                dst->head += dst->ring_size;
-                dst->tail = dst->head;
-            }
-
             if (ngx_align(rec->size, 8) * 2 > dst->ring_size) {
+                ngx_http_blockcast_ring_clear(dst, rec->seq);
                 continue;
             }
 
@@ -545,6 +669,8 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
             ngx_http_blockcast_ring_append(dst, &entry, rec->seq,
                                            rec->timestamp, rec->nth);
         }
+
+        ngx_http_blockcast_slot_import_keys(dst, src, hidden);
     }
 
     if (snap.size <= ngx_http_blockcast_buffer_size(dst->max_size, dst->log)) {

@@ -117,10 +117,18 @@ struct ngx_http_blockcast_slot_s {
     /* log: byte positions that only grow; position % ring_size is the place */
     ngx_atomic_t                  head;
     ngx_atomic_t                  tail;
+    ngx_atomic_t                  gone;         /* newest seq not all kept */
+
+    /* ... and the hashes of the keys published last, those in the ring, too:
+       number n is at n % nkeys */
+    uint64_t                      seed[2];
+    uint64_t                      keys;         /* how many there were */
+    uint64_t                      nkeys;
+    uint64_t                      forgot;       /* there were others before */
 
     ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_WORKERS];
 
-    /* then: two buffers, the ring */
+    /* then: two buffers, the ring, the hashes */
 };
 
 
@@ -313,6 +321,7 @@ ngx_uint_t ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot);
 u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,
     ngx_uint_t n);
 u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
+uint64_t *ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot);
 
 /*
  * Publishes new data (or a log's batch) as the next seq.  Only the poller

@@ -64,6 +64,85 @@ decimal(const uint8_t *p, size_t len, unsigned plus)
 }
 
 
+/* an integer of any size as text, in memory of malloc() */
+
+static char *
+integer(cbor_item_t *item, int *negative)
+{
+    char         *digits;
+    uint8_t       bytes[8];
+    uint64_t      n;
+    unsigned      i;
+    cbor_item_t  *big;
+
+    if (cbor_typeof(item) == CBOR_TYPE_TAG) {
+        *negative = (cbor_tag_value(item) == 3);
+        must(*negative || cbor_tag_value(item) == 2);
+
+        big = cbor_tag_item(item);
+        must(cbor_isa_bytestring(big));
+        digits = decimal(cbor_bytestring_handle(big),
+                         cbor_bytestring_length(big), (unsigned) *negative);
+        cbor_decref(&big);
+
+        return digits;
+    }
+
+    *negative = cbor_isa_negint(item);
+    must(*negative || cbor_isa_uint(item));
+    n = cbor_get_int(item);
+
+    for (i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t) (n >> (56 - 8 * i));
+    }
+
+    return decimal(bytes, 8, (unsigned) *negative);
+}
+
+
+/* the same value as a decimal fraction, to all of its digits */
+
+static void
+same_decimal(cbor_item_t *item, bc_span_t value)
+{
+    int           minus, negative;
+    char         *exp, *mantissa, *text;
+    size_t        n, m;
+    uint8_t      *a, *b;
+    bc_span_t     span;
+    cbor_item_t  *pair;
+
+    pair = cbor_tag_item(item);
+    must(cbor_isa_array(pair) && cbor_array_size(pair) == 2);
+
+    exp = integer(cbor_array_handle(pair)[0], &minus);
+    mantissa = integer(cbor_array_handle(pair)[1], &negative);
+
+    text = malloc(strlen(exp) + strlen(mantissa) + 8);
+    must(text != NULL);
+    sprintf(text, "%s%se%s%s", negative ? "-" : "", mantissa, minus ? "-" : "",
+            exp);
+
+    span.data = (uint8_t *) text;
+    span.len = strlen(text);
+
+    a = malloc(BC_JSON_KEY_BOUND(span.len));
+    b = malloc(BC_JSON_KEY_BOUND(value.len));
+    must(a != NULL && b != NULL);
+
+    n = bc_json_key(span, a);
+    m = bc_json_key(value, b);
+    must(n == m && memcmp(a, b, n) == 0);
+
+    free(a);
+    free(b);
+    free(text);
+    free(exp);
+    free(mantissa);
+    cbor_decref(&pair);
+}
+
+
 static void
 same_number(cbor_item_t *item, bc_span_t value)
 {
@@ -79,6 +158,14 @@ same_number(cbor_item_t *item, bc_span_t value)
 
     negative = (text[0] == '-');
     whole = (strpbrk(text, ".eE") == NULL && strcmp(text, "-0") != 0);
+
+    if (cbor_typeof(item) == CBOR_TYPE_TAG && cbor_tag_value(item) == 4) {
+        d = strtod(text, NULL);
+        must(d == 0 || !isfinite(d) || whole);
+        same_decimal(item, value);
+        free(text);
+        return;
+    }
 
     if (!whole) {
         must(cbor_isa_float_ctrl(item) && cbor_is_float(item));

@@ -107,8 +107,8 @@ static const pair_t  encode[] = {
     { "fa47c35000", "100000.0" }, { "f90000", "0.0" }, { "f98000", "-0.0" },
     { "f90000", "0e5" }, { "f98000", "-0e-5" }, { "f93c00", "1.0" },
     { "f93c00", "1e0" }, { "f93c00", "10E-1" }, { "f93c00", "0.01e+2" },
-    { "f9c400", "-4.0" }, { "f90000", "1e-400" }, { "f98000", "-1e-400" },
-    { "f90000", "1e-99999999999999999999" },
+    { "f9c400", "-4.0" }, { "c48239018f01", "1e-400" },
+    { "c48239018f20", "-1e-400" },
     { "f90000", "0e99999999999999999999" },
     { "fb4341c37937e08000", "1e16" },
     { "a1616101", " { \"a\" : 1 } " }, { "820102", "\t[ 1 , 2 ]\r\n" },
@@ -424,7 +424,7 @@ test_bignums(void)
 {
     size_t   n, len;
     uint8_t  got[512];
-    char     digits[400];
+    char     digits[BC_CBOR_MAX_DIGITS + 2];
 
     encodes("115792089237316195423570985008687907853269984665640564039457"
             "584007913129639935",
@@ -443,21 +443,96 @@ test_bignums(void)
 
     n = BC_CBOR_MAX_DIGITS;
     memset(digits, '9', n);
-    is(from_json(digits, n, got, sizeof(got), &len), 0, "309 digits");
+    is(from_json(digits, n, got, sizeof(got), &len), 0, "1024 digits");
     is(got[0], 0xc2, "are a bignum");
-    ok(got[1] == 0x58 && got[2] == 129 && len == 132, "of 1027 bits");
-    is(got[3], 0x05, "without leading zeros");
+    ok(got[1] == 0x59 && got[2] == 426 >> 8 && got[3] == (426 & 0xff)
+       && len == 430, "of 3402 bits");
+    is(got[4], 0x03, "without leading zeros");
 
     memset(digits, '9', n + 1);
-    is(from_json(digits, n + 1, got, sizeof(got), &len), -2, "310 digits");
+    is(from_json(digits, n + 1, got, sizeof(got), &len), -2, "1025 digits");
     is(len, 0, "have no length");
 
     digits[0] = '-';
-    is(from_json(digits, n + 1, got, sizeof(got), &len), 0, "309 and a sign");
-    is(from_json("1e309", 5, got, sizeof(got), &len), -2,
-       "more than the largest double");
+    is(from_json(digits, n + 1, got, sizeof(got), &len), 0,
+       "1024 and a sign");
+}
+
+
+/* beyond the doubles: [exponent, mantissa], as Python's cbor2 has Decimal */
+
+static void
+test_decimals(void)
+{
+    size_t   n, len;
+    uint8_t  got[512];
+    char     text[2 * BC_CBOR_MAX_DIGITS];
+
+    encodes("1e400", "c48219019001");
+    encodes("[-1.5e400,1]", "82c48219018f2e01");
+    encodes("1E+0000400", "c48219019001");
+    encodes("1e-400", "c48239018f01");
+    encodes("-0.00120e-400", "c4823901932b");
+    encodes("1797693134862315708145274237317e400",
+            "c482190190c24d16b0a8e891fffeb030333cb185");
+    encodes("123.456e999999999999990", "c4821b00038d7ea4c67ff31a0001e240");
+    encodes("1.7976931348623159e308", "c4821901241b003fddec7f2faf37");
+    encodes("2e-324", "c48239014302");
+
+    /* what the nearest double is not 0 for, and what is 0, stays a float */
+
+    encodes("3e-324", "fb0000000000000001");
+    encodes("0e999999999999999999999999", "f90000");
+    encodes("-0.0e-999999999999999999999999", "f98000");
+
+    /* an integer of too many digits, most of which are zeros */
+
+    memset(text, '0', sizeof(text));
+    text[0] = '-';
+    text[1] = '7';
+    text[1500] = '\0';
+    is(from_json(text, 1500, got, sizeof(got), &len), 0, "7 and 1498 zeros");
+    is_mem(got, len, "\xc4\x82\x19\x05\xda\x26", "as a decimal");
+
+    n = BC_CBOR_MAX_DIGITS;
+    memset(text, '3', sizeof(text));
+    memcpy(text + n, "e400", 5);
+    is(from_json(text, n + 4, got, sizeof(got), &len), 0, "1024 digits");
+    text[n] = '3';
+    memcpy(text + n + 1, "e400", 5);
+    is(from_json(text, n + 5, got, sizeof(got), &len), -2, "1025 digits");
+
     is(from_json("[-1e99999999999999999999]", 25, got, sizeof(got), &len), -2,
-       "however much");
+       "an exponent that no decoder takes");
+    is(from_json("[1e-1000000000000000]", 21, got, sizeof(got), &len), -2,
+       "nor this one");
+    is(len, 0, "have no length");
+}
+
+
+/* bytes that were never checked: no more is read, and an answer comes */
+
+static void
+test_unchecked(void)
+{
+    int          rc;
+    size_t       i, len;
+    uint8_t      got[128];
+    bc_span_t    span;
+    const char  *text[] = {
+        "t", "tru", "[tru", "[f", "[nul", "[n]", "-", "[-", "1e", "1e+", "1.e",
+        "\"", "\"a", "\"a\\", "{\"", "{\"a\":", "{\"a\"}",
+        "[1}", "{1]", "[", "{", "]", "1 2", "[1", ",", ":", "", " ", "x",
+        "nan", "inf", "0x1p3", "[1]2"
+    };
+
+    for (i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
+        span.len = strlen(text[i]);
+        span.data = unit_copy(text[i], span.len);
+        rc = bc_cbor_from_json(span, got, sizeof(got), &len);
+        ok(rc == -2 && len == 0, "%s is refused", text[i]);
+        free((void *) span.data);
+    }
 }
 
 
@@ -781,6 +856,8 @@ main(void)
 {
     test_tables();
     test_bignums();
+    test_decimals();
+    test_unchecked();
     test_halves();
     test_doubles();
     test_lengths();

@@ -639,9 +639,62 @@ escapes(void)
 }
 
 
+/*
+ * What was never checked: iterators end after what made sense, and what they
+ * hand out is there.
+ */
+
+static void
+test_unchecked(void)
+{
+    size_t           i;
+    unsigned         n;
+    uint8_t         *p;
+    bc_span_t        text, key, value;
+    bc_json_iter_t   it;
+
+    static const struct {
+        const char  *text;
+        unsigned     members;
+    } tables[] = {
+        { "{\"a\":\"\"}:[{\"x\":\"\"}", 1 },
+        { "[1,:,2]", 1 }, { "[:]", 0 }, { "[1 : 2]", 1 }, { "[,]", 0 },
+        { "[,,1]", 0 }, { "[1", 1 }, { "[1,", 1 }, { "[\"", 1 },
+        { "[\"\\", 1 }, { "[\"a\\\"", 1 }, { "[\"\\u00", 1 },
+        { "{\"a\"", 0 }, { "{\"a\":", 0 }, { "{\"a\":}", 0 },
+        { "{\"a\" 1}", 0 }, { "{\"a\\\":1}", 0 }, { "{\"", 0 }, { "{1:2}", 0 },
+        { "{\"a\":1,\"b\"::2}", 1 }, { "{\"a\":1\"b\":2}", 1 },
+        { "[[[[", 1 }, { "[}", 0 }, { "[{]}", 1 }, { "{", 0 }, { "[", 0 }
+    };
+
+    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        text.len = strlen(tables[i].text);
+        p = unit_copy(tables[i].text, text.len);
+        text.data = p;
+
+        if (bc_json_object(&it, text) != 0) {
+            is(bc_json_array(&it, text), 0, "%s is begun", tables[i].text);
+        }
+
+        for (n = 0; n < 100 && bc_json_next(&it, &key, &value); n++) {
+            ok(value.len != 0 && value.data > p
+               && value.data + value.len <= p + text.len,
+               "a value within it");
+        }
+
+        is(n, tables[i].members, "%s has %u members", tables[i].text,
+           tables[i].members);
+        is(bc_json_member(text, "zz", &value), 0, "and not that one");
+
+        free(p);
+    }
+}
+
+
 int
 main(void)
 {
+    test_unchecked();
     suite();
     places();
     offsets();
