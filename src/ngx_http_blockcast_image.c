@@ -527,13 +527,17 @@ ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
 }
 
 
-/* the entries behind a seq; the mutex is locked */
+/*
+ * The entries behind a seq; the mutex is locked.  With as, some may be missing
+ * behind them: they all come under that number, as the end of a message whose
+ * beginning is lost, so that whoever knows an older one is told of a gap.
+ */
 
 static void
 ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
-    ngx_http_blockcast_stream_t *st, uint64_t seq)
+    ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t as)
 {
-    uint32_t                     nth;
+    uint32_t                     nth, lost;
     bc_span_t                    rest, key, data;
     ngx_uint_t                   joined;
     bc_state_record_t            r;
@@ -542,6 +546,7 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
     slot = st->slot;
     joined = 0;
+    lost = 1;
 
     while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
 
@@ -582,6 +587,12 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
             entry.key.len = key.len;
             entry.data.data = (u_char *) data.data;
             entry.data.len = data.len;
+
+            if (as != 0) {
+                ngx_http_blockcast_ring_append(slot, &entry, as, r.time,
+                                               lost++);
+                continue;
+            }
 
             ngx_http_blockcast_ring_append(slot, &entry, r.seq, r.time, nth);
         }
@@ -695,7 +706,8 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
 
             if (slot->log) {
                 ngx_http_blockcast_image_drop(slot, seq);
-                ngx_http_blockcast_image_entries(p, last, st, seq);
+                ngx_http_blockcast_image_entries(p, last, st, seq,
+                                                 jump ? snap.seq : 0);
             }
 
             ngx_http_blockcast_commit(slot, &snap, buf);
