@@ -14,6 +14,7 @@
 
 
 static const char  bc_state_magic[8] = "BCSTATE\n";
+static const char  bc_state_note_magic[8] = "BCNOTE1\n";
 
 
 static void
@@ -95,7 +96,7 @@ bc_state_header_get(const uint8_t *p, uint64_t len, bc_state_header_t *h,
         return -1;
     }
 
-    if (memcmp(p, bc_state_magic, len < 8 ? (size_t) len : 8) != 0) {
+    if (!bc_state_ours(p, len < 8 ? (size_t) len : 8)) {
         *why = "not a state file of blockcast";
         return -1;
     }
@@ -345,4 +346,102 @@ bc_state_whole(const uint8_t *p, size_t len)
     } while (rc == 1);
 
     return rc == 0;
+}
+
+
+int
+bc_state_ours(const uint8_t *p, size_t len)
+{
+    return memcmp(p, bc_state_magic, len < 8 ? len : 8) == 0;
+}
+
+
+/* FNV-1a: two names that share a number only make it larger than needed */
+
+uint64_t
+bc_state_hash(const uint8_t *name, size_t len)
+{
+    size_t    i;
+    uint64_t  hash;
+
+    hash = 0xcbf29ce484222325ULL;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ name[i]) * 0x100000001b3ULL;
+    }
+
+    return hash;
+}
+
+
+void
+bc_state_note_put_seq(uint8_t *p, uint64_t hash, uint64_t seq)
+{
+    bc_state_put64(p, hash);
+    bc_state_put64(p + 8, seq);
+    bc_state_put32(p + 16, bc_state_crc(p, 16));
+    bc_state_put32(p + 20, 0);
+}
+
+
+size_t
+bc_state_note_put(uint8_t *p, const bc_state_note_t *note)
+{
+    uint32_t  i;
+
+    memcpy(p, bc_state_note_magic, 8);
+
+    bc_state_put64(p + 8, note->epoch);
+    bc_state_put64(p + 16, note->gone);
+    bc_state_put64(p + 24, note->file);
+    bc_state_put32(p + 32, note->n);
+    bc_state_put32(p + 36, bc_state_crc(p, 36));
+
+    p += BC_STATE_NOTE_HEAD;
+
+    for (i = 0; i < note->n; i++) {
+        bc_state_note_put_seq(p + i * BC_STATE_NOTE_SEQ, note->hash[i],
+                              note->seq[i]);
+    }
+
+    return BC_STATE_NOTE_HEAD + (size_t) note->n * BC_STATE_NOTE_SEQ;
+}
+
+
+int
+bc_state_note_get(const uint8_t *p, size_t len, bc_state_note_t *note)
+{
+    uint32_t  i;
+
+    if (len < BC_STATE_NOTE_HEAD
+        || memcmp(p, bc_state_note_magic, 8) != 0
+        || bc_state_get32(p + 36) != bc_state_crc(p, 36))
+    {
+        return -1;
+    }
+
+    note->epoch = bc_state_get64(p + 8);
+    note->gone = bc_state_get64(p + 16);
+    note->file = bc_state_get64(p + 24);
+    note->n = bc_state_get32(p + 32);
+
+    if (note->n > BC_STATE_NOTE_MAX
+        || (len - BC_STATE_NOTE_HEAD) / BC_STATE_NOTE_SEQ < note->n)
+    {
+        return -1;
+    }
+
+    p += BC_STATE_NOTE_HEAD;
+
+    for (i = 0; i < note->n; i++, p += BC_STATE_NOTE_SEQ) {
+
+        if (bc_state_get32(p + 16) != bc_state_crc(p, 16)) {
+            return -1;
+        }
+
+        note->hash[i] = bc_state_get64(p);
+        note->seq[i] = bc_state_get64(p + 8);
+    }
+
+    return 0;
 }

@@ -15,6 +15,13 @@
  *
  * An image that is not whole makes the file damaged.  The journal may end in
  * the middle of a record: its last write was cut, or is going on.
+ *
+ * The note, in another file, tells the newest seq of each stream, so that a
+ * state file that is older is known as such:
+ *
+ *     lock     "0\n" or "1\n" (see _state_note), up to BC_STATE_NOTE nothing
+ *     note     "BCNOTE1\n" epoch:8 gone:8 file:8 n:4 crc:4      (40 bytes)
+ *     n times  hash:8 seq:8 crc:4 zero:4                        (24 bytes)
  */
 
 
@@ -33,6 +40,11 @@
 #define BC_STATE_RECORD       56
 #define BC_STATE_ENTRY        8
 #define BC_STATE_BOOT         16
+
+#define BC_STATE_NOTE         64        /* where it begins */
+#define BC_STATE_NOTE_HEAD    40
+#define BC_STATE_NOTE_SEQ     24
+#define BC_STATE_NOTE_MAX     64        /* streams */
 
 /* no record is larger, so a size beyond it is damage */
 #define BC_STATE_RECORD_MAX   (256 * 1024 * 1024)
@@ -122,6 +134,32 @@ int bc_state_entry(bc_span_t *entries, bc_span_t *key, bc_span_t *data);
  * end with it.
  */
 int bc_state_whole(const uint8_t *p, size_t len);
+
+
+
+typedef struct {
+    uint64_t         epoch;
+    uint64_t         gone;          /* newest seq of streams not named */
+    uint64_t         file;          /* which one the note is in */
+    uint32_t         n;
+    uint64_t         hash[BC_STATE_NOTE_MAX];
+    uint64_t         seq[BC_STATE_NOTE_MAX];
+} bc_state_note_t;
+
+
+/* of a stream's name */
+uint64_t bc_state_hash(const uint8_t *name, size_t len);
+
+/* true when len bytes are the beginning of a state file, or of a part of it */
+int bc_state_ours(const uint8_t *p, size_t len);
+
+/* writes the note, at most BC_STATE_NOTE_HEAD + n * BC_STATE_NOTE_SEQ bytes,
+   and returns how many; or just the place of one stream */
+size_t bc_state_note_put(uint8_t *p, const bc_state_note_t *note);
+void bc_state_note_put_seq(uint8_t *p, uint64_t hash, uint64_t seq);
+
+/* reads len bytes of a note: 0, or -1 when it is none or damaged */
+int bc_state_note_get(const uint8_t *p, size_t len, bc_state_note_t *note);
 
 
 #endif /* _BC_STATE_H_INCLUDED_ */

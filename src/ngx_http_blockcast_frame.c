@@ -204,7 +204,10 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
 
             frame = ngx_http_blockcast_feed_entries(feed, lo, to, seq,
                                                     sub->seq,
-                                                    sub->seq < feed->evicted);
+                                                    sub->seq < feed->evicted
+                                                    || sub->seq
+                                                       < feed->stream->slot
+                                                                      ->hole);
             if (frame != NULL) {
                 sub->seq = seq;
             }

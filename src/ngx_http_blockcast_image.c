@@ -744,15 +744,19 @@ ngx_http_blockcast_image_remember(ngx_http_blockcast_slot_t *slot,
 }
 
 
-/* the entries behind a seq; the mutex is locked */
+/*
+ * The entries behind a seq; the mutex is locked.  With as, some may be missing
+ * behind them: they all come under that number, as the end of a message whose
+ * beginning is lost, so that whoever knows an older one is told of a gap.
+ */
 
 static void
 ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
-    ngx_http_blockcast_stream_t *st, uint64_t seq, bc_span_t *past,
-    uint64_t newest)
+    ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t as,
+    bc_span_t *past, uint64_t newest)
 {
     u_char                      *buf;
-    uint32_t                     nth;
+    uint32_t                     nth, lost;
     bc_span_t                    rest, key, data;
     ngx_uint_t                   joined;
     bc_state_record_t            r;
@@ -761,6 +765,7 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
     slot = st->slot;
     joined = 0;
+    lost = 1;
 
     if (past->len != 0) {
         joined = 1;
@@ -826,7 +831,9 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
                 }
             }
 
-            ngx_http_blockcast_ring_append(slot, &entry, r.seq, r.time, nth);
+            ngx_http_blockcast_ring_append(slot, &entry,
+                                           as != 0 ? as : r.seq, r.time,
+                                           as != 0 ? lost++ : nth);
 
             if (buf != NULL) {
                 ngx_free(buf);
@@ -965,6 +972,7 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
             if (slot->log) {
                 ngx_http_blockcast_image_drop(slot, seq);
                 ngx_http_blockcast_image_entries(p, last, st, seq,
+                                                 jump ? snap.seq : 0,
                                                  &found->past,
                                                  found->newest.seq);
             }

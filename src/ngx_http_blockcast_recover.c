@@ -101,6 +101,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
                                    timestamp, n, &snap, log);
 
     if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
+        ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
         ngx_http_blockcast_commit(slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
 

@@ -395,7 +395,8 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
         }
 
     } else if (wish->has_since
-               && wish->since <= (feed->newest != NULL ? feed->snap.seq : 0))
+               && (wish->since <= (feed->newest != NULL ? feed->snap.seq : 0)
+                   || wish->since <= st->slot->hole))
     {
         sub->seq = wish->since;
 

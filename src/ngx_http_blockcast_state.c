@@ -102,10 +102,14 @@ ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     /* an absolute path has a slash */
 
+    s->core = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                               ngx_core_module);
+
     s->folder = (char *) ngx_pstrdup(cf->pool, &s->path);
+    s->lockname = ngx_pnalloc(cf->pool, s->path.len + sizeof(".lock"));
     p = ngx_pnalloc(cf->pool, s->path.len + 2);
 
-    if (s->folder == NULL || p == NULL) {
+    if (s->folder == NULL || s->lockname == NULL || p == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -115,6 +119,7 @@ ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     p = (u_char *) strrchr((char *) p, '/');
     s->name = (char *) p + 1;
+    *ngx_sprintf((u_char *) s->lockname, "%s.lock", s->name) = '\0';
     s->folder[p - s->path.data + (p == s->path.data)] = '\0';
 
     bmcf->state = s;
@@ -174,9 +179,11 @@ static void
 ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
     ngx_http_blockcast_state_t *s)
 {
-    int     fd;
-    char   *path;
-    size_t  len;
+    int           fd;
+    char         *path;
+    size_t        len;
+    const char   *why;
+    struct stat   ours, st;
 
     path = NULL;
     fd = -1;
@@ -191,20 +198,26 @@ ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
 
         (void) ngx_snprintf((u_char *) path, len, "%V.lock%Z", &s->path);
 
-        if (ngx_http_blockcast_lock_fd != -1
-            && ngx_strcmp(path, ngx_http_blockcast_lock_path) == 0)
+        if (ngx_http_blockcast_state_folder(s) != -1
+            && ngx_http_blockcast_lock_fd != -1
+            && ngx_strcmp(path, ngx_http_blockcast_lock_path) == 0
+            && fstat(ngx_http_blockcast_lock_fd, &ours) == 0
+            && fstatat(s->dir, s->lockname, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && ours.st_ino == st.st_ino
+            && ours.st_dev == st.st_dev)
         {
             s->lock = ngx_http_blockcast_lock_fd;
             ngx_free(path);
             return;
         }
 
-        fd = open(path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+        fd = ngx_http_blockcast_state_lock_open(s, 1, &why);
 
         if (fd == -1) {
-            ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
-                          "blockcast: open() \"%s\" failed, a second nginx "
-                          "with this blockcast_state would poll, too", path);
+            ngx_log_error(NGX_LOG_ERR, cycle->log, why ? 0 : ngx_errno,
+                          "blockcast: open() \"%s\" failed%s%s, a second "
+                          "nginx with this blockcast_state would poll, too",
+                          path, why ? ", it is " : "", why ? why : "");
         }
 
         s->lock = fd;
@@ -268,6 +281,7 @@ ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
     }
 
     zone = bmcf->zone;
+    s->unread = &zone->sh->unread;
 
     ngx_http_blockcast_state_clean(s);
 
@@ -320,12 +334,12 @@ ngx_http_blockcast_state_blank(ngx_http_blockcast_main_conf_t *bmcf)
 
 static uint64_t
 ngx_http_blockcast_state_doubt(ngx_http_blockcast_state_t *s,
-    bc_state_header_t *h, ngx_http_blockcast_tail_t *tail)
+    bc_state_header_t *h, ngx_http_blockcast_tail_t *tail, uint64_t behind)
 {
     time_t    ago;
     uint64_t  newest;
 
-    if (tail->closed
+    if ((tail->closed && behind == 0)
         || (!tail->bad
             && ngx_http_blockcast_state_same_boot(h)
             && !ngx_http_blockcast_state_lacks(s)))
@@ -406,10 +420,11 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
 {
     u_char                      *data;
     size_t                       len;
-    uint64_t                     jump;
+    uint64_t                     jump, behind;
     ngx_int_t                    rc;
     ngx_uint_t                   n, alone;
     const char                  *why;
+    bc_state_note_t              note;
     bc_state_header_t            h;
     ngx_http_blockcast_zone_t   *zone;
     ngx_http_blockcast_tail_t    tail;
@@ -432,6 +447,26 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     jump = 0;
+    behind = 0;
+
+    ngx_http_blockcast_state_tail(s, data, len, &tail);
+
+    if (alone) {
+        if (ngx_http_blockcast_state_verify(bmcf, &h, data, tail.good, &note,
+                                            &behind, &why)
+            != NGX_OK)
+        {
+            ngx_free(data);
+            ngx_http_blockcast_state_refused(s, why, 1);
+            return;
+        }
+
+        jump = ngx_http_blockcast_state_doubt(s, &h, &tail, behind);
+
+        if (behind != 0) {
+            jump = ngx_max(jump, behind + 1);
+        }
+    }
 
     if (rc == NGX_OK) {
 
@@ -453,19 +488,13 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
         }
     }
 
-    ngx_http_blockcast_state_tail(s, data, len, &tail);
-
-    if (tail.bad) {
+    if (tail.bad || behind != 0) {
         s->whole = 0;
     }
 
     if (s->foreign) {
         ngx_free(data);
         return;
-    }
-
-    if (alone) {
-        jump = ngx_http_blockcast_state_doubt(s, &h, &tail);
     }
 
     n = ngx_http_blockcast_image_apply(zone, data, data + tail.good, jump,
@@ -476,6 +505,8 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_free(data);
 
     if (alone) {
+        ngx_http_blockcast_state_note_apply(bmcf, &note, jump);
+
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: %ui streams go on from \"%V\", epoch %uL",
                       n, &s->path, h.epoch);
@@ -488,6 +519,9 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
                           "all seq go on %uL further",
                           &s->path,
                           tail.bad ? "it is damaged"
+                          : (behind != 0
+                             && !ngx_http_blockcast_state_lacks(s))
+                            ? "it is older than its lock file tells"
                           : ngx_http_blockcast_state_same_boot(&h)
                             ? "it could not be written"
                             : "the machine was started again",
@@ -500,6 +534,7 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
 ngx_uint_t
 ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
 {
+    ngx_uint_t                   kept;
     ngx_http_blockcast_zone_t   *zone;
     ngx_http_blockcast_state_t  *s;
 
@@ -511,6 +546,11 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     ngx_http_blockcast_state_job(bmcf);
+
+    /* before anything is believed of the lock */
+
+    kept = ngx_http_blockcast_state_lock_kept(s, zone->sh->role
+                                                 == ngx_http_blockcast_leader);
 
     if (!ngx_http_blockcast_state_owns(s)) {
 
@@ -530,6 +570,11 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     if (s->ready) {
+
+        if (!kept) {
+            ngx_http_blockcast_state_note_begin(bmcf);
+        }
+
         return 1;
     }
 
@@ -583,6 +628,8 @@ ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     s->at = ngx_current_msec;
+
+    ngx_http_blockcast_state_note_begin(bmcf);
 
     if (s->fd != -1 && !s->failing) {
         return;
@@ -661,6 +708,15 @@ ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf)
 
     s->ready = 0;
     s->followed = 0;
+    s->noted = 0;
+
+    if (s->private) {
+
+        /* no other process has it open, and so it would keep them out */
+
+        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
+                                             NGX_HTTP_BLOCKCAST_LEADS);
+    }
 
     if (s->fd != -1) {
         (void) close(s->fd);
@@ -720,6 +776,10 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     if (s->fd != -1 && !s->failing) {
+
+        if (s->lock != -1) {
+            (void) fdatasync(s->lock);
+        }
 
         if (fdatasync(s->fd) == -1) {
             ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);

@@ -35,7 +35,10 @@ typedef struct ngx_http_blockcast_job_s  ngx_http_blockcast_job_t;
 struct ngx_http_blockcast_state_s {
     ngx_str_t                     path;         /* with a NUL behind */
     char                         *name;         /* without its folder */
+    char                         *lockname;
     char                         *folder;
+    ngx_core_conf_t              *core;         /* who the workers are */
+    ngx_atomic_t                 *unread;       /* in the zone */
     ngx_msec_t                    interval;
 
     int                           dir;          /* of the folder, or -1 */
@@ -64,12 +67,23 @@ struct ngx_http_blockcast_state_s {
     unsigned                      left:1;
     unsigned                      foreign:1;    /* rfd: of another epoch */
     unsigned                      whole:1;      /* rfd: of this boot, good */
+    unsigned                      alien:1;      /* rfd: none of ours */
+    unsigned                      noted:1;      /* the note is of ours */
+    unsigned                      private:1;    /* lock: of this worker alone */
+    unsigned                      unlocked:1;   /* lock: gone, which was said */
 };
 
 
 /* blockcast_state PATH [interval=TIME]; */
 char *ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/*
+ * Before a configuration is in force, and for nginx -t: what is there is ours,
+ * and the workers will be able to write.  Changes nothing.
+ */
+ngx_int_t ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s,
+    ngx_log_t *log);
 
 /*
  * In the master, when a configuration is in force: takes the lock if nobody
@@ -114,6 +128,10 @@ ngx_uint_t ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_str_t *record);
 
+
+/* notes the number, which is about to become visible (_state_note) */
+void ngx_http_blockcast_state_number(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st, uint64_t seq);
 
 /* a good poll without a change: those that follow know that it is fresh */
 void ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,

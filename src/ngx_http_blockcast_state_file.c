@@ -23,7 +23,7 @@ static void ngx_http_blockcast_state_boot(u_char *boot);
 
 /* the folder was opened by the master, whose rights may be needed on its way */
 
-static int
+int
 ngx_http_blockcast_state_folder(ngx_http_blockcast_state_t *s)
 {
     if (s->dir == -1) {
@@ -74,21 +74,6 @@ ngx_http_blockcast_state_pread(int fd, u_char *p, size_t size, off_t offset,
 }
 
 
-/* said once for each reason, and never for a file that is not there yet */
-
-static void
-ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
-{
-    if (err != s->error && err != NGX_ENOENT) {
-        s->error = err;
-
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
-                      "blockcast: the state file \"%V\" cannot be read",
-                      &s->path);
-    }
-}
-
-
 ngx_int_t
 ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
     size_t *len, bc_state_header_t *h, const char **why)
@@ -135,10 +120,23 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
         s->offset = NGX_MAX_OFF_T_VALUE;
         s->foreign = 0;
         s->whole = 0;
+        s->alien = 0;
+
+        if (s->unread != NULL) {
+            *s->unread = 0;
+        }
 
         if (!S_ISREG(st.st_mode)) {
+            s->alien = 1;
             *why = "not a regular file";
             return NGX_ERROR;
+        }
+
+        if (st.st_size == 0) {
+
+            /* the first image takes its place */
+
+            return NGX_DECLINED;
         }
 
         if (ngx_http_blockcast_state_pread(fd, head, BC_STATE_HEADER, 0, &n)
@@ -152,6 +150,7 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
                                       ? n : (uint64_t) st.st_size, h, why)
             != 0)
         {
+            s->alien = !bc_state_ours(head, n);
             return NGX_ERROR;
         }
 
@@ -235,15 +234,18 @@ ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
 {
     char         name[NGX_MAX_PATH];
     u_char      *last;
+    ngx_int_t    rc;
     ngx_uint_t   i;
 
-    if (!aside) {
+    if (!aside || s->alien) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: the state file \"%V\" is %s, it is not "
-                      "believed", &s->path, why);
+                      "believed%s", &s->path, why,
+                      s->alien ? " and left alone" : "");
         return;
     }
 
+    rc = NGX_ERROR;
     last = (u_char *) name + NGX_MAX_PATH - 1;
 
     for (i = 0; i < 1000; i++) {
@@ -256,12 +258,14 @@ ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
                           "%s.damaged.%ui", s->name, i) = '\0';
         }
 
-        if (faccessat(s->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == -1) {
+        rc = ngx_http_blockcast_state_aside(s, name);
+
+        if (rc == NGX_OK || ngx_errno != NGX_EEXIST) {
             break;
         }
     }
 
-    if (renameat(s->dir, s->name, s->dir, name) == -1) {
+    if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "blockcast: the state file \"%V\" is %s, it is not "
                       "believed; renaming it to \"%s\" failed",
@@ -324,7 +328,8 @@ ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
                        p - (de->d_name + len + 1));
 
         if (pid > 0 && kill((ngx_pid_t) pid, 0) == -1
-            && ngx_errno == NGX_ESRCH)
+            && ngx_errno == NGX_ESRCH
+            && ngx_http_blockcast_state_ours(s->dir, de->d_name))
         {
             (void) unlinkat(s->dir, de->d_name, 0);
         }
@@ -383,30 +388,6 @@ ngx_http_blockcast_state_same_boot(bc_state_header_t *h)
 
     return ngx_memcmp(boot, none, BC_STATE_BOOT) != 0
            && ngx_memcmp(boot, h->boot, BC_STATE_BOOT) == 0;
-}
-
-
-/*
- * That the file lacks something is noted in the lock file: its descriptor is
- * there whatever became of the folder, and overwriting a byte needs no room.
- */
-
-void
-ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks)
-{
-    if (lock != -1 && pwrite(lock, lacks ? "1\n" : "0\n", 2, 0) == -1) {
-        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
-                       "blockcast: pwrite() of the lock file failed");
-    }
-}
-
-
-ngx_uint_t
-ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
-{
-    char  ch;
-
-    return s->lock != -1 && pread(s->lock, &ch, 1, 0) == 1 && ch == '1';
 }
 
 
@@ -532,9 +513,12 @@ ngx_http_blockcast_state_temp(int dir, char *temp, ngx_str_t *image,
 
     *what = "open()";
 
-    (void) unlinkat(dir, temp, 0);
+    if (ngx_http_blockcast_state_ours(dir, temp)) {
+        (void) unlinkat(dir, temp, 0);
+    }
 
-    fd = openat(dir, temp, O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC, 0600);
+    fd = openat(dir, temp,
+                O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
 
     if (fd == -1) {
         return -1;
@@ -635,6 +619,9 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
         {
             rc = NGX_DECLINED;
 
+        } else if (!ngx_http_blockcast_state_ours(s->dir, s->name)) {
+            err = NGX_EEXIST;
+
         } else if (fstat(fd, &st) == -1
                    || renameat(s->dir, temp, s->dir, s->name) == -1)
         {
@@ -649,7 +636,9 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
         (void) close(fd);
 
         if (err != 0) {
-            ngx_http_blockcast_state_failed(s, "rename()", err);
+            ngx_http_blockcast_state_failed(s, (err == NGX_EEXIST)
+                                            ? "rename() to what is not ours"
+                                            : "rename()", err);
         }
 
         return NGX_ERROR;
@@ -744,7 +733,8 @@ ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
         return;
     }
 
-    fd = openat(s->dir, s->name, O_RDWR|O_APPEND|O_CLOEXEC|O_NOFOLLOW);
+    fd = openat(s->dir, s->name,
+                O_RDWR|O_APPEND|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
     if (fd == -1) {
         return;
     }
@@ -753,6 +743,7 @@ ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
 
     if (fstat(fd, &st) == -1
         || st.st_ino != s->rinode
+        || st.st_nlink != 1
         || st.st_size < s->offset
         || (st.st_size > s->offset && ftruncate(fd, s->offset) == -1))
     {

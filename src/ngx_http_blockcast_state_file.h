@@ -45,6 +45,39 @@ void ngx_http_blockcast_state_close(ngx_http_blockcast_state_t *s);
 void ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
     const char *why, ngx_uint_t aside);
 
+/* said once by all workers; never for a file that is not there yet */
+void ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err);
+
+/*
+ * What is ours (_state_own).  The descriptor of the folder; true when a name
+ * is free, or that of a state file or of its beginning; the file gets another
+ * name that is free (errno); the lock file, which is made if need be: -1 with
+ * *why when it is not ours, or NULL and errno; false when it was gone, and is
+ * another one now.
+ */
+int ngx_http_blockcast_state_folder(ngx_http_blockcast_state_t *s);
+ngx_uint_t ngx_http_blockcast_state_ours(int dir, const char *name);
+ngx_int_t ngx_http_blockcast_state_aside(ngx_http_blockcast_state_t *s,
+    const char *name);
+int ngx_http_blockcast_state_lock_open(ngx_http_blockcast_state_t *s,
+    ngx_uint_t make, const char **why);
+ngx_uint_t ngx_http_blockcast_state_lock_kept(ngx_http_blockcast_state_t *s,
+    ngx_uint_t leads);
+
+/*
+ * The note (_state_note).  It is written anew by who begins to poll.  At a
+ * start verify tells whether the file may be believed, and by how many numbers
+ * it is behind; apply takes over what the file does not have.
+ */
+void ngx_http_blockcast_state_note_begin(
+    ngx_http_blockcast_main_conf_t *bmcf);
+ngx_int_t ngx_http_blockcast_state_verify(
+    ngx_http_blockcast_main_conf_t *bmcf, bc_state_header_t *h,
+    const u_char *data, size_t len, bc_state_note_t *note, uint64_t *behind,
+    const char **why);
+void ngx_http_blockcast_state_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_state_note_t *note, uint64_t jump);
+
 /* removes the temporary files of processes that are gone */
 void ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s);
 

@@ -23,6 +23,7 @@
 struct ngx_http_blockcast_job_s {
     int                           fd;
     int                           dir;
+    int                           lock;
     int                           err;
     char                          temp[NGX_MAX_PATH];
     const char                   *what;
@@ -41,6 +42,10 @@ ngx_http_blockcast_state_thread(void *data)
     ngx_http_blockcast_job_t *job = data;
 
     if (job->image.len != 0) {
+        if (job->lock != -1) {
+            (void) fdatasync(job->lock);
+        }
+
         job->fd = ngx_http_blockcast_state_temp(job->dir, job->temp,
                                                 &job->image, &job->what);
         job->err = (job->fd == -1) ? ngx_errno : 0;
@@ -77,6 +82,10 @@ ngx_http_blockcast_state_job_free(ngx_http_blockcast_job_t *job)
         (void) close(job->dir);
     }
 
+    if (job->lock != -1) {
+        (void) close(job->lock);
+    }
+
     ngx_free(job);
 }
 
@@ -100,6 +109,7 @@ ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     job->fd = -1;
+    job->lock = -1;
     job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
 
     if (image) {
@@ -279,7 +289,8 @@ ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
         || s->dir == -1
         || s->failing
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
-        || st.st_ino != s->inode)
+        || st.st_ino != s->inode
+        || st.st_size != s->size)
     {
         /* one at a time: the thread may be at a file of the same name */
 

@@ -349,6 +349,7 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
     if (rc == NGX_OK) {
         ngx_http_blockcast_moment("publish: locked");
         ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
         ngx_http_blockcast_moment("publish: recorded");
         ngx_http_blockcast_commit(st->slot, &snap, buf);
         ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -511,6 +512,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
     if (rc == NGX_OK) {
 
         ngx_http_blockcast_journal(zone, &record);
+        ngx_http_blockcast_state_number(zone->bmcf, st, seq);
         ngx_http_blockcast_moment("log: recorded");
 
         for (i = 0; i < n; i++) {

@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_state.h"
 #include "bc_siphash.h"
 #include "bc_ws.h"
 
@@ -13,7 +14,7 @@
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737453ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737454ULL
 
 /* how long a lock is waited for: it is held for the copying of a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
@@ -31,8 +32,11 @@ static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
 static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_alloc(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st);
 static void ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone);
+static uint64_t ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
+static void ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot);
 static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
@@ -161,6 +165,13 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     bmcf = zone->bmcf;
     former = NULL;
 
+    if (bmcf->state != NULL
+        && ngx_http_blockcast_state_check(bmcf->state, shm_zone->shm.log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
     if (data != NULL || shm_zone->shm.exists) {
@@ -199,7 +210,7 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             zone->former = former;
             sh->epoch = former->sh->epoch;
             sh->generations = former->sh->generations;
-            sh->seq = former->sh->seq;
+            sh->seq = ngx_http_blockcast_slots_gone(former, bmcf);
             sh->role = former->sh->role;
 
         } else {
@@ -246,6 +257,12 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
             ngx_http_blockcast_slot_number(former ? former : zone, streams[i],
                                            slot);
+
+        } else if (slot->version != 0) {
+
+            /* the stream may have been of another kind in between */
+
+            ngx_http_blockcast_slot_number(zone, streams[i], slot);
         }
 
         slot->touched = ngx_current_msec;
@@ -286,6 +303,15 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
         from.sh->role = ngx_http_blockcast_follower;
     }
 
+    /* who was publishing there has done so when the lock is free */
+
+    if (ngx_http_blockcast_zone_lock(&from, ngx_cycle->log) == NGX_OK) {
+        ngx_shmtx_unlock(&from.shpool->mutex);
+    }
+
+    zone->sh->seq = ngx_max(zone->sh->seq,
+                            ngx_http_blockcast_slots_gone(&from, zone->bmcf));
+
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
@@ -299,6 +325,8 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
     }
 }
 
+
+/* the zone of the running configuration, of another size or name */
 
 static ngx_http_blockcast_zone_t *
 ngx_http_blockcast_zone_former(ngx_shm_zone_t *shm_zone)
@@ -329,10 +357,6 @@ ngx_http_blockcast_zone_former(ngx_shm_zone_t *shm_zone)
         if (&zones[i] != shm_zone
             && zones[i].tag == shm_zone->tag
             && zones[i].shm.addr != NULL
-            && zones[i].shm.name.len == shm_zone->shm.name.len
-            && ngx_strncmp(zones[i].shm.name.data, shm_zone->shm.name.data,
-                           shm_zone->shm.name.len)
-               == 0
             && zones[i].data != NULL)
         {
             return zones[i].data;
@@ -429,8 +453,9 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
 static void
 ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
 {
-    uint64_t                   *link;
-    ngx_http_blockcast_slot_t  *slot;
+    uint64_t                   *link, offset;
+    ngx_uint_t                  left;
+    ngx_http_blockcast_slot_t  *slot, *other;
 
     link = &zone->sh->slots;
 
@@ -440,9 +465,26 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
         if ((ngx_msec_int_t) (ngx_current_msec - slot->touched)
             > NGX_HTTP_BLOCKCAST_UNUSED)
         {
-            zone->sh->seq = ngx_max(zone->sh->seq, (uint64_t) slot->seq);
-
             *link = slot->next;
+            left = 0;
+
+            for (offset = zone->sh->slots; offset != 0; offset = other->next) {
+                other = ngx_http_blockcast_at(zone, offset);
+
+                if (ngx_strcmp(other->name, slot->name) == 0) {
+                    other->passed = ngx_max(other->passed,
+                                            ngx_max((uint64_t) slot->seq,
+                                                    slot->passed));
+                    left = 1;
+                }
+            }
+
+            if (!left) {
+                zone->sh->seq = ngx_max(zone->sh->seq,
+                                        ngx_max((uint64_t) slot->seq,
+                                                slot->passed));
+            }
+
             ngx_slab_free(zone->shpool, slot);
             continue;
         }
@@ -452,9 +494,39 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
 }
 
 
+/* the newest number that a stream had which bmcf does not have */
+
+static uint64_t
+ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    uint64_t                    offset, seq;
+    ngx_str_t                   name;
+    ngx_http_blockcast_slot_t  *slot;
+
+    seq = zone->sh->seq;
+
+    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
+        slot = ngx_http_blockcast_at(zone, offset);
+
+        name.data = slot->name;
+        name.len = ngx_strlen(slot->name);
+
+        if (ngx_max((uint64_t) slot->seq, slot->passed) > seq
+            && ngx_http_blockcast_stream_find(bmcf, &name) == NULL)
+        {
+            seq = ngx_max((uint64_t) slot->seq, slot->passed);
+        }
+    }
+
+    return seq;
+}
+
+
 /*
  * The numbers of a stream go on when it was of another kind before, and when
- * it comes back after a time: clients may remember them.
+ * it comes back after a time: clients may remember them.  What the slot shows
+ * since then is of an older number, and is shown no more.
  */
 
 static void
@@ -464,26 +536,44 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
     uint64_t                    offset, seq;
     ngx_http_blockcast_slot_t  *slot;
 
-    if (dst->version != 0) {
-        return;
-    }
-
-    seq = zone->sh->seq;
+    seq = (dst->version != 0) ? dst->passed
+                              : ngx_max(dst->passed, zone->sh->seq);
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
         slot = ngx_http_blockcast_at(zone, offset);
 
         if (slot != dst
-            && slot->seq > seq
             && ngx_strlen(slot->name) == st->name.len
             && ngx_memcmp(slot->name, st->name.data, st->name.len) == 0)
         {
-            seq = slot->seq;
+            seq = ngx_max(seq, ngx_max((uint64_t) slot->seq, slot->passed));
         }
     }
 
     if (seq > dst->seq) {
+        ngx_http_blockcast_slot_empty(dst);
         dst->seq = seq;
+        dst->hole = seq;
+    }
+}
+
+
+/* nobody who publishes uses the slot */
+
+static void
+ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot)
+{
+    if (slot->version == 0) {
+        return;
+    }
+
+    slot->version = 0;
+    slot->polled = 0;
+    slot->attempted = 0;
+
+    if (slot->log) {
+        slot->head += slot->ring_size;
+        slot->tail = slot->head;
     }
 }
 
@@ -679,12 +769,17 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 
     } else {
 
-        /* the data is too large for the new slot, but its number goes on */
+        /*
+         * the data is too large for the new slot, but its number goes on, and
+         * what the slot showed is of an older one
+         */
 
+        dst->version = 0;
         dst->least = snap.seq;
         snap.size = 0;
     }
 
+    dst->hole = ngx_max(dst->hole, src->hole);
     dst->snap[(dst->version + 1) & 1] = snap;
     dst->polled = src->polled;
     dst->polled_sec = src->polled_sec;
@@ -860,26 +955,7 @@ ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
 uint64_t
 ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone)
 {
-    uint64_t                       offset, seq;
-    ngx_str_t                      name;
-    ngx_http_blockcast_slot_t     *slot;
-
-    seq = zone->sh->seq;
-
-    for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
-        slot = ngx_http_blockcast_at(zone, offset);
-
-        name.data = slot->name;
-        name.len = ngx_strlen(slot->name);
-
-        if (slot->seq > seq
-            && ngx_http_blockcast_stream_find(zone->bmcf, &name) == NULL)
-        {
-            seq = slot->seq;
-        }
-    }
-
-    return seq;
+    return ngx_http_blockcast_slots_gone(zone, zone->bmcf);
 }
 
 

@@ -87,6 +87,10 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
     uint64_t                      least;        /* seq of data too large */
+    uint64_t                      passed;       /* seq of a slot of the same
+                                                   name that was given back */
+    uint64_t                      hole;         /* log: entries up to this seq
+                                                   may be lost */
     uint64_t                      noted;        /* state file: polled, msec */
     ngx_atomic_t                  polled;       /* last good poll, msec, or 0 */
     ngx_atomic_t                  polled_sec;   /* the same, Unix seconds */
@@ -251,6 +255,7 @@ typedef struct {
     ngx_atomic_t                  takeovers;
     ngx_atomic_t                  role;
     ngx_atomic_t                  jumped;       /* seqs are beyond the file */
+    ngx_atomic_t                  unread;       /* errno that was logged */
 
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];

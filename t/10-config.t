@@ -129,7 +129,7 @@ good('every endpoint, and a stream that is declared later',
     blockcast_send_timeout 10s;
     blockcast_drain 3s;
     blockcast_access_log start;
-    blockcast_state logs/../feeds interval=500ms;
+    blockcast_state tmp/../tmp/feeds interval=500ms;
     blockcast_deflate on;
     blockcast_protocol jsonrpc;
     blockcast_max_frame 16k;

@@ -301,8 +301,8 @@ my $node = Blockcast::Ledger->new(rate => 20);
     my $batch = record(type => 2, log => 1, name => 'l', seq => $l->{seq} + 1,
         entries => [['"x"', '{"id":"x"}'], ['"y"', '{"id":"y"}']]);
     spew($file, $text . $next . $batch . substr $next, 0, 60);
-    spew("$file.$$.tmp", 'of a living process');
-    spew("$file.4194304.tmp", 'of a dead one');
+    spew("$file.$$.tmp", "BCSTATE\nof a living process");
+    spew("$file.4194304.tmp", "BCSTATE\nof a dead one");
     $t->start;
     my $ws = $t->ws('/ws');
     $ws->recv_type('welcome');
@@ -364,6 +364,7 @@ sub look_file {
     look($t);
     ok(quit($t), 'QUIT');
     my $good = Blockcast::Test::slurp($file);
+    my $note = Blockcast::Test::slurp("$file.lock");
     my $epoch = look_file($file)->{epoch};
     my ($image) = unpack 'Q<', substr $good, 32, 8;
 
@@ -372,14 +373,11 @@ sub look_file {
     substr($newer, 8, 4) = pack 'V', 2;
 
     my @bad = (
-        ['an empty file', '', qr/is empty/],
-        ['another file', "worker_processes auto;\n" x 20, qr/is not a state file of blockcast/],
         ['one of a newer version', $newer, qr/is of a newer version of blockcast/],
         ['one cut in its header', substr($good, 0, 40), qr/is cut off in its header/],
         ['one cut in its image', substr($good, 0, 63 + $image), qr/is cut off/],
         ['a bit in the header', $flip->(20), qr/is damaged in its header/],
         ['a bit in the image', $flip->(64 + $image - 10), qr/is damaged/],
-        ['zeros', "\0" x length $good, qr/is not a state file of blockcast/],
     );
 
     my $n = 0;
@@ -402,6 +400,7 @@ sub look_file {
     # A bit in the journal: what is before it is believed, no seq is used again.
 
     spew($file, $good);
+    spew("$file.lock", $note);
     $t->start;
     my $a = look($t);
     is($a->{epoch}, $epoch, 'the good file is believed');
@@ -422,6 +421,7 @@ sub look_file {
     # nginx -t changes nothing, whatever is there.
 
     ok(quit($t), 'QUIT');
+    $t->allow(qr/is not a state file of blockcast, and is left alone/);
     for my $content ($good, 'garbage') {
         spew($file, $content);
         unlink "$file.lock";
@@ -489,14 +489,14 @@ MORE
     is($b->{epoch}, $a->{epoch}, 'killed meanwhile: the same epoch');
 
     if ($limit == 100) {
-        is($lacks, "1\n", 'that something is missing is noted');
+        is(substr($lacks, 0, 2), "1\n", 'that something is missing is noted');
         cmp_ok($b->{"$_.seq"}, '>', $a->{"$_.seq"} + 9000, "... and no seq of $_ is used again") for qw(c l);
         like(errors($t), qr/may be missing \(it could not be written\)/, '... which is said');
     } else {
         cmp_ok($b->{"$_.seq"}, '>=', $a->{"$_.seq"}, "... and seq of $_ does not go back") for qw(c l);
     }
 
-    is(Blockcast::Test::slurp("$file.lock"), "0\n", 'all is there again');
+    is(substr(Blockcast::Test::slurp("$file.lock"), 0, 2), "0\n", 'all is there again');
     $t->stop;
 }
 
@@ -505,11 +505,9 @@ MORE
     my $dir = $t->prefix . '/state';
     $> == 0 ? chown(0, 0, $dir) : 1;
     look($t);
-    kill_all($t);
-    unlink file($t);
     chmod 0555, $dir;
-    unlink $t->prefix . '/error.log';
-    $t->start;
+    unlink file($t), $t->prefix . '/error.log';
+    $t->signal('USR1');
     goes_on($t, 'no permission', qr/open\(\) of the state file ".*feeds" failed.*\(13: Permission denied\)/);
     chmod 0777, $dir;
     ok($t->wait_log(qr/\[notice\].*the state file ".*feeds" is written again/), 'allowed again: that is said');
@@ -528,14 +526,6 @@ MORE
     mkdir $dir;
     chmod 0777, $dir;
     within(5, 'it comes back: the file is written there', sub { -s file($t) });
-    $t->stop;
-}
-
-{
-    my $t = Blockcast::Test->new(http => http($node->{port}), server => server());
-    goes_on($t, 'the folder is missing', qr/open\(\) of the state file ".*feeds" failed.*\(2: No such file or directory\)/);
-    like(errors($t), qr/open\(\) ".*feeds\.lock" failed, a second nginx with this blockcast_state would poll, too/,
-        '... and what that means for an upgrade');
     $t->stop;
 }
 

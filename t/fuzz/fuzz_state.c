@@ -94,6 +94,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint8_t             *data;
     const char          *why;
     const uint8_t       *p, *from, *last;
+    bc_state_note_t      note;
     bc_state_header_t    h;
     bc_state_record_t    r;
 
@@ -113,6 +114,11 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         must(h.epoch != 0);
 
         (void) bc_state_whole(data + BC_STATE_HEADER, (size_t) h.image);
+    }
+
+    if (bc_state_note_get(data, size, &note) == 0) {
+        must(note.n <= BC_STATE_NOTE_MAX);
+        must(size >= BC_STATE_NOTE_HEAD + note.n * BC_STATE_NOTE_SEQ);
     }
 
     if (size >= BC_STATE_HEADER) {

@@ -349,10 +349,83 @@ test_lies(void)
 }
 
 
+/* the note of the newest numbers: read as written, and refused else */
+
+static void
+test_note(void)
+{
+    size_t           i, len;
+    uint8_t          buf[BC_STATE_NOTE_HEAD
+                         + BC_STATE_NOTE_MAX * BC_STATE_NOTE_SEQ];
+    uint32_t         n;
+    unsigned         bad;
+    bc_state_note_t  note, got;
+
+    memset(&note, 0, sizeof(note));
+
+    note.epoch = 1883141886216480ULL;
+    note.gone = 26;
+    note.file = 0xfedcba9876543210ULL;
+    note.n = BC_STATE_NOTE_MAX;
+
+    for (n = 0; n < note.n; n++) {
+        note.hash[n] = bc_state_hash((const uint8_t *) "stream", n % 7);
+        note.seq[n] = 1000 + n;
+    }
+
+    len = bc_state_note_put(buf, &note);
+
+    is(len, sizeof(buf), "the note fills its place");
+    is(bc_state_note_get(buf, len, &got), 0, "it is read");
+    ok(memcmp(&note, &got, sizeof(note)) == 0, "as it was written");
+
+    bc_state_note_put_seq(buf + BC_STATE_NOTE_HEAD + 5 * BC_STATE_NOTE_SEQ,
+                          note.hash[5], 77);
+    is(bc_state_note_get(buf, len, &got), 0, "one number changed");
+    is(got.seq[5], 77, "... is read");
+    is(got.seq[6], 1006, "... and that beside it");
+
+    bad = 0;
+
+    for (i = 0; i < len; i++) {
+        bad += (bc_state_note_get(buf, i, &got) == 0);
+    }
+
+    is(bad, 0, "cut anywhere it is none");
+
+    for (i = 0; i < len; i++) {
+
+        /* the last bytes of a place say nothing */
+
+        if (i >= BC_STATE_NOTE_HEAD
+            && (i - BC_STATE_NOTE_HEAD) % BC_STATE_NOTE_SEQ >= 20)
+        {
+            continue;
+        }
+
+        buf[i] ^= 4;
+        bad += (bc_state_note_get(buf, len, &got) == 0);
+        buf[i] ^= 4;
+    }
+
+    is(bad, 0, "with a bit changed, too");
+
+    note.n = 0;
+    len = bc_state_note_put(buf, &note);
+    is(bc_state_note_get(buf, len, &got), 0, "a note of no stream");
+
+    ok(bc_state_ours((const uint8_t *) "", 0), "nothing may be ours");
+    ok(bc_state_ours((const uint8_t *) "BCST", 4), "a beginning may be ours");
+    ok(!bc_state_ours((const uint8_t *) "BCSU", 4), "another may not");
+    ok(!bc_state_ours((const uint8_t *) "BCSTATE1", 8), "a text may not");
+}
+
+
 int
 main(void)
 {
     make();
+    test_note();
     test_good();
     test_cut();
     test_bits();

@@ -1,0 +1,374 @@
+
+/*
+ * The note in the lock file: the newest seq of each stream.  A copy of the
+ * state file does not carry it, so one that was cut or put back is known.
+ */
+
+
+#include "ngx_http_blockcast_state_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+
+#define NGX_HTTP_BLOCKCAST_NOTE                                               \
+    (BC_STATE_NOTE + BC_STATE_NOTE_HEAD                                       \
+     + BC_STATE_NOTE_MAX * BC_STATE_NOTE_SEQ)
+
+
+/*
+ * That the file lacks something is noted in the lock file, too: its descriptor
+ * is there whatever became of the folder, and overwriting needs no room.
+ */
+
+void
+ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks)
+{
+    if (lock != -1 && pwrite(lock, lacks ? "1\n" : "0\n", 2, 0) == -1) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: pwrite() of the lock file failed");
+    }
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
+{
+    char  ch;
+
+    return s->lock != -1 && pread(s->lock, &ch, 1, 0) == 1 && ch == '1';
+}
+
+
+/*
+ * What tells a file from its copies: the number of its inode, which may be
+ * given to another one later, and when it was made, where that is known.
+ */
+
+static uint64_t
+ngx_http_blockcast_state_file_id(int fd)
+{
+    uint64_t      id;
+    struct statx  st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO|STATX_BTIME, &st) == -1) {
+        return 0;
+    }
+
+    id = st.stx_ino * 0x9e3779b97f4a7c15ULL;
+
+    if (st.stx_mask & STATX_BTIME) {
+        id ^= (uint64_t) st.stx_btime.tv_sec * 1000000000
+              + st.stx_btime.tv_nsec;
+    }
+
+    return id;
+}
+
+
+/*
+ * NGX_OK: the note; NGX_DECLINED: none, as a former version has left it;
+ * NGX_ERROR: no good one, or one that was written to another file.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_state_note_read(ngx_http_blockcast_state_t *s,
+    bc_state_note_t *note)
+{
+    u_char   buf[NGX_HTTP_BLOCKCAST_NOTE];
+    ssize_t  n;
+
+    ngx_memzero(note, sizeof(bc_state_note_t));
+
+    if (s->lock == -1) {
+        return NGX_ERROR;
+    }
+
+    n = pread(s->lock, buf, sizeof(buf), 0);
+
+    if (n == 2) {
+        return NGX_DECLINED;
+    }
+
+    if (n < BC_STATE_NOTE
+        || bc_state_note_get(buf + BC_STATE_NOTE, n - BC_STATE_NOTE, note) != 0
+        || note->file != ngx_http_blockcast_state_file_id(s->lock))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static uint64_t
+ngx_http_blockcast_state_noted(bc_state_note_t *note,
+    ngx_http_blockcast_stream_t *st)
+{
+    uint32_t  i;
+    uint64_t  hash;
+
+    hash = bc_state_hash(st->name.data, st->name.len);
+
+    for (i = 0; i < note->n; i++) {
+        if (note->hash[i] == hash) {
+            return note->seq[i];
+        }
+    }
+
+    return 0;
+}
+
+
+/* the newest number of the streams in the note that are not configured */
+
+static uint64_t
+ngx_http_blockcast_state_noted_gone(bc_state_note_t *note,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    uint32_t                        i;
+    uint64_t                        gone;
+    ngx_uint_t                      n;
+    ngx_http_blockcast_stream_t   **streams;
+
+    gone = note->gone;
+    streams = bmcf->streams.elts;
+
+    for (i = 0; i < note->n; i++) {
+
+        for (n = 0; n < bmcf->streams.nelts; n++) {
+            if (bc_state_hash(streams[n]->name.data, streams[n]->name.len)
+                == note->hash[i])
+            {
+                break;
+            }
+        }
+
+        if (n == bmcf->streams.nelts) {
+            gone = ngx_max(gone, note->seq[i]);
+        }
+    }
+
+    return gone;
+}
+
+
+void
+ngx_http_blockcast_state_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    size_t                          len;
+    u_char                          buf[NGX_HTTP_BLOCKCAST_NOTE];
+    ngx_uint_t                      i;
+    bc_state_note_t                 note, old;
+    ngx_http_blockcast_state_t     *s;
+    ngx_http_blockcast_stream_t   **streams;
+
+    s = bmcf->state;
+    s->noted = 0;
+
+    if (s->lock == -1) {
+        return;
+    }
+
+    if (ngx_http_blockcast_state_note_read(s, &old) != NGX_OK
+        || old.epoch != bmcf->zone->sh->epoch)
+    {
+        ngx_memzero(&old, sizeof(bc_state_note_t));
+    }
+
+    ngx_memzero(&note, sizeof(bc_state_note_t));
+
+    note.epoch = bmcf->zone->sh->epoch;
+    note.gone = ngx_max(ngx_http_blockcast_zone_seq(bmcf->zone),
+                        ngx_http_blockcast_state_noted_gone(&old, bmcf));
+    note.file = ngx_http_blockcast_state_file_id(s->lock);
+
+    streams = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        note.hash[i] = bc_state_hash(streams[i]->name.data,
+                                     streams[i]->name.len);
+        note.seq[i] = ngx_max((uint64_t) streams[i]->slot->seq,
+                              ngx_http_blockcast_state_noted(&old,
+                                                             streams[i]));
+    }
+
+    note.n = bmcf->streams.nelts;
+
+    ngx_memzero(buf, BC_STATE_NOTE);
+
+    buf[0] = ngx_http_blockcast_state_lacks(s) ? '1' : '0';
+    buf[1] = '\n';
+
+    len = BC_STATE_NOTE + bc_state_note_put(buf + BC_STATE_NOTE, &note);
+
+    if (pwrite(s->lock, buf, len, 0) != (ssize_t) len) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "blockcast: pwrite() of \"%V.lock\" failed, a restart "
+                      "may begin a new epoch", &s->path);
+        return;
+    }
+
+    s->noted = 1;
+}
+
+
+void
+ngx_http_blockcast_state_number(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st, uint64_t seq)
+{
+    off_t                        at;
+    u_char                       buf[BC_STATE_NOTE_SEQ];
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s == NULL || !s->noted) {
+        return;
+    }
+
+    at = BC_STATE_NOTE + BC_STATE_NOTE_HEAD
+         + (off_t) st->index * BC_STATE_NOTE_SEQ;
+
+    bc_state_note_put_seq(buf, bc_state_hash(st->name.data, st->name.len),
+                          seq);
+
+    if (pwrite(s->lock, buf, BC_STATE_NOTE_SEQ, at) != BC_STATE_NOTE_SEQ) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: pwrite() of the lock file failed");
+    }
+}
+
+
+/* of the streams of the configuration, what the file knows */
+
+typedef struct {
+    uint64_t                      seq[NGX_HTTP_BLOCKCAST_STREAMS];
+    ngx_uint_t                    hole;         /* a message is missing */
+} ngx_http_blockcast_known_t;
+
+
+static void
+ngx_http_blockcast_state_known(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char *p, const u_char *journal, const u_char *last,
+    ngx_http_blockcast_known_t *known)
+{
+    uint64_t                     *seq;
+    ngx_str_t                     name;
+    bc_state_record_t             r;
+    ngx_http_blockcast_stream_t  *st;
+
+    ngx_memzero(known, sizeof(ngx_http_blockcast_known_t));
+
+    while (bc_state_next(&p, last, &r) == 1) {
+
+        if (r.name.len == 0
+            || r.type == bc_state_error || r.type == bc_state_polled)
+        {
+            continue;
+        }
+
+        name.data = (u_char *) r.name.data;
+        name.len = r.name.len;
+
+        st = ngx_http_blockcast_stream_find(bmcf, &name);
+
+        if (st == NULL) {
+            continue;
+        }
+
+        seq = &known->seq[st->index];
+
+        /* behind the image there is each of them */
+
+        if (r.type == bc_state_batch && p > journal
+            && *seq != 0 && r.seq > *seq + 1)
+        {
+            known->hole = 1;
+        }
+
+        *seq = ngx_max(*seq, r.seq);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_verify(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_state_header_t *h, const u_char *data, size_t len,
+    bc_state_note_t *note, uint64_t *behind, const char **why)
+{
+    uint64_t                        noted;
+    ngx_int_t                       rc;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_known_t      known;
+    ngx_http_blockcast_stream_t   **streams;
+
+    *behind = 0;
+
+    rc = ngx_http_blockcast_state_note_read(bmcf->state, note);
+
+    if (rc == NGX_ERROR) {
+        *why = "not vouched for by its lock file, which is missing, damaged "
+               "or a copy";
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK && note->epoch != h->epoch) {
+        *why = "of another epoch than its lock file tells, thus a former one";
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_state_known(bmcf, data, data + h->image, data + len,
+                                   &known);
+
+    *behind = known.hole;
+
+    streams = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        noted = ngx_http_blockcast_state_noted(note, streams[i]);
+
+        if (noted > known.seq[i]) {
+            *behind = ngx_max(*behind, noted - known.seq[i]);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_state_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_state_note_t *note, uint64_t jump)
+{
+    uint64_t                        seq;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_slot_t      *slot;
+    ngx_http_blockcast_shctx_t     *sh;
+    ngx_http_blockcast_stream_t   **streams;
+
+    sh = bmcf->zone->sh;
+    seq = ngx_http_blockcast_state_noted_gone(note, bmcf);
+
+    if (seq != 0) {
+        sh->seq = ngx_max(sh->seq, seq + jump);
+    }
+
+    streams = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        slot = streams[i]->slot;
+        seq = ngx_http_blockcast_state_noted(note, streams[i]);
+
+        if (seq > slot->seq) {
+            slot->least = seq + jump;
+            slot->seq = seq + jump;
+        }
+
+        /* its entries may be lost, all of them */
+
+        if (slot->log && (jump != 0 || slot->version == 0)) {
+            slot->hole = slot->seq;
+        }
+    }
+}

@@ -1,0 +1,564 @@
+
+/*
+ * The state file: what is ours, and what is left alone.  Nothing is opened but
+ * by its name in a folder that is held open, no link is followed, and nothing
+ * is waited for.
+ */
+
+
+#include "ngx_http_blockcast_state_file.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/xattr.h>
+
+
+/* groups of the workers' user that are looked at */
+#define NGX_HTTP_BLOCKCAST_GROUPS  256
+
+/* bytes of a user's name in messages */
+#define NGX_HTTP_BLOCKCAST_USER    64
+
+
+static const char *
+ngx_http_blockcast_state_kind(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return "a directory";
+    case S_IFLNK:
+        return "a symbolic link";
+    case S_IFIFO:
+        return "a FIFO";
+    case S_IFSOCK:
+        return "a socket";
+    case S_IFREG:
+        return "a file";
+    default:
+        return "a device";
+    }
+}
+
+
+/* the workers' user, or our own one when the master cannot change it */
+
+static uid_t
+ngx_http_blockcast_state_user(ngx_http_blockcast_state_t *s)
+{
+    return (geteuid() == 0 && s->core->master) ? s->core->user : geteuid();
+}
+
+
+/* for messages: "NAME", or the number of who has none */
+
+static char *
+ngx_http_blockcast_state_user_name(uid_t uid, char *text)
+{
+    u_char         *p, *last;
+    struct passwd  *pw;
+
+    p = (u_char *) text;
+    last = p + NGX_HTTP_BLOCKCAST_USER - 1;
+
+    pw = getpwuid(uid);
+
+    if (pw != NULL) {
+        p = ngx_slprintf(p, last, "\"%s\"", pw->pw_name);
+
+    } else {
+        p = ngx_slprintf(p, last, "%uL", (uint64_t) uid);
+    }
+
+    *p = '\0';
+
+    return text;
+}
+
+
+/*
+ * Opens a regular file that is there, and nothing else; -1: errno is 0 when it
+ * is no regular file.
+ */
+
+static int
+ngx_http_blockcast_state_regular(int dir, const char *name, int flags,
+    struct stat *st)
+{
+    int  fd, err;
+
+    if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == -1) {
+        return -1;
+    }
+
+    if (!S_ISREG(st->st_mode)) {
+        ngx_set_errno(0);
+        return -1;
+    }
+
+    fd = openat(dir, name, flags|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY);
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    if (fstat(fd, st) == -1 || !S_ISREG(st->st_mode)) {
+        err = S_ISREG(st->st_mode) ? ngx_errno : 0;
+        (void) close(fd);
+        ngx_set_errno(err);
+        return -1;
+    }
+
+    return fd;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_ours(int dir, const char *name)
+{
+    int          fd;
+    u_char       head[8];
+    ssize_t      n;
+    struct stat  st;
+
+    fd = ngx_http_blockcast_state_regular(dir, name, O_RDONLY, &st);
+
+    if (fd == -1) {
+        return ngx_errno == NGX_ENOENT;
+    }
+
+    n = pread(fd, head, sizeof(head), 0);
+
+    (void) close(fd);
+
+    return n >= 0 && bc_state_ours(head, (size_t) n);
+}
+
+
+/* in *why what a lock file is that is not ours, NULL: it is */
+
+static const char *
+ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
+    struct stat *st)
+{
+    u_char   head[BC_STATE_NOTE];
+    ssize_t  i, n;
+
+    if (st->st_nlink > 1) {
+        return "a file that has other names, too";
+    }
+
+    if (st->st_uid != geteuid()
+        && st->st_uid != ngx_http_blockcast_state_user(s))
+    {
+        return "a file of another user";
+    }
+
+    n = pread(fd, head, sizeof(head), 0);
+
+    /* a power loss may have left zeros */
+
+    if (n < 0
+        || (n > 0 && head[0] != '0' && head[0] != '1' && head[0] != 0)
+        || (n > 1 && head[1] != '\n' && head[1] != 0))
+    {
+        return "not a lock file of blockcast";
+    }
+
+    for (i = 2; i < n; i++) {
+        if (head[i] != 0) {
+            return "not a lock file of blockcast";
+        }
+    }
+
+    return NULL;
+}
+
+
+int
+ngx_http_blockcast_state_lock_open(ngx_http_blockcast_state_t *s,
+    ngx_uint_t make, const char **why)
+{
+    int          fd;
+    struct stat  st;
+
+    *why = NULL;
+
+    if (make) {
+        fd = openat(s->dir, s->lockname,
+                    O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+        if (fd != -1 || ngx_errno != NGX_EEXIST) {
+            return fd;
+        }
+    }
+
+    fd = ngx_http_blockcast_state_regular(s->dir, s->lockname, O_RDWR, &st);
+
+    if (fd == -1) {
+
+        if (ngx_errno == 0) {
+            *why = ngx_http_blockcast_state_kind(st.st_mode);
+        }
+
+        return -1;
+    }
+
+    *why = ngx_http_blockcast_state_lock_why(s, fd, &st);
+
+    if (*why != NULL) {
+        (void) close(fd);
+        ngx_set_errno(0);
+        return -1;
+    }
+
+    return fd;
+}
+
+
+/*
+ * Whether the workers can make files in the folder.  Their rights are not
+ * ours, and what an access control list gives cannot be told from the mode.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_state_writable(ngx_http_blockcast_state_t *s, int dir,
+    struct stat *st)
+{
+    int     i, n;
+    uid_t   uid;
+    gid_t   groups[NGX_HTTP_BLOCKCAST_GROUPS];
+    mode_t  need;
+
+    if (faccessat(dir, ".", W_OK|X_OK, AT_EACCESS) == -1) {
+        return 0;
+    }
+
+    uid = ngx_http_blockcast_state_user(s);
+
+    if (uid == geteuid()
+        || fgetxattr(dir, "system.posix_acl_access", NULL, 0) > 0)
+    {
+        return 1;
+    }
+
+    ngx_set_errno(NGX_EACCES);
+
+    if (st->st_uid == uid) {
+        need = S_IWUSR|S_IXUSR;
+        return (st->st_mode & need) == need;
+    }
+
+    n = NGX_HTTP_BLOCKCAST_GROUPS;
+
+    if (s->core->username == NULL
+        || getgrouplist(s->core->username, s->core->group, groups, &n) == -1)
+    {
+        groups[0] = s->core->group;
+        n = 1;
+    }
+
+    need = S_IWOTH|S_IXOTH;
+
+    for (i = 0; i < n; i++) {
+        if (groups[i] == st->st_gid) {
+            need = S_IWGRP|S_IXGRP;
+            break;
+        }
+    }
+
+    ngx_set_errno(NGX_EACCES);
+
+    return (st->st_mode & need) == need;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_check_file(ngx_http_blockcast_state_t *s, int dir,
+    ngx_log_t *log)
+{
+    int          fd;
+    u_char       head[8];
+    ssize_t      n;
+    struct stat  st;
+
+    fd = ngx_http_blockcast_state_regular(dir, s->name, O_RDONLY, &st);
+
+    if (fd == -1) {
+
+        if (ngx_errno == NGX_ENOENT) {
+            return NGX_OK;
+        }
+
+        if (ngx_errno != 0) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "blockcast_state \"%V\" cannot be read", &s->path);
+
+        } else {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "blockcast_state \"%V\" is %s, not a state file of "
+                          "blockcast, and is left alone: move it away, or "
+                          "name another file", &s->path,
+                          ngx_http_blockcast_state_kind(st.st_mode));
+        }
+
+        return NGX_ERROR;
+    }
+
+    n = pread(fd, head, sizeof(head), 0);
+
+    (void) close(fd);
+
+    if (n == -1 || !bc_state_ours(head, (size_t) n)) {
+        ngx_log_error(NGX_LOG_EMERG, log, (n == -1) ? ngx_errno : 0,
+                      "blockcast_state \"%V\" is not a state file of "
+                      "blockcast, and is left alone: move it away, or name "
+                      "another file", &s->path);
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "blockcast_state \"%V\" is empty, there is nothing to "
+                      "go on with", &s->path);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
+    ngx_log_t *log)
+{
+    int          fd;
+    char         owner[NGX_HTTP_BLOCKCAST_USER];
+    char         user[NGX_HTTP_BLOCKCAST_USER];
+    struct stat  st;
+    const char  *why;
+
+    fd = ngx_http_blockcast_state_regular(dir, s->lockname, O_RDONLY, &st);
+
+    if (fd == -1) {
+
+        if (ngx_errno == NGX_ENOENT) {
+            return NGX_OK;
+        }
+
+        if (ngx_errno != 0) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "\"%V.lock\" beside blockcast_state, of user %s, "
+                          "cannot be opened by user %s", &s->path,
+                          ngx_http_blockcast_state_user_name(st.st_uid, owner),
+                          ngx_http_blockcast_state_user_name(geteuid(), user));
+            return NGX_ERROR;
+        }
+
+        why = ngx_http_blockcast_state_kind(st.st_mode);
+
+    } else {
+        why = ngx_http_blockcast_state_lock_why(s, fd, &st);
+
+        (void) close(fd);
+    }
+
+    if (why != NULL) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "\"%V.lock\" beside blockcast_state is %s (of user %s), "
+                      "and is left alone: move it away, or name another state "
+                      "file", &s->path, why,
+                      ngx_http_blockcast_state_user_name(st.st_uid, owner));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s, ngx_log_t *log)
+{
+    int          dir;
+    char         user[NGX_HTTP_BLOCKCAST_USER];
+    ngx_int_t    rc;
+    struct stat  st;
+
+    ngx_http_blockcast_state_user_name(ngx_http_blockcast_state_user(s), user);
+
+    dir = open(s->folder, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (dir == -1 || fstat(dir, &st) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "the folder \"%s\" of blockcast_state \"%V\" cannot be "
+                      "opened: make it, for user %s", s->folder, &s->path,
+                      user);
+
+        if (dir != -1) {
+            (void) close(dir);
+        }
+
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    if (!ngx_http_blockcast_state_writable(s, dir, &st)) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "the folder \"%s\" of blockcast_state \"%V\" cannot be "
+                      "written to by the worker processes, user %s",
+                      s->folder, &s->path,
+                      user);
+        rc = NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_blockcast_state_check_file(s, dir, log);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_blockcast_state_check_lock(s, dir, log);
+    }
+
+    (void) close(dir);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_aside(ngx_http_blockcast_state_t *s, const char *name)
+{
+    if (renameat2(s->dir, s->name, s->dir, name, RENAME_NOREPLACE) == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_errno != EINVAL && ngx_errno != ENOSYS) {
+        return NGX_ERROR;
+    }
+
+    /* the file system cannot do that at once */
+
+    if (linkat(s->dir, s->name, s->dir, name, 0) == -1) {
+        return NGX_ERROR;
+    }
+
+    return (unlinkat(s->dir, s->name, 0) == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
+{
+    char               owner[NGX_HTTP_BLOCKCAST_USER];
+    char               user[NGX_HTTP_BLOCKCAST_USER];
+    struct stat        st;
+    ngx_atomic_uint_t  said;
+
+    if (err == s->error || err == NGX_ENOENT) {
+        return;
+    }
+
+    s->error = err;
+
+    /* all workers meet the same: one of them tells it */
+
+    if (s->unread != NULL) {
+        said = *s->unread;
+
+        if (said == (ngx_atomic_uint_t) err
+            || !ngx_atomic_cmp_set(s->unread, said, (ngx_atomic_uint_t) err))
+        {
+            return;
+        }
+    }
+
+    if (err == NGX_EACCES && s->dir != -1
+        && fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    {
+        ngx_http_blockcast_state_user_name(st.st_uid, owner);
+        ngx_http_blockcast_state_user_name(geteuid(), user);
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                      "blockcast: the state file \"%V\" is of user %s and "
+                      "cannot be read by user %s, so this nginx cannot follow "
+                      "the one that polls", &s->path, owner, user);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                  "blockcast: the state file \"%V\" cannot be read",
+                  &s->path);
+}
+
+
+/*
+ * The lock file may have been removed under us: then a second nginx would not
+ * see that this one polls.  The one that leads makes it again, for itself; at
+ * the next reload the master opens that one for all.
+ */
+
+ngx_uint_t
+ngx_http_blockcast_state_lock_kept(ngx_http_blockcast_state_t *s,
+    ngx_uint_t leads)
+{
+    int          fd, err;
+    ngx_uint_t   gone;
+    const char  *why;
+    struct stat  ours, st;
+
+    if (s->lock == -1 || s->dir == -1 || fstat(s->lock, &ours) == -1) {
+        return 1;
+    }
+
+    gone = 0;
+
+    if (fstatat(s->dir, s->lockname, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+
+        if (ngx_errno != NGX_ENOENT || !leads) {
+            return 1;
+        }
+
+        gone = 1;
+
+    } else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
+        s->unlocked = 0;
+        return 1;
+    }
+
+    fd = ngx_http_blockcast_state_lock_open(s, gone, &why);
+
+    if (fd == -1 || dup3(fd, s->lock, O_CLOEXEC) == -1) {
+        err = (why == NULL) ? ngx_errno : 0;
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        if (!s->unlocked) {
+            s->unlocked = 1;
+
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                          "blockcast: the lock file \"%V.lock\" was %s while "
+                          "nginx runs%s%s: a second nginx polls, too; remove "
+                          "what is there and reload nginx", &s->path,
+                          gone ? "removed" : "replaced",
+                          why ? " by " : "", why ? why : "");
+        }
+
+        return 1;
+    }
+
+    (void) close(fd);
+
+    s->unlocked = 0;
+    s->private = 1;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "blockcast: the lock file \"%V.lock\" was %s while nginx "
+                  "runs, a second nginx that was started meanwhile may poll, "
+                  "too; %s, reload nginx",
+                  &s->path, gone ? "removed" : "replaced",
+                  gone ? "it is made again" : "the new one is taken");
+
+    return 0;
+}
