@@ -387,6 +387,53 @@ bc_json_member(bc_span_t object, const char *name, bc_span_t *value)
 }
 
 
+void
+bc_json_members(bc_span_t object, const char *const *names, bc_span_t *values,
+    size_t n)
+{
+    size_t          i, len, left;
+    uint64_t        lengths;
+    bc_span_t       key, value;
+    bc_json_iter_t  it;
+
+    memset(values, 0, n * sizeof(bc_span_t));
+
+    if (bc_json_object(&it, object) != 0) {
+        return;
+    }
+
+    /* most keys are told apart by their lengths alone */
+
+    lengths = 0;
+
+    for (i = 0; i < n; i++) {
+        len = strlen(names[i]);
+        lengths |= (uint64_t) 1 << (len < 63 ? len : 63);
+    }
+
+    left = n;
+
+    while (left != 0 && bc_json_next(&it, &key, &value)) {
+
+        if (!(lengths >> (key.len < 63 ? key.len : 63) & 1)
+            && memchr(key.data, '\\', key.len) == NULL)
+        {
+            continue;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (values[i].data == NULL
+                && bc_json_key_is(key, names[i], strlen(names[i])))
+            {
+                values[i] = value;
+                left--;
+                break;
+            }
+        }
+    }
+}
+
+
 int
 bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len)
 {

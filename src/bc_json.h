@@ -89,6 +89,15 @@ int bc_json_member(bc_span_t object, const char *name, bc_span_t *value);
 
 
 /*
+ * The same for n names at once, in one pass: values[i] is that of the first
+ * member names[i], its data NULL when there is none.
+ */
+
+void bc_json_members(bc_span_t object, const char *const *names,
+    bc_span_t *values, size_t n);
+
+
+/*
  * The body of a JSON string (without the quotes) for arbitrary bytes:
  * `"` and `\` escaped, \b \f \n \r \t short, other control characters (C0, DEL
  * and C1) as \u00XX, U+2028 and U+2029 as such escapes, too; each invalid UTF-8

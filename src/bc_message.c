@@ -28,20 +28,19 @@ bc_message_name(bc_message_t *m, bc_span_t value)
 }
 
 
-/* the members of `object` that say how a stream is to be sent */
+/* the members that say how a stream is to be sent; data NULL: there is none */
 
 static void
-bc_message_wish(bc_message_t *m, bc_span_t object)
+bc_message_wish(bc_message_t *m, bc_span_t delta, bc_span_t value)
 {
-    char       text[64], *end;
-    double     n;
-    bc_span_t  value;
+    char    text[64], *end;
+    double  n;
 
-    if (bc_json_member(object, "delta", &value)) {
-        m->delta = (value.len == 4 && memcmp(value.data, "true", 4) == 0);
+    if (delta.data != NULL) {
+        m->delta = (delta.len == 4 && memcmp(delta.data, "true", 4) == 0);
     }
 
-    if (!bc_json_member(object, "since", &value)
+    if (value.data == NULL
         || (value.len == 4 && memcmp(value.data, "null", 4) == 0))
     {
         return;
@@ -103,11 +102,31 @@ bc_message_begin(bc_message_t *m, const uint8_t *p, size_t len,
 }
 
 
+/* -1: it is too long to be sent back */
+
+static int
+bc_message_id(bc_message_t *m, bc_span_t id)
+{
+    if (id.len > BC_MESSAGE_ID) {
+        m->what = BC_MESSAGE_LONG_ID;
+        return -1;
+    }
+
+    m->id = id;
+
+    return 0;
+}
+
+
 void
 bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
 {
-    bc_span_t       message, value;
+    bc_span_t       message, value[6];
     bc_json_iter_t  it;
+
+    static const char *const  names[] = {
+        "id", "type", "delta", "since", "stream", "streams"
+    };
 
     if (bc_message_begin(m, p, len, &message, &it) != 0) {
 
@@ -118,13 +137,13 @@ bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
         return;
     }
 
-    if (!bc_json_member(message, "id", &m->id)) {
-        m->id.len = 0;
+    bc_json_members(message, names, value, 6);
+
+    if (bc_message_id(m, value[0]) != 0) {
+        return;
     }
 
-    if (!bc_json_member(message, "type", &value)
-        || !bc_message_name(m, value))
-    {
+    if (value[1].data == NULL || !bc_message_name(m, value[1])) {
         m->what = BC_MESSAGE_UNTYPED;
         return;
     }
@@ -135,19 +154,17 @@ bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
               : BC_MESSAGE_UNKNOWN;
 
     if (m->what == BC_MESSAGE_SUBSCRIBE) {
-        bc_message_wish(m, message);
+        bc_message_wish(m, value[2], value[3]);
     }
 
     /* a "stream" that is no string is as good as none */
 
-    if (bc_json_member(message, "stream", &value)
-        && value.len != 0 && value.data[0] == '"')
-    {
-        m->stream = value;
+    if (value[4].len != 0 && value[4].data[0] == '"') {
+        m->stream = value[4];
     }
 
-    if (bc_json_member(message, "streams", &value)) {
-        (void) bc_json_array(&m->streams, value);
+    if (value[5].data != NULL) {
+        (void) bc_json_array(&m->streams, value[5]);
     }
 }
 
@@ -175,31 +192,34 @@ void
 bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
 {
     size_t          space;
-    bc_span_t       message, value, key;
+    bc_span_t       message, key, value[4], wish[3];
     bc_json_iter_t  it;
+
+    static const char *const  names[] = { "id", "jsonrpc", "method", "params" };
+    static const char *const  wishes[] = { "delta", "since", "stream" };
 
     if (bc_message_begin(m, p, len, &message, &it) != 0) {
         return;
     }
 
-    if (!bc_json_member(message, "id", &m->id)) {
-        m->id.len = 0;
+    bc_json_members(message, names, value, 4);
+
+    if (bc_message_id(m, value[0]) != 0) {
+        return;
     }
 
     m->what = BC_MESSAGE_WRONG;
 
-    if (!bc_json_member(message, "jsonrpc", &value)
-        || !bc_message_name(m, value)
+    if (value[1].data == NULL
+        || !bc_message_name(m, value[1])
         || !bc_message_is(m, "2.0")
-        || !bc_json_member(message, "method", &value)
-        || !bc_message_name(m, value))
+        || value[2].data == NULL
+        || !bc_message_name(m, value[2]))
     {
         return;
     }
 
-    if (!bc_json_member(message, "params", &m->params)) {
-        m->params.len = 0;
-    }
+    m->params = value[3];
 
     if (bc_message_is(m, "web3_clientVersion")) {
         m->what = BC_MESSAGE_VERSION;
@@ -227,19 +247,19 @@ bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
     if (bc_json_array(&it, m->params) == 0) {
 
         if (bc_json_next(&it, &key, &m->stream)
-            && bc_json_next(&it, &key, &value))
+            && bc_json_next(&it, &key, &value[0]))
         {
-            bc_message_wish(m, value);
+            bc_json_members(value[0], wishes, wish, 2);
+            bc_message_wish(m, wish[0], wish[1]);
         }
 
         return;
     }
 
-    if (bc_json_member(m->params, "stream", &value)) {
-        m->stream = value;
-    }
+    bc_json_members(m->params, wishes, wish, 3);
+    bc_message_wish(m, wish[0], wish[1]);
 
-    bc_message_wish(m, m->params);
+    m->stream = wish[2];
 }
 
 

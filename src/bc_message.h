@@ -22,10 +22,15 @@
 
 #define BC_MESSAGE_NAME   128
 
+/* an "id" comes back with every answer: its JSON text is not longer than this */
+
+#define BC_MESSAGE_ID     128
+
 
 typedef enum {
     BC_MESSAGE_INVALID = 0,     /* not JSON */
     BC_MESSAGE_WRONG,           /* neither an object nor a request */
+    BC_MESSAGE_LONG_ID,         /* id is empty then */
     BC_MESSAGE_BATCH,           /* an array of requests */
     BC_MESSAGE_UNTYPED,         /* no "type" */
     BC_MESSAGE_UNKNOWN,         /* name says which type or method */

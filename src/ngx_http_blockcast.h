@@ -201,6 +201,7 @@ typedef struct {
     ngx_flag_t                    deflate;
     ngx_uint_t                    protocol;     /* when the client names none */
     size_t                        max_frame;
+    size_t                        max_queue;    /* of answers to a client */
     ngx_uint_t                    max_fragments;
     ngx_uint_t                    max_subscriptions;
     ngx_uint_t                    rate;         /* frames/s, 0: any */

@@ -17,18 +17,14 @@ static void ngx_http_blockcast_access_free(void *data);
 
 
 ngx_int_t
-ngx_http_blockcast_access_connect(ngx_http_request_t *r,
+ngx_http_blockcast_access_room(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
-    u_char                           text[2][256];
-    ngx_str_t                       *origin, from, host;
     ngx_uint_t                       i, total, limit;
     ngx_http_blockcast_zone_t       *zone;
-    ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
     zone = bmcf->zone;
 
@@ -67,6 +63,32 @@ ngx_http_blockcast_access_connect(ngx_http_request_t *r,
         }
     }
 
+    return NGX_OK;
+
+later:
+
+    /* not everybody at the same moment again */
+
+    refusal->retry_after = 1 + (ngx_uint_t) ngx_random() % 10;
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_connect(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal)
+{
+    u_char                          text[2][256];
+    ngx_str_t                      *origin, from, host;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    if (ngx_http_blockcast_access_room(r, refusal) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
     origin = ngx_http_blockcast_access_header(r, "Origin");
 
     if (origin != NULL
@@ -91,14 +113,6 @@ ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-
-later:
-
-    /* not everybody at the same moment again */
-
-    refusal->retry_after = 1 + (ngx_uint_t) ngx_random() % 10;
-
-    return NGX_DECLINED;
 }
 
 

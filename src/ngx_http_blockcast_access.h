@@ -20,7 +20,11 @@ typedef struct {
 } ngx_http_blockcast_refusal_t;
 
 
-/* connection limits and the Origin; NGX_OK, or NGX_DECLINED with *refusal */
+/* whether there is a place for one more; NGX_OK, or NGX_DECLINED */
+ngx_int_t ngx_http_blockcast_access_room(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal);
+
+/* that and the Origin; NGX_OK, or NGX_DECLINED with *refusal */
 ngx_int_t ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 

@@ -113,6 +113,21 @@ ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *size = data;
+
+    if (*size < 128 * 1024 || *size > 1024 * 1024 * 1024) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_max_queue must be from 128k to 1024m");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {

@@ -29,6 +29,8 @@ char *ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* of a ngx_conf_post_t: whether the size is within its bounds */
+char *ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -13,6 +13,7 @@
 static ngx_uint_t ngx_http_blockcast_feed_sync_ring(
     ngx_http_blockcast_feed_t *feed);
 static void ngx_http_blockcast_feeds_tick(ngx_event_t *ev);
+static void ngx_http_blockcast_feeds_wanted(ngx_event_t *ev);
 static void ngx_http_blockcast_feed_move(ngx_http_blockcast_feed_t *feed,
     ngx_uint_t from, ngx_uint_t to);
 
@@ -23,6 +24,7 @@ ngx_http_blockcast_main_conf_t         *ngx_http_blockcast_feeds_conf;
 ngx_event_t                             ngx_http_blockcast_walk_event;
 
 static ngx_event_t                      ngx_http_blockcast_tick_event;
+static ngx_event_t                      ngx_http_blockcast_wanted_event;
 static ngx_connection_t                 ngx_http_blockcast_dummy;
 
 
@@ -63,6 +65,10 @@ ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_tick_event.log = cycle->log;
     ngx_http_blockcast_tick_event.data = &ngx_http_blockcast_dummy;
     ngx_http_blockcast_tick_event.cancelable = 1;
+
+    ngx_http_blockcast_wanted_event.handler = ngx_http_blockcast_feeds_wanted;
+    ngx_http_blockcast_wanted_event.log = cycle->log;
+    ngx_http_blockcast_wanted_event.data = &ngx_http_blockcast_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
         (void) ngx_http_blockcast_feed_sync(&feeds[i]);
@@ -193,6 +199,8 @@ ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed)
 
     ngx_http_blockcast_frame_free(feed->newest);
     ngx_http_blockcast_frame_free(feed->page);
+
+    frame->size = snap.size;
 
     feed->tried = 0;
     feed->newest = frame;
@@ -349,6 +357,20 @@ ngx_http_blockcast_feed_demand(ngx_http_blockcast_feed_t *feed)
 }
 
 
+/*
+ * Streams have got their first listener in this worker.  The others are woken
+ * once for all of them: a client that comes and goes would have them do
+ * nothing else.
+ */
+
+static void
+ngx_http_blockcast_feeds_wanted(ngx_event_t *ev)
+{
+    ngx_http_blockcast_poller_kick();
+    ngx_http_blockcast_wake_others(ngx_http_blockcast_feeds_conf);
+}
+
+
 ngx_int_t
 ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub)
@@ -394,9 +416,8 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
 
     (void) ngx_atomic_fetch_add(&slot->listeners[zone->worker], 1);
 
-    if (feed->nlisteners == 1) {
-        ngx_http_blockcast_poller_kick();
-        ngx_http_blockcast_wake_others(ngx_http_blockcast_feeds_conf);
+    if (feed->nlisteners == 1 && !ngx_http_blockcast_wanted_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_wanted_event, &ngx_posted_events);
     }
 
     return NGX_OK;

@@ -23,7 +23,8 @@ struct ngx_http_blockcast_frame_s {
     size_t                        len;
     size_t                        payload;      /* where it begins */
     size_t                        plain;        /* its length before deflate */
-    ngx_uint_t                    kind;         /* FORMS: of no stream's */
+    uint32_t                      kind;         /* FORMS: of no stream's */
+    uint32_t                      size;         /* of the memory it keeps */
     u_char                       *data;         /* of ngx_alloc(), or: */
     ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
 };

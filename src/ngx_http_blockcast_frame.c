@@ -11,7 +11,10 @@
 #include "bc_ws_pmd.h"
 
 
-/* a client that is behind gets its entries in messages of about this size */
+/*
+ * A client that is behind gets its entries in messages of about this size, or
+ * that of its queue: they are its own memory.
+ */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
 
 
@@ -133,7 +136,7 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
 {
     uint64_t                      seq;
     ngx_uint_t                    lo, hi, mid, to;
-    size_t                        size;
+    size_t                        size, limit;
     ngx_http_blockcast_feed_t    *feed;
     ngx_http_blockcast_frame_t   *frame;
     ngx_http_blockcast_record_t  *rec;
@@ -184,13 +187,15 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
 
             /* as many whole batches as fit into one message */
 
+            limit = ngx_min(NGX_HTTP_BLOCKCAST_CATCH_UP,
+                            conn->conf->max_queue);
             size = 0;
             rec = NULL;
 
             for (to = lo; to < feed->count; to++) {
                 rec = ngx_http_blockcast_feed_entry(feed, to);
 
-                if (size + rec->len > NGX_HTTP_BLOCKCAST_CATCH_UP
+                if (size + rec->len > limit
                     && to > lo
                     && rec->seq
                        != ngx_http_blockcast_feed_entry(feed, to - 1)->seq)
@@ -339,8 +344,10 @@ ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
     frame->data = buf + form->offset;
     frame->parent = parent;
     frame->kind = NGX_HTTP_BLOCKCAST_TEXT;
+    frame->size = 0;
 
     if (parent != NULL) {
+        frame->size = parent->size;
         parent->refs++;
     }
 
@@ -369,6 +376,7 @@ ngx_http_blockcast_frame_alloc(size_t size)
     frame->payload = BC_WS_HEADER_LEN;
     frame->plain = 0;
     frame->kind = NGX_HTTP_BLOCKCAST_FORMS;
+    frame->size = (uint32_t) ngx_min(BC_WS_HEADER_LEN + size, 0x7fffffff);
     frame->parent = NULL;
 
     return frame;

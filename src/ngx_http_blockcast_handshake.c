@@ -23,6 +23,8 @@ typedef struct {
     ngx_str_t    version;
     ngx_str_t    extensions;            /* several lines are joined */
     ngx_str_t    protocols;
+    size_t       extensions_room;
+    size_t       protocols_room;
     unsigned     upgrade:1;             /* any Upgrade header */
     unsigned     websocket:1;
     unsigned     connection:1;          /* Connection: upgrade */
@@ -32,27 +34,35 @@ typedef struct {
 /* one more line of a list: several are as good as one (RFC 9110, 5.3) */
 
 static ngx_int_t
-ngx_http_blockcast_join(ngx_http_request_t *r, ngx_str_t *list,
+ngx_http_blockcast_join(ngx_http_request_t *r, ngx_str_t *list, size_t *room,
     ngx_str_t *value)
 {
     u_char  *p;
 
     if (list->len == 0) {
         *list = *value;
+        *room = 0;
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(r->pool, list->len + 2 + value->len);
-    if (p == NULL) {
-        return NGX_ERROR;
+    /* room: of a list that was joined; many lines do not copy it each time */
+
+    if (*room < list->len + 2 + value->len) {
+        *room = 2 * (list->len + 2 + value->len);
+
+        p = ngx_pnalloc(r->pool, *room);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(p, list->data, list->len);
+        list->data = p;
     }
 
-    ngx_memcpy(p, list->data, list->len);
-    ngx_memcpy(p + list->len, ", ", 2);
-    ngx_memcpy(p + list->len + 2, value->data, value->len);
+    p = ngx_cpymem(list->data + list->len, ", ", 2);
+    p = ngx_cpymem(p, value->data, value->len);
 
-    list->len += 2 + value->len;
-    list->data = p;
+    list->len = p - list->data;
 
     return NGX_OK;
 }
@@ -116,14 +126,20 @@ ngx_http_blockcast_headers(ngx_http_request_t *r,
         } else if (ngx_http_blockcast_is(&header[i],
                                          "sec-websocket-extensions"))
         {
-            if (ngx_http_blockcast_join(r, &u->extensions, value) != NGX_OK) {
+            if (ngx_http_blockcast_join(r, &u->extensions,
+                                        &u->extensions_room, value)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
         } else if (ngx_http_blockcast_is(&header[i],
                                          "sec-websocket-protocol"))
         {
-            if (ngx_http_blockcast_join(r, &u->protocols, value) != NGX_OK) {
+            if (ngx_http_blockcast_join(r, &u->protocols, &u->protocols_room,
+                                        value)
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
         }

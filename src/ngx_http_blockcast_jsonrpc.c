@@ -82,6 +82,12 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
                                     "request", NULL);
         break;
 
+    case BC_MESSAGE_LONG_ID:
+        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+                                    "\"id\" is longer than 128 bytes of JSON",
+                                    NULL);
+        break;
+
     case BC_MESSAGE_SUBSCRIBE:
         ngx_http_blockcast_jsonrpc_subscribe(&rq);
         break;

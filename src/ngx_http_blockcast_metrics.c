@@ -406,7 +406,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
                     "\",epoch=\"%uL\"} 1\n", sh->epoch);
 
     p = ngx_http_blockcast_metrics_one(p, "connections", "gauge",
-            "Open WebSocket and event stream connections.", connections);
+            "Open WebSockets, event streams and long polls.", connections);
     p = ngx_http_blockcast_metrics_one(p, "workers", "gauge",
             "Workers of all configurations that are alive.", workers);
     p = ngx_http_blockcast_metrics_one(p, "accepted_total", "counter",
@@ -444,6 +444,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_one(p, "slow_closed_total", "counter",
             "Clients closed because they took nothing for too long.",
             all[ngx_http_blockcast_n_slow]);
+    p = ngx_http_blockcast_metrics_one(p, "overflow_closed_total", "counter",
+            "Clients closed because they did not read their answers.",
+            all[ngx_http_blockcast_n_overflows]);
     p = ngx_http_blockcast_metrics_one(p, "no_pong_total", "counter",
             "Clients closed because they answered no ping.",
             all[ngx_http_blockcast_n_no_pong]);

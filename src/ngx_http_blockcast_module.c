@@ -54,6 +54,13 @@ static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
 };
 
 
+/* all answers to one message have room in the least; counts are of 32 bits */
+
+static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
+    ngx_http_blockcast_max_queue
+};
+
+
 static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_zone"),
@@ -174,6 +181,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, max_frame),
       NULL },
+
+    { ngx_string("blockcast_max_queue"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_queue),
+      &ngx_http_blockcast_queue_bounds },
 
     { ngx_string("blockcast_max_fragments"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -338,6 +352,7 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
     blcf->send_timeout = NGX_CONF_UNSET_MSEC;
     blcf->deflate = NGX_CONF_UNSET;
     blcf->max_frame = NGX_CONF_UNSET_SIZE;
+    blcf->max_queue = NGX_CONF_UNSET_SIZE;
     blcf->max_fragments = NGX_CONF_UNSET_UINT;
     blcf->max_subscriptions = NGX_CONF_UNSET_UINT;
     blcf->protocol = NGX_CONF_UNSET_UINT;
@@ -370,6 +385,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               ngx_http_blockcast_json);
 
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 0);
+    ngx_conf_merge_size_value(conf->max_queue, prev->max_queue, 262144);
     ngx_conf_merge_uint_value(conf->max_fragments, prev->max_fragments,
                               131072);
     ngx_conf_merge_uint_value(conf->max_subscriptions,
@@ -430,6 +446,12 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         if (conf->max_message == 0) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "blockcast_max_message must be larger than 0");
+            return NGX_CONF_ERROR;
+        }
+
+        if (conf->max_message > 1024 * 1024 * 1024) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "blockcast_max_message must not be larger than 1024m");
             return NGX_CONF_ERROR;
         }
 

@@ -342,14 +342,16 @@ static ngx_int_t
 ngx_http_blockcast_rest_first(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st)
 {
-    ngx_http_blockcast_error_t  error;
+    ngx_http_blockcast_error_t    error;
+    ngx_http_blockcast_refusal_t  refusal;
 
     ngx_http_blockcast_read_error(st->slot, &error);
 
     if (error.len != 0
-        || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL)
+        || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
+        || ngx_http_blockcast_access_room(r, &refusal) != NGX_OK)
     {
-        /* it has failed, or this request has waited already */
+        /* it has failed, this request has waited already, or too many do */
 
         return ngx_http_blockcast_rest_waiting(r, st);
     }
@@ -438,8 +440,10 @@ static ngx_int_t
 ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     ngx_http_blockcast_feed_t *feed)
 {
-    ngx_int_t   msec, after;
-    ngx_str_t   value;
+    u_char                        *p;
+    ngx_int_t                      msec, after;
+    ngx_str_t                      value;
+    ngx_http_blockcast_refusal_t   refusal;
 
     if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK
         || r->method != NGX_HTTP_GET
@@ -475,6 +479,28 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
         /* a seq that is not reached yet is of another epoch */
 
         return NGX_DECLINED;
+    }
+
+    /* it is a client like any other while it waits */
+
+    if (ngx_http_blockcast_access_room(r, &refusal) != NGX_OK) {
+
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+        if (p == NULL
+            || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
+                            ngx_sprintf(p, "%ui", refusal.retry_after) - p)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_http_blockcast_add(ngx_http_blockcast_n_refused, 1);
+
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                             "too_many_connections", "as many clients are "
+                             "connected as it takes here, ask without wait "
+                             "or try again later");
     }
 
     return ngx_http_blockcast_poll_wait(r, feed->stream, after, msec,
@@ -537,11 +563,19 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
 }
 
 
+static void
+ngx_http_blockcast_rest_free(void *data)
+{
+    ngx_http_blockcast_frame_free(data);
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
 {
     ngx_str_t                    body;
+    ngx_pool_cleanup_t          *cln;
     ngx_http_blockcast_feed_t   *feed;
     ngx_http_blockcast_frame_t  *frame;
 
@@ -552,20 +586,21 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_first(r, st);
     }
 
-    /* the frame may be gone before a slow client has taken it */
+    /* a slow client keeps the frame, as one of WebSocket: it is no copy */
 
-    body.len = whole ? frame->len - frame->payload : feed->snap.data_len;
-    body.data = ngx_pnalloc(r->pool, body.len + 1);
+    cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (body.data == NULL
-        || ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK)
-    {
+    if (cln == NULL || ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memcpy(body.data,
-               frame->data + (whole ? frame->payload : feed->snap.data),
-               body.len);
+    frame->refs++;
+
+    cln->handler = ngx_http_blockcast_rest_free;
+    cln->data = frame;
+
+    body.data = frame->data + (whole ? frame->payload : feed->snap.data);
+    body.len = whole ? frame->len - frame->payload : feed->snap.data_len;
 
     return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
                                       &body);

@@ -21,6 +21,9 @@
 /* how long a status message tells of what happened to a stream (seconds) */
 #define NGX_HTTP_BLOCKCAST_NOTED  60
 
+/* messages as which a log counts that the client had, left, and resumes */
+#define NGX_HTTP_BLOCKCAST_RESUMED  16
+
 
 /* what comes back in the answer to a message: its "id", byte for byte */
 
@@ -170,6 +173,7 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     int                        rc;
     u_char                    *json;
     size_t                     offset;
+    uint8_t                    cbor[3 * BC_MESSAGE_ID];
     const char                *why;
     ngx_str_t                  name;
     ngx_uint_t                 n;
@@ -222,6 +226,18 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
 
     ask.id = message.id;
 
+    /* a JSON text is taken here, too, and may have a number such as 1e999 */
+
+    if (conn->protocol == ngx_http_blockcast_cbor
+        && ask.id.len != 0
+        && bc_cbor_from_json(ask.id, cbor, sizeof(cbor), &offset) != 0)
+    {
+        ask.id.len = 0;
+        ngx_http_blockcast_session_error(&ask, "bad_request",
+                             "\"id\" has a number that CBOR cannot say", NULL);
+        return;
+    }
+
     name.data = message.name;
     name.len = message.name_len;
 
@@ -236,6 +252,11 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     case BC_MESSAGE_WRONG:
         ngx_http_blockcast_session_error(&ask, "invalid_json",
                                    "the message must be a JSON object", NULL);
+        return;
+
+    case BC_MESSAGE_LONG_ID:
+        ngx_http_blockcast_session_error(&ask, "bad_request",
+                       "\"id\" is longer than 128 bytes of JSON", NULL);
         return;
 
     case BC_MESSAGE_UNTYPED:
@@ -262,6 +283,12 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
         if (n == NGX_HTTP_BLOCKCAST_STREAMS) {
             ngx_http_blockcast_session_error(&ask, "bad_request",
                                        "too many streams in a message", NULL);
+            return;
+        }
+
+        if (conn->closing || conn->dead) {
+
+            /* its answers are too many already */
             return;
         }
 
@@ -379,6 +406,14 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
 
     if (ngx_http_blockcast_feed_join(feed, conn, conn->nsubs) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    /* what it missed is put together, and compressed, for it alone */
+
+    if (wish->has_since && st->field.len != 0 && conn->conf->rate != 0
+        && (conn->joined & ((uint64_t) 1 << st->index)))
+    {
+        conn->excess += NGX_HTTP_BLOCKCAST_RESUMED * 1000;
     }
 
     conn->nsubs++;

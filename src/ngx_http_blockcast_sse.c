@@ -21,6 +21,9 @@
 /* what a browser waits before it comes back (jittered by the server) */
 #define NGX_HTTP_BLOCKCAST_RETRY      2000
 
+/* the buffer that a connection keeps between two messages (bytes) */
+#define NGX_HTTP_BLOCKCAST_ROOM       16384
+
 
 typedef struct {
     ngx_http_blockcast_conn_t     conn;         /* first: it is one */
@@ -269,6 +272,13 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
 
             st = ngx_http_blockcast_session_find(&sse->conn, &name, &wrong);
 
+            if (st != NULL
+                && (sse->conn.joined & ((uint64_t) 1 << st->index)))
+            {
+                /* a second time: it would only be looked for in the id */
+                continue;
+            }
+
             if (st == NULL) {
                 ngx_str_set(&text, "A stream that was asked for is not there "
                             "for this client, see /api/streams.\n");
@@ -516,6 +526,15 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
         frame = ngx_http_blockcast_ws_due(conn, &sub);
 
         if (frame == NULL) {
+
+            /* what took a large message is not kept for the small ones */
+
+            if (sse->room > NGX_HTTP_BLOCKCAST_ROOM && sse->busy == NULL) {
+                ngx_free(sse->text);
+                sse->text = NULL;
+                sse->room = 0;
+            }
+
             return;
         }
 
@@ -699,6 +718,9 @@ ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
     sse->conn.subs[0].seq = after;
     sse->conn.subs[0].first = 0;
     sse->conn.started = 1;
+
+    sse->counted = 1;
+    ngx_http_blockcast_ws_count(1);
 
     r->main->count++;
     r->read_event_handler = ngx_http_test_reading;

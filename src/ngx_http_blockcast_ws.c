@@ -593,7 +593,8 @@ ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
 {
     static u_char                      data[] = { 0x80 | BC_WS_PING, 0 };
     static ngx_http_blockcast_frame_t  frame = {
-        1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_FORMS, data, NULL
+        1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_FORMS, 0, data,
+        NULL
     };
 
     frame.refs++;
@@ -616,7 +617,7 @@ ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn)
 
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "WebSocket client took nothing for %M ms, "
-                      "%uz bytes wait", conn->conf->send_timeout,
+                      "%uD bytes wait", conn->conf->send_timeout,
                       conn->queued);
 
         ngx_http_blockcast_add(ngx_http_blockcast_n_slow, 1);

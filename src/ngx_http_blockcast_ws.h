@@ -21,7 +21,8 @@ typedef struct ngx_http_blockcast_out_s  ngx_http_blockcast_out_t;
 struct ngx_http_blockcast_out_s {
     ngx_http_blockcast_out_t     *next;
     ngx_http_blockcast_frame_t   *frame;
-    size_t                        sent;
+    uint32_t                      sent;
+    uint32_t                      held;         /* in conn->held */
 };
 
 
@@ -76,7 +77,8 @@ struct ngx_http_blockcast_conn_s {
     uint32_t                      counted;      /* when, low bits of msec */
 
     ngx_http_blockcast_out_t    **last;
-    size_t                        queued;       /* bytes in out */
+    uint32_t                      queued;       /* memory of out, not sent */
+    uint32_t                      held;         /* of the answers among it */
 
     uint64_t                      allowed;      /* streams, as bits by index */
     uint64_t                      joined;       /* those it ever subscribed */
@@ -107,9 +109,10 @@ ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
 
 /*
- * Queues a frame (takes over the caller's reference) and tries to send it;
- * while a handler is at work (busy), what it queues leaves in one write with
- * the flush at its end.
+ * Queues a frame that is of no stream (takes over the caller's reference) and
+ * tries to send it; while a handler is at work (busy), what it queues leaves
+ * in one write with the flush at its end.  A client for which more waits than
+ * blockcast_max_queue is closed.
  */
 void ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame);

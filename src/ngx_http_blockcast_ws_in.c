@@ -15,8 +15,12 @@
 /* no more input is read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
+/* so much of a message takes the time of one more (bytes) */
+#define NGX_HTTP_BLOCKCAST_LONG       4096
 
-static ngx_int_t ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn);
+
+static ngx_int_t ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn,
+    size_t len);
 static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
     bc_ws_event_t *ev);
 static void ngx_http_blockcast_ws_pong(ngx_http_blockcast_conn_t *conn,
@@ -127,7 +131,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
         ngx_http_blockcast_add(ngx_http_blockcast_n_frames_in, 1);
 
         if (conn->conf->rate != 0
-            && ngx_http_blockcast_ws_flood(conn) != NGX_OK)
+            && ngx_http_blockcast_ws_flood(conn, ev.len) != NGX_OK)
         {
             return NGX_DONE;
         }
@@ -170,14 +174,25 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
             break;
         }
+
+        /* whoever reads has its answers before there are too many */
+
+        if (conn->held > NGX_HTTP_BLOCKCAST_QUEUED
+            && conn->connection->write->ready)
+        {
+            ngx_http_blockcast_ws_flush(conn);
+        }
     }
 }
 
 
-/* a leaky bucket, as that of limit_req; NGX_DONE: the client is closed */
+/*
+ * A leaky bucket, as that of limit_req; NGX_DONE: the client is closed.  Long
+ * messages count as several, for the time that it takes to read them.
+ */
 
 static ngx_int_t
-ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn, size_t len)
 {
     uint32_t   now;
     uint64_t   gone;
@@ -187,7 +202,7 @@ ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn)
 
     conn->counted = now;
     conn->excess = (gone >= conn->excess) ? 0 : conn->excess - gone;
-    conn->excess += 1000;
+    conn->excess += 1000 * (1 + ngx_min(len / NGX_HTTP_BLOCKCAST_LONG, 1000));
 
     if (conn->closing || conn->excess <= (conn->conf->burst + 1) * 1000) {
         return NGX_OK;

@@ -24,14 +24,23 @@
 /* what a frame that waits costs beside its bytes: a pong has only two */
 #define NGX_HTTP_BLOCKCAST_OUT        128
 
+/*
+ * And with the memory that it keeps: a frame of its own has room to spare, one
+ * of a snapshot keeps all of that, which may be an old one by now.
+ */
+#define ngx_http_blockcast_ws_keeps(frame)                                    \
+    (NGX_HTTP_BLOCKCAST_OUT                                                   \
+     + ((frame)->size > (frame)->len ? (frame)->size - (frame)->len : 0))
+
 /* how long the peer has for its part of the end */
 #define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
 
 
 static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent);
+    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer);
+static void ngx_http_blockcast_ws_overflow(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent);
+    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer);
 static ngx_int_t ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
 static ssize_t ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn);
@@ -64,7 +73,7 @@ ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
     if (conn->out != NULL || conn->busy || conn->dead || conn->lingering
         || !c->write->ready)
     {
-        ngx_http_blockcast_ws_queue_rest(conn, frame, 0);
+        ngx_http_blockcast_ws_queue_rest(conn, frame, 0, 1);
         return;
     }
 
@@ -82,22 +91,36 @@ ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0);
+    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0, 1);
 }
 
 
-/* the same for a frame whose first bytes were sent already */
+/*
+ * The same for a frame whose first bytes were sent already; answer: it is of no
+ * stream.
+ */
 
 static void
 ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent)
+    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
     if (conn->dead || conn->lingering) {
         ngx_http_blockcast_frame_free(frame);
         return;
     }
 
-    if (ngx_http_blockcast_ws_append(conn, frame, sent) != NGX_OK) {
+    /* one answer may be larger; the Close frame is always taken */
+
+    if (answer && conn->held != 0 && !conn->closing
+        && conn->held + frame->len + ngx_http_blockcast_ws_keeps(frame)
+           > conn->conf->max_queue)
+    {
+        ngx_http_blockcast_frame_free(frame);
+        ngx_http_blockcast_ws_overflow(conn);
+        return;
+    }
+
+    if (ngx_http_blockcast_ws_append(conn, frame, sent, answer) != NGX_OK) {
         ngx_http_blockcast_ws_dead(conn);
         return;
     }
@@ -108,12 +131,63 @@ ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
 }
 
 
+/*
+ * It asks, and does not read: its memory is given back at once, but for what
+ * is on its way, and it is told why.
+ */
+
+static void
+ngx_http_blockcast_ws_overflow(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_http_blockcast_out_t  *out, *next;
+
+    ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
+                  "WebSocket client does not read: %uD bytes of answers wait, "
+                  "blockcast_max_queue is %uz", conn->held,
+                  conn->conf->max_queue);
+
+    ngx_http_blockcast_add(ngx_http_blockcast_n_overflows, 1);
+
+    out = conn->out;
+    next = out;
+
+    if (out != NULL
+        && (out->sent != 0 || conn->connection->ssl
+            || out->frame->kind == NGX_HTTP_BLOCKCAST_HEAD))
+    {
+        next = out->next;
+        out->next = NULL;
+        conn->last = &out->next;
+
+    } else {
+        conn->out = NULL;
+        conn->last = &conn->out;
+    }
+
+    while (next != NULL) {
+        out = next;
+        next = out->next;
+
+        conn->queued -= out->frame->len - out->sent
+                        + ngx_http_blockcast_ws_keeps(out->frame);
+        conn->held -= out->held;
+
+        ngx_http_blockcast_frame_free(out->frame);
+        ngx_free(out);
+    }
+
+    conn->failed = 1;
+    ngx_http_blockcast_ws_close(conn, 1008, "the answers are not read");
+}
+
+
 /* takes over the caller's reference, also without memory */
 
 static ngx_int_t
 ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent)
+    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
+    size_t                     size;
     ngx_http_blockcast_out_t  *out;
 
     out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
@@ -123,13 +197,17 @@ ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
         return NGX_ERROR;
     }
 
+    size = frame->len + ngx_http_blockcast_ws_keeps(frame);
+
     out->next = NULL;
     out->frame = frame;
     out->sent = sent;
+    out->held = answer ? size : 0;
 
     *conn->last = out;
     conn->last = &out->next;
-    conn->queued += frame->len - sent + NGX_HTTP_BLOCKCAST_OUT;
+    conn->queued += size - sent;
+    conn->held += out->held;
 
     return NGX_OK;
 }
@@ -151,7 +229,7 @@ ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
             break;
         }
 
-        if (ngx_http_blockcast_ws_append(conn, frame, 0) != NGX_OK) {
+        if (ngx_http_blockcast_ws_append(conn, frame, 0, 0) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -256,7 +334,8 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
                 conn->last = &conn->out;
             }
 
-            conn->queued -= NGX_HTTP_BLOCKCAST_OUT;
+            conn->queued -= ngx_http_blockcast_ws_keeps(out->frame);
+            conn->held -= out->held;
 
             if (out->frame->kind != NGX_HTTP_BLOCKCAST_HEAD) {
                 ngx_http_blockcast_ws_count_frame(conn, out->frame);
@@ -526,7 +605,7 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     sub->seq = seq;
     frame->refs++;
 
-    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0);
+    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0, 0);
     return;
 
 done:
@@ -636,7 +715,7 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
         subs[i]->seq = subs[i]->feed->snap.seq;
         frames[i]->refs++;
 
-        ngx_http_blockcast_ws_queue_rest(conn, frames[i], rest);
+        ngx_http_blockcast_ws_queue_rest(conn, frames[i], rest, 0);
         i++;
     }
 

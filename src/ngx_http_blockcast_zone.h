@@ -205,6 +205,7 @@ typedef enum {
     ngx_http_blockcast_n_slow,
     ngx_http_blockcast_n_no_pong,
     ngx_http_blockcast_n_gaps,
+    ngx_http_blockcast_n_overflows,
 
     /* of the Close code: 1000 to 1013, then all others */
     ngx_http_blockcast_n_closes,

@@ -133,6 +133,7 @@ good('every endpoint, and a stream that is declared later',
     blockcast_deflate on;
     blockcast_protocol jsonrpc;
     blockcast_max_frame 16k;
+    blockcast_max_queue 1m;
     blockcast_max_fragments 100;
     blockcast_max_subscriptions 5;
     blockcast_message_rate 10 burst=20;
@@ -593,6 +594,11 @@ for my $v ('x', '-1', '') {
         server => qq(blockcast_max_message "$v";));
 }
 
+bad("blockcast_max_queue $_", qr/blockcast_max_queue must be from 128k to 1024m/,
+    server => "location / { blockcast_echo; blockcast_max_queue $_; }")
+    for qw(0 127k 1025m);
+bad('blockcast_max_message 1025m', qr/blockcast_max_message must not be larger than 1024m/,
+    server => 'location / { blockcast_echo; blockcast_max_message 1025m; }', nowhere => 1);
 bad('blockcast_max_message 0', qr/blockcast_max_message must be larger than 0/,
     server => 'location / { blockcast_echo; blockcast_max_message 0; }', nowhere => 1);
 

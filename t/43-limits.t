@@ -137,7 +137,7 @@ closed($ws, 1008, 'and 60 more at once are not');
 
 # Sizes. The close says what was wrong.
 
-sub message { my $m = '{"type":"ping","id":"'; $m . 'x' x ($_[0] - 2 - length $m) . '"}' }
+sub message { my $m = q({"type":"ping","pad":"); $m . q(x) x ($_[0] - 2 - length $m) . q("}) }
 
 $ws = client('/message');
 $ws->send_text(message(200));

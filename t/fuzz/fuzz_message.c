@@ -25,6 +25,8 @@ check(bc_message_t *m, const uint8_t *p, size_t size)
 
     /* what an answer repeats is one JSON value of the message itself */
 
+    must(m->id.len <= BC_MESSAGE_ID);
+
     if (m->id.len != 0) {
         must(m->id.data > p && m->id.data + m->id.len < p + size);
         must(bc_json_check(m->id.data, m->id.len, BC_MESSAGE_DEPTH, NULL)
