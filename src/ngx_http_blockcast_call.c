@@ -342,6 +342,7 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
 {
     ngx_http_blockcast_rpc_t *rpc = data;
 
+    size_t                size, most;
     ngx_event_pipe_t     *pipe;
     ngx_http_upstream_t  *u;
 
@@ -382,12 +383,37 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
         }
     }
 
-    if (r->headers_out.status == NGX_HTTP_OK
-        && (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
-            || (u != NULL && u->pipe != NULL && u->pipe->downstream_error)))
-    {
-        rpc->too_big = 1;
-        rpc->complete = 0;
+    if (r->headers_out.status == NGX_HTTP_OK) {
+
+        /*
+         * A filter of nginx that gives up, as gunzip does when the end is bad,
+         * looks like a reply that does not fit; but then there is that much.
+         */
+
+        size = (r->out != NULL && r->out->buf != NULL)
+               ? (size_t) (r->out->buf->last - r->out->buf->pos) : 0;
+
+        if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
+
+            /* only with proxy_buffers as large as that it may be less */
+
+            most = ngx_max(u->conf->bufs.size, u->conf->buffer_size);
+
+            if (most > NGX_HTTP_BLOCKCAST_REPLY_MORE) {
+                size += most - NGX_HTTP_BLOCKCAST_REPLY_MORE;
+            }
+        }
+
+        if (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
+            || size > rpc->node->max_reply)
+        {
+            rpc->too_big = 1;
+            rpc->complete = 0;
+
+        } else if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
+            rpc->unreadable = 1;
+            rpc->complete = 0;
+        }
     }
 
     /* what follows may free the request, which nginx still works on */
@@ -496,6 +522,14 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
                                           &rpc->node->clcf->name);
         }
 
+        return;
+    }
+
+    if (rpc->unreadable) {
+        rpc->fault = ngx_http_blockcast_fault_invalid;
+        ngx_http_blockcast_call_error(rpc, "bad reply: nginx cannot read it "
+                                      "on after %uz bytes (is its compression "
+                                      "damaged?)", body.len);
         return;
     }
 
