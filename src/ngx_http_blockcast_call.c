@@ -30,6 +30,7 @@ static ngx_int_t ngx_http_blockcast_call_finalize(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static void ngx_http_blockcast_call_done(ngx_event_t *ev);
 static void ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc);
+static ngx_uint_t ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u);
 static void ngx_http_blockcast_call_retry_after(
     ngx_http_blockcast_rpc_t *rpc, ngx_http_upstream_t *u);
 static void ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc,
@@ -395,11 +396,16 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
 
         if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
 
-            /* only with proxy_buffers as large as that it may be less */
+            /*
+             * With proxy_buffers as large as that it may be less; gunzip has
+             * its own, which are pages.
+             */
 
             most = ngx_max(u->conf->bufs.size, u->conf->buffer_size);
 
-            if (most > NGX_HTTP_BLOCKCAST_REPLY_MORE) {
+            if (most > NGX_HTTP_BLOCKCAST_REPLY_MORE
+                && !ngx_http_blockcast_call_encoded(u))
+            {
                 size += most - NGX_HTTP_BLOCKCAST_REPLY_MORE;
             }
         }
@@ -556,6 +562,39 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
     rpc->result.data = (u_char *) reply.result.data;
     rpc->result.len = reply.result.len;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &u->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Content-Encoding") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Content-Encoding",
+                               h[i].key.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
 }
 
 
