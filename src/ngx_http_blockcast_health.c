@@ -87,11 +87,17 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
 ngx_uint_t
 ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st, uint64_t allowed)
 {
+    uint64_t    bit;
     ngx_uint_t  n;
 
     for (n = 0; *st != NULL; st++) {
-        if (allowed & ((uint64_t) 1 << (*st)->index)) {
+        bit = (uint64_t) 1 << (*st)->index;
+
+        if (allowed & bit) {
             n++;
+
+            /* a location may name a stream twice */
+            allowed &= ~bit;
         }
     }
 
@@ -145,6 +151,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     brief = (blcf->tokens != NULL
              && ngx_http_blockcast_access_token(r, &body) != NGX_OK);
+    allowed = 0;
 
     rc = ngx_http_blockcast_rest_begin(r, brief ? NULL : &allowed);
 

@@ -362,9 +362,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 
     /* the streams that may be seen, and their nodes */
 
-    n = ngx_http_blockcast_visible(blcf->offers, allowed);
-
-    streams = ngx_palloc(r->pool, (n + 1) * sizeof(void *));
+    streams = ngx_palloc(r->pool, (bmcf->streams.nelts + 1) * sizeof(void *));
     nodes = ngx_palloc(r->pool, (bmcf->nodes.nelts + 1) * sizeof(void *));
 
     if (streams == NULL || nodes == NULL) {

@@ -90,6 +90,20 @@ EOF
         location /forwarded/api/ { blockcast_api; }
     }
     location = /plain { return 200 plain; }
+
+    location /guarded/ {
+        blockcast_guard on;
+        proxy_pass http://front/plain;
+        location = /guarded/any-of { satisfy any; allow all; auth_basic "x"; auth_basic_user_file htpasswd; proxy_pass http://front/plain; }
+        location = /guarded/if { if ($arg_x) { set $y 1; } proxy_pass http://front/plain; }
+        location = /guarded/named { blockcast_origin https://app.test; proxy_pass http://front/plain; }
+        location = /guarded/off { blockcast_guard off; proxy_pass http://front/plain; }
+        location = /guarded/error { error_page 404 = /guarded/page; proxy_intercept_errors on; proxy_pass http://front/nope; }
+        location = /guarded/page { proxy_pass http://front/plain; }
+        location = /guarded/rest { blockcast_rest well; }
+        location = /guarded/echo { blockcast_echo; }
+    }
+    location = /unguarded { error_page 404 = /guarded/page; proxy_intercept_errors on; proxy_pass http://front/nope; }
 EOS
 
 for (['tokens', "0123456789abcdef0123 x well\n"], ['htpasswd', "a:{PLAIN}b\n"]) {
@@ -290,6 +304,24 @@ for my $case (
 is(connects('/ws', $page, 'inner', 'X-Forwarded-Host' => 'chain.test'), 403, 'not when it was not told');
 is(cors(ask(GET => '/forwarded/api/streams', $page, 'X-Forwarded-Host' => 'chain.test')->{head}),
     "200 $page true vary exposed", 'the same over plain HTTP');
+
+
+# blockcast_guard, in front of anything.
+
+for my $case (['/guarded/', 403], ['/guarded/any-of', 403], ['/guarded/if?x=1', 403], ['/guarded/off', 200],
+    ['/guarded/error', 403], ['/guarded/page', 403], ['/guarded/rest', 403], ['/guarded/echo', 403], ['/unguarded', 403])
+{
+    my ($path, $want) = @$case;
+    my $r = ask(GET => $path, 'http://evil.test');
+    is($r->{status}, $want, "$path: another page is " . ($want == 403 ? 'refused' : 'not'));
+    like($r->{body}, qr/^Pages of this Origin may not connect here/, 'with a sentence') if $want == 403;
+    my $ok = $path =~ /echo/ ? 426 : 200;
+    is(ask(POST => $path, 'http://evil.test', 'Content-Length' => 0)->{status}, 403, 'POST') if $want == 403;
+    is(ask(GET => $path, "http://$self:1")->{status}, $ok, 'a page of the same host is not');
+    is(ask(GET => $path)->{status}, $ok, 'nor who is no page');
+}
+is(ask(GET => '/guarded/named', $app)->{status}, 200, 'the pages are those of blockcast_origin');
+is(ask(GET => '/guarded/named', "http://$self")->{status}, 403, 'and no other');
 
 
 # At warn once a minute, and nothing of the client's own making in a line.
