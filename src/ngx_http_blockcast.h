@@ -31,6 +31,7 @@
  *   _conn         its memory
  *   _request      the request it began with, which is not kept open
  *   _rest         the same state over plain HTTP
+ *   _cors         which pages may read that, and what else they may reach
  *   _health       how all of that is
  */
 
@@ -58,6 +59,9 @@
 #define NGX_HTTP_BLOCKCAST_NODES       32
 #define NGX_HTTP_BLOCKCAST_WORKERS     256
 #define NGX_HTTP_BLOCKCAST_ERROR_LEN   255
+
+/* no buffer of a reply on its way through nginx's filters is larger (bytes) */
+#define NGX_HTTP_BLOCKCAST_REPLY_MORE  65536
 
 /* the housekeeping tick of every worker, and how long a silent poller leads */
 #define NGX_HTTP_BLOCKCAST_TICK        200
@@ -176,6 +180,7 @@ typedef struct {
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
+    ngx_uint_t                    guards;   /* blockcast_guard on */
 
     ngx_http_blockcast_state_t   *state;    /* the state file, or NULL */
 
@@ -207,6 +212,8 @@ typedef struct {
     ngx_uint_t                    rate;         /* frames/s, 0: any */
     ngx_uint_t                    burst;
     ngx_array_t                  *origins;      /* ngx_str_t */
+    time_t                        told;         /* of one that was refused */
+    ngx_flag_t                    guard;
     void                         *tokens;       /* bc_tokens_t */
     ngx_http_complex_value_t     *allow_streams;
     void                         *limits;       /* bc_ws_limits_t */
@@ -215,6 +222,7 @@ typedef struct {
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
+    unsigned                      forwarded:1;  /* is among the origins */
 
     ngx_array_t                  *names;        /* ngx_str_t, until linked */
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */

@@ -12,7 +12,9 @@
 
 
 static ngx_uint_t ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
-    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin);
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin, ngx_uint_t *any);
+static ngx_str_t ngx_http_blockcast_access_own_host(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf);
 static void ngx_http_blockcast_access_free(void *data);
 
 
@@ -79,40 +81,118 @@ ngx_int_t
 ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
-    u_char                          text[2][256];
-    ngx_str_t                      *origin, from, host;
-    ngx_http_blockcast_loc_conf_t  *blcf;
-
     if (ngx_http_blockcast_access_room(r, refusal) != NGX_OK) {
         return NGX_DECLINED;
     }
 
+    return ngx_http_blockcast_access_page(r, refusal);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_page(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal)
+{
+    ngx_str_t   *origin;
+    ngx_uint_t   any;
+
+    if (ngx_http_blockcast_access_origin_of(r, &origin, &any) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_http_blockcast_access_told(r, origin);
+
+    refusal->status = NGX_HTTP_FORBIDDEN;
+    refusal->retry_after = 0;
+    refusal->sentence = "Pages of this Origin may not connect here "
+                        "(blockcast_origin).";
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_origin_of(ngx_http_request_t *r, ngx_str_t **origin,
+    ngx_uint_t *any)
+{
+    ngx_uint_t                      i;
+    ngx_list_part_t                *part;
+    ngx_table_elt_t                *h;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    origin = ngx_http_blockcast_access_header(r, "Origin");
+    *origin = NULL;
+    *any = 0;
 
-    if (origin != NULL
-        && !ngx_http_blockcast_access_origin_ok(r, blcf, origin))
-    {
-        /* header lines may hold any byte but the end of a line */
+    part = &r->headers_in.headers.part;
+    h = part->elts;
 
-        from = *origin;
-        host = r->headers_in.server;
+    for (i = 0; /* void */ ; i++) {
 
-        ngx_http_blockcast_printable(&from, text[0], sizeof(text[0]));
-        ngx_http_blockcast_printable(&host, text[1], sizeof(text[1]));
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
 
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "a client from the Origin \"%V\" is not allowed on "
-                      "host \"%V\"", &from, &host);
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
 
-        refusal->status = NGX_HTTP_FORBIDDEN;
-        refusal->sentence = "Pages of this Origin may not connect here "
-                            "(blockcast_origin).";
-        return NGX_DECLINED;
+        if (h[i].key.len != sizeof("Origin") - 1
+            || ngx_strncasecmp(h[i].key.data, (u_char *) "Origin",
+                               sizeof("Origin") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        /* no browser sends two: whichever is false must not hide behind one */
+
+        *origin = &h[i].value;
+
+        if (!ngx_http_blockcast_access_origin_ok(r, blcf, *origin, any)) {
+            return NGX_DECLINED;
+        }
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin)
+{
+    u_char                          one[128], two[128];
+    ngx_str_t                       page, host;
+    ngx_uint_t                      level;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    /* pages come back every few seconds, and anybody can send an Origin */
+
+    if (blcf->told == 0 || ngx_time() - blcf->told >= 60) {
+        blcf->told = ngx_time();
+        level = NGX_LOG_WARN;
+
+    } else {
+        level = NGX_LOG_INFO;
+    }
+
+    host = ngx_http_blockcast_access_own_host(r, blcf);
+    page = *origin;
+
+    /* header lines may hold any byte but the end of a line */
+
+    ngx_http_blockcast_printable(&page, one, sizeof(one));
+    ngx_http_blockcast_printable(&host, two, sizeof(two));
+
+    ngx_log_error(level, r->connection->log, 0,
+                  "a page of the Origin \"%V\" is not allowed here, the Host "
+                  "it was compared with is \"%V\" (blockcast_origin; a proxy "
+                  "in front has to pass the Host on)", &page, &host);
 }
 
 
@@ -176,53 +256,124 @@ ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
 }
 
 
-/* the host of "scheme://host:port", without the port */
+/*
+ * The host of "host:port", without the port and the dot that may end a name.
+ * Empty when that is not all there is.
+ */
 
 static ngx_str_t
-ngx_http_blockcast_access_host(ngx_str_t *origin)
+ngx_http_blockcast_access_host(u_char *p, u_char *last)
 {
-    u_char     *p, *last;
-    ngx_str_t   host;
+    ngx_str_t  host;
 
-    ngx_str_null(&host);
+    host.data = p;
+    host.len = 0;
 
-    last = origin->data + origin->len;
-    p = ngx_strlcasestrn(origin->data, last, (u_char *) "://", 3 - 1);
+    if (p < last && *p == '[') {
+        p = ngx_strlchr(p, last, ']');
 
-    if (p == NULL) {
-        return host;
-    }
-
-    host.data = p + 3;
-
-    for (p = host.data; p < last && *p != '/'; p++) {
-
-        if (*p == '[') {
-            while (p < last && *p != ']') {
-                p++;
-            }
-
-            if (p == last) {
-                break;
-            }
-
-            continue;
+        if (p == NULL) {
+            return host;
         }
 
-        if (*p == ':') {
-            break;
+        p++;
+
+    } else {
+        while (p < last && *p != ':') {
+            if (*p == '/' || *p == '@' || *p == '?' || *p == '#') {
+                return host;
+            }
+
+            p++;
         }
     }
 
     host.len = p - host.data;
+
+    if (p < last) {
+
+        if (*p != ':') {
+            host.len = 0;
+            return host;
+        }
+
+        while (++p < last) {
+            if (*p < '0' || *p > '9') {
+                host.len = 0;
+                return host;
+            }
+        }
+    }
+
+    /* as nginx does with the Host */
+
+    if (host.len > 1 && host.data[host.len - 1] == '.') {
+        host.len--;
+    }
 
     return host;
 }
 
 
 static ngx_uint_t
+ngx_http_blockcast_access_same(ngx_str_t *origin, ngx_str_t *own)
+{
+    u_char     *p, *last;
+    ngx_str_t   host;
+
+    last = origin->data + origin->len;
+    p = ngx_strlcasestrn(origin->data, last, (u_char *) "://", 3 - 1);
+
+    if (p == NULL) {
+        return 0;
+    }
+
+    host = ngx_http_blockcast_access_host(p + 3, last);
+
+    return host.len != 0
+           && host.len == own->len
+           && ngx_strncasecmp(host.data, own->data, host.len) == 0;
+}
+
+
+/*
+ * Of X-Forwarded-Host where "forwarded" is in blockcast_origin, for a proxy in
+ * front may have a Host of its own.  A page cannot send that header by itself:
+ * no WebSocket can have it, and no preflight allows it.
+ */
+
+static ngx_str_t
+ngx_http_blockcast_access_own_host(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf)
+{
+    u_char      *p, *last;
+    ngx_str_t   *value;
+
+    value = blcf->forwarded
+            ? ngx_http_blockcast_access_header(r, "X-Forwarded-Host") : NULL;
+
+    if (value == NULL || value->len == 0) {
+        return r->headers_in.server;
+    }
+
+    /* the first one of a list is what the client has asked for */
+
+    last = ngx_strlchr(value->data, value->data + value->len, ',');
+    last = (last != NULL) ? last : value->data + value->len;
+
+    for (p = value->data; p < last && *p == ' '; p++) { /* void */ }
+
+    while (last > p && last[-1] == ' ') {
+        last--;
+    }
+
+    return ngx_http_blockcast_access_host(p, last);
+}
+
+
+static ngx_uint_t
 ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
-    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin)
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin, ngx_uint_t *any)
 {
     u_char      *star;
     size_t       before, after;
@@ -241,18 +392,24 @@ ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
     for (i = 0; i < blcf->origins->nelts; i++) {
 
         if (ngx_strcmp(item[i].data, "any") == 0) {
+            *any = 1;
             return 1;
         }
 
         if (ngx_strcmp(item[i].data, "same") == 0) {
-            host = ngx_http_blockcast_access_host(origin);
 
-            if (host.len != 0
-                && host.len == r->headers_in.server.len
-                && ngx_strncasecmp(host.data, r->headers_in.server.data,
-                                   host.len)
-                   == 0)
+            if (ngx_http_blockcast_access_same(origin, &r->headers_in.server))
             {
+                return 1;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(item[i].data, "forwarded") == 0) {
+            host = ngx_http_blockcast_access_own_host(r, blcf);
+
+            if (ngx_http_blockcast_access_same(origin, &host)) {
                 return 1;
             }
 
@@ -455,6 +612,7 @@ ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_blockcast_loc_conf_t *blcf = conf;
 
+    u_char      *p;
     ngx_str_t   *value, *item;
     ngx_uint_t   i;
 
@@ -471,13 +629,28 @@ ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strcmp(value[i].data, "any") != 0
-            && ngx_strcmp(value[i].data, "same") != 0
-            && ngx_strstr(value[i].data, "://") == NULL)
+        p = (u_char *) ngx_strstr(value[i].data, "://");
+
+        if (ngx_strcmp(value[i].data, "forwarded") == 0) {
+            blcf->forwarded = 1;
+
+        } else if (p == NULL
+                   && ngx_strcmp(value[i].data, "any") != 0
+                   && ngx_strcmp(value[i].data, "same") != 0
+                   && ngx_strcmp(value[i].data, "null") != 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "blockcast_origin \"%V\" must be \"same\", "
-                               "\"any\" or like https://www.example.com",
+                               "\"any\" or like https://www.example.com "
+                               "(\"forwarded\" and \"null\" there are, too)",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (p != NULL && ngx_strchr(p + 3, '/') != NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "blockcast_origin \"%V\" has a path, which no "
+                               "Origin has: it ends with host or port",
                                &value[i]);
             return NGX_CONF_ERROR;
         }

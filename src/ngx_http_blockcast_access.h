@@ -28,6 +28,21 @@ ngx_int_t ngx_http_blockcast_access_room(ngx_http_request_t *r,
 ngx_int_t ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
+/* the Origin alone, and a line in the log for one that is refused */
+ngx_int_t ngx_http_blockcast_access_page(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal);
+
+/*
+ * Whether blockcast_origin of the location allows the request's Origin, or
+ * NGX_DECLINED.  *origin is NULL when there is none, which is NGX_OK; *any:
+ * every other one would be allowed, too.
+ */
+ngx_int_t ngx_http_blockcast_access_origin_of(ngx_http_request_t *r,
+    ngx_str_t **origin, ngx_uint_t *any);
+
+/* tells of a refused Origin: at level warn once a minute, else at info */
+void ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin);
+
 /*
  * The token and the streams it opens: NGX_OK with the streams as bits by
  * index in *allowed, NGX_DECLINED with *refusal, or NGX_ERROR without memory.

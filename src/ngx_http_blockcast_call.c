@@ -31,6 +31,7 @@ static ngx_int_t ngx_http_blockcast_call_finalize(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static void ngx_http_blockcast_call_done(ngx_event_t *ev);
 static void ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc);
+static ngx_uint_t ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u);
 static void ngx_http_blockcast_call_retry_after(
     ngx_http_blockcast_rpc_t *rpc, ngx_http_upstream_t *u);
 static void ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc,
@@ -343,6 +344,7 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
 {
     ngx_http_blockcast_rpc_t *rpc = data;
 
+    size_t                size, most;
     ngx_event_pipe_t     *pipe;
     ngx_http_upstream_t  *u;
 
@@ -383,12 +385,42 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
         }
     }
 
-    if (r->headers_out.status == NGX_HTTP_OK
-        && (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
-            || (u != NULL && u->pipe != NULL && u->pipe->downstream_error)))
-    {
-        rpc->too_big = 1;
-        rpc->complete = 0;
+    if (r->headers_out.status == NGX_HTTP_OK) {
+
+        /*
+         * A filter of nginx that gives up, as gunzip does when the end is bad,
+         * looks like a reply that does not fit; but then there is that much.
+         */
+
+        size = (r->out != NULL && r->out->buf != NULL)
+               ? (size_t) (r->out->buf->last - r->out->buf->pos) : 0;
+
+        if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
+
+            /*
+             * With proxy_buffers as large as that it may be less; gunzip has
+             * its own, which are pages.
+             */
+
+            most = ngx_max(u->conf->bufs.size, u->conf->buffer_size);
+
+            if (most > NGX_HTTP_BLOCKCAST_REPLY_MORE
+                && !ngx_http_blockcast_call_encoded(u))
+            {
+                size += most - NGX_HTTP_BLOCKCAST_REPLY_MORE;
+            }
+        }
+
+        if (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
+            || size > rpc->node->max_reply)
+        {
+            rpc->too_big = 1;
+            rpc->complete = 0;
+
+        } else if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
+            rpc->unreadable = 1;
+            rpc->complete = 0;
+        }
     }
 
     /* what follows may free the request, which nginx still works on */
@@ -500,6 +532,14 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
         return;
     }
 
+    if (rpc->unreadable) {
+        rpc->fault = ngx_http_blockcast_fault_invalid;
+        ngx_http_blockcast_call_error(rpc, "bad reply: nginx cannot read it "
+                                      "on after %uz bytes (is its compression "
+                                      "damaged?)", body.len);
+        return;
+    }
+
     if (!rpc->complete) {
         rpc->fault = ngx_http_blockcast_fault_closed;
         ngx_http_blockcast_call_error(rpc, "the reply was cut short after "
@@ -523,6 +563,39 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
     rpc->result.data = (u_char *) reply.result.data;
     rpc->result.len = reply.result.len;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &u->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Content-Encoding") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Content-Encoding",
+                               h[i].key.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
 }
 
 

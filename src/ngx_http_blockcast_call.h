@@ -55,6 +55,7 @@ struct ngx_http_blockcast_rpc_s {
     unsigned                      done:1;
     unsigned                      complete:1;
     unsigned                      too_big:1;
+    unsigned                      unreadable:1;
     unsigned                      quiet:1;
 };
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_handshake.h"
 #include "ngx_http_blockcast_node.h"
 #include "ngx_http_blockcast_note.h"
@@ -83,34 +84,89 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st, uint64_t allowed)
+{
+    uint64_t    bit;
+    ngx_uint_t  n;
+
+    for (n = 0; *st != NULL; st++) {
+        bit = (uint64_t) 1 << (*st)->index;
+
+        if (allowed & bit) {
+            n++;
+
+            /* a location may name a stream twice */
+            allowed &= ~bit;
+        }
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_node_t *node, ngx_http_blockcast_stream_t **st,
+    uint64_t allowed)
+{
+    /* whoever sees all streams sees a node without any */
+
+    if (ngx_http_blockcast_visible(st, allowed) >= bmcf->streams.nelts) {
+        return 1;
+    }
+
+    for ( /* void */ ; *st != NULL; st++) {
+        if ((*st)->node == node
+            && allowed & ((uint64_t) 1 << (*st)->index))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 {
     u_char                          *p, *rows;
-    uint64_t                         lease;
+    uint64_t                         lease, allowed;
     ngx_int_t                        rc;
     ngx_str_t                        body;
-    ngx_uint_t                       i, n, healthy, first, leading;
+    ngx_uint_t                       i, n, healthy, first, leading, brief;
     ngx_http_blockcast_error_t       error, newest;
     ngx_http_blockcast_shctx_t      *sh;
     ngx_http_blockcast_node_t      **nodes;
     ngx_http_blockcast_worker_t     *w;
     ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    /* it has no data; a balancer that asks for it has no token */
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    rc = ngx_http_blockcast_rest_begin(r, NULL);
+    /* a balancer that asks for it has no token, and needs no more than 200 */
+
+    brief = (blcf->tokens != NULL
+             && ngx_http_blockcast_access_token(r, &body) != NGX_OK);
+    allowed = 0;
+
+    rc = ngx_http_blockcast_rest_begin(r, brief ? NULL : &allowed);
 
     if (rc != NGX_OK || r->header_sent) {
         return rc;
     }
 
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-
     sh = bmcf->zone->sh;
-    st = bmcf->streams.elts;
-    n = bmcf->streams.nelts;
+    st = blcf->offers;
+
+    for (n = 0; st[n] != NULL; n++) { /* void */ }
+
+    if (n != 0 && !brief && !ngx_http_blockcast_visible(st, allowed)) {
+        brief = 1;
+    }
 
     rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_ROW
                                      + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
@@ -128,7 +184,17 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     p = rows;
 
     for (i = 0; i < n; i++) {
-        if (i != 0) {
+
+        if (brief) {
+            (void) ngx_http_blockcast_rest_row(p, st[i], &healthy);
+            continue;
+        }
+
+        if (!(allowed & ((uint64_t) 1 << st[i]->index))) {
+            continue;
+        }
+
+        if (p != rows) {
             *p++ = ',';
         }
 
@@ -154,6 +220,12 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     body.data = p;
 
+    if (brief) {
+        p = ngx_sprintf(p, "{\"status\":\"%s\",\"timestamp\":%T}",
+                        healthy ? "ok" : "failing", ngx_time());
+        goto respond;
+    }
+
     lease = sh->lease;
     leading = (lease != 0
                && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
@@ -177,7 +249,12 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     nodes = bmcf->nodes.elts;
 
     for (i = 0; i < bmcf->nodes.nelts; i++) {
-        if (i != 0) {
+
+        if (!ngx_http_blockcast_node_visible(bmcf, nodes[i], st, allowed)) {
+            continue;
+        }
+
+        if (p[-1] != '[') {
             *p++ = ',';
         }
 
@@ -210,6 +287,8 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     p = ngx_cpymem(p, "],\"streams\":[", sizeof("],\"streams\":[") - 1);
     p = ngx_cpymem(p, rows, body.len);
     p = ngx_cpymem(p, "]}", 2);
+
+respond:
 
     body.len = p - body.data;
 

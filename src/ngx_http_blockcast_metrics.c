@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_feed.h"
 #include "ngx_http_blockcast_handshake.h"
 #include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -107,13 +108,12 @@ ngx_http_blockcast_metrics_up(ngx_http_blockcast_stream_t *st)
 
 static u_char *
 ngx_http_blockcast_metrics_streams(u_char *p,
-    ngx_http_blockcast_main_conf_t *bmcf)
+    ngx_http_blockcast_stream_t **st, ngx_uint_t n)
 {
     uint64_t                          times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_int_t                         age;
-    ngx_uint_t                        i, n;
+    ngx_uint_t                        i;
     ngx_http_blockcast_slot_t        *slot;
-    ngx_http_blockcast_stream_t     **st;
     ngx_http_blockcast_call_conf_t   *call;
 
     static const ngx_uint_t  polls[] = { 5000, 10000, 25000, 50000, 100000,
@@ -130,9 +130,6 @@ ngx_http_blockcast_metrics_streams(u_char *p,
         p = ngx_sprintf(p, "blockcast_" metric "{stream=\"%V\"} " fmt "\n",   \
                         &st[i]->name, value);                                 \
     }
-
-    st = bmcf->streams.elts;
-    n = bmcf->streams.nelts;
 
     ngx_http_blockcast_metrics_each("subscribers", "gauge",
         "Listeners of a stream, in all workers.",
@@ -234,16 +231,13 @@ ngx_http_blockcast_metrics_streams(u_char *p,
 
 static u_char *
 ngx_http_blockcast_metrics_nodes(u_char *p,
-    ngx_http_blockcast_main_conf_t *bmcf)
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t **nodes,
+    ngx_uint_t n)
 {
-    ngx_uint_t                   i, k, n;
+    ngx_uint_t                   i, k;
     ngx_msec_t                   left;
     ngx_http_blockcast_told_t   *told;
-    ngx_http_blockcast_node_t  **nodes;
     ngx_http_blockcast_tally_t **tally;
-
-    nodes = bmcf->nodes.elts;
-    n = bmcf->nodes.nelts;
 
     told = ngx_alloc(n * (sizeof(ngx_http_blockcast_told_t)
                           + sizeof(ngx_http_blockcast_tally_t *)) + 1,
@@ -337,12 +331,17 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 {
     u_char                           *p;
     size_t                            size;
+    uint64_t                          allowed;
     uint64_t                          all[ngx_http_blockcast_n_all];
     uint64_t                          times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_int_t                         rc;
     ngx_str_t                         body;
     ngx_uint_t                        i, n, connections, workers;
+    ngx_uint_t                        nstreams, nnodes;
+    ngx_http_blockcast_node_t       **node, **nodes;
     ngx_http_blockcast_shctx_t       *sh;
-    ngx_http_blockcast_stream_t     **st;
+    ngx_http_blockcast_stream_t     **st, **streams;
+    ngx_http_blockcast_loc_conf_t    *blcf;
     ngx_http_blockcast_main_conf_t   *bmcf;
 
     static const ngx_uint_t  fanout[] = { 50, 100, 250, 500, 1000, 2500, 5000,
@@ -351,22 +350,52 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
                                          100000, 250000, 500000, 1000000,
                                          2500000 };
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
+    rc = ngx_http_blockcast_rest_begin(r, &allowed);
+
+    if (rc != NGX_OK || r->header_sent) {
+        return rc;
     }
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
     sh = bmcf->zone->sh;
-    st = bmcf->streams.elts;
 
-    size = NGX_HTTP_BLOCKCAST_METRICS_SIZE;
+    /* the streams that may be seen, and their nodes */
 
-    for (i = 0; i < bmcf->streams.nelts; i++) {
-        size += NGX_HTTP_BLOCKCAST_METRICS_STREAM
-                + st[i]->calls.nelts * NGX_HTTP_BLOCKCAST_METRICS_CALL;
+    streams = ngx_palloc(r->pool, (bmcf->streams.nelts + 1) * sizeof(void *));
+    nodes = ngx_palloc(r->pool, (bmcf->nodes.nelts + 1) * sizeof(void *));
+
+    if (streams == NULL || nodes == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    size += bmcf->nodes.nelts * NGX_HTTP_BLOCKCAST_METRICS_NODE;
+    size = NGX_HTTP_BLOCKCAST_METRICS_SIZE;
+    nstreams = 0;
+    nnodes = 0;
+
+    for (st = blcf->offers; *st != NULL; st++) {
+
+        if (!(allowed & ((uint64_t) 1 << (*st)->index))) {
+            continue;
+        }
+
+        size += NGX_HTTP_BLOCKCAST_METRICS_STREAM
+                + (*st)->calls.nelts * NGX_HTTP_BLOCKCAST_METRICS_CALL;
+        streams[nstreams++] = *st;
+    }
+
+    node = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+
+        if (ngx_http_blockcast_node_visible(bmcf, node[i], blcf->offers,
+                                            allowed))
+        {
+            nodes[nnodes++] = node[i];
+        }
+    }
+
+    size += nnodes * NGX_HTTP_BLOCKCAST_METRICS_NODE;
 
     p = ngx_pnalloc(r->pool, size);
 
@@ -510,8 +539,8 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
             "Free pages of the zone, for streams to be added.",
             (uint64_t) bmcf->zone->shpool->pfree * ngx_pagesize);
 
-    p = ngx_http_blockcast_metrics_nodes(p, bmcf);
-    p = ngx_http_blockcast_metrics_streams(p, bmcf);
+    p = ngx_http_blockcast_metrics_nodes(p, bmcf, nodes, nnodes);
+    p = ngx_http_blockcast_metrics_streams(p, streams, nstreams);
 
     body.len = p - body.data;
 

@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_directives.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_feed.h"
@@ -224,6 +225,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       NULL },
 
+    { ngx_string("blockcast_guard"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, guard),
+      NULL },
+
     { ngx_string("blockcast_tokens"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_blockcast_access_tokens,
@@ -351,6 +359,7 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
     blcf->pong_timeout = NGX_CONF_UNSET_MSEC;
     blcf->send_timeout = NGX_CONF_UNSET_MSEC;
     blcf->deflate = NGX_CONF_UNSET;
+    blcf->guard = NGX_CONF_UNSET;
     blcf->max_frame = NGX_CONF_UNSET_SIZE;
     blcf->max_queue = NGX_CONF_UNSET_SIZE;
     blcf->max_fragments = NGX_CONF_UNSET_UINT;
@@ -372,9 +381,10 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
-    ngx_str_t                 *origin;
-    bc_ws_limits_t            *limits;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_str_t                       *origin;
+    bc_ws_limits_t                  *limits;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
@@ -396,8 +406,11 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->tokens = prev->tokens;
     }
 
+    ngx_conf_merge_value(conf->guard, prev->guard, 0);
+
     if (conf->origins == NULL) {
         conf->origins = prev->origins;
+        conf->forwarded = prev->forwarded;
     }
 
 #if (nginx_version >= 1021005)
@@ -421,20 +434,28 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             conf->rate = conf->echo ? 0 : 50;
             conf->burst = 200;
         }
+    }
 
-        if (conf->origins == NULL && (conf->websocket || conf->sse)) {
-            conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-            if (conf->origins == NULL) {
-                return NGX_CONF_ERROR;
-            }
+    if (conf->guard) {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_blockcast_module);
+        bmcf->guards = 1;
+    }
 
-            origin = ngx_array_push(conf->origins);
-            if (origin == NULL) {
-                return NGX_CONF_ERROR;
-            }
-
-            ngx_str_set(origin, "same");
+    if (conf->origins == NULL
+        && (conf->guard || (conf->endpoint && !conf->echo)))
+    {
+        conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+        if (conf->origins == NULL) {
+            return NGX_CONF_ERROR;
         }
+
+        origin = ngx_array_push(conf->origins);
+        if (origin == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_str_set(origin, "same");
     }
 
     if (conf->websocket || conf->echo) {
@@ -474,11 +495,13 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         /*
          * the core module's values are merged before ours, and this is the
-         * limit of a reply that is kept in memory
+         * limit of a reply that is kept in memory; with room for a buffer
+         * more, so that one which was too large is known by its size
          */
 
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        clcf->subrequest_output_buffer_size = conf->max_reply;
+        clcf->subrequest_output_buffer_size = conf->max_reply
+                                              + NGX_HTTP_BLOCKCAST_REPLY_MORE;
     }
 
     return NGX_CONF_OK;
@@ -604,7 +627,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_blockcast_cors_init(cf, bmcf);
 }
 
 

@@ -726,7 +726,7 @@ static ngx_int_t
 ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
 {
-    size_t                         size, around;
+    size_t                         size, room, around;
     uint32_t                      *table, hash;
     uint64_t                       number, first, last, hash64;
     bc_span_t                      span, list, item, key;
@@ -951,11 +951,16 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 
     do {
         size = around;
+        room = 0;
 
         for (i = from; i < n; i++) {
             size += entries[i].data.len + 1;
+            room += ngx_align(sizeof(ngx_http_blockcast_record_t)
+                              + entries[i].key.len + entries[i].data.len, 8);
 
-            if (size > st->max_size) {
+            /* nor does a message push its own entries out */
+
+            if (size > st->max_size || room > st->ring_size / 2) {
                 break;
             }
         }

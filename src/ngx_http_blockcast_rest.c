@@ -42,10 +42,8 @@ static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
     const char *name, ngx_uint_t max, ngx_uint_t *number);
 static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *code, const char *fmt, ...);
-static ngx_int_t ngx_http_blockcast_rest_forbidden(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st);
 static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
-    ngx_http_request_t *r, ngx_str_t *name);
+    ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
 
 
 ngx_int_t
@@ -123,31 +121,23 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
         path.data += sizeof("streams/") - 1;
         path.len -= sizeof("streams/") - 1;
 
-        st = ngx_http_blockcast_rest_find(r, &path);
+        st = ngx_http_blockcast_rest_find(r, &path, allowed);
 
         if (st == NULL) {
             return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
                              "unknown_stream", "unknown stream: %V", &path);
         }
 
-        if (!(allowed & ((uint64_t) 1 << st->index))) {
-            return ngx_http_blockcast_rest_forbidden(r, st);
-        }
-
         return ngx_http_blockcast_rest_snapshot(r, st, 1);
     }
 
-    st = ngx_http_blockcast_rest_find(r, &path);
+    st = ngx_http_blockcast_rest_find(r, &path, allowed);
 
     if (st == NULL || st->field.len == 0) {
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
                              "not_found", "no such resource: %V; there are "
                              "streams, streams/NAME, health and the log "
                              "streams by name", &path);
-    }
-
-    if (!(allowed & ((uint64_t) 1 << st->index))) {
-        return ngx_http_blockcast_rest_forbidden(r, st);
     }
 
     return ngx_http_blockcast_rest_entries(r, st);
@@ -172,7 +162,12 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
     st = blcf->offers[0];
 
     if (!(allowed & ((uint64_t) 1 << st->index))) {
-        return ngx_http_blockcast_rest_forbidden(r, st);
+
+        /* its name may be a secret, that there is this location is none */
+
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
+                                  "forbidden_stream", "this client may not "
+                                  "have the stream of this location");
     }
 
     return st->field.len ? ngx_http_blockcast_rest_entries(r, st)
@@ -227,18 +222,11 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed)
 }
 
 
-static ngx_int_t
-ngx_http_blockcast_rest_forbidden(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st)
-{
-    return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
-                                         "forbidden_stream", "this client may "
-                                         "not have the stream %V", &st->name);
-}
-
+/* what a client may not have is not there for it */
 
 static ngx_http_blockcast_stream_t *
-ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name)
+ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
+    uint64_t allowed)
 {
     ngx_http_blockcast_stream_t   **st;
     ngx_http_blockcast_loc_conf_t  *blcf;
@@ -247,7 +235,8 @@ ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name)
 
     for (st = blcf->offers; *st != NULL; st++) {
         if ((*st)->name.len == name->len
-            && ngx_memcmp((*st)->name.data, name->data, name->len) == 0)
+            && ngx_memcmp((*st)->name.data, name->data, name->len) == 0
+            && allowed & ((uint64_t) 1 << (*st)->index))
         {
             return *st;
         }

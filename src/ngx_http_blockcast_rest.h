@@ -25,6 +25,15 @@ ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed);
 
+/* how many of a location's streams this client may see */
+ngx_uint_t ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st,
+    uint64_t allowed);
+
+/* whether a node is one of these streams' */
+ngx_uint_t ngx_http_blockcast_node_visible(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t *node,
+    ngx_http_blockcast_stream_t **st, uint64_t allowed);
+
 /* the words for ngx_http_blockcast_state_e */
 extern const char  *ngx_http_blockcast_rest_states[];
 

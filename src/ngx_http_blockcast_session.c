@@ -326,15 +326,11 @@ ngx_http_blockcast_session_find(ngx_http_blockcast_conn_t *conn,
 
     st = ngx_http_blockcast_stream_find(bmcf, name);
 
-    if (st == NULL) {
+    /* what a client may not have is not there for it */
+
+    if (st == NULL || !(conn->allowed & ((uint64_t) 1 << st->index))) {
         wrong->code = "unknown_stream";
         wrong->text = "unknown stream";
-        return NULL;
-    }
-
-    if (!(conn->allowed & ((uint64_t) 1 << st->index))) {
-        wrong->code = "forbidden_stream";
-        wrong->text = "this client may not have the stream";
         return NULL;
     }
 

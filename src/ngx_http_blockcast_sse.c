@@ -283,10 +283,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                 ngx_str_set(&text, "A stream that was asked for is not there "
                             "for this client, see /api/streams.\n");
 
-                (void) ngx_http_blockcast_respond(r,
-                                 ngx_strcmp(wrong.code, "unknown_stream") == 0
-                                 ? NGX_HTTP_NOT_FOUND : NGX_HTTP_FORBIDDEN,
-                                 "text/plain", &text);
+                (void) ngx_http_blockcast_respond(r, NGX_HTTP_NOT_FOUND,
+                                                  "text/plain", &text);
                 return NGX_DONE;
             }
         }

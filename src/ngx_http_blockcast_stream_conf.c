@@ -505,7 +505,6 @@ ngx_http_blockcast_conf_log(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
     st->field = value[1];
     st->keep = 1000;
     st->page = 20;
-    st->ring_size = 512 * 1024;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -614,8 +613,11 @@ ngx_http_blockcast_stream_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (st->field.len != 0 && st->ring_size < 2 * st->max_size) {
-        st->ring_size = ngx_align(2 * st->max_size, 64);
+    if (st->field.len != 0 && st->ring_size == 0) {
+
+        /* what size= says holds, its default grows with the messages */
+
+        st->ring_size = ngx_max(512 * 1024, ngx_align(2 * st->max_size, 64));
     }
 
     for (i = 0; i < st->calls.nelts; i++) {

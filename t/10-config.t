@@ -166,6 +166,8 @@ EOC
     location ~ ^/re/ { blockcast_api; }
     location /cbor { blockcast_websocket; blockcast_protocol cbor; blockcast_origin any; }
     location /closed { blockcast_websocket; blockcast_tokens tokens; }
+    location /front { blockcast_websocket; blockcast_origin forwarded null http://*.test:8000; }
+    location /passed { blockcast_guard on; proxy_pass http://127.0.0.1:1; }
 EOS
     files => { tokens => "# whose\n0123456789abcdef0123456789abcdef somebody later\n" });
 
@@ -635,6 +637,15 @@ for my $v ('example.com', 'none', '*', '""') {
         qr/blockcast_origin "\Q$text\E" must be "same", "any" or like https:\/\/www\.example\.com/,
         server => "blockcast_origin $v;");
 }
+
+for my $v ('https://www.example.com/', 'https://*/app', 'same https://a.test/') {
+    my ($text) = $v =~ /(\S+)$/;
+    bad("blockcast_origin $v", qr/blockcast_origin "\Q$text\E" has a path, which no Origin has/,
+        server => "blockcast_origin $v;");
+}
+
+bad('blockcast_guard perhaps', qr/invalid value "perhaps" in "blockcast_guard" directive/,
+    server => 'blockcast_guard perhaps;');
 
 bad('blockcast_tokens of a file that is not there', qr/nope".*No such file/,
     server => 'blockcast_tokens nope;');

@@ -256,7 +256,7 @@ $ws = $t->ws('/tokens/ws', bearer($token{one}));
 $ws->recv_type('welcome');
 ok($ws->subscribe('alpha'), 'a stream that the token opens');
 $ws->send_json({ type => 'subscribe', stream => 'beta' });
-is($ws->recv_type('error')->{code}, 'forbidden_stream', 'one that it does not');
+is($ws->recv_type('error')->{code}, 'unknown_stream', 'one that it does not');
 $ws->send_text('{"type":"subscribe","stream":"alpha\\u0000beta"}');
 is($ws->recv_type('error')->{code}, 'unknown_stream', 'a name does not end at a NUL');
 $ws->drop;
@@ -288,9 +288,9 @@ wait_for { status('/tokens/api/streams/alpha', $token{one}) == 200 };
 is(status('/tokens/api/streams/alpha', $token{one}), 200, 'with one there is data');
 is(status("/tokens/api/streams/alpha?token=$token{one}"), 200, 'as an argument, too');
 is(status('/tokens/alpha', $token{one}), 200, 'at its own address');
-is(status('/tokens/api/streams/beta', $token{one}), 403, 'not of other streams');
-is(status('/tokens/api/gamma', $token{one}), 403, 'nor entries of other logs');
-is(status('/tokens/events?streams=beta', $token{one}), 403, 'nor events');
+is(status('/tokens/api/streams/beta', $token{one}), 404, 'not of other streams');
+is(status('/tokens/api/gamma', $token{one}), 404, 'nor entries of other logs');
+is(status('/tokens/events?streams=beta', $token{one}), 404, 'nor events');
 is_deeply([map { $_->{name} } @{ $t->get_json('/tokens/api/streams',
     headers => { Authorization => "Bearer $token{two}" })->{streams} }], ['alpha', 'gamma'],
     'the list has those of the token');
@@ -308,14 +308,14 @@ is(streams('/granted-some?who=bob'), 'gamma', 'not more than the location offers
 is(streams('/auth-ann'), 'alpha gamma', 'auth_request_set from the answer of the authorization server');
 is(streams('/auth-none'), '', 'which says nothing: none');
 is(scalar try('/auth-no'), 403, 'auth_request refuses');
-is($t->get('/granted-api/streams/alpha')->{status}, 403, 'REST: none without a grant');
+is($t->get('/granted-api/streams/alpha')->{status}, 404, 'REST: none without a grant');
 like($t->get('/granted-api/streams/alpha?who=ann')->{status}, qr/^(?:200|503)$/, 'and with one');
-is($t->get('/granted-events?streams=gamma&who=ann')->{status}, 403, 'event streams, too');
+is($t->get('/granted-events?streams=gamma&who=ann')->{status}, 404, 'event streams, too');
 
 $ws = $t->ws('/granted');
 $ws->recv_type('welcome');
 $ws->send_json({ type => 'subscribe', stream => 'alpha' });
-is($ws->recv_type('error')->{code}, 'forbidden_stream', 'no stream without a grant');
+is($ws->recv_type('error')->{code}, 'unknown_stream', 'no stream without a grant');
 $ws->drop;
 
 

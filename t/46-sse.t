@@ -177,7 +177,7 @@ for (['/events/fast', 'a stream as the last part of the path'], ['/events?stream
 }
 
 is($t->get('/events/nosuch')->{status}, 404, 'an unknown stream');
-is($t->get('/some/still')->{status}, 403, 'one that the location does not offer');
+is($t->get('/some/still')->{status}, 404, 'one that the location does not offer');
 is($t->request(POST => '/events/fast', body => 'x')->{status}, 405, 'POST');
 
 $e = events('/events/never');

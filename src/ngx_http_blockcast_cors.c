@@ -1,0 +1,240 @@
+
+/*
+ * Which pages may read what is served (CORS), and blockcast_guard.
+ *
+ * A header filter, so that nginx's own answers of a location have the headers,
+ * too: a 401 of auth_basic, a 503 of limit_req, 404, 304.  The preflight and
+ * the guard come before the access phase, where "satisfy any" would let one
+ * pass that another check has let in.
+ */
+
+
+#include "ngx_http_blockcast_cors.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws.h"
+
+
+/*
+ * What a page may send beside what every page may.  Not what it asks for:
+ * X-Forwarded-Host has to stay a header of proxies.
+ */
+#define NGX_HTTP_BLOCKCAST_CORS_ALLOWED                                       \
+    "Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID"
+
+/* what it may read beside the body */
+#define NGX_HTTP_BLOCKCAST_CORS_EXPOSED  "Blockcast-State, ETag, Retry-After"
+
+
+static ngx_int_t ngx_http_blockcast_cors_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_cors_filter(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+ngx_int_t
+ngx_http_blockcast_cors_init(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (bmcf->places.nelts == 0 && !bmcf->guards) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_blockcast_cors_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_blockcast_cors_filter;
+
+    return NGX_OK;
+}
+
+
+/* the location's own, not those of an "if" within it */
+
+static ngx_uint_t
+ngx_http_blockcast_cors_readable(ngx_http_request_t *r)
+{
+    return r->content_handler == ngx_http_blockcast_api_handler
+           || r->content_handler == ngx_http_blockcast_rest_handler
+           || r->content_handler == ngx_http_blockcast_sse_handler
+           || r->content_handler == ngx_http_blockcast_health_handler;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_cors_preflight(ngx_http_request_t *r)
+{
+    return r->method == NGX_HTTP_OPTIONS
+           && ngx_http_blockcast_access_header(r,
+                                               "Access-Control-Request-Method")
+              != NULL;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                      *origin;
+    ngx_uint_t                      any;
+    ngx_http_blockcast_refusal_t    refusal;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    if (r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    if (blcf->guard
+        && ngx_http_blockcast_access_page(r, &refusal) != NGX_OK)
+    {
+        ngx_http_finalize_request(r, ngx_http_blockcast_refused(r, &refusal));
+        return NGX_DONE;
+    }
+
+    if (!ngx_http_blockcast_cors_readable(r)
+        || !ngx_http_blockcast_cors_preflight(r))
+    {
+        return NGX_DECLINED;
+    }
+
+    /* a page that is not allowed is answered as if it were none */
+
+    if (ngx_http_blockcast_access_origin_of(r, &origin, &any) != NGX_OK) {
+        ngx_http_blockcast_access_told(r, origin);
+        return NGX_DECLINED;
+    }
+
+    /* it comes without token or password: before whatever asks for one */
+
+    return (origin != NULL) ? NGX_HTTP_NO_CONTENT : NGX_DECLINED;
+}
+
+
+/* add_header has said already who may read it */
+
+static ngx_uint_t
+ngx_http_blockcast_cors_said(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash != 0
+            && h[i].key.len == sizeof("Access-Control-Allow-Origin") - 1
+            && ngx_strncasecmp(h[i].key.data,
+                               (u_char *) "Access-Control-Allow-Origin",
+                               h[i].key.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+}
+
+
+#define ngx_http_blockcast_cors_add(r, name, value)                           \
+    ngx_http_blockcast_header(r, name, value, sizeof(value) - 1)
+
+
+static ngx_int_t
+ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
+{
+    ngx_str_t   *origin;
+    ngx_uint_t   any;
+
+    if (r != r->main
+        || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS
+        || (!ngx_http_blockcast_cors_readable(r)
+            && r->content_handler != ngx_http_blockcast_ws_handler)
+        || ngx_http_blockcast_cors_said(r))
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    /* no cache may give one page what was said to another */
+
+    if (ngx_http_blockcast_cors_add(r, "Vary", "Origin") != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_blockcast_access_origin_of(r, &origin, &any) != NGX_OK
+        || origin == NULL)
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (any) {
+        if (ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Origin", "*")
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else {
+
+        /* a page that is named may use the visitor's cookies and password */
+
+        if (ngx_http_blockcast_header(r, "Access-Control-Allow-Origin",
+                                      (char *) origin->data, origin->len)
+            != NGX_OK
+            || ngx_http_blockcast_cors_add(r,
+                                           "Access-Control-Allow-Credentials",
+                                           "true")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_blockcast_cors_preflight(r)) {
+
+        if (ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Methods",
+                                        "GET, HEAD")
+            != NGX_OK
+            || ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Headers",
+                                           NGX_HTTP_BLOCKCAST_CORS_ALLOWED)
+               != NGX_OK
+            || ngx_http_blockcast_cors_add(r, "Access-Control-Max-Age", "600")
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (ngx_http_blockcast_cors_add(r, "Access-Control-Expose-Headers",
+                                           NGX_HTTP_BLOCKCAST_CORS_EXPOSED)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}

@@ -1,0 +1,19 @@
+
+/*
+ * Which pages may read what is served (CORS), and blockcast_guard.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CORS_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CORS_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* at the end of configuration: hooks in where there is anything to do */
+ngx_int_t ngx_http_blockcast_cors_init(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CORS_H_INCLUDED_ */
