@@ -65,10 +65,11 @@
 #define NGX_HTTP_BLOCKCAST_TICK        200
 #define NGX_HTTP_BLOCKCAST_LEASE       1000
 
-/* a worker without a sign of life for so long cannot be counted on (msec), and
-   one that is about to run a program may need so long */
+/* a worker without a sign of life for so long cannot be counted on (msec); one
+   that is about to run a program may need so long, and no longer than that */
 #define NGX_HTTP_BLOCKCAST_STUCK       1500
 #define NGX_HTTP_BLOCKCAST_PATIENCE    10000
+#define NGX_HTTP_BLOCKCAST_LONGEST     60000
 
 
 typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;

@@ -36,10 +36,8 @@
 #define NGX_HTTP_BLOCKCAST_LEAD_AT    512
 #define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
 
-/* so many looks at an unchanged beat, for who looks may have been stopped, too;
-   and no beat lasts longer than this, whatever the record says (msec) */
+/* looks at an unchanged beat, for who looks may have been stopped, too */
 #define NGX_HTTP_BLOCKCAST_LOOKS      5
-#define NGX_HTTP_BLOCKCAST_LONGEST    60000
 
 /* how long the section is waited for (msec), and when that is said again */
 #define NGX_HTTP_BLOCKCAST_WAIT       20
@@ -255,8 +253,8 @@ ngx_http_blockcast_state_silent(ngx_http_blockcast_state_t *s,
 
 
 /*
- * This family leads, whichever of its workers.  Without a lock file, too: there
- * is nobody else to be seen then.
+ * This family leads, whichever of its workers.  Without a lock file, too:
+ * there is nobody else to be seen then.
  */
 
 ngx_uint_t

@@ -829,11 +829,18 @@ ngx_http_blockcast_worker_started(ngx_pid_t pid)
 }
 
 
+/* one that is taking its record has no beat yet */
+
 static ngx_uint_t
 ngx_http_blockcast_worker_stuck(ngx_http_blockcast_worker_t *w)
 {
-    return (ngx_msec_int_t) (ngx_current_msec - w->beat)
-           > NGX_HTTP_BLOCKCAST_STUCK;
+    ngx_msec_t  beat;
+
+    beat = w->beat;
+
+    return beat != 0
+           && (ngx_msec_int_t) (ngx_current_msec - beat)
+              > NGX_HTTP_BLOCKCAST_STUCK;
 }
 
 
