@@ -12,8 +12,8 @@
 #include "ngx_http_blockcast_store.h"
 
 
-/* bytes of PATH.lock that are locked, see _state_lead; the first one also tells
-   what the file lacks */
+/* bytes of PATH.lock that are locked, see _state_lead; the first one also
+   tells what the file lacks */
 #define NGX_HTTP_BLOCKCAST_LEADS    0
 #define NGX_HTTP_BLOCKCAST_FOLLOWS  1
 

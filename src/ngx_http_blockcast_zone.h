@@ -214,7 +214,7 @@ typedef enum {
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free; or _CLEANING */
     ngx_atomic_t                  beat;         /* last tick (msec) */
-    ngx_atomic_t                  started;      /* as the kernel counts, or 0 */
+    ngx_atomic_t                  started;      /* kernel's time, or 0 */
     ngx_atomic_t                  stuck;        /* that was said */
     ngx_atomic_t                  generation;
     ngx_atomic_t                  exiting;
