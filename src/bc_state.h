@@ -19,7 +19,8 @@
  * The note, in another file, tells the newest seq of each stream, so that a
  * state file that is older is known as such:
  *
- *     lock     "0\n" or "1\n" (see _state_note), up to BC_STATE_NOTE nothing
+ *     lock     "0\n" or "1\n" (see _state_note); from BC_STATE_LEAD on who leads
+ *              (see _state_lead), zeros up to there and up to BC_STATE_NOTE
  *     note     "BCNOTE1\n" epoch:8 gone:8 file:8 n:4 crc:4      (40 bytes)
  *     n times  hash:8 seq:8 crc:4 zero:4                        (24 bytes)
  */
@@ -41,6 +42,8 @@
 #define BC_STATE_ENTRY        8
 #define BC_STATE_BOOT         16
 
+#define BC_STATE_LEAD         16        /* who leads, where it begins */
+#define BC_STATE_LEAD_LEN     40
 #define BC_STATE_NOTE         64        /* where it begins */
 #define BC_STATE_NOTE_HEAD    40
 #define BC_STATE_NOTE_SEQ     24

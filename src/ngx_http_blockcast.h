@@ -57,7 +57,9 @@
 #define NGX_HTTP_BLOCKCAST_NAME_LEN    63
 #define NGX_HTTP_BLOCKCAST_STREAMS     64
 #define NGX_HTTP_BLOCKCAST_NODES       32
+#ifndef NGX_HTTP_BLOCKCAST_WORKERS
 #define NGX_HTTP_BLOCKCAST_WORKERS     256
+#endif
 #define NGX_HTTP_BLOCKCAST_ERROR_LEN   255
 
 /* no buffer of a reply on its way through nginx's filters is larger (bytes) */
@@ -66,6 +68,12 @@
 /* the housekeeping tick of every worker, and how long a silent poller leads */
 #define NGX_HTTP_BLOCKCAST_TICK        200
 #define NGX_HTTP_BLOCKCAST_LEASE       1000
+
+/* a worker without a sign of life for so long cannot be counted on (msec); one
+   that is about to run a program may need so long, and no longer than that */
+#define NGX_HTTP_BLOCKCAST_STUCK       1500
+#define NGX_HTTP_BLOCKCAST_PATIENCE    10000
+#define NGX_HTTP_BLOCKCAST_LONGEST     60000
 
 
 typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;

@@ -22,7 +22,7 @@ ngx_int_t
 ngx_http_blockcast_access_room(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
-    ngx_uint_t                       i, total, limit;
+    ngx_uint_t                       limit;
     ngx_http_blockcast_zone_t       *zone;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -41,27 +41,22 @@ ngx_http_blockcast_access_room(ngx_http_request_t *r,
                 ? bmcf->max_worker_connections
                 : ngx_cycle->connection_n - ngx_cycle->connection_n / 16;
 
-        if (zone->sh->workers[zone->worker].connections >= limit) {
+        if (zone->own->connections >= limit) {
             refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
             refusal->sentence = "This server has as many WebSocket "
                                 "connections as it takes, try again later.";
             goto later;
         }
 
-        if (bmcf->max_connections != 0) {
-            total = 0;
-
-            for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
-                total += zone->sh->workers[i].connections;
-            }
-
-            if (total >= bmcf->max_connections) {
-                refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
-                refusal->sentence = "This gateway has as many WebSocket "
-                                    "connections as it takes, try again "
-                                    "later.";
-                goto later;
-            }
+        if (bmcf->max_connections != 0
+            && ngx_http_blockcast_zone_connections(zone)
+               >= bmcf->max_connections)
+        {
+            refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+            refusal->sentence = "This gateway has as many WebSocket "
+                                "connections as it takes, try again "
+                                "later.";
+            goto later;
         }
     }
 

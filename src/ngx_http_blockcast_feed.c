@@ -127,15 +127,25 @@ ngx_http_blockcast_feed(ngx_http_blockcast_stream_t *st)
 static void
 ngx_http_blockcast_feeds_tick(ngx_event_t *ev)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, attached;
+    ngx_http_blockcast_feed_t  *feed;
     ngx_http_blockcast_slot_t  *slot;
+    ngx_http_blockcast_zone_t  *zone;
+
+    zone = ngx_http_blockcast_feeds_conf->zone;
+    attached = ngx_http_blockcast_zone_beat(zone);
 
     for (i = 0; i < ngx_http_blockcast_nfeeds; i++) {
-        slot = ngx_http_blockcast_feeds[i].stream->slot;
+        feed = &ngx_http_blockcast_feeds[i];
+        slot = feed->stream->slot;
         slot->touched = ngx_current_msec;
 
-        if (ngx_http_blockcast_feeds[i].npatched != 0) {
+        if (feed->npatched != 0) {
             slot->patched = ngx_current_msec;
+        }
+
+        if (feed->nlisteners != 0 && (attached || zone->worker == 0)) {
+            ngx_http_blockcast_listened(zone, slot, feed->nlisteners);
         }
     }
 
@@ -376,8 +386,6 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub)
 {
     ngx_uint_t                      n;
-    ngx_http_blockcast_slot_t      *slot;
-    ngx_http_blockcast_zone_t      *zone;
     ngx_http_blockcast_listener_t  *listeners;
 
     /* what is new comes to those who are here already, too */
@@ -411,10 +419,8 @@ ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
     feed->listeners[feed->nlisteners].sub = sub;
     feed->nlisteners++;
 
-    zone = ngx_http_blockcast_feeds_conf->zone;
-    slot = feed->stream->slot;
-
-    (void) ngx_atomic_fetch_add(&slot->listeners[zone->worker], 1);
+    ngx_http_blockcast_listened(ngx_http_blockcast_feeds_conf->zone,
+                                feed->stream->slot, 1);
 
     if (feed->nlisteners == 1 && !ngx_http_blockcast_wanted_event.posted) {
         ngx_post_event(&ngx_http_blockcast_wanted_event, &ngx_posted_events);
@@ -458,7 +464,6 @@ void
 ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     ngx_uint_t place)
 {
-    ngx_http_blockcast_zone_t      *zone;
     ngx_http_blockcast_listener_t  *l;
 
     l = &feed->listeners[place];
@@ -478,10 +483,8 @@ ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
     feed->nlisteners--;
     ngx_http_blockcast_feed_move(feed, feed->nlisteners, place);
 
-    zone = ngx_http_blockcast_feeds_conf->zone;
-
     feed->stream->slot->left = ngx_current_msec;
 
-    (void) ngx_atomic_fetch_add(&feed->stream->slot->listeners[zone->worker],
-                                -1);
+    ngx_http_blockcast_listened(ngx_http_blockcast_feeds_conf->zone,
+                                feed->stream->slot, -1);
 }

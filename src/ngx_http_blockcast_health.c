@@ -272,10 +272,10 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     first = 1;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
         w = &sh->workers[i];
 
-        if (w->pid == 0) {
+        if (!ngx_http_blockcast_worker_there(w)) {
             continue;
         }
 

@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_blockcast_state.h"
 #include "ngx_http_blockcast_store.h"
 
 
@@ -69,9 +70,18 @@ ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
 
     ngx_time_update();
 
+    /* of an interval of hours: a worker that is stopped now is waited for */
+
+    msec = ngx_min(msec, NGX_HTTP_BLOCKCAST_LONGEST);
+
     if (ngx_http_blockcast_lease_held(zone)) {
         zone->sh->lease_until = ngx_current_msec
                                 + ngx_max(msec, NGX_HTTP_BLOCKCAST_LEASE);
+        zone->own->beat = ngx_current_msec + msec;
+
+        /* those of another master wait, too */
+
+        ngx_http_blockcast_state_beat(zone->bmcf, msec);
     }
 }
 

@@ -415,13 +415,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     connections = 0;
     workers = 0;
 
-    for (n = 0; n < NGX_HTTP_BLOCKCAST_WORKERS; n++) {
+    for (n = 1; n < NGX_HTTP_BLOCKCAST_WORKERS; n++) {
 
-        if (n != 0 && sh->workers[n].pid == 0) {
-            continue;
-        }
-
-        workers += (n != 0);
+        workers += ngx_http_blockcast_worker_there(&sh->workers[n]);
         connections += sh->workers[n].connections;
 
         for (i = 0; i < ngx_http_blockcast_n_all; i++) {

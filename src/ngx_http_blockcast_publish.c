@@ -291,10 +291,13 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
         /* a program may take longer than the others wait for this worker */
 
         ngx_http_blockcast_lease_extend(run->bmcf->zone,
-                                        run->stream->interval);
+                                        ngx_max(run->stream->interval,
+                                                NGX_HTTP_BLOCKCAST_PATIENCE));
 
         rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 3, &n,
                                        &error, run->pool);
+
+        ngx_http_blockcast_lease_extend(run->bmcf->zone, 0);
 
         if (rc == NGX_OK && n == 0) {
             ngx_str_set(&error, "the jq program has no output");

@@ -37,7 +37,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     {
         slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
     }
 
     if (slot->log == 0 || slot->head == slot->tail) {
@@ -103,7 +103,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
         ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
         ngx_http_blockcast_commit(slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
 
         ngx_http_blockcast_state_incomplete(zone->bmcf);
 

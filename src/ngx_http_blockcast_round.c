@@ -129,6 +129,7 @@ static void
 ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
 {
     u_char                           text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_int_t                        rc;
     ngx_str_t                       *params, *methods, error;
     ngx_uint_t                       i, n, max;
     ngx_http_blockcast_run_t        *run;
@@ -156,11 +157,15 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
     if (conf->jq != NULL) {
         ngx_http_blockcast_round_input(run, &input);
         ngx_http_blockcast_lease_extend(run->bmcf->zone,
-                                        run->stream->interval);
+                                        ngx_max(run->stream->interval,
+                                                NGX_HTTP_BLOCKCAST_PATIENCE));
 
-        if (ngx_http_blockcast_jq_run(conf->jq, &input, params, max, &n,
-                                      &error, run->pool)
-            != NGX_OK)
+        rc = ngx_http_blockcast_jq_run(conf->jq, &input, params, max, &n,
+                                       &error, run->pool);
+
+        ngx_http_blockcast_lease_extend(run->bmcf->zone, 0);
+
+        if (rc != NGX_OK)
         {
             n = 1;
 

@@ -13,10 +13,6 @@
 #include <fcntl.h>
 
 
-/* bytes of PATH.lock; the first one also tells what the file lacks */
-#define NGX_HTTP_BLOCKCAST_LEADS    0
-#define NGX_HTTP_BLOCKCAST_FOLLOWS  1
-
 /* no stream publishes more often, whatever the node sends (per second) */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
@@ -128,41 +124,12 @@ ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-static ngx_int_t
-ngx_http_blockcast_state_lock(ngx_http_blockcast_state_t *s, short type,
-    off_t byte)
-{
-    struct flock  fl;
-
-    ngx_memzero(&fl, sizeof(struct flock));
-
-    fl.l_type = type;
-    fl.l_whence = SEEK_SET;
-    fl.l_start = byte;
-    fl.l_len = 1;
-
-    return (fcntl(s->lock, F_OFD_SETLK, &fl) == 0) ? NGX_OK : NGX_DECLINED;
-}
-
-
-/* true without a lock file: there is nobody else to be seen then */
-
-static ngx_uint_t
-ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
-{
-    return s->lock == -1
-           || ngx_http_blockcast_state_lock(s, F_WRLCK,
-                                            NGX_HTTP_BLOCKCAST_LEADS)
-              == NGX_OK;
-}
-
-
 ngx_uint_t
 ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf)
 {
     return bmcf->state == NULL
            || (bmcf->state->ready
-               && ngx_http_blockcast_state_owns(bmcf->state));
+               && ngx_http_blockcast_state_leads(bmcf->state));
 }
 
 
@@ -283,6 +250,7 @@ ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
     zone = bmcf->zone;
     s->unread = &zone->sh->unread;
 
+    ngx_http_blockcast_state_join(s);
     ngx_http_blockcast_state_clean(s);
 
     alone = ngx_http_blockcast_state_owns(s);
@@ -575,6 +543,7 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
             ngx_http_blockcast_state_note_begin(bmcf);
         }
 
+        ngx_http_blockcast_state_beat(bmcf, 0);
         return 1;
     }
 
@@ -611,6 +580,7 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     s->ready = 1;
+    ngx_http_blockcast_state_beat(bmcf, 0);
 
     return 1;
 }
@@ -770,9 +740,8 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     zone->sh->role = ngx_http_blockcast_follower;
 
-    if (s->lock != -1 && ngx_http_blockcast_lease_held(zone)) {
-        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
-                                             NGX_HTTP_BLOCKCAST_LEADS);
+    if (ngx_http_blockcast_lease_held(zone)) {
+        ngx_http_blockcast_state_release(s);
     }
 
     if (s->fd != -1 && !s->failing) {
@@ -798,11 +767,22 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
 void
 ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->state != NULL
-        && bmcf->zone->sh->role != ngx_http_blockcast_leader)
-    {
-        ngx_http_blockcast_state_read(bmcf, 0);
+    if (bmcf->state == NULL) {
+        return;
     }
+
+    if (bmcf->zone->sh->role == ngx_http_blockcast_leader) {
+
+        /* who is being drained sees that nobody here leads any more */
+
+        if (!ngx_exiting || !ngx_http_blockcast_state_lost(bmcf->state)) {
+            return;
+        }
+
+        bmcf->zone->sh->role = ngx_http_blockcast_follower;
+    }
+
+    ngx_http_blockcast_state_read(bmcf, 0);
 }
 
 
@@ -823,6 +803,12 @@ ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
+    if (ngx_http_blockcast_publish_begin(bmcf->zone, ngx_cycle->log)
+        != NGX_OK)
+    {
+        return;
+    }
+
     slot->noted = ngx_current_msec;
 
     /* not worth a sync of its own */
@@ -833,6 +819,8 @@ ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_state_append(bmcf, &record);
 
     s->unsynced = unsynced;
+
+    ngx_http_blockcast_publish_end(bmcf->zone);
 
     if (record.data != NULL) {
         ngx_free(record.data);

@@ -12,11 +12,12 @@
  * after another boot goes on that far behind what it finds.
  *
  * Two masters share the file during a binary upgrade.  Their families have
- * zones of their own, and locks of the file PATH.lock tell who leads: byte 0
- * is locked by the family that polls, byte 1 by those that follow it, which
- * read what the leader appends.  The locks belong to a descriptor that the
- * master has opened and the workers inherited, so the kernel gives them back
- * with the last process of a family.
+ * zones of their own, and the file PATH.lock tells who leads, by a record and
+ * by locks (see _state_lead): those that follow read what the leader appends.
+ * The locks belong to a descriptor that the master has opened and the workers
+ * inherited, so the kernel gives them back with the last process of a family;
+ * one of whose workers the one that polls gives no sign of life any more loses
+ * the lead all the same.
  */
 
 
@@ -61,7 +62,15 @@ struct ngx_http_blockcast_state_s {
     off_t                         rimage;       /* bytes of its image */
     off_t                         offset;
 
+    /* the beat of who leads, as this worker saw it with its ticks */
+    uint64_t                      seen_owner;
+    uint64_t                      seen_beat;
+    ngx_msec_t                    seen;         /* first */
+    ngx_msec_t                    looked;       /* last */
+    ngx_uint_t                    looks;
+
     unsigned                      ready:1;      /* this process has the lead */
+    unsigned                      bare:1;       /* ... and no record says so */
     unsigned                      failing:1;    /* the file lacks something */
     unsigned                      followed:1;   /* other families are there */
     unsigned                      left:1;
@@ -120,6 +129,15 @@ void ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* false: another family has taken the lead, nothing may be published */
 ngx_uint_t ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* NGX_OK: the same, and no other takes it before the end; NGX_DECLINED */
+ngx_int_t ngx_http_blockcast_state_write_begin(
+    ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_state_write_end(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* a sign of life, which is to do for so long (0: until the next ticks) */
+void ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_msec_t lasts);
 
 /*
  * Appends a record, before what it tells becomes visible.  A failure is

@@ -609,17 +609,12 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
     /* a poller that was stopped does not put its old image in the place of a
        newer one */
 
-    rc = ngx_http_blockcast_zone_lock(zone, ngx_cycle->log);
+    rc = ngx_http_blockcast_publish_begin(zone, ngx_cycle->log);
     err = 0;
 
     if (rc == NGX_OK) {
 
-        if (!ngx_http_blockcast_lease_held(zone)
-            || !ngx_http_blockcast_state_held(bmcf))
-        {
-            rc = NGX_DECLINED;
-
-        } else if (!ngx_http_blockcast_state_ours(s->dir, s->name)) {
+        if (!ngx_http_blockcast_state_ours(s->dir, s->name)) {
             err = NGX_EEXIST;
 
         } else if (fstat(fd, &st) == -1
@@ -628,7 +623,7 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
             err = ngx_errno;
         }
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
     }
 
     if (rc != NGX_OK || err != 0) {
@@ -785,5 +780,10 @@ ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf)
     closed.data = record;
     closed.len = bc_state_end(record, bc_state_begin(record, &r), 0);
 
-    ngx_http_blockcast_state_append(bmcf, &closed);
+    if (ngx_http_blockcast_publish_begin(bmcf->zone, ngx_cycle->log)
+        == NGX_OK)
+    {
+        ngx_http_blockcast_state_append(bmcf, &closed);
+        ngx_http_blockcast_publish_end(bmcf->zone);
+    }
 }

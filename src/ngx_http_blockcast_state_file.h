@@ -12,6 +12,11 @@
 #include "ngx_http_blockcast_store.h"
 
 
+/* bytes of PATH.lock that are locked, see _state_lead; the first one also
+   tells what the file lacks */
+#define NGX_HTTP_BLOCKCAST_LEADS    0
+#define NGX_HTTP_BLOCKCAST_FOLLOWS  1
+
 /* records that may be appended without a sync */
 #define NGX_HTTP_BLOCKCAST_RESERVE  10000
 
@@ -117,6 +122,26 @@ void ngx_http_blockcast_state_job_leave(ngx_http_blockcast_state_t *s);
 
 /* the last record: the file is complete */
 void ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf);
+
+
+/*
+ * Who leads (_state_lead).  A family is a master and all its workers.
+ */
+
+/* in the master, when the lock file is open */
+void ngx_http_blockcast_state_join(ngx_http_blockcast_state_t *s);
+/* this family leads, and takes the lead when that is free, or when who has it
+   gives no sign of life; another one does; as _held, but not begun yet */
+ngx_uint_t ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s);
+ngx_uint_t ngx_http_blockcast_state_lost(ngx_http_blockcast_state_t *s);
+ngx_uint_t ngx_http_blockcast_state_leads(ngx_http_blockcast_state_t *s);
+/* whether it is such a record, or none (BC_STATE_LEAD_LEN bytes) */
+ngx_uint_t ngx_http_blockcast_state_lead_ours(const u_char *p);
+/* it gives up the lead */
+void ngx_http_blockcast_state_release(ngx_http_blockcast_state_t *s);
+/* a lock of the family's: NGX_DECLINED when another one has it */
+ngx_int_t ngx_http_blockcast_state_lock(ngx_http_blockcast_state_t *s,
+    short type, off_t byte);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_STATE_FILE_H_INCLUDED_ */

@@ -86,7 +86,7 @@ ngx_http_blockcast_state_note_read(ngx_http_blockcast_state_t *s,
 
     n = pread(s->lock, buf, sizeof(buf), 0);
 
-    if (n == 2) {
+    if (n == 2 || n == BC_STATE_LEAD + BC_STATE_LEAD_LEN) {
         return NGX_DECLINED;
     }
 
@@ -195,14 +195,13 @@ ngx_http_blockcast_state_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
     note.n = bmcf->streams.nelts;
 
-    ngx_memzero(buf, BC_STATE_NOTE);
+    /* what is before it stays: who leads */
 
-    buf[0] = ngx_http_blockcast_state_lacks(s) ? '1' : '0';
-    buf[1] = '\n';
+    ngx_http_blockcast_state_note(s->lock, ngx_http_blockcast_state_lacks(s));
 
-    len = BC_STATE_NOTE + bc_state_note_put(buf + BC_STATE_NOTE, &note);
+    len = bc_state_note_put(buf, &note);
 
-    if (pwrite(s->lock, buf, len, 0) != (ssize_t) len) {
+    if (pwrite(s->lock, buf, len, BC_STATE_NOTE) != (ssize_t) len) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "blockcast: pwrite() of \"%V.lock\" failed, a restart "
                       "may begin a new epoch", &s->path);

@@ -166,9 +166,20 @@ ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
     }
 
     for (i = 2; i < n; i++) {
-        if (head[i] != 0) {
+
+        /* the record of who leads may be there */
+
+        if (head[i] != 0
+            && (i < BC_STATE_LEAD || i >= BC_STATE_LEAD + BC_STATE_LEAD_LEN))
+        {
             return "not a lock file of blockcast";
         }
+    }
+
+    if (n >= BC_STATE_LEAD + BC_STATE_LEAD_LEN
+        && !ngx_http_blockcast_state_lead_ours(head + BC_STATE_LEAD))
+    {
+        return "not a lock file of blockcast";
     }
 
     return NULL;

@@ -57,13 +57,21 @@ ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
     }
 
     if (!ngx_http_blockcast_lease_held(zone)
-        || !ngx_http_blockcast_state_held(zone->bmcf))
+        || ngx_http_blockcast_state_write_begin(zone->bmcf) != NGX_OK)
     {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_publish_end(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_http_blockcast_state_write_end(zone->bmcf);
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
@@ -352,7 +360,7 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
         ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
         ngx_http_blockcast_moment("publish: recorded");
         ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
         ngx_http_blockcast_moment("publish: unlocked");
     }
 
@@ -382,7 +390,7 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
     if (rc == NGX_OK) {
         ngx_http_blockcast_journal(zone, &record);
         ngx_http_blockcast_commit_state(slot, state);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
     }
 
     ngx_http_blockcast_record_free(&record);
@@ -521,7 +529,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
         }
 
         ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
         ngx_http_blockcast_moment("log: unlocked");
     }
 
@@ -573,7 +581,7 @@ ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
     if (ngx_http_blockcast_publish_begin(zone, ngx_cycle->log) == NGX_OK) {
         ngx_http_blockcast_journal(zone, &record);
         ngx_http_blockcast_commit_error(slot, code, &cut, ngx_time());
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_blockcast_publish_end(zone);
     }
 
     ngx_http_blockcast_record_free(&record);

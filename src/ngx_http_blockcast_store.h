@@ -38,9 +38,11 @@ size_t ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log);
 ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 
-/* NGX_OK with the mutex locked, for who has the lease; else NGX_DECLINED */
+/* NGX_OK with the mutex locked, for who has the lease, and the lead, which
+   nobody takes before the end; else NGX_DECLINED */
 ngx_int_t ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
+void ngx_http_blockcast_publish_end(ngx_http_blockcast_zone_t *zone);
 
 /*
  * Builds all that a message consists of, in memory of ngx_alloc(); and makes

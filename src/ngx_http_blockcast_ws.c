@@ -380,8 +380,7 @@ ngx_http_blockcast_ws_count(ngx_int_t n)
     }
 
     if (zone != NULL) {
-        (void) ngx_atomic_fetch_add(
-                          &zone->sh->workers[zone->worker].connections, n);
+        (void) ngx_atomic_fetch_add(&zone->own->connections, n);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "bc_siphash.h"
 #include "bc_ws.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
 
 
@@ -41,11 +42,21 @@ static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
+static void ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone,
+    ngx_uint_t n);
+static ngx_uint_t ngx_http_blockcast_zone_attach(
+    ngx_http_blockcast_zone_t *zone);
+static ngx_atomic_uint_t ngx_http_blockcast_worker_started(ngx_pid_t pid);
+static ngx_uint_t ngx_http_blockcast_worker_stuck(
+    ngx_http_blockcast_worker_t *w);
 
 
-static ngx_atomic_t  ngx_http_blockcast_no_counters[ngx_http_blockcast_n_all];
+/* the record of a worker that has none in the zone, which only it sees */
 
-ngx_atomic_t  *ngx_http_blockcast_counters = ngx_http_blockcast_no_counters;
+static ngx_http_blockcast_worker_t  ngx_http_blockcast_private;
+
+ngx_atomic_t  *ngx_http_blockcast_counters =
+                                          ngx_http_blockcast_private.counters;
 
 
 #define ngx_http_blockcast_at(zone, offset)                                   \
@@ -162,6 +173,7 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     zone = shm_zone->data;
+    zone->own = &ngx_http_blockcast_private;
     bmcf = zone->bmcf;
     former = NULL;
 
@@ -801,9 +813,9 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 void
 ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
 {
-    uint64_t                         generation, ours;
-    ngx_uint_t                       i;
-    ngx_http_blockcast_worker_t     *w;
+    uint64_t                      generation, ours, lease;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_worker_t  *w;
 
     ours = zone->bmcf->generation;
 
@@ -817,38 +829,134 @@ ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
         }
     }
 
-    ngx_http_blockcast_zone_reap(zone, ngx_cycle->log);
+    /* a record with our pid is that of one before us, whom nobody missed */
 
     for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
         w = &zone->sh->workers[i];
 
-        if (w->pid == 0 && ngx_atomic_cmp_set(&w->pid, 0, ngx_pid)) {
-            w->generation = ours;
-            w->exiting = 0;
-            zone->worker = i;
-            ngx_http_blockcast_counters = w->counters;
-            return;
+        if ((w->pid & ~NGX_HTTP_BLOCKCAST_CLEANING)
+            == (ngx_atomic_uint_t) ngx_pid)
+        {
+            ngx_http_blockcast_worker_clean(zone, i);
         }
     }
 
-    /* record 0 is shared by those that found no other, and never zeroed */
+    lease = zone->sh->lease;
 
-    zone->worker = 0;
-    ngx_http_blockcast_counters = zone->sh->workers[0].counters;
+    if ((lease & 0xffffffff) == (uint64_t) ngx_pid) {
+        (void) ngx_atomic_cmp_set(&zone->sh->lease, lease, 0);
+    }
+
+    ngx_http_blockcast_zone_reap(zone, ngx_cycle->log);
+
+    ngx_memzero(&ngx_http_blockcast_private,
+                sizeof(ngx_http_blockcast_worker_t));
+
+    if (ngx_http_blockcast_zone_attach(zone)) {
+        return;
+    }
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "blockcast: more than %d workers at once, "
-                  "the counters of some are shared",
+                  "blockcast: more than %d workers at once, this one is not "
+                  "counted until another has left",
                   NGX_HTTP_BLOCKCAST_WORKERS - 1);
+}
+
+
+/* takes a free record, and to it what has been counted without one */
+
+static ngx_uint_t
+ngx_http_blockcast_zone_attach(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_uint_t                    i, n;
+    ngx_http_blockcast_worker_t  *w;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &zone->sh->workers[i];
+
+        if (w->pid != 0 || !ngx_atomic_cmp_set(&w->pid, 0, ngx_pid)) {
+            continue;
+        }
+
+        w->beat = ngx_current_msec;
+        w->started = ngx_http_blockcast_worker_started(ngx_pid);
+        w->stuck = 0;
+        w->generation = zone->bmcf->generation;
+        w->exiting = ngx_http_blockcast_private.exiting;
+        w->connections = ngx_http_blockcast_private.connections;
+
+        for (n = 0; n < ngx_http_blockcast_n_all; n++) {
+            w->counters[n] = ngx_http_blockcast_private.counters[n];
+        }
+
+        zone->worker = i;
+        zone->own = w;
+        ngx_http_blockcast_counters = w->counters;
+
+        return 1;
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_zone_beat(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_uint_t  attached;
+
+    attached = (zone->worker == 0 && ngx_http_blockcast_zone_attach(zone));
+
+    zone->own->beat = ngx_current_msec;
+
+    return attached;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_zone_connections(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_uint_t  i, n;
+
+    n = (zone->worker == 0) ? zone->own->connections : 0;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        n += zone->sh->workers[i].connections;
+    }
+
+    return n;
+}
+
+
+/* what a worker counted; whoever else does the same, it is added once */
+
+static void
+ngx_http_blockcast_worker_fold(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_worker_t *w)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  n;
+
+    for (i = 0; i < ngx_http_blockcast_n_all; i++) {
+        n = w->counters[i];
+
+        if (n != 0 && ngx_atomic_cmp_set(&w->counters[i], n, 0)) {
+            (void) ngx_atomic_fetch_add(&zone->sh->gone[i], n);
+        }
+    }
+
+    w->connections = 0;
 }
 
 
 static void
 ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
 {
-    uint64_t                    offset;
-    ngx_uint_t                  i;
-    ngx_http_blockcast_slot_t  *slot;
+    uint64_t                      offset;
+    ngx_http_blockcast_slot_t    *slot;
+    ngx_http_blockcast_worker_t  *w;
+
+    w = &zone->sh->workers[n];
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
         slot = ngx_http_blockcast_at(zone, offset);
@@ -859,29 +967,37 @@ ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
         }
     }
 
-    for (i = 0; i < ngx_http_blockcast_n_all; i++) {
-        (void) ngx_atomic_fetch_add(&zone->sh->gone[i],
-                                    zone->sh->workers[n].counters[i]);
-        zone->sh->workers[n].counters[i] = 0;
-    }
+    ngx_http_blockcast_worker_fold(zone, w);
 
-    zone->sh->workers[n].connections = 0;
-    zone->sh->workers[n].generation = 0;
+    w->generation = 0;
+    w->exiting = 0;
+    w->started = 0;
+    w->beat = 0;
 
     ngx_memory_barrier();
 
-    zone->sh->workers[n].pid = 0;
+    w->pid = 0;
 }
 
 
 void
 ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone)
 {
-    ngx_http_blockcast_counters = ngx_http_blockcast_no_counters;
+    ngx_uint_t                    n;
+    ngx_http_blockcast_worker_t  *w;
 
-    if (zone->worker != 0) {
-        ngx_http_blockcast_worker_clean(zone, zone->worker);
-        zone->worker = 0;
+    n = zone->worker;
+    w = zone->own;
+
+    zone->worker = 0;
+    zone->own = &ngx_http_blockcast_private;
+    ngx_http_blockcast_counters = ngx_http_blockcast_private.counters;
+
+    if (n != 0) {
+        ngx_http_blockcast_worker_clean(zone, n);
+
+    } else {
+        ngx_http_blockcast_worker_fold(zone, w);
     }
 }
 
@@ -893,24 +1009,128 @@ ngx_http_blockcast_alive(ngx_pid_t pid)
 }
 
 
+/* when the process began: another one with its number began later */
+
+static ngx_atomic_uint_t
+ngx_http_blockcast_worker_started(ngx_pid_t pid)
+{
+    int          fd;
+    char        *p;
+    u_char       name[sizeof("/proc//stat") + NGX_INT64_LEN];
+    ssize_t      n;
+    char         text[1024];
+    ngx_uint_t   field;
+
+    *ngx_snprintf(name, sizeof(name) - 1, "/proc/%P/stat", pid) = '\0';
+
+    fd = open((char *) name, O_RDONLY|O_CLOEXEC);
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, text, sizeof(text) - 1);
+    (void) close(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    text[n] = '\0';
+
+    /* field 22; the second one, the name, ends with the last parenthesis */
+
+    p = strrchr(text, ')');
+
+    for (field = 2; p != NULL && field < 22; field++) {
+        p = strchr(p + 1, ' ');
+    }
+
+    return (p != NULL) ? (ngx_atomic_uint_t) strtoull(p, NULL, 10) : 0;
+}
+
+
+/* one that is taking its record has no beat yet */
+
+static ngx_uint_t
+ngx_http_blockcast_worker_stuck(ngx_http_blockcast_worker_t *w)
+{
+    ngx_msec_t  beat;
+
+    beat = w->beat;
+
+    return beat != 0
+           && (ngx_msec_int_t) (ngx_current_msec - beat)
+              > NGX_HTTP_BLOCKCAST_STUCK;
+}
+
+
+/* not the process any more whose record it is */
+
+static ngx_uint_t
+ngx_http_blockcast_worker_gone(ngx_http_blockcast_worker_t *w, ngx_pid_t pid)
+{
+    ngx_atomic_uint_t  started, now;
+
+    if (!ngx_http_blockcast_alive(pid)) {
+        return 1;
+    }
+
+    started = w->started;
+
+    if (started == 0 || !ngx_http_blockcast_worker_stuck(w)) {
+        return 0;
+    }
+
+    now = ngx_http_blockcast_worker_started(pid);
+
+    return now != 0 && now != started;
+}
+
+
 void
 ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 {
     ngx_uint_t                    i;
     ngx_pid_t                     pid;
+    ngx_atomic_uint_t             old;
     ngx_http_blockcast_worker_t  *w;
 
     for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
         w = &zone->sh->workers[i];
-        pid = (ngx_pid_t) w->pid;
+        old = w->pid;
+        pid = (ngx_pid_t) (old & ~NGX_HTTP_BLOCKCAST_CLEANING);
 
-        if (pid == 0 || ngx_http_blockcast_alive(pid)) {
+        if (old == 0 || pid == ngx_pid) {
+            continue;
+        }
+
+        if (old & NGX_HTTP_BLOCKCAST_CLEANING) {
+
+            /* one that cleaned up died over it */
+
+            if (ngx_http_blockcast_alive(pid)) {
+                continue;
+            }
+
+        } else if (!ngx_http_blockcast_worker_gone(w, pid)) {
+
+            if (!ngx_http_blockcast_worker_stuck(w)) {
+                w->stuck = 0;
+
+            } else if (ngx_atomic_cmp_set(&w->stuck, 0, 1)) {
+                ngx_log_error(NGX_LOG_WARN, log, 0,
+                              "blockcast: worker %P gives no sign of life, "
+                              "the others do not wait for it", pid);
+            }
+
             continue;
         }
 
         /* only one worker cleans up: the one that puts its own pid there */
 
-        if (ngx_atomic_cmp_set(&w->pid, pid, ngx_pid)) {
+        if (ngx_atomic_cmp_set(&w->pid, old,
+                               ngx_pid | NGX_HTTP_BLOCKCAST_CLEANING))
+        {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "blockcast: worker %P is gone, its %uA connections "
                           "are no longer counted", pid, w->connections);
@@ -927,9 +1147,7 @@ ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
     ngx_uint_t                    i;
     ngx_http_blockcast_worker_t  *w;
 
-    if (zone->worker != 0) {
-        zone->sh->workers[zone->worker].exiting = 1;
-    }
+    zone->own->exiting = 1;
 
     /* of two that exit at once, at least one sees it of the other */
 
@@ -939,9 +1157,10 @@ ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
         w = &zone->sh->workers[i];
 
         if (i != zone->worker
-            && w->pid != 0
+            && ngx_http_blockcast_worker_there(w)
             && !w->exiting
             && w->generation >= zone->bmcf->generation
+            && !ngx_http_blockcast_worker_stuck(w)
             && ngx_http_blockcast_alive((ngx_pid_t) w->pid))
         {
             return 0;
@@ -966,11 +1185,27 @@ ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot)
 
     n = 0;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
         n += slot->listeners[i];
     }
 
     return n;
+}
+
+
+void
+ngx_http_blockcast_listened(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, ngx_int_t n)
+{
+    if (zone->worker != 0) {
+        (void) ngx_atomic_fetch_add(&slot->listeners[zone->worker], n);
+
+    } else if (n > 0) {
+
+        /* as who reads over HTTP does, and again with each tick */
+
+        slot->demanded = ngx_current_msec;
+    }
 }
 
 

@@ -218,13 +218,28 @@ typedef enum {
 } ngx_http_blockcast_counter_e;
 
 
+/*
+ * The process is there, or may be, while pid is set.  What tells whether it
+ * goes on is beat: a process that is stopped, or another one with its number,
+ * cannot keep that up.
+ */
+
 typedef struct {
-    ngx_atomic_t                  pid;          /* 0: free */
+    ngx_atomic_t                  pid;          /* 0: free; or _CLEANING */
+    ngx_atomic_t                  beat;         /* last tick (msec) */
+    ngx_atomic_t                  started;      /* kernel's time, or 0 */
+    ngx_atomic_t                  stuck;        /* that was said */
     ngx_atomic_t                  generation;
     ngx_atomic_t                  exiting;
     ngx_atomic_t                  connections;
     ngx_atomic_t                  counters[ngx_http_blockcast_n_all];
 } ngx_http_blockcast_worker_t;
+
+/* in pid: its worker is gone, and the process with that pid clears it */
+#define NGX_HTTP_BLOCKCAST_CLEANING  0x40000000
+
+#define ngx_http_blockcast_worker_there(w)                                    \
+    ((w)->pid != 0 && !((w)->pid & NGX_HTTP_BLOCKCAST_CLEANING))
 
 
 /* this worker's counters; of no use when there is no zone */
@@ -276,7 +291,10 @@ struct ngx_http_blockcast_zone_s {
     ngx_shm_zone_t               *shm_zone;
     ngx_slab_pool_t              *shpool;
     ngx_http_blockcast_shctx_t   *sh;
-    ngx_uint_t                    worker;       /* our record in sh->workers */
+    ngx_uint_t                    worker;       /* our record in sh->workers,
+                                                   or 0: there was none left */
+    ngx_http_blockcast_worker_t  *own;          /* that one, or of no use to
+                                                   others */
     ngx_http_blockcast_main_conf_t  *bmcf;
     ngx_http_blockcast_zone_t    *former;       /* of another size, until in
                                                    force */
@@ -294,7 +312,14 @@ void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
 
 /* takes a record for this worker; it is given back when the worker leaves */
 void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
+/* on each tick: a sign of life; true when a record was had only now, and what
+   it is to hold of the slots is not there yet */
+ngx_uint_t ngx_http_blockcast_zone_beat(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
+
+/* connections of all workers, as far as they are known */
+ngx_uint_t ngx_http_blockcast_zone_connections(
+    ngx_http_blockcast_zone_t *zone);
 
 /* this worker begins to exit; true when no other is left that could poll */
 ngx_uint_t ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone);
@@ -317,11 +342,15 @@ ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t *taken);
 void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
 ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
-/* before work that may take long: the lease holds for msec from now */
+/* before work that may take long: the lease holds for msec from now; after it
+   with 0 */
 void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec);
 
 ngx_uint_t ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot);
+/* n of this worker's come, or go */
+void ngx_http_blockcast_listened(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, ngx_int_t n);
 
 /* the buffers of a slot, and its ring */
 u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,

@@ -80,6 +80,7 @@ sub nginx {
 
 sub file { $_[0]->prefix . '/state/feeds' }
 sub files { my $p = $_[0]->prefix; map { s{.*/}{}r } sort glob "$p/state/*" }
+sub lacks { substr Blockcast::Test::slurp("$_[0].lock"), 0, 2 }     # behind it: who leads
 sub errors { join "\n", grep { !/\[(?:info|notice)\]/ } split /\n/, $_[0]->error_log }
 
 
@@ -483,7 +484,7 @@ MORE
 
     my $a = look($t);
     kill_all($t);
-    my $lacks = Blockcast::Test::slurp("$file.lock");
+    my $lacks = lacks($file);
     $t->start;
     my $b = look($t);
     is($b->{epoch}, $a->{epoch}, 'killed meanwhile: the same epoch');
@@ -496,7 +497,7 @@ MORE
         cmp_ok($b->{"$_.seq"}, '>=', $a->{"$_.seq"}, "... and seq of $_ does not go back") for qw(c l);
     }
 
-    is(substr(Blockcast::Test::slurp("$file.lock"), 0, 2), "0\n", 'all is there again');
+    is(lacks($file), "0\n", 'all is there again');
     $t->stop;
 }
 

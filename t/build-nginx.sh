@@ -339,12 +339,13 @@ bct_sanitized() {
 
 
 # bct_moments: the module once more, for the same nginx, with the moments at
-# which t/lib/preload.c can end a worker. Sets BLOCKCAST_MODULE_MOMENTS.
+# which t/lib/preload.c can end a worker, and records for 15 workers at once.
+# Sets BLOCKCAST_MODULE_MOMENTS.
 
 bct_moments() {
     local dir=${bc_module%/module/*} bc_module
 
-    BLOCKCAST_CFLAGS="${BLOCKCAST_CFLAGS:-} -DNGX_HTTP_BLOCKCAST_TEST_KILL=1" \
+    BLOCKCAST_CFLAGS="${BLOCKCAST_CFLAGS:-} -DNGX_HTTP_BLOCKCAST_TEST_KILL=1 -DNGX_HTTP_BLOCKCAST_WORKERS=16" \
         bc_build_in "$dir/moments" bc_build_module
     export BLOCKCAST_MODULE_MOMENTS=$bc_module
 }

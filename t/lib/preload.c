@@ -42,7 +42,7 @@ typedef struct {
     volatile uint32_t  copy;            /* of copies to shared memory */
     volatile uint32_t  killed;          /* pid of the last one */
     volatile uint32_t  seen;            /* moments that went by, a count */
-    volatile uint32_t  pad;
+    volatile uint32_t  stop;            /* at the moment: not killed */
     char               moment[MOMENT_LEN];
 } page_t;
 
@@ -316,6 +316,13 @@ static void
 end(void)
 {
     page->killed = getpid();
+
+    if (page->stop) {
+        page->stop = 0;
+        (void) kill(getpid(), SIGSTOP);
+        return;
+    }
+
     (void) kill(getpid(), SIGKILL);
 
     for ( ;; ) {

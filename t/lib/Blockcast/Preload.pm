@@ -7,6 +7,7 @@ package Blockcast::Preload;
 #   my $hook = Blockcast::Preload->new;
 #   my $t = Blockcast::Test->new(%{ $hook->test_options }, ...);
 #   $hook->kill_at('commit: copied', 2, $pid);  # the 2nd time, in that process
+#   $hook->stop_at('commit: copied', 2, $pid);  # the same, SIGSTOP
 #   $hook->kill_in_copy(3, $pid);   # in the 3rd copy to shared memory from now
 #   $hook->killed                   # pid of the process that died so
 #   $hook->fail_nth(17);            # the 17th allocation from now
@@ -23,7 +24,8 @@ use File::Temp ();
 my $SOURCE = Cwd::realpath(dirname(__FILE__) . '/..') . '/preload.c';
 my $LEN = 128;
 my %AT = (fail => 0, nth => 4, share => 8, pid => 12, libjq => 16, allocations => 20,
-    failed => 24, countdown => 28, copy => 32, killed => 36, seen => 40, moment => 48);
+    failed => 24, countdown => 28, copy => 32, killed => 36, seen => 40,
+    stop => 44, moment => 48);
 
 
 # With moments => 1 the module is the one that has them.
@@ -91,7 +93,14 @@ sub _get {
 
 sub kill_at {
     my ($self, $moment, $n, $pid) = @_;
-    $self->_set(countdown => 0, killed => 0, pid => $pid // 0, moment => $moment);
+    $self->_set(countdown => 0, killed => 0, stop => 0, pid => $pid // 0, moment => $moment);
+    $self->_set(countdown => $n // 1);
+}
+
+
+sub stop_at {
+    my ($self, $moment, $n, $pid) = @_;
+    $self->_set(countdown => 0, killed => 0, stop => 1, pid => $pid // 0, moment => $moment);
     $self->_set(countdown => $n // 1);
 }
 

@@ -1,0 +1,500 @@
+
+/*
+ * The lead among masters with the same state file.
+ *
+ * A record in PATH.lock names the family (a master and its workers) that
+ * polls, and holds a beat, which the worker that polls changes with each tick.
+ * Nobody compares clocks: who follows looks at the beat again and again, and
+ * when it has not changed for as long as it may, takes the lead.  A worker
+ * that is stopped, hangs, or has died with its number in use again cannot keep
+ * the beat up, whatever locks its descriptors hold.
+ *
+ * Locks of bytes of PATH.lock:
+ *
+ *     0    of the family that leads.  Versions without the record know just
+ *          this one.  One that was found stuck may keep it; the record says so
+ *     1    shared by those that follow
+ *     2    of the process (fcntl(2): gone with it) that is about to change the
+ *          record or what it guards: between the look at the record and the
+ *          end of a publish nobody takes the lead.  It is held for as long as
+ *          a message is copied; who is stopped just then holds up the others,
+ *          which say so, until it goes on or is killed, for what it has begun
+ *          would be a second content of the same number
+ *     beyond 2^62: one for each family, while any of its processes is there
+ */
+
+
+#include "ngx_http_blockcast_state_file.h"
+
+#include <fcntl.h>
+
+
+#define NGX_HTTP_BLOCKCAST_SECTION    2
+#define NGX_HTTP_BLOCKCAST_FAMILIES   ((off_t) 1 << 62)
+
+/* the record: where it is, and its first word */
+#define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_STATE_LEAD
+#define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
+
+/* looks at an unchanged beat, for who looks may have been stopped, too */
+#define NGX_HTTP_BLOCKCAST_LOOKS      5
+
+/* how long the section is waited for (msec), and when that is said again */
+#define NGX_HTTP_BLOCKCAST_WAIT       20
+#define NGX_HTTP_BLOCKCAST_SAID       10
+
+
+typedef struct {
+    uint64_t                      magic;
+    uint64_t                      owner;        /* family, or 0 */
+    uint64_t                      without;      /* it has not got byte 0 */
+    uint64_t                      beat;
+    uint64_t                      lasts;        /* msec, when that is long */
+} ngx_http_blockcast_lead_t;
+
+
+/* of the master and all its workers, whatever their configuration */
+
+static uint64_t  ngx_http_blockcast_family;
+
+
+static int
+ngx_http_blockcast_state_fcntl(ngx_http_blockcast_state_t *s, int cmd,
+    short type, off_t byte, struct flock *fl)
+{
+    ngx_memzero(fl, sizeof(struct flock));
+
+    fl->l_type = type;
+    fl->l_whence = SEEK_SET;
+    fl->l_start = byte;
+    fl->l_len = 1;
+
+    return fcntl(s->lock, cmd, fl);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_lock(ngx_http_blockcast_state_t *s, short type,
+    off_t byte)
+{
+    struct flock  fl;
+
+    return (ngx_http_blockcast_state_fcntl(s, F_OFD_SETLK, type, byte, &fl)
+            == 0)
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_blockcast_state_join(ngx_http_blockcast_state_t *s)
+{
+    int  fd;
+
+    if (s->lock == -1) {
+        return;
+    }
+
+    while (ngx_http_blockcast_family == 0) {
+
+        fd = open("/dev/urandom", O_RDONLY|O_CLOEXEC);
+
+        if (fd == -1
+            || read(fd, &ngx_http_blockcast_family, sizeof(uint64_t))
+               != sizeof(uint64_t))
+        {
+            ngx_http_blockcast_family = ngx_http_blockcast_usec()
+                                        ^ ((uint64_t) ngx_pid << 40);
+        }
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        ngx_http_blockcast_family &= NGX_HTTP_BLOCKCAST_FAMILIES - 1;
+    }
+
+    (void) ngx_http_blockcast_state_lock(s, F_WRLCK,
+                       NGX_HTTP_BLOCKCAST_FAMILIES
+                       + (off_t) ngx_http_blockcast_family);
+}
+
+
+static void
+ngx_http_blockcast_state_lead_read(ngx_http_blockcast_state_t *s,
+    ngx_http_blockcast_lead_t *lead)
+{
+    if (pread(s->lock, lead, sizeof(ngx_http_blockcast_lead_t),
+              NGX_HTTP_BLOCKCAST_LEAD_AT)
+        != sizeof(ngx_http_blockcast_lead_t)
+        || lead->magic != NGX_HTTP_BLOCKCAST_LEAD_MAGIC
+        || lead->owner >= (uint64_t) NGX_HTTP_BLOCKCAST_FAMILIES)
+    {
+        ngx_memzero(lead, sizeof(ngx_http_blockcast_lead_t));
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_lead_write(ngx_http_blockcast_state_t *s,
+    uint64_t owner, uint64_t without)
+{
+    ngx_http_blockcast_lead_t  lead;
+
+    lead.magic = NGX_HTTP_BLOCKCAST_LEAD_MAGIC;
+    lead.owner = owner;
+    lead.without = without;
+    lead.beat = ngx_http_blockcast_usec();
+    lead.lasts = 0;
+
+    return (pwrite(s->lock, &lead, sizeof(ngx_http_blockcast_lead_t),
+                   NGX_HTTP_BLOCKCAST_LEAD_AT)
+            == sizeof(ngx_http_blockcast_lead_t))
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_lead_ours(const u_char *p)
+{
+    uint64_t  magic;
+
+    ngx_memcpy(&magic, p, sizeof(uint64_t));
+
+    return magic == 0 || magic == NGX_HTTP_BLOCKCAST_LEAD_MAGIC;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_state_section(ngx_http_blockcast_state_t *s)
+{
+    ngx_uint_t     i;
+    struct flock   fl;
+    static time_t  said;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_WAIT; i++) {
+
+        if (ngx_http_blockcast_state_fcntl(s, F_SETLK, F_WRLCK,
+                                           NGX_HTTP_BLOCKCAST_SECTION, &fl)
+            == 0)
+        {
+            return NGX_OK;
+        }
+
+        ngx_msleep(1);
+    }
+
+    if (ngx_time() - said >= NGX_HTTP_BLOCKCAST_SAID
+        && ngx_http_blockcast_state_fcntl(s, F_GETLK, F_WRLCK,
+                                          NGX_HTTP_BLOCKCAST_SECTION, &fl)
+           == 0
+        && fl.l_type != F_UNLCK)
+    {
+        said = ngx_time();
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: \"%V\" is locked by process %P, which does "
+                      "not go on; nothing is published meanwhile",
+                      &s->path, fl.l_pid);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_blockcast_state_section_end(ngx_http_blockcast_state_t *s)
+{
+    struct flock  fl;
+
+    (void) ngx_http_blockcast_state_fcntl(s, F_SETLK, F_UNLCK,
+                                          NGX_HTTP_BLOCKCAST_SECTION, &fl);
+}
+
+
+/* any process of a family, stuck or not */
+
+static ngx_uint_t
+ngx_http_blockcast_state_there(ngx_http_blockcast_state_t *s, uint64_t family)
+{
+    struct flock  fl;
+
+    return family != 0
+           && ngx_http_blockcast_state_fcntl(s, F_OFD_GETLK, F_WRLCK,
+                                             NGX_HTTP_BLOCKCAST_FAMILIES
+                                             + (off_t) family, &fl)
+              == 0
+           && fl.l_type != F_UNLCK;
+}
+
+
+/* called with each tick: the beat has not changed for longer than it may */
+
+static ngx_uint_t
+ngx_http_blockcast_state_silent(ngx_http_blockcast_state_t *s,
+    ngx_http_blockcast_lead_t *lead)
+{
+    ngx_msec_t  lasts;
+
+    if (s->looks == 0
+        || lead->owner != s->seen_owner
+        || lead->beat != s->seen_beat)
+    {
+        s->seen_owner = lead->owner;
+        s->seen_beat = lead->beat;
+        s->seen = ngx_current_msec;
+        s->looked = ngx_current_msec;
+        s->looks = 1;
+
+        return 0;
+    }
+
+    if (ngx_current_msec - s->looked < NGX_HTTP_BLOCKCAST_TICK / 2) {
+        return 0;
+    }
+
+    s->looked = ngx_current_msec;
+    s->looks++;
+
+    lasts = (ngx_msec_t) ngx_min(lead->lasts, NGX_HTTP_BLOCKCAST_LONGEST);
+    lasts = ngx_max(lasts, NGX_HTTP_BLOCKCAST_STUCK);
+
+    return s->looks > NGX_HTTP_BLOCKCAST_LOOKS
+           && ngx_current_msec - s->seen > lasts;
+}
+
+
+/*
+ * This family leads, whichever of its workers.  Without a lock file, too:
+ * there is nobody else to be seen then.
+ */
+
+ngx_uint_t
+ngx_http_blockcast_state_leads(ngx_http_blockcast_state_t *s)
+{
+    ngx_http_blockcast_lead_t  lead;
+
+    if (s->lock == -1) {
+        return 1;
+    }
+
+    ngx_http_blockcast_state_lead_read(s, &lead);
+
+    if (lead.owner == ngx_http_blockcast_family) {
+        return 1;
+    }
+
+    /* the record could not be written: as it was before there was one */
+
+    return s->bare
+           && !ngx_http_blockcast_state_there(s, lead.owner)
+           && ngx_http_blockcast_state_lock(s, F_WRLCK,
+                                            NGX_HTTP_BLOCKCAST_LEADS)
+              == NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
+{
+    ngx_uint_t                 got, silent, owns;
+    ngx_http_blockcast_lead_t  lead, now;
+
+    if (s->lock == -1) {
+        return 1;
+    }
+
+    ngx_http_blockcast_state_lead_read(s, &lead);
+
+    /* workers of a former configuration may have had these until now */
+
+    ngx_http_blockcast_state_join(s);
+
+    got = (ngx_http_blockcast_state_lock(s, F_WRLCK, NGX_HTTP_BLOCKCAST_LEADS)
+           == NGX_OK);
+
+    if (lead.owner == ngx_http_blockcast_family && !(got && lead.without)) {
+        return 1;
+    }
+
+    silent = 0;
+
+    if (lead.owner == ngx_http_blockcast_family) {
+
+        /* who kept byte 0 has gone */
+
+    } else if (ngx_http_blockcast_state_there(s, lead.owner)) {
+
+        silent = ngx_http_blockcast_state_silent(s, &lead);
+
+        if (!silent) {
+            goto follow;
+        }
+
+    } else if (!got && !lead.without) {
+
+        /* an nginx that knows nothing of the record */
+        return 0;
+    }
+
+    if (ngx_http_blockcast_state_section(s) != NGX_OK) {
+
+        if (lead.owner == ngx_http_blockcast_family) {
+            return 1;
+        }
+
+        goto follow;
+    }
+
+    ngx_http_blockcast_state_lead_read(s, &now);
+
+    owns = 0;
+
+    if (now.owner == lead.owner && (!silent || now.beat == lead.beat)) {
+
+        if (ngx_http_blockcast_state_lead_write(s, ngx_http_blockcast_family,
+                                                !got)
+            == NGX_OK)
+        {
+            owns = 1;
+            s->bare = 0;
+
+        } else if (got && !silent) {
+            owns = 1;
+            s->bare = 1;
+        }
+    }
+
+    ngx_http_blockcast_state_section_end(s);
+
+    if (owns) {
+        s->looks = 0;
+
+        if (silent) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "blockcast: the nginx that has \"%V\" gives no sign "
+                          "of life, it is not waited for", &s->path);
+        }
+
+        return 1;
+    }
+
+follow:
+
+    if (got) {
+        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
+                                             NGX_HTTP_BLOCKCAST_LEADS);
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_state_lost(ngx_http_blockcast_state_t *s)
+{
+    ngx_http_blockcast_lead_t  lead;
+
+    if (s->lock == -1) {
+        return 0;
+    }
+
+    ngx_http_blockcast_state_lead_read(s, &lead);
+
+    return lead.owner != ngx_http_blockcast_family
+           && ngx_http_blockcast_state_there(s, lead.owner);
+}
+
+
+void
+ngx_http_blockcast_state_release(ngx_http_blockcast_state_t *s)
+{
+    ngx_http_blockcast_lead_t  lead;
+
+    if (s->lock == -1 || ngx_http_blockcast_state_section(s) != NGX_OK) {
+
+        /* the beat ends now, too */
+        return;
+    }
+
+    ngx_http_blockcast_state_lead_read(s, &lead);
+
+    if (lead.owner == ngx_http_blockcast_family) {
+        (void) ngx_http_blockcast_state_lead_write(s, 0, lead.without);
+    }
+
+    ngx_http_blockcast_state_section_end(s);
+
+    (void) ngx_http_blockcast_state_lock(s, F_UNLCK, NGX_HTTP_BLOCKCAST_LEADS);
+}
+
+
+void
+ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_msec_t lasts)
+{
+    uint64_t                     beat[2];
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s == NULL || !s->ready || s->lock == -1) {
+        return;
+    }
+
+    /*
+     * The owner is not written: one that was stopped before this line gives
+     * another family's beat one more change, and no more than that.
+     */
+
+    beat[0] = ngx_http_blockcast_usec();
+    beat[1] = lasts;
+
+    if (pwrite(s->lock, beat, sizeof(beat), NGX_HTTP_BLOCKCAST_LEAD_AT
+               + offsetof(ngx_http_blockcast_lead_t, beat))
+        == -1)
+    {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
+                       "blockcast: pwrite() of the lock file failed");
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_state_write_begin(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_state_t  *s;
+
+    s = bmcf->state;
+
+    if (s == NULL) {
+        return NGX_OK;
+    }
+
+    if (!s->ready) {
+        return NGX_DECLINED;
+    }
+
+    if (s->lock == -1) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_blockcast_state_section(s) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_blockcast_state_leads(s)) {
+        ngx_http_blockcast_state_section_end(s);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_state_write_end(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->state != NULL && bmcf->state->lock != -1) {
+        ngx_http_blockcast_state_section_end(bmcf->state);
+    }
+}
