@@ -176,6 +176,7 @@ typedef struct {
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
+    ngx_array_t                   passes;   /* void **: where calls may pass */
 
     ngx_http_blockcast_state_t   *state;    /* the state file, or NULL */
 

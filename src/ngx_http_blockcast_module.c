@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_call.h"
 #include "ngx_http_blockcast_directives.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_feed.h"
@@ -298,6 +299,8 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&bmcf->places, cf->pool, 8,
                           sizeof(ngx_http_blockcast_place_t))
+           != NGX_OK
+        || ngx_array_init(&bmcf->passes, cf->pool, 2, sizeof(void **))
            != NGX_OK)
     {
         return NULL;
@@ -357,9 +360,11 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
-    ngx_str_t                 *origin;
-    bc_ws_limits_t            *limits;
-    ngx_http_core_loc_conf_t  *clcf;
+    void                          ***pass;
+    ngx_str_t                       *origin;
+    bc_ws_limits_t                  *limits;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
@@ -457,6 +462,16 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
         clcf->subrequest_output_buffer_size = conf->max_reply;
+
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_blockcast_module);
+
+        pass = ngx_array_push(&bmcf->passes);
+        if (pass == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *pass = clcf->loc_conf;
     }
 
     return NGX_CONF_OK;
@@ -582,7 +597,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_blockcast_call_init(cf, bmcf);
 }
 
 
