@@ -100,9 +100,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     /* it has no data; a balancer that asks for it has no token */
 
-    rc = ngx_http_blockcast_rest_begin(r, NULL);
-
-    if (rc != NGX_OK || r->header_sent) {
+    if (ngx_http_blockcast_rest_begin(r, NULL, &rc) != NGX_OK) {
         return rc;
     }
 
