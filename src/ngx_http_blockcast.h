@@ -193,7 +193,20 @@ typedef struct {
 } ngx_http_blockcast_main_conf_t;
 
 
+/* what a directive like blockcast_sse makes of a location */
+
 typedef struct {
+    ngx_http_handler_pt           enter;    /* nginx's content handler */
+    ngx_http_handler_pt           handler;  /* what that calls, once sure */
+    unsigned                      websocket:1;
+    unsigned                      echo:1;
+    unsigned                      sse:1;
+} ngx_http_blockcast_kind_t;
+
+
+typedef struct ngx_http_blockcast_loc_conf_s  ngx_http_blockcast_loc_conf_t;
+
+struct ngx_http_blockcast_loc_conf_s {
     size_t                        max_message;
     ngx_msec_t                    ping_interval;
     ngx_msec_t                    pong_timeout;
@@ -215,13 +228,21 @@ typedef struct {
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
+    unsigned                      usual_rate:1;     /* no directive said so */
+    unsigned                      usual_origins:1;
+
+    /* an endpoint, or an "if" or limit_except that is one by its location */
+    ngx_http_blockcast_kind_t    *kind;
+    ngx_http_blockcast_loc_conf_t  *outer;      /* the location of an "if" */
+    ngx_array_t                  *inside;       /* endpoints in its "if"s */
+    void                        **loc_conf;     /* what r->loc_conf is in it */
 
     ngx_array_t                  *names;        /* ngx_str_t, until linked */
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */
     ngx_str_t                     location;
     ngx_http_blockcast_node_t    *node;
     size_t                        max_reply;    /* of it, or 0 */
-} ngx_http_blockcast_loc_conf_t;
+};
 
 
 /* what a worker tells of a stream */

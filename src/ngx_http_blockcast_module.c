@@ -104,49 +104,49 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_ws_handler },
+      &ngx_http_blockcast_kind_websocket },
 
     { ngx_string("blockcast_echo"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_ws_handler },
+      &ngx_http_blockcast_kind_echo },
 
     { ngx_string("blockcast_api"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_api_handler },
+      &ngx_http_blockcast_kind_api },
 
     { ngx_string("blockcast_sse"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_sse_handler },
+      &ngx_http_blockcast_kind_sse },
 
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_rest_handler },
+      &ngx_http_blockcast_kind_rest },
 
     { ngx_string("blockcast_health"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_health_handler },
+      &ngx_http_blockcast_kind_health },
 
     { ngx_string("blockcast_metrics"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_metrics_handler },
+      &ngx_http_blockcast_kind_metrics },
 
     { ngx_string("blockcast_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -366,6 +366,10 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
+    if (ngx_http_blockcast_inherit(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
     ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 60000);
@@ -385,8 +389,13 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->tokens = prev->tokens;
     }
 
-    if (conf->origins == NULL) {
+    /* what one kind of endpoint does by itself is not for another inside */
+
+    if (conf->origins == NULL
+        && (!prev->usual_origins || conf->kind == prev->kind))
+    {
         conf->origins = prev->origins;
+        conf->usual_origins = prev->usual_origins;
     }
 
 #if (nginx_version >= 1021005)
@@ -397,9 +406,12 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 #endif
 
-    if (conf->rate == NGX_CONF_UNSET_UINT) {
+    if (conf->rate == NGX_CONF_UNSET_UINT
+        && (!prev->usual_rate || conf->kind == prev->kind))
+    {
         conf->rate = prev->rate;
         conf->burst = prev->burst;
+        conf->usual_rate = prev->usual_rate;
     }
 
     if (conf->endpoint) {
@@ -409,6 +421,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         if (conf->rate == NGX_CONF_UNSET_UINT) {
             conf->rate = conf->echo ? 0 : 50;
             conf->burst = 200;
+            conf->usual_rate = 1;
         }
 
         if (conf->origins == NULL && (conf->websocket || conf->sse)) {
@@ -423,6 +436,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             }
 
             ngx_str_set(origin, "same");
+            conf->usual_origins = 1;
         }
     }
 
@@ -499,12 +513,6 @@ ngx_http_blockcast_link_place(ngx_conf_t *cf,
 
     name = blcf->names->elts;
     n = blcf->names->nelts;
-
-    blcf->offers = ngx_pcalloc(cf->pool, (bmcf->streams.nelts + n + 1)
-                                     * sizeof(ngx_http_blockcast_stream_t *));
-    if (blcf->offers == NULL) {
-        return NGX_ERROR;
-    }
 
     if (n == 0) {
         all = bmcf->streams.elts;

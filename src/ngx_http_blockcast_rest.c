@@ -360,11 +360,11 @@ static ngx_int_t
 ngx_http_blockcast_rest_again(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_blockcast_loc_conf_t  *blcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    return clcf->handler(r);
+    return blcf->kind->handler(r);
 }
 
 
