@@ -189,6 +189,7 @@ typedef struct {
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
     ngx_uint_t                    guards;   /* blockcast_guard on */
+    ngx_array_t                   passes;   /* void **: where calls may pass */
 
     ngx_http_blockcast_state_t   *state;    /* the state file, or NULL */
 
@@ -205,7 +206,20 @@ typedef struct {
 } ngx_http_blockcast_main_conf_t;
 
 
+/* what a directive like blockcast_sse makes of a location */
+
 typedef struct {
+    ngx_http_handler_pt           enter;    /* nginx's content handler */
+    ngx_http_handler_pt           handler;  /* what that calls, once sure */
+    unsigned                      websocket:1;
+    unsigned                      echo:1;
+    unsigned                      sse:1;
+} ngx_http_blockcast_kind_t;
+
+
+typedef struct ngx_http_blockcast_loc_conf_s  ngx_http_blockcast_loc_conf_t;
+
+struct ngx_http_blockcast_loc_conf_s {
     size_t                        max_message;
     ngx_msec_t                    ping_interval;
     ngx_msec_t                    pong_timeout;
@@ -231,13 +245,21 @@ typedef struct {
     unsigned                      echo:1;
     unsigned                      sse:1;
     unsigned                      forwarded:1;  /* is among the origins */
+    unsigned                      usual_rate:1;     /* no directive said so */
+    unsigned                      usual_origins:1;
+
+    /* an endpoint, or an "if" or limit_except that is one by its location */
+    ngx_http_blockcast_kind_t    *kind;
+    ngx_http_blockcast_loc_conf_t  *outer;      /* the location of an "if" */
+    ngx_array_t                  *inside;       /* endpoints in its "if"s */
+    void                        **loc_conf;     /* what r->loc_conf is in it */
 
     ngx_array_t                  *names;        /* ngx_str_t, until linked */
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */
     ngx_str_t                     location;
     ngx_http_blockcast_node_t    *node;
     size_t                        max_reply;    /* of it, or 0 */
-} ngx_http_blockcast_loc_conf_t;
+};
 
 
 /* what a worker tells of a stream */

@@ -39,6 +39,13 @@ static void ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc,
 static void ngx_http_blockcast_call_event(ngx_event_t *ev);
 static u_char *ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf,
     size_t len);
+static void ngx_http_blockcast_call_deafen(ngx_conf_t *cf, void **loc_conf);
+static ngx_int_t ngx_http_blockcast_call_guard(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_call_header_filter(ngx_http_request_t *r);
+
+
+static ngx_http_output_header_filter_pt
+    ngx_http_blockcast_call_next_header_filter;
 
 
 static ngx_str_t  ngx_http_blockcast_post = ngx_string("POST");
@@ -766,4 +773,225 @@ ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf, size_t len)
 
     return ngx_snprintf(buf, len, ", blockcast call \"%V\" to node \"%V\"",
                         &rpc->method, &rpc->node->name);
+}
+
+
+/*
+ * One that was made here, whatever location it has been led to.  The events'
+ * handlers do not tell: after an error they are nginx's own.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_call_is(ngx_http_request_t *r)
+{
+    return r->connection->log->handler == ngx_http_blockcast_call_log;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_call_init(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    void                     ***pass;
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (bmcf->nodes.nelts == 0) {
+        return NGX_OK;
+    }
+
+    pass = bmcf->passes.elts;
+
+    for (i = 0; i < bmcf->passes.nelts; i++) {
+        ngx_http_blockcast_call_deafen(cf, pass[i]);
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_blockcast_call_guard;
+
+    ngx_http_blockcast_call_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_blockcast_call_header_filter;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A location through which calls pass: of whatever module proxies there, the
+ * headers that order something (X-Accel-Redirect and the like) are ignored.
+ * Where the module keeps that, its directive *_ignore_headers says.
+ *
+ * No two calls have the same id, so a cache or a store could only give a call
+ * another one's reply; without the headers a node could not even forbid it.
+ */
+
+static void
+ngx_http_blockcast_call_deafen(ngx_conf_t *cf, void **loc_conf)
+{
+    char                       *conf;
+    ngx_uint_t                  i;
+    ngx_module_t              **modules;
+    ngx_command_t              *cmd;
+    ngx_http_module_t          *module;
+    ngx_conf_bitmask_t         *mask;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_upstream_conf_t   *u;
+
+    clcf = loc_conf[ngx_http_core_module.ctx_index];
+    modules = cf->cycle->modules;
+
+    for (i = 0; modules[i] != NULL; i++) {
+
+        if (modules[i]->type != NGX_HTTP_MODULE
+            || modules[i]->commands == NULL)
+        {
+            continue;
+        }
+
+        module = modules[i]->ctx;
+        conf = loc_conf[modules[i]->ctx_index];
+
+        if (module->create_loc_conf == NULL || conf == NULL) {
+            continue;
+        }
+
+        for (cmd = modules[i]->commands; cmd->name.len != 0; cmd++) {
+
+            if (cmd->conf != NGX_HTTP_LOC_CONF_OFFSET) {
+                continue;
+            }
+
+            if (cmd->set == ngx_conf_set_flag_slot
+                && cmd->name.len == sizeof("ssi") - 1
+                && ngx_strcmp(cmd->name.data, "ssi") == 0)
+            {
+                /* a reply is data, not a page with commands in it */
+
+                *(ngx_flag_t *) (conf + cmd->offset) = 0;
+                continue;
+            }
+
+            if (cmd->set != ngx_conf_set_bitmask_slot
+                || cmd->post != &ngx_http_upstream_ignore_headers_masks)
+            {
+                continue;
+            }
+
+            u = (ngx_http_upstream_conf_t *)
+                    (conf + cmd->offset
+                     - offsetof(ngx_http_upstream_conf_t, ignore_headers));
+
+            for (mask = ngx_http_upstream_ignore_headers_masks;
+                 mask->name.len != 0;
+                 mask++)
+            {
+                u->ignore_headers |= mask->mask;
+            }
+
+            if (u->store == 1
+#if (NGX_HTTP_CACHE)
+                || (u->cache == 1 && (u->cache_methods & NGX_HTTP_POST))
+#endif
+               )
+            {
+                ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                              "replies of a node are not cached or stored, in "
+                              "location \"%V\" it has no effect",
+                              &clcf->name);
+            }
+
+            u->store = 0;
+#if (NGX_HTTP_CACHE)
+            u->cache = 0;
+#endif
+        }
+    }
+}
+
+
+/*
+ * An error_page or the like may lead a call to a location that is not a
+ * node's, where X-Accel-Redirect is obeyed: nothing is done in the location
+ * that a reply has named.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_call_guard(ngx_http_request_t *r)
+{
+    if (!ngx_http_blockcast_call_is(r)
+        || r->upstream == NULL
+        || r->upstream->headers_in.x_accel_redirect == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "the reply has an X-Accel-Redirect, which is not followed");
+
+    return NGX_HTTP_BAD_GATEWAY;
+}
+
+
+/*
+ * Other filters see of a reply's headers only what its body is read by: no
+ * type that is edited or converted (ssi, sub_filter, charset), nothing that is
+ * answered with another status.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_call_header_filter(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (!ngx_http_blockcast_call_is(r)) {
+        return ngx_http_blockcast_call_next_header_filter(r);
+    }
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (&h[i] != r->headers_out.content_encoding) {
+            h[i].hash = 0;
+        }
+    }
+
+    ngx_http_clear_location(r);
+    ngx_http_clear_etag(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_accept_ranges(r);
+
+    r->headers_out.refresh = NULL;
+    r->headers_out.expires = NULL;
+    r->headers_out.content_range = NULL;
+    r->headers_out.www_authenticate = NULL;
+    r->headers_out.override_charset = NULL;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_type_hash = 0;
+    r->headers_out.charset.len = 0;
+
+    return ngx_http_blockcast_call_next_header_filter(r);
 }

@@ -78,4 +78,12 @@ ngx_http_blockcast_rpc_t *ngx_http_blockcast_call(
 void ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc);
 
 
+/*
+ * At the end of the configuration: what a node sends besides its reply's body
+ * is to have no effect in nginx.  Does nothing where no node is declared.
+ */
+ngx_int_t ngx_http_blockcast_call_init(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_ */

@@ -362,7 +362,150 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* every directive that makes a location one of ours; cmd->post: its handler */
+/*
+ * nginx keeps the content handler of an "if" when another one matches after
+ * it, and takes the configuration of the last.  That one may know nothing of
+ * the endpoint, or be another: then the block that named it is looked for.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_enter(ngx_http_request_t *r,
+    ngx_http_blockcast_kind_t *kind)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_loc_conf_t   *blcf, *found, **inside;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    if (blcf->kind == kind) {
+        return kind->handler(r);
+    }
+
+    while (blcf->outer != NULL) {
+        blcf = blcf->outer;
+    }
+
+    found = (blcf->kind == kind) ? blcf : NULL;
+
+    if (blcf->inside != NULL) {
+        inside = blcf->inside->elts;
+
+        for (i = 0; i < blcf->inside->nelts; i++) {
+
+            if (inside[i]->kind != kind) {
+                continue;
+            }
+
+            if (found != NULL) {
+                found = NULL;
+                break;
+            }
+
+            found = inside[i];
+        }
+    }
+
+    if (found == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "more than one \"if\" has matched, and it is not to be "
+                      "told whose blockcast endpoint is meant: give each "
+                      "a location of its own");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->loc_conf = found->loc_conf;
+
+    return kind->handler(r);
+}
+
+
+#define ngx_http_blockcast_kind(name, hnd, ws, ec, se)                        \
+                                                                              \
+static ngx_int_t                                                              \
+ngx_http_blockcast_enter_##name(ngx_http_request_t *r)                        \
+{                                                                             \
+    return ngx_http_blockcast_enter(r, &ngx_http_blockcast_kind_##name);      \
+}                                                                             \
+                                                                              \
+ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_##name = {                 \
+    ngx_http_blockcast_enter_##name, hnd, ws, ec, se                          \
+}
+
+
+ngx_http_blockcast_kind(websocket, ngx_http_blockcast_ws_handler, 1, 0, 0);
+ngx_http_blockcast_kind(echo, ngx_http_blockcast_ws_handler, 0, 1, 0);
+ngx_http_blockcast_kind(sse, ngx_http_blockcast_sse_handler, 0, 0, 1);
+ngx_http_blockcast_kind(api, ngx_http_blockcast_api_handler, 0, 0, 0);
+ngx_http_blockcast_kind(rest, ngx_http_blockcast_rest_handler, 0, 0, 0);
+ngx_http_blockcast_kind(health, ngx_http_blockcast_health_handler, 0, 0, 0);
+ngx_http_blockcast_kind(metrics, ngx_http_blockcast_metrics_handler, 0, 0, 0);
+
+
+ngx_int_t
+ngx_http_blockcast_inherit(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_blockcast_loc_conf_t  *outer, **inside;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    conf->loc_conf = clcf->loc_conf;
+
+    if (!clcf->noname) {
+        return NGX_OK;
+    }
+
+    conf->outer = prev;
+
+    if (conf->endpoint) {
+
+        for (outer = prev; outer->outer != NULL; outer = outer->outer) {
+            /* void */
+        }
+
+        if (outer->inside == NULL) {
+            outer->inside = ngx_array_create(cf->pool, 4,
+                                    sizeof(ngx_http_blockcast_loc_conf_t *));
+            if (outer->inside == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        inside = ngx_array_push(outer->inside);
+        if (inside == NULL) {
+            return NGX_ERROR;
+        }
+
+        *inside = conf;
+
+        return NGX_OK;
+    }
+
+    if (!prev->endpoint) {
+        return NGX_OK;
+    }
+
+    conf->endpoint = 1;
+    conf->websocket = prev->websocket;
+    conf->echo = prev->echo;
+    conf->sse = prev->sse;
+    conf->kind = prev->kind;
+    conf->location = prev->location;
+    conf->names = prev->names;
+    conf->offers = prev->offers;
+
+    /* an "if" keeps the handler of its location, a limit_except has none */
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = conf->kind->enter;
+    }
+
+    return NGX_OK;
+}
+
+
+/* every directive that makes a location one of ours; cmd->post: its kind */
 
 char *
 ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -370,8 +513,9 @@ ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_blockcast_loc_conf_t *blcf = conf;
 
     ngx_str_t                       *value, *name;
-    ngx_uint_t                       i;
+    ngx_uint_t                       i, n;
     ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_kind_t       *kind;
     ngx_http_blockcast_place_t      *place;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -388,16 +532,14 @@ ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     blcf->endpoint = 1;
     blcf->location = clcf->name;
 
-    clcf->handler = (ngx_http_handler_pt) cmd->post;
+    kind = cmd->post;
 
-    if (cmd->post == ngx_http_blockcast_ws_handler) {
-        blcf->echo = (ngx_strcmp(value[0].data, "blockcast_echo") == 0);
-        blcf->websocket = !blcf->echo;
-    }
+    blcf->kind = kind;
+    blcf->websocket = kind->websocket;
+    blcf->echo = kind->echo;
+    blcf->sse = kind->sse;
 
-    if (cmd->post == ngx_http_blockcast_sse_handler) {
-        blcf->sse = 1;
-    }
+    clcf->handler = kind->enter;
 
     if (blcf->echo) {
         return NGX_CONF_OK;
@@ -427,6 +569,16 @@ ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *name = value[i];
+    }
+
+    /* filled in at the end; the blocks in this location share it */
+
+    n = ngx_max(cf->args->nelts, NGX_HTTP_BLOCKCAST_STREAMS) + 1;
+
+    blcf->offers = ngx_pcalloc(cf->pool,
+                               n * sizeof(ngx_http_blockcast_stream_t *));
+    if (blcf->offers == NULL) {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

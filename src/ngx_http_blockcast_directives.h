@@ -35,4 +35,21 @@ char *ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
+/* for cmd->post of each directive that makes a location one of ours */
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_websocket;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_echo;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_api;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_sse;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rest;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_health;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_metrics;
+
+/*
+ * The part of the merging that is about blocks: an "if" or a limit_except that
+ * names no endpoint is what its location is.
+ */
+ngx_int_t ngx_http_blockcast_inherit(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_DIRECTIVES_H_INCLUDED_ */

@@ -205,7 +205,11 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     b->pos = text->data;
     b->last = text->data + text->len;
     b->memory = (text->len != 0);
-    b->last_buf = 1;
+
+    /* the end of a subrequest is not the end of the response */
+
+    b->last_buf = (r == r->main);
+    b->sync = (text->len == 0 && !b->last_buf);
     b->last_in_chain = 1;
 
     out.buf = b;
@@ -390,7 +394,9 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!u.websocket) {
+    /* a part of another response, or what is done after it, has no client */
+
+    if (!u.websocket || r != r->main || r->post_action) {
         return ngx_http_blockcast_refuse(r, 426,
                               "This is a WebSocket address: connect with a "
                               "WebSocket client.");
@@ -434,6 +440,15 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
                               ? "There is more than one Sec-WebSocket-Key."
                               : "Sec-WebSocket-Key is not the base64 of 16 "
                                 "bytes.");
+    }
+
+    if (r->err_status != 0
+        && r->err_status != NGX_HTTP_SWITCHING_PROTOCOLS)
+    {
+        return ngx_http_blockcast_refuse(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                              "This WebSocket address is an error page that "
+                              "keeps the status of the error (error_page "
+                              "without \"=\").");
     }
 
     if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
@@ -507,6 +522,8 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     ngx_http_clear_content_length(r);
     r->headers_out.content_type.len = 0;
+
+    hello->agreed = 1;
 
     return NGX_OK;
 }

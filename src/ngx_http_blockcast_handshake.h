@@ -20,14 +20,15 @@ typedef struct {
     bc_ws_deflate_params_t          pmd;        /* server_bits 0: none */
     ngx_http_blockcast_protocol_e   protocol;
     uint64_t                        allowed;    /* streams, by index */
+    unsigned                        agreed:1;
 } ngx_http_blockcast_hello_t;
 
 
 /*
  * Checks the request and sets the headers of a 101 response, which the caller
- * sends.  NGX_OK with *hello; anything else, and anything with r->header_sent
- * set, is the return code of the content handler: a refusal that says why has
- * been sent.
+ * sends when hello->agreed is set.  If it is not, a refusal that says why has
+ * been given to the filters, one of which may hold it back for a while, and
+ * what is returned is for nginx, from the content handler.
  */
 ngx_int_t ngx_http_blockcast_handshake(ngx_http_request_t *r,
     ngx_http_blockcast_hello_t *hello);

@@ -153,9 +153,9 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
              && ngx_http_blockcast_access_token(r, &body) != NGX_OK);
     allowed = 0;
 
-    rc = ngx_http_blockcast_rest_begin(r, brief ? NULL : &allowed);
-
-    if (rc != NGX_OK || r->header_sent) {
+    if (ngx_http_blockcast_rest_begin(r, brief ? NULL : &allowed, &rc)
+        != NGX_OK)
+    {
         return rc;
     }
 

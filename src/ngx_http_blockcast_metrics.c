@@ -350,9 +350,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
                                          100000, 250000, 500000, 1000000,
                                          2500000 };
 
-    rc = ngx_http_blockcast_rest_begin(r, &allowed);
-
-    if (rc != NGX_OK || r->header_sent) {
+    if (ngx_http_blockcast_rest_begin(r, &allowed, &rc) != NGX_OK) {
         return rc;
     }
 

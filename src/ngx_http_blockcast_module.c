@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_call.h"
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_directives.h"
 #include "ngx_http_blockcast_zone.h"
@@ -111,49 +112,49 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_ws_handler },
+      &ngx_http_blockcast_kind_websocket },
 
     { ngx_string("blockcast_echo"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_ws_handler },
+      &ngx_http_blockcast_kind_echo },
 
     { ngx_string("blockcast_api"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_api_handler },
+      &ngx_http_blockcast_kind_api },
 
     { ngx_string("blockcast_sse"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_sse_handler },
+      &ngx_http_blockcast_kind_sse },
 
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_rest_handler },
+      &ngx_http_blockcast_kind_rest },
 
     { ngx_string("blockcast_health"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_health_handler },
+      &ngx_http_blockcast_kind_health },
 
     { ngx_string("blockcast_metrics"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
       ngx_http_blockcast_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      ngx_http_blockcast_metrics_handler },
+      &ngx_http_blockcast_kind_metrics },
 
     { ngx_string("blockcast_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -320,6 +321,8 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&bmcf->places, cf->pool, 8,
                           sizeof(ngx_http_blockcast_place_t))
+           != NGX_OK
+        || ngx_array_init(&bmcf->passes, cf->pool, 2, sizeof(void **))
            != NGX_OK)
     {
         return NULL;
@@ -381,10 +384,15 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
+    void                          ***pass;
     ngx_str_t                       *origin;
     bc_ws_limits_t                  *limits;
     ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ngx_http_blockcast_inherit(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
@@ -408,9 +416,14 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->guard, prev->guard, 0);
 
-    if (conf->origins == NULL) {
+    /* what one kind of endpoint does by itself is not for another inside */
+
+    if (conf->origins == NULL
+        && (!prev->usual_origins || conf->kind == prev->kind))
+    {
         conf->origins = prev->origins;
         conf->forwarded = prev->forwarded;
+        conf->usual_origins = prev->usual_origins;
     }
 
 #if (nginx_version >= 1021005)
@@ -421,9 +434,12 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 #endif
 
-    if (conf->rate == NGX_CONF_UNSET_UINT) {
+    if (conf->rate == NGX_CONF_UNSET_UINT
+        && (!prev->usual_rate || conf->kind == prev->kind))
+    {
         conf->rate = prev->rate;
         conf->burst = prev->burst;
+        conf->usual_rate = prev->usual_rate;
     }
 
     if (conf->endpoint) {
@@ -433,6 +449,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         if (conf->rate == NGX_CONF_UNSET_UINT) {
             conf->rate = conf->echo ? 0 : 50;
             conf->burst = 200;
+            conf->usual_rate = 1;
         }
     }
 
@@ -456,6 +473,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
 
         ngx_str_set(origin, "same");
+        conf->usual_origins = 1;
     }
 
     if (conf->websocket || conf->echo) {
@@ -502,6 +520,16 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
         clcf->subrequest_output_buffer_size = conf->max_reply
                                               + NGX_HTTP_BLOCKCAST_REPLY_MORE;
+
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_blockcast_module);
+
+        pass = ngx_array_push(&bmcf->passes);
+        if (pass == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *pass = clcf->loc_conf;
     }
 
     return NGX_CONF_OK;
@@ -529,12 +557,6 @@ ngx_http_blockcast_link_place(ngx_conf_t *cf,
 
     name = blcf->names->elts;
     n = blcf->names->nelts;
-
-    blcf->offers = ngx_pcalloc(cf->pool, (bmcf->streams.nelts + n + 1)
-                                     * sizeof(ngx_http_blockcast_stream_t *));
-    if (blcf->offers == NULL) {
-        return NGX_ERROR;
-    }
 
     if (n == 0) {
         all = bmcf->streams.elts;
@@ -627,7 +649,11 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    return ngx_http_blockcast_cors_init(cf, bmcf);
+    if (ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_blockcast_call_init(cf, bmcf);
 }
 
 

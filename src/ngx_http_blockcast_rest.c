@@ -39,7 +39,7 @@ static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
 static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
-    const char *name, ngx_uint_t max, ngx_uint_t *number);
+    const char *name, ngx_uint_t max, ngx_uint_t *number, ngx_int_t *rc);
 static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *code, const char *fmt, ...);
 static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
@@ -55,9 +55,7 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    rc = ngx_http_blockcast_rest_begin(r, &allowed);
-
-    if (rc != NGX_OK || r->header_sent) {
+    if (ngx_http_blockcast_rest_begin(r, &allowed, &rc) != NGX_OK) {
         return rc;
     }
 
@@ -152,9 +150,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
-    rc = ngx_http_blockcast_rest_begin(r, &allowed);
-
-    if (rc != NGX_OK || r->header_sent) {
+    if (ngx_http_blockcast_rest_begin(r, &allowed, &rc) != NGX_OK) {
         return rc;
     }
 
@@ -177,48 +173,54 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
 /*
  * Refuses other methods and, where allowed is not NULL, a client without the
- * token that is needed: header_sent is set then, whatever it returns.  Else
- * *allowed has the streams that this client may have.
+ * token that is needed.  Else *allowed has the streams that this client may
+ * have.
  */
 
 ngx_int_t
-ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed)
+ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
+    ngx_int_t *rc)
 {
-    ngx_int_t                     rc;
     ngx_http_blockcast_refusal_t  refusal;
+
+    *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
-        if (ngx_http_blockcast_header(r, "Allow", "GET, HEAD", 9) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_ALLOWED,
+        if (ngx_http_blockcast_header(r, "Allow", "GET, HEAD", 9) == NGX_OK) {
+            *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_ALLOWED,
                                   "method_not_allowed", "%V is not allowed "
                                   "here, GET and HEAD are", &r->method_name);
+        }
+
+        return NGX_DECLINED;
     }
 
     if (allowed == NULL) {
         return NGX_OK;
     }
 
-    rc = ngx_http_blockcast_access_streams(r, allowed, &refusal);
+    switch (ngx_http_blockcast_access_streams(r, allowed, &refusal)) {
 
-    if (rc == NGX_DECLINED) {
+    case NGX_OK:
+        return NGX_OK;
 
-        if (refusal.status == NGX_HTTP_UNAUTHORIZED
-            && ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
-               != NGX_OK)
+    case NGX_DECLINED:
+
+        if (refusal.status != NGX_HTTP_UNAUTHORIZED
+            || ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
+               == NGX_OK)
         {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            *rc = ngx_http_blockcast_rest_error(r, refusal.status,
+                                                "unauthorized", "%s",
+                                                refusal.sentence);
         }
 
-        return ngx_http_blockcast_rest_error(r, refusal.status,
-                                             "unauthorized", "%s",
-                                             refusal.sentence);
-    }
+        /* fall through */
 
-    return (rc == NGX_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    default:
+        return NGX_DECLINED;
+    }
 }
 
 
@@ -354,11 +356,11 @@ static ngx_int_t
 ngx_http_blockcast_rest_again(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_blockcast_loc_conf_t  *blcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    return clcf->handler(r);
+    return blcf->kind->handler(r);
 }
 
 
@@ -434,8 +436,11 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     ngx_str_t                      value;
     ngx_http_blockcast_refusal_t   refusal;
 
+    /* a response that this is only a part of does not wait for it */
+
     if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK
         || r->method != NGX_HTTP_GET
+        || r != r->main || r->post_action
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL)
     {
         return NGX_DECLINED;
@@ -596,11 +601,11 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, or the return code of the handler after a 400 was sent */
+/* NGX_DONE: it is none, and *rc is for nginx, from the content handler */
 
 static ngx_int_t
 ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
-    ngx_uint_t max, ngx_uint_t *number)
+    ngx_uint_t max, ngx_uint_t *number, ngx_int_t *rc)
 {
     ngx_int_t  n;
     ngx_str_t  value;
@@ -614,7 +619,7 @@ ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
     if (n == NGX_ERROR || (ngx_uint_t) n > max) {
         value.len = ngx_min(value.len, 64);
 
-        (void) ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+        *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
                              "bad_parameter", "the parameter %s must be a "
                              "number from 0 to %ui, it is \"%V\"",
                              name, max, &value);
@@ -662,15 +667,15 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     limit = NGX_HTTP_BLOCKCAST_LIMIT;
     offset = 0;
 
-    rc = ngx_http_blockcast_rest_number(r, "limit",
-                                        NGX_HTTP_BLOCKCAST_MAX_LIMIT, &limit);
-    if (rc == NGX_DONE) {
-        return NGX_OK;
-    }
-
-    rc = ngx_http_blockcast_rest_number(r, "offset", 1000000000, &offset);
-    if (rc == NGX_DONE) {
-        return NGX_OK;
+    if (ngx_http_blockcast_rest_number(r, "limit",
+                                       NGX_HTTP_BLOCKCAST_MAX_LIMIT, &limit,
+                                       &rc)
+        == NGX_DONE
+        || ngx_http_blockcast_rest_number(r, "offset", 1000000000, &offset,
+                                          &rc)
+           == NGX_DONE)
+    {
+        return rc;
     }
 
     ngx_str_null(&market);

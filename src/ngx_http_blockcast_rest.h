@@ -19,11 +19,11 @@ ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 
 /*
  * What each of them begins with: the method, and when allowed is not NULL, the
- * streams that this client may have (bits by index).  NGX_OK with
- * r->header_sent: it was refused.
+ * streams that this client may have (bits by index).  NGX_DECLINED: it was
+ * refused, and *rc is for nginx, from the content handler.
  */
 ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
-    uint64_t *allowed);
+    uint64_t *allowed, ngx_int_t *rc);
 
 /* how many of a location's streams this client may see */
 ngx_uint_t ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st,

@@ -31,6 +31,8 @@ typedef struct {
     ngx_event_t                   event;        /* heartbeat, or the end */
     uint64_t                      epoch;
     unsigned                      counted:1;
+    unsigned                      held:1;       /* nginx waits for its end */
+    unsigned                      once:1;       /* a part of a response */
     unsigned                      ending:1;
     ngx_http_blockcast_poll_pt    answer;       /* long-poll */
 
@@ -48,6 +50,7 @@ static void ngx_http_blockcast_sse_event(ngx_event_t *ev);
 static void ngx_http_blockcast_sse_write(ngx_http_request_t *r);
 static void ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse);
 static void ngx_http_blockcast_sse_cleanup(void *data);
+static ngx_int_t ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse);
 static ngx_int_t ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     ngx_http_blockcast_frame_t *frame, ngx_str_t *type);
 static ngx_int_t ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse,
@@ -103,6 +106,7 @@ ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
 ngx_int_t
 ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 {
+    u_char                          *p;
     ngx_int_t                        rc;
     ngx_str_t                        names, text;
     ngx_http_blockcast_sse_t        *sse;
@@ -124,6 +128,16 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (r->err_status != 0 && r->err_status != NGX_HTTP_OK) {
+
+        /* browsers come back to what is not 200 in vain */
+
+        ngx_str_set(&text, "This event stream is an error page that keeps the "
+                    "status of the error (error_page without \"=\").\n");
+        return ngx_http_blockcast_respond(r, r->err_status, "text/plain",
+                                          &text);
     }
 
     if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
@@ -166,6 +180,30 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
             names.data++;
             names.len--;
         }
+
+    } else if (r->uri.len < blcf->location.len
+               || ngx_strncmp(r->uri.data, blcf->location.data,
+                              blcf->location.len)
+                  != 0)
+    {
+        /* a regex or a named location: behind the last "/" may be a name */
+
+        p = r->uri.data + r->uri.len;
+
+        while (p > r->uri.data && p[-1] != '/') {
+            p--;
+        }
+
+        names.data = p;
+
+        while (p < r->uri.data + r->uri.len && *p != ',') {
+            p++;
+        }
+
+        names.len = p - names.data;
+
+        names.len = (ngx_http_blockcast_stream_find(bmcf, &names) != NULL)
+                    ? (size_t) (r->uri.data + r->uri.len - names.data) : 0;
     }
 
     if (names.len == 0) {
@@ -178,8 +216,9 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_sse_subscribe(r, sse, &names);
 
-    if (rc != NGX_OK) {
-        return (rc == NGX_DONE) ? NGX_OK : rc;
+    if (rc != NGX_DECLINED) {
+        ngx_http_blockcast_ws_leave_all(&sse->conn);
+        return rc;
     }
 
     r->headers_out.status = NGX_HTTP_OK;
@@ -199,13 +238,22 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        ngx_http_blockcast_ws_leave_all(&sse->conn);
         return rc;
     }
 
+    if (r != r->main) {
+        return ngx_http_blockcast_sse_once(sse);
+    }
+
     r->main->count++;
-    r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_blockcast_sse_write;
 
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    sse->held = 1;
     sse->counted = 1;
     ngx_http_blockcast_ws_count(1);
 
@@ -217,7 +265,55 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 }
 
 
-/* NGX_DONE: it has been refused */
+/*
+ * A part of another response, which has to end some time: what a client would
+ * get at first, and no more.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
+{
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_http_blockcast_sub_t    *sub;
+    ngx_http_blockcast_frame_t  *frame;
+
+    sse->once = 1;
+    sse->conn.started = 1;
+
+    for (i = 0; i < sse->conn.nsubs; i++) {
+        sub = &sse->conn.subs[i];
+
+        if (!sub->dirty) {
+            sub->dirty = 1;
+            sse->conn.ndirty++;
+        }
+    }
+
+    rc = NGX_OK;
+
+    while (rc != NGX_ERROR) {
+        frame = ngx_http_blockcast_ws_due(&sse->conn, &sub);
+
+        if (frame == NULL) {
+            break;
+        }
+
+        rc = ngx_http_blockcast_sse_send(sse, frame,
+                                         &sub->feed->stream->name);
+
+        ngx_http_blockcast_frame_free(frame);
+    }
+
+    ngx_http_blockcast_ws_leave_all(&sse->conn);
+
+    return (rc == NGX_ERROR) ? rc
+                             : ngx_http_send_special(sse->conn.request,
+                                                     NGX_HTTP_LAST);
+}
+
+
+/* NGX_DECLINED: it is done; else what the content handler returns */
 
 static ngx_int_t
 ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
@@ -283,9 +379,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                 ngx_str_set(&text, "A stream that was asked for is not there "
                             "for this client, see /api/streams.\n");
 
-                (void) ngx_http_blockcast_respond(r, NGX_HTTP_NOT_FOUND,
+                return ngx_http_blockcast_respond(r, NGX_HTTP_NOT_FOUND,
                                                   "text/plain", &text);
-                return NGX_DONE;
             }
         }
 
@@ -331,7 +426,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
         }
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -438,6 +533,10 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
 
     ngx_chain_update_chains(r->pool, &sse->free, &sse->busy, &out,
                             (ngx_buf_tag_t) &ngx_http_blockcast_module);
+
+    if (sse->once) {
+        return rc;
+    }
 
     if (rc != NGX_ERROR && (r->buffered || r->connection->buffered)) {
 
@@ -551,6 +650,26 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 }
 
 
+/* the text's memory, used again when what was in it has been sent */
+
+static u_char *
+ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
+{
+    if (sse->room >= size) {
+        return sse->text;
+    }
+
+    if (sse->text != NULL) {
+        ngx_free(sse->text);
+    }
+
+    sse->text = ngx_alloc(size, sse->conn.connection->log);
+    sse->room = (sse->text != NULL) ? size : 0;
+
+    return sse->text;
+}
+
+
 /*
  * id: EPOCH;LOG=SEQ;…, data: the message.  The bytes are the connection's own,
  * given back when they are sent: the next message takes the same buffer.
@@ -572,22 +691,13 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
            + sse->conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
                                 + NGX_INT64_LEN);
 
-    if (sse->room < size) {
+    /* what is a part of another response may have to wait for its turn */
 
-        if (sse->text != NULL) {
-            ngx_free(sse->text);
-        }
-
-        sse->text = ngx_alloc(size, r->connection->log);
-        if (sse->text == NULL) {
-            sse->room = 0;
-            return NGX_ERROR;
-        }
-
-        sse->room = size;
+    start = sse->once ? ngx_pnalloc(r->pool, size)
+                      : ngx_http_blockcast_sse_room(sse, size);
+    if (start == NULL) {
+        return NGX_ERROR;
     }
-
-    start = sse->text;
 
     p = ngx_sprintf(start, "id: %uL", sse->epoch);
 
@@ -630,6 +740,7 @@ ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
     r = sse->conn.request;
     c = r->connection;
 
+    sse->held = 0;
     r->keepalive = 0;
 
     ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
@@ -652,6 +763,12 @@ ngx_http_blockcast_sse_drain(ngx_msec_t drain)
          q = ngx_queue_next(q))
     {
         sse = ngx_queue_data(q, ngx_http_blockcast_sse_t, queue);
+
+        if (!sse->held) {
+
+            /* it has its answer, which may still be on its way */
+            continue;
+        }
 
         ngx_add_timer(&sse->event, 1 + (ngx_msec_t) ngx_random()
                                        % (drain + 1));
@@ -717,12 +834,16 @@ ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
     sse->conn.subs[0].first = 0;
     sse->conn.started = 1;
 
+    sse->held = 1;
     sse->counted = 1;
     ngx_http_blockcast_ws_count(1);
 
     r->main->count++;
-    r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
 
     ngx_add_timer(&sse->event, wait);
 
@@ -763,6 +884,8 @@ ngx_http_blockcast_poll_event(ngx_event_t *ev)
         sub->told = sub->feed->state;
         return;
     }
+
+    sse->held = 0;
 
     ngx_http_blockcast_ws_leave_all(&sse->conn);
 

@@ -52,9 +52,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
     rc = ngx_http_blockcast_handshake(r, &hello);
 
-    if (rc != NGX_OK || r->header_sent) {
-
-        /* refused */
+    if (!hello.agreed) {
         return rc;
     }
 
@@ -180,6 +178,17 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 
             return;
         }
+    }
+
+    if (!r->header_sent) {
+
+        /* frames without the handshake before them are for nobody */
+
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "another module's filter holds the handshake back");
+
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
     }
 
     c->write->delayed = 0;
