@@ -740,9 +740,21 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
 
         tag[NGX_HTTP_BLOCKCAST_TAG_LEN - 1] = '_';
 
-        /* a program of functions alone puts out its input */
-
         for (n = 0; n < 2 && !ok; n++) {
+
+            if (n == 1) {
+
+                /* what is wrong is told without the prelude */
+
+                ngx_str_null(&messages.text);
+
+                if (!jq_compile(jq, (char *) text)) {
+                    break;
+                }
+            }
+
+            /* a program of functions alone puts out its input */
+
             p = ngx_http_blockcast_jq_text(pool, program, tag,
                                            n == 0 ? "" : "\n.");
             if (p == NULL) {
@@ -753,19 +765,8 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
             ok = jq_compile(jq, (char *) p);
         }
 
-        /* what is wrong is told by the program alone, without the prelude */
-
-        ngx_str_null(&messages.text);
-    }
-
-    if (!ok) {
+    } else {
         ok = jq_compile(jq, (char *) text);
-
-        if (ok && !ngx_http_blockcast_jq_exact()) {
-            ngx_str_set(&messages.text, "it cannot be compiled for large "
-                                        "integers");
-            ok = 0;
-        }
     }
 
     jq_set_error_cb(jq, NULL, NULL);

@@ -402,8 +402,8 @@ make(made_t *m, unsigned depth)
 
 
 /*
- * The text as it has to come out: what libjq prints of the text whose large
- * integers are strings of digits behind a character that is not in it.
+ * The text as it has to come out: all as it is, but strings are decoded and
+ * written as libjq writes them.
  */
 
 static void
