@@ -351,6 +351,25 @@ bct_moments() {
 }
 
 
+# bct_counting: the module compiled so that it counts what runs. Its counts lie
+# beside its objects: the workers, who run as another user, add to them.
+
+bct_counting() {
+    rm -rf "$bc_build/coverage"
+
+    BLOCKCAST_CFLAGS="-O0 -U_FORTIFY_SOURCE --coverage -fprofile-update=atomic" \
+    BLOCKCAST_LDFLAGS=--coverage \
+        bc_build_in "$bc_build/coverage" bc_build_module
+
+    find "$bc_build/coverage" -name '*.gcno' | while IFS= read -r note; do
+        : > "${note%.gcno}.gcda"
+    done
+
+    chmod -R a+rwX "$bc_build/coverage"
+    bc_module=$bc_build/coverage/module/ngx_http_blockcast_module.so
+}
+
+
 # bc_build_in DIR COMMAND...: with another build folder.
 
 bc_build_in() {

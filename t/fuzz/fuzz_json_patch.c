@@ -122,6 +122,8 @@ ref_find(ref_object_t o, bc_span_t key)
         if (o.member[i].key.len == key.len
             && memcmp(o.member[i].key.data, key.data, key.len) == 0)
         {
+            /* the members are on the heap, o is a copy of where they are */
+            /* cppcheck-suppress returnDanglingLifetime */
             return &o.member[i];
         }
     }
