@@ -9,7 +9,7 @@ import { assess } from '../src/app/health';
 import { sharedClient } from '../src/client/shared';
 import { arrange } from '../src/panels/Peers';
 import { parts } from '../src/panels/Strength';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 const METRICS = {
   network_strength: 71,
