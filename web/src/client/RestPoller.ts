@@ -112,14 +112,14 @@ export class RestPoller {
         return;
       }
 
+      this.failures = 0;
+      options.onUp();
       for (const message of messages) {
         if (message !== null) {
           options.onMessage(message.type, message);
         }
       }
       options.onList(list);
-      this.failures = 0;
-      options.onUp();
       this.timer = setTimeout(() => void this.round(), options.interval());
     } catch (error) {
       if (!this.running || this.abort !== abort) {

@@ -16,12 +16,13 @@ export type {
   WebSocketConstructor,
   WebSocketLike,
 } from './options';
-export { emptyView } from './StreamSlot';
+export { emptyView, errorText, logField } from './StreamSlot';
 export type { LogEntry, StreamMessage, StreamView } from './StreamSlot';
 export { filterData, matches } from './Slots';
 export type { Filter, FilterValue, Since } from './Slots';
-export { streamCondition } from './condition';
+export { sameCondition, streamCondition } from './condition';
 export { forgetSharedClients, sharedClient } from './shared';
 export { canonical, parseExact } from './json';
-export { mergePatch } from './mergePatch';
+export { isObject, mergePatch } from './mergePatch';
+export { websocketUrl } from './urls';
 export * from './messages';

@@ -1,7 +1,5 @@
 import { createContext, createElement, useContext, useEffect, useMemo, useRef, type ReactElement, type ReactNode } from 'react';
-import { sharedClient } from '../client/shared';
-import type { StreamClient, StreamClientOptions } from '../client/StreamClient';
-import { websocketUrl } from '../client/urls';
+import { sharedClient, websocketUrl, type StreamClient, type StreamClientOptions } from '../client';
 
 export type HookOptions = Omit<StreamClientOptions, 'url'>;
 

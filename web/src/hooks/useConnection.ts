@@ -1,6 +1,5 @@
 import { useCallback, useMemo, useSyncExternalStore } from 'react';
-import { INITIAL_STATUS, type ConnectionStatus } from '../client/status';
-import type { StreamClient } from '../client/StreamClient';
+import { INITIAL_STATUS, type ConnectionStatus, type StreamClient } from '../client';
 import { useStreamClient, type HookOptions } from './context';
 
 export interface ConnectionHandle extends ConnectionStatus {

@@ -1,11 +1,27 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
-import { sameCondition, streamCondition, type StreamCondition } from '../client/condition';
-import { canonical } from '../client/json';
-import { filterData, matches, type Filter } from '../client/Slots';
-import { BlockcastError, INITIAL_STATUS, type ConnectionStatus } from '../client/status';
-import { emptyView, logField, type LogEntry, type StreamMessage, type StreamView } from '../client/StreamSlot';
-import type { StreamClient, StreamOptions } from '../client/StreamClient';
-import type { GapNotice, StreamName, StreamState, StreamTypes } from '../client/messages';
+import {
+  BlockcastError,
+  canonical,
+  emptyView,
+  filterData,
+  INITIAL_STATUS,
+  logField,
+  matches,
+  sameCondition,
+  streamCondition,
+  type ConnectionStatus,
+  type Filter,
+  type GapNotice,
+  type LogEntry,
+  type StreamClient,
+  type StreamCondition,
+  type StreamMessage,
+  type StreamName,
+  type StreamOptions,
+  type StreamState,
+  type StreamTypes,
+  type StreamView,
+} from '../client';
 import { useStreamClient, type HookOptions } from './context';
 
 export interface DataStream<D> extends StreamCondition {

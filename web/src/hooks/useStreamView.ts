@@ -1,5 +1,5 @@
 import { useCallback, useMemo, useSyncExternalStore } from 'react';
-import { emptyView, type StreamView } from '../client/StreamSlot';
+import { emptyView, type StreamView } from '../client';
 import { useStreamClient } from './context';
 
 /** One stream as the client keeps it. Renders once for each change of that stream and for nothing else. */

@@ -1,6 +1,4 @@
-import { BlockcastError } from '../client/status';
-import type { StreamClient, StreamOptions } from '../client/StreamClient';
-import type { StreamName, StreamTypes } from '../client/messages';
+import { BlockcastError, type StreamClient, type StreamName, type StreamOptions, type StreamTypes } from '../client';
 import { useStreamReader, type DataStream, type DataStreamOptions } from './useDataStream';
 
 /** The subscription of a component that waits ends this long (ms) after the data came: by then it has its own. */

@@ -1,7 +1,5 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react';
-import type { StreamClient } from '../client/StreamClient';
-import type { ConnectionState, ErrorReason } from '../client/status';
-import type { ClientMessage, StreamTypes } from '../client/messages';
+import type { ClientMessage, ConnectionState, ErrorReason, StreamClient, StreamTypes } from '../client';
 import { useStreamClient, type HookOptions } from './context';
 import { useConnectionStatus } from './useConnection';
 
