@@ -19,6 +19,8 @@ export interface Subscriber {
   since?: Since | undefined;
   delta?: boolean | undefined;
   filter?: Filter | undefined;
+  /** Entries that it had before the stream was asked for from the start again. */
+  had?: ReadonlySet<string> | undefined;
 }
 
 /** What is asked of the gateway for all subscribers of a stream together. */
@@ -93,6 +95,17 @@ export class Slots {
     };
   }
 
+  /** What a stream holds is forgotten, because it comes again; who had it does not get it twice. */
+  forgetHeld(stream: string): void {
+    const slot = this.slot(stream);
+    const had = new Set(slot.view.entries.map(({ value }) => canonical(value)));
+    for (const subscriber of this.subscribers.get(stream) ?? []) {
+      subscriber.had = had;
+    }
+    slot.reset();
+    this.notify(stream);
+  }
+
   notify(stream: string): void {
     for (const { changed } of [...(this.subscribers.get(stream) ?? [])]) {
       changed?.();
@@ -117,11 +130,15 @@ export class Slots {
 
 /** Hands a message over as this subscriber wants it. What a callback throws is the callback's, and stops nobody else. */
 export function deliverTo(subscriber: Subscriber, message: StreamMessage): void {
-  const { filter } = subscriber;
+  const { filter, had } = subscriber;
   if (subscriber.message === undefined) {
     return;
   }
-  const wanted = filter === undefined ? message : filterMessage(message, filter);
+  subscriber.had = undefined;
+  const wanted =
+    filter === undefined && had === undefined
+      ? message
+      : keepEntries(message, (value) => (filter === undefined || matches(value, filter)) && !had?.has(canonical(value)));
   if (wanted !== null) {
     safely(() => subscriber.message?.(wanted));
   }
@@ -153,17 +170,21 @@ function same(value: unknown, wanted: unknown): boolean {
   return value === wanted || (numeric(value) && numeric(wanted) && String(value) === String(wanted));
 }
 
-function filterMessage(message: StreamMessage, filter: Filter): StreamMessage | null {
+function keepEntries(message: StreamMessage, keep: (value: unknown) => boolean): StreamMessage | null {
   if (message.kind !== 'log' || message.field === null) {
     return message;
   }
-  const data = filterData(message.data, message.field, filter);
+  const data = withEntries(message.data, message.field, keep);
   return (data as { count: number }).count > 0 || message.gap !== null ? { ...message, data } : null;
 }
 
 /** A log message's data with the entries that match. */
 export function filterData(data: unknown, field: string, filter: Filter): unknown {
-  const values = ((data as Record<string, unknown>)[field] as unknown[]).filter((value) => matches(value, filter));
+  return withEntries(data, field, (value) => matches(value, filter));
+}
+
+function withEntries(data: unknown, field: string, keep: (value: unknown) => boolean): unknown {
+  const values = ((data as Record<string, unknown>)[field] as unknown[]).filter(keep);
   return { ...(data as object), [field]: values, count: values.length };
 }
 

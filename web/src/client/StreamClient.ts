@@ -309,6 +309,7 @@ export class StreamClient {
   private attend(stream: string, handlers: StreamHandlers): () => void {
     const { onData, onStatus, onGap, onChange, since, delta, filter } = handlers;
     let left = false;
+    let started = false;
     let told: StreamCondition | null = null;
 
     const tell = (): void => {
@@ -332,18 +333,24 @@ export class StreamClient {
           const { gap } = message;
           safely(() => onGap(gap, message));
         }
-        onData?.(message.data, message);
+        if (started) {
+          onData?.(message.data, message);
+        }
       };
     }
 
-    const held = this.slots.get(stream)?.replay(since === undefined ? null : seqOf(since)) ?? null;
     const leave = this.join(stream, subscriber);
     const ignoreStatus = onStatus === undefined ? null : this.onStatus(tell);
-    // Not before the caller has got the function that ends it.
-    if (held !== null) {
-      void Promise.resolve().then(() => left || deliverTo(subscriber, held));
-    }
-    void Promise.resolve().then(tell);
+    // What is held, and what came meanwhile, not before the caller has got the function that ends it.
+    void Promise.resolve().then(() => {
+      const held = this.slots.slot(stream).replay(since === undefined ? null : seqOf(since));
+      started = true;
+      if (held !== null && !left) {
+        subscriber.had = undefined;
+        deliverTo(subscriber, held);
+      }
+      tell();
+    });
 
     return () => {
       left = true;
@@ -362,8 +369,7 @@ export class StreamClient {
       this.sendSubscribe(stream);
     } else if (told !== null && !sameFilter(told, this.slots.request(stream).filter)) {
       // What was filtered out is needed now, from the start.
-      this.slots.slot(stream).reset();
-      this.slots.notify(stream);
+      this.slots.forgetHeld(stream);
       this.resubscribe(stream);
     }
   }

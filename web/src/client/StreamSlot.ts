@@ -41,6 +41,8 @@ export interface StreamView<D = unknown> {
   readonly retryIn: number | null;
   /** The same as a time: local clock, ms. */
   readonly nodeRetryAt: number | null;
+  /** Gateway's clock (Unix seconds) of the last status message, null before the first. */
+  readonly statusAt: number | null;
   /** Something worth a word that happened within the last minute, such as "the chain is shorter than before". */
   readonly note: string | null;
   /** The last announced gap of a log stream. */
@@ -192,7 +194,7 @@ export class StreamSlot {
   }
 
   /** A status message. `now` is the gateway's clock. Returns whether the view changed. */
-  status(message: Pick<StatusMessage, 'state' | 'age' | 'error' | 'node' | 'retry_in' | 'note'>, now: number): boolean {
+  status(message: Pick<StatusMessage, 'state' | 'age' | 'error' | 'node' | 'retry_in' | 'note' | 'timestamp'>, now: number): boolean {
     this.reported = message.state;
     this.disconnected = false;
 
@@ -209,6 +211,7 @@ export class StreamSlot {
       node,
       retryIn,
       nodeRetryAt: retryIn === null ? null : Date.now() + retryIn * 1000,
+      statusAt: typeof message.timestamp === 'number' ? message.timestamp : now,
       note,
       refused: null,
       state: message.state === 'waiting' && this.view.data !== null ? 'stale' : message.state,
@@ -386,6 +389,7 @@ export function emptyView(stream: string): StreamView {
     node: null,
     retryIn: null,
     nodeRetryAt: null,
+    statusAt: null,
     note: null,
     gap: null,
   };

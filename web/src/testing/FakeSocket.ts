@@ -1,5 +1,4 @@
-import { forgetSharedClients } from '../client';
-import type { WebSocketLike } from '../client';
+import { forgetSharedClients, type WebSocketLike } from '../client';
 
 /** A WebSocket whose other end is the test: pass it as the option `webSocket`, or put it in the platform's place with `install`. */
 export class FakeSocket implements WebSocketLike {
