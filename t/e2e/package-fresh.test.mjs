@@ -1,6 +1,7 @@
 // The packed client library in fresh projects, installed as a user would. If this fails: somebody who installs the package gets
 // no types, no code, a crash on their platform, a mismatch when their page is hydrated, or a server that grows.
 // needs: npm-web,chromium
+// limit: 2400
 
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';

@@ -238,10 +238,11 @@ export class Connection {
 
     let socket: WebSocketLike;
     try {
+      const Make = Socket as new (url: string, ...more: unknown[]) => WebSocketLike;
       if (headers === undefined || platform === 'browser') {
-        socket = protocols === undefined ? new Socket(this.url) : new Socket(this.url, protocols);
+        socket = protocols === undefined ? new Make(this.url) : new Make(this.url, protocols);
       } else {
-        socket = platform === 'node' ? new Socket(this.url, { protocols: protocols ?? [], headers }) : new Socket(this.url, protocols, { headers });
+        socket = platform === 'node' ? new Make(this.url, { protocols: protocols ?? [], headers }) : new Make(this.url, protocols, { headers });
       }
     } catch (error) {
       this.lost({ reason: 'address', text: messageOf(error) });
@@ -261,7 +262,7 @@ export class Connection {
         this.watchSilence();
       }
     };
-    socket.onmessage = (event: { data: unknown }) => {
+    socket.onmessage = (event: { data?: unknown }) => {
       if (this.socket === socket && typeof event.data === 'string') {
         this.handlers.onMessage(event.data);
       }
@@ -271,7 +272,7 @@ export class Connection {
         this.lost(closeFailure(event, opened, hint));
       }
     };
-    socket.onerror = (event: { message?: unknown } | undefined) => {
+    socket.onerror = (event?: { message?: unknown }) => {
       // "close" follows; outside of browsers only this says why.
       hint = typeof event?.message === 'string' ? event.message : hint;
     };

@@ -9,7 +9,7 @@ export interface StreamCondition {
   readonly connected: boolean;
   /** Why the stream, or else the connection, delivers nothing. */
   readonly error: string | null;
-  /** The same as one word, when it is the connection's. */
+  /** The same as one word. */
   readonly reason: ErrorReason | null;
   /** The gateway's code when it refused the stream. */
   readonly refused: string | null;
@@ -28,7 +28,7 @@ export function streamCondition(view: StreamView, connection: ConnectionStatus):
     status: statusOf(view, connection),
     connected: connection.connected,
     error: view.error ?? (connection.connected ? null : connection.error),
-    reason: connection.connected ? null : connection.reason,
+    reason: view.refused !== null ? 'refused' : view.error !== null ? 'node' : connection.connected ? null : connection.reason,
     refused: view.refused,
     node: view.node,
     retryIn: view.retryIn,

@@ -11,6 +11,7 @@ export type {
   FetchLike,
   Page,
   ResponseLike,
+  SocketHandler,
   StreamClientOptions,
   Token,
   WebSocketConstructor,

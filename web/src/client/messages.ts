@@ -209,7 +209,6 @@ export interface KnownStreams {
  * The streams of your gateway and their data: add to it with `declare module 'blockcast-web'`. What stands here goes before
  * the presets' streams of the same name; the data of a stream that neither knows is `unknown`.
  */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- it is there to be added to
 export interface Streams {}
 
 /** The streams whose data is known, by their names. */

@@ -1,19 +1,22 @@
 /** What a client is told, and what it needs of its platform; no type here needs the DOM. */
 
+/** A function whose argument each platform has a type of its own for: compared as a method's, in either direction. */
+type Loose<A extends unknown[], R> = { call(...args: A): R }['call'];
+
+export type SocketHandler = Loose<[event: object], void> | null;
+
 export interface WebSocketLike {
   readonly readyState: number;
-  /* eslint-disable @typescript-eslint/no-explicit-any -- each platform has its own event types */
-  onopen: ((event: any) => void) | null;
-  onmessage: ((event: any) => void) | null;
-  onclose: ((event: any) => void) | null;
-  onerror: ((event: any) => void) | null;
+  onopen: SocketHandler;
+  onmessage: SocketHandler;
+  onclose: SocketHandler;
+  onerror: SocketHandler;
   send(data: string): void;
   close(code?: number, reason?: string): void;
 }
 
 /** The browser's `WebSocket`, that of React Native or Node.js 22, or the one of the package `ws`. */
-export type WebSocketConstructor = new (url: string, ...more: any[]) => WebSocketLike;
-/* eslint-enable @typescript-eslint/no-explicit-any */
+export type WebSocketConstructor = new (url: string, ...more: never[]) => WebSocketLike;
 
 export interface FetchInit {
   method?: string;
@@ -36,8 +39,7 @@ export interface ResponseLike {
   text(): Promise<string>;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the init of each platform's fetch differs
-export type FetchLike = (input: string, init?: any) => Promise<ResponseLike>;
+export type FetchLike = Loose<[input: string, init?: object], Promise<ResponseLike>>;
 
 /** A bearer token, or a function that gets one: it is asked for each new connection, and after each 401. */
 export type Token = string | (() => string | null | undefined | Promise<string | null | undefined>);

@@ -47,6 +47,7 @@ export type ConnectionState = Extract<
  * - `closed`: it said goodbye; `broken`: it did not
  * - `unsupported`: no WebSocket on this platform; `address`: no address, or one that cannot be used
  * - `protocol`: what came is not the protocol
+ * - `node`: of a stream: the gateway is there, and its node does not answer as it should
  */
 export type ErrorReason =
   | 'unauthorized'
@@ -62,7 +63,8 @@ export type ErrorReason =
   | 'broken'
   | 'unsupported'
   | 'address'
-  | 'protocol';
+  | 'protocol'
+  | 'node';
 
 /** A new object for every change. */
 export interface ConnectionStatus {

@@ -114,7 +114,7 @@ export function useStreamReader(stream: string, given: DataStreamOptions<unknown
           ...(wantsErrors && {
             onStatus: ({ error, reason, refused }: StreamCondition) => {
               if (error !== null && error !== last) {
-                handlers.current.onError?.(new BlockcastError(error, reason ?? (refused === null ? 'broken' : 'refused'), refused));
+                handlers.current.onError?.(new BlockcastError(error, reason ?? 'broken', refused));
               }
               last = error;
             },

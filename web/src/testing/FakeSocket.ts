@@ -1,4 +1,4 @@
-import { forgetSharedClients, type WebSocketLike } from '../client';
+import { forgetSharedClients, type SocketHandler, type WebSocketLike } from '../client';
 
 /** A WebSocket whose other end is the test: pass it as the option `webSocket`, or put it in the platform's place with `install`. */
 export class FakeSocket implements WebSocketLike {
@@ -31,12 +31,10 @@ export class FakeSocket implements WebSocketLike {
   /** What was given in the third place: headers, outside of browsers. */
   readonly options: unknown;
   readyState = 0;
-  /* eslint-disable @typescript-eslint/no-explicit-any */
-  onopen: ((event: any) => void) | null = null;
-  onmessage: ((event: any) => void) | null = null;
-  onclose: ((event: any) => void) | null = null;
-  onerror: ((event: any) => void) | null = null;
-  /* eslint-enable @typescript-eslint/no-explicit-any */
+  onopen: SocketHandler = null;
+  onmessage: SocketHandler = null;
+  onclose: SocketHandler = null;
+  onerror: SocketHandler = null;
 
   /** What the client sent, parsed. */
   readonly sent: Record<string, unknown>[] = [];
