@@ -316,6 +316,20 @@ test('Node.js must get messages with "ws", and a clear error without', async t =
     }
 });
 
+test('the WebSocket of "ws" and of the browser must fit the option, and so must their fetch', async () => {
+    const dir = await project('node', { sources: ['types'] });
+    await fs.writeFile(path.join(dir, 'dom.ts'), `
+        import { StreamClient } from 'blockcast-web/client';
+        import { FakeSocket } from 'blockcast-web/testing';
+        export const clients = [
+            new StreamClient({ url: 'ws://x', webSocket: WebSocket, fetch }),
+            new StreamClient({ url: 'ws://x', webSocket: FakeSocket, fetch: (url, init) => fetch(url, init) }),
+        ];
+        for await (const m of clients[0].stream('x', { signal: new AbortController().signal })) console.log(m);`);
+    await run(bin(dir, 'tsc'), ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--skipDefaultLibCheck', 'ws.ts', 'dom.ts'],
+        { cwd: dir });
+});
+
 test('Node.js 22 must need no "ws"', { skip: !long && 'with --long' }, async t => {
     const dir = await project('node22', { sources: ['node'] });
     const { gw, ws } = await mock(t, { speed: 20, token: 'a-token-of-many-characters' });

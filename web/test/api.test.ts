@@ -412,6 +412,9 @@ describe('options', () => {
     expect(warn).not.toHaveBeenCalled();
     sharedClient('ws://one', { reconnectInterval: 500 });
     sharedClient('ws://one', { reconnectInterval: 500 });
+    // A server, which never connects, has a page for each user and says nothing.
+    expect(warn).not.toHaveBeenCalled();
+    cleanup.push(client.hold());
     expect(warn.mock.calls).toEqual([[expect.stringMatching(/ws:\/\/one\/ has reconnectInterval: 3000; reconnectInterval: 500 of a later caller has no effect/)]]);
 
     // No secret goes to a console.

@@ -69,7 +69,7 @@ export function Banner({ client, health, streams }: { client: StreamClient; heal
             </p>
             {message.detail !== undefined && <p className="banner-detail">{message.detail}</p>}
             {health.nodeRetryAt !== null && (
-              <p className="banner-detail">
+              <p className="banner-next">
                 The gateway asks it again
                 <Countdown to={health.nodeRetryAt} />.
               </p>

@@ -10,14 +10,15 @@ const MOST_IDLE = 100;
 
 interface Shared {
   clients: Map<string, StreamClient>;
-  warned: Set<string>;
+  /** The options of each client that were reported, or will be. */
+  reported: WeakMap<StreamClient, Set<string>>;
 }
 
 /** One for the program, also where both the ES modules and the CommonJS ones of this package are loaded. */
 function shared(): Shared {
   const key = Symbol.for('blockcast-web.clients');
   const owner = globalThis as unknown as Record<symbol, Shared | undefined>;
-  return (owner[key] ??= { clients: new Map(), warned: new Set() });
+  return (owner[key] ??= { clients: new Map(), reported: new WeakMap() });
 }
 
 /**
@@ -25,20 +26,12 @@ function shared(): Shared {
  * that differ from what it has are reported on the console.
  */
 export function sharedClient(url?: string, options: Omit<StreamClientOptions, 'url'> = {}): StreamClient {
-  const { clients, warned } = shared();
+  const { clients } = shared();
   const address = websocketUrl(url);
   let client = clients.get(address);
   if (client !== undefined) {
     for (const name of client.configure(options)) {
-      const key = `${address} ${name}`;
-      if (!warned.has(key)) {
-        warned.add(key);
-        const option = name as keyof typeof options;
-        console.warn(
-          `blockcast: the connection to ${address} has ${describe(name, client.option(option))}; ` +
-            `${describe(name, options[option])} of a later caller has no effect. Give all callers the same, in a StreamProvider for example.`,
-        );
-      }
+      report(client, name as keyof typeof options, options);
     }
     return client;
   }
@@ -49,6 +42,30 @@ export function sharedClient(url?: string, options: Omit<StreamClientOptions, 'u
     trim(clients);
   }
   return client;
+}
+
+/** Once for each option, and only of a client that connects: a server's never does, and renders pages of many users. */
+function report(client: StreamClient, name: keyof Omit<StreamClientOptions, 'url'>, options: StreamClientOptions): void {
+  const { reported } = shared();
+  const names = reported.get(client) ?? new Set<string>();
+  reported.set(client, names);
+  if (names.has(name)) {
+    return;
+  }
+  names.add(name);
+  const text =
+    `blockcast: the connection to ${client.url} has ${describe(name, client.option(name))}; ` +
+    `${describe(name, options[name])} of a later caller has no effect. Give all callers the same, in a StreamProvider for example.`;
+  if (client.held) {
+    console.warn(text);
+    return;
+  }
+  const leave = client.onStatus(() => {
+    if (client.held) {
+      leave();
+      console.warn(text);
+    }
+  });
 }
 
 function trim(clients: Map<string, StreamClient>): void {
@@ -71,5 +88,4 @@ function describe(name: string, value: unknown): string {
 /** Forgets every shared client: for tests, which want each case to start with none. */
 export function forgetSharedClients(): void {
   shared().clients.clear();
-  shared().warned.clear();
 }
