@@ -1,12 +1,9 @@
-import { StrictMode } from 'react';
-import { createRoot } from 'react-dom/client';
-import { sharedClient } from './client/shared';
-import { App } from './app/App';
 import './styles/tokens.css';
 import './styles/base.css';
-import './styles/layout.css';
-import './styles/parts.css';
-import './styles/panels.css';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { sharedClient } from './client';
+import { App } from './app/App';
 
 /** Rows of a log that a tab keeps as they come: what it holds must not grow for hours. Of a gateway that keeps more all are shown. */
 const KEPT = 1000;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StreamClient, type StreamClientOptions } from '../src/client/StreamClient';
 import { sharedClient } from '../src/client/shared';
 import { restUrl, websocketUrl } from '../src/client/urls';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 const clients: (() => void)[] = [];
 

@@ -9,7 +9,7 @@ import { assess } from '../src/app/health';
 import { sharedClient } from '../src/client/shared';
 import { arrange } from '../src/panels/Peers';
 import { parts } from '../src/panels/Strength';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 const METRICS = {
   network_strength: 71,
@@ -319,6 +319,18 @@ describe('the connection', () => {
       socket.say({ type: 'status', stream: 'network_metrics', state: 'stale', age: 3002, error: 'connection refused' });
     });
     expect(document.querySelector('.banner')?.textContent).toContain('The node does not answer');
+  });
+
+  it('says that the node is down with the first stream that tells, and not once another one is answered again', () => {
+    // If this fails: the page says "1 of 5 streams is stale" for as long as the slowest stream takes to fail, 14 s of a node's outage.
+    const client = sharedClient('ws://x');
+    const status = { ...client.status, state: 'connected', connected: true } as const;
+    const live = { ...client.view('a'), state: 'live', data: {}, freshAt: 100 } as const;
+    const told = { ...client.view('b'), state: 'stale', data: {}, error: 'refused', node: 'down', statusAt: 102, nodeRetryAt: 5000, freshAt: 99 } as const;
+    expect(assess(status, [live, told, live, live])).toMatchObject({ kind: 'node-down', level: 'bad', error: 'refused', nodeRetryAt: 5000, streams: ['b'] });
+    expect(assess(status, [{ ...live, node: 'down', statusAt: 102 }, live])).toMatchObject({ kind: 'node-down' });
+    expect(assess(status, [{ ...live, freshAt: 104 }, told])).toMatchObject({ kind: 'partly-stale' });
+    expect(assess(status, [live, { ...told, node: 'limited' }])).toMatchObject({ kind: 'partly-stale' });
   });
 
   it('has a sentence for every kind of trouble', () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { History } from '../src/app/history';
 import { StreamClient } from '../src/client/StreamClient';
 import { thin } from '../src/charts/HistoryChart';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 let client: StreamClient;
 let now = 1_700_000_000;

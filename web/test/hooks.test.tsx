@@ -2,7 +2,7 @@ import { act, render, renderHook, screen } from '@testing-library/react';
 import { StrictMode, useEffect } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { useDataStream, useWebSocket } from '../src/hooks/useWebSocket';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 const URL = 'ws://localhost:8080';
 

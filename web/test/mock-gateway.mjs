@@ -29,7 +29,11 @@ const TYPES = {
 const KEEP = 1000;
 
 export class MockGateway {
-  constructor({ port = 8000, host = '127.0.0.1', preset = 'the-block', data = 'full', seed = 1, dist = DIST, speed = 1, burst = 3 } = {}) {
+  constructor({ port = 8000, host = '127.0.0.1', preset = 'the-block', data = 'full', seed = 1, dist = DIST, speed = 1, burst = 3, token = null } = {}) {
+    /** The bearer token that is needed, or null for none. */
+    this.token = token;
+    /** Every handshake that was tried: its path and subprotocols. */
+    this.handshakes = [];
     this.port = port;
     this.host = host;
     this.dist = dist;
@@ -57,6 +61,11 @@ export class MockGateway {
     this.wss = new WebSocketServer({ noServer: true, maxPayload: 65536 });
     this.server.on('upgrade', (request, socket, head) => {
       const path = request.url.split('?')[0];
+      this.handshakes.push({ path, protocols: request.headers['sec-websocket-protocol'] ?? null, headers: request.headers });
+      if (!this.authorized(request)) {
+        socket.end('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+        return;
+      }
       if (this.refuseUpgrades || (path !== '/ws' && path !== '/')) {
         socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
         return;
@@ -70,6 +79,11 @@ export class MockGateway {
     this.port = this.server.address().port;
     this.resume();
     return `http://${this.host}:${this.port}`;
+  }
+
+  authorized({ headers }) {
+    const offered = (headers['sec-websocket-protocol'] ?? '').split(/, */);
+    return this.token === null || headers.authorization === `Bearer ${this.token}` || offered.includes(`bearer.${this.token}`);
   }
 
   resume() {
@@ -194,7 +208,7 @@ export class MockGateway {
 
   statusOf(stream) {
     const age = stream.at === null ? null : Date.now() / 1000 - stream.at;
-    return { type: 'status', stream: stream.name, state: this.stateOf(stream), age, ...(this.nodeError ? { error: this.nodeError } : {}) };
+    return { type: 'status', stream: stream.name, state: this.stateOf(stream), age, ...(this.nodeError ? { error: this.nodeError, node: 'down', retry_in: 2 } : {}) };
   }
 
   // ------------------------------------------------------------ WebSocket
@@ -290,11 +304,20 @@ export class MockGateway {
 
   http(request, response) {
     const url = new URL(request.url, 'http://localhost');
-    const json = (status, document, headers = {}) => {
-      response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache', ...headers });
-      response.end(text(document));
+    const shared = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'Authorization, Content-Type' };
+    const json = (status, document, headers = {}, raw = '') => {
+      response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache', ...shared, ...headers });
+      // The raw text of a member stays as it came.
+      response.end(text(document).replace('"\\u0002"', raw));
     };
-    if (url.pathname === '/api/streams') {
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, shared);
+      response.end();
+    } else if (!this.authorized(request) && /^\/(api|rpc)\b/.test(url.pathname)) {
+      json(401, { error: 'A bearer token is needed here.' }, { 'WWW-Authenticate': 'Bearer' });
+    } else if (url.pathname === '/rpc') {
+      this.rpc(request, json);
+    } else if (url.pathname === '/api/streams') {
       json(200, { epoch: this.epoch, timestamp: Math.floor(Date.now() / 1000), streams: [...this.streams.values()].map((stream) => this.describe(stream)) });
     } else if (url.pathname.startsWith('/api/streams/')) {
       const stream = this.streams.get(decodeURIComponent(url.pathname.slice('/api/streams/'.length)));
@@ -318,6 +341,23 @@ export class MockGateway {
     } else {
       this.file(request, url.pathname, response);
     }
+  }
+
+  /** JSON-RPC as far as a test needs it: `echo` answers its params, anything else is not found. */
+  rpc(request, json) {
+    let body = '';
+    request.on('data', (chunk) => (body += chunk));
+    request.on('end', () => {
+      const { id, method } = JSON.parse(body);
+      const params = /"params":(.*)\}$/.exec(body)?.[1] ?? 'null';
+      if (request.method !== 'POST') {
+        json(405, { error: 'POST is needed here' });
+      } else if (method === 'echo') {
+        json(200, { jsonrpc: '2.0', id, result: '\u0002' }, {}, params);
+      } else {
+        json(200, { jsonrpc: '2.0', id, error: { code: -32601, message: 'method not found', data: { method } } });
+      }
+    });
   }
 
   describe({ name, kind, interval, seq, at, ...stream }) {

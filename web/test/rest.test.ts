@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StreamClient } from '../src/client/StreamClient';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 /** A gateway whose WebSocket is blocked: `rows` is its list of streams, `messages` what each of them has. */
 interface Gateway {

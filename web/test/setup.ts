@@ -1,7 +1,7 @@
 import { cleanup } from '@testing-library/react';
 import { afterAll, afterEach, beforeEach } from 'vitest';
 import { forgetSharedClients } from '../src/client/shared';
-import { FakeSocket } from './FakeSocket';
+import { FakeSocket } from '../src/testing/FakeSocket';
 
 // jsdom has its own WebSocket; no test may reach out with it.
 beforeEach(() => {

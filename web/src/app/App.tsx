@@ -1,6 +1,6 @@
-import { Component, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
-import type { StreamClient } from '../client/StreamClient';
-import type { StreamInfo } from '../client/messages';
+import { Component, useEffect, useState, type ReactNode } from 'react';
+import type { StreamClient, StreamInfo } from '../client';
+import { StreamProvider, useConnection, useStreamView } from '../hooks';
 import { GenericLog } from '../panels/GenericLog';
 import { GenericSnapshot } from '../panels/GenericSnapshot';
 import { HistoryPanel } from '../panels/HistoryPanel';
@@ -10,43 +10,52 @@ import { Peers } from '../panels/Peers';
 import { Receipts } from '../panels/Receipts';
 import { Strength } from '../panels/Strength';
 import { Banner, useTitle } from './Banner';
-import { GatewayProvider, useStream } from './context';
 import { useHealth } from './health';
 import { Header } from './Header';
+import './App.css';
 
 const KNOWN = ['network_metrics', 'markets_health', 'receipts', 'operations', 'peers'];
 const REMEMBERED = 'blockcast.streams';
 
 export function App({ client }: { client: StreamClient }): ReactNode {
+  return (
+    <StreamProvider client={client}>
+      <Dashboard />
+    </StreamProvider>
+  );
+}
+
+function Dashboard(): ReactNode {
+  const { client, streams } = useConnection();
   useEffect(() => client.hold(), [client]);
 
-  const offered = useOffered(client);
+  const offered = useOffered(streams);
   const health = useHealth(client, offered);
   useTitle(health);
 
   return (
-    <GatewayProvider client={client}>
+    <>
       <a className="skip" href="#main">
         Skip to the figures
       </a>
       <Header health={health} />
       <main id="main" tabIndex={-1}>
         <Banner client={client} health={health} streams={offered.length} />
-        {offered.length === 0 ? <Nothing known={client.status.streams !== null} /> : <Panels client={client} offered={offered} />}
+        {offered.length === 0 ? <Nothing known={streams !== null} /> : <Panels offered={offered} />}
       </main>
       <footer className="footer">
         <p>
           The same data as JSON: <a href="/api/streams">streams</a>, <a href="/api/health">health</a>.
         </p>
       </footer>
-    </GatewayProvider>
+    </>
   );
 }
 
-function Panels({ client, offered }: { client: StreamClient; offered: readonly string[] }): ReactNode {
+function Panels({ offered }: { offered: readonly string[] }): ReactNode {
   const has = (name: string): boolean => offered.includes(name);
   const others = offered.filter((name) => !KNOWN.includes(name));
-  const infos = useInfos(client, others.length > 0);
+  const infos = useInfos(others.length > 0);
 
   return (
     <>
@@ -104,7 +113,7 @@ function Panels({ client, offered }: { client: StreamClient; offered: readonly s
 
 /** A stream of another chain: by its kind a table or figures. */
 function Generic({ stream, info, chart }: { stream: string; info: StreamInfo | undefined; chart: boolean }): ReactNode {
-  const view = useStream(stream);
+  const view = useStreamView(stream);
   const kind = view.kind ?? info?.kind ?? 'snapshot';
   if (kind === 'log') {
     return <GenericLog stream={stream} className="area-wide" />;
@@ -121,11 +130,7 @@ function Generic({ stream, info, chart }: { stream: string; info: StreamInfo | u
  * The streams that the gateway offers; before it said so, what it offered when this tab was last connected, so that a reload does
  * not shuffle the page.
  */
-function useOffered(client: StreamClient): readonly string[] {
-  const streams = useSyncExternalStore(
-    (listener) => client.onStatus(listener),
-    () => client.status.streams,
-  );
+function useOffered(streams: readonly string[] | null): readonly string[] {
   const [remembered] = useState(recall);
 
   useEffect(() => {
@@ -151,12 +156,10 @@ function recall(): readonly string[] {
 }
 
 /** What `/api/streams` tells of each stream; asked only when there are streams that the page does not know. */
-function useInfos(client: StreamClient, wanted: boolean): ReadonlyMap<string, StreamInfo> {
+function useInfos(wanted: boolean): ReadonlyMap<string, StreamInfo> {
   const [infos, setInfos] = useState<ReadonlyMap<string, StreamInfo>>(() => new Map());
-  const epoch = useSyncExternalStore(
-    (listener) => client.onStatus(listener),
-    () => (client.status.connected ? (client.status.epoch ?? '') : null),
-  );
+  const { client, connected, epoch: named } = useConnection();
+  const epoch = connected ? (named ?? '') : null;
 
   useEffect(() => {
     if (!wanted || epoch === null) {

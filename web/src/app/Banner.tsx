@@ -1,9 +1,12 @@
 import { useEffect, type ReactNode } from 'react';
-import type { StreamClient } from '../client/StreamClient';
+import type { StreamClient } from '../client';
 import { Icon, type IconName } from '../ui/Icon';
 import { clock, duration, label } from './format';
 import type { Health, HealthKind } from './health';
 import { useNow } from './now';
+import '../ui/badge.css';
+import '../ui/button.css';
+import './Banner.css';
 
 const SHORT: Record<HealthKind, string> = {
   live: 'Live',
@@ -65,6 +68,12 @@ export function Banner({ client, health, streams }: { client: StreamClient; heal
               {health.retryAt !== null && health.kind !== 'polling' && <Countdown to={health.retryAt} />}
             </p>
             {message.detail !== undefined && <p className="banner-detail">{message.detail}</p>}
+            {health.nodeRetryAt !== null && (
+              <p className="banner-next">
+                The gateway asks it again
+                <Countdown to={health.nodeRetryAt} />.
+              </p>
+            )}
             {health.since !== null && <Since client={client} since={health.since} />}
           </div>
           {message.action === 'retry' && (

@@ -3,6 +3,7 @@ import { Segmented, type Choice } from '../ui/Segmented';
 import type { Health } from './health';
 import { Pill } from './Banner';
 import { setTheme, useTheme, type Theme } from './theme';
+import './Header.css';
 
 const THEMES: readonly Choice<Theme>[] = [
   { value: 'system', label: 'As the system', icon: 'screen', iconOnly: true },

@@ -1,4 +1,4 @@
-import type { Numeric } from '../client/messages';
+import type { Numeric } from '../client';
 
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const decimals = [0, 1, 2, 3].map(

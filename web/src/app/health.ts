@@ -1,6 +1,5 @@
 import { useCallback, useRef, useSyncExternalStore } from 'react';
-import type { ConnectionStatus, StreamClient } from '../client/StreamClient';
-import type { StreamView } from '../client/StreamSlot';
+import type { ConnectionStatus, StreamClient, StreamView } from '../client';
 
 export type HealthKind =
   | 'live'
@@ -29,6 +28,8 @@ export interface Health {
   readonly since: number | null;
   /** Local clock (ms) of the next attempt to connect. */
   readonly retryAt: number | null;
+  /** Local clock (ms) of the gateway's next question to a node that is down. */
+  readonly nodeRetryAt: number | null;
   readonly attempt: number;
 }
 
@@ -45,6 +46,7 @@ export function assess(status: ConnectionStatus, views: readonly StreamView[]): 
     error: null,
     since: null,
     retryAt: null,
+    nodeRetryAt: null,
     attempt: 0,
     ...more,
   });
@@ -67,6 +69,18 @@ export function assess(status: ConnectionStatus, views: readonly StreamView[]): 
     }
   }
 
+  // The gateway says it with the first stream that it asks for in vain; the others only come to know one after the other.
+  const down = views.filter((view) => view.node === 'down' && !views.some((other) => answeredSince(other, view)));
+  if (down.length > 0) {
+    const retries = down.flatMap(({ nodeRetryAt }) => (nodeRetryAt === null ? [] : [nodeRetryAt]));
+    return health('node-down', 'bad', {
+      streams: down.map(({ stream }) => stream),
+      error: down.find((view) => view.error !== null)?.error ?? null,
+      since: newest(down),
+      nodeRetryAt: retries.length === 0 ? null : Math.min(...retries),
+    });
+  }
+
   const error = [...stale, ...waiting].find((view) => view.error !== null)?.error ?? null;
   if (stale.length > 0 && error === null) {
     // Nobody listened for a while, so nothing was polled: the first answer is on its way, and nothing has failed.
@@ -87,6 +101,11 @@ export function assess(status: ConnectionStatus, views: readonly StreamView[]): 
     return health('polling', 'info', { error: status.error });
   }
   return health('live', 'ok');
+}
+
+/** A stream that became live after the other one's node was called down: it answers again. */
+function answeredSince(other: StreamView, down: StreamView): boolean {
+  return other.state === 'live' && other.node === null && other.freshAt !== null && down.statusAt !== null && other.freshAt > down.statusAt;
 }
 
 /** The health of the connection and of `streams`; renders only when what it says changes. */

@@ -1,6 +1,4 @@
-import type { StreamClient } from '../client/StreamClient';
-import { isObject } from '../client/mergePatch';
-import type { StreamView } from '../client/StreamSlot';
+import { isObject, type StreamClient, type StreamView } from '../client';
 
 /** The numbers of one stream over time. A new object for every change; the arrays in it are not to be written to. */
 export interface Series {

@@ -1,26 +1,29 @@
 import { backoffDelay, type BackoffOptions } from './backoff';
+import { messageOf } from './failures';
+import type { Http } from './Http';
 import { parseExact } from './json';
 import { isObject } from './mergePatch';
 import type { DataMessage, StreamInfo } from './messages';
+import { BlockcastError, type ErrorReason } from './status';
 import { errorText } from './StreamSlot';
 
 export interface RestPollerOptions {
-  /** REST prefix without a slash at its end. */
-  url: string;
+  /** REST prefixes without a slash at their end, the likeliest first: the next one is tried where a gateway is not found. */
+  urls: string[];
+  http: Http;
   /** Time between two rounds, in ms. */
-  interval: number;
-  backoff: BackoffOptions;
+  interval: () => number;
+  backoff: () => BackoffOptions;
   random: () => number;
-  fetch: typeof fetch;
   /** Streams to ask for, with the seq that is held. */
   wanted: () => { name: string; seq: number | null }[];
   /** Comes before the messages of its round. */
   onEpoch: (epoch: string | null) => void;
   onList: (streams: StreamInfo[]) => void;
   onMessage: (name: string, message: DataMessage) => void;
-  onRefused: (name: string, error: string) => void;
+  onRefused: (name: string, error: string, code: string) => void;
   onUp: () => void;
-  onDown: (error: string) => void;
+  onDown: (error: string, reason: ErrorReason) => void;
 }
 
 /**
@@ -32,6 +35,7 @@ export class RestPoller {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private running = false;
   private failures = 0;
+  private at = 0;
   private abort: AbortController | undefined;
 
   constructor(options: RestPollerOptions) {
@@ -57,6 +61,28 @@ export class RestPoller {
     this.abort = undefined;
   }
 
+  /** `/streams`, from the first address that has it. Rejects with what the first one said when none does. */
+  async list(signal?: AbortSignal): Promise<StreamList> {
+    let first: unknown;
+    for (let tried = 0; tried < this.options.urls.length; tried += 1) {
+      try {
+        return await fetchStreams(this.url, this.options.http, signal);
+      } catch (error) {
+        first ??= error;
+        const reason = error instanceof BlockcastError ? error.reason : null;
+        if (signal?.aborted || (reason !== 'refused' && reason !== 'unreachable' && reason !== 'protocol')) {
+          throw error;
+        }
+        this.at = (this.at + 1) % this.options.urls.length;
+      }
+    }
+    throw first;
+  }
+
+  private get url(): string {
+    return this.options.urls[this.at] as string;
+  }
+
   private async round(): Promise<void> {
     const { options } = this;
     const abort = new AbortController();
@@ -64,7 +90,7 @@ export class RestPoller {
     this.abort = abort;
 
     try {
-      const { epoch, streams: list } = await fetchStreams(options.url, options.fetch, abort.signal);
+      const { epoch, streams: list } = await this.list(abort.signal);
       if (!this.running || this.abort !== abort) {
         return;
       }
@@ -75,7 +101,7 @@ export class RestPoller {
       for (const { name, seq } of options.wanted()) {
         const info = offered.get(name);
         if (info === undefined) {
-          options.onRefused(name, `the gateway has no stream "${name}"`);
+          options.onRefused(name, `the gateway has no stream "${name}"`, 'unknown_stream');
         } else if (info.seq === null || info.seq !== seq) {
           changed.push(name);
         }
@@ -86,21 +112,22 @@ export class RestPoller {
         return;
       }
 
+      this.failures = 0;
+      options.onUp();
       for (const message of messages) {
         if (message !== null) {
           options.onMessage(message.type, message);
         }
       }
       options.onList(list);
-      this.failures = 0;
-      options.onUp();
-      this.timer = setTimeout(() => void this.round(), options.interval);
+      this.timer = setTimeout(() => void this.round(), options.interval());
     } catch (error) {
       if (!this.running || this.abort !== abort) {
         return;
       }
-      options.onDown(error instanceof Error ? error.message : String(error));
-      const wait = backoffDelay(this.failures, options.backoff, options.random);
+      const reason = error instanceof BlockcastError && error.reason !== 'rpc' ? error.reason : 'unreachable';
+      options.onDown(messageOf(error), reason);
+      const wait = backoffDelay(this.failures, options.backoff(), options.random);
       this.failures += 1;
       this.timer = setTimeout(() => void this.round(), Math.max(wait, 1000));
     } finally {
@@ -110,15 +137,13 @@ export class RestPoller {
 
   private async one(name: string, signal: AbortSignal): Promise<DataMessage | null> {
     const { options } = this;
-    const response = await options.fetch(`${options.url}/streams/${encodeURIComponent(name)}`, {
-      cache: 'no-cache',
-      signal,
-    });
+    const response = await options.http.request(`${this.url}/streams/${encodeURIComponent(name)}`, { cache: 'no-cache', signal });
     if (response.status === 503) {
       return null; // no snapshot yet
     }
     if (!response.ok) {
-      options.onRefused(name, `the gateway answered ${response.status}`);
+      const code = response.status === 404 ? 'unknown_stream' : response.status === 403 || response.status === 401 ? 'forbidden_stream' : String(response.status);
+      options.onRefused(name, `the gateway answered ${response.status}`, code);
       return null;
     }
     const message = parseExact(await response.text());
@@ -127,12 +152,13 @@ export class RestPoller {
 }
 
 /** `/api/streams`, read. Rejects when it is not there. */
-export async function fetchStreams(url: string, request: typeof fetch, signal?: AbortSignal): Promise<StreamList> {
-  const response = await request(`${url}/streams`, { cache: 'no-cache', ...(signal ? { signal } : {}) });
-  if (!response.ok) {
-    throw new Error(`the gateway answered ${response.status}`);
+export async function fetchStreams(url: string, http: Http, signal?: AbortSignal): Promise<StreamList> {
+  let document: unknown;
+  try {
+    document = await http.json(`${url}/streams`, signal ? { signal } : {});
+  } catch (error) {
+    throw error instanceof BlockcastError ? error : new BlockcastError(`${url}/streams is not JSON`, 'protocol');
   }
-  const document = parseExact(await response.text());
   return {
     epoch: isObject(document) && document.epoch !== undefined && document.epoch !== null ? String(document.epoch) : null,
     streams: readStreams(document),

@@ -1,6 +1,6 @@
 import { canonical } from './json';
 import { isObject, mergePatch } from './mergePatch';
-import type { DataMessage, GapNotice, StatusMessage, StreamKind, StreamState } from './messages';
+import type { DataMessage, GapNotice, NodeState, StatusMessage, StreamKind, StreamState } from './messages';
 
 /** One entry of a log stream as the client keeps it. */
 export interface LogEntry<T = Record<string, unknown>> {
@@ -33,13 +33,41 @@ export interface StreamView<D = unknown> {
   /** Gateway's clock (Unix seconds) at the last proof that the data was fresh. */
   readonly freshAt: number | null;
   readonly error: string | null;
+  /** The gateway's code of a refusal, such as `unknown_stream`; null for a stream that was not refused. */
+  readonly refused: string | null;
+  /** What the gateway said of the stream's node, until that answers again. */
+  readonly node: NodeState | null;
+  /** Seconds until the gateway asks that node again, as of the status message; `nodeRetryAt` counts for a countdown. */
+  readonly retryIn: number | null;
+  /** The same as a time: local clock, ms. */
+  readonly nodeRetryAt: number | null;
+  /** Gateway's clock (Unix seconds) of the last status message, null before the first. */
+  readonly statusAt: number | null;
+  /** Something worth a word that happened within the last minute, such as "the chain is shorter than before". */
+  readonly note: string | null;
   /** The last announced gap of a log stream. */
   readonly gap: GapNotice | null;
+}
+
+/** One message as a subscriber gets it: of a log only what is new. */
+export interface StreamMessage<D = unknown> {
+  readonly stream: string;
+  readonly kind: StreamKind;
+  readonly data: D;
+  readonly seq: number | null;
+  /** Unix seconds of the poll that made the data. */
+  readonly timestamp: number | null;
+  /** Log streams: entries are missing before these. */
+  readonly gap: GapNotice | null;
+  /** Log streams: the member of `data` that has the entries. */
+  readonly field: string | null;
 }
 
 export type Accepted = 'applied' | 'same' | 'ignored' | 'resync';
 
 const NO_ENTRIES: readonly LogEntry[] = [];
+/** A note is news for this long, in seconds. */
+const NOTED = 60;
 
 /**
  * Memory of one stream: takes messages as they come, whatever their order, and keeps the state they add up to.
@@ -52,6 +80,9 @@ export class StreamSlot {
   /** A merge patch came for data that is not held: messages are of no use until a new subscribe is answered. */
   resyncing = false;
 
+  /** What the last accepted message brought, or null when that was nothing new. */
+  fresh: StreamMessage | null = null;
+
   private readonly maxEntries: number;
   private readonly keepEntries: number;
   /** Entries kept now: what was asked for, or as many as the gateway itself has shown to keep. */
@@ -59,18 +90,21 @@ export class StreamSlot {
   private nextKey = 1;
   private reported: StreamState | null = null;
   private disconnected = true;
+  private field: string | null = null;
+  private notedAt = 0;
 
   constructor(name: string, maxEntries: number, keepEntries = maxEntries) {
     this.name = name;
     this.maxEntries = maxEntries;
     this.keepEntries = Math.min(keepEntries, maxEntries);
     this.limit = this.keepEntries;
-    this.view = empty(name);
+    this.view = emptyView(name);
   }
 
   /** Forgets everything: the gateway started over. */
   reset(): void {
-    this.view = { ...empty(this.name), kind: this.view.kind };
+    this.view = { ...emptyView(this.name), kind: this.view.kind };
+    this.fresh = null;
     this.limit = this.keepEntries;
     this.reported = null;
     this.resyncing = false;
@@ -92,9 +126,28 @@ export class StreamSlot {
     return this.update({ state: this.view.data === null ? 'waiting' : 'stale' });
   }
 
-  /** The gateway refused this stream. */
-  refused(error: string): boolean {
+  /** The gateway refused this stream, for the reason that `code` names. */
+  refused(error: string, code: string): boolean {
+    return this.update({ error, refused: code });
+  }
+
+  /** The gateway reported an error about this stream that is no refusal. */
+  failed(error: string): boolean {
     return this.update({ error });
+  }
+
+  /** What is held, as one message, for whoever comes later; null when that is nothing. Of a log what came after `since`. */
+  replay(since: number | null): StreamMessage | null {
+    const { data, entries, kind, seq, timestamp } = this.view;
+    if (data === null) {
+      return null;
+    }
+    const base = { stream: this.name, seq, timestamp, gap: null };
+    if (kind !== 'log' || this.field === null) {
+      return { ...base, kind: 'snapshot', data, field: null };
+    }
+    const values = entries.filter((entry) => since === null || entry.seq === null || entry.seq > since).map(({ value }) => value);
+    return { ...base, kind: 'log', data: { [this.field]: values.reverse(), count: values.length }, field: this.field };
   }
 
   /**
@@ -104,6 +157,7 @@ export class StreamSlot {
   accept(message: DataMessage, now: number, receivedAt: number, polled = false): Accepted {
     const seq = typeof message.seq === 'number' ? message.seq : null;
     const last = this.view.seq;
+    this.fresh = null;
 
     if (this.resyncing && !polled) {
       return 'ignored';
@@ -140,14 +194,26 @@ export class StreamSlot {
   }
 
   /** A status message. `now` is the gateway's clock. Returns whether the view changed. */
-  status(message: Pick<StatusMessage, 'state' | 'age' | 'error'>, now: number): boolean {
+  status(message: Pick<StatusMessage, 'state' | 'age' | 'error' | 'node' | 'retry_in' | 'note' | 'timestamp'>, now: number): boolean {
     this.reported = message.state;
     this.disconnected = false;
 
     const age = typeof message.age === 'number' ? message.age : null;
     const error = errorText(message.error);
+    const node = message.node === 'down' || message.node === 'limited' ? message.node : null;
+    const retryIn = node !== null && typeof message.retry_in === 'number' ? message.retry_in : null;
+    const note = typeof message.note === 'string' && message.note !== '' ? message.note : null;
+    if (note !== null) {
+      this.notedAt = now;
+    }
 
     return this.update({
+      node,
+      retryIn,
+      nodeRetryAt: retryIn === null ? null : Date.now() + retryIn * 1000,
+      statusAt: typeof message.timestamp === 'number' ? message.timestamp : now,
+      note,
+      refused: null,
       state: message.state === 'waiting' && this.view.data !== null ? 'stale' : message.state,
       error: message.state === 'live' ? null : error,
       freshAt: age !== null && this.view.data !== null ? now - age : this.view.freshAt,
@@ -182,10 +248,31 @@ export class StreamSlot {
       seq: message.seq ?? null,
       timestamp: message.timestamp ?? now,
       freshAt: message.timestamp ?? now,
-      state: 'live',
-      error: null,
+      ...this.wellAgain(now),
     });
     this.reported = null;
+    this.fresh = {
+      stream: this.name,
+      kind: 'snapshot',
+      data,
+      seq: this.view.seq,
+      timestamp: this.view.timestamp,
+      gap: null,
+      field: null,
+    };
+  }
+
+  /** Data came, so that the node is there. */
+  private wellAgain(now: number): Pick<StreamView, 'state' | 'error' | 'refused' | 'node' | 'retryIn' | 'nodeRetryAt' | 'note'> {
+    return {
+      state: 'live',
+      error: null,
+      refused: null,
+      node: null,
+      retryIn: null,
+      nodeRetryAt: null,
+      note: now - this.notedAt < NOTED ? this.view.note : null,
+    };
   }
 
   private append(
@@ -232,17 +319,29 @@ export class StreamSlot {
       seq: seq ?? this.view.seq,
       timestamp: message.timestamp ?? now,
       freshAt: message.timestamp ?? now,
-      state: 'live',
-      error: null,
+      ...this.wellAgain(now),
       gap: gap ?? this.view.gap,
     });
+    this.field = field;
+    this.fresh =
+      values.length === 0 && gap === null
+        ? null
+        : {
+            stream: this.name,
+            kind: 'log',
+            data: { ...(message.data as object), [field]: values, count: values.length },
+            seq: this.view.seq,
+            timestamp: this.view.timestamp,
+            gap,
+            field,
+          };
   }
 
   /** Brings the state back after an interruption, when what is held turned out to be still true. */
   private settle(proven: boolean, now: number, timestamp: number | null): boolean {
     this.disconnected = false;
     if (this.view.data === null) {
-      return this.update({ state: 'waiting', error: null });
+      return this.update({ state: 'waiting', error: null, refused: null });
     }
     if (this.reported === 'stale') {
       return this.update({ timestamp: timestamp ?? this.view.timestamp });
@@ -250,8 +349,7 @@ export class StreamSlot {
     // A log with nothing new gets no message after "subscribed": its answer is the proof.
     if (proven || this.view.kind === 'log') {
       return this.update({
-        state: 'live',
-        error: null,
+        ...this.wellAgain(now),
         timestamp: timestamp ?? this.view.timestamp,
         freshAt: Math.max(timestamp ?? 0, this.view.freshAt ?? 0) || now,
       });
@@ -274,7 +372,8 @@ export class StreamSlot {
   }
 }
 
-function empty(stream: string): StreamView {
+/** A stream that nothing is known of. */
+export function emptyView(stream: string): StreamView {
   return {
     stream,
     kind: null,
@@ -286,6 +385,12 @@ function empty(stream: string): StreamView {
     state: 'waiting',
     freshAt: null,
     error: null,
+    refused: null,
+    node: null,
+    retryIn: null,
+    nodeRetryAt: null,
+    statusAt: null,
+    note: null,
     gap: null,
   };
 }

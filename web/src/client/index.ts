@@ -1,7 +1,29 @@
-export { StreamClient } from './StreamClient';
-export type { ConnectionState, ConnectionStatus, StreamClientOptions, WebSocketLike } from './StreamClient';
-export type { LogEntry, StreamView } from './StreamSlot';
-export { sharedClient } from './shared';
-export { parseExact } from './json';
-export { mergePatch } from './mergePatch';
+/** The client of a blockcast gateway; needs no framework. */
+export { StreamClient, fetchStream } from './StreamClient';
+export type { StreamHandlers, StreamOptions } from './StreamClient';
+export type { StreamCondition } from './condition';
+export type { StreamIterator } from './readStream';
+export { BlockcastError, INITIAL_STATUS, Status } from './status';
+export type { ConnectionState, ConnectionStatus, ErrorReason } from './status';
+export type {
+  AbortSignalLike,
+  FetchInit,
+  FetchLike,
+  Page,
+  ResponseLike,
+  SocketHandler,
+  StreamClientOptions,
+  Token,
+  WebSocketConstructor,
+  WebSocketLike,
+} from './options';
+export { emptyView, errorText, logField } from './StreamSlot';
+export type { LogEntry, StreamMessage, StreamView } from './StreamSlot';
+export { filterData, matches } from './Slots';
+export type { Filter, FilterValue, Since } from './Slots';
+export { sameCondition, streamCondition } from './condition';
+export { forgetSharedClients, sharedClient } from './shared';
+export { canonical, parseExact } from './json';
+export { isObject, mergePatch } from './mergePatch';
+export { websocketUrl } from './urls';
 export * from './messages';

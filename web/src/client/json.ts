@@ -56,3 +56,16 @@ export function parseExact(text: string): unknown {
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `${MARK}${item}` : item)) ?? 'undefined';
 }
+
+/** The reverse of `parseExact`: JSON with each `bigint` as a bare integer. */
+export function stringifyExact(value: unknown): string {
+  let long = false;
+  const text = JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item !== 'bigint') {
+      return item;
+    }
+    long = true;
+    return `${MARK}i${item}`;
+  });
+  return long ? text.replace(/"\uE000i(-?\d+)"/g, '$1') : text;
+}

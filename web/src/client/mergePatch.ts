@@ -13,7 +13,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
     if (value === null) {
       delete result[name];
     } else {
-      define(result, name, mergePatch(Object.hasOwn(result, name) ? result[name] : undefined, value));
+      define(result, name, mergePatch(Object.prototype.hasOwnProperty.call(result, name) ? result[name] : undefined, value));
     }
   }
 

@@ -16,6 +16,10 @@ export interface SubscribeMessage {
   stream: string;
   /** Log streams: everything after this seq, please. */
   since?: number;
+  /** The epoch that `since` belongs to. */
+  epoch?: string | number | bigint;
+  /** Log streams: members that must have one of these values. */
+  filter?: Record<string, unknown>;
   /** Changes may come as merge patches. */
   delta?: boolean;
   id?: string;
@@ -69,7 +73,17 @@ export interface StatusMessage {
   /** Seconds since the poll that made the data. */
   age?: number | null;
   error?: unknown;
+  /** There when the stream's node is not well. */
+  node?: NodeState;
+  /** Seconds until it is asked again. */
+  retry_in?: number;
+  /** What happened within the last minute. */
+  note?: string;
+  timestamp?: number;
 }
+
+/** `down`: not asked for a while, because it failed too often; `limited`: it asked for fewer calls. */
+export type NodeState = 'down' | 'limited';
 
 export interface ErrorMessage {
   type: 'error';
@@ -182,7 +196,7 @@ export interface Peers {
   total: number;
 }
 
-/** The streams whose data this package knows. Any other stream's data is `unknown`. */
+/** The streams of the presets. */
 export interface KnownStreams {
   network_metrics: NetworkMetrics;
   markets_health: MarketsHealth;
@@ -191,5 +205,17 @@ export interface KnownStreams {
   peers: Peers;
 }
 
+/**
+ * The streams of your gateway and their data: add to it with `declare module 'blockcast-web'`. What stands here goes before
+ * the presets' streams of the same name; the data of a stream that neither knows is `unknown`.
+ */
+export interface Streams {}
+
+/** The streams whose data is known, by their names. */
+export type StreamTypes = Omit<KnownStreams, keyof Streams> & Streams;
+
+/** A stream's name, completed by an editor; any other text is one, too. */
+export type StreamName = keyof StreamTypes | (string & {});
+
 /** The data of the stream `S`. */
-export type StreamData<S extends string> = S extends keyof KnownStreams ? KnownStreams[S] : unknown;
+export type StreamData<S extends string> = S extends keyof StreamTypes ? StreamTypes[S] : unknown;

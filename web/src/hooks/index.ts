@@ -1,2 +1,11 @@
-export { useConnection, useDataStream, useStreamClient, useStreamView, useWebSocket } from './useWebSocket';
-export type { DataStream, HookOptions, UseWebSocketOptions, WebSocketHandle } from './useWebSocket';
+export { StreamProvider, useStreamClient } from './context';
+export type { HookOptions, StreamProviderProps } from './context';
+export { useConnection } from './useConnection';
+export type { ConnectionHandle } from './useConnection';
+export { useDataStream } from './useDataStream';
+export type { DataStream, DataStreamOptions } from './useDataStream';
+export { useStreamView } from './useStreamView';
+export { useSuspenseDataStream } from './useSuspenseDataStream';
+export type { SuspenseDataStream, SuspenseOptions } from './useSuspenseDataStream';
+export { useWebSocket } from './useWebSocket';
+export type { UseWebSocketOptions, WebSocketHandle } from './useWebSocket';

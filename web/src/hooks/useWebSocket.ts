@@ -1,92 +1,10 @@
-import { useCallback, useEffect, useMemo, useSyncExternalStore } from 'react';
-import { sharedClient } from '../client/shared';
-import type { ConnectionState, ConnectionStatus, StreamClient, StreamClientOptions } from '../client/StreamClient';
-import type { LogEntry, StreamView } from '../client/StreamSlot';
-import type { ClientMessage, GapNotice, KnownStreams, StreamState } from '../client/messages';
+import { useEffect, useMemo, useSyncExternalStore } from 'react';
+import type { ClientMessage, ConnectionState, ErrorReason, StreamClient, StreamTypes } from '../client';
+import { useStreamClient, type HookOptions } from './context';
+import { useConnectionStatus } from './useConnection';
 
-export type HookOptions = Omit<StreamClientOptions, 'url'>;
-
-/** The connection for `url` (default: the page's own `/ws`), the same one for every component that asks. */
-export function useStreamClient(url?: string, options?: HookOptions): StreamClient {
-  // Options are read once, when the first component asks for this address.
-  return useMemo(() => sharedClient(url, options), [url]);
-}
-
-/** How the connection is. Renders on every change of it, and wants no connection by itself. */
-export function useConnection(url?: string): ConnectionStatus {
-  const client = useStreamClient(url);
-  return useSyncExternalStore(
-    useCallback((listener) => client.onStatus(listener), [client]),
-    () => client.status,
-    () => client.status,
-  );
-}
-
-/** One stream as the client keeps it. Renders once for each change of that stream and for nothing else. */
-export function useStreamView<D = unknown>(stream: string, url?: string): StreamView<D> {
-  const client = useStreamClient(url);
-  return useSyncExternalStore(
-    useCallback((listener) => client.subscribe(stream, listener), [client, stream]),
-    () => client.view<D>(stream),
-    () => client.view<D>(stream),
-  );
-}
-
-export interface DataStream<D> {
-  /** The newest value; of a log stream the newest message's data. Null before the first. */
-  data: D | null;
-  /** Data can come now. */
-  connected: boolean;
-  /** Why the stream, or else the connection, delivers nothing. */
-  error: string | null;
-  /** `waiting` before the first data, `stale` when the node or the connection stopped delivering, else `live`. */
-  state: StreamState;
-  stale: boolean;
-  seq: number | null;
-  /** Unix seconds of the poll that made the data. */
-  timestamp: number | null;
-  /** Seconds from then to this render, by the gateway's clock. */
-  age: number | null;
-  /** Log streams: everything received, newest first. */
-  entries: readonly LogEntry[];
-  /** Log streams: the last announced gap. */
-  gap: GapNotice | null;
-}
-
-/**
- * A stream's newest data: `const { data, connected, error } = useDataStream('network_metrics', 'ws://localhost:8080')`.
- * Subscribes while the component is there, and renders once for each change of this stream.
- */
-export function useDataStream<S extends keyof KnownStreams>(stream: S, url?: string): DataStream<KnownStreams[S]>;
-export function useDataStream<D = unknown>(stream: string, url?: string): DataStream<D>;
-export function useDataStream(stream: string, url?: string): DataStream<unknown> {
-  const client = useStreamClient(url);
-  const view = useStreamView(stream, url);
-
-  const onStatus = useCallback((listener: () => void) => client.onStatus(listener), [client]);
-  const connected = useSyncExternalStore(onStatus, () => client.status.connected, () => false);
-  const lost = useSyncExternalStore(
-    onStatus,
-    () => (client.status.connected ? null : client.status.error),
-    () => null,
-  );
-
-  return useMemo(
-    () => ({
-      data: view.data,
-      connected,
-      error: view.error ?? lost,
-      state: view.state,
-      stale: view.state === 'stale',
-      seq: view.seq,
-      timestamp: view.timestamp,
-      age: view.timestamp === null ? null : Math.max(0, client.now() - view.timestamp),
-      entries: view.entries,
-      gap: view.gap,
-    }),
-    [client, view, connected, lost],
-  );
-}
+export { useDataStream } from './useDataStream';
+export type { DataStream } from './useDataStream';
 
 export interface UseWebSocketOptions extends HookOptions {
   /** Default: the page's own `/ws`. */
@@ -99,8 +17,10 @@ export interface WebSocketHandle {
   state: ConnectionState;
   connected: boolean;
   /** The newest data of each stream that this component subscribed to. */
-  data: Readonly<Partial<KnownStreams>> & { readonly [stream: string]: unknown };
+  data: Readonly<Partial<StreamTypes>> & { readonly [stream: string]: unknown };
+  /** What happened, in words, and as one word. */
   error: string | null;
+  reason: ErrorReason | null;
   /** When the next attempt is due (local clock, ms), if one is waited for. */
   retryAt: number | null;
   /** Streams that the gateway offers. */
@@ -116,14 +36,14 @@ export interface WebSocketHandle {
 
 /**
  * The connection and any number of its streams: `const { state, subscribe, unsubscribe, data } = useWebSocket({ url, reconnect,
- * reconnectInterval })`. Components with the same `url` share one connection; its options are those of the first.
+ * reconnectInterval })`. Components with the same `url` share one connection.
  */
 export function useWebSocket(options: UseWebSocketOptions = {}): WebSocketHandle {
   const { url, streams = NONE, ...clientOptions } = options;
   const client = useStreamClient(url, clientOptions);
   const group = useMemo(() => new StreamGroup(client), [client]);
-  const data = useSyncExternalStore(group.attach, group.read, group.read);
-  const status = useConnection(url);
+  const data = useSyncExternalStore(group.attach, group.read, nothing);
+  const status = useConnectionStatus(client);
 
   const names = streams.join('\n');
   useEffect(() => {
@@ -137,6 +57,7 @@ export function useWebSocket(options: UseWebSocketOptions = {}): WebSocketHandle
     connected: status.connected,
     data,
     error: status.error,
+    reason: status.reason,
     retryAt: status.retryAt,
     streams: status.streams,
     subscribe: group.subscribe,
@@ -148,6 +69,8 @@ export function useWebSocket(options: UseWebSocketOptions = {}): WebSocketHandle
 }
 
 const NONE: readonly string[] = [];
+const NOTHING = {} as Record<string, never>;
+const nothing = (): Record<string, never> => NOTHING;
 
 /**
  * The streams one component subscribed to, as one store. It outlives a detach, because strict mode detaches and attaches again

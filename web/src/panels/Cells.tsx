@@ -3,6 +3,7 @@ import { bytes, clock, exact, figure, fullTime, isNumeric, label, shorten } from
 import { Icon } from '../ui/Icon';
 import { NotReported } from '../ui/Value';
 import { marketIcon } from './Markets';
+import './Cells.css';
 
 /** Cells that several tables share. */
 

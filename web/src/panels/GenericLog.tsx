@@ -1,6 +1,6 @@
 import { useMemo, type ReactNode } from 'react';
-import type { LogEntry } from '../client/StreamSlot';
-import { useStream } from '../app/context';
+import type { LogEntry } from '../client';
+import { useStreamView } from '../hooks';
 import { isNumeric, label } from '../app/format';
 import type { Column } from '../ui/DataGrid';
 import { AMOUNT, Anything, Id, isTime } from './Cells';
@@ -18,7 +18,7 @@ interface GenericLogProps {
 
 /** A log stream that this page has no panel of its own for: a table of what its entries have. */
 export function GenericLog({ stream, className, visibleRows = 10, rowHeight }: GenericLogProps): ReactNode {
-  const view = useStream(stream);
+  const view = useStreamView(stream);
   const names = useFields(view.entries);
   const key = names.join('\n');
   const columns = useMemo(() => makeColumns(key === '' ? [] : key.split('\n'), view.entries[0]), [key]);

@@ -1,15 +1,17 @@
 import type { ReactNode } from 'react';
-import { isObject } from '../client/mergePatch';
-import { useSeries, useStream } from '../app/context';
+import { isObject } from '../client';
+import { useSeries } from '../app/series';
+import { useStreamView } from '../hooks';
 import { exact, isNumeric, label } from '../app/format';
 import { Panel } from '../ui/Panel';
 import { Sparkline } from '../ui/Sparkline';
 import { Figure } from '../ui/Value';
 import { Anything, describeNumber, isTime } from './Cells';
+import './tiles.css';
 
 /** A snapshot stream that this page has no panel of its own for: its numbers with their course, then whatever else it has. */
 export function GenericSnapshot({ stream, className }: { stream: string; className?: string }): ReactNode {
-  const view = useStream(stream);
+  const view = useStreamView(stream);
   const series = useSeries(stream);
   const { numbers, others } = sortOut(view.data);
 

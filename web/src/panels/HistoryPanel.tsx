@@ -1,9 +1,12 @@
 import { lazy, Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
-import { useSeries, useStream } from '../app/context';
+import { useSeries } from '../app/series';
+import { useStreamView } from '../hooks';
 import { label } from '../app/format';
 import type { Series } from '../app/history';
 import { Panel } from '../ui/Panel';
 import { Segmented, type Choice } from '../ui/Segmented';
+import '../ui/legend.css';
+import '../charts/chart.css';
 
 /** The chart library comes after the first paint. */
 const HistoryChart = lazy(() => import('../charts/HistoryChart'));
@@ -34,7 +37,7 @@ const RANGES: readonly Choice<string>[] = [
 
 /** The course of one figure over a longer time, with axes. */
 export function HistoryPanel({ stream, className = 'area-history' }: { stream: string; className?: string }): ReactNode {
-  const view = useStream(stream);
+  const view = useStreamView(stream);
   const newest = useSeries(stream);
   const metrics = useMetrics(stream, newest);
   const [chosen, setChosen] = useState<string | null>(null);

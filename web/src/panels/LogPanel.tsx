@@ -1,8 +1,10 @@
 import { useEffect, useMemo, useReducer, useRef, useState, type ReactNode } from 'react';
-import type { LogEntry, StreamView } from '../client/StreamSlot';
+import type { LogEntry, StreamView } from '../client';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
 import { DataGrid, type Column } from '../ui/DataGrid';
+import '../ui/button.css';
+import './LogPanel.css';
 
 /** How long an entry counts as new, in ms. */
 const NEW_FOR = 6000;

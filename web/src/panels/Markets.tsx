@@ -1,13 +1,15 @@
 import type { ReactNode } from 'react';
-import type { MarketHealth, MarketsHealth } from '../client/messages';
-import { errorText } from '../client/StreamSlot';
-import { useSeries, useStream } from '../app/context';
+import { errorText, type MarketHealth, type MarketsHealth } from '../client';
+import { useSeries } from '../app/series';
+import { useStreamView } from '../hooks';
 import { bytes, exact, isNumeric, label } from '../app/format';
 import type { Series } from '../app/history';
 import { Icon, type IconName } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
 import { Sparkline } from '../ui/Sparkline';
 import { NotReported } from '../ui/Value';
+import '../ui/badge.css';
+import './Markets.css';
 
 const ORDER = ['compute', 'storage', 'energy', 'ads'];
 const ICONS: Record<string, IconName> = { compute: 'compute', storage: 'storage', energy: 'energy', ads: 'ads' };
@@ -35,7 +37,7 @@ export function StatusBadge({ status }: { status: string }): ReactNode {
 }
 
 export function Markets(): ReactNode {
-  const view = useStream<MarketsHealth>('markets_health');
+  const view = useStreamView<MarketsHealth>('markets_health');
   const series = useSeries('markets_health');
   const { data } = view;
   const markets = data?.markets ?? {};

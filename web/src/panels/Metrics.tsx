@@ -1,18 +1,21 @@
 import type { ReactNode } from 'react';
-import type { NetworkMetrics, Numeric } from '../client/messages';
-import { useSeries, useStream } from '../app/context';
+import type { NetworkMetrics, Numeric } from '../client';
+import { useSeries } from '../app/series';
+import { useStreamView } from '../hooks';
 import { bytes, exact, figure, fixed } from '../app/format';
 import type { Series } from '../app/history';
 import { Icon } from '../ui/Icon';
 import { firstAfter, Sparkline } from '../ui/Sparkline';
 import { Figure } from '../ui/Value';
 import { Panel } from '../ui/Panel';
+import '../ui/legend.css';
+import './tiles.css';
 
 const COURSE = 300;
 
 /** Block height, throughput, finality, peers, bandwidth and connections, each with its last five minutes. */
 export function Metrics(): ReactNode {
-  const view = useStream<NetworkMetrics>('network_metrics');
+  const view = useStreamView<NetworkMetrics>('network_metrics');
   const series = useSeries('network_metrics');
   const { data } = view;
   const waiting = data === null;

@@ -1,18 +1,21 @@
 import { useCallback, useDeferredValue, useId, useMemo, useState, type ReactNode } from 'react';
-import type { Peer, Peers as PeersData } from '../client/messages';
-import { useStream } from '../app/context';
+import type { Peer, Peers as PeersData } from '../client';
+import { useStreamView } from '../hooks';
 import { figure } from '../app/format';
 import { DataGrid, type Column, type Sort } from '../ui/DataGrid';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
 import { NotReported } from '../ui/Value';
 import { Id } from './Cells';
+import '../ui/badge.css';
+import '../ui/bar.css';
+import './Peers.css';
 
 const NO_PEERS: readonly Peer[] = [];
 
 /** The peers, to be sorted and searched. */
 export function Peers(): ReactNode {
-  const view = useStream<PeersData>('peers');
+  const view = useStreamView<PeersData>('peers');
   const peers = view.data?.peers ?? NO_PEERS;
   const [sort, setSort] = useState<Sort>({ column: 'latency', descending: false });
   const [search, setSearch] = useState('');

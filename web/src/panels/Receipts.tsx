@@ -1,19 +1,20 @@
 import { useMemo, useState, type ReactNode } from 'react';
-import type { LogEntry } from '../client/StreamSlot';
-import { useStream } from '../app/context';
+import type { LogEntry } from '../client';
+import { useStreamView } from '../hooks';
 import { label } from '../app/format';
 import type { Column } from '../ui/DataGrid';
 import { Segmented, type Choice } from '../ui/Segmented';
 import { Amount, Id, MarketTag, Time } from './Cells';
 import { LogPanel } from './LogPanel';
 import { marketIcon } from './Markets';
+import './Receipts.css';
 
 const ALL = 'all';
 const ORDER = ['compute', 'storage', 'energy', 'ads'];
 
 /** Receipts as they come, all or one market's. */
 export function Receipts(): ReactNode {
-  const view = useStream('receipts');
+  const view = useStreamView('receipts');
   const [market, setMarket] = useState<string>(ALL);
 
   const choices = useMemo(() => {

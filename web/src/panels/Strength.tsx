@@ -1,9 +1,12 @@
 import type { ReactNode } from 'react';
-import type { NetworkMetrics } from '../client/messages';
-import { useSeries, useStream } from '../app/context';
+import type { NetworkMetrics } from '../client';
+import { useSeries } from '../app/series';
+import { useStreamView } from '../hooks';
 import { figure, fixed } from '../app/format';
 import { Panel } from '../ui/Panel';
 import { Sparkline } from '../ui/Sparkline';
+import '../ui/bar.css';
+import './Strength.css';
 
 interface Part {
   name: string;
@@ -49,7 +52,7 @@ export function rating(strength: number): string {
 }
 
 export function Strength(): ReactNode {
-  const view = useStream<NetworkMetrics>('network_metrics');
+  const view = useStreamView<NetworkMetrics>('network_metrics');
   const series = useSeries('network_metrics');
   const strength = view.data?.network_strength ?? null;
   const list = parts(view.data);

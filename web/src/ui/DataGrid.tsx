@@ -1,5 +1,7 @@
 import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { Icon } from './Icon';
+import './button.css';
+import './DataGrid.css';
 
 export interface Column<R> {
   id: string;

@@ -1,13 +1,14 @@
 import type { ReactNode } from 'react';
-import type { StreamView } from '../client/StreamSlot';
-import { useClient } from '../app/context';
+import type { StreamView } from '../client';
+import { useStreamClient } from '../hooks';
 import { duration, fullTime } from '../app/format';
 import { useTicking } from '../app/now';
 import { Icon } from './Icon';
+import './Freshness.css';
 
 /** How old a stream's data is, and whether it is still the newest. */
 export function Freshness({ view }: { view: StreamView }): ReactNode {
-  const client = useClient();
+  const client = useStreamClient();
   const { timestamp, state } = view;
   const text = useTicking(() => {
     const age = timestamp === null ? 0 : Math.max(0, client.now() - timestamp);

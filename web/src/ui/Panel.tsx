@@ -1,6 +1,7 @@
 import { useId, type ReactNode } from 'react';
-import type { StreamView } from '../client/StreamSlot';
+import type { StreamView } from '../client';
 import { Freshness } from './Freshness';
+import './Panel.css';
 
 interface PanelProps {
   title: string;
@@ -26,6 +27,7 @@ export function Panel({ title, view, className = '', note, tools, children }: Pa
         <Freshness view={view} />
         {tools !== undefined && <div className="panel-tools">{tools}</div>}
       </header>
+      {view.note !== null && <p className="panel-event">{view.note}</p>}
       {children}
     </section>
   );

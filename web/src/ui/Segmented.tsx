@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { Icon, type IconName } from './Icon';
+import './button.css';
 
 export interface Choice<V extends string> {
   value: V;

@@ -1,5 +1,6 @@
 import { memo, type ReactNode } from 'react';
 import type { Series } from '../app/history';
+import './Sparkline.css';
 
 interface SparklineProps {
   series: Series;

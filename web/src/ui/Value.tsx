@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import './Value.css';
 
 /** What stands where the node gave no value: never a zero. */
 export function NotReported(): ReactNode {

@@ -1,30 +1,50 @@
-import type { WebSocketLike } from '../src/client/StreamClient';
+import { forgetSharedClients, type SocketHandler, type WebSocketLike } from '../client';
 
-/** A WebSocket whose other end is the test. */
+/** A WebSocket whose other end is the test: pass it as the option `webSocket`, or put it in the platform's place with `install`. */
 export class FakeSocket implements WebSocketLike {
   static readonly all: FakeSocket[] = [];
 
   static get last(): FakeSocket {
-    const socket = FakeSocket.all.at(-1);
+    const socket = FakeSocket.all[FakeSocket.all.length - 1];
     if (socket === undefined) {
       throw new Error('no socket was made');
     }
     return socket;
   }
 
+  /** Takes the place of the platform's WebSocket, with no shared client from before. Returns what puts all back. */
+  static install(): () => void {
+    const before = globalThis.WebSocket;
+    globalThis.WebSocket = FakeSocket as unknown as typeof WebSocket;
+    FakeSocket.all.length = 0;
+    forgetSharedClients();
+    return () => {
+      globalThis.WebSocket = before;
+      FakeSocket.all.length = 0;
+      forgetSharedClients();
+    };
+  }
+
   readonly url: string;
+  /** The subprotocols that were offered: the token is among them. */
+  readonly protocols: readonly string[];
+  /** What was given in the third place: headers, outside of browsers. */
+  readonly options: unknown;
   readyState = 0;
-  onopen: ((event: Event) => void) | null = null;
-  onmessage: ((event: MessageEvent) => void) | null = null;
-  onclose: ((event: CloseEvent) => void) | null = null;
-  onerror: ((event: Event) => void) | null = null;
+  onopen: SocketHandler = null;
+  onmessage: SocketHandler = null;
+  onclose: SocketHandler = null;
+  onerror: SocketHandler = null;
 
   /** What the client sent, parsed. */
   readonly sent: Record<string, unknown>[] = [];
   closedByClient = false;
 
-  constructor(url: string) {
+  constructor(url: string, protocols?: string | readonly string[] | { protocols?: readonly string[] }, options?: unknown) {
     this.url = url;
+    const offered = typeof protocols === 'object' && 'protocols' in protocols ? protocols.protocols : protocols;
+    this.protocols = offered === undefined ? [] : typeof offered === 'string' ? [offered] : (offered as readonly string[]);
+    this.options = options ?? (Array.isArray(protocols) || typeof protocols === 'string' ? undefined : protocols);
     FakeSocket.all.push(this);
   }
 
@@ -44,7 +64,7 @@ export class FakeSocket implements WebSocketLike {
 
   open(): this {
     this.readyState = 1;
-    this.onopen?.(new Event('open'));
+    this.onopen?.({ type: 'open' });
     return this;
   }
 
@@ -63,7 +83,7 @@ export class FakeSocket implements WebSocketLike {
 
   say(message: Record<string, unknown> | string): this {
     const data = typeof message === 'string' ? message : JSON.stringify(message);
-    this.onmessage?.(new MessageEvent('message', { data }));
+    this.onmessage?.({ type: 'message', data });
     return this;
   }
 
@@ -82,10 +102,16 @@ export class FakeSocket implements WebSocketLike {
     return this.say({ type: stream, data, timestamp: Date.now() / 1000, seq, ...more });
   }
 
-  drop(code = 1006, reason = ''): void {
+  /** Tells how the node is, as the gateway does. */
+  status(stream: string, state: 'waiting' | 'live' | 'stale', more: Record<string, unknown> = {}): this {
+    return this.say({ type: 'status', stream, state, timestamp: Date.now() / 1000, ...more });
+  }
+
+  /** The connection ends. `hint` is what a platform that is no browser says of a refused handshake. */
+  drop(code = 1006, reason = '', hint?: string): void {
     this.readyState = 3;
-    this.onerror?.(new Event('error'));
-    this.onclose?.(new CloseEvent('close', { code, reason, wasClean: code !== 1006 }));
+    this.onerror?.({ type: 'error', message: hint });
+    this.onclose?.({ type: 'close', code, reason, wasClean: code !== 1006 });
   }
 
   /** The subscribes that were sent, as `stream` or `stream@since`. */
