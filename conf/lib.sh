@@ -222,7 +222,7 @@ bc_build_module() {
     [ -f "$bc_root/config" ] ||
         die "there is no $bc_root/config: nothing to build the module from"
 
-    files=("$bc_root"/src/*.[ch])
+    files=("$bc_root"/src/*.[ch] "$bc_root"/src/*/*.[ch])
     [ -f "${files[0]}" ] || die "there are no sources in $bc_root/src"
 
     bc_lock

@@ -7,17 +7,17 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_call.h"
+#include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_cors.h"
-#include "ngx_http_blockcast_directives.h"
+#include "ngx_http_blockcast_conf_directives.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_ws.h"
 
@@ -59,7 +59,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
 /* all answers to one message have room in the least; counts are of 32 bits */
 
 static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
-    ngx_http_blockcast_max_queue
+    ngx_http_blockcast_conf_set_max_queue
 };
 
 
@@ -67,7 +67,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
-      ngx_http_blockcast_zone,
+      ngx_http_blockcast_conf_set_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -88,70 +88,70 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_state"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      ngx_http_blockcast_state_directive,
+      ngx_http_blockcast_journal_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("blockcast_stream"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
-      ngx_http_blockcast_stream_block,
+      ngx_http_blockcast_conf_stream_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("blockcast_node"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
-      ngx_http_blockcast_node,
+      ngx_http_blockcast_conf_set_node,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("blockcast_websocket"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_websocket },
 
     { ngx_string("blockcast_echo"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_echo },
 
     { ngx_string("blockcast_api"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_api },
 
     { ngx_string("blockcast_sse"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_sse },
 
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_rest },
 
     { ngx_string("blockcast_health"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_health },
 
     { ngx_string("blockcast_metrics"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_endpoint,
+      ngx_http_blockcast_conf_set_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_metrics },
@@ -207,14 +207,14 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_message_rate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_blockcast_rate,
+      ngx_http_blockcast_conf_set_rate,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("blockcast_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      ngx_http_blockcast_max_connections,
+      ngx_http_blockcast_conf_set_max_connections,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -249,21 +249,21 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_ping_interval"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_blockcast_msec,
+      ngx_http_blockcast_conf_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, ping_interval),
       NULL },
 
     { ngx_string("blockcast_pong_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_blockcast_msec,
+      ngx_http_blockcast_conf_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, pong_timeout),
       NULL },
 
     { ngx_string("blockcast_send_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_blockcast_msec,
+      ngx_http_blockcast_conf_set_msec,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, send_timeout),
       NULL },
@@ -273,7 +273,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_blockcast_module_ctx = {
-    ngx_http_blockcast_add_variables,      /* preconfiguration */
+    ngx_http_blockcast_variables_add,      /* preconfiguration */
     ngx_http_blockcast_postconfiguration,  /* postconfiguration */
 
     ngx_http_blockcast_create_main_conf,   /* create main configuration */
@@ -320,7 +320,7 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
                           sizeof(ngx_http_blockcast_node_t *))
            != NGX_OK
         || ngx_array_init(&bmcf->places, cf->pool, 8,
-                          sizeof(ngx_http_blockcast_place_t))
+                          sizeof(ngx_http_blockcast_conf_place_t))
            != NGX_OK
         || ngx_array_init(&bmcf->passes, cf->pool, 2, sizeof(void **))
            != NGX_OK)
@@ -390,7 +390,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (ngx_http_blockcast_inherit(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_blockcast_conf_inherit(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -489,8 +489,9 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
 
         if (conf->max_message > 1024 * 1024 * 1024) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "blockcast_max_message must not be larger than 1024m");
+            ngx_log_error(
+                      NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_max_message must not be larger than 1024m");
             return NGX_CONF_ERROR;
         }
 
@@ -538,7 +539,8 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 static ngx_int_t
 ngx_http_blockcast_link_place(ngx_conf_t *cf,
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_place_t *place)
+                              ngx_http_blockcast_main_conf_t *bmcf,
+                              ngx_http_blockcast_conf_place_t *place)
 {
     ngx_str_t                      *name;
     ngx_uint_t                      i, n;
@@ -590,11 +592,11 @@ ngx_http_blockcast_link_place(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
 {
-    size_t                            need;
-    ngx_uint_t                        i;
-    ngx_http_blockcast_place_t       *places;
-    ngx_http_blockcast_stream_t     **streams;
-    ngx_http_blockcast_main_conf_t   *bmcf;
+    size_t                             need;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_conf_place_t   *places;
+    ngx_http_blockcast_stream_t      **streams;
+    ngx_http_blockcast_main_conf_t    *bmcf;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
 
@@ -608,10 +610,10 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (bmcf->state != NULL && bmcf->zone == NULL) {
+    if (bmcf->journal != NULL && bmcf->zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "blockcast_state \"%V\" needs a blockcast_zone, "
-                      "and none is declared", &bmcf->state->path);
+                      "and none is declared", &bmcf->journal->path);
         return NGX_ERROR;
     }
 
@@ -619,11 +621,11 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
 
         /* the slab pool's own pages come on top */
 
-        need = ngx_align(sizeof(ngx_http_blockcast_shctx_t), 4096)
+        need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
                + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
 
         for (i = 0; i < bmcf->streams.nelts; i++) {
-            need += ngx_http_blockcast_slot_size(streams[i]);
+            need += ngx_http_blockcast_zone_slot_size(streams[i]);
         }
 
         if (need > bmcf->shm_zone->shm.size) {
@@ -637,7 +639,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    if (ngx_http_blockcast_stream_link(cf, bmcf) != NGX_OK) {
+    if (ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -653,7 +655,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_blockcast_call_init(cf, bmcf);
+    return ngx_http_blockcast_rpc_call_init(cf, bmcf);
 }
 
 
@@ -698,16 +700,16 @@ ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
     }
 
     if (bmcf == NULL) {
-        ngx_http_blockcast_state_init(cycle, NULL);
+        ngx_http_blockcast_journal_init(cycle, NULL);
         return NGX_OK;
     }
 
-    if (ngx_http_blockcast_wake_create(cycle, bmcf) != NGX_OK) {
+    if (ngx_http_blockcast_worker_notify_create(cycle, bmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
     ngx_http_blockcast_zone_settle(bmcf->zone);
-    ngx_http_blockcast_state_init(cycle, bmcf);
+    ngx_http_blockcast_journal_init(cycle, bmcf);
 
     return NGX_OK;
 }
@@ -730,11 +732,11 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_blockcast_zone_enter(bmcf->zone);
-    ngx_http_blockcast_session_forget();
+    ngx_http_blockcast_commands_forget_welcome();
 
-    if (ngx_http_blockcast_feeds_init(cycle, bmcf) != NGX_OK
+    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
-        || ngx_http_blockcast_wake_open(cycle, bmcf) != NGX_OK)
+        || ngx_http_blockcast_worker_notify_open(cycle, bmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -759,9 +761,9 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_blockcast_state_leave(bmcf);
+    ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
     ngx_http_blockcast_zone_leave(bmcf->zone);
-    ngx_http_blockcast_session_forget();
-    ngx_http_blockcast_feeds_done();
+    ngx_http_blockcast_commands_forget_welcome();
+    ngx_http_blockcast_hub_done();
 }

@@ -691,7 +691,7 @@ bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed
         local $/;
         scalar <$fh>;
     } 't/10-config.t', 'README.md', 'src/ngx_http_blockcast_module.c',
-        'src/ngx_http_blockcast_stream_conf.c';
+        'src/conf/ngx_http_blockcast_conf_stream.c';
 
     my %names = map { $_ => 1 } "@src" =~ /(?:ngx_string\(|\{ )"(blockcast_\w+)"/g;
     my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;

@@ -181,8 +181,8 @@ ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin)
 
     /* header lines may hold any byte but the end of a line */
 
-    ngx_http_blockcast_printable(&page, one, sizeof(one));
-    ngx_http_blockcast_printable(&host, two, sizeof(two));
+    ngx_http_blockcast_gate_printable(&page, one, sizeof(one));
+    ngx_http_blockcast_gate_printable(&host, two, sizeof(two));
 
     ngx_log_error(level, r->connection->log, 0,
                   "a page of the Origin \"%V\" is not allowed here, the Host "

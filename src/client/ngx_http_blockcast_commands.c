@@ -4,14 +4,14 @@
  */
 
 
-#include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_node.h"
-#include "ngx_http_blockcast_note.h"
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_stream_note.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
-#include "bc_message.h"
+#include "bc_client_msg.h"
 
 
 /* a CBOR message of a client, as JSON */
@@ -30,27 +30,30 @@
 typedef struct {
     ngx_http_blockcast_conn_t  *conn;
     bc_span_t                   id;
-} ngx_http_blockcast_ask_t;
+} ngx_http_blockcast_reply_ctx_t;
 
 
-static void ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
-    ngx_str_t *name, bc_message_t *message);
-static void ngx_http_blockcast_session_unsubscribe(
-    ngx_http_blockcast_ask_t *ask, ngx_str_t *name);
-static ngx_http_blockcast_frame_t *ngx_http_blockcast_session_hello(
+static void ngx_http_blockcast_commands_on_subscribe(
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_str_t *name,
+    bc_client_msg_t *message);
+static void ngx_http_blockcast_commands_on_unsubscribe(
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_str_t *name);
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_make_welcome(
     ngx_http_blockcast_conn_t *conn);
-static ngx_http_blockcast_frame_t *ngx_http_blockcast_session_finish(
-    ngx_http_blockcast_ask_t *ask, ngx_http_blockcast_frame_t *frame,
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_finish(
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_frame_t *frame,
     u_char *p);
-static void ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
-    ngx_http_blockcast_frame_t *frame, u_char *p);
-static void ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
-    const char *type, ngx_str_t *stream);
-static void ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
-    const char *code, const char *text, ngx_str_t *name);
+static void ngx_http_blockcast_commands_send(
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_frame_t *frame,
+    u_char *p);
+static void ngx_http_blockcast_commands_answer(
+    ngx_http_blockcast_reply_ctx_t *ctx, const char *type, ngx_str_t *stream);
+static void ngx_http_blockcast_commands_error(
+    ngx_http_blockcast_reply_ctx_t *ctx, const char *code, const char *text,
+    ngx_str_t *name);
 
 
-static const char  *ngx_http_blockcast_state_names[] = {
+static const char  *ngx_http_blockcast_freshness_words[] = {
     "waiting", "live", "stale", "stale"
 };
 
@@ -68,7 +71,7 @@ static struct {
 
 
 void
-ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
 {
     uint64_t                         epoch;
     ngx_http_blockcast_frame_t      *frame;
@@ -93,14 +96,14 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
         || ngx_http_blockcast_welcome.protocol != conn->protocol
         || ngx_http_blockcast_welcome.time != ngx_time())
     {
-        frame = ngx_http_blockcast_session_hello(conn);
+        frame = ngx_http_blockcast_commands_make_welcome(conn);
 
         if (frame == NULL) {
             ngx_http_blockcast_ws_close(conn, 1013, "no memory");
             return;
         }
 
-        ngx_http_blockcast_session_forget();
+        ngx_http_blockcast_commands_forget_welcome();
 
         ngx_http_blockcast_welcome.frame = frame;
         ngx_http_blockcast_welcome.offers = conn->conf->offers;
@@ -111,12 +114,12 @@ ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn)
     }
 
     frame->refs++;
-    ngx_http_blockcast_ws_queue(conn, frame);
+    ngx_http_blockcast_ws_send_queue(conn, frame);
 }
 
 
 void
-ngx_http_blockcast_session_forget(void)
+ngx_http_blockcast_commands_forget_welcome(void)
 {
     ngx_http_blockcast_frame_free(ngx_http_blockcast_welcome.frame);
     ngx_http_blockcast_welcome.frame = NULL;
@@ -124,11 +127,11 @@ ngx_http_blockcast_session_forget(void)
 
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_session_hello(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_commands_make_welcome(ngx_http_blockcast_conn_t *conn)
 {
     u_char                          *p;
     ngx_uint_t                       n;
-    ngx_http_blockcast_ask_t         ask;
+    ngx_http_blockcast_reply_ctx_t   ctx;
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
@@ -159,29 +162,29 @@ ngx_http_blockcast_session_hello(ngx_http_blockcast_conn_t *conn)
     p = ngx_sprintf(p, "],\"epoch\":%uL,\"protocol\":1",
                     bmcf->zone->sh->epoch);
 
-    ask.conn = conn;
-    ask.id.len = 0;
+    ctx.conn = conn;
+    ctx.id.len = 0;
 
-    return ngx_http_blockcast_session_finish(&ask, frame, p);
+    return ngx_http_blockcast_commands_finish(&ctx, frame, p);
 }
 
 
 void
-ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len)
 {
-    int                        rc;
-    u_char                    *json;
-    size_t                     offset;
-    uint8_t                    cbor[3 * BC_MESSAGE_ID];
-    const char                *why;
-    ngx_str_t                  name;
-    ngx_uint_t                 n;
-    bc_message_t               message;
-    ngx_http_blockcast_ask_t   ask;
+    int                              rc;
+    u_char                          *json;
+    size_t                           offset;
+    uint8_t                          cbor[3 * BC_CLIENT_MSG_ID];
+    const char                      *why;
+    ngx_str_t                        name;
+    ngx_uint_t                       n;
+    bc_client_msg_t                  message;
+    ngx_http_blockcast_reply_ctx_t   ctx;
 
-    ask.conn = conn;
-    ask.id.len = 0;
+    ctx.conn = conn;
+    ctx.id.len = 0;
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
@@ -195,7 +198,7 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
     if (opcode != BC_WS_TEXT) {
 
         if (conn->protocol != ngx_http_blockcast_cbor) {
-            ngx_http_blockcast_session_error(&ask, "invalid_json",
+            ngx_http_blockcast_commands_error(&ctx, "invalid_json",
                             "messages must be JSON in text frames", NULL);
             return;
         }
@@ -212,28 +215,29 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
                             &offset, &why)
             == 0)
         {
-            ngx_http_blockcast_session_message(conn, BC_WS_TEXT, json, offset);
+            ngx_http_blockcast_commands_message(conn, BC_WS_TEXT, json,
+                                                offset);
 
         } else {
-            ngx_http_blockcast_session_error(&ask, "invalid_cbor", why, NULL);
+            ngx_http_blockcast_commands_error(&ctx, "invalid_cbor", why, NULL);
         }
 
         ngx_free(json);
         return;
     }
 
-    bc_message_parse(&message, data, len);
+    bc_client_msg_parse(&message, data, len);
 
-    ask.id = message.id;
+    ctx.id = message.id;
 
     /* a JSON text is taken here, too, and may have a number such as 1e999 */
 
     if (conn->protocol == ngx_http_blockcast_cbor
-        && ask.id.len != 0
-        && bc_cbor_from_json(ask.id, cbor, sizeof(cbor), &offset) != 0)
+        && ctx.id.len != 0
+        && bc_cbor_from_json(ctx.id, cbor, sizeof(cbor), &offset) != 0)
     {
-        ask.id.len = 0;
-        ngx_http_blockcast_session_error(&ask, "bad_request",
+        ctx.id.len = 0;
+        ngx_http_blockcast_commands_error(&ctx, "bad_request",
                              "\"id\" has a number that CBOR cannot say", NULL);
         return;
     }
@@ -243,45 +247,45 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
 
     switch (message.what) {
 
-    case BC_MESSAGE_INVALID:
-        ngx_http_blockcast_session_error(&ask, "invalid_json",
-                                         "the message is not valid JSON",
-                                         NULL);
+    case BC_CLIENT_MSG_INVALID:
+        ngx_http_blockcast_commands_error(&ctx, "invalid_json",
+                                          "the message is not valid JSON",
+                                          NULL);
         return;
 
-    case BC_MESSAGE_WRONG:
-        ngx_http_blockcast_session_error(&ask, "invalid_json",
+    case BC_CLIENT_MSG_WRONG:
+        ngx_http_blockcast_commands_error(&ctx, "invalid_json",
                                    "the message must be a JSON object", NULL);
         return;
 
-    case BC_MESSAGE_LONG_ID:
-        ngx_http_blockcast_session_error(&ask, "bad_request",
+    case BC_CLIENT_MSG_LONG_ID:
+        ngx_http_blockcast_commands_error(&ctx, "bad_request",
                        "\"id\" is longer than 128 bytes of JSON", NULL);
         return;
 
-    case BC_MESSAGE_UNTYPED:
-        ngx_http_blockcast_session_error(&ask, "unknown_type",
+    case BC_CLIENT_MSG_UNTYPED:
+        ngx_http_blockcast_commands_error(&ctx, "unknown_type",
                                       "the message has no \"type\"", NULL);
         return;
 
-    case BC_MESSAGE_PING:
-        ngx_http_blockcast_session_answer(&ask, "pong", NULL);
+    case BC_CLIENT_MSG_PING:
+        ngx_http_blockcast_commands_answer(&ctx, "pong", NULL);
         return;
 
-    case BC_MESSAGE_SUBSCRIBE:
-    case BC_MESSAGE_UNSUBSCRIBE:
+    case BC_CLIENT_MSG_SUBSCRIBE:
+    case BC_CLIENT_MSG_UNSUBSCRIBE:
         break;
 
     default:
-        ngx_http_blockcast_session_error(&ask, "unknown_type",
-                                         "unknown message type", &name);
+        ngx_http_blockcast_commands_error(&ctx, "unknown_type",
+                                          "unknown message type", &name);
         return;
     }
 
-    for (n = 0; (rc = bc_message_stream(&message)) != 0; n++) {
+    for (n = 0; (rc = bc_client_msg_stream(&message)) != 0; n++) {
 
         if (n == NGX_HTTP_BLOCKCAST_STREAMS) {
-            ngx_http_blockcast_session_error(&ask, "bad_request",
+            ngx_http_blockcast_commands_error(&ctx, "bad_request",
                                        "too many streams in a message", NULL);
             return;
         }
@@ -295,19 +299,19 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
         name.len = message.name_len;
 
         if (rc == -1) {
-            ngx_http_blockcast_session_error(&ask, "unknown_stream",
+            ngx_http_blockcast_commands_error(&ctx, "unknown_stream",
                                   "a stream's name must be a string", NULL);
 
-        } else if (message.what == BC_MESSAGE_SUBSCRIBE) {
-            ngx_http_blockcast_session_subscribe(&ask, &name, &message);
+        } else if (message.what == BC_CLIENT_MSG_SUBSCRIBE) {
+            ngx_http_blockcast_commands_on_subscribe(&ctx, &name, &message);
 
         } else {
-            ngx_http_blockcast_session_unsubscribe(&ask, &name);
+            ngx_http_blockcast_commands_on_unsubscribe(&ctx, &name);
         }
     }
 
     if (n == 0) {
-        ngx_http_blockcast_session_error(&ask, "unknown_stream",
+        ngx_http_blockcast_commands_error(&ctx, "unknown_stream",
                           "the message has no \"stream\" or \"streams\"",
                           NULL);
     }
@@ -315,8 +319,8 @@ ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
 
 
 ngx_http_blockcast_stream_t *
-ngx_http_blockcast_session_find(ngx_http_blockcast_conn_t *conn,
-    ngx_str_t *name, ngx_http_blockcast_wrong_t *wrong)
+ngx_http_blockcast_commands_find_stream(ngx_http_blockcast_conn_t *conn,
+    ngx_str_t *name, ngx_http_blockcast_reject_t *reject)
 {
     ngx_http_blockcast_stream_t     *st;
     ngx_http_blockcast_main_conf_t  *bmcf;
@@ -329,8 +333,8 @@ ngx_http_blockcast_session_find(ngx_http_blockcast_conn_t *conn,
     /* what a client may not have is not there for it */
 
     if (st == NULL || !(conn->allowed & ((uint64_t) 1 << st->index))) {
-        wrong->code = "unknown_stream";
-        wrong->text = "unknown stream";
+        reject->code = "unknown_stream";
+        reject->text = "unknown stream";
         return NULL;
     }
 
@@ -339,13 +343,13 @@ ngx_http_blockcast_session_find(ngx_http_blockcast_conn_t *conn,
 
 
 static ngx_http_blockcast_sub_t *
-ngx_http_blockcast_session_sub(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_commands_find_sub(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < conn->nsubs; i++) {
-        if (conn->subs[i].feed->stream == st) {
+        if (conn->subs[i].hub->stream == st) {
             return &conn->subs[i];
         }
     }
@@ -355,26 +359,26 @@ ngx_http_blockcast_session_sub(ngx_http_blockcast_conn_t *conn,
 
 
 ngx_int_t
-ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_wish_t *wish,
-    ngx_http_blockcast_wrong_t *wrong)
+ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_sub_options_t *options,
+    ngx_http_blockcast_reject_t *reject)
 {
-    ngx_uint_t                  n;
-    ngx_http_blockcast_sub_t   *sub, *subs;
-    ngx_http_blockcast_feed_t  *feed;
+    ngx_uint_t                 n;
+    ngx_http_blockcast_sub_t  *sub, *subs;
+    ngx_http_blockcast_hub_t  *hub;
 
-    if (ngx_http_blockcast_session_sub(conn, st) != NULL) {
+    if (ngx_http_blockcast_commands_find_sub(conn, st) != NULL) {
         return NGX_DONE;
     }
 
     if (conn->nsubs >= conn->conf->max_subscriptions) {
-        wrong->code = "too_many_subscriptions";
-        wrong->text = "no more subscriptions on this connection";
+        reject->code = "too_many_subscriptions";
+        reject->text = "no more subscriptions on this connection";
         return NGX_ERROR;
     }
 
-    wrong->code = "no_memory";
-    wrong->text = "no memory, try later";
+    reject->code = "no_memory";
+    reject->text = "no memory, try later";
 
     if (conn->nsubs == conn->nalloc) {
         n = conn->nalloc * 2;
@@ -395,18 +399,18 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
         conn->nalloc = n;
     }
 
-    feed = ngx_http_blockcast_feed(st);
+    hub = ngx_http_blockcast_hub_of(st);
     sub = &conn->subs[conn->nsubs];
 
     ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
 
-    if (ngx_http_blockcast_feed_join(feed, conn, conn->nsubs) != NGX_OK) {
+    if (ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs) != NGX_OK) {
         return NGX_ERROR;
     }
 
     /* what it missed is put together, and compressed, for it alone */
 
-    if (wish->has_since && st->field.len != 0 && conn->conf->rate != 0
+    if (options->has_since && st->field.len != 0 && conn->conf->rate != 0
         && (conn->joined & ((uint64_t) 1 << st->index)))
     {
         conn->excess += NGX_HTTP_BLOCKCAST_RESUMED * 1000;
@@ -417,19 +421,19 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
 
     /* a client takes the stream for live until it is told otherwise */
 
-    sub->told = ngx_http_blockcast_live;
+    sub->last_status = ngx_http_blockcast_freshness_live;
 
     if (st->field.len == 0) {
 
-        if (wish->delta) {
-            ngx_http_blockcast_feed_patches(sub);
+        if (options->delta) {
+            ngx_http_blockcast_hub_take_deltas(sub);
         }
 
-    } else if (wish->has_since
-               && (wish->since <= (feed->newest != NULL ? feed->snap.seq : 0)
-                   || wish->since <= st->slot->hole))
+    } else if (options->has_since
+               && (options->since <= (hub->newest != NULL ? hub->snap.seq : 0)
+                   || options->since <= st->slot->hole))
     {
-        sub->seq = wish->since;
+        sub->seq = options->since;
 
     } else {
 
@@ -443,36 +447,36 @@ ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
 
 
 void
-ngx_http_blockcast_session_begin(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_commands_start_delivery(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_http_blockcast_sub_t  *sub;
 
-    sub = ngx_http_blockcast_session_sub(conn, st);
+    sub = ngx_http_blockcast_commands_find_sub(conn, st);
 
     if (sub != NULL) {
-        ngx_http_blockcast_ws_dirty(conn, sub);
+        ngx_http_blockcast_ws_send_mark_pending(conn, sub);
     }
 }
 
 
 ngx_int_t
-ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                 i;
     ngx_http_blockcast_sub_t  *sub;
 
-    sub = ngx_http_blockcast_session_sub(conn, st);
+    sub = ngx_http_blockcast_commands_find_sub(conn, st);
 
     if (sub == NULL) {
         return NGX_DECLINED;
     }
 
-    ngx_http_blockcast_feed_leave(sub->feed, sub->place);
+    ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
 
-    if (sub->dirty) {
-        conn->ndirty--;
+    if (sub->pending) {
+        conn->npending--;
     }
 
     i = sub - conn->subs;
@@ -480,7 +484,7 @@ ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
 
     if (i != conn->nsubs) {
         *sub = conn->subs[conn->nsubs];
-        sub->feed->listeners[sub->place].sub = i;
+        sub->hub->listeners[sub->place].sub = i;
     }
 
     return NGX_OK;
@@ -488,75 +492,75 @@ ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
 
 
 static void
-ngx_http_blockcast_session_subscribe(ngx_http_blockcast_ask_t *ask,
-    ngx_str_t *name, bc_message_t *message)
+ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_str_t *name, bc_client_msg_t *message)
 {
-    ngx_http_blockcast_wish_t     wish;
-    ngx_http_blockcast_wrong_t    wrong;
-    ngx_http_blockcast_stream_t  *st;
+    ngx_http_blockcast_sub_options_t  options;
+    ngx_http_blockcast_reject_t       reject;
+    ngx_http_blockcast_stream_t      *st;
 
-    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
 
-    st = ngx_http_blockcast_session_find(ask->conn, name, &wrong);
+    st = ngx_http_blockcast_commands_find_stream(ctx->conn, name, &reject);
 
     if (st == NULL) {
-        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
+        ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }
 
     if (message->bad_since) {
-        ngx_http_blockcast_session_error(ask, "bad_request",
+        ngx_http_blockcast_commands_error(ctx, "bad_request",
                           "\"since\" must be a seq, an integer from 0", name);
         return;
     }
 
-    wish.since = message->since;
-    wish.has_since = message->has_since;
-    wish.delta = message->delta;
+    options.since = message->since;
+    options.has_since = message->has_since;
+    options.delta = message->delta;
 
-    if (ngx_http_blockcast_session_join(ask->conn, st, &wish, &wrong)
+    if (ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options, &reject)
         == NGX_ERROR)
     {
-        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
+        ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }
 
     /* a second time it is answered again, and delivered once */
 
-    ngx_http_blockcast_session_answer(ask, "subscribed", name);
-    ngx_http_blockcast_session_begin(ask->conn, st);
+    ngx_http_blockcast_commands_answer(ctx, "subscribed", name);
+    ngx_http_blockcast_commands_start_delivery(ctx->conn, st);
 }
 
 
 static void
-ngx_http_blockcast_session_unsubscribe(ngx_http_blockcast_ask_t *ask,
+ngx_http_blockcast_commands_on_unsubscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_str_t *name)
 {
-    ngx_http_blockcast_wrong_t    wrong;
+    ngx_http_blockcast_reject_t   reject;
     ngx_http_blockcast_stream_t  *st;
 
-    st = ngx_http_blockcast_session_find(ask->conn, name, &wrong);
+    st = ngx_http_blockcast_commands_find_stream(ctx->conn, name, &reject);
 
     if (st == NULL) {
-        ngx_http_blockcast_session_error(ask, wrong.code, wrong.text, name);
+        ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }
 
-    (void) ngx_http_blockcast_session_part(ask->conn, st);
+    (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, st);
 
-    ngx_http_blockcast_session_answer(ask, "unsubscribed", name);
+    ngx_http_blockcast_commands_answer(ctx, "unsubscribed", name);
 }
 
 
 /* the end of a message, and its form in the client's protocol; or NULL */
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_session_finish(ngx_http_blockcast_ask_t *ask,
+ngx_http_blockcast_commands_finish(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_http_blockcast_frame_t *frame, u_char *p)
 {
-    if (ask->id.len != 0) {
+    if (ctx->id.len != 0) {
         p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
-        p = ngx_cpymem(p, ask->id.data, ask->id.len);
+        p = ngx_cpymem(p, ctx->id.data, ctx->id.len);
     }
 
     *p++ = '}';
@@ -564,36 +568,36 @@ ngx_http_blockcast_session_finish(ngx_http_blockcast_ask_t *ask,
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
                                     p - frame->data - frame->payload);
 
-    return ngx_http_blockcast_protocol_convert(ask->conn, NULL, frame);
+    return ngx_http_blockcast_subprotocol_convert(ctx->conn, NULL, frame);
 }
 
 
 static void
-ngx_http_blockcast_session_send(ngx_http_blockcast_ask_t *ask,
+ngx_http_blockcast_commands_send(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_http_blockcast_frame_t *frame, u_char *p)
 {
-    frame = ngx_http_blockcast_session_finish(ask, frame, p);
+    frame = ngx_http_blockcast_commands_finish(ctx, frame, p);
 
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
         return;
     }
 
-    ngx_http_blockcast_ws_queue(ask->conn, frame);
+    ngx_http_blockcast_ws_send_queue(ctx->conn, frame);
 }
 
 
 static void
-ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
+ngx_http_blockcast_commands_answer(ngx_http_blockcast_reply_ctx_t *ctx,
     const char *type, ngx_str_t *stream)
 {
     u_char                      *p;
     ngx_http_blockcast_frame_t  *frame;
 
     frame = ngx_http_blockcast_frame_alloc(128 + NGX_HTTP_BLOCKCAST_NAME_LEN
-                                           + ask->id.len);
+                                           + ctx->id.len);
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
         return;
     }
 
@@ -606,14 +610,14 @@ ngx_http_blockcast_session_answer(ngx_http_blockcast_ask_t *ask,
 
     p = ngx_sprintf(p, ",\"timestamp\":%T", ngx_time());
 
-    ngx_http_blockcast_session_send(ask, frame, p);
+    ngx_http_blockcast_commands_send(ctx, frame, p);
 }
 
 
 /* name, when there is one, is quoted behind the text; it may be anything */
 
 static void
-ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
+ngx_http_blockcast_commands_error(ngx_http_blockcast_reply_ctx_t *ctx,
     const char *code, const char *text, ngx_str_t *name)
 {
     u_char                      *p, shown[64];
@@ -625,16 +629,16 @@ ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
 
     if (name != NULL) {
         said = *name;
-        ngx_http_blockcast_printable(&said, shown, sizeof(shown));
+        ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
         name = &said;
         len = said.len;
     }
 
     frame = ngx_http_blockcast_frame_alloc(256 + ngx_strlen(text)
                        + (len ? bc_json_escape_len(name->data, len) : 0)
-                       + ask->id.len);
+                       + ctx->id.len);
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ask->conn, 1013, "no memory");
+        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
         return;
     }
 
@@ -651,24 +655,24 @@ ngx_http_blockcast_session_error(ngx_http_blockcast_ask_t *ask,
     p = ngx_sprintf(p, "\",\"code\":\"%s\",\"timestamp\":%T", code,
                     ngx_time());
 
-    ngx_http_blockcast_session_send(ask, frame, p);
+    ngx_http_blockcast_commands_send(ctx, frame, p);
 }
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
+ngx_http_blockcast_commands_status(ngx_http_blockcast_hub_t *hub)
 {
-    u_char                          *p;
-    ngx_int_t                        age;
-    ngx_msec_t                       left;
-    ngx_http_blockcast_told_t        told;
-    ngx_http_blockcast_error_t       error, note;
-    ngx_http_blockcast_frame_t      *frame;
-    ngx_http_blockcast_tally_t      *tally;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    u_char                              *p;
+    ngx_int_t                            age;
+    ngx_msec_t                           left;
+    ngx_http_blockcast_node_status_t     status;
+    ngx_http_blockcast_error_t           error, note;
+    ngx_http_blockcast_frame_t          *frame;
+    ngx_http_blockcast_node_counters_t  *counters;
+    ngx_http_blockcast_main_conf_t      *bmcf;
 
-    ngx_http_blockcast_read_error(feed->stream->slot, &error);
-    ngx_http_blockcast_read_note(feed->stream->slot, &note);
+    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
+    ngx_http_blockcast_stream_status_read_note(hub->stream->slot, &note);
 
     frame = ngx_http_blockcast_frame_alloc(320 + NGX_HTTP_BLOCKCAST_NAME_LEN
                              + bc_json_escape_len(error.text, error.len)
@@ -677,12 +681,12 @@ ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
         return NULL;
     }
 
-    age = ngx_http_blockcast_age(feed->stream->slot);
+    age = ngx_http_blockcast_stream_status_age(hub->stream->slot);
 
     p = frame->data + frame->payload;
     p = ngx_sprintf(p, "{\"type\":\"status\",\"stream\":\"%V\","
-                    "\"state\":\"%s\",\"age\":", &feed->stream->name,
-                    ngx_http_blockcast_state_names[feed->state]);
+                    "\"state\":\"%s\",\"age\":", &hub->stream->name,
+                    ngx_http_blockcast_freshness_words[hub->freshness]);
 
     if (age < 0) {
         p = ngx_cpymem(p, "null", 4);
@@ -705,15 +709,16 @@ ngx_http_blockcast_session_status(ngx_http_blockcast_feed_t *feed)
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
-    if (ngx_http_blockcast_read_node(bmcf->zone, &feed->stream->node->name,
-                                     &told, &tally)
+    if (ngx_http_blockcast_node_status_read(bmcf->zone,
+                                            &hub->stream->node->name, &status,
+                                            &counters)
         == NGX_OK
-        && told.state != ngx_http_blockcast_node_ok)
+        && status.health != ngx_http_blockcast_node_ok)
     {
-        left = ngx_http_blockcast_node_left(&told);
+        left = ngx_http_blockcast_node_status_retry_in(&status);
 
         p = ngx_sprintf(p, ",\"node\":\"%s\",\"retry_in\":%M.%03M",
-                        ngx_http_blockcast_node_states[told.state],
+                        ngx_http_blockcast_node_health_names[status.health],
                         left / 1000, left % 1000);
     }
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_SESSION_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_SESSION_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_
 
 
 #include "ngx_http_blockcast_ws.h"
@@ -16,35 +16,36 @@
 typedef struct {
     const char                   *code;
     const char                   *text;
-} ngx_http_blockcast_wrong_t;
+} ngx_http_blockcast_reject_t;
 
 
 typedef struct {
     uint64_t                      since;
     unsigned                      has_since:1;
     unsigned                      delta:1;
-} ngx_http_blockcast_wish_t;
+} ngx_http_blockcast_sub_options_t;
 
 
 /* the stream, when it is there and this client may have it; or NULL */
-ngx_http_blockcast_stream_t *ngx_http_blockcast_session_find(
+ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
     ngx_http_blockcast_conn_t *conn, ngx_str_t *name,
-    ngx_http_blockcast_wrong_t *wrong);
+    ngx_http_blockcast_reject_t *reject);
 
 /*
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
  * with *wrong.  What the stream has goes out with the next flush: the caller
- * queues its answer and then calls ngx_http_blockcast_session_begin().
+ * queues its answer and then calls ngx_http_blockcast_commands_start_delivery().
  */
-ngx_int_t ngx_http_blockcast_session_join(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_wish_t *wish,
-    ngx_http_blockcast_wrong_t *wrong);
-void ngx_http_blockcast_session_begin(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st);
+ngx_int_t ngx_http_blockcast_commands_subscribe(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_sub_options_t *options,
+    ngx_http_blockcast_reject_t *reject);
+void ngx_http_blockcast_commands_start_delivery(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
 
 /* NGX_OK, or NGX_DECLINED when it was not subscribed */
-ngx_int_t ngx_http_blockcast_session_part(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st);
+ngx_int_t ngx_http_blockcast_commands_unsubscribe(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_SESSION_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_ */

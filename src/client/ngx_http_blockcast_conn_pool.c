@@ -29,14 +29,14 @@
 /* which then sees what is used after it was freed */
 
 ngx_http_blockcast_conn_t *
-ngx_http_blockcast_conn_alloc(ngx_log_t *log)
+ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log)
 {
     return ngx_calloc(sizeof(ngx_http_blockcast_conn_t), log);
 }
 
 
 void
-ngx_http_blockcast_conn_free(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn)
 {
     ngx_free(conn);
 }
@@ -47,37 +47,37 @@ typedef struct {
     ngx_queue_t                   queue;        /* of blocks with free places */
     void                         *free;         /* a list through the places */
     ngx_uint_t                    used;
-} ngx_http_blockcast_block_t;
+} ngx_http_blockcast_conn_block_t;
 
 
-static ngx_http_blockcast_block_t *ngx_http_blockcast_block_create(
+static ngx_http_blockcast_conn_block_t *ngx_http_blockcast_conn_pool_block(
     ngx_log_t *log);
 
 
 /* those that were given back first are full first, and the last ones empty */
-static ngx_queue_t  ngx_http_blockcast_blocks;
+static ngx_queue_t  ngx_http_blockcast_conn_blocks;
 
 
 ngx_http_blockcast_conn_t *
-ngx_http_blockcast_conn_alloc(ngx_log_t *log)
+ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log)
 {
-    void                        *p;
-    ngx_http_blockcast_block_t  *block;
+    void                             *p;
+    ngx_http_blockcast_conn_block_t  *block;
 
-    if (ngx_http_blockcast_blocks.next == NULL) {
-        ngx_queue_init(&ngx_http_blockcast_blocks);
+    if (ngx_http_blockcast_conn_blocks.next == NULL) {
+        ngx_queue_init(&ngx_http_blockcast_conn_blocks);
     }
 
-    if (ngx_queue_empty(&ngx_http_blockcast_blocks)) {
-        block = ngx_http_blockcast_block_create(log);
+    if (ngx_queue_empty(&ngx_http_blockcast_conn_blocks)) {
+        block = ngx_http_blockcast_conn_pool_block(log);
 
         if (block == NULL) {
             return NULL;
         }
 
     } else {
-        block = ngx_queue_data(ngx_queue_head(&ngx_http_blockcast_blocks),
-                               ngx_http_blockcast_block_t, queue);
+        block = ngx_queue_data(ngx_queue_head(&ngx_http_blockcast_conn_blocks),
+                               ngx_http_blockcast_conn_block_t, queue);
     }
 
     p = block->free;
@@ -93,12 +93,12 @@ ngx_http_blockcast_conn_alloc(ngx_log_t *log)
 }
 
 
-static ngx_http_blockcast_block_t *
-ngx_http_blockcast_block_create(ngx_log_t *log)
+static ngx_http_blockcast_conn_block_t *
+ngx_http_blockcast_conn_pool_block(ngx_log_t *log)
 {
-    u_char                      *p;
-    ngx_uint_t                   i;
-    ngx_http_blockcast_block_t  *block;
+    u_char                           *p;
+    ngx_uint_t                        i;
+    ngx_http_blockcast_conn_block_t  *block;
 
     block = ngx_memalign(NGX_HTTP_BLOCKCAST_BLOCK, NGX_HTTP_BLOCKCAST_BLOCK,
                          log);
@@ -119,23 +119,23 @@ ngx_http_blockcast_block_create(ngx_log_t *log)
         block->free = p;
     }
 
-    ngx_queue_insert_head(&ngx_http_blockcast_blocks, &block->queue);
+    ngx_queue_insert_head(&ngx_http_blockcast_conn_blocks, &block->queue);
 
     return block;
 }
 
 
 void
-ngx_http_blockcast_conn_free(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_http_blockcast_block_t  *block;
+    ngx_http_blockcast_conn_block_t  *block;
 
-    block = (ngx_http_blockcast_block_t *)
+    block = (ngx_http_blockcast_conn_block_t *)
                 ((uintptr_t) conn
                  & ~((uintptr_t) NGX_HTTP_BLOCKCAST_BLOCK - 1));
 
     if (block->used-- == NGX_HTTP_BLOCKCAST_PER_BLOCK) {
-        ngx_queue_insert_tail(&ngx_http_blockcast_blocks, &block->queue);
+        ngx_queue_insert_tail(&ngx_http_blockcast_conn_blocks, &block->queue);
     }
 
     *(void **) conn = block->free;
@@ -144,8 +144,8 @@ ngx_http_blockcast_conn_free(ngx_http_blockcast_conn_t *conn)
     /* the memory is the system's again, but for one block that is at hand */
 
     if (block->used == 0
-        && ngx_queue_head(&ngx_http_blockcast_blocks)
-           != ngx_queue_last(&ngx_http_blockcast_blocks))
+        && ngx_queue_head(&ngx_http_blockcast_conn_blocks)
+           != ngx_queue_last(&ngx_http_blockcast_conn_blocks))
     {
         ngx_queue_remove(&block->queue);
         ngx_free(block);

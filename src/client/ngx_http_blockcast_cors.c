@@ -11,7 +11,7 @@
 
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"
@@ -67,7 +67,7 @@ ngx_http_blockcast_cors_init(ngx_conf_t *cf,
 static ngx_uint_t
 ngx_http_blockcast_cors_readable(ngx_http_request_t *r)
 {
-    return r->content_handler == ngx_http_blockcast_api_handler
+    return r->content_handler == ngx_http_blockcast_rest_api_handler
            || r->content_handler == ngx_http_blockcast_rest_handler
            || r->content_handler == ngx_http_blockcast_sse_handler
            || r->content_handler == ngx_http_blockcast_health_handler;
@@ -101,7 +101,9 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
     if (blcf->guard
         && ngx_http_blockcast_access_page(r, &refusal) != NGX_OK)
     {
-        ngx_http_finalize_request(r, ngx_http_blockcast_refused(r, &refusal));
+        ngx_http_finalize_request(
+                              r,
+                              ngx_http_blockcast_respond_refusal(r, &refusal));
         return NGX_DONE;
     }
 
@@ -162,7 +164,7 @@ ngx_http_blockcast_cors_said(ngx_http_request_t *r)
 
 
 #define ngx_http_blockcast_cors_add(r, name, value)                           \
-    ngx_http_blockcast_header(r, name, value, sizeof(value) - 1)
+    ngx_http_blockcast_respond_header(r, name, value, sizeof(value) - 1)
 
 
 static ngx_int_t
@@ -203,8 +205,9 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
         /* a page that is named may use the visitor's cookies and password */
 
-        if (ngx_http_blockcast_header(r, "Access-Control-Allow-Origin",
-                                      (char *) origin->data, origin->len)
+        if (ngx_http_blockcast_respond_header(r, "Access-Control-Allow-Origin",
+                                              (char *) origin->data,
+                                              origin->len)
             != NGX_OK
             || ngx_http_blockcast_cors_add(r,
                                            "Access-Control-Allow-Credentials",

@@ -9,12 +9,12 @@
  */
 
 
-#include "ngx_http_blockcast_request.h"
+#include "ngx_http_blockcast_detach.h"
 
 
 /* in one block, followed by the bytes of the strings, one after another */
 
-struct ngx_http_blockcast_parked_s {
+struct ngx_http_blockcast_detached_s {
     ngx_http_connection_t        *hc;
     void                        **srv_conf;
     void                        **loc_conf;
@@ -44,44 +44,46 @@ struct ngx_http_blockcast_parked_s {
 typedef struct {
     uint16_t                      first;        /* length, or an index */
     uint16_t                      second;
-} ngx_http_blockcast_pair_t;
+} ngx_http_blockcast_detach_pair_t;
 
-#define NGX_HTTP_BLOCKCAST_PARK_MAX  65535
+#define NGX_HTTP_BLOCKCAST_DETACH_MAX  65535
 
 
-static ngx_uint_t ngx_http_blockcast_parkable(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_blockcast_remembered(ngx_table_elt_t *h);
-static size_t ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n);
-static u_char *ngx_http_blockcast_list_copy(u_char *p, ngx_list_t *list);
-static ngx_int_t ngx_http_blockcast_unpark_line(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_blockcast_detach_possible(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h);
+static size_t ngx_http_blockcast_detach_list_size(ngx_list_t *list,
+    uint16_t *n);
+static u_char *ngx_http_blockcast_detach_list_copy(u_char *p,
+    ngx_list_t *list);
+static ngx_int_t ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r,
     ngx_str_t *line);
-static u_char *ngx_http_blockcast_unpark_headers(ngx_http_request_t *r,
+static u_char *ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r,
     u_char *p, ngx_uint_t n);
-static u_char *ngx_http_blockcast_copy(u_char *p, const u_char *data,
+static u_char *ngx_http_blockcast_detach_copy(u_char *p, const u_char *data,
     size_t len);
 
 
 /* that of nginx, and the same for all its connections */
-static ngx_log_handler_pt  ngx_http_blockcast_log_handler;
+static ngx_log_handler_pt  ngx_http_blockcast_detach_log_handler;
 
 
-ngx_http_blockcast_parked_t *
-ngx_http_blockcast_park(ngx_http_request_t *r, ngx_log_handler_pt handler)
+ngx_http_blockcast_detached_t *
+ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
 {
-    u_char                       *p;
-    size_t                        size;
-    uint16_t                      nheaders, nsent, nvariables;
-    ngx_buf_t                    *b;
-    ngx_uint_t                    i;
-    ngx_chain_t                  *cl, *next;
-    ngx_connection_t             *c;
-    ngx_http_connection_t        *hc;
-    ngx_http_variable_value_t    *v;
-    ngx_http_blockcast_pair_t     pair;
-    ngx_http_core_main_conf_t    *cmcf;
-    ngx_http_blockcast_parked_t  *parked;
+    u_char                           *p;
+    size_t                            size;
+    uint16_t                          nheaders, nsent, nvariables;
+    ngx_buf_t                        *b;
+    ngx_uint_t                        i;
+    ngx_chain_t                      *cl, *next;
+    ngx_connection_t                 *c;
+    ngx_http_connection_t            *hc;
+    ngx_http_variable_value_t        *v;
+    ngx_http_blockcast_detach_pair_t  pair;
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_blockcast_detached_t    *detached;
 
-    if (!ngx_http_blockcast_parkable(r)) {
+    if (!ngx_http_blockcast_detach_possible(r)) {
         return NULL;
     }
 
@@ -96,75 +98,76 @@ ngx_http_blockcast_park(ngx_http_request_t *r, ngx_log_handler_pt handler)
     nvariables = 0;
     v = r->variables;
 
-    size = sizeof(ngx_http_blockcast_parked_t) + r->request_line.len;
+    size = sizeof(ngx_http_blockcast_detached_t) + r->request_line.len;
 
-    if (r->request_line.len > NGX_HTTP_BLOCKCAST_PARK_MAX) {
+    if (r->request_line.len > NGX_HTTP_BLOCKCAST_DETACH_MAX) {
         return NULL;
     }
 
     if (!r->logged) {
         size += r->uri.len + r->args.len
-                + ngx_http_blockcast_list_size(&r->headers_in.headers,
-                                               &nheaders)
-                + ngx_http_blockcast_list_size(&r->headers_out.headers,
-                                               &nsent);
+                + ngx_http_blockcast_detach_list_size(&r->headers_in.headers,
+                                                      &nheaders)
+                + ngx_http_blockcast_detach_list_size(&r->headers_out.headers,
+                                                      &nsent);
 
         for (i = 0; i < cmcf->variables.nelts; i++) {
             if (v[i].valid) {
-                size += sizeof(ngx_http_blockcast_pair_t) + v[i].len;
+                size += sizeof(ngx_http_blockcast_detach_pair_t) + v[i].len;
                 nvariables++;
             }
         }
 
         /* then it would be no gain, and the lengths might not fit */
 
-        if (size > NGX_HTTP_BLOCKCAST_PARK_MAX) {
+        if (size > NGX_HTTP_BLOCKCAST_DETACH_MAX) {
             return NULL;
         }
     }
 
-    parked = ngx_alloc(size, c->log);
-    if (parked == NULL) {
+    detached = ngx_alloc(size, c->log);
+    if (detached == NULL) {
         return NULL;
     }
 
-    ngx_memzero(parked, sizeof(ngx_http_blockcast_parked_t));
+    ngx_memzero(detached, sizeof(ngx_http_blockcast_detached_t));
 
-    parked->hc = hc;
-    parked->srv_conf = r->srv_conf;
-    parked->loc_conf = r->loc_conf;
-    parked->start_sec = r->start_sec;
-    parked->start_msec = (uint16_t) r->start_msec;
-    parked->request_length = (uint32_t) r->request_length;
-    parked->header_size = (uint32_t) r->header_size;
-    parked->status = r->headers_out.status;
-    parked->limit_req_status = r->limit_req_status;
-    parked->logged = r->logged;
-    parked->pipeline = r->pipeline;
+    detached->hc = hc;
+    detached->srv_conf = r->srv_conf;
+    detached->loc_conf = r->loc_conf;
+    detached->start_sec = r->start_sec;
+    detached->start_msec = (uint16_t) r->start_msec;
+    detached->request_length = (uint32_t) r->request_length;
+    detached->header_size = (uint32_t) r->header_size;
+    detached->status = r->headers_out.status;
+    detached->limit_req_status = r->limit_req_status;
+    detached->logged = r->logged;
+    detached->pipeline = r->pipeline;
 
-    parked->line_len = (uint16_t) r->request_line.len;
-    p = ngx_http_blockcast_copy(parked->data, r->request_line.data,
-                                r->request_line.len);
+    detached->line_len = (uint16_t) r->request_line.len;
+    p = ngx_http_blockcast_detach_copy(detached->data, r->request_line.data,
+                                       r->request_line.len);
 
     if (!r->logged) {
-        parked->uri_len = (uint16_t) r->uri.len;
-        parked->args_len = (uint16_t) r->args.len;
-        parked->nheaders = nheaders;
-        parked->nsent = nsent;
-        parked->nvariables = nvariables;
+        detached->uri_len = (uint16_t) r->uri.len;
+        detached->args_len = (uint16_t) r->args.len;
+        detached->nheaders = nheaders;
+        detached->nsent = nsent;
+        detached->nvariables = nvariables;
 
-        p = ngx_http_blockcast_copy(p, r->uri.data, r->uri.len);
-        p = ngx_http_blockcast_copy(p, r->args.data, r->args.len);
-        p = ngx_http_blockcast_list_copy(p, &r->headers_in.headers);
-        p = ngx_http_blockcast_list_copy(p, &r->headers_out.headers);
+        p = ngx_http_blockcast_detach_copy(p, r->uri.data, r->uri.len);
+        p = ngx_http_blockcast_detach_copy(p, r->args.data, r->args.len);
+        p = ngx_http_blockcast_detach_list_copy(p, &r->headers_in.headers);
+        p = ngx_http_blockcast_detach_list_copy(p, &r->headers_out.headers);
 
         for (i = 0; i < cmcf->variables.nelts; i++) {
             if (v[i].valid) {
                 pair.first = (uint16_t) i;
                 pair.second = (uint16_t) v[i].len;
 
-                p = ngx_cpymem(p, &pair, sizeof(ngx_http_blockcast_pair_t));
-                p = ngx_http_blockcast_copy(p, v[i].data, v[i].len);
+                p = ngx_cpymem(p, &pair,
+                               sizeof(ngx_http_blockcast_detach_pair_t));
+                p = ngx_http_blockcast_detach_copy(p, v[i].data, v[i].len);
             }
         }
     }
@@ -217,30 +220,30 @@ ngx_http_blockcast_park(ngx_http_request_t *r, ngx_log_handler_pt handler)
     }
 #endif
 
-    ngx_http_blockcast_log_handler = c->log->handler;
+    ngx_http_blockcast_detach_log_handler = c->log->handler;
     c->log->handler = handler;
 
-    return parked;
+    return detached;
 }
 
 
 void
-ngx_http_blockcast_parked_names(ngx_http_blockcast_parked_t *parked,
+ngx_http_blockcast_detach_names(ngx_http_blockcast_detached_t *detached,
     ngx_str_t *server, ngx_str_t *line)
 {
     ngx_http_core_srv_conf_t  *cscf;
 
-    cscf = parked->srv_conf[ngx_http_core_module.ctx_index];
+    cscf = detached->srv_conf[ngx_http_core_module.ctx_index];
 
     *server = cscf->server_name;
 
-    line->data = parked->data;
-    line->len = parked->line_len;
+    line->data = detached->data;
+    line->len = detached->line_len;
 }
 
 
 static u_char *
-ngx_http_blockcast_copy(u_char *p, const u_char *data, size_t len)
+ngx_http_blockcast_detach_copy(u_char *p, const u_char *data, size_t len)
 {
     return (len != 0) ? ngx_cpymem(p, data, len) : p;
 }
@@ -249,7 +252,7 @@ ngx_http_blockcast_copy(u_char *p, const u_char *data, size_t len)
 /* whether nobody else has anything to do when it ends */
 
 static ngx_uint_t
-ngx_http_blockcast_parkable(ngx_http_request_t *r)
+ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
 {
     ngx_http_cleanup_t  *cln;
     ngx_pool_cleanup_t  *pcln;
@@ -285,7 +288,7 @@ ngx_http_blockcast_parkable(ngx_http_request_t *r)
 /* all but the answer to Sec-WebSocket-Key, which tells nothing */
 
 static ngx_uint_t
-ngx_http_blockcast_remembered(ngx_table_elt_t *h)
+ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)
 {
     return h->hash != 0
            && (h->key.len != sizeof("Sec-WebSocket-Accept") - 1
@@ -296,7 +299,7 @@ ngx_http_blockcast_remembered(ngx_table_elt_t *h)
 
 
 static size_t
-ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n)
+ngx_http_blockcast_detach_list_size(ngx_list_t *list, uint16_t *n)
 {
     size_t            size;
     ngx_uint_t        i;
@@ -309,8 +312,8 @@ ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_blockcast_remembered(&h[i])) {
-                size += sizeof(ngx_http_blockcast_pair_t) + h[i].key.len
+            if (ngx_http_blockcast_detach_remembered(&h[i])) {
+                size += sizeof(ngx_http_blockcast_detach_pair_t) + h[i].key.len
                         + h[i].value.len;
                 (*n)++;
             }
@@ -322,25 +325,27 @@ ngx_http_blockcast_list_size(ngx_list_t *list, uint16_t *n)
 
 
 static u_char *
-ngx_http_blockcast_list_copy(u_char *p, ngx_list_t *list)
+ngx_http_blockcast_detach_list_copy(u_char *p, ngx_list_t *list)
 {
-    ngx_uint_t                  i;
-    ngx_list_part_t            *part;
-    ngx_table_elt_t            *h;
-    ngx_http_blockcast_pair_t   pair;
+    ngx_uint_t                         i;
+    ngx_list_part_t                   *part;
+    ngx_table_elt_t                   *h;
+    ngx_http_blockcast_detach_pair_t   pair;
 
     for (part = &list->part; part != NULL; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_blockcast_remembered(&h[i])) {
+            if (ngx_http_blockcast_detach_remembered(&h[i])) {
                 pair.first = (uint16_t) h[i].key.len;
                 pair.second = (uint16_t) h[i].value.len;
 
-                p = ngx_cpymem(p, &pair, sizeof(ngx_http_blockcast_pair_t));
-                p = ngx_http_blockcast_copy(p, h[i].key.data, h[i].key.len);
-                p = ngx_http_blockcast_copy(p, h[i].value.data,
-                                            h[i].value.len);
+                p = ngx_cpymem(p, &pair,
+                               sizeof(ngx_http_blockcast_detach_pair_t));
+                p = ngx_http_blockcast_detach_copy(p, h[i].key.data,
+                                                   h[i].key.len);
+                p = ngx_http_blockcast_detach_copy(p, h[i].value.data,
+                                                   h[i].value.len);
             }
         }
     }
@@ -350,19 +355,19 @@ ngx_http_blockcast_list_copy(u_char *p, ngx_list_t *list)
 
 
 ngx_http_request_t *
-ngx_http_blockcast_unpark(ngx_connection_t *c,
-    ngx_http_blockcast_parked_t *parked)
+ngx_http_blockcast_detach_restore(ngx_connection_t *c,
+    ngx_http_blockcast_detached_t *detached)
 {
-    u_char                     *p;
-    ngx_str_t                   line;
-    ngx_uint_t                  i;
-    ngx_table_elt_t            *h;
-    ngx_http_request_t         *r;
-    ngx_http_blockcast_pair_t   pair;
-    ngx_http_core_loc_conf_t   *clcf;
+    u_char                            *p;
+    ngx_str_t                          line;
+    ngx_uint_t                         i;
+    ngx_table_elt_t                   *h;
+    ngx_http_request_t                *r;
+    ngx_http_blockcast_detach_pair_t   pair;
+    ngx_http_core_loc_conf_t          *clcf;
 
-    c->data = parked->hc;
-    c->log->handler = ngx_http_blockcast_log_handler;
+    c->data = detached->hc;
+    c->log->handler = ngx_http_blockcast_detach_log_handler;
 
     r = ngx_http_create_request(c);
 
@@ -372,7 +377,7 @@ ngx_http_blockcast_unpark(ngx_connection_t *c,
         (void) ngx_atomic_fetch_add(ngx_stat_writing, -1);
 #endif
 
-        ngx_free(parked);
+        ngx_free(detached);
         return NULL;
     }
 
@@ -393,11 +398,11 @@ ngx_http_blockcast_unpark(ngx_connection_t *c,
     r->logged = 1;
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
 
-    line.len = parked->line_len;
-    line.data = parked->data;
+    line.len = detached->line_len;
+    line.data = detached->data;
 
-    if (parked->logged
-        || ngx_http_blockcast_unpark_line(r, &line) != NGX_OK
+    if (detached->logged
+        || ngx_http_blockcast_detach_restore_line(r, &line) != NGX_OK
         || ngx_list_init(&r->headers_in.headers, r->pool, 20,
                          sizeof(ngx_table_elt_t))
            != NGX_OK)
@@ -405,33 +410,33 @@ ngx_http_blockcast_unpark(ngx_connection_t *c,
         goto done;
     }
 
-    p = parked->data + parked->line_len;
+    p = detached->data + detached->line_len;
 
-    r->uri.len = parked->uri_len;
-    r->uri.data = ngx_pnalloc(r->pool, parked->uri_len + 1);
-    r->args.len = parked->args_len;
-    r->args.data = ngx_pnalloc(r->pool, parked->args_len + 1);
+    r->uri.len = detached->uri_len;
+    r->uri.data = ngx_pnalloc(r->pool, detached->uri_len + 1);
+    r->args.len = detached->args_len;
+    r->args.data = ngx_pnalloc(r->pool, detached->args_len + 1);
 
     if (r->uri.data == NULL || r->args.data == NULL) {
         goto done;
     }
 
-    ngx_memcpy(r->uri.data, p, parked->uri_len);
-    p += parked->uri_len;
+    ngx_memcpy(r->uri.data, p, detached->uri_len);
+    p += detached->uri_len;
 
-    ngx_memcpy(r->args.data, p, parked->args_len);
-    p += parked->args_len;
+    ngx_memcpy(r->args.data, p, detached->args_len);
+    p += detached->args_len;
 
-    p = ngx_http_blockcast_unpark_headers(r, p, parked->nheaders);
+    p = ngx_http_blockcast_detach_restore_headers(r, p, detached->nheaders);
 
     if (p == NULL) {
         goto done;
     }
 
-    for (i = 0; i < parked->nsent; i++) {
+    for (i = 0; i < detached->nsent; i++) {
 
-        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
-        p += sizeof(ngx_http_blockcast_pair_t);
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
+        p += sizeof(ngx_http_blockcast_detach_pair_t);
 
         h = ngx_list_push(&r->headers_out.headers);
         if (h == NULL) {
@@ -454,10 +459,10 @@ ngx_http_blockcast_unpark(ngx_connection_t *c,
         p += pair.first + pair.second;
     }
 
-    for (i = 0; i < parked->nvariables; i++) {
+    for (i = 0; i < detached->nvariables; i++) {
 
-        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
-        p += sizeof(ngx_http_blockcast_pair_t);
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
+        p += sizeof(ngx_http_blockcast_detach_pair_t);
 
         r->variables[pair.first].data = ngx_pnalloc(r->pool, pair.second + 1);
         if (r->variables[pair.first].data == NULL) {
@@ -476,32 +481,32 @@ done:
 
     /* a Host header may have chosen another server on the way */
 
-    r->srv_conf = parked->srv_conf;
-    r->loc_conf = parked->loc_conf;
+    r->srv_conf = detached->srv_conf;
+    r->loc_conf = detached->loc_conf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     ngx_set_connection_log(c, clcf->error_log);
 
     r->count = 1;
     r->keepalive = 0;
-    r->pipeline = parked->pipeline;
+    r->pipeline = detached->pipeline;
     r->valid_location = 1;
-    r->limit_req_status = parked->limit_req_status;
-    r->start_sec = parked->start_sec;
-    r->start_msec = parked->start_msec;
-    r->request_length = parked->request_length;
-    r->header_size = parked->header_size;
+    r->limit_req_status = detached->limit_req_status;
+    r->start_sec = detached->start_sec;
+    r->start_msec = detached->start_msec;
+    r->request_length = detached->request_length;
+    r->header_size = detached->header_size;
     r->header_sent = 1;
-    r->headers_out.status = parked->status;
+    r->headers_out.status = detached->status;
 
-    ngx_free(parked);
+    ngx_free(detached);
 
     return r;
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_unpark_line(ngx_http_request_t *r, ngx_str_t *line)
+ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
 {
     ngx_buf_t  *b;
 
@@ -537,21 +542,21 @@ ngx_http_blockcast_unpark_line(ngx_http_request_t *r, ngx_str_t *line)
 /* returns what follows them, or NULL without memory */
 
 static u_char *
-ngx_http_blockcast_unpark_headers(ngx_http_request_t *r, u_char *p,
+ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r, u_char *p,
     ngx_uint_t n)
 {
-    ngx_uint_t                  i;
-    ngx_table_elt_t            *h;
-    ngx_http_header_t          *hh;
-    ngx_http_core_main_conf_t  *cmcf;
-    ngx_http_blockcast_pair_t   pair;
+    ngx_uint_t                        i;
+    ngx_table_elt_t                  *h;
+    ngx_http_header_t                *hh;
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_blockcast_detach_pair_t  pair;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
     for (i = 0; i < n; i++) {
 
-        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_pair_t));
-        p += sizeof(ngx_http_blockcast_pair_t);
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
+        p += sizeof(ngx_http_blockcast_detach_pair_t);
 
         h = ngx_list_push(&r->headers_in.headers);
         if (h == NULL) {
@@ -595,7 +600,7 @@ ngx_http_blockcast_unpark_headers(ngx_http_request_t *r, u_char *p,
 
 
 void
-ngx_http_blockcast_log_request(ngx_http_request_t *r)
+ngx_http_blockcast_detach_log(ngx_http_request_t *r)
 {
     ngx_uint_t                  i, n;
     ngx_http_handler_pt        *handler;

@@ -4,14 +4,14 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_REQUEST_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_REQUEST_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_DETACH_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_DETACH_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
 
 
-typedef struct ngx_http_blockcast_parked_s  ngx_http_blockcast_parked_t;
+typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
 
 
 /*
@@ -25,7 +25,7 @@ typedef struct ngx_http_blockcast_parked_s  ngx_http_blockcast_parked_t;
  * done at its end (limit_conn, realip and others register a cleanup; a mirror
  * subrequest is in flight), or without memory; nothing was changed then.
  */
-ngx_http_blockcast_parked_t *ngx_http_blockcast_park(ngx_http_request_t *r,
+ngx_http_blockcast_detached_t *ngx_http_blockcast_detach(ngx_http_request_t *r,
     ngx_log_handler_pt handler);
 
 /*
@@ -33,15 +33,15 @@ ngx_http_blockcast_parked_t *ngx_http_blockcast_park(ngx_http_request_t *r,
  * see, and frees `parked`.  c->data is the request then, to be given to
  * ngx_http_free_request().  NULL without memory.
  */
-ngx_http_request_t *ngx_http_blockcast_unpark(ngx_connection_t *c,
-    ngx_http_blockcast_parked_t *parked);
+ngx_http_request_t *ngx_http_blockcast_detach_restore(ngx_connection_t *c,
+    ngx_http_blockcast_detached_t *detached);
 
 /* what nginx names in an error log line; both are the parked request's own */
-void ngx_http_blockcast_parked_names(ngx_http_blockcast_parked_t *parked,
+void ngx_http_blockcast_detach_names(ngx_http_blockcast_detached_t *detached,
     ngx_str_t *server, ngx_str_t *line);
 
 /* writes the access log's line now; it will not be written at the end */
-void ngx_http_blockcast_log_request(ngx_http_request_t *r);
+void ngx_http_blockcast_detach_log(ngx_http_request_t *r);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_REQUEST_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_DETACH_H_INCLUDED_ */

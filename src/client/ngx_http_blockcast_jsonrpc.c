@@ -8,11 +8,11 @@
  */
 
 
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_commands.h"
 #include "bc_json.h"
-#include "bc_message.h"
+#include "bc_client_msg.h"
 
 
 #define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700
@@ -25,36 +25,37 @@
 typedef struct {
     ngx_http_blockcast_conn_t   *conn;
     bc_span_t                    id;        /* len 0: a notification */
-    bc_message_t                 message;
-} ngx_http_blockcast_request_t;
+    bc_client_msg_t              message;
+} ngx_http_blockcast_jsonrpc_request_t;
 
 
 static void ngx_http_blockcast_jsonrpc_subscribe(
-    ngx_http_blockcast_request_t *rq);
+    ngx_http_blockcast_jsonrpc_request_t *rq);
 static void ngx_http_blockcast_jsonrpc_unsubscribe(
-    ngx_http_blockcast_request_t *rq);
+    ngx_http_blockcast_jsonrpc_request_t *rq);
 static void ngx_http_blockcast_jsonrpc_streams(
-    ngx_http_blockcast_request_t *rq);
-static void ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_request_t *rq,
-    ngx_str_t *result);
-static void ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
-    ngx_int_t code, const char *text, ngx_str_t *name);
+    ngx_http_blockcast_jsonrpc_request_t *rq);
+static void ngx_http_blockcast_jsonrpc_result(
+    ngx_http_blockcast_jsonrpc_request_t *rq, ngx_str_t *result);
+static void ngx_http_blockcast_jsonrpc_error(
+    ngx_http_blockcast_jsonrpc_request_t *rq, ngx_int_t code, const char *text,
+    ngx_str_t *name);
 
 
 void
 ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len)
 {
-    ngx_str_t                     text, name;
-    ngx_http_blockcast_request_t  rq;
+    ngx_str_t                             text, name;
+    ngx_http_blockcast_jsonrpc_request_t  rq;
 
     rq.conn = conn;
 
-    bc_message_request(&rq.message, data, len);
+    bc_client_msg_request(&rq.message, data, len);
 
     rq.id = rq.message.id;
 
-    if (rq.id.len == 0 && rq.message.what <= BC_MESSAGE_BATCH) {
+    if (rq.id.len == 0 && rq.message.what <= BC_CLIENT_MSG_BATCH) {
 
         /* whether it was a notification cannot be said */
 
@@ -64,48 +65,48 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 
     switch (rq.message.what) {
 
-    case BC_MESSAGE_INVALID:
+    case BC_CLIENT_MSG_INVALID:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_PARSE,
                                          "the message is not valid JSON",
                                          NULL);
         break;
 
-    case BC_MESSAGE_BATCH:
+    case BC_CLIENT_MSG_BATCH:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "batches are not taken, send the requests "
                                     "one by one", NULL);
         break;
 
-    case BC_MESSAGE_WRONG:
+    case BC_CLIENT_MSG_WRONG:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "the message is not a JSON-RPC 2.0 "
                                     "request", NULL);
         break;
 
-    case BC_MESSAGE_LONG_ID:
+    case BC_CLIENT_MSG_LONG_ID:
         ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "\"id\" is longer than 128 bytes of JSON",
                                     NULL);
         break;
 
-    case BC_MESSAGE_SUBSCRIBE:
+    case BC_CLIENT_MSG_SUBSCRIBE:
         ngx_http_blockcast_jsonrpc_subscribe(&rq);
         break;
 
-    case BC_MESSAGE_UNSUBSCRIBE:
+    case BC_CLIENT_MSG_UNSUBSCRIBE:
         ngx_http_blockcast_jsonrpc_unsubscribe(&rq);
         break;
 
-    case BC_MESSAGE_PING:
+    case BC_CLIENT_MSG_PING:
         ngx_str_set(&text, "\"pong\"");
         ngx_http_blockcast_jsonrpc_result(&rq, &text);
         break;
 
-    case BC_MESSAGE_STREAMS:
+    case BC_CLIENT_MSG_STREAMS:
         ngx_http_blockcast_jsonrpc_streams(&rq);
         break;
 
-    case BC_MESSAGE_VERSION:
+    case BC_CLIENT_MSG_VERSION:
         ngx_str_set(&text, "\"blockcast/" NGX_HTTP_BLOCKCAST_VERSION "\"");
         ngx_http_blockcast_jsonrpc_result(&rq, &text);
         break;
@@ -121,16 +122,16 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 
 
 static void
-ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
+ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
-    u_char                        buf[NGX_INT64_LEN + 8];
-    ngx_int_t                     rc;
-    ngx_str_t                     name, text;
-    ngx_http_blockcast_wish_t     wish;
-    ngx_http_blockcast_wrong_t    wrong;
-    ngx_http_blockcast_stream_t  *st;
+    u_char                            buf[NGX_INT64_LEN + 8];
+    ngx_int_t                         rc;
+    ngx_str_t                         name, text;
+    ngx_http_blockcast_sub_options_t  options;
+    ngx_http_blockcast_reject_t       reject;
+    ngx_http_blockcast_stream_t      *st;
 
-    if (bc_message_stream(&rq->message) != 1) {
+    if (bc_client_msg_stream(&rq->message) != 1) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
                                     "params must be [\"STREAM\"] or "
                                     "{\"stream\":\"STREAM\"}", NULL);
@@ -147,24 +148,25 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
         return;
     }
 
-    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
 
-    wish.since = rq->message.since;
-    wish.has_since = rq->message.has_since;
+    options.since = rq->message.since;
+    options.has_since = rq->message.has_since;
 
-    st = ngx_http_blockcast_session_find(rq->conn, &name, &wrong);
+    st = ngx_http_blockcast_commands_find_stream(rq->conn, &name, &reject);
 
     if (st == NULL) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
-                                         wrong.text, &name);
+                                         reject.text, &name);
         return;
     }
 
-    rc = ngx_http_blockcast_session_join(rq->conn, st, &wish, &wrong);
+    rc = ngx_http_blockcast_commands_subscribe(rq->conn, st, &options,
+                                               &reject);
 
     if (rc == NGX_ERROR) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REFUSED,
-                                         wrong.text, &name);
+                                         reject.text, &name);
         return;
     }
 
@@ -174,12 +176,13 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_request_t *rq)
     text.len = ngx_sprintf(buf, "\"0x%xi\"", st->index + 1) - buf;
 
     ngx_http_blockcast_jsonrpc_result(rq, &text);
-    ngx_http_blockcast_session_begin(rq->conn, st);
+    ngx_http_blockcast_commands_start_delivery(rq->conn, st);
 }
 
 
 static void
-ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
+ngx_http_blockcast_jsonrpc_unsubscribe(
+    ngx_http_blockcast_jsonrpc_request_t *rq)
 {
     uint64_t                          n;
     ngx_str_t                         text;
@@ -189,7 +192,7 @@ ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
-    if (bc_message_subscription(&rq->message, &n) != 0) {
+    if (bc_client_msg_subscription(&rq->message, &n) != 0) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
                                     "params must be [\"SUBSCRIPTION\"]", NULL);
         return;
@@ -200,7 +203,8 @@ ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
     st = bmcf->streams.elts;
 
     if (n >= 1 && n <= bmcf->streams.nelts
-        && ngx_http_blockcast_session_part(rq->conn, st[n - 1]) == NGX_OK)
+        && ngx_http_blockcast_commands_unsubscribe(rq->conn,
+                                                   st[n - 1]) == NGX_OK)
     {
         ngx_str_set(&text, "true");
     }
@@ -210,7 +214,7 @@ ngx_http_blockcast_jsonrpc_unsubscribe(ngx_http_blockcast_request_t *rq)
 
 
 static void
-ngx_http_blockcast_jsonrpc_streams(ngx_http_blockcast_request_t *rq)
+ngx_http_blockcast_jsonrpc_streams(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
     u_char                        *p;
     ngx_str_t                      text;
@@ -245,7 +249,7 @@ ngx_http_blockcast_jsonrpc_streams(ngx_http_blockcast_request_t *rq)
 
 
 static void
-ngx_http_blockcast_jsonrpc_queue(ngx_http_blockcast_request_t *rq,
+ngx_http_blockcast_jsonrpc_queue(ngx_http_blockcast_jsonrpc_request_t *rq,
     ngx_http_blockcast_frame_t *frame, u_char *p)
 {
     p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
@@ -254,12 +258,12 @@ ngx_http_blockcast_jsonrpc_queue(ngx_http_blockcast_request_t *rq,
 
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
                                     p - frame->data - frame->payload);
-    ngx_http_blockcast_ws_queue(rq->conn, frame);
+    ngx_http_blockcast_ws_send_queue(rq->conn, frame);
 }
 
 
 static void
-ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_request_t *rq,
+ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_jsonrpc_request_t *rq,
     ngx_str_t *result)
 {
     u_char                      *p;
@@ -283,7 +287,7 @@ ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_request_t *rq,
 
 
 static void
-ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
+ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_jsonrpc_request_t *rq,
     ngx_int_t code, const char *text, ngx_str_t *name)
 {
     u_char                      *p, shown[64];
@@ -299,7 +303,7 @@ ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_request_t *rq,
 
     if (name != NULL) {
         said = *name;
-        ngx_http_blockcast_printable(&said, shown, sizeof(shown));
+        ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
         name = &said;
         len = said.len;
     }

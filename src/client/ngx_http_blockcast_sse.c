@@ -11,8 +11,8 @@
 
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_handshake.h"
-#include "ngx_http_blockcast_session.h"
+#include "ngx_http_blockcast_ws_handshake.h"
+#include "ngx_http_blockcast_commands.h"
 
 
 /* a comment keeps proxies from taking the silence for death */
@@ -34,7 +34,7 @@ typedef struct {
     unsigned                      held:1;       /* nginx waits for its end */
     unsigned                      once:1;       /* a part of a response */
     unsigned                      ending:1;
-    ngx_http_blockcast_poll_pt    answer;       /* long-poll */
+    ngx_http_blockcast_longpoll_pt  answer;     /* long-poll */
 
     /* the event on its way out, and the buffers that carried the ones before */
     u_char                       *text;
@@ -55,10 +55,10 @@ static ngx_int_t ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     ngx_http_blockcast_frame_t *frame, ngx_str_t *type);
 static ngx_int_t ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse,
     u_char *start, u_char *last, ngx_uint_t temporary);
-static void ngx_http_blockcast_poll_event(ngx_event_t *ev);
+static void ngx_http_blockcast_longpoll_event(ngx_event_t *ev);
 
 
-static ngx_queue_t  ngx_http_blockcast_sse_all;
+static ngx_queue_t  ngx_http_blockcast_sse_queue;
 
 
 static ngx_http_blockcast_sse_t *
@@ -75,8 +75,8 @@ ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
         return NULL;
     }
 
-    if (ngx_http_blockcast_sse_all.next == NULL) {
-        ngx_queue_init(&ngx_http_blockcast_sse_all);
+    if (ngx_http_blockcast_sse_queue.next == NULL) {
+        ngx_queue_init(&ngx_http_blockcast_sse_queue);
     }
 
     cln->handler = ngx_http_blockcast_sse_cleanup;
@@ -95,7 +95,7 @@ ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
     sse->event.data = sse;
     sse->event.log = r->connection->log;
 
-    ngx_queue_insert_tail(&ngx_http_blockcast_sse_all, &sse->queue);
+    ngx_queue_insert_tail(&ngx_http_blockcast_sse_queue, &sse->queue);
 
     ngx_http_set_ctx(r, sse, ngx_http_blockcast_module);
 
@@ -115,7 +115,8 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     if (r->method != NGX_HTTP_GET) {
-        if (ngx_http_blockcast_header(r, "Allow", "GET", 3) != NGX_OK) {
+        if (ngx_http_blockcast_respond_header(r, "Allow", "GET",
+                                              3) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -141,7 +142,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
-        return ngx_http_blockcast_refused(r, &refusal);
+        return ngx_http_blockcast_respond_refusal(r, &refusal);
     }
 
     sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_SSE,
@@ -153,7 +154,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_blockcast_access_streams(r, &sse->conn.allowed, &refusal);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_blockcast_refused(r, &refusal);
+        return ngx_http_blockcast_respond_refusal(r, &refusal);
     }
 
     if (rc != NGX_OK) {
@@ -228,8 +229,9 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     /* X-Accel-Buffering: another nginx in front must pass it on at once */
 
-    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8) != NGX_OK
-        || ngx_http_blockcast_header(r, "X-Accel-Buffering", "no", 2)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store",
+                                          8) != NGX_OK
+        || ngx_http_blockcast_respond_header(r, "X-Accel-Buffering", "no", 2)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -284,23 +286,23 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
     for (i = 0; i < sse->conn.nsubs; i++) {
         sub = &sse->conn.subs[i];
 
-        if (!sub->dirty) {
-            sub->dirty = 1;
-            sse->conn.ndirty++;
+        if (!sub->pending) {
+            sub->pending = 1;
+            sse->conn.npending++;
         }
     }
 
     rc = NGX_OK;
 
     while (rc != NGX_ERROR) {
-        frame = ngx_http_blockcast_ws_due(&sse->conn, &sub);
+        frame = ngx_http_blockcast_ws_send_next_frame(&sse->conn, &sub);
 
         if (frame == NULL) {
             break;
         }
 
         rc = ngx_http_blockcast_sse_send(sse, frame,
-                                         &sub->feed->stream->name);
+                                         &sub->hub->stream->name);
 
         ngx_http_blockcast_frame_free(frame);
     }
@@ -319,13 +321,13 @@ static ngx_int_t
 ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     ngx_http_blockcast_sse_t *sse, ngx_str_t *names)
 {
-    u_char                        *p, *last, *q;
-    uint64_t                       epoch;
-    ngx_int_t                      rc, n;
-    ngx_str_t                      name, text, *id;
-    ngx_http_blockcast_wish_t      wish;
-    ngx_http_blockcast_wrong_t     wrong;
-    ngx_http_blockcast_stream_t   *st, **offers;
+    u_char                            *p, *last, *q;
+    uint64_t                           epoch;
+    ngx_int_t                          rc, n;
+    ngx_str_t                          name, text, *id;
+    ngx_http_blockcast_sub_options_t   options;
+    ngx_http_blockcast_reject_t        reject;
+    ngx_http_blockcast_stream_t       *st, **offers;
 
     /* EPOCH;NAME=SEQ;NAME=SEQ of the last event it saw */
 
@@ -366,7 +368,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             name.len = (q ? q : last) - p;
             p = q ? q + 1 : last;
 
-            st = ngx_http_blockcast_session_find(&sse->conn, &name, &wrong);
+            st = ngx_http_blockcast_commands_find_stream(&sse->conn, &name,
+                                                         &reject);
 
             if (st != NULL
                 && (sse->conn.joined & ((uint64_t) 1 << st->index)))
@@ -384,7 +387,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             }
         }
 
-        ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+        ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
 
         if (epoch == sse->epoch && st->field.len != 0) {
 
@@ -410,8 +413,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                     n = ngx_atoi(name.data, name.len);
 
                     if (n != NGX_ERROR) {
-                        wish.since = n;
-                        wish.has_since = 1;
+                        options.since = n;
+                        options.has_since = 1;
                     }
 
                     break;
@@ -419,7 +422,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             }
         }
 
-        rc = ngx_http_blockcast_session_join(&sse->conn, st, &wish, &wrong);
+        rc = ngx_http_blockcast_commands_subscribe(&sse->conn, st, &options,
+                                                   &reject);
 
         if (rc == NGX_ERROR) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -477,7 +481,8 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
         }
 
         for (i = 0; i < sse->conn.nsubs; i++) {
-            ngx_http_blockcast_ws_dirty(&sse->conn, &sse->conn.subs[i]);
+            ngx_http_blockcast_ws_send_mark_pending(&sse->conn,
+                                                    &sse->conn.subs[i]);
         }
 
     } else if (!r->buffered && !c->buffered) {
@@ -606,7 +611,7 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
     sse = (ngx_http_blockcast_sse_t *) conn;
     r = conn->request;
 
-    if (conn->kind == NGX_HTTP_BLOCKCAST_POLL) {
+    if (conn->kind == NGX_HTTP_BLOCKCAST_LONGPOLL) {
 
         /* what it waited for may be there: looked at from the event loop */
 
@@ -620,7 +625,7 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
     while (conn->started && !conn->dead
            && !r->buffered && !r->connection->buffered)
     {
-        frame = ngx_http_blockcast_ws_due(conn, &sub);
+        frame = ngx_http_blockcast_ws_send_next_frame(conn, &sub);
 
         if (frame == NULL) {
 
@@ -635,7 +640,7 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
             return;
         }
 
-        if (ngx_http_blockcast_sse_send(sse, frame, &sub->feed->stream->name)
+        if (ngx_http_blockcast_sse_send(sse, frame, &sub->hub->stream->name)
             == NGX_ERROR)
         {
             conn->dead = 1;
@@ -704,8 +709,8 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     for (i = 0; i < sse->conn.nsubs; i++) {
         sub = &sse->conn.subs[i];
 
-        if (sub->feed->stream->field.len != 0 && sub->seq != 0) {
-            p = ngx_sprintf(p, ";%V=%uL", &sub->feed->stream->name, sub->seq);
+        if (sub->hub->stream->field.len != 0 && sub->seq != 0) {
+            p = ngx_sprintf(p, ";%V=%uL", &sub->hub->stream->name, sub->seq);
         }
     }
 
@@ -754,12 +759,12 @@ ngx_http_blockcast_sse_drain(ngx_msec_t drain)
     ngx_queue_t               *q;
     ngx_http_blockcast_sse_t  *sse;
 
-    if (ngx_http_blockcast_sse_all.next == NULL) {
+    if (ngx_http_blockcast_sse_queue.next == NULL) {
         return;
     }
 
-    for (q = ngx_queue_head(&ngx_http_blockcast_sse_all);
-         q != ngx_queue_sentinel(&ngx_http_blockcast_sse_all);
+    for (q = ngx_queue_head(&ngx_http_blockcast_sse_queue);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_sse_queue);
          q = ngx_queue_next(q))
     {
         sse = ngx_queue_data(q, ngx_http_blockcast_sse_t, queue);
@@ -806,25 +811,26 @@ ngx_http_blockcast_sse_cleanup(void *data)
 
 
 ngx_int_t
-ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
+ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
-    ngx_http_blockcast_poll_pt answer)
+    ngx_http_blockcast_longpoll_pt answer)
 {
-    ngx_http_blockcast_wish_t    wish;
-    ngx_http_blockcast_sse_t    *sse;
-    ngx_http_blockcast_wrong_t   wrong;
+    ngx_http_blockcast_sub_options_t   options;
+    ngx_http_blockcast_sse_t          *sse;
+    ngx_http_blockcast_reject_t        reject;
 
-    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_POLL,
-                                        ngx_http_blockcast_poll_event);
+    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_LONGPOLL,
+                                        ngx_http_blockcast_longpoll_event);
     if (sse == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     sse->answer = answer;
 
-    ngx_memzero(&wish, sizeof(ngx_http_blockcast_wish_t));
+    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
 
-    if (ngx_http_blockcast_session_join(&sse->conn, st, &wish, &wrong)
+    if (ngx_http_blockcast_commands_subscribe(&sse->conn, st, &options,
+                                              &reject)
         == NGX_ERROR)
     {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -852,7 +858,7 @@ ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
 
 
 static void
-ngx_http_blockcast_poll_event(ngx_event_t *ev)
+ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
 {
     ngx_uint_t                   over;
     ngx_connection_t            *c;
@@ -869,19 +875,19 @@ ngx_http_blockcast_poll_event(ngx_event_t *ev)
     ev->timedout = 0;
 
     sub = &sse->conn.subs[0];
-    st = sub->feed->stream;
+    st = sub->hub->stream;
 
-    if (sub->dirty) {
-        sub->dirty = 0;
-        sse->conn.ndirty--;
+    if (sub->pending) {
+        sub->pending = 0;
+        sse->conn.npending--;
     }
 
     if (!over
-        && (sub->feed->newest == NULL || sub->feed->snap.seq <= sub->seq))
+        && (sub->hub->newest == NULL || sub->hub->snap.seq <= sub->seq))
     {
         /* another state, not another seq */
 
-        sub->told = sub->feed->state;
+        sub->last_status = sub->hub->freshness;
         return;
     }
 

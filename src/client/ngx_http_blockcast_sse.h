@@ -13,7 +13,7 @@
 
 /* sends the response; over: the time is up, nothing new has come.  Returns
    what a content handler returns */
-typedef ngx_int_t (*ngx_http_blockcast_poll_pt)(ngx_http_request_t *r,
+typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 
 
@@ -31,9 +31,9 @@ void ngx_http_blockcast_sse_drain(ngx_msec_t drain);
  * milliseconds, and then calls answer.  Returns what the content handler has
  * to return.
  */
-ngx_int_t ngx_http_blockcast_poll_wait(ngx_http_request_t *r,
+ngx_int_t ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
-    ngx_http_blockcast_poll_pt answer);
+    ngx_http_blockcast_longpoll_pt answer);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_SSE_H_INCLUDED_ */

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
 #include "bc_ws_handshake.h"
@@ -12,11 +12,11 @@
 
 typedef struct {
     const char                     *name;
-    ngx_http_blockcast_protocol_e   protocol;
-} ngx_http_blockcast_protocol_t;
+    ngx_http_blockcast_subprotocol_e  protocol;
+} ngx_http_blockcast_subprotocol_t;
 
 
-static ngx_http_blockcast_protocol_t  ngx_http_blockcast_protocols[] = {
+static ngx_http_blockcast_subprotocol_t  ngx_http_blockcast_subprotocols[] = {
     { "blockcast.v1.json", ngx_http_blockcast_json },
     { "blockcast.v1.cbor", ngx_http_blockcast_cbor },
     { "jsonrpc", ngx_http_blockcast_jsonrpc },
@@ -25,19 +25,19 @@ static ngx_http_blockcast_protocol_t  ngx_http_blockcast_protocols[] = {
 
 
 const char *
-ngx_http_blockcast_protocol_choose(const u_char *value, size_t len,
-    ngx_http_blockcast_protocol_e *protocol)
+ngx_http_blockcast_subprotocol_choose(const u_char *value, size_t len,
+    ngx_http_blockcast_subprotocol_e *protocol)
 {
-    bc_span_t                       item;
-    const uint8_t                  *pos, *last;
-    ngx_http_blockcast_protocol_t  *p;
+    bc_span_t                          item;
+    const uint8_t                     *pos, *last;
+    ngx_http_blockcast_subprotocol_t  *p;
 
     pos = value;
     last = value + len;
 
     while (bc_http_list_next(&pos, last, &item)) {
 
-        for (p = ngx_http_blockcast_protocols; p->name != NULL; p++) {
+        for (p = ngx_http_blockcast_subprotocols; p->name != NULL; p++) {
 
             if (ngx_strlen(p->name) == item.len
                 && ngx_memcmp(p->name, item.data, item.len) == 0)
@@ -53,7 +53,7 @@ ngx_http_blockcast_protocol_choose(const u_char *value, size_t len,
 
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_rpc(ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
 {
     u_char                      *p;
@@ -71,7 +71,7 @@ ngx_http_blockcast_protocol_rpc(ngx_http_blockcast_feed_t *feed,
 
     p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"method\":\"eth_subscription\","
                     "\"params\":{\"subscription\":\"0x%xi\",\"result\":",
-                    feed->stream->index + 1);
+                    hub->stream->index + 1);
     p = ngx_cpymem(p, text->data + text->payload, len);
     p = ngx_cpymem(p, "}}", 2);
 
@@ -85,7 +85,8 @@ ngx_http_blockcast_protocol_rpc(ngx_http_blockcast_feed_t *feed,
 /* *rc is that of bc_cbor_from_json(); NULL also without memory */
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_encode(ngx_http_blockcast_frame_t *text, int *rc)
+ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
+    int *rc)
 {
     size_t                       len;
     bc_span_t                    json;
@@ -121,24 +122,25 @@ ngx_http_blockcast_protocol_encode(ngx_http_blockcast_frame_t *text, int *rc)
  */
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_unsaid(ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
 {
     int                          rc;
     u_char                      *p;
     bc_span_t                    json, value;
     ngx_str_t                    seq, message;
-    ngx_uint_t                   unsaid;
+    ngx_uint_t                   suppressed;
     ngx_http_blockcast_frame_t  *error, *frame;
 
     ngx_str_set(&message, "CBOR");
 
-    if (ngx_http_blockcast_repeated(&feed->unsaid, &message, &unsaid)) {
+    if (ngx_http_blockcast_log_throttle(&hub->suppressed, &message,
+                                        &suppressed)) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: a message of stream \"%V\" holds a number "
                       "that CBOR cannot say, its clients get an error instead "
                       "(%ui more since it was last logged)",
-                      &feed->stream->name, unsaid);
+                      &hub->stream->name, suppressed);
     }
 
     json.data = text->data + text->payload;
@@ -152,22 +154,23 @@ ngx_http_blockcast_protocol_unsaid(ngx_http_blockcast_feed_t *feed,
     }
 
     error = ngx_http_blockcast_frame_alloc(320 + NGX_INT64_LEN
-                                           + feed->stream->name.len);
+                                           + hub->stream->name.len);
     if (error == NULL) {
         return NULL;
     }
 
     p = error->data + error->payload;
-    p = ngx_sprintf(p, "{\"type\":\"error\",\"message\":\"This message holds a "
+    p = ngx_sprintf(p,
+                    "{\"type\":\"error\",\"message\":\"This message holds a "
                     "number that CBOR cannot say, take it as JSON\","
                     "\"code\":\"not_representable\",\"stream\":\"%V\","
-                    "\"seq\":%V,\"timestamp\":%T}",
-                    &feed->stream->name, &seq, ngx_time());
+                    "\"seq\":%V,\"timestamp\":%T}", &hub->stream->name, &seq,
+                    ngx_time());
 
     ngx_http_blockcast_frame_finish(error, BC_WS_TEXT,
                                     p - error->data - error->payload);
 
-    frame = ngx_http_blockcast_protocol_encode(error, &rc);
+    frame = ngx_http_blockcast_subprotocol_encode(error, &rc);
 
     ngx_http_blockcast_frame_free(error);
 
@@ -176,18 +179,18 @@ ngx_http_blockcast_protocol_unsaid(ngx_http_blockcast_feed_t *feed,
 
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_subprotocol_cbor(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
 {
     int                          rc;
     ngx_http_blockcast_frame_t  *frame;
 
-    frame = ngx_http_blockcast_protocol_encode(text, &rc);
+    frame = ngx_http_blockcast_subprotocol_encode(text, &rc);
 
     if (frame == NULL && rc == -2) {
 
-        if (feed != NULL) {
-            return ngx_http_blockcast_protocol_unsaid(feed, text);
+        if (hub != NULL) {
+            return ngx_http_blockcast_subprotocol_not_representable(hub, text);
         }
 
         /* an answer: no number in it is ours */
@@ -202,27 +205,28 @@ ngx_http_blockcast_protocol_cbor(ngx_http_blockcast_feed_t *feed,
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_frame(ngx_http_blockcast_protocol_e protocol,
-    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_frame_t *text)
+ngx_http_blockcast_subprotocol_frame(ngx_http_blockcast_subprotocol_e protocol,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text)
 {
     return (protocol == ngx_http_blockcast_cbor)
-           ? ngx_http_blockcast_protocol_cbor(feed, text)
-           : ngx_http_blockcast_protocol_rpc(feed, text);
+           ? ngx_http_blockcast_subprotocol_cbor(hub, text)
+           : ngx_http_blockcast_subprotocol_rpc(hub, text);
 }
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_protocol_convert(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_frame_t *text)
+ngx_http_blockcast_subprotocol_convert(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text)
 {
     ngx_http_blockcast_frame_t  *frame, *z;
 
     frame = text;
 
     if (conn->protocol == ngx_http_blockcast_cbor
-        || (conn->protocol == ngx_http_blockcast_jsonrpc && feed != NULL))
+        || (conn->protocol == ngx_http_blockcast_jsonrpc && hub != NULL))
     {
-        frame = ngx_http_blockcast_protocol_frame(conn->protocol, feed, text);
+        frame = ngx_http_blockcast_subprotocol_frame(conn->protocol, hub,
+                                                     text);
         ngx_http_blockcast_frame_free(text);
 
         if (frame == NULL) {
@@ -233,7 +237,7 @@ ngx_http_blockcast_protocol_convert(ngx_http_blockcast_conn_t *conn,
     /* the answers are short; a page or what was missed is not */
 
     if (conn->deflate
-        && feed != NULL
+        && hub != NULL
         && bc_ws_deflate_suits(15, frame->len - frame->payload, conn->bits))
     {
         z = ngx_http_blockcast_frame_deflate(frame);

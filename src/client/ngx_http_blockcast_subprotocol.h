@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_SUBPROTOCOL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_SUBPROTOCOL_H_INCLUDED_
 
 
 #include "ngx_http_blockcast_ws.h"
@@ -16,7 +16,7 @@ typedef enum {
     ngx_http_blockcast_json = 0,
     ngx_http_blockcast_jsonrpc,
     ngx_http_blockcast_cbor
-} ngx_http_blockcast_protocol_e;
+} ngx_http_blockcast_subprotocol_e;
 
 
 /*
@@ -25,15 +25,15 @@ typedef enum {
  * name to answer with, a constant, or NULL when none of them is known:
  * *protocol is left as it was then.
  */
-const char *ngx_http_blockcast_protocol_choose(const u_char *value,
-    size_t len, ngx_http_blockcast_protocol_e *protocol);
+const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
+    size_t len, ngx_http_blockcast_subprotocol_e *protocol);
 
 /*
  * A message of a stream in another subprotocol, made of its text frame: a new
  * frame, or NULL without memory (which has been logged).
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_protocol_frame(
-    ngx_http_blockcast_protocol_e protocol, ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
+    ngx_http_blockcast_subprotocol_e protocol, ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text);
 
 /*
@@ -41,8 +41,8 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_protocol_frame(
  * returns one to what the client gets.  feed is NULL for a message that
  * belongs to no stream.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_protocol_convert(
-    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text);
 
 
@@ -51,4 +51,4 @@ void ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_PROTOCOL_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_SUBPROTOCOL_H_INCLUDED_ */

@@ -9,8 +9,8 @@
 
 
 #include "ngx_http_blockcast_ws.h"
-#include "ngx_http_blockcast_handshake.h"
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_ws_handshake.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_sse.h"
 
 
@@ -24,11 +24,11 @@
 static void ngx_http_blockcast_ws_cleanup(void *data);
 static void ngx_http_blockcast_ws_start(ngx_http_request_t *r);
 static void ngx_http_blockcast_ws_open_handler(ngx_event_t *rev);
-static ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_head(
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_response_head(
     ngx_http_request_t *r);
 static void ngx_http_blockcast_ws_handle(ngx_event_t *ev,
     ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_parked_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_ws_detached_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn);
 static void ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn);
@@ -44,13 +44,13 @@ static u_char *ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf,
 ngx_int_t
 ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                       rc;
-    ngx_http_cleanup_t             *cln;
-    ngx_http_blockcast_hello_t      hello;
-    ngx_http_blockcast_conn_t      *conn;
-    ngx_http_blockcast_loc_conf_t  *blcf;
+    ngx_int_t                                 rc;
+    ngx_http_cleanup_t                       *cln;
+    ngx_http_blockcast_ws_handshake_result_t  hello;
+    ngx_http_blockcast_conn_t                *conn;
+    ngx_http_blockcast_loc_conf_t            *blcf;
 
-    rc = ngx_http_blockcast_handshake(r, &hello);
+    rc = ngx_http_blockcast_ws_handshake(r, &hello);
 
     if (!hello.agreed) {
         return rc;
@@ -64,7 +64,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    conn = ngx_http_blockcast_conn_alloc(r->connection->log);
+    conn = ngx_http_blockcast_conn_pool_alloc(r->connection->log);
 
     if (conn == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -91,8 +91,8 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
     conn->bits = hello.pmd.server_bits;
     conn->counted = (uint32_t) ngx_current_msec;
 
-    bc_ws_in_init(&conn->in, blcf->limits,
-                  conn->deflate ? &hello.pmd : NULL, 0);
+    bc_ws_parser_init(&conn->in, blcf->limits,
+                      conn->deflate ? &hello.pmd : NULL, 0);
 
     ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
 
@@ -145,7 +145,7 @@ ngx_http_blockcast_ws_cleanup(void *data)
     ngx_http_blockcast_conn_t  *conn = data;
 
     ngx_http_set_ctx(conn->request, NULL, ngx_http_blockcast_module);
-    ngx_http_blockcast_conn_free(conn);
+    ngx_http_blockcast_conn_pool_free(conn);
 }
 
 
@@ -220,7 +220,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     ngx_http_request_t              *r;
     ngx_http_blockcast_conn_t       *conn;
     ngx_http_blockcast_frame_t      *head;
-    ngx_http_blockcast_parked_t     *parked;
+    ngx_http_blockcast_detached_t   *detached;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -250,7 +250,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     head = NULL;
 
     if (r->out != NULL) {
-        head = ngx_http_blockcast_ws_head(r);
+        head = ngx_http_blockcast_ws_response_head(r);
 
         if (head == NULL) {
             if (input != NULL) {
@@ -272,17 +272,17 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
 
     if (bmcf->log_at_start && !r->logged) {
-        ngx_http_blockcast_log_request(r);
+        ngx_http_blockcast_detach_log(r);
     }
 
-    parked = ngx_http_blockcast_park(r, ngx_http_blockcast_ws_log);
+    detached = ngx_http_blockcast_detach(r, ngx_http_blockcast_ws_log);
 
-    if (parked != NULL) {
-        conn->parked = parked;
-        conn->is_parked = 1;
+    if (detached != NULL) {
+        conn->detached = detached;
+        conn->is_detached = 1;
         c->data = conn;
-        rev->handler = ngx_http_blockcast_ws_parked_handler;
-        c->write->handler = ngx_http_blockcast_ws_parked_handler;
+        rev->handler = ngx_http_blockcast_ws_detached_handler;
+        c->write->handler = ngx_http_blockcast_ws_detached_handler;
 
     } else {
         rev->handler = ngx_http_blockcast_ws_kept_handler;
@@ -314,15 +314,15 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     conn->busy = 1;
 
     if (head != NULL) {
-        ngx_http_blockcast_ws_queue(conn, head);
+        ngx_http_blockcast_ws_send_queue(conn, head);
     }
 
     if (!conn->echo) {
-        ngx_http_blockcast_session_welcome(conn);
+        ngx_http_blockcast_commands_welcome(conn);
     }
 
     if (input != NULL) {
-        (void) ngx_http_blockcast_ws_input(conn, input, input + early);
+        (void) ngx_http_blockcast_ws_recv_input(conn, input, input + early);
         ngx_free(input);
     }
 
@@ -340,7 +340,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 /* what nginx's output filters made of the response, as the first "frame" */
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_ws_head(ngx_http_request_t *r)
+ngx_http_blockcast_ws_response_head(ngx_http_request_t *r)
 {
     u_char                      *p;
     size_t                       size;
@@ -366,7 +366,7 @@ ngx_http_blockcast_ws_head(ngx_http_request_t *r)
 
     frame->len = size;
     frame->payload = size;
-    frame->kind = NGX_HTTP_BLOCKCAST_HEAD;
+    frame->variant = NGX_HTTP_BLOCKCAST_FRAME_HEAD;
 
     r->out = NULL;
 
@@ -385,7 +385,7 @@ ngx_http_blockcast_ws_count(ngx_int_t n)
     zone = bmcf->zone;
 
     if (n > 0) {
-        ngx_http_blockcast_add(ngx_http_blockcast_n_accepted, n);
+        ngx_http_blockcast_count(ngx_http_blockcast_n_accepted, n);
     }
 
     if (zone != NULL) {
@@ -407,7 +407,7 @@ ngx_http_blockcast_ws_handle(ngx_event_t *ev, ngx_http_blockcast_conn_t *conn)
 
 
 static void
-ngx_http_blockcast_ws_parked_handler(ngx_event_t *ev)
+ngx_http_blockcast_ws_detached_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
 
@@ -499,8 +499,8 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
     conn->busy = 1;
 
-    ngx_http_blockcast_ws_read(conn);
-    ngx_http_blockcast_ws_flush(conn);
+    ngx_http_blockcast_ws_recv(conn);
+    ngx_http_blockcast_ws_send_flush(conn);
 
     conn->busy = 0;
 
@@ -550,7 +550,7 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
                           "WebSocket client sent no pong within %M ms",
                           timeout);
 
-            ngx_http_blockcast_add(ngx_http_blockcast_n_no_pong, 1);
+            ngx_http_blockcast_count(ngx_http_blockcast_n_no_pong, 1);
             ngx_http_blockcast_ws_close(conn, 1001, "no pong");
             return;
         }
@@ -601,12 +601,12 @@ ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
 {
     static u_char                      data[] = { 0x80 | BC_WS_PING, 0 };
     static ngx_http_blockcast_frame_t  frame = {
-        1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_FORMS, 0, data,
+        1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_VARIANTS, 0, data,
         NULL
     };
 
     frame.refs++;
-    ngx_http_blockcast_ws_queue(conn, &frame);
+    ngx_http_blockcast_ws_send_queue(conn, &frame);
 }
 
 
@@ -628,7 +628,7 @@ ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn)
                       "%uD bytes wait", conn->conf->send_timeout,
                       conn->queued);
 
-        ngx_http_blockcast_add(ngx_http_blockcast_n_slow, 1);
+        ngx_http_blockcast_count(ngx_http_blockcast_n_slow, 1);
         ngx_http_blockcast_ws_finalize(conn);
         return;
     }
@@ -638,7 +638,7 @@ ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
-    ngx_http_blockcast_ws_flush(conn);
+    ngx_http_blockcast_ws_send_flush(conn);
 
     if (conn->dead) {
         ngx_http_blockcast_ws_finalize(conn);
@@ -656,7 +656,7 @@ ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
 
         /* ours was sent before: this is the answer to it, or too late */
 
-        ngx_http_blockcast_ws_flush(conn);
+        ngx_http_blockcast_ws_send_flush(conn);
         return;
     }
 
@@ -675,9 +675,9 @@ ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
     }
 
     frame->payload = 2;
-    frame->len = bc_ws_close(frame->data, code, reason);
+    frame->len = bc_ws_frame_close(frame->data, code, reason);
 
-    ngx_http_blockcast_ws_queue(conn, frame);
+    ngx_http_blockcast_ws_send_queue(conn, frame);
 }
 
 
@@ -687,11 +687,11 @@ ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn)
     while (conn->nsubs != 0) {
         conn->nsubs--;
 
-        ngx_http_blockcast_feed_leave(conn->subs[conn->nsubs].feed,
-                                      conn->subs[conn->nsubs].place);
+        ngx_http_blockcast_hub_unsubscribe(conn->subs[conn->nsubs].hub,
+                                           conn->subs[conn->nsubs].place);
     }
 
-    conn->ndirty = 0;
+    conn->npending = 0;
 
     if (conn->subs != &conn->first) {
         ngx_free(conn->subs);
@@ -715,10 +715,10 @@ ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn)
 static void
 ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_uint_t                 code;
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_http_blockcast_out_t  *out;
+    ngx_uint_t                    code;
+    ngx_connection_t             *c;
+    ngx_http_request_t           *r;
+    ngx_http_blockcast_ws_out_t  *out;
 
     c = conn->connection;
     c->sent += conn->sent;
@@ -735,20 +735,20 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
         ngx_free(out);
     }
 
-    bc_ws_in_free(&conn->in);
+    bc_ws_parser_free(&conn->in);
 
     ngx_http_blockcast_ws_count(-1);
 
     code = conn->close_code ? conn->close_code : 1006;
 
-    ngx_http_blockcast_add(ngx_http_blockcast_n_closes
-                           + ((code >= 1000 && code <= 1013) ? code - 1000
+    ngx_http_blockcast_count(ngx_http_blockcast_n_closes
+                             + ((code >= 1000 && code <= 1013) ? code - 1000
                                                              : 14), 1);
 
     /* the access log has its line, then the request and the socket are gone */
 
-    if (conn->is_parked) {
-        r = ngx_http_blockcast_unpark(c, conn->parked);
+    if (conn->is_detached) {
+        r = ngx_http_blockcast_detach_restore(c, conn->detached);
 
         if (r != NULL) {
             ngx_http_set_ctx(r, conn, ngx_http_blockcast_module);
@@ -762,7 +762,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
         ngx_http_free_request(r, 0);
     }
 
-    ngx_http_blockcast_conn_free(conn);
+    ngx_http_blockcast_conn_pool_free(conn);
 
     ngx_http_close_connection(c);
 }
@@ -787,7 +787,7 @@ ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf, size_t len)
     ctx = log->data;
     conn = ctx->connection->data;
 
-    ngx_http_blockcast_parked_names(conn->parked, &server, &line);
+    ngx_http_blockcast_detach_names(conn->detached, &server, &line);
 
     return ngx_snprintf(buf, len, ", client: %V, server: %V, request: \"%V\"",
                         &ctx->connection->addr_text, &server, &line);

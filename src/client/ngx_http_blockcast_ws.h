@@ -9,17 +9,17 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_request.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_detach.h"
 #include "bc_ws.h"
 
 
 /* frames that wait for the socket */
 
-typedef struct ngx_http_blockcast_out_s  ngx_http_blockcast_out_t;
+typedef struct ngx_http_blockcast_ws_out_s  ngx_http_blockcast_ws_out_t;
 
-struct ngx_http_blockcast_out_s {
-    ngx_http_blockcast_out_t     *next;
+struct ngx_http_blockcast_ws_out_s {
+    ngx_http_blockcast_ws_out_t  *next;
     ngx_http_blockcast_frame_t   *frame;
     uint32_t                      sent;
     uint32_t                      held;         /* in conn->held */
@@ -33,12 +33,12 @@ struct ngx_http_blockcast_out_s {
  */
 
 struct ngx_http_blockcast_conn_s {
-    ngx_http_blockcast_out_t     *out;
+    ngx_http_blockcast_ws_out_t  *out;
     ngx_http_blockcast_sub_t     *subs;         /* &first, or allocated */
 
     unsigned                      kind:2;       /* WebSocket, or: */
 #define NGX_HTTP_BLOCKCAST_SSE    1
-#define NGX_HTTP_BLOCKCAST_POLL   2
+#define NGX_HTTP_BLOCKCAST_LONGPOLL   2
     unsigned                      direct:1;     /* WebSocket without TLS */
     unsigned                      protocol:2;   /* subprotocol */
     unsigned                      deflate:1;    /* negotiated */
@@ -57,11 +57,11 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      paused:1;     /* reads wait for the writes */
     unsigned                      dead:1;       /* nothing more may be done */
     unsigned                      busy:1;       /* a handler is at work */
-    unsigned                      is_parked:1;  /* its request was freed */
+    unsigned                      is_detached:1;  /* its request was freed */
 
     ngx_socket_t                  fd;
     uint16_t                      nsubs;
-    uint16_t                      ndirty;
+    uint16_t                      npending;
     uint32_t                      frames_out;
     off_t                         sent;         /* not yet in connection's */
 
@@ -76,7 +76,7 @@ struct ngx_http_blockcast_conn_s {
     uint32_t                      excess;       /* 1/1000 of a frame */
     uint32_t                      counted;      /* when, low bits of msec */
 
-    ngx_http_blockcast_out_t    **last;
+    ngx_http_blockcast_ws_out_t **last;
     uint32_t                      queued;       /* memory of out, not sent */
     uint32_t                      held;         /* of the answers among it */
 
@@ -87,25 +87,25 @@ struct ngx_http_blockcast_conn_s {
 
     union {
         ngx_http_request_t           *request;
-        ngx_http_blockcast_parked_t  *parked;       /* with is_parked */
+        ngx_http_blockcast_detached_t  *detached;   /* with is_parked */
     };
 
-    bc_ws_in_t                    in;
+    bc_ws_parser_t                in;
 };
 
 
 /* _conn: zeroed memory for a connection, or NULL */
-ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_alloc(ngx_log_t *log);
-void ngx_http_blockcast_conn_free(ngx_http_blockcast_conn_t *conn);
+ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log);
+void ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn);
 
 
 /* content handlers */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
 /* _ws_in: reads what has come, for a while, and does what it says */
-void ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn);
+void ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn);
 /* the same with input that is there; NGX_DONE: the rest is not wanted */
-ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
+ngx_int_t ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
 
 /*
@@ -114,21 +114,21 @@ ngx_int_t ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn,
  * in one write with the flush at its end.  A client for which more waits than
  * blockcast_max_queue is closed.
  */
-void ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
+void ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame);
 
 /* sends what waits: replies first, then the streams marked as dirty */
-void ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn);
+void ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn);
 
 /* the fan-out: sends now, or marks the stream as dirty when it cannot */
-void ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
+void ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
 /*
  * The next frame of the streams that are marked as dirty, with a reference for
  * the caller, and whose it is; the mark goes when there is no more.  NULL:
  * nothing is due.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_due(
+ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_send_next_frame(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
 /* unsubscribes from everything */
 void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
@@ -136,7 +136,7 @@ void ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn);
 void ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn);
 /* counts this worker's connections */
 void ngx_http_blockcast_ws_count(ngx_int_t n);
-void ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
+void ngx_http_blockcast_ws_send_mark_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
 /* sends Close and waits a bounded time for the peer's */
@@ -145,14 +145,14 @@ void ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn,
 
 
 /* the messages of a client (_session) */
-void ngx_http_blockcast_session_welcome(ngx_http_blockcast_conn_t *conn);
+void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);
 /* gives the welcome back that is kept for those who come at once */
-void ngx_http_blockcast_session_forget(void);
-void ngx_http_blockcast_session_message(ngx_http_blockcast_conn_t *conn,
+void ngx_http_blockcast_commands_forget_welcome(void);
+void ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
 /* {"type":"status",…} for a subscriber, or NULL without memory */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_session_status(
-    ngx_http_blockcast_feed_t *feed);
+ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_status(
+    ngx_http_blockcast_hub_t *hub);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_WS_H_INCLUDED_ */

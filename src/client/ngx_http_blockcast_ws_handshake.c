@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_ws_handshake.h"
 #include "bc_ws_handshake.h"
 
 #include <ngx_sha1.h>
@@ -28,14 +28,14 @@ typedef struct {
     unsigned     upgrade:1;             /* any Upgrade header */
     unsigned     websocket:1;
     unsigned     connection:1;          /* Connection: upgrade */
-} ngx_http_blockcast_upgrade_t;
+} ngx_http_blockcast_ws_handshake_upgrade_t;
 
 
 /* one more line of a list: several are as good as one (RFC 9110, 5.3) */
 
 static ngx_int_t
-ngx_http_blockcast_join(ngx_http_request_t *r, ngx_str_t *list, size_t *room,
-    ngx_str_t *value)
+ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
+    size_t *room, ngx_str_t *value)
 {
     u_char  *p;
 
@@ -69,15 +69,15 @@ ngx_http_blockcast_join(ngx_http_request_t *r, ngx_str_t *list, size_t *room,
 
 
 static ngx_int_t
-ngx_http_blockcast_headers(ngx_http_request_t *r,
-    ngx_http_blockcast_upgrade_t *u)
+ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_ws_handshake_upgrade_t *u)
 {
     ngx_str_t        *value;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *header;
 
-    ngx_memzero(u, sizeof(ngx_http_blockcast_upgrade_t));
+    ngx_memzero(u, sizeof(ngx_http_blockcast_ws_handshake_upgrade_t));
 
     part = &r->headers_in.headers.part;
     header = part->elts;
@@ -96,48 +96,52 @@ ngx_http_blockcast_headers(ngx_http_request_t *r,
 
         value = &header[i].value;
 
-#define ngx_http_blockcast_is(h, s)                                           \
+#define ngx_http_blockcast_ws_handshake_is(h, s)                              \
         ((h)->key.len == sizeof(s) - 1                                        \
          && ngx_memcmp((h)->lowcase_key, s, sizeof(s) - 1) == 0)
 
-        if (ngx_http_blockcast_is(&header[i], "upgrade")) {
+        if (ngx_http_blockcast_ws_handshake_is(&header[i], "upgrade")) {
             u->upgrade = 1;
 
             if (bc_http_has_token(value->data, value->len, "websocket")) {
                 u->websocket = 1;
             }
 
-        } else if (ngx_http_blockcast_is(&header[i], "connection")) {
+        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+                                                      "connection")) {
 
             if (bc_http_has_token(value->data, value->len, "upgrade")) {
                 u->connection = 1;
             }
 
-        } else if (ngx_http_blockcast_is(&header[i], "sec-websocket-key")) {
+        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+                                                      "sec-websocket-key")) {
             u->key = *value;
             u->keys++;
 
-        } else if (ngx_http_blockcast_is(&header[i],
-                                         "sec-websocket-version"))
+        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+                                                      "sec-websocket-version"))
         {
             u->version = *value;
             u->versions++;
 
-        } else if (ngx_http_blockcast_is(&header[i],
-                                         "sec-websocket-extensions"))
+        } else if (ngx_http_blockcast_ws_handshake_is(
+                                        &header[i],
+                                        "sec-websocket-extensions"))
         {
-            if (ngx_http_blockcast_join(r, &u->extensions,
-                                        &u->extensions_room, value)
+            if (ngx_http_blockcast_ws_handshake_join(r, &u->extensions,
+                                                     &u->extensions_room,
+                                                     value)
                 != NGX_OK)
             {
                 return NGX_ERROR;
             }
 
-        } else if (ngx_http_blockcast_is(&header[i],
-                                         "sec-websocket-protocol"))
+        } else if (ngx_http_blockcast_ws_handshake_is(
+                                        &header[i], "sec-websocket-protocol"))
         {
-            if (ngx_http_blockcast_join(r, &u->protocols, &u->protocols_room,
-                                        value)
+            if (ngx_http_blockcast_ws_handshake_join(r, &u->protocols,
+                                                     &u->protocols_room, value)
                 != NGX_OK)
             {
                 return NGX_ERROR;
@@ -148,7 +152,7 @@ ngx_http_blockcast_headers(ngx_http_request_t *r,
 
 
 ngx_int_t
-ngx_http_blockcast_header(ngx_http_request_t *r, const char *name,
+ngx_http_blockcast_respond_header(ngx_http_request_t *r, const char *name,
     const char *value, size_t len)
 {
     ngx_table_elt_t  *h;
@@ -220,19 +224,20 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
 
 
 static ngx_int_t
-ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_blockcast_respond_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *sentence)
 {
     ngx_str_t  text;
 
-    ngx_http_blockcast_add(ngx_http_blockcast_n_refused, 1);
+    ngx_http_blockcast_count(ngx_http_blockcast_n_refused, 1);
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "WebSocket handshake refused with %ui: %s", status,
                   sentence);
 
     if (status == 426) {
-        if (ngx_http_blockcast_header(r, "Sec-WebSocket-Version", "13", 2)
+        if (ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Version", "13",
+                                              2)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -243,9 +248,10 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
         if (r->http_version < NGX_HTTP_VERSION_20) {
             ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
 
-            if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9)
+            if (ngx_http_blockcast_respond_header(r, "Upgrade", "websocket", 9)
                 != NGX_OK
-                || ngx_http_blockcast_header(r, "Connection", "Upgrade", 7)
+                || ngx_http_blockcast_respond_header(r, "Connection",
+                                                     "Upgrade", 7)
                    != NGX_OK)
             {
                 return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -254,19 +260,20 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     if (status == NGX_HTTP_UNAUTHORIZED
-        && ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
+        && ngx_http_blockcast_respond_header(r, "WWW-Authenticate", "Bearer",
+                                             6)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (status == NGX_HTTP_NOT_ALLOWED
-        && ngx_http_blockcast_header(r, "Allow", "GET", 3) != NGX_OK)
+        && ngx_http_blockcast_respond_header(r, "Allow", "GET", 3) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -285,7 +292,7 @@ ngx_http_blockcast_refuse(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
-ngx_http_blockcast_refused(ngx_http_request_t *r,
+ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
     u_char  *p;
@@ -295,7 +302,7 @@ ngx_http_blockcast_refused(ngx_http_request_t *r,
         p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
 
         if (p == NULL
-            || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
+            || ngx_http_blockcast_respond_header(r, "Retry-After", (char *) p,
                            ngx_sprintf(p, "%ui", refusal->retry_after) - p)
                != NGX_OK)
         {
@@ -303,12 +310,14 @@ ngx_http_blockcast_refused(ngx_http_request_t *r,
         }
     }
 
-    return ngx_http_blockcast_refuse(r, refusal->status, refusal->sentence);
+    return ngx_http_blockcast_respond_refuse(r, refusal->status,
+                                             refusal->sentence);
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
+ngx_http_blockcast_ws_handshake_accept_key(ngx_http_request_t *r,
+    ngx_str_t *key)
 {
     u_char      digest[20];
     ngx_str_t   src, dst;
@@ -330,8 +339,8 @@ ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
 
     ngx_encode_base64(&dst, &src);
 
-    return ngx_http_blockcast_header(r, "Sec-WebSocket-Accept",
-                                     (char *) dst.data, dst.len);
+    return ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Accept",
+                                             (char *) dst.data, dst.len);
 }
 
 
@@ -341,7 +350,7 @@ ngx_http_blockcast_accept_key(ngx_http_request_t *r, ngx_str_t *key)
  */
 
 static ngx_uint_t
-ngx_http_blockcast_broken_deflate(ngx_http_request_t *r)
+ngx_http_blockcast_ws_handshake_broken_deflate(ngx_http_request_t *r)
 {
     u_char     *p, *last;
     ngx_str_t  *agent;
@@ -372,54 +381,54 @@ ngx_http_blockcast_broken_deflate(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_blockcast_handshake(ngx_http_request_t *r,
-    ngx_http_blockcast_hello_t *hello)
+ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
+    ngx_http_blockcast_ws_handshake_result_t *hello)
 {
-    char                           *response;
-    const char                     *protocol;
-    ngx_int_t                       rc;
-    ngx_http_blockcast_upgrade_t    u;
-    ngx_http_blockcast_refusal_t    refusal;
-    ngx_http_blockcast_loc_conf_t  *blcf;
+    char                                      *response;
+    const char                                *protocol;
+    ngx_int_t                                  rc;
+    ngx_http_blockcast_ws_handshake_upgrade_t  u;
+    ngx_http_blockcast_refusal_t               refusal;
+    ngx_http_blockcast_loc_conf_t             *blcf;
 
-    ngx_memzero(hello, sizeof(ngx_http_blockcast_hello_t));
+    ngx_memzero(hello, sizeof(ngx_http_blockcast_ws_handshake_result_t));
 
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_NOT_ALLOWED,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_NOT_ALLOWED,
                               "This is a WebSocket address, it takes only "
                               "GET with \"Upgrade: websocket\".");
     }
 
-    if (ngx_http_blockcast_headers(r, &u) != NGX_OK) {
+    if (ngx_http_blockcast_ws_handshake_headers(r, &u) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     /* a part of another response, or what is done after it, has no client */
 
     if (!u.websocket || r != r->main || r->post_action) {
-        return ngx_http_blockcast_refuse(r, 426,
+        return ngx_http_blockcast_respond_refuse(r, 426,
                               "This is a WebSocket address: connect with a "
                               "WebSocket client.");
     }
 
     if (r->method != NGX_HTTP_GET) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               "A WebSocket handshake is a GET request.");
     }
 
     if (r->http_version != NGX_HTTP_VERSION_11) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               "A WebSocket handshake is an HTTP/1.1 request.");
     }
 
     if (!u.connection) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               "The header \"Connection: Upgrade\" is missing, "
                               "a proxy in between may have removed it.");
     }
 
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               "A WebSocket handshake has no body.");
     }
 
@@ -427,13 +436,13 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
         || u.version.len != 2
         || ngx_strncmp(u.version.data, "13", 2) != 0)
     {
-        return ngx_http_blockcast_refuse(r, 426,
+        return ngx_http_blockcast_respond_refuse(r, 426,
                               "Only version 13 of the WebSocket protocol is "
                               "spoken here (Sec-WebSocket-Version).");
     }
 
     if (u.keys != 1 || !bc_ws_key_valid(u.key.data, u.key.len)) {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               u.keys == 0
                               ? "The header Sec-WebSocket-Key is missing."
                               : u.keys > 1
@@ -445,20 +454,21 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
     if (r->err_status != 0
         && r->err_status != NGX_HTTP_SWITCHING_PROTOCOLS)
     {
-        return ngx_http_blockcast_refuse(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                              "This WebSocket address is an error page that "
-                              "keeps the status of the error (error_page "
-                              "without \"=\").");
+        return ngx_http_blockcast_respond_refuse(
+                                r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                "This WebSocket address is an error page that "
+                                "keeps the status of the error (error_page "
+                                "without \"=\").");
     }
 
     if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
-        return ngx_http_blockcast_refused(r, &refusal);
+        return ngx_http_blockcast_respond_refusal(r, &refusal);
     }
 
     rc = ngx_http_blockcast_access_streams(r, &hello->allowed, &refusal);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_blockcast_refused(r, &refusal);
+        return ngx_http_blockcast_respond_refusal(r, &refusal);
     }
 
     if (rc == NGX_ERROR) {
@@ -476,13 +486,14 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
          * (RFC 6455, 4.1), one that can do without stays
          */
 
-        protocol = ngx_http_blockcast_protocol_choose(u.protocols.data,
-                                                      u.protocols.len,
-                                                      &hello->protocol);
+        protocol = ngx_http_blockcast_subprotocol_choose(u.protocols.data,
+                                                         u.protocols.len,
+                                                         &hello->protocol);
 
         if (protocol != NULL
-            && ngx_http_blockcast_header(r, "Sec-WebSocket-Protocol",
-                                         protocol, ngx_strlen(protocol))
+            && ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Protocol",
+                                                 protocol,
+                                                 ngx_strlen(protocol))
                != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -490,29 +501,31 @@ ngx_http_blockcast_handshake(ngx_http_request_t *r,
     }
 
     if (blcf->deflate && u.extensions.len != 0
-        && !ngx_http_blockcast_broken_deflate(r))
+        && !ngx_http_blockcast_ws_handshake_broken_deflate(r))
     {
         response = ngx_pnalloc(r->pool, BC_WS_PMD_RESPONSE_LEN);
         if (response == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (!bc_ws_pmd_negotiate(u.extensions.data, u.extensions.len,
-                                 &hello->pmd, response,
-                                 BC_WS_PMD_RESPONSE_LEN))
+        if (!bc_ws_deflate_negotiate(u.extensions.data, u.extensions.len,
+                                     &hello->pmd, response,
+                                     BC_WS_PMD_RESPONSE_LEN))
         {
             hello->pmd.server_bits = 0;
 
-        } else if (ngx_http_blockcast_header(r, "Sec-WebSocket-Extensions",
-                                             response, ngx_strlen(response))
+        } else if (ngx_http_blockcast_respond_header(
+                                        r, "Sec-WebSocket-Extensions",
+                                        response, ngx_strlen(response))
                    != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    if (ngx_http_blockcast_header(r, "Upgrade", "websocket", 9) != NGX_OK
-        || ngx_http_blockcast_accept_key(r, &u.key) != NGX_OK)
+    if (ngx_http_blockcast_respond_header(r, "Upgrade", "websocket",
+                                          9) != NGX_OK
+        || ngx_http_blockcast_ws_handshake_accept_key(r, &u.key) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -4,24 +4,24 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_HANDSHAKE_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_HANDSHAKE_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_WS_HANDSHAKE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_WS_HANDSHAKE_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_protocol.h"
-#include "bc_ws_pmd.h"
+#include "ngx_http_blockcast_subprotocol.h"
+#include "bc_ws_deflate.h"
 
 
 /* what was agreed on */
 
 typedef struct {
     bc_ws_deflate_params_t          pmd;        /* server_bits 0: none */
-    ngx_http_blockcast_protocol_e   protocol;
+    ngx_http_blockcast_subprotocol_e  protocol;
     uint64_t                        allowed;    /* streams, by index */
     unsigned                        agreed:1;
-} ngx_http_blockcast_hello_t;
+} ngx_http_blockcast_ws_handshake_result_t;
 
 
 /*
@@ -30,11 +30,11 @@ typedef struct {
  * been given to the filters, one of which may hold it back for a while, and
  * what is returned is for nginx, from the content handler.
  */
-ngx_int_t ngx_http_blockcast_handshake(ngx_http_request_t *r,
-    ngx_http_blockcast_hello_t *hello);
+ngx_int_t ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
+    ngx_http_blockcast_ws_handshake_result_t *hello);
 
 /* sends a refusal of _access; returns what a content handler returns */
-ngx_int_t ngx_http_blockcast_refused(ngx_http_request_t *r,
+ngx_int_t ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
 /*
@@ -45,8 +45,8 @@ ngx_int_t ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text);
 
 /* adds a response header; the value is not copied */
-ngx_int_t ngx_http_blockcast_header(ngx_http_request_t *r, const char *name,
-    const char *value, size_t len);
+ngx_int_t ngx_http_blockcast_respond_header(ngx_http_request_t *r,
+    const char *name, const char *value, size_t len);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_HANDSHAKE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_WS_HANDSHAKE_H_INCLUDED_ */

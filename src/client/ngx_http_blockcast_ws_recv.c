@@ -19,19 +19,19 @@
 #define NGX_HTTP_BLOCKCAST_LONG       4096
 
 
-static ngx_int_t ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn,
-    size_t len);
-static void ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn,
+static ngx_int_t ngx_http_blockcast_ws_recv_flood(
+    ngx_http_blockcast_conn_t *conn, size_t len);
+static void ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
     bc_ws_event_t *ev);
-static void ngx_http_blockcast_ws_pong(ngx_http_blockcast_conn_t *conn,
+static void ngx_http_blockcast_ws_recv_pong(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len);
 
 
-static u_char  ngx_http_blockcast_ws_buffer[NGX_HTTP_BLOCKCAST_READ];
+static u_char  ngx_http_blockcast_ws_recv_buffer[NGX_HTTP_BLOCKCAST_READ];
 
 
 void
-ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 {
     ssize_t            n;
     ngx_uint_t         i;
@@ -51,7 +51,8 @@ ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
             goto handle;
         }
 
-        n = c->recv(c, ngx_http_blockcast_ws_buffer, NGX_HTTP_BLOCKCAST_READ);
+        n = c->recv(c, ngx_http_blockcast_ws_recv_buffer,
+                    NGX_HTTP_BLOCKCAST_READ);
 
         if (n == NGX_AGAIN) {
             goto handle;
@@ -70,8 +71,10 @@ ngx_http_blockcast_ws_read(ngx_http_blockcast_conn_t *conn)
 
         conn->pinged = 0;
 
-        if (ngx_http_blockcast_ws_input(conn, ngx_http_blockcast_ws_buffer,
-                                        ngx_http_blockcast_ws_buffer + n)
+        if (ngx_http_blockcast_ws_recv_input(
+                                        conn,
+                                        ngx_http_blockcast_ws_recv_buffer,
+                                        ngx_http_blockcast_ws_recv_buffer + n)
             != NGX_OK
             || conn->dead)
         {
@@ -98,7 +101,7 @@ handle:
 
 
 ngx_int_t
-ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
+ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
     u_char *last)
 {
     int            rc;
@@ -111,7 +114,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             return NGX_DONE;
         }
 
-        rc = bc_ws_in_feed(&conn->in, &pos, last, &ev);
+        rc = bc_ws_parser_feed(&conn->in, &pos, last, &ev);
 
         if (rc == BC_WS_AGAIN) {
             return NGX_OK;
@@ -128,10 +131,10 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
         }
 
         conn->frames_in++;
-        ngx_http_blockcast_add(ngx_http_blockcast_n_frames_in, 1);
+        ngx_http_blockcast_count(ngx_http_blockcast_n_frames_in, 1);
 
         if (conn->conf->rate != 0
-            && ngx_http_blockcast_ws_flood(conn, ev.len) != NGX_OK)
+            && ngx_http_blockcast_ws_recv_flood(conn, ev.len) != NGX_OK)
         {
             return NGX_DONE;
         }
@@ -140,7 +143,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
         case BC_WS_PING:
             if (!conn->closing) {
-                ngx_http_blockcast_ws_pong(conn, ev.data, ev.len);
+                ngx_http_blockcast_ws_recv_pong(conn, ev.data, ev.len);
             }
 
             break;
@@ -165,11 +168,11 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             }
 
             if (conn->echo) {
-                ngx_http_blockcast_ws_echo(conn, &ev);
+                ngx_http_blockcast_ws_recv_echo(conn, &ev);
 
             } else {
-                ngx_http_blockcast_session_message(conn, ev.type, ev.data,
-                                                   ev.len);
+                ngx_http_blockcast_commands_message(conn, ev.type, ev.data,
+                                                    ev.len);
             }
 
             break;
@@ -180,7 +183,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
         if (conn->held > NGX_HTTP_BLOCKCAST_QUEUED
             && conn->connection->write->ready)
         {
-            ngx_http_blockcast_ws_flush(conn);
+            ngx_http_blockcast_ws_send_flush(conn);
         }
     }
 }
@@ -192,7 +195,7 @@ ngx_http_blockcast_ws_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
  */
 
 static ngx_int_t
-ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn, size_t len)
+ngx_http_blockcast_ws_recv_flood(ngx_http_blockcast_conn_t *conn, size_t len)
 {
     uint32_t   now;
     uint64_t   gone;
@@ -220,7 +223,8 @@ ngx_http_blockcast_ws_flood(ngx_http_blockcast_conn_t *conn, size_t len)
 
 
 static void
-ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn, bc_ws_event_t *ev)
+ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
+    bc_ws_event_t *ev)
 {
     size_t                       len;
     ngx_http_blockcast_frame_t  *frame;
@@ -246,13 +250,13 @@ ngx_http_blockcast_ws_echo(ngx_http_blockcast_conn_t *conn, bc_ws_event_t *ev)
         ngx_http_blockcast_frame_finish(frame, ev->type, ev->len);
     }
 
-    ngx_http_blockcast_ws_queue(conn, frame);
+    ngx_http_blockcast_ws_send_queue(conn, frame);
 }
 
 
 static void
-ngx_http_blockcast_ws_pong(ngx_http_blockcast_conn_t *conn, const u_char *data,
-    size_t len)
+ngx_http_blockcast_ws_recv_pong(ngx_http_blockcast_conn_t *conn,
+    const u_char *data, size_t len)
 {
     ngx_http_blockcast_frame_t  *frame;
 
@@ -267,5 +271,5 @@ ngx_http_blockcast_ws_pong(ngx_http_blockcast_conn_t *conn, const u_char *data,
     }
 
     ngx_http_blockcast_frame_finish(frame, BC_WS_PONG, len);
-    ngx_http_blockcast_ws_queue(conn, frame);
+    ngx_http_blockcast_ws_send_queue(conn, frame);
 }

@@ -36,33 +36,39 @@
 #define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
 
 
-static void ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer);
-static void ngx_http_blockcast_ws_overflow(ngx_http_blockcast_conn_t *conn);
-static ngx_int_t ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer);
-static ngx_int_t ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn);
-static ngx_int_t ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn);
-static ssize_t ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn);
-static void ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *due);
-static ssize_t ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn,
-    ssize_t n);
-static void ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_send_queue_rest(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_frame_t *frame,
+    size_t sent, ngx_uint_t answer);
+static void ngx_http_blockcast_ws_send_overflow(
+    ngx_http_blockcast_conn_t *conn);
+static ngx_int_t ngx_http_blockcast_ws_send_append(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_frame_t *frame,
+    size_t sent, ngx_uint_t answer);
+static ngx_int_t ngx_http_blockcast_ws_send_gather(
+    ngx_http_blockcast_conn_t *conn);
+static ngx_int_t ngx_http_blockcast_ws_send_sent(
+    ngx_http_blockcast_conn_t *conn);
+static ssize_t ngx_http_blockcast_ws_send_write(
+    ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_ws_send_push_all(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *due);
+static ssize_t ngx_http_blockcast_ws_send_short(
+    ngx_http_blockcast_conn_t *conn, ssize_t n);
+static void ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn);
 
 
-#define ngx_http_blockcast_ws_count_frame(conn, frame)                        \
+#define ngx_http_blockcast_ws_send_count_frame(conn, frame)                   \
     do {                                                                      \
         (conn)->frames_out++;                                                 \
-        ngx_http_blockcast_add(ngx_http_blockcast_n_frames + (frame)->kind,   \
-                               1);                                            \
-        ngx_http_blockcast_add(ngx_http_blockcast_n_bytes + (frame)->kind,    \
-                               (frame)->len);                                 \
+        ngx_http_blockcast_count(ngx_http_blockcast_n_frames + (frame)->variant, \
+                                 1);                                          \
+        ngx_http_blockcast_count(ngx_http_blockcast_n_bytes + (frame)->variant, \
+                                 (frame)->len);                               \
     } while (0)
 
 
 void
-ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame)
 {
     ssize_t            n;
@@ -73,7 +79,7 @@ ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
     if (conn->out != NULL || conn->busy || conn->dead || conn->lingering
         || !c->write->ready)
     {
-        ngx_http_blockcast_ws_queue_rest(conn, frame, 0, 1);
+        ngx_http_blockcast_ws_send_queue_rest(conn, frame, 0, 1);
         return;
     }
 
@@ -86,12 +92,12 @@ ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
     }
 
     if (n == (ssize_t) frame->len && !conn->closing) {
-        ngx_http_blockcast_ws_count_frame(conn, frame);
+        ngx_http_blockcast_ws_send_count_frame(conn, frame);
         ngx_http_blockcast_frame_free(frame);
         return;
     }
 
-    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0, 1);
+    ngx_http_blockcast_ws_send_queue_rest(conn, frame, n > 0 ? n : 0, 1);
 }
 
 
@@ -101,7 +107,7 @@ ngx_http_blockcast_ws_queue(ngx_http_blockcast_conn_t *conn,
  */
 
 static void
-ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
     if (conn->dead || conn->lingering) {
@@ -116,17 +122,18 @@ ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
            > conn->conf->max_queue)
     {
         ngx_http_blockcast_frame_free(frame);
-        ngx_http_blockcast_ws_overflow(conn);
+        ngx_http_blockcast_ws_send_overflow(conn);
         return;
     }
 
-    if (ngx_http_blockcast_ws_append(conn, frame, sent, answer) != NGX_OK) {
+    if (ngx_http_blockcast_ws_send_append(conn, frame, sent,
+                                          answer) != NGX_OK) {
         ngx_http_blockcast_ws_dead(conn);
         return;
     }
 
     if (!conn->busy && conn->out->next == NULL) {
-        ngx_http_blockcast_ws_flush(conn);
+        ngx_http_blockcast_ws_send_flush(conn);
     }
 }
 
@@ -137,23 +144,23 @@ ngx_http_blockcast_ws_queue_rest(ngx_http_blockcast_conn_t *conn,
  */
 
 static void
-ngx_http_blockcast_ws_overflow(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_overflow(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_http_blockcast_out_t  *out, *next;
+    ngx_http_blockcast_ws_out_t  *out, *next;
 
     ngx_log_error(NGX_LOG_INFO, conn->connection->log, 0,
                   "WebSocket client does not read: %uD bytes of answers wait, "
                   "blockcast_max_queue is %uz", conn->held,
                   conn->conf->max_queue);
 
-    ngx_http_blockcast_add(ngx_http_blockcast_n_overflows, 1);
+    ngx_http_blockcast_count(ngx_http_blockcast_n_overflows, 1);
 
     out = conn->out;
     next = out;
 
     if (out != NULL
         && (out->sent != 0 || conn->connection->ssl
-            || out->frame->kind == NGX_HTTP_BLOCKCAST_HEAD))
+            || out->frame->variant == NGX_HTTP_BLOCKCAST_FRAME_HEAD))
     {
         next = out->next;
         out->next = NULL;
@@ -184,13 +191,13 @@ ngx_http_blockcast_ws_overflow(ngx_http_blockcast_conn_t *conn)
 /* takes over the caller's reference, also without memory */
 
 static ngx_int_t
-ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
-    size_t                     size;
-    ngx_http_blockcast_out_t  *out;
+    size_t                        size;
+    ngx_http_blockcast_ws_out_t  *out;
 
-    out = ngx_alloc(sizeof(ngx_http_blockcast_out_t), ngx_cycle->log);
+    out = ngx_alloc(sizeof(ngx_http_blockcast_ws_out_t), ngx_cycle->log);
 
     if (out == NULL) {
         ngx_http_blockcast_frame_free(frame);
@@ -216,20 +223,20 @@ ngx_http_blockcast_ws_append(ngx_http_blockcast_conn_t *conn,
 /* what the streams have for a client that was behind, one after the other */
 
 static ngx_int_t
-ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
 {
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_frame_t  *frame;
 
     while (conn->queued < NGX_HTTP_BLOCKCAST_GATHER) {
 
-        frame = ngx_http_blockcast_ws_due(conn, &sub);
+        frame = ngx_http_blockcast_ws_send_next_frame(conn, &sub);
 
         if (frame == NULL) {
             break;
         }
 
-        if (ngx_http_blockcast_ws_append(conn, frame, 0, 0) != NGX_OK) {
+        if (ngx_http_blockcast_ws_send_append(conn, frame, 0, 0) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -239,31 +246,31 @@ ngx_http_blockcast_ws_gather(ngx_http_blockcast_conn_t *conn)
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_ws_due(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_next_frame(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t **sub)
 {
     ngx_uint_t                   i;
     ngx_http_blockcast_frame_t  *frame;
 
-    for (i = 0; i < conn->nsubs && conn->ndirty != 0; i++) {
+    for (i = 0; i < conn->nsubs && conn->npending != 0; i++) {
 
         *sub = &conn->subs[i];
 
-        if (!(*sub)->dirty) {
+        if (!(*sub)->pending) {
             continue;
         }
 
-        frame = ngx_http_blockcast_feed_next(conn, *sub);
+        frame = ngx_http_blockcast_encoding_cache_next(conn, *sub);
 
         if (frame != NULL) {
             return frame;
         }
 
-        (*sub)->dirty = 0;
-        conn->ndirty--;
+        (*sub)->pending = 0;
+        conn->npending--;
     }
 
-    conn->ndirty = 0;
+    conn->npending = 0;
 
     return NULL;
 }
@@ -272,12 +279,12 @@ ngx_http_blockcast_ws_due(ngx_http_blockcast_conn_t *conn,
 /* NGX_OK: the queue is empty, NGX_AGAIN: the socket is full */
 
 static ngx_int_t
-ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 {
-    ssize_t                    n;
-    size_t                     rest;
-    ngx_connection_t          *c;
-    ngx_http_blockcast_out_t  *out;
+    ssize_t                       n;
+    size_t                        rest;
+    ngx_connection_t             *c;
+    ngx_http_blockcast_ws_out_t  *out;
 
     c = conn->connection;
 
@@ -300,7 +307,7 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
                         out->frame->len - out->sent);
 
         } else {
-            n = ngx_http_blockcast_ws_write(conn);
+            n = ngx_http_blockcast_ws_send_write(conn);
         }
 
         if (n == NGX_ERROR) {
@@ -337,8 +344,8 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
             conn->queued -= ngx_http_blockcast_ws_keeps(out->frame);
             conn->held -= out->held;
 
-            if (out->frame->kind != NGX_HTTP_BLOCKCAST_HEAD) {
-                ngx_http_blockcast_ws_count_frame(conn, out->frame);
+            if (out->frame->variant != NGX_HTTP_BLOCKCAST_FRAME_HEAD) {
+                ngx_http_blockcast_ws_send_count_frame(conn, out->frame);
             }
 
             ngx_http_blockcast_frame_free(out->frame);
@@ -353,16 +360,16 @@ ngx_http_blockcast_ws_sent(ngx_http_blockcast_conn_t *conn)
 /* several frames in one system call; returns as c->send() */
 
 static ssize_t
-ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_write(ngx_http_blockcast_conn_t *conn)
 {
-    off_t                      sent;
-    size_t                     len;
-    u_char                     copy[NGX_HTTP_BLOCKCAST_COPY], *p;
-    ngx_buf_t                  bufs[NGX_HTTP_BLOCKCAST_WRITE];
-    ngx_uint_t                 i;
-    ngx_chain_t                chain[NGX_HTTP_BLOCKCAST_WRITE], *rest;
-    ngx_connection_t          *c;
-    ngx_http_blockcast_out_t  *out;
+    off_t                         sent;
+    size_t                        len;
+    u_char                        copy[NGX_HTTP_BLOCKCAST_COPY], *p;
+    ngx_buf_t                     bufs[NGX_HTTP_BLOCKCAST_WRITE];
+    ngx_uint_t                    i;
+    ngx_chain_t                   chain[NGX_HTTP_BLOCKCAST_WRITE], *rest;
+    ngx_connection_t             *c;
+    ngx_http_blockcast_ws_out_t  *out;
 
     c = conn->connection;
     p = copy;
@@ -417,7 +424,7 @@ ngx_http_blockcast_ws_write(ngx_http_blockcast_conn_t *conn)
 
 
 void
-ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 {
     ngx_int_t          rc;
     ngx_connection_t  *c;
@@ -437,8 +444,8 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
 
         /* not before it can be sent: then it is the newest */
 
-        if (conn->ndirty != 0 && !conn->closing && c->write->ready
-            && ngx_http_blockcast_ws_gather(conn) != NGX_OK)
+        if (conn->npending != 0 && !conn->closing && c->write->ready
+            && ngx_http_blockcast_ws_send_gather(conn) != NGX_OK)
         {
             ngx_http_blockcast_ws_dead(conn);
             return;
@@ -446,14 +453,14 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
 
         if (conn->out == NULL) {
 
-            if (conn->ndirty == 0 || conn->closing) {
+            if (conn->npending == 0 || conn->closing) {
                 break;
             }
 
             rc = NGX_AGAIN;
 
         } else {
-            rc = ngx_http_blockcast_ws_sent(conn);
+            rc = ngx_http_blockcast_ws_send_sent(conn);
         }
 
         if (rc == NGX_ERROR) {
@@ -476,7 +483,7 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
     }
 
     if (conn->closing && conn->failed) {
-        ngx_http_blockcast_ws_ended(conn);
+        ngx_http_blockcast_ws_send_ended(conn);
     }
 
     if (conn->paused) {
@@ -489,7 +496,7 @@ ngx_http_blockcast_ws_flush(ngx_http_blockcast_conn_t *conn)
 /* all is said, and what still comes is only thrown away */
 
 static void
-ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn)
+ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 {
     ngx_connection_t  *c;
 
@@ -516,22 +523,22 @@ ngx_http_blockcast_ws_ended(ngx_http_blockcast_conn_t *conn)
 
 
 void
-ngx_http_blockcast_ws_dirty(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_mark_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
-    if (!sub->dirty) {
-        sub->dirty = 1;
-        conn->ndirty++;
+    if (!sub->pending) {
+        sub->pending = 1;
+        conn->npending++;
     }
 
-    if (conn->out == NULL && (conn->ndirty == 1 || conn->kind)) {
-        ngx_http_blockcast_ws_flush(conn);
+    if (conn->out == NULL && (conn->npending == 1 || conn->kind)) {
+        ngx_http_blockcast_ws_send_flush(conn);
     }
 }
 
 
 void
-ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq)
 {
     ssize_t                      n;
@@ -542,25 +549,25 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    if (conn->kind || conn->out != NULL || conn->ndirty != 0
+    if (conn->kind || conn->out != NULL || conn->npending != 0
         || (!conn->direct && !conn->connection->write->ready))
     {
         /* it is behind: what it gets next is the newest at that time */
 
-        if (sub->dirty && sub->feed->stream->field.len == 0) {
-            ngx_http_blockcast_add(ngx_http_blockcast_n_conflated, 1);
+        if (sub->pending && sub->hub->stream->field.len == 0) {
+            ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);
         }
 
-        ngx_http_blockcast_ws_dirty(conn, sub);
+        ngx_http_blockcast_ws_send_mark_pending(conn, sub);
         return;
     }
 
-    if (ngx_http_blockcast_nwalking > 1 && conn->direct && conn->nsubs > 1) {
-        ngx_http_blockcast_ws_push_all(conn, sub);
+    if (ngx_http_blockcast_fanout_nwalking > 1 && conn->direct && conn->nsubs > 1) {
+        ngx_http_blockcast_ws_send_push_all(conn, sub);
         return;
     }
 
-    frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+    frame = ngx_http_blockcast_encoding_cache_frame(sub->hub, conn, sub);
 
     if (frame == NULL) {
         return;
@@ -579,7 +586,7 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
             goto done;
         }
 
-        n = ngx_http_blockcast_ws_short(conn, n);
+        n = ngx_http_blockcast_ws_send_short(conn, n);
 
     } else {
         c = conn->connection;
@@ -596,7 +603,7 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     }
 
     if (n == NGX_AGAIN && conn->direct) {
-        ngx_http_blockcast_ws_dirty(conn, sub);
+        ngx_http_blockcast_ws_send_mark_pending(conn, sub);
         return;
     }
 
@@ -605,16 +612,16 @@ ngx_http_blockcast_ws_push(ngx_http_blockcast_conn_t *conn,
     sub->seq = seq;
     frame->refs++;
 
-    ngx_http_blockcast_ws_queue_rest(conn, frame, n > 0 ? n : 0, 0);
+    ngx_http_blockcast_ws_send_queue_rest(conn, frame, n > 0 ? n : 0, 0);
     return;
 
 done:
 
     sub->seq = seq;
-    ngx_http_blockcast_ws_count_frame(conn, frame);
+    ngx_http_blockcast_ws_send_count_frame(conn, frame);
 
-    if (sub->told != sub->feed->state) {
-        ngx_http_blockcast_ws_dirty(conn, sub);
+    if (sub->last_status != sub->hub->freshness) {
+        ngx_http_blockcast_ws_send_mark_pending(conn, sub);
     }
 }
 
@@ -627,7 +634,7 @@ done:
  */
 
 static void
-ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *due)
 {
     size_t                       size, rest;
@@ -648,13 +655,13 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
         sub = (i == 0) ? due : &conn->subs[i - 1];
 
         if ((i != 0 && sub == due)
-            || sub->feed->newest == NULL
-            || !ngx_http_blockcast_feed_follows(sub, sub->feed->snap.seq))
+            || sub->hub->newest == NULL
+            || !ngx_http_blockcast_hub_follows(sub, sub->hub->snap.seq))
         {
             continue;
         }
 
-        frame = ngx_http_blockcast_feed_frame(sub->feed, conn, sub);
+        frame = ngx_http_blockcast_encoding_cache_frame(sub->hub, conn, sub);
 
         if (frame == NULL) {
             continue;
@@ -684,7 +691,7 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
         conn->sent += n;
 
     } else {
-        n = ngx_http_blockcast_ws_short(conn, n);
+        n = ngx_http_blockcast_ws_send_short(conn, n);
 
         if (n == NGX_ERROR) {
             ngx_http_blockcast_ws_dead(conn);
@@ -702,8 +709,8 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
 
         rest -= frames[whole]->len;
 
-        subs[whole]->seq = subs[whole]->feed->snap.seq;
-        ngx_http_blockcast_ws_count_frame(conn, frames[whole]);
+        subs[whole]->seq = subs[whole]->hub->snap.seq;
+        ngx_http_blockcast_ws_send_count_frame(conn, frames[whole]);
     }
 
     i = whole;
@@ -712,20 +719,20 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
 
         /* a part of it is on its way: nothing else may come before the rest */
 
-        subs[i]->seq = subs[i]->feed->snap.seq;
+        subs[i]->seq = subs[i]->hub->snap.seq;
         frames[i]->refs++;
 
-        ngx_http_blockcast_ws_queue_rest(conn, frames[i], rest, 0);
+        ngx_http_blockcast_ws_send_queue_rest(conn, frames[i], rest, 0);
         i++;
     }
 
     for ( /* void */ ; i < nframes; i++) {
-        ngx_http_blockcast_ws_dirty(conn, subs[i]);
+        ngx_http_blockcast_ws_send_mark_pending(conn, subs[i]);
     }
 
     for (i = 0; i < whole; i++) {
-        if (subs[i]->told != subs[i]->feed->state) {
-            ngx_http_blockcast_ws_dirty(conn, subs[i]);
+        if (subs[i]->last_status != subs[i]->hub->freshness) {
+            ngx_http_blockcast_ws_send_mark_pending(conn, subs[i]);
         }
     }
 }
@@ -734,7 +741,7 @@ ngx_http_blockcast_ws_push_all(ngx_http_blockcast_conn_t *conn,
 /* a send() that did not take all: returns as c->send() */
 
 static ssize_t
-ngx_http_blockcast_ws_short(ngx_http_blockcast_conn_t *conn, ssize_t n)
+ngx_http_blockcast_ws_send_short(ngx_http_blockcast_conn_t *conn, ssize_t n)
 {
     ngx_err_t          err;
     ngx_connection_t  *c;

@@ -6,7 +6,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_shape.h"
+#include "ngx_http_blockcast_jq.h"
 
 
 #define NGX_HTTP_BLOCKCAST_MAX_EACH  256
@@ -37,7 +37,7 @@ ngx_http_blockcast_conf_call(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
         }
     }
 
-    if (!ngx_http_blockcast_name_valid(&value[1])) {
+    if (!ngx_http_blockcast_stream_name_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "blockcast_call name \"%V\" in stream \"%V\" "
                            "must be 1 to %d of the characters "

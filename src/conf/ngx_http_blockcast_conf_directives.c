@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_blockcast_directives.h"
+#include "ngx_http_blockcast_conf_directives.h"
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_sse.h"
@@ -13,7 +13,8 @@
 
 
 char *
-ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     char        *p = conf;
 
@@ -46,7 +47,8 @@ ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* the number behind a prefix; NGX_ERROR has been logged */
 
 static ngx_int_t
-ngx_http_blockcast_number(ngx_conf_t *cf, ngx_str_t *value, const char *prefix)
+ngx_http_blockcast_conf_set_number(ngx_conf_t *cf, ngx_str_t *value,
+    const char *prefix)
 {
     size_t      len;
     ngx_int_t   n;
@@ -72,7 +74,8 @@ ngx_http_blockcast_number(ngx_conf_t *cf, ngx_str_t *value, const char *prefix)
 
 
 char *
-ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_set_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_loc_conf_t *blcf = conf;
 
@@ -91,7 +94,7 @@ ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    n = ngx_http_blockcast_number(cf, &value[1], "");
+    n = ngx_http_blockcast_conf_set_number(cf, &value[1], "");
     if (n == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
@@ -100,7 +103,7 @@ ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     blcf->burst = 4 * n;
 
     if (cf->args->nelts == 3) {
-        n = ngx_http_blockcast_number(cf, &value[2], "burst=");
+        n = ngx_http_blockcast_conf_set_number(cf, &value[2], "burst=");
         if (n == NGX_ERROR) {
             return NGX_CONF_ERROR;
         }
@@ -113,7 +116,7 @@ ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data)
+ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *size = data;
 
@@ -128,7 +131,7 @@ ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data)
 
 
 char *
-ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_blockcast_conf_set_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
@@ -146,11 +149,11 @@ ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     for (i = 1; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "worker=", 7) == 0) {
-            n = ngx_http_blockcast_number(cf, &value[i], "worker=");
+            n = ngx_http_blockcast_conf_set_number(cf, &value[i], "worker=");
             bmcf->max_worker_connections = n;
 
         } else {
-            n = ngx_http_blockcast_number(cf, &value[i], "");
+            n = ngx_http_blockcast_conf_set_number(cf, &value[i], "");
             bmcf->max_connections = n;
         }
 
@@ -164,7 +167,8 @@ ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_blockcast_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
@@ -218,7 +222,8 @@ ngx_http_blockcast_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
@@ -369,7 +374,7 @@ ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
  */
 
 static ngx_int_t
-ngx_http_blockcast_enter(ngx_http_request_t *r,
+ngx_http_blockcast_conf_set_enter(ngx_http_request_t *r,
     ngx_http_blockcast_kind_t *kind)
 {
     ngx_uint_t                       i;
@@ -424,7 +429,7 @@ ngx_http_blockcast_enter(ngx_http_request_t *r,
 static ngx_int_t                                                              \
 ngx_http_blockcast_enter_##name(ngx_http_request_t *r)                        \
 {                                                                             \
-    return ngx_http_blockcast_enter(r, &ngx_http_blockcast_kind_##name);      \
+    return ngx_http_blockcast_conf_set_enter(r, &ngx_http_blockcast_kind_##name); \
 }                                                                             \
                                                                               \
 ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_##name = {                 \
@@ -435,14 +440,14 @@ ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_##name = {                 \
 ngx_http_blockcast_kind(websocket, ngx_http_blockcast_ws_handler, 1, 0, 0);
 ngx_http_blockcast_kind(echo, ngx_http_blockcast_ws_handler, 0, 1, 0);
 ngx_http_blockcast_kind(sse, ngx_http_blockcast_sse_handler, 0, 0, 1);
-ngx_http_blockcast_kind(api, ngx_http_blockcast_api_handler, 0, 0, 0);
+ngx_http_blockcast_kind(api, ngx_http_blockcast_rest_api_handler, 0, 0, 0);
 ngx_http_blockcast_kind(rest, ngx_http_blockcast_rest_handler, 0, 0, 0);
 ngx_http_blockcast_kind(health, ngx_http_blockcast_health_handler, 0, 0, 0);
 ngx_http_blockcast_kind(metrics, ngx_http_blockcast_metrics_handler, 0, 0, 0);
 
 
 ngx_int_t
-ngx_http_blockcast_inherit(ngx_conf_t *cf,
+ngx_http_blockcast_conf_inherit(ngx_conf_t *cf,
     ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t       *clcf;
@@ -508,16 +513,17 @@ ngx_http_blockcast_inherit(ngx_conf_t *cf,
 /* every directive that makes a location one of ours; cmd->post: its kind */
 
 char *
-ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_set_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_loc_conf_t *blcf = conf;
 
-    ngx_str_t                       *value, *name;
-    ngx_uint_t                       i, n;
-    ngx_http_core_loc_conf_t        *clcf;
-    ngx_http_blockcast_kind_t       *kind;
-    ngx_http_blockcast_place_t      *place;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_str_t                        *value, *name;
+    ngx_uint_t                        i, n;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_blockcast_kind_t        *kind;
+    ngx_http_blockcast_conf_place_t  *place;
+    ngx_http_blockcast_main_conf_t   *bmcf;
 
     value = cf->args->elts;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);

@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_DIRECTIVES_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_DIRECTIVES_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_CONF_DIRECTIVES_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CONF_DIRECTIVES_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
@@ -19,20 +19,25 @@ typedef struct {
     ngx_str_t                        directive;
     u_char                          *file;
     ngx_uint_t                       line;
-} ngx_http_blockcast_place_t;
+} ngx_http_blockcast_conf_place_t;
 
 
 /* as the handlers of ngx_command_t: NGX_CONF_OK, or what is wrong */
-char *ngx_http_blockcast_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_blockcast_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 /* of a ngx_conf_post_t: whether the size is within its bounds */
-char *ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data);
-char *ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+char *ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post,
+    void *data);
+char *ngx_http_blockcast_conf_set_max_connections(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 
 /* for cmd->post of each directive that makes a location one of ours */
@@ -48,8 +53,8 @@ extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_metrics;
  * The part of the merging that is about blocks: an "if" or a limit_except that
  * names no endpoint is what its location is.
  */
-ngx_int_t ngx_http_blockcast_inherit(ngx_conf_t *cf,
+ngx_int_t ngx_http_blockcast_conf_inherit(ngx_conf_t *cf,
     ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_DIRECTIVES_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_CONF_DIRECTIVES_H_INCLUDED_ */

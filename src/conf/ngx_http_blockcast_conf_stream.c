@@ -6,7 +6,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_shape.h"
+#include "ngx_http_blockcast_jq.h"
 
 
 /* the shortest interval: a node takes about 100 requests per second */
@@ -17,22 +17,22 @@ typedef struct {
     const char                   *name;
     ngx_uint_t                    min;      /* words, the name included */
     ngx_uint_t                    max;
-} ngx_http_blockcast_directive_t;
+} ngx_http_blockcast_conf_stream_directive_t;
 
 
-static char *ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_blockcast_stream_set(ngx_conf_t *cf,
+static char *ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_blockcast_conf_stream_set(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
-static char *ngx_http_blockcast_conf_log(ngx_conf_t *cf,
+static char *ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
-static char *ngx_http_blockcast_conf_program(ngx_conf_t *cf,
+static char *ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_uint_t file);
-static char *ngx_http_blockcast_stream_check(ngx_conf_t *cf,
+static char *ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
 
-static ngx_http_blockcast_directive_t  ngx_http_blockcast_directives[] = {
+static ngx_http_blockcast_conf_stream_directive_t  ngx_http_blockcast_conf_stream_directives[] = {
     { "blockcast_node", 2, 2 },
     { "blockcast_interval", 2, 2 },
     { "blockcast_call", 3, 64 },
@@ -48,7 +48,7 @@ static ngx_http_blockcast_directive_t  ngx_http_blockcast_directives[] = {
 
 
 ngx_uint_t
-ngx_http_blockcast_name_valid(ngx_str_t *name)
+ngx_http_blockcast_stream_name_valid(ngx_str_t *name)
 {
     size_t  i;
     u_char  ch;
@@ -93,7 +93,8 @@ ngx_http_blockcast_stream_find(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 char *
-ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
@@ -104,7 +105,7 @@ ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_http_blockcast_name_valid(&value[1])) {
+    if (!ngx_http_blockcast_stream_name_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "blockcast_stream name \"%V\" must be 1 to %d of "
                            "the characters a-z A-Z 0-9 _ - .",
@@ -156,7 +157,7 @@ ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     save = *cf;
-    cf->handler = ngx_http_blockcast_stream_line;
+    cf->handler = ngx_http_blockcast_conf_stream_line;
     cf->handler_conf = (char *) st;
 
     rv = ngx_conf_parse(cf, NULL);
@@ -167,7 +168,7 @@ ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    return ngx_http_blockcast_stream_check(cf, st);
+    return ngx_http_blockcast_conf_stream_check(cf, st);
 }
 
 
@@ -183,8 +184,8 @@ ngx_http_blockcast_parse_msec(ngx_str_t *value)
 
 
 static char *
-ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
-    ngx_msec_t *field, ngx_msec_t min)
+ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_msec_t *field, ngx_msec_t min)
 {
     ngx_int_t   msec;
     ngx_str_t  *value;
@@ -223,13 +224,14 @@ ngx_http_blockcast_conf_msec(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
  */
 
 static char *
-ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_blockcast_stream_t *st = conf;
 
-    char                            *rv;
-    ngx_str_t                       *value;
-    ngx_http_blockcast_directive_t  *d;
+    char                                        *rv;
+    ngx_str_t                                   *value;
+    ngx_http_blockcast_conf_stream_directive_t  *d;
 
     value = cf->args->elts;
 
@@ -237,7 +239,7 @@ ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_conf_include(cf, NULL, NULL);
     }
 
-    for (d = ngx_http_blockcast_directives; d->name != NULL; d++) {
+    for (d = ngx_http_blockcast_conf_stream_directives; d->name != NULL; d++) {
         if (ngx_strcmp(value[0].data, d->name) == 0) {
             break;
         }
@@ -257,7 +259,7 @@ ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    rv = ngx_http_blockcast_stream_set(cf, st);
+    rv = ngx_http_blockcast_conf_stream_set(cf, st);
 
     if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -271,7 +273,8 @@ ngx_http_blockcast_stream_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_blockcast_stream_set(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_conf_stream_set(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
 {
     char       *name, *rv;
     ssize_t     size;
@@ -281,26 +284,27 @@ ngx_http_blockcast_stream_set(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
     name = (char *) value[0].data + sizeof("blockcast_") - 1;
 
     if (ngx_strcmp(name, "interval") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, st, &st->interval,
-                                          NGX_HTTP_BLOCKCAST_MIN_INTERVAL);
+        rv = ngx_http_blockcast_conf_stream_msec(
+                                        cf, st, &st->interval,
+                                        NGX_HTTP_BLOCKCAST_MIN_INTERVAL);
 
     } else if (ngx_strcmp(name, "stale") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, st, &st->stale, 1);
+        rv = ngx_http_blockcast_conf_stream_msec(cf, st, &st->stale, 1);
 
     } else if (ngx_strcmp(name, "linger") == 0) {
-        rv = ngx_http_blockcast_conf_msec(cf, st, &st->linger, 0);
+        rv = ngx_http_blockcast_conf_stream_msec(cf, st, &st->linger, 0);
 
     } else if (ngx_strcmp(name, "call") == 0) {
         rv = ngx_http_blockcast_conf_call(cf, st);
 
     } else if (ngx_strcmp(name, "jq") == 0) {
-        rv = ngx_http_blockcast_conf_program(cf, st, 0);
+        rv = ngx_http_blockcast_conf_stream_program(cf, st, 0);
 
     } else if (ngx_strcmp(name, "jq_file") == 0) {
-        rv = ngx_http_blockcast_conf_program(cf, st, 1);
+        rv = ngx_http_blockcast_conf_stream_program(cf, st, 1);
 
     } else if (ngx_strcmp(name, "log") == 0) {
-        rv = ngx_http_blockcast_conf_log(cf, st);
+        rv = ngx_http_blockcast_conf_stream_log(cf, st);
 
     } else if (ngx_strcmp(name, "node") == 0) {
 
@@ -431,7 +435,7 @@ failed:
 
 
 static char *
-ngx_http_blockcast_conf_program(ngx_conf_t *cf,
+ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_uint_t file)
 {
     ngx_str_t  *value, error;
@@ -447,8 +451,8 @@ ngx_http_blockcast_conf_program(ngx_conf_t *cf,
     if (file) {
         st->program_file = value[1];
 
-        if (ngx_http_blockcast_read_file(cf, "stream", &st->name, &st->program_file,
-                                         &st->program)
+        if (ngx_http_blockcast_read_file(cf, "stream", &st->name,
+                                         &st->program_file, &st->program)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -481,7 +485,8 @@ ngx_http_blockcast_conf_program(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_blockcast_conf_log(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
 {
     ssize_t     size;
     ngx_int_t   n;
@@ -494,7 +499,7 @@ ngx_http_blockcast_conf_log(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
         return "is duplicate";
     }
 
-    if (!ngx_http_blockcast_name_valid(&value[1])) {
+    if (!ngx_http_blockcast_stream_name_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the field \"%V\" of log stream \"%V\" must be 1 "
                            "to %d of the characters a-z A-Z 0-9 _ - .",
@@ -574,7 +579,7 @@ ngx_http_blockcast_conf_log(ngx_conf_t *cf, ngx_http_blockcast_stream_t *st)
 
 
 static char *
-ngx_http_blockcast_stream_check(ngx_conf_t *cf,
+ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                       i;
@@ -635,7 +640,7 @@ ngx_http_blockcast_stream_check(ngx_conf_t *cf,
 
 
 ngx_int_t
-ngx_http_blockcast_stream_link(ngx_conf_t *cf,
+ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_str_t                     *name;

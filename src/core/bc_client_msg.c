@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bc_message.h"
+#include "bc_client_msg.h"
 
 
 static int
-bc_message_is(const bc_message_t *m, const char *name)
+bc_client_msg_is(const bc_client_msg_t *m, const char *name)
 {
     return m->name_len == strlen(name)
            && memcmp(m->name, name, m->name_len) == 0;
@@ -20,18 +20,19 @@ bc_message_is(const bc_message_t *m, const char *name)
 /* true when the value is a string; its text, or the beginning, is in m->name */
 
 static int
-bc_message_name(bc_message_t *m, bc_span_t value)
+bc_client_msg_name(bc_client_msg_t *m, bc_span_t value)
 {
     m->name_len = 0;
 
-    return bc_json_string(value, m->name, BC_MESSAGE_NAME, &m->name_len) != -1;
+    return bc_json_string(value, m->name, BC_CLIENT_MSG_NAME,
+                          &m->name_len) != -1;
 }
 
 
 /* the members that say how a stream is to be sent; data NULL: there is none */
 
 static void
-bc_message_wish(bc_message_t *m, bc_span_t delta, bc_span_t value)
+bc_client_msg_option(bc_client_msg_t *m, bc_span_t delta, bc_span_t value)
 {
     char    text[64], *end;
     double  n;
@@ -79,13 +80,13 @@ bc_message_wish(bc_message_t *m, bc_span_t delta, bc_span_t value)
 /* 0: an object, to be gone through by *it; -1: m->what says what it is */
 
 static int
-bc_message_begin(bc_message_t *m, const uint8_t *p, size_t len,
+bc_client_msg_begin(bc_client_msg_t *m, const uint8_t *p, size_t len,
     bc_span_t *message, bc_json_iter_t *it)
 {
-    memset(m, 0, sizeof(bc_message_t));
+    memset(m, 0, sizeof(bc_client_msg_t));
 
-    if (bc_json_check(p, len, BC_MESSAGE_DEPTH, NULL) != 0) {
-        m->what = BC_MESSAGE_INVALID;
+    if (bc_json_check(p, len, BC_CLIENT_MSG_DEPTH, NULL) != 0) {
+        m->what = BC_CLIENT_MSG_INVALID;
         return -1;
     }
 
@@ -96,8 +97,8 @@ bc_message_begin(bc_message_t *m, const uint8_t *p, size_t len,
         return 0;
     }
 
-    m->what = (bc_json_array(it, *message) == 0) ? BC_MESSAGE_BATCH
-                                                 : BC_MESSAGE_WRONG;
+    m->what = (bc_json_array(it, *message) == 0) ? BC_CLIENT_MSG_BATCH
+                                                 : BC_CLIENT_MSG_WRONG;
     return -1;
 }
 
@@ -105,10 +106,10 @@ bc_message_begin(bc_message_t *m, const uint8_t *p, size_t len,
 /* -1: it is too long to be sent back */
 
 static int
-bc_message_id(bc_message_t *m, bc_span_t id)
+bc_client_msg_id(bc_client_msg_t *m, bc_span_t id)
 {
-    if (id.len > BC_MESSAGE_ID) {
-        m->what = BC_MESSAGE_LONG_ID;
+    if (id.len > BC_CLIENT_MSG_ID) {
+        m->what = BC_CLIENT_MSG_LONG_ID;
         return -1;
     }
 
@@ -119,7 +120,7 @@ bc_message_id(bc_message_t *m, bc_span_t id)
 
 
 void
-bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
+bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len)
 {
     bc_span_t       message, value[6];
     bc_json_iter_t  it;
@@ -128,10 +129,10 @@ bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
         "id", "type", "delta", "since", "stream", "streams"
     };
 
-    if (bc_message_begin(m, p, len, &message, &it) != 0) {
+    if (bc_client_msg_begin(m, p, len, &message, &it) != 0) {
 
-        if (m->what == BC_MESSAGE_BATCH) {
-            m->what = BC_MESSAGE_WRONG;
+        if (m->what == BC_CLIENT_MSG_BATCH) {
+            m->what = BC_CLIENT_MSG_WRONG;
         }
 
         return;
@@ -139,22 +140,22 @@ bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
 
     bc_json_members(message, names, value, 6);
 
-    if (bc_message_id(m, value[0]) != 0) {
+    if (bc_client_msg_id(m, value[0]) != 0) {
         return;
     }
 
-    if (value[1].data == NULL || !bc_message_name(m, value[1])) {
-        m->what = BC_MESSAGE_UNTYPED;
+    if (value[1].data == NULL || !bc_client_msg_name(m, value[1])) {
+        m->what = BC_CLIENT_MSG_UNTYPED;
         return;
     }
 
-    m->what = bc_message_is(m, "ping") ? BC_MESSAGE_PING
-              : bc_message_is(m, "subscribe") ? BC_MESSAGE_SUBSCRIBE
-              : bc_message_is(m, "unsubscribe") ? BC_MESSAGE_UNSUBSCRIBE
-              : BC_MESSAGE_UNKNOWN;
+    m->what = bc_client_msg_is(m, "ping") ? BC_CLIENT_MSG_PING
+              : bc_client_msg_is(m, "subscribe") ? BC_CLIENT_MSG_SUBSCRIBE
+              : bc_client_msg_is(m, "unsubscribe") ? BC_CLIENT_MSG_UNSUBSCRIBE
+              : BC_CLIENT_MSG_UNKNOWN;
 
-    if (m->what == BC_MESSAGE_SUBSCRIBE) {
-        bc_message_wish(m, value[2], value[3]);
+    if (m->what == BC_CLIENT_MSG_SUBSCRIBE) {
+        bc_client_msg_option(m, value[2], value[3]);
     }
 
     /* a "stream" that is no string is as good as none */
@@ -170,7 +171,7 @@ bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len)
 
 
 int
-bc_message_stream(bc_message_t *m)
+bc_client_msg_stream(bc_client_msg_t *m)
 {
     bc_span_t  key, value;
 
@@ -184,12 +185,12 @@ bc_message_stream(bc_message_t *m)
         return 0;
     }
 
-    return bc_message_name(m, value) ? 1 : -1;
+    return bc_client_msg_name(m, value) ? 1 : -1;
 }
 
 
 void
-bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
+bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len)
 {
     size_t          space;
     bc_span_t       message, key, value[4], wish[3];
@@ -198,31 +199,31 @@ bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
     static const char *const  names[] = { "id", "jsonrpc", "method", "params" };
     static const char *const  wishes[] = { "delta", "since", "stream" };
 
-    if (bc_message_begin(m, p, len, &message, &it) != 0) {
+    if (bc_client_msg_begin(m, p, len, &message, &it) != 0) {
         return;
     }
 
     bc_json_members(message, names, value, 4);
 
-    if (bc_message_id(m, value[0]) != 0) {
+    if (bc_client_msg_id(m, value[0]) != 0) {
         return;
     }
 
-    m->what = BC_MESSAGE_WRONG;
+    m->what = BC_CLIENT_MSG_WRONG;
 
     if (value[1].data == NULL
-        || !bc_message_name(m, value[1])
-        || !bc_message_is(m, "2.0")
+        || !bc_client_msg_name(m, value[1])
+        || !bc_client_msg_is(m, "2.0")
         || value[2].data == NULL
-        || !bc_message_name(m, value[2]))
+        || !bc_client_msg_name(m, value[2]))
     {
         return;
     }
 
     m->params = value[3];
 
-    if (bc_message_is(m, "web3_clientVersion")) {
-        m->what = BC_MESSAGE_VERSION;
+    if (bc_client_msg_is(m, "web3_clientVersion")) {
+        m->what = BC_CLIENT_MSG_VERSION;
         return;
     }
 
@@ -230,17 +231,17 @@ bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
             : (m->name_len > 10 && memcmp(m->name, "blockcast_", 10) == 0) ? 10
             : 0;
 
-#define bc_message_method(s)                                                  \
+#define bc_client_msg_method(s)                                               \
     (m->name_len - space == sizeof(s) - 1                                     \
      && memcmp(m->name + space, s, sizeof(s) - 1) == 0)
 
-    m->what = bc_message_method("subscribe") ? BC_MESSAGE_SUBSCRIBE
-              : bc_message_method("unsubscribe") ? BC_MESSAGE_UNSUBSCRIBE
-              : bc_message_method("ping") ? BC_MESSAGE_PING
-              : bc_message_method("streams") ? BC_MESSAGE_STREAMS
-              : BC_MESSAGE_UNKNOWN;
+    m->what = bc_client_msg_method("subscribe") ? BC_CLIENT_MSG_SUBSCRIBE
+              : bc_client_msg_method("unsubscribe") ? BC_CLIENT_MSG_UNSUBSCRIBE
+              : bc_client_msg_method("ping") ? BC_CLIENT_MSG_PING
+              : bc_client_msg_method("streams") ? BC_CLIENT_MSG_STREAMS
+              : BC_CLIENT_MSG_UNKNOWN;
 
-    if (m->what != BC_MESSAGE_SUBSCRIBE || m->params.len == 0) {
+    if (m->what != BC_CLIENT_MSG_SUBSCRIBE || m->params.len == 0) {
         return;
     }
 
@@ -250,21 +251,21 @@ bc_message_request(bc_message_t *m, const uint8_t *p, size_t len)
             && bc_json_next(&it, &key, &value[0]))
         {
             bc_json_members(value[0], wishes, wish, 2);
-            bc_message_wish(m, wish[0], wish[1]);
+            bc_client_msg_option(m, wish[0], wish[1]);
         }
 
         return;
     }
 
     bc_json_members(m->params, wishes, wish, 3);
-    bc_message_wish(m, wish[0], wish[1]);
+    bc_client_msg_option(m, wish[0], wish[1]);
 
     m->stream = wish[2];
 }
 
 
 int
-bc_message_subscription(const bc_message_t *m, uint64_t *id)
+bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id)
 {
     size_t          i, len;
     uint8_t         text[24];

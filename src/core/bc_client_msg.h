@@ -7,8 +7,8 @@
  * allocates memory.
  */
 
-#ifndef _BC_MESSAGE_H_INCLUDED_
-#define _BC_MESSAGE_H_INCLUDED_
+#ifndef _BC_CLIENT_MSG_H_INCLUDED_
+#define _BC_CLIENT_MSG_H_INCLUDED_
 
 
 #include "bc_json.h"
@@ -16,34 +16,34 @@
 
 /* messages nested deeper than this are not ours */
 
-#define BC_MESSAGE_DEPTH  16
+#define BC_CLIENT_MSG_DEPTH  16
 
 /* a name in a message: of a longer one only the beginning is known */
 
-#define BC_MESSAGE_NAME   128
+#define BC_CLIENT_MSG_NAME   128
 
 /* an "id" comes back with every answer: its JSON text is not longer than this */
 
-#define BC_MESSAGE_ID     128
+#define BC_CLIENT_MSG_ID     128
 
 
 typedef enum {
-    BC_MESSAGE_INVALID = 0,     /* not JSON */
-    BC_MESSAGE_WRONG,           /* neither an object nor a request */
-    BC_MESSAGE_LONG_ID,         /* id is empty then */
-    BC_MESSAGE_BATCH,           /* an array of requests */
-    BC_MESSAGE_UNTYPED,         /* no "type" */
-    BC_MESSAGE_UNKNOWN,         /* name says which type or method */
-    BC_MESSAGE_PING,
-    BC_MESSAGE_SUBSCRIBE,
-    BC_MESSAGE_UNSUBSCRIBE,
-    BC_MESSAGE_STREAMS,
-    BC_MESSAGE_VERSION
-} bc_message_e;
+    BC_CLIENT_MSG_INVALID = 0,     /* not JSON */
+    BC_CLIENT_MSG_WRONG,           /* neither an object nor a request */
+    BC_CLIENT_MSG_LONG_ID,         /* id is empty then */
+    BC_CLIENT_MSG_BATCH,           /* an array of requests */
+    BC_CLIENT_MSG_UNTYPED,         /* no "type" */
+    BC_CLIENT_MSG_UNKNOWN,         /* name says which type or method */
+    BC_CLIENT_MSG_PING,
+    BC_CLIENT_MSG_SUBSCRIBE,
+    BC_CLIENT_MSG_UNSUBSCRIBE,
+    BC_CLIENT_MSG_STREAMS,
+    BC_CLIENT_MSG_VERSION
+} bc_client_msg_e;
 
 
 typedef struct {
-    bc_message_e    what;
+    bc_client_msg_e  what;
 
     bc_span_t       id;         /* the bytes of "id", len 0: there is none */
     bc_span_t       params;     /* of a request, len 0: there are none */
@@ -54,19 +54,19 @@ typedef struct {
     unsigned        bad_since:1;
     unsigned        delta:1;
 
-    /* the type or method, or the stream: see bc_message_stream() */
-    uint8_t         name[BC_MESSAGE_NAME];
+    /* the type or method, or the stream: see bc_client_msg_stream() */
+    uint8_t         name[BC_CLIENT_MSG_NAME];
     size_t          name_len;
 
     /* private */
     bc_span_t       stream;
     bc_json_iter_t  streams;
-} bc_message_t;
+} bc_client_msg_t;
 
 
 /* A message of the JSON protocol: any bytes. */
 
-void bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len);
+void bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len);
 
 /*
  * The streams that a message names, one after the other: "stream", then those
@@ -74,16 +74,16 @@ void bc_message_parse(bc_message_t *m, const uint8_t *p, size_t len);
  * 0 at the end.
  */
 
-int bc_message_stream(bc_message_t *m);
+int bc_client_msg_stream(bc_client_msg_t *m);
 
 /*
  * A request of JSON-RPC 2.0: any bytes.  A method may have a namespace, eth_
  * or blockcast_.  The id of a wrong request is known all the same, if it has
  * one.  A subscribe has its stream, ["NAME",{…}] or {"stream":"NAME",…}, for
- * bc_message_stream().
+ * bc_client_msg_stream().
  */
 
-void bc_message_request(bc_message_t *m, const uint8_t *p, size_t len);
+void bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len);
 
 /*
  * The subscription that an unsubscribe is about, ["0x1f"] or
@@ -91,7 +91,7 @@ void bc_message_request(bc_message_t *m, const uint8_t *p, size_t len);
  * when there is no string.
  */
 
-int bc_message_subscription(const bc_message_t *m, uint64_t *id);
+int bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id);
 
 
-#endif /* _BC_MESSAGE_H_INCLUDED_ */
+#endif /* _BC_CLIENT_MSG_H_INCLUDED_ */

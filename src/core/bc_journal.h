@@ -19,15 +19,15 @@
  * The note, in another file, tells the newest seq of each stream, so that a
  * state file that is older is known as such:
  *
- *     lock     "0\n" or "1\n" (see _state_note); from BC_STATE_LEAD on who leads
- *              (see _state_lead), zeros up to there and up to BC_STATE_NOTE
+ *     lock     "0\n" or "1\n" (see _state_note); from BC_JOURNAL_LEAD on who leads
+ *              (see _state_lead), zeros up to there and up to BC_JOURNAL_NOTE
  *     note     "BCNOTE1\n" epoch:8 gone:8 file:8 n:4 crc:4      (40 bytes)
  *     n times  hash:8 seq:8 crc:4 zero:4                        (24 bytes)
  */
 
 
-#ifndef _BC_STATE_H_INCLUDED_
-#define _BC_STATE_H_INCLUDED_
+#ifndef _BC_JOURNAL_H_INCLUDED_
+#define _BC_JOURNAL_H_INCLUDED_
 
 
 #include <stddef.h>
@@ -36,21 +36,21 @@
 #include "bc_span.h"
 
 
-#define BC_STATE_VERSION      1
-#define BC_STATE_HEADER       64
-#define BC_STATE_RECORD       56
-#define BC_STATE_ENTRY        8
-#define BC_STATE_BOOT         16
+#define BC_JOURNAL_VERSION      1
+#define BC_JOURNAL_HEADER       64
+#define BC_JOURNAL_RECORD       56
+#define BC_JOURNAL_ENTRY        8
+#define BC_JOURNAL_BOOT         16
 
-#define BC_STATE_LEAD         16        /* who leads, where it begins */
-#define BC_STATE_LEAD_LEN     40
-#define BC_STATE_NOTE         64        /* where it begins */
-#define BC_STATE_NOTE_HEAD    40
-#define BC_STATE_NOTE_SEQ     24
-#define BC_STATE_NOTE_MAX     64        /* streams */
+#define BC_JOURNAL_LEAD         16        /* who leads, where it begins */
+#define BC_JOURNAL_LEAD_LEN     40
+#define BC_JOURNAL_NOTE         64        /* where it begins */
+#define BC_JOURNAL_NOTE_HEAD    40
+#define BC_JOURNAL_NOTE_SEQ     24
+#define BC_JOURNAL_NOTE_MAX     64        /* streams */
 
 /* no record is larger, so a size beyond it is damage */
-#define BC_STATE_RECORD_MAX   (256 * 1024 * 1024)
+#define BC_JOURNAL_RECORD_MAX   (256 * 1024 * 1024)
 
 
 typedef struct {
@@ -58,26 +58,26 @@ typedef struct {
     uint64_t         made;          /* Unix seconds */
     uint64_t         image;         /* bytes of it, the header not counted */
     uint32_t         reserve;       /* seqs that may be used without a sync */
-    uint8_t          boot[BC_STATE_BOOT];
-} bc_state_header_t;
+    uint8_t          boot[BC_JOURNAL_BOOT];
+} bc_journal_header_t;
 
 
 typedef enum {
-    bc_state_snap = 1,      /* the newest message: data (log: as was sent),
+    bc_journal_snap = 1,      /* the newest message: data (log: as was sent),
                                state, n entries in it */
-    bc_state_batch,         /* log: n entries are a message; state */
-    bc_state_kept,          /* log: n entries of a former message, the first
+    bc_journal_batch,         /* log: n entries are a message; state */
+    bc_journal_kept,          /* log: n entries of a former message, the first
                                is the nth of it */
-    bc_state_program,       /* another state of the program */
-    bc_state_polled,        /* a good poll without a change */
-    bc_state_error,         /* a failed one: data is the text, nothing: it is
+    bc_journal_program,       /* another state of the program */
+    bc_journal_polled,        /* a good poll without a change */
+    bc_journal_error,         /* a failed one: data is the text, nothing: it is
                                over; seq is the code, time since when */
-    bc_state_seq,           /* the number, without data; of no name: that of
+    bc_journal_seq,           /* the number, without data; of no name: that of
                                all streams that are gone; of a log, before
                                its entries: what else was published, in data,
-                               see ngx_http_blockcast_image.c */
-    bc_state_closed         /* nothing follows: the writer has ended well */
-} bc_state_type_e;
+                               see ngx_http_blockcast_journal_codec.c */
+    bc_journal_closed         /* nothing follows: the writer has ended well */
+} bc_journal_type_e;
 
 
 typedef struct {
@@ -91,52 +91,52 @@ typedef struct {
     bc_span_t        name;
     bc_span_t        data;
     bc_span_t        state;
-    bc_span_t        entries;       /* n of them, see bc_state_entry() */
-} bc_state_record_t;
+    bc_span_t        entries;       /* n of them, see bc_journal_entry() */
+} bc_journal_record_t;
 
 
-/* writes BC_STATE_HEADER bytes */
-void bc_state_header_put(uint8_t *p, const bc_state_header_t *h);
+/* writes BC_JOURNAL_HEADER bytes */
+void bc_journal_header_put(uint8_t *p, const bc_journal_header_t *h);
 
 /*
  * Reads the header of a file of len bytes, of which at least the first
- * min(len, BC_STATE_HEADER) are at p.  0, or -1 with *why, a part of a
+ * min(len, BC_JOURNAL_HEADER) are at p.  0, or -1 with *why, a part of a
  * sentence: "it is …".
  */
-int bc_state_header_get(const uint8_t *p, uint64_t len, bc_state_header_t *h,
-    const char **why);
+int bc_journal_header_get(const uint8_t *p, uint64_t len,
+    bc_journal_header_t *h, const char **why);
 
 /* bytes of a record with everything but its entries; and of an entry */
-size_t bc_state_size(const bc_state_record_t *r);
-size_t bc_state_entry_size(size_t key_len, size_t data_len);
+size_t bc_journal_size(const bc_journal_record_t *r);
+size_t bc_journal_entry_size(size_t key_len, size_t data_len);
 
 /*
  * Writes a record: begin (everything but n and the entries), then n times
  * entry, then end, which returns the size of all.  The caller has made room.
  */
-uint8_t *bc_state_begin(uint8_t *p, const bc_state_record_t *r);
-uint8_t *bc_state_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
-size_t bc_state_end(uint8_t *start, uint8_t *last, uint32_t n);
+uint8_t *bc_journal_begin(uint8_t *p, const bc_journal_record_t *r);
+uint8_t *bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
+size_t bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n);
 
 /*
  * Reads the record at *p, which is moved behind it; its spans point into the
- * input.  1: a record; 0: the end; BC_STATE_CUT: the rest may be the beginning
- * of a record; BC_STATE_BAD: it is damaged.
+ * input.  1: a record; 0: the end; BC_JOURNAL_CUT: the rest may be the beginning
+ * of a record; BC_JOURNAL_BAD: it is damaged.
  */
-#define BC_STATE_CUT  -1
-#define BC_STATE_BAD  -2
+#define BC_JOURNAL_CUT  -1
+#define BC_JOURNAL_BAD  -2
 
-int bc_state_next(const uint8_t **p, const uint8_t *last,
-    bc_state_record_t *r);
+int bc_journal_next(const uint8_t **p, const uint8_t *last,
+    bc_journal_record_t *r);
 
 /* the next entry of r->entries, moved behind it; 0 at the end */
-int bc_state_entry(bc_span_t *entries, bc_span_t *key, bc_span_t *data);
+int bc_journal_entry(bc_span_t *entries, bc_span_t *key, bc_span_t *data);
 
 /*
  * True when len bytes at p are an image, whole: every record is good and they
  * end with it.
  */
-int bc_state_whole(const uint8_t *p, size_t len);
+int bc_journal_whole(const uint8_t *p, size_t len);
 
 
 
@@ -145,24 +145,24 @@ typedef struct {
     uint64_t         gone;          /* newest seq of streams not named */
     uint64_t         file;          /* which one the note is in */
     uint32_t         n;
-    uint64_t         hash[BC_STATE_NOTE_MAX];
-    uint64_t         seq[BC_STATE_NOTE_MAX];
-} bc_state_note_t;
+    uint64_t         hash[BC_JOURNAL_NOTE_MAX];
+    uint64_t         seq[BC_JOURNAL_NOTE_MAX];
+} bc_journal_note_t;
 
 
 /* of a stream's name */
-uint64_t bc_state_hash(const uint8_t *name, size_t len);
+uint64_t bc_journal_hash(const uint8_t *name, size_t len);
 
 /* true when len bytes are the beginning of a state file, or of a part of it */
-int bc_state_ours(const uint8_t *p, size_t len);
+int bc_journal_ours(const uint8_t *p, size_t len);
 
-/* writes the note, at most BC_STATE_NOTE_HEAD + n * BC_STATE_NOTE_SEQ bytes,
+/* writes the note, at most BC_JOURNAL_NOTE_HEAD + n * BC_JOURNAL_NOTE_SEQ bytes,
    and returns how many; or just the place of one stream */
-size_t bc_state_note_put(uint8_t *p, const bc_state_note_t *note);
-void bc_state_note_put_seq(uint8_t *p, uint64_t hash, uint64_t seq);
+size_t bc_journal_note_put(uint8_t *p, const bc_journal_note_t *note);
+void bc_journal_note_put_seq(uint8_t *p, uint64_t hash, uint64_t seq);
 
 /* reads len bytes of a note: 0, or -1 when it is none or damaged */
-int bc_state_note_get(const uint8_t *p, size_t len, bc_state_note_t *note);
+int bc_journal_note_get(const uint8_t *p, size_t len, bc_journal_note_t *note);
 
 
-#endif /* _BC_STATE_H_INCLUDED_ */
+#endif /* _BC_JOURNAL_H_INCLUDED_ */

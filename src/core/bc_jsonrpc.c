@@ -4,7 +4,7 @@
  */
 
 #include "bc_json.h"
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 #include "bc_text.h"
 
 #include <inttypes.h>
@@ -18,83 +18,83 @@ typedef struct {
     bc_span_t  id;
     bc_span_t  result;
     bc_span_t  error;
-} bc_rpc_envelope_t;
+} bc_jsonrpc_envelope_t;
 
 
-static int  bc_rpc_fail(bc_rpc_reply_t *reply, const char *what);
-static int  bc_rpc_not_json(const uint8_t *p, size_t len, size_t off,
-    const char *why, bc_rpc_reply_t *reply);
-static int  bc_rpc_envelope(bc_span_t text, bc_rpc_envelope_t *env,
-    bc_rpc_reply_t *reply);
-static int  bc_rpc_check_id(bc_span_t value, uint64_t id, int is_error,
-    bc_rpc_reply_t *reply);
-static int  bc_rpc_error(bc_span_t error, bc_rpc_reply_t *reply);
-static int  bc_rpc_integer(bc_span_t value, long *n);
-static int  bc_rpc_is(bc_span_t value, const char *text);
-static void  bc_rpc_print(char *dst, size_t size, const uint8_t *p,
+static int  bc_jsonrpc_fail(bc_jsonrpc_reply_t *reply, const char *what);
+static int  bc_jsonrpc_not_json(const uint8_t *p, size_t len, size_t off,
+    const char *why, bc_jsonrpc_reply_t *reply);
+static int  bc_jsonrpc_envelope(bc_span_t text, bc_jsonrpc_envelope_t *env,
+    bc_jsonrpc_reply_t *reply);
+static int  bc_jsonrpc_check_id(bc_span_t value, uint64_t id, int is_error,
+    bc_jsonrpc_reply_t *reply);
+static int  bc_jsonrpc_error(bc_span_t error, bc_jsonrpc_reply_t *reply);
+static int  bc_jsonrpc_integer(bc_span_t value, long *n);
+static int  bc_jsonrpc_is(bc_span_t value, const char *text);
+static void  bc_jsonrpc_print(char *dst, size_t size, const uint8_t *p,
     size_t len);
 
 
 int
-bc_rpc_parse(const uint8_t *p, size_t len, uint64_t id,
-    bc_rpc_reply_t *reply)
+bc_jsonrpc_parse(const uint8_t *p, size_t len, uint64_t id,
+    bc_jsonrpc_reply_t *reply)
 {
-    size_t              off;
-    bc_span_t           text;
-    const char         *why;
-    bc_rpc_envelope_t   env;
+    size_t                  off;
+    bc_span_t               text;
+    const char             *why;
+    bc_jsonrpc_envelope_t   env;
 
-    memset(reply, 0, sizeof(bc_rpc_reply_t));
+    memset(reply, 0, sizeof(bc_jsonrpc_reply_t));
 
-    if (bc_json_check_why(p, len, BC_RPC_MAX_DEPTH, &off, &why) != 0) {
-        return bc_rpc_not_json(p, len, off, why, reply);
+    if (bc_json_check_why(p, len, BC_JSONRPC_MAX_DEPTH, &off, &why) != 0) {
+        return bc_jsonrpc_not_json(p, len, off, why, reply);
     }
 
     text.data = p;
     text.len = len;
 
-    if (bc_rpc_envelope(text, &env, reply) != 0) {
+    if (bc_jsonrpc_envelope(text, &env, reply) != 0) {
         return -1;
     }
 
     if (env.jsonrpc.data == NULL) {
-        return bc_rpc_fail(reply, "the member \"jsonrpc\" is missing");
+        return bc_jsonrpc_fail(reply, "the member \"jsonrpc\" is missing");
     }
 
-    if (!bc_rpc_is(env.jsonrpc, "\"2.0\"")) {
-        return bc_rpc_fail(reply, "jsonrpc is not \"2.0\"");
+    if (!bc_jsonrpc_is(env.jsonrpc, "\"2.0\"")) {
+        return bc_jsonrpc_fail(reply, "jsonrpc is not \"2.0\"");
     }
 
     /* what servers that also speak JSON-RPC 1.0 add to both kinds of reply */
 
-    if (env.error.data != NULL && bc_rpc_is(env.error, "null")
+    if (env.error.data != NULL && bc_jsonrpc_is(env.error, "null")
         && env.result.data != NULL)
     {
         env.error.data = NULL;
     }
 
-    if (env.result.data != NULL && bc_rpc_is(env.result, "null")
+    if (env.result.data != NULL && bc_jsonrpc_is(env.result, "null")
         && env.error.data != NULL)
     {
         env.result.data = NULL;
     }
 
     if (env.result.data != NULL && env.error.data != NULL) {
-        return bc_rpc_fail(reply, "both result and error");
+        return bc_jsonrpc_fail(reply, "both result and error");
     }
 
     if (env.result.data == NULL
-        && (env.error.data == NULL || bc_rpc_is(env.error, "null")))
+        && (env.error.data == NULL || bc_jsonrpc_is(env.error, "null")))
     {
-        return bc_rpc_fail(reply, "neither result nor error");
+        return bc_jsonrpc_fail(reply, "neither result nor error");
     }
 
-    if (bc_rpc_check_id(env.id, id, env.error.data != NULL, reply) != 0) {
+    if (bc_jsonrpc_check_id(env.id, id, env.error.data != NULL, reply) != 0) {
         return -1;
     }
 
     if (env.error.data != NULL) {
-        return bc_rpc_error(env.error, reply);
+        return bc_jsonrpc_error(env.error, reply);
     }
 
     reply->ok = 1;
@@ -105,7 +105,7 @@ bc_rpc_parse(const uint8_t *p, size_t len, uint64_t id,
 
 
 int
-bc_rpc_build(char **out, size_t *len, uint64_t id, const char *method,
+bc_jsonrpc_build(char **out, size_t *len, uint64_t id, const char *method,
     const char *params_json)
 {
     char    *buf;
@@ -147,7 +147,7 @@ bc_rpc_build(char **out, size_t *len, uint64_t id, const char *method,
 
 
 static int
-bc_rpc_fail(bc_rpc_reply_t *reply, const char *what)
+bc_jsonrpc_fail(bc_jsonrpc_reply_t *reply, const char *what)
 {
     snprintf(reply->message, sizeof(reply->message), "%s", what);
 
@@ -161,13 +161,13 @@ bc_rpc_fail(bc_rpc_reply_t *reply, const char *what)
  */
 
 static int
-bc_rpc_not_json(const uint8_t *p, size_t len, size_t off, const char *why,
-    bc_rpc_reply_t *reply)
+bc_jsonrpc_not_json(const uint8_t *p, size_t len, size_t off, const char *why,
+    bc_jsonrpc_reply_t *reply)
 {
     const char  *hint;
 
     if (len == 0) {
-        return bc_rpc_fail(reply, "not JSON: the body is empty");
+        return bc_jsonrpc_fail(reply, "not JSON: the body is empty");
     }
 
     hint = "";
@@ -187,8 +187,8 @@ bc_rpc_not_json(const uint8_t *p, size_t len, size_t off, const char *why,
 
 
 static int
-bc_rpc_envelope(bc_span_t text, bc_rpc_envelope_t *env,
-    bc_rpc_reply_t *reply)
+bc_jsonrpc_envelope(bc_span_t text, bc_jsonrpc_envelope_t *env,
+    bc_jsonrpc_reply_t *reply)
 {
     size_t           i, n;
     uint8_t          name[sizeof("jsonrpc")];
@@ -199,20 +199,21 @@ bc_rpc_envelope(bc_span_t text, bc_rpc_envelope_t *env,
         const char  *name;
         size_t       offset;
     } members[] = {
-        { "jsonrpc", offsetof(bc_rpc_envelope_t, jsonrpc) },
-        { "id", offsetof(bc_rpc_envelope_t, id) },
-        { "result", offsetof(bc_rpc_envelope_t, result) },
-        { "error", offsetof(bc_rpc_envelope_t, error) }
+        { "jsonrpc", offsetof(bc_jsonrpc_envelope_t, jsonrpc) },
+        { "id", offsetof(bc_jsonrpc_envelope_t, id) },
+        { "result", offsetof(bc_jsonrpc_envelope_t, result) },
+        { "error", offsetof(bc_jsonrpc_envelope_t, error) }
     };
 
-    memset(env, 0, sizeof(bc_rpc_envelope_t));
+    memset(env, 0, sizeof(bc_jsonrpc_envelope_t));
 
     if (bc_json_array(&it, text) == 0) {
-        return bc_rpc_fail(reply, "an array (a batch), expected an object");
+        return bc_jsonrpc_fail(reply,
+                               "an array (a batch), expected an object");
     }
 
     if (bc_json_object(&it, text) != 0) {
-        return bc_rpc_fail(reply, "not an object");
+        return bc_jsonrpc_fail(reply, "not an object");
     }
 
     while (bc_json_next(&it, &key, &value)) {
@@ -252,26 +253,26 @@ bc_rpc_envelope(bc_span_t text, bc_rpc_envelope_t *env,
 
 
 static int
-bc_rpc_check_id(bc_span_t value, uint64_t id, int is_error,
-    bc_rpc_reply_t *reply)
+bc_jsonrpc_check_id(bc_span_t value, uint64_t id, int is_error,
+    bc_jsonrpc_reply_t *reply)
 {
     char  expected[sizeof("18446744073709551615")], got[48];
 
     if (value.data == NULL) {
-        return bc_rpc_fail(reply, "the member \"id\" is missing");
+        return bc_jsonrpc_fail(reply, "the member \"id\" is missing");
     }
 
-    if (is_error && bc_rpc_is(value, "null")) {
+    if (is_error && bc_jsonrpc_is(value, "null")) {
         return 0;
     }
 
     snprintf(expected, sizeof(expected), "%" PRIu64, id);
 
-    if (bc_rpc_is(value, expected)) {
+    if (bc_jsonrpc_is(value, expected)) {
         return 0;
     }
 
-    bc_rpc_print(got, sizeof(got), value.data, value.len);
+    bc_jsonrpc_print(got, sizeof(got), value.data, value.len);
 
     snprintf(reply->message, sizeof(reply->message),
              "the id is %s, expected %s", got, expected);
@@ -281,22 +282,22 @@ bc_rpc_check_id(bc_span_t value, uint64_t id, int is_error,
 
 
 static int
-bc_rpc_error(bc_span_t error, bc_rpc_reply_t *reply)
+bc_jsonrpc_error(bc_span_t error, bc_jsonrpc_reply_t *reply)
 {
     size_t     len;
     uint8_t    buf[sizeof(reply->message)];
     bc_span_t  value;
 
     if (error.data[0] != '{') {
-        return bc_rpc_fail(reply, "the error is not an object");
+        return bc_jsonrpc_fail(reply, "the error is not an object");
     }
 
     if (!bc_json_member(error, "code", &value)) {
-        return bc_rpc_fail(reply, "the error has no code");
+        return bc_jsonrpc_fail(reply, "the error has no code");
     }
 
-    if (bc_rpc_integer(value, &reply->code) != 0) {
-        return bc_rpc_fail(reply, "the error's code is not an integer");
+    if (bc_jsonrpc_integer(value, &reply->code) != 0) {
+        return bc_jsonrpc_fail(reply, "the error's code is not an integer");
     }
 
     reply->rpc_error = 1;
@@ -310,14 +311,14 @@ bc_rpc_error(bc_span_t error, bc_rpc_reply_t *reply)
         return 0;
     }
 
-    bc_rpc_print(reply->message, sizeof(reply->message), buf, len);
+    bc_jsonrpc_print(reply->message, sizeof(reply->message), buf, len);
 
     return 0;
 }
 
 
 static int
-bc_rpc_integer(bc_span_t value, long *n)
+bc_jsonrpc_integer(bc_span_t value, long *n)
 {
     int      minus;
     long     v;
@@ -351,7 +352,7 @@ bc_rpc_integer(bc_span_t value, long *n)
 
 
 static int
-bc_rpc_is(bc_span_t value, const char *text)
+bc_jsonrpc_is(bc_span_t value, const char *text)
 {
     return value.len == strlen(text)
            && memcmp(value.data, text, value.len) == 0;
@@ -361,7 +362,7 @@ bc_rpc_is(bc_span_t value, const char *text)
 /* copies what can be shown of a text, with a NUL behind it */
 
 static void
-bc_rpc_print(char *dst, size_t size, const uint8_t *p, size_t len)
+bc_jsonrpc_print(char *dst, size_t size, const uint8_t *p, size_t len)
 {
     dst[bc_text_print((uint8_t *) dst, size - 1, p, len)] = '\0';
 }

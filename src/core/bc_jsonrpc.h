@@ -5,14 +5,14 @@
  * JSON-RPC 2.0: one request out, one reply in.
  */
 
-#ifndef _BC_RPC_H_INCLUDED_
-#define _BC_RPC_H_INCLUDED_
+#ifndef _BC_JSONRPC_H_INCLUDED_
+#define _BC_JSONRPC_H_INCLUDED_
 
 
 #include "bc_span.h"
 
 
-#define BC_RPC_MAX_DEPTH  512
+#define BC_JSONRPC_MAX_DEPTH  512
 
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
     long       code;           /* of the node's error object */
     char       message[256];   /* NUL-terminated, printable, valid UTF-8 */
     int        rpc_error;      /* 1: `code` and `message` are the node's */
-} bc_rpc_reply_t;
+} bc_jsonrpc_reply_t;
 
 
 /*
@@ -37,8 +37,8 @@ typedef struct {
  * and "result":null beside an error object are taken as absent.
  */
 
-int bc_rpc_parse(const uint8_t *p, size_t len, uint64_t id,
-    bc_rpc_reply_t *reply);
+int bc_jsonrpc_parse(const uint8_t *p, size_t len, uint64_t id,
+    bc_jsonrpc_reply_t *reply);
 
 
 /*
@@ -49,8 +49,8 @@ int bc_rpc_parse(const uint8_t *p, size_t len, uint64_t id,
  * Returns 0, or -1 when there is no memory.
  */
 
-int bc_rpc_build(char **out, size_t *len, uint64_t id, const char *method,
+int bc_jsonrpc_build(char **out, size_t *len, uint64_t id, const char *method,
     const char *params_json);
 
 
-#endif /* _BC_RPC_H_INCLUDED_ */
+#endif /* _BC_JSONRPC_H_INCLUDED_ */

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "bc_json.h"
-#include "bc_json_patch.h"
+#include "bc_merge_patch.h"
 #include "bc_json_scan.h"
 
 
@@ -31,15 +31,15 @@ typedef struct {
     bc_span_t   value;
     uint32_t    hash;
     unsigned    found:1;
-} bc_json_patch_member_t;
+} bc_merge_patch_member_t;
 
 
 /* an object of the patch; it begins when there is something to put in it */
 
-typedef struct bc_json_patch_object_s  bc_json_patch_object_t;
+typedef struct bc_merge_patch_object_s  bc_merge_patch_object_t;
 
-struct bc_json_patch_object_s {
-    bc_json_patch_object_t  *parent;
+struct bc_merge_patch_object_s {
+    bc_merge_patch_object_t *parent;
     bc_span_t                key;
     unsigned                 open:1;
     unsigned                 some:1;
@@ -52,22 +52,22 @@ typedef struct {
 
     /* of all objects that are being compared, one above the other */
 
-    bc_json_patch_member_t  *members;
+    bc_merge_patch_member_t *members;
     size_t                   count;
     size_t                   allocated;
 
     uint8_t                 *keys;         /* those that have escapes */
     size_t                   keys_len;
     size_t                   keys_size;
-} bc_json_patch_t;
+} bc_merge_patch_t;
 
 
-static int bc_json_patch_object(bc_json_patch_t *ctx, bc_span_t from,
-    bc_span_t to, bc_json_patch_object_t *patch, unsigned depth);
+static int bc_merge_patch_object(bc_merge_patch_t *ctx, bc_span_t from,
+    bc_span_t to, bc_merge_patch_object_t *patch, unsigned depth);
 
 
 static int
-bc_json_patch_put(bc_json_patch_t *ctx, const void *p, size_t len)
+bc_merge_patch_put(bc_merge_patch_t *ctx, const void *p, size_t len)
 {
     if ((size_t) (ctx->last - ctx->pos) < len) {
         return -1;
@@ -85,14 +85,14 @@ bc_json_patch_put(bc_json_patch_t *ctx, const void *p, size_t len)
 /* begins a member of the patch */
 
 static int
-bc_json_patch_key(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
+bc_merge_patch_key(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
     bc_span_t raw)
 {
     if (!patch->open) {
 
         if ((patch->parent != NULL
-             && bc_json_patch_key(ctx, patch->parent, patch->key) != 0)
-            || bc_json_patch_put(ctx, "{", 1) != 0)
+             && bc_merge_patch_key(ctx, patch->parent, patch->key) != 0)
+            || bc_merge_patch_put(ctx, "{", 1) != 0)
         {
             return -1;
         }
@@ -100,15 +100,15 @@ bc_json_patch_key(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
         patch->open = 1;
     }
 
-    if (patch->some && bc_json_patch_put(ctx, ",", 1) != 0) {
+    if (patch->some && bc_merge_patch_put(ctx, ",", 1) != 0) {
         return -1;
     }
 
     patch->some = 1;
 
-    if (bc_json_patch_put(ctx, "\"", 1) != 0
-        || bc_json_patch_put(ctx, raw.data, raw.len) != 0
-        || bc_json_patch_put(ctx, "\":", 2) != 0)
+    if (bc_merge_patch_put(ctx, "\"", 1) != 0
+        || bc_merge_patch_put(ctx, raw.data, raw.len) != 0
+        || bc_merge_patch_put(ctx, "\":", 2) != 0)
     {
         return -1;
     }
@@ -123,7 +123,7 @@ bc_json_patch_key(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
  */
 
 static int
-bc_json_patch_has_null(bc_span_t value)
+bc_merge_patch_has_null(bc_span_t value)
 {
     size_t          arrays;
     const uint8_t  *p, *last;
@@ -177,13 +177,13 @@ bc_json_patch_has_null(bc_span_t value)
 /* a member that is new or gets another value */
 
 static int
-bc_json_patch_set(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
+bc_merge_patch_set(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
     bc_span_t raw, bc_span_t value)
 {
     if (value.data[0] == 'n'
-        || (value.data[0] == '{' && bc_json_patch_has_null(value))
-        || bc_json_patch_key(ctx, patch, raw) != 0
-        || bc_json_patch_put(ctx, value.data, value.len) != 0)
+        || (value.data[0] == '{' && bc_merge_patch_has_null(value))
+        || bc_merge_patch_key(ctx, patch, raw) != 0
+        || bc_merge_patch_put(ctx, value.data, value.len) != 0)
     {
         return BC_JSON_PATCH_FAIL;
     }
@@ -195,7 +195,7 @@ bc_json_patch_set(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
 /* \ud800 to \udfff that is no half of a pair: it has no decoded form */
 
 static int
-bc_json_patch_lone(bc_span_t raw)
+bc_merge_patch_lone(bc_span_t raw)
 {
     int             i, c[2];
     const uint8_t  *p, *last;
@@ -245,13 +245,13 @@ bc_json_patch_lone(bc_span_t raw)
 /* adds the members of an object to the list */
 
 static int
-bc_json_patch_members(bc_json_patch_t *ctx, bc_span_t object)
+bc_merge_patch_members(bc_merge_patch_t *ctx, bc_span_t object)
 {
-    size_t                   i, n;
-    uint32_t                 hash;
-    bc_span_t                key, value, quoted;
-    bc_json_iter_t           it;
-    bc_json_patch_member_t  *m;
+    size_t                    i, n;
+    uint32_t                  hash;
+    bc_span_t                 key, value, quoted;
+    bc_json_iter_t            it;
+    bc_merge_patch_member_t  *m;
 
     (void) bc_json_object(&it, object);
 
@@ -259,7 +259,7 @@ bc_json_patch_members(bc_json_patch_t *ctx, bc_span_t object)
 
         if (ctx->count == ctx->allocated) {
             n = ctx->allocated != 0 ? ctx->allocated * 2 : 64;
-            m = realloc(ctx->members, n * sizeof(bc_json_patch_member_t));
+            m = realloc(ctx->members, n * sizeof(bc_merge_patch_member_t));
 
             if (m == NULL) {
                 return -1;
@@ -277,7 +277,7 @@ bc_json_patch_members(bc_json_patch_t *ctx, bc_span_t object)
 
         if (memchr(key.data, '\\', key.len) != NULL) {
 
-            if (bc_json_patch_lone(key)) {
+            if (bc_merge_patch_lone(key)) {
                 return -1;
             }
 
@@ -321,8 +321,8 @@ bc_json_patch_members(bc_json_patch_t *ctx, bc_span_t object)
 
 
 static int
-bc_json_patch_key_same(const bc_json_patch_member_t *a,
-    const bc_json_patch_member_t *b)
+bc_merge_patch_key_same(const bc_merge_patch_member_t *a,
+    const bc_merge_patch_member_t *b)
 {
     return a->hash == b->hash && a->key.len == b->key.len
            && memcmp(a->key.data, b->key.data, a->key.len) == 0;
@@ -337,7 +337,7 @@ bc_json_patch_key_same(const bc_json_patch_member_t *a,
  */
 
 static ptrdiff_t
-bc_json_patch_find(const bc_json_patch_member_t *members, size_t n,
+bc_merge_patch_find(const bc_merge_patch_member_t *members, size_t n,
     uint32_t *table, size_t mask, size_t *steps)
 {
     size_t  i;
@@ -345,7 +345,7 @@ bc_json_patch_find(const bc_json_patch_member_t *members, size_t n,
     for (i = (members[n].hash ^ members[n].hash >> 15) & mask; table[i] != 0;
          i = (i + 1) & mask)
     {
-        if (bc_json_patch_key_same(&members[table[i] - 1], &members[n])) {
+        if (bc_merge_patch_key_same(&members[table[i] - 1], &members[n])) {
             return (ptrdiff_t) table[i] - 1;
         }
 
@@ -369,7 +369,7 @@ bc_json_patch_find(const bc_json_patch_member_t *members, size_t n,
  */
 
 static int
-bc_json_patch_pair(bc_json_patch_member_t *members, size_t from, size_t to,
+bc_merge_patch_pair(bc_merge_patch_member_t *members, size_t from, size_t to,
     uint32_t *pairs, uint32_t *table, size_t mask)
 {
     size_t     n, next, steps;
@@ -378,7 +378,7 @@ bc_json_patch_pair(bc_json_patch_member_t *members, size_t from, size_t to,
     steps = 8 * (from + to) + 256;
 
     for (n = 0; n < from; n++) {
-        if (bc_json_patch_find(members, n, table, mask, &steps)
+        if (bc_merge_patch_find(members, n, table, mask, &steps)
             != (ptrdiff_t) n)
         {
             return -1;
@@ -392,12 +392,12 @@ bc_json_patch_pair(bc_json_patch_member_t *members, size_t from, size_t to,
         /* usually the member after the one before */
 
         if (next < from
-            && bc_json_patch_key_same(&members[next], &members[from + n]))
+            && bc_merge_patch_key_same(&members[next], &members[from + n]))
         {
             i = (ptrdiff_t) next;
 
         } else {
-            i = bc_json_patch_find(members, from + n, table, mask, &steps);
+            i = bc_merge_patch_find(members, from + n, table, mask, &steps);
 
             if (i == (ptrdiff_t) (from + n)) {
                 pairs[n] = (uint32_t) from;
@@ -428,7 +428,7 @@ bc_json_patch_pair(bc_json_patch_member_t *members, size_t from, size_t to,
  */
 
 static int
-bc_json_patch_compare(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
+bc_merge_patch_compare(bc_merge_patch_t *ctx, bc_span_t from, bc_span_t to,
     unsigned depth)
 {
     int              more;
@@ -444,7 +444,7 @@ bc_json_patch_compare(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
     }
 
     if (from.data[0] == '{') {
-        return bc_json_patch_object(ctx, from, to, NULL, depth)
+        return bc_merge_patch_object(ctx, from, to, NULL, depth)
                == BC_JSON_PATCH_SAME
                ? BC_JSON_PATCH_SAME : BC_JSON_PATCH_CHANGED;
     }
@@ -464,7 +464,7 @@ bc_json_patch_compare(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
             return BC_JSON_PATCH_SAME;
         }
 
-        if (bc_json_patch_compare(ctx, a, b, depth + 1)
+        if (bc_merge_patch_compare(ctx, a, b, depth + 1)
             != BC_JSON_PATCH_SAME)
         {
             return BC_JSON_PATCH_CHANGED;
@@ -476,14 +476,14 @@ bc_json_patch_compare(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
 /* a member that both objects have; patch is NULL when it is only compared */
 
 static int
-bc_json_patch_both(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
+bc_merge_patch_both(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
     bc_span_t raw, bc_span_t from, bc_span_t to, unsigned depth)
 {
-    int                     rc;
-    bc_json_patch_object_t  inner;
+    int                      rc;
+    bc_merge_patch_object_t  inner;
 
     if (patch == NULL) {
-        return bc_json_patch_compare(ctx, from, to, depth + 1);
+        return bc_merge_patch_compare(ctx, from, to, depth + 1);
     }
 
     if (from.data[0] == '{' && to.data[0] == '{') {
@@ -493,10 +493,10 @@ bc_json_patch_both(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
         inner.open = 0;
         inner.some = 0;
 
-        rc = bc_json_patch_object(ctx, from, to, &inner, depth + 1);
+        rc = bc_merge_patch_object(ctx, from, to, &inner, depth + 1);
 
         if (rc == BC_JSON_PATCH_CHANGED
-            && bc_json_patch_put(ctx, "}", 1) != 0)
+            && bc_merge_patch_put(ctx, "}", 1) != 0)
         {
             return BC_JSON_PATCH_FAIL;
         }
@@ -504,12 +504,12 @@ bc_json_patch_both(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
         return rc;
     }
 
-    if (bc_json_patch_compare(ctx, from, to, depth + 1) == BC_JSON_PATCH_SAME)
+    if (bc_merge_patch_compare(ctx, from, to, depth + 1) == BC_JSON_PATCH_SAME)
     {
         return BC_JSON_PATCH_SAME;
     }
 
-    return bc_json_patch_set(ctx, patch, raw, to);
+    return bc_merge_patch_set(ctx, patch, raw, to);
 }
 
 
@@ -519,12 +519,12 @@ bc_json_patch_both(bc_json_patch_t *ctx, bc_json_patch_object_t *patch,
  */
 
 static int
-bc_json_patch_walk(bc_json_patch_t *ctx, size_t base, size_t from, size_t to,
-    const uint32_t *pairs, bc_json_patch_object_t *patch, unsigned depth)
+bc_merge_patch_walk(bc_merge_patch_t *ctx, size_t base, size_t from, size_t to,
+    const uint32_t *pairs, bc_merge_patch_object_t *patch, unsigned depth)
 {
-    int                      rc, changed;
-    size_t                   n;
-    bc_json_patch_member_t  *m, *f;
+    int                       rc, changed;
+    size_t                    n;
+    bc_merge_patch_member_t  *m, *f;
 
     changed = BC_JSON_PATCH_SAME;
 
@@ -536,12 +536,12 @@ bc_json_patch_walk(bc_json_patch_t *ctx, size_t base, size_t from, size_t to,
 
         if (pairs[n] != from) {
             f = &ctx->members[base + pairs[n]];
-            rc = bc_json_patch_both(ctx, patch, m->raw, f->value, m->value,
-                                    depth);
+            rc = bc_merge_patch_both(ctx, patch, m->raw, f->value, m->value,
+                                     depth);
 
         } else {
             rc = (patch == NULL) ? BC_JSON_PATCH_CHANGED
-                 : bc_json_patch_set(ctx, patch, m->raw, m->value);
+                 : bc_merge_patch_set(ctx, patch, m->raw, m->value);
         }
 
         if (rc == BC_JSON_PATCH_FAIL
@@ -566,8 +566,8 @@ bc_json_patch_walk(bc_json_patch_t *ctx, size_t base, size_t from, size_t to,
             break;
         }
 
-        if (bc_json_patch_key(ctx, patch, m->raw) != 0
-            || bc_json_patch_put(ctx, "null", 4) != 0)
+        if (bc_merge_patch_key(ctx, patch, m->raw) != 0
+            || bc_merge_patch_put(ctx, "null", 4) != 0)
         {
             return BC_JSON_PATCH_FAIL;
         }
@@ -583,8 +583,8 @@ bc_json_patch_walk(bc_json_patch_t *ctx, size_t base, size_t from, size_t to,
  */
 
 static int
-bc_json_patch_object(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
-    bc_json_patch_object_t *patch, unsigned depth)
+bc_merge_patch_object(bc_merge_patch_t *ctx, bc_span_t from, bc_span_t to,
+    bc_merge_patch_object_t *patch, unsigned depth)
 {
     int        rc;
     size_t     base, keys_base, from_count, to_count, places;
@@ -603,13 +603,13 @@ bc_json_patch_object(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
     table = NULL;
     rc = BC_JSON_PATCH_FAIL;
 
-    if (bc_json_patch_members(ctx, from) != 0) {
+    if (bc_merge_patch_members(ctx, from) != 0) {
         goto done;
     }
 
     from_count = ctx->count - base;
 
-    if (bc_json_patch_members(ctx, to) != 0) {
+    if (bc_merge_patch_members(ctx, to) != 0) {
         goto done;
     }
 
@@ -643,12 +643,12 @@ bc_json_patch_object(bc_json_patch_t *ctx, bc_span_t from, bc_span_t to,
         }
     }
 
-    if (bc_json_patch_pair(ctx->members + base, from_count, to_count,
-                           table + places, table, places - 1)
+    if (bc_merge_patch_pair(ctx->members + base, from_count, to_count,
+                            table + places, table, places - 1)
         == 0)
     {
-        rc = bc_json_patch_walk(ctx, base, from_count, to_count,
-                                table + places, patch, depth);
+        rc = bc_merge_patch_walk(ctx, base, from_count, to_count,
+                                 table + places, patch, depth);
     }
 
 done:
@@ -667,7 +667,7 @@ done:
 /* the value without white space around it */
 
 static bc_span_t
-bc_json_patch_trim(bc_span_t s)
+bc_merge_patch_trim(bc_span_t s)
 {
     while (s.len != 0 && bc_json_is_space(s.data[0])) {
         s.data++;
@@ -683,17 +683,17 @@ bc_json_patch_trim(bc_span_t s)
 
 
 int
-bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
+bc_merge_patch_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
     size_t *len)
 {
-    int                     rc;
-    bc_json_patch_t         ctx;
-    bc_json_patch_object_t  patch;
+    int                      rc;
+    bc_merge_patch_t         ctx;
+    bc_merge_patch_object_t  patch;
 
     *len = 0;
 
-    from = bc_json_patch_trim(from);
-    to = bc_json_patch_trim(to);
+    from = bc_merge_patch_trim(from);
+    to = bc_merge_patch_trim(to);
 
     if (from.len == 0 || to.len == 0
         || from.data[0] != '{' || to.data[0] != '{'
@@ -702,21 +702,21 @@ bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
         return 0;
     }
 
-    memset(&ctx, 0, sizeof(bc_json_patch_t));
+    memset(&ctx, 0, sizeof(bc_merge_patch_t));
     ctx.pos = dst;
     ctx.last = (size != 0) ? dst + size : dst;
     ctx.keys_size = from.len + to.len;
 
-    memset(&patch, 0, sizeof(bc_json_patch_object_t));
+    memset(&patch, 0, sizeof(bc_merge_patch_object_t));
 
-    rc = bc_json_patch_object(&ctx, from, to, &patch, 0);
+    rc = bc_merge_patch_object(&ctx, from, to, &patch, 0);
 
     free(ctx.members);
     free(ctx.keys);
 
     if (rc == BC_JSON_PATCH_FAIL
-        || (!patch.open && bc_json_patch_put(&ctx, "{", 1) != 0)
-        || bc_json_patch_put(&ctx, "}", 1) != 0)
+        || (!patch.open && bc_merge_patch_put(&ctx, "{", 1) != 0)
+        || bc_merge_patch_put(&ctx, "}", 1) != 0)
     {
         return 0;
     }

@@ -10,8 +10,8 @@
  * comes without cJSON_Utils, which has cJSON's merge patches.
  */
 
-#ifndef _BC_JSON_PATCH_H_INCLUDED_
-#define _BC_JSON_PATCH_H_INCLUDED_
+#ifndef _BC_MERGE_PATCH_H_INCLUDED_
+#define _BC_MERGE_PATCH_H_INCLUDED_
 
 
 #include "bc_span.h"
@@ -45,8 +45,8 @@
  *     taken from malloc() while it runs).
  */
 
-int bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
-    size_t *len);
+int bc_merge_patch_diff(bc_span_t from, bc_span_t to, uint8_t *dst,
+    size_t size, size_t *len);
 
 
 /*
@@ -60,8 +60,8 @@ int bc_json_merge_diff(bc_span_t from, bc_span_t to, uint8_t *dst, size_t size,
  * `size`, or is nested deeper than BC_JSON_MAX_DEPTH.
  */
 
-int bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
+int bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     size_t size, size_t *len);
 
 
-#endif /* _BC_JSON_PATCH_H_INCLUDED_ */
+#endif /* _BC_MERGE_PATCH_H_INCLUDED_ */

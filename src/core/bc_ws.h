@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 
 
 /* opcodes (RFC 6455, 5.2), also the types of events */
@@ -26,7 +26,7 @@
 #define BC_WS_PONG    10
 
 
-/* results of bc_ws_in_feed() */
+/* results of bc_ws_parser_feed() */
 
 #define BC_WS_AGAIN   0
 #define BC_WS_EVENT   1
@@ -43,7 +43,7 @@ typedef struct {
 } bc_ws_limits_t;
 
 
-typedef struct bc_ws_in_s   bc_ws_in_t;
+typedef struct bc_ws_parser_s   bc_ws_parser_t;
 typedef struct bc_ws_msg_s  bc_ws_msg_t;
 
 
@@ -53,7 +53,7 @@ typedef struct bc_ws_msg_s  bc_ws_msg_t;
  * it arrives in pieces and freed with it.
  */
 
-struct bc_ws_in_s {
+struct bc_ws_parser_s {
     const bc_ws_limits_t  *limits;
     bc_ws_msg_t           *msg;        /* the open message */
     uint8_t               *control;    /* payload of a split control frame */
@@ -91,13 +91,13 @@ typedef struct {
  * are then required, else forbidden.  Allocates nothing.
  */
 
-void bc_ws_in_init(bc_ws_in_t *in, const bc_ws_limits_t *limits,
+void bc_ws_parser_init(bc_ws_parser_t *in, const bc_ws_limits_t *limits,
     const bc_ws_deflate_params_t *pmd, int client_role);
 
 
 /* Frees what a connection still holds; it may be called more than once. */
 
-void bc_ws_in_free(bc_ws_in_t *in);
+void bc_ws_parser_free(bc_ws_parser_t *in);
 
 
 /*
@@ -117,13 +117,13 @@ void bc_ws_in_free(bc_ws_in_t *in);
  * data, 1008 too many fragments, 1009 too big, 1011 no memory.
  */
 
-int bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
+int bc_ws_parser_feed(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev);
 
 
 /* True while a message or a frame has begun and not ended (for timeouts). */
 
-int bc_ws_in_pending(const bc_ws_in_t *in);
+int bc_ws_parser_pending(const bc_ws_parser_t *in);
 
 
 /*
@@ -133,7 +133,8 @@ int bc_ws_in_pending(const bc_ws_in_t *in);
 
 #define BC_WS_HEADER_LEN  10
 
-size_t bc_ws_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len);
+size_t bc_ws_frame_header(uint8_t *dst, int opcode, int fin, int rsv1,
+    uint64_t len);
 
 
 /*
@@ -145,7 +146,7 @@ size_t bc_ws_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len);
 
 #define BC_WS_CLOSE_LEN  127
 
-size_t bc_ws_close(uint8_t *dst, unsigned code, const char *reason);
+size_t bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason);
 
 
 /*
@@ -161,7 +162,7 @@ int bc_ws_close_code_valid(unsigned code);
  * and rotates mask so that the next piece of the same frame can follow.
  */
 
-void bc_ws_unmask(uint8_t *dst, const uint8_t *src, size_t len,
+void bc_ws_frame_unmask(uint8_t *dst, const uint8_t *src, size_t len,
     uint8_t mask[4]);
 
 

@@ -4,7 +4,7 @@
  */
 
 #include "bc_ws_handshake.h"
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ typedef struct {
     unsigned  client_max_window_bits:1;
     unsigned  server_bits;         /* 0: without a value */
     unsigned  client_bits;
-} bc_ws_pmd_offer_t;
+} bc_ws_deflate_offer_t;
 
 
 struct bc_ws_inflate_s {
@@ -42,17 +42,17 @@ struct bc_ws_inflate_s {
 };
 
 
-static int  bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer);
-static int  bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name,
+static int  bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer);
+static int  bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
     int has_value, const char *value);
-static int  bc_ws_pmd_bits(const char *value, unsigned *bits);
-static int  bc_ws_pmd_value(const uint8_t **pos, const uint8_t *last,
+static int  bc_ws_deflate_bits(const char *value, unsigned *bits);
+static int  bc_ws_deflate_value(const uint8_t **pos, const uint8_t *last,
     char *value, size_t size);
-static void  bc_ws_pmd_space(const uint8_t **pos, const uint8_t *last);
-static int  bc_ws_pmd_is(bc_span_t name, const char *s);
+static void  bc_ws_deflate_space(const uint8_t **pos, const uint8_t *last);
+static int  bc_ws_deflate_is(bc_span_t name, const char *s);
 
 
-static const uint8_t  bc_ws_pmd_tail[4] = { 0x00, 0x00, 0xff, 0xff };
+static const uint8_t  bc_ws_deflate_tail[4] = { 0x00, 0x00, 0xff, 0xff };
 
 
 /* one per process: messages are compressed and decompressed one by one */
@@ -65,21 +65,21 @@ static bc_ws_inflate_t  *bc_ws_inflate_spare;
 
 
 int
-bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
+bc_ws_deflate_negotiate(const uint8_t *header, size_t len,
     bc_ws_deflate_params_t *out, char *response, size_t size)
 {
-    int                 n;
-    char                server[40], client[40];
-    bc_span_t           item;
-    const uint8_t      *pos, *last;
-    bc_ws_pmd_offer_t   offer;
+    int                     n;
+    char                    server[40], client[40];
+    bc_span_t               item;
+    const uint8_t          *pos, *last;
+    bc_ws_deflate_offer_t   offer;
 
     pos = header;
     last = header + len;
 
     while (bc_http_list_next(&pos, last, &item)) {
 
-        if (!bc_ws_pmd_offer(item, &offer)) {
+        if (!bc_ws_deflate_offer(item, &offer)) {
             continue;
         }
 
@@ -125,7 +125,7 @@ bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
 /* Returns 1 when the list element is an offer that can be honoured. */
 
 static int
-bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer)
+bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer)
 {
     int             has_value;
     char            value[sizeof("15")];
@@ -133,19 +133,19 @@ bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer)
     const uint8_t  *p, *last;
 
     value[0] = '\0';
-    memset(offer, 0, sizeof(bc_ws_pmd_offer_t));
+    memset(offer, 0, sizeof(bc_ws_deflate_offer_t));
 
     p = item.data;
     last = item.data + item.len;
 
     if (!bc_http_token(&p, last, &name)
-        || !bc_ws_pmd_is(name, BC_WS_PMD_NAME))
+        || !bc_ws_deflate_is(name, BC_WS_PMD_NAME))
     {
         return 0;
     }
 
     for ( ;; ) {
-        bc_ws_pmd_space(&p, last);
+        bc_ws_deflate_space(&p, last);
 
         if (p == last) {
             return 1;
@@ -155,26 +155,26 @@ bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer)
             return 0;
         }
 
-        bc_ws_pmd_space(&p, last);
+        bc_ws_deflate_space(&p, last);
 
         if (!bc_http_token(&p, last, &name)) {
             return 0;
         }
 
-        bc_ws_pmd_space(&p, last);
+        bc_ws_deflate_space(&p, last);
 
         has_value = (p < last && *p == '=');
 
         if (has_value) {
             p++;
-            bc_ws_pmd_space(&p, last);
+            bc_ws_deflate_space(&p, last);
 
-            if (!bc_ws_pmd_value(&p, last, value, sizeof(value))) {
+            if (!bc_ws_deflate_value(&p, last, value, sizeof(value))) {
                 return 0;
             }
         }
 
-        if (!bc_ws_pmd_param(offer, name, has_value, value)) {
+        if (!bc_ws_deflate_param(offer, name, has_value, value)) {
             return 0;
         }
     }
@@ -184,10 +184,10 @@ bc_ws_pmd_offer(bc_span_t item, bc_ws_pmd_offer_t *offer)
 /* Returns 0 when the parameter is unknown, repeated or has a bad value. */
 
 static int
-bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
-    const char *value)
+bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
+    int has_value, const char *value)
 {
-    if (bc_ws_pmd_is(name, "server_no_context_takeover")) {
+    if (bc_ws_deflate_is(name, "server_no_context_takeover")) {
 
         if (has_value || offer->server_no_context_takeover) {
             return 0;
@@ -198,7 +198,7 @@ bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
         return 1;
     }
 
-    if (bc_ws_pmd_is(name, "client_no_context_takeover")) {
+    if (bc_ws_deflate_is(name, "client_no_context_takeover")) {
 
         if (has_value || offer->client_no_context_takeover) {
             return 0;
@@ -209,7 +209,7 @@ bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
         return 1;
     }
 
-    if (bc_ws_pmd_is(name, "server_max_window_bits")) {
+    if (bc_ws_deflate_is(name, "server_max_window_bits")) {
 
         if (!has_value || offer->server_max_window_bits) {
             return 0;
@@ -217,10 +217,10 @@ bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
 
         offer->server_max_window_bits = 1;
 
-        return bc_ws_pmd_bits(value, &offer->server_bits);
+        return bc_ws_deflate_bits(value, &offer->server_bits);
     }
 
-    if (bc_ws_pmd_is(name, "client_max_window_bits")) {
+    if (bc_ws_deflate_is(name, "client_max_window_bits")) {
 
         if (offer->client_max_window_bits) {
             return 0;
@@ -228,7 +228,7 @@ bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
 
         offer->client_max_window_bits = 1;
 
-        return !has_value || bc_ws_pmd_bits(value, &offer->client_bits);
+        return !has_value || bc_ws_deflate_bits(value, &offer->client_bits);
     }
 
     return 0;
@@ -238,7 +238,7 @@ bc_ws_pmd_param(bc_ws_pmd_offer_t *offer, bc_span_t name, int has_value,
 /* 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2) */
 
 static int
-bc_ws_pmd_bits(const char *value, unsigned *bits)
+bc_ws_deflate_bits(const char *value, unsigned *bits)
 {
     if (value[0] >= '8' && value[0] <= '9' && value[1] == '\0') {
         *bits = (unsigned) (value[0] - '0');
@@ -260,7 +260,7 @@ bc_ws_pmd_bits(const char *value, unsigned *bits)
  */
 
 static int
-bc_ws_pmd_value(const uint8_t **pos, const uint8_t *last, char *value,
+bc_ws_deflate_value(const uint8_t **pos, const uint8_t *last, char *value,
     size_t size)
 {
     size_t          n;
@@ -309,7 +309,7 @@ bc_ws_pmd_value(const uint8_t **pos, const uint8_t *last, char *value,
 
 
 static void
-bc_ws_pmd_space(const uint8_t **pos, const uint8_t *last)
+bc_ws_deflate_space(const uint8_t **pos, const uint8_t *last)
 {
     while (*pos < last && (**pos == ' ' || **pos == '\t')) {
         (*pos)++;
@@ -318,7 +318,7 @@ bc_ws_pmd_space(const uint8_t **pos, const uint8_t *last)
 
 
 static int
-bc_ws_pmd_is(bc_span_t name, const char *s)
+bc_ws_deflate_is(bc_span_t name, const char *s)
 {
     return name.len == strlen(s) && memcmp(name.data, s, name.len) == 0;
 }
@@ -393,14 +393,14 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
 
     } while (len != 0);
 
-    *out_len = size - z->avail_out - sizeof(bc_ws_pmd_tail);
+    *out_len = size - z->avail_out - sizeof(bc_ws_deflate_tail);
 
     return 0;
 }
 
 
 void
-bc_ws_pmd_cleanup(void)
+bc_ws_deflate_cleanup(void)
 {
     if (bc_ws_deflater_bits != 0) {
         deflateEnd(&bc_ws_deflater);
@@ -558,12 +558,13 @@ bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
         }
     }
 
-    src = bc_ws_pmd_tail + z->tail;
+    src = bc_ws_deflate_tail + z->tail;
 
-    rc = bc_ws_inflate(z, &src, bc_ws_pmd_tail + sizeof(bc_ws_pmd_tail), dst,
+    rc = bc_ws_inflate(z, &src,
+                       bc_ws_deflate_tail + sizeof(bc_ws_deflate_tail), dst,
                        end);
 
-    z->tail = (size_t) (src - bc_ws_pmd_tail);
+    z->tail = (size_t) (src - bc_ws_deflate_tail);
 
     if (rc == BC_WS_INFLATE_FULL) {
         return rc;

@@ -9,8 +9,8 @@
  * all connections in turn: this file must not be used from several threads.
  */
 
-#ifndef _BC_WS_PMD_H_INCLUDED_
-#define _BC_WS_PMD_H_INCLUDED_
+#ifndef _BC_WS_DEFLATE_H_INCLUDED_
+#define _BC_WS_DEFLATE_H_INCLUDED_
 
 
 #include <stddef.h>
@@ -25,7 +25,7 @@ typedef struct {
 } bc_ws_deflate_params_t;
 
 
-/* Longer than any response bc_ws_pmd_negotiate() writes, with its NUL. */
+/* Longer than any response bc_ws_deflate_negotiate() writes, with its NUL. */
 
 #define BC_WS_PMD_RESPONSE_LEN  160
 
@@ -45,7 +45,7 @@ typedef struct {
  * `response`, or 0 when nothing was negotiated: then no header must be sent.
  */
 
-int bc_ws_pmd_negotiate(const uint8_t *header, size_t len,
+int bc_ws_deflate_negotiate(const uint8_t *header, size_t len,
     bc_ws_deflate_params_t *out, char *response, size_t size);
 
 
@@ -77,11 +77,11 @@ int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
 
 /* Frees what the process keeps between messages; it is made again at need. */
 
-void bc_ws_pmd_cleanup(void);
+void bc_ws_deflate_cleanup(void);
 
 
 /*
- * Decompression of one message, used by bc_ws_in_feed().
+ * Decompression of one message, used by bc_ws_parser_feed().
  *
  * bc_ws_inflate_get() returns a fresh decompressor (the spare one when it is
  * not in use) or NULL: no memory.  bc_ws_inflate_put() gives it back.
@@ -118,4 +118,4 @@ int bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src,
 int bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end);
 
 
-#endif /* _BC_WS_PMD_H_INCLUDED_ */
+#endif /* _BC_WS_DEFLATE_H_INCLUDED_ */

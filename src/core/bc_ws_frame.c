@@ -10,7 +10,7 @@
 
 
 size_t
-bc_ws_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len)
+bc_ws_frame_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len)
 {
     int  i;
 
@@ -40,7 +40,7 @@ bc_ws_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len)
 
 
 size_t
-bc_ws_close(uint8_t *dst, unsigned code, const char *reason)
+bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason)
 {
     size_t  n, len, left;
 
@@ -87,7 +87,8 @@ bc_ws_close_code_valid(unsigned code)
 
 
 void
-bc_ws_unmask(uint8_t *dst, const uint8_t *src, size_t len, uint8_t mask[4])
+bc_ws_frame_unmask(uint8_t *dst, const uint8_t *src, size_t len,
+    uint8_t mask[4])
 {
     size_t    i;
     uint8_t   m[4];

@@ -15,14 +15,15 @@
 #define BC_WS_MIN_BUFFER  512
 
 
-static int  bc_ws_in_whole(bc_ws_in_t *in, uint8_t *p, bc_ws_event_t *ev);
-static int  bc_ws_in_open(bc_ws_in_t *in, bc_ws_event_t *ev);
-static int  bc_ws_in_append(bc_ws_in_t *in, const uint8_t *p, size_t len,
+static int  bc_ws_message_whole(bc_ws_parser_t *in, uint8_t *p,
     bc_ws_event_t *ev);
-static int  bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p,
+static int  bc_ws_message_open(bc_ws_parser_t *in, bc_ws_event_t *ev);
+static int  bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p,
+    size_t len, bc_ws_event_t *ev);
+static int  bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
     const uint8_t *last, int end, bc_ws_event_t *ev);
-static int  bc_ws_in_message(bc_ws_in_t *in, bc_ws_event_t *ev);
-static int  bc_ws_in_grow(bc_ws_in_t *in, size_t len, uint64_t cap,
+static int  bc_ws_message_end(bc_ws_parser_t *in, bc_ws_event_t *ev);
+static int  bc_ws_message_grow(bc_ws_parser_t *in, size_t len, uint64_t cap,
     bc_ws_event_t *ev);
 
 
@@ -30,7 +31,8 @@ static const char  bc_ws_bad_utf8[] = "the text is not valid UTF-8";
 
 
 int
-bc_ws_in_data(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
+bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
+    bc_ws_event_t *ev)
 {
     int       rc;
     size_t    n;
@@ -50,10 +52,10 @@ bc_ws_in_data(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
         if (n == in->left
             && (in->head & (BC_WS_FIN | BC_WS_RSV1)) == BC_WS_FIN)
         {
-            return bc_ws_in_whole(in, p, ev);
+            return bc_ws_message_whole(in, p, ev);
         }
 
-        if (bc_ws_in_open(in, ev) != BC_WS_AGAIN) {
+        if (bc_ws_message_open(in, ev) != BC_WS_AGAIN) {
             return BC_WS_FAIL;
         }
     }
@@ -61,11 +63,11 @@ bc_ws_in_data(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
     if (n != 0) {
 
         if (in->msg->compressed) {
-            bc_ws_unmask(p, p, n, in->mask);
-            rc = bc_ws_in_inflate(in, p, p + n, 0, ev);
+            bc_ws_frame_unmask(p, p, n, in->mask);
+            rc = bc_ws_message_inflate(in, p, p + n, 0, ev);
 
         } else {
-            rc = bc_ws_in_append(in, p, n, ev);
+            rc = bc_ws_message_append(in, p, n, ev);
         }
 
         if (rc != BC_WS_AGAIN) {
@@ -86,14 +88,14 @@ bc_ws_in_data(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
         return BC_WS_AGAIN;
     }
 
-    return bc_ws_in_message(in, ev);
+    return bc_ws_message_end(in, ev);
 }
 
 
 /* A message of one frame, all of it in the input: it stays there. */
 
 static int
-bc_ws_in_whole(bc_ws_in_t *in, uint8_t *p, bc_ws_event_t *ev)
+bc_ws_message_whole(bc_ws_parser_t *in, uint8_t *p, bc_ws_event_t *ev)
 {
     size_t    n;
     uint32_t  utf8;
@@ -101,7 +103,7 @@ bc_ws_in_whole(bc_ws_in_t *in, uint8_t *p, bc_ws_event_t *ev)
     n = (size_t) in->left;
 
     if (n != 0) {
-        bc_ws_unmask(p, p, n, in->mask);
+        bc_ws_frame_unmask(p, p, n, in->mask);
     }
 
     ev->type = in->head & BC_WS_OPCODE;
@@ -115,7 +117,7 @@ bc_ws_in_whole(bc_ws_in_t *in, uint8_t *p, bc_ws_event_t *ev)
         utf8 = BC_UTF8_START;
 
         if (bc_utf8_feed(&utf8, ev->data, n) != 0 || !bc_utf8_done(utf8)) {
-            return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
+            return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
         }
     }
 
@@ -127,14 +129,14 @@ bc_ws_in_whole(bc_ws_in_t *in, uint8_t *p, bc_ws_event_t *ev)
 
 
 static int
-bc_ws_in_open(bc_ws_in_t *in, bc_ws_event_t *ev)
+bc_ws_message_open(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
     bc_ws_msg_t  *msg;
 
     msg = calloc(1, sizeof(bc_ws_msg_t));
 
     if (msg == NULL) {
-        return bc_ws_in_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
+        return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
     }
 
     in->msg = msg;
@@ -152,7 +154,8 @@ bc_ws_in_open(bc_ws_in_t *in, bc_ws_event_t *ev)
             msg->inflate = bc_ws_inflate_get();
 
             if (msg->inflate == NULL) {
-                return bc_ws_in_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
+                return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL,
+                                         BC_WS_NO_MEMORY);
             }
         }
     }
@@ -162,7 +165,7 @@ bc_ws_in_open(bc_ws_in_t *in, bc_ws_event_t *ev)
 
 
 static int
-bc_ws_in_append(bc_ws_in_t *in, const uint8_t *p, size_t len,
+bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p, size_t len,
     bc_ws_event_t *ev)
 {
     uint64_t      cap;
@@ -176,17 +179,17 @@ bc_ws_in_append(bc_ws_in_t *in, const uint8_t *p, size_t len,
                                  : in->limits->max_message;
 
     if (msg->size - msg->len < len
-        && bc_ws_in_grow(in, len, cap, ev) != BC_WS_AGAIN)
+        && bc_ws_message_grow(in, len, cap, ev) != BC_WS_AGAIN)
     {
         return BC_WS_FAIL;
     }
 
-    bc_ws_unmask(msg->buf + msg->len, p, len, in->mask);
+    bc_ws_frame_unmask(msg->buf + msg->len, p, len, in->mask);
 
     if (msg->opcode == BC_WS_TEXT
         && bc_utf8_feed(&msg->utf8, msg->buf + msg->len, len) != 0)
     {
-        return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
+        return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
     }
 
     msg->len += len;
@@ -201,8 +204,8 @@ bc_ws_in_append(bc_ws_in_t *in, const uint8_t *p, size_t len,
  */
 
 static int
-bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
-    int end, bc_ws_event_t *ev)
+bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
+    const uint8_t *last, int end, bc_ws_event_t *ev)
 {
     int           rc;
     size_t        n;
@@ -230,12 +233,12 @@ bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
                  : bc_ws_inflate(msg->inflate, &p, last, &dst, dst_end);
 
         if (rc == BC_WS_INFLATE_BAD) {
-            return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA,
+            return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA,
                            "the message is not valid deflate data");
         }
 
         if (rc == BC_WS_INFLATE_NOMEM) {
-            return bc_ws_in_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
+            return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
         }
 
         n = (size_t) (dst - start);
@@ -247,7 +250,7 @@ bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
         if (start == &scratch) {
 
             if (msg->len >= in->limits->max_message) {
-                return bc_ws_in_fail(in, ev, BC_WS_TOO_BIG,
+                return bc_ws_parser_fail(in, ev, BC_WS_TOO_BIG,
                                BC_WS_MESSAGE_TOO_BIG);
             }
 
@@ -255,7 +258,7 @@ bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
 
             n = 4 * (size_t) (last - p) + 1;
 
-            if (bc_ws_in_grow(in, n, in->limits->max_message, ev)
+            if (bc_ws_message_grow(in, n, in->limits->max_message, ev)
                 != BC_WS_AGAIN)
             {
                 return BC_WS_FAIL;
@@ -268,7 +271,7 @@ bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
         if (msg->opcode == BC_WS_TEXT
             && bc_utf8_feed(&msg->utf8, msg->buf + msg->len, n) != 0)
         {
-            return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
+            return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
         }
 
         msg->len += n;
@@ -280,7 +283,7 @@ bc_ws_in_inflate(bc_ws_in_t *in, const uint8_t *p, const uint8_t *last,
 
 
 static int
-bc_ws_in_message(bc_ws_in_t *in, bc_ws_event_t *ev)
+bc_ws_message_end(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
     bc_ws_msg_t  *msg;
 
@@ -290,7 +293,7 @@ bc_ws_in_message(bc_ws_in_t *in, bc_ws_event_t *ev)
 
     if (msg->compressed) {
 
-        if (bc_ws_in_inflate(in, &none, &none, 1, ev) != BC_WS_AGAIN) {
+        if (bc_ws_message_inflate(in, &none, &none, 1, ev) != BC_WS_AGAIN) {
             return BC_WS_FAIL;
         }
 
@@ -305,7 +308,7 @@ bc_ws_in_message(bc_ws_in_t *in, bc_ws_event_t *ev)
     }
 
     if (msg->opcode == BC_WS_TEXT && !bc_utf8_done(msg->utf8)) {
-        return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
+        return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA, bc_ws_bad_utf8);
     }
 
     ev->type = msg->opcode;
@@ -324,7 +327,8 @@ bc_ws_in_message(bc_ws_in_t *in, bc_ws_event_t *ev)
 /* Makes room for `len` more bytes of the message, for at most `cap` in all. */
 
 static int
-bc_ws_in_grow(bc_ws_in_t *in, size_t len, uint64_t cap, bc_ws_event_t *ev)
+bc_ws_message_grow(bc_ws_parser_t *in, size_t len, uint64_t cap,
+    bc_ws_event_t *ev)
 {
     size_t        size;
     uint8_t      *buf;
@@ -349,7 +353,7 @@ bc_ws_in_grow(bc_ws_in_t *in, size_t len, uint64_t cap, bc_ws_event_t *ev)
     buf = realloc(msg->buf, size);
 
     if (buf == NULL) {
-        return bc_ws_in_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
+        return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
     }
 
     msg->buf = buf;

@@ -10,22 +10,23 @@
 #include <string.h>
 
 
-static int  bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev);
-static int  bc_ws_in_len(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev);
-static int  bc_ws_in_ext(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev);
-static int  bc_ws_in_check_len(bc_ws_in_t *in, bc_ws_event_t *ev);
-static int  bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
+static int  bc_ws_parser_head(bc_ws_parser_t *in, uint8_t c,
     bc_ws_event_t *ev);
-static int  bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev);
-static void  bc_ws_in_drop(bc_ws_in_t *in);
-static void  bc_ws_in_release(bc_ws_in_t *in);
+static int  bc_ws_parser_len(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev);
+static int  bc_ws_parser_ext(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev);
+static int  bc_ws_parser_check_len(bc_ws_parser_t *in, bc_ws_event_t *ev);
+static int  bc_ws_parser_control(bc_ws_parser_t *in, uint8_t **pos,
+    uint8_t *last, bc_ws_event_t *ev);
+static int  bc_ws_parser_close(bc_ws_parser_t *in, bc_ws_event_t *ev);
+static void  bc_ws_parser_drop(bc_ws_parser_t *in);
+static void  bc_ws_parser_release(bc_ws_parser_t *in);
 
 
 void
-bc_ws_in_init(bc_ws_in_t *in, const bc_ws_limits_t *limits,
+bc_ws_parser_init(bc_ws_parser_t *in, const bc_ws_limits_t *limits,
     const bc_ws_deflate_params_t *pmd, int client_role)
 {
-    memset(in, 0, sizeof(bc_ws_in_t));
+    memset(in, 0, sizeof(bc_ws_parser_t));
 
     in->limits = limits;
     in->client = (client_role != 0);
@@ -39,9 +40,9 @@ bc_ws_in_init(bc_ws_in_t *in, const bc_ws_limits_t *limits,
 
 
 void
-bc_ws_in_free(bc_ws_in_t *in)
+bc_ws_parser_free(bc_ws_parser_t *in)
 {
-    bc_ws_in_release(in);
+    bc_ws_parser_release(in);
 
     bc_ws_inflate_put(in->inflate);
     in->inflate = NULL;
@@ -51,7 +52,7 @@ bc_ws_in_free(bc_ws_in_t *in)
 
 
 int
-bc_ws_in_pending(const bc_ws_in_t *in)
+bc_ws_parser_pending(const bc_ws_parser_t *in)
 {
     return in->state != bc_ws_st_dead
            && (in->state != bc_ws_st_head || (in->msg != NULL && !in->done));
@@ -59,14 +60,15 @@ bc_ws_in_pending(const bc_ws_in_t *in)
 
 
 int
-bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
+bc_ws_parser_feed(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
+    bc_ws_event_t *ev)
 {
     int  rc;
 
     /* what the previous event pointed to */
 
     if (in->done) {
-        bc_ws_in_drop(in);
+        bc_ws_parser_drop(in);
         in->done = 0;
     }
 
@@ -87,15 +89,15 @@ bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
         switch (in->state) {
 
         case bc_ws_st_head:
-            rc = bc_ws_in_head(in, *(*pos)++, ev);
+            rc = bc_ws_parser_head(in, *(*pos)++, ev);
             break;
 
         case bc_ws_st_len:
-            rc = bc_ws_in_len(in, *(*pos)++, ev);
+            rc = bc_ws_parser_len(in, *(*pos)++, ev);
             break;
 
         case bc_ws_st_ext:
-            rc = bc_ws_in_ext(in, *(*pos)++, ev);
+            rc = bc_ws_parser_ext(in, *(*pos)++, ev);
             break;
 
         case bc_ws_st_mask:
@@ -109,10 +111,10 @@ bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
 
         case bc_ws_st_payload:
             if (in->head & BC_WS_CONTROL) {
-                rc = bc_ws_in_control(in, pos, last, ev);
+                rc = bc_ws_parser_control(in, pos, last, ev);
 
             } else {
-                rc = bc_ws_in_data(in, pos, last, ev);
+                rc = bc_ws_message_data(in, pos, last, ev);
             }
 
             break;
@@ -136,7 +138,7 @@ bc_ws_in_feed(bc_ws_in_t *in, uint8_t **pos, uint8_t *last, bc_ws_event_t *ev)
 
 
 static int
-bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
+bc_ws_parser_head(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev)
 {
     int  opcode;
 
@@ -146,7 +148,7 @@ bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
 
     case BC_WS_CONT:
         if (in->msg == NULL) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a continuation frame, but no message is open");
         }
 
@@ -155,7 +157,7 @@ bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
     case BC_WS_TEXT:
     case BC_WS_BINARY:
         if (in->msg != NULL) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a new message inside a fragmented one");
         }
 
@@ -165,26 +167,26 @@ bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
     case BC_WS_PING:
     case BC_WS_PONG:
         if (!(c & BC_WS_FIN)) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a fragmented control frame");
         }
 
         break;
 
     default:
-        return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+        return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a reserved opcode");
     }
 
     if (c & BC_WS_RSV) {
 
         if ((c & BC_WS_RSV) != BC_WS_RSV1 || !in->deflate) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a reserved bit is set");
         }
 
         if (opcode != BC_WS_TEXT && opcode != BC_WS_BINARY) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "RSV1 is set, but not on the first frame of a "
                            "message");
         }
@@ -195,7 +197,7 @@ bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
         if (in->limits->max_fragments != 0
             && in->msg->frames >= in->limits->max_fragments)
         {
-            return bc_ws_in_fail(in, ev, BC_WS_POLICY,
+            return bc_ws_parser_fail(in, ev, BC_WS_POLICY,
                            "the message has too many fragments");
         }
 
@@ -210,25 +212,25 @@ bc_ws_in_head(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
 
 
 static int
-bc_ws_in_len(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
+bc_ws_parser_len(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev)
 {
     uint8_t  len;
 
     if (in->client) {
         if (c & BC_WS_MASK) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a frame from the server is masked");
         }
 
     } else if (!(c & BC_WS_MASK)) {
-        return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+        return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a frame from the client is not masked");
     }
 
     len = c & 0x7f;
 
     if ((in->head & BC_WS_CONTROL) && len > BC_WS_MAX_CONTROL) {
-        return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+        return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a control frame of more than 125 bytes");
     }
 
@@ -242,17 +244,17 @@ bc_ws_in_len(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
 
     in->left = len;
 
-    return bc_ws_in_check_len(in, ev);
+    return bc_ws_parser_check_len(in, ev);
 }
 
 
 static int
-bc_ws_in_ext(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
+bc_ws_parser_ext(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev)
 {
     if (in->need == 8) {
 
         if (c & 0x80) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "the length has its highest bit set");
         }
 
@@ -266,20 +268,20 @@ bc_ws_in_ext(bc_ws_in_t *in, uint8_t c, bc_ws_event_t *ev)
     }
 
     if (in->left < (in->wide ? 65536 : 126)) {
-        return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+        return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "the length is not in its shortest form");
     }
 
     in->wide = 0;
 
-    return bc_ws_in_check_len(in, ev);
+    return bc_ws_parser_check_len(in, ev);
 }
 
 
 /* The length is known: what can be refused now costs no memory. */
 
 static int
-bc_ws_in_check_len(bc_ws_in_t *in, bc_ws_event_t *ev)
+bc_ws_parser_check_len(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
     int       compressed;
     uint64_t  max, wire;
@@ -287,14 +289,14 @@ bc_ws_in_check_len(bc_ws_in_t *in, bc_ws_event_t *ev)
     if (in->head & BC_WS_CONTROL) {
 
         if ((in->head & BC_WS_OPCODE) == BC_WS_CLOSE && in->left == 1) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a Close frame with half a code");
         }
 
     } else {
 
         if (in->limits->max_frame != 0 && in->left > in->limits->max_frame) {
-            return bc_ws_in_fail(in, ev, BC_WS_TOO_BIG,
+            return bc_ws_parser_fail(in, ev, BC_WS_TOO_BIG,
                            "the frame is too big");
         }
 
@@ -325,7 +327,8 @@ bc_ws_in_check_len(bc_ws_in_t *in, bc_ws_event_t *ev)
         }
 
         if (in->left > max - wire) {
-            return bc_ws_in_fail(in, ev, BC_WS_TOO_BIG, BC_WS_MESSAGE_TOO_BIG);
+            return bc_ws_parser_fail(in, ev, BC_WS_TOO_BIG,
+                                     BC_WS_MESSAGE_TOO_BIG);
         }
     }
 
@@ -342,7 +345,7 @@ bc_ws_in_check_len(bc_ws_in_t *in, bc_ws_event_t *ev)
 
 
 static int
-bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
+bc_ws_parser_control(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev)
 {
     size_t  n;
@@ -355,7 +358,7 @@ bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
 
         n = (size_t) in->left;
 
-        bc_ws_unmask(*pos, *pos, n, in->mask);
+        bc_ws_frame_unmask(*pos, *pos, n, in->mask);
 
         ev->data = *pos;
         ev->len = n;
@@ -366,7 +369,8 @@ bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
             in->control = malloc((size_t) in->left);
 
             if (in->control == NULL) {
-                return bc_ws_in_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
+                return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL,
+                                         BC_WS_NO_MEMORY);
             }
         }
 
@@ -374,7 +378,7 @@ bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
             n = (size_t) in->left;
         }
 
-        bc_ws_unmask(in->control + in->used, *pos, n, in->mask);
+        bc_ws_frame_unmask(in->control + in->used, *pos, n, in->mask);
         in->used = (uint8_t) (in->used + n);
 
         if (n < in->left) {
@@ -405,12 +409,13 @@ bc_ws_in_control(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
         ev->data = (const uint8_t *) "";
     }
 
-    return (ev->type == BC_WS_CLOSE) ? bc_ws_in_close(in, ev) : BC_WS_EVENT;
+    return (ev->type == BC_WS_CLOSE) ? bc_ws_parser_close(in,
+                                                          ev) : BC_WS_EVENT;
 }
 
 
 static int
-bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev)
+bc_ws_parser_close(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
     uint32_t  utf8;
 
@@ -422,7 +427,7 @@ bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev)
         ev->len -= 2;
 
         if (!bc_ws_close_code_valid(ev->code)) {
-            return bc_ws_in_fail(in, ev, BC_WS_PROTOCOL_ERROR,
+            return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a Close frame with an invalid code");
         }
 
@@ -431,7 +436,7 @@ bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev)
         if (bc_utf8_feed(&utf8, ev->data, ev->len) != 0
             || !bc_utf8_done(utf8))
         {
-            return bc_ws_in_fail(in, ev, BC_WS_BAD_DATA,
+            return bc_ws_parser_fail(in, ev, BC_WS_BAD_DATA,
                            "the reason of the Close frame is not valid "
                            "UTF-8");
         }
@@ -439,7 +444,7 @@ bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev)
 
     /* an open message will never be complete; ev->data is not in it */
 
-    bc_ws_in_drop(in);
+    bc_ws_parser_drop(in);
 
     in->state = bc_ws_st_dead;
 
@@ -448,10 +453,10 @@ bc_ws_in_close(bc_ws_in_t *in, bc_ws_event_t *ev)
 
 
 int
-bc_ws_in_fail(bc_ws_in_t *in, bc_ws_event_t *ev, unsigned code,
+bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,
     const char *reason)
 {
-    bc_ws_in_release(in);
+    bc_ws_parser_release(in);
 
     in->state = bc_ws_st_dead;
 
@@ -469,7 +474,7 @@ bc_ws_in_fail(bc_ws_in_t *in, bc_ws_event_t *ev, unsigned code,
 /* Frees the message, open or handed out. */
 
 static void
-bc_ws_in_drop(bc_ws_in_t *in)
+bc_ws_parser_drop(bc_ws_parser_t *in)
 {
     if (in->msg == NULL) {
         return;
@@ -483,9 +488,9 @@ bc_ws_in_drop(bc_ws_in_t *in)
 
 
 static void
-bc_ws_in_release(bc_ws_in_t *in)
+bc_ws_parser_release(bc_ws_parser_t *in)
 {
-    bc_ws_in_drop(in);
+    bc_ws_parser_drop(in);
 
     free(in->control);
     in->control = NULL;

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * What the two halves of the receiver share: frames (bc_ws_in.c) and messages
- * (bc_ws_msg.c).
+ * What the two halves of the receiver share: frames (bc_ws_parser.c) and messages
+ * (bc_ws_message.c).
  */
 
 #ifndef _BC_WS_PRIVATE_H_INCLUDED_
@@ -62,16 +62,16 @@ struct bc_ws_msg_s {
 
 /*
  * Takes payload of a data frame; its header is complete.  Returns as
- * bc_ws_in_feed(), BC_WS_AGAIN also when the frame is.
+ * bc_ws_parser_feed(), BC_WS_AGAIN also when the frame is.
  */
 
-int bc_ws_in_data(bc_ws_in_t *in, uint8_t **pos, uint8_t *last,
+int bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev);
 
 
 /* Frees everything, sets the event, returns BC_WS_FAIL. */
 
-int bc_ws_in_fail(bc_ws_in_t *in, bc_ws_event_t *ev, unsigned code,
+int bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,
     const char *reason);
 
 

@@ -49,7 +49,7 @@
 #include <jq.h>
 
 #include "bc_json.h"
-#include "ngx_http_blockcast_repeat.h"
+#include "ngx_http_blockcast_log_throttle.h"
 
 
 #define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
@@ -77,12 +77,12 @@
 
 
 typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;
-typedef struct ngx_http_blockcast_feed_s     ngx_http_blockcast_feed_t;
+typedef struct ngx_http_blockcast_hub_s     ngx_http_blockcast_hub_t;
 typedef struct ngx_http_blockcast_conn_s     ngx_http_blockcast_conn_t;
-typedef struct ngx_http_blockcast_rpc_s      ngx_http_blockcast_rpc_t;
+typedef struct ngx_http_blockcast_rpc_call_s      ngx_http_blockcast_rpc_call_t;
 typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
-typedef struct ngx_http_blockcast_state_s    ngx_http_blockcast_state_t;
+typedef struct ngx_http_blockcast_journal_s    ngx_http_blockcast_journal_t;
 
 
 /* what a worker knows of a node, see _node */
@@ -91,7 +91,7 @@ typedef enum {
     ngx_http_blockcast_node_ok = 0,
     ngx_http_blockcast_node_down,           /* it does not answer */
     ngx_http_blockcast_node_limited         /* it does not want to be asked */
-} ngx_http_blockcast_node_state_e;
+} ngx_http_blockcast_node_health_e;
 
 
 /* what may be wrong with a call; the node has not answered but for the first */
@@ -122,16 +122,16 @@ typedef struct {
     ngx_uint_t                    line;
 
     /* of the polling worker */
-    ngx_http_blockcast_node_state_e  state;
+    ngx_http_blockcast_node_health_e  health;
     ngx_uint_t                    failures;     /* calls in a row */
     ngx_msec_t                    since;        /* of the first of them */
     time_t                        since_sec;
     ngx_msec_t                    until;        /* not asked, unless ok */
     ngx_uint_t                    tries;        /* calls made since */
-    ngx_http_blockcast_rpc_t     *probe;        /* the one that tries it now */
+    ngx_http_blockcast_rpc_call_t     *probe;        /* the one that tries it now */
     ngx_queue_t                   held;         /* what waits for that */
-    ngx_http_blockcast_repeat_t   repeat;
-    ngx_uint_t                    turn;         /* stream to try it with */
+    ngx_http_blockcast_log_throttle_t   repeat;
+    ngx_uint_t                    next_stream;         /* stream to try it with */
     ngx_str_t                     reason;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 } ngx_http_blockcast_node_t;
@@ -191,7 +191,7 @@ typedef struct {
     ngx_uint_t                    guards;   /* blockcast_guard on */
     ngx_array_t                   passes;   /* void **: where calls may pass */
 
-    ngx_http_blockcast_state_t   *state;    /* the state file, or NULL */
+    ngx_http_blockcast_journal_t   *journal;    /* the state file, or NULL */
 
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */
@@ -201,8 +201,8 @@ typedef struct {
     /* this configuration's number in the zone: the newest one polls */
     uint64_t                      generation;
 
-    ngx_uint_t                    nwakes;
-    int                          *wakes;
+    ngx_uint_t                    neventfds;
+    int                          *eventfds;
 } ngx_http_blockcast_main_conf_t;
 
 
@@ -265,20 +265,20 @@ struct ngx_http_blockcast_loc_conf_s {
 /* what a worker tells of a stream */
 
 typedef enum {
-    ngx_http_blockcast_waiting = 0,         /* nothing was polled yet */
-    ngx_http_blockcast_live,
-    ngx_http_blockcast_stale,
-    ngx_http_blockcast_idle                 /* old, for nobody listens */
-} ngx_http_blockcast_state_e;
+    ngx_http_blockcast_freshness_waiting = 0,         /* nothing was polled yet */
+    ngx_http_blockcast_freshness_live,
+    ngx_http_blockcast_freshness_stale,
+    ngx_http_blockcast_freshness_idle                 /* old, for nobody listens */
+} ngx_http_blockcast_freshness_e;
 
 
 extern ngx_module_t  ngx_http_blockcast_module;
 
 
 /* _stream_conf */
-char *ngx_http_blockcast_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-ngx_int_t ngx_http_blockcast_stream_link(ngx_conf_t *cf,
+ngx_int_t ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 ngx_http_blockcast_stream_t *ngx_http_blockcast_stream_find(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *name);
@@ -290,7 +290,7 @@ ngx_msec_t ngx_http_blockcast_drain(void);
 ngx_int_t ngx_http_blockcast_parse_msec(ngx_str_t *value);
 
 /* a name of a stream or of a call: 1 to 63 of a-z A-Z 0-9 _ - . */
-ngx_uint_t ngx_http_blockcast_name_valid(ngx_str_t *name);
+ngx_uint_t ngx_http_blockcast_stream_name_valid(ngx_str_t *name);
 
 /* blockcast_call in a stream's block, for NGX_CONF_* as directives return it */
 char *ngx_http_blockcast_conf_call(ngx_conf_t *cf,

@@ -7,7 +7,7 @@
 
 #include "ngx_http_blockcast_gate.h"
 #include "bc_json.h"
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 #include "bc_text.h"
 
 
@@ -16,13 +16,14 @@ static const char  ngx_http_blockcast_stripped[] = "<stripped";
 
 
 ngx_int_t
-ngx_http_blockcast_gate(ngx_str_t *text, const char *what, u_char *buf,
+ngx_http_blockcast_gate_check(ngx_str_t *text, const char *what, u_char *buf,
     size_t size, ngx_str_t *error)
 {
     size_t       at;
     const char  *why;
 
-    if (bc_json_check_why(text->data, text->len, BC_RPC_MAX_DEPTH, &at, &why)
+    if (bc_json_check_why(text->data, text->len, BC_JSONRPC_MAX_DEPTH, &at,
+                          &why)
         == 0)
     {
         return NGX_OK;
@@ -54,7 +55,7 @@ ngx_http_blockcast_gate(ngx_str_t *text, const char *what, u_char *buf,
 
 
 void
-ngx_http_blockcast_printable(ngx_str_t *text, u_char *buf, size_t size)
+ngx_http_blockcast_gate_printable(ngx_str_t *text, u_char *buf, size_t size)
 {
     text->len = bc_text_print(buf, size, text->data, text->len);
     text->data = buf;

@@ -4,20 +4,20 @@
  */
 
 
-#include "ngx_http_blockcast_repeat.h"
+#include "ngx_http_blockcast_log_throttle.h"
 #include <ngx_event.h>
 
 
 ngx_uint_t
-ngx_http_blockcast_repeated(ngx_http_blockcast_repeat_t *repeat,
-    ngx_str_t *message, ngx_uint_t *unsaid)
+ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
+    ngx_str_t *message, ngx_uint_t *suppressed)
 {
     time_t      again;
     uint32_t    hash;
     ngx_uint_t  i;
 
-    again = repeat->count ? NGX_HTTP_BLOCKCAST_LOG_AGAIN
-                          : NGX_HTTP_BLOCKCAST_LOG_SOON;
+    again = repeat->count ? NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
+                          : NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON;
 
     if (repeat->count++ == 0) {
         repeat->since = ngx_current_msec;
@@ -33,21 +33,22 @@ ngx_http_blockcast_repeated(ngx_http_blockcast_repeat_t *repeat,
         }
     }
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_REASONS; i++) {
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS; i++) {
         if (repeat->reasons[i] == hash && repeat->logged[i] != 0) {
             break;
         }
     }
 
-    if (i == NGX_HTTP_BLOCKCAST_REASONS) {
-        i = repeat->next % NGX_HTTP_BLOCKCAST_REASONS;
+    if (i == NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS) {
+        i = repeat->next % NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS;
 
         /* a few different ones at once; what is new each time comes slowly */
 
-        if (ngx_time() - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_AGAIN
-            && ngx_time() - repeat->last < NGX_HTTP_BLOCKCAST_LOG_NEW)
+        if (ngx_time(
+                 ) - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
+            && ngx_time() - repeat->last < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW)
         {
-            repeat->unsaid++;
+            repeat->suppressed++;
             return 0;
         }
 
@@ -55,35 +56,35 @@ ngx_http_blockcast_repeated(ngx_http_blockcast_repeat_t *repeat,
         repeat->reasons[i] = hash;
 
     } else if (ngx_time() - repeat->logged[i] < again) {
-        repeat->unsaid++;
+        repeat->suppressed++;
         return 0;
     }
 
     repeat->logged[i] = ngx_time();
     repeat->last = ngx_time();
-    repeat->told = 1;
+    repeat->reported = 1;
 
-    *unsaid = repeat->unsaid;
-    repeat->unsaid = 0;
+    *suppressed = repeat->suppressed;
+    repeat->suppressed = 0;
 
     return 1;
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_repeat_over(ngx_http_blockcast_repeat_t *repeat,
+ngx_http_blockcast_log_throttle_end(ngx_http_blockcast_log_throttle_t *repeat,
     ngx_uint_t *count, ngx_msec_t *lasted)
 {
-    ngx_uint_t  told;
+    ngx_uint_t  reported;
 
-    told = repeat->told;
+    reported = repeat->reported;
 
     *count = repeat->count;
     *lasted = ngx_current_msec - repeat->since;
 
     repeat->count = 0;
-    repeat->unsaid = 0;
-    repeat->told = 0;
+    repeat->suppressed = 0;
+    repeat->reported = 0;
 
-    return told;
+    return reported;
 }

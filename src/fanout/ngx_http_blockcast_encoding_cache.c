@@ -5,10 +5,10 @@
  */
 
 
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_ws.h"
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 
 
 /*
@@ -18,106 +18,107 @@
 #define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
 
 
-static ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_entries(
-    ngx_http_blockcast_feed_t *feed, ngx_uint_t from, ngx_uint_t to,
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_entries(
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t from, ngx_uint_t to,
     uint64_t seq, uint64_t since, ngx_uint_t gap);
 
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_kind(ngx_http_blockcast_feed_t *feed, ngx_uint_t kind)
+ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t variant)
 {
     ngx_http_blockcast_frame_t  *frame;
 
-    frame = feed->frames[kind];
+    frame = hub->frames[variant];
 
-    if (frame != NULL || feed->newest == NULL
-        || (feed->tried & ((ngx_uint_t) 1 << kind)))
+    if (frame != NULL || hub->newest == NULL
+        || (hub->tried & ((ngx_uint_t) 1 << variant)))
     {
         return frame;
     }
 
-    if (kind == NGX_HTTP_BLOCKCAST_TEXT) {
-        return feed->newest;
+    if (variant == NGX_HTTP_BLOCKCAST_TEXT) {
+        return hub->newest;
     }
 
-    if (kind & 1) {
-        feed->tried |= (ngx_uint_t) 1 << kind;
+    if (variant & 1) {
+        hub->tried |= (ngx_uint_t) 1 << variant;
     }
 
-    if (kind < NGX_HTTP_BLOCKCAST_FORMS && feed->snap.forms[kind].len != 0) {
-        frame = ngx_http_blockcast_frame_of(feed->newest, feed->buf,
-                                            &feed->snap.forms[kind]);
+    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS && hub->snap.variants[variant].len != 0) {
+        frame = ngx_http_blockcast_frame_of(hub->newest, hub->buf,
+                                            &hub->snap.variants[variant]);
         if (frame != NULL) {
-            frame->kind = kind;
+            frame->variant = variant;
         }
 
-    } else if (kind & 1) {
+    } else if (variant & 1) {
 
         /* the deflated form of the one before, where that is smaller */
 
-        frame = ngx_http_blockcast_feed_kind(feed, kind - 1);
+        frame = ngx_http_blockcast_encoding_cache_variant(hub, variant - 1);
 
         if (frame != NULL) {
             frame = ngx_http_blockcast_frame_deflate(frame);
         }
 
-        if (frame != NULL && kind < NGX_HTTP_BLOCKCAST_FORMS) {
-            frame->kind = kind;
+        if (frame != NULL && variant < NGX_HTTP_BLOCKCAST_VARIANTS) {
+            frame->variant = variant;
         }
 
-    } else if (kind >= NGX_HTTP_BLOCKCAST_RPC) {
-        frame = ngx_http_blockcast_protocol_frame(
-                                    kind == NGX_HTTP_BLOCKCAST_CBOR
+    } else if (variant >= NGX_HTTP_BLOCKCAST_FRAME_JSONRPC) {
+        frame = ngx_http_blockcast_subprotocol_frame(
+                                    variant == NGX_HTTP_BLOCKCAST_FRAME_CBOR
                                     ? ngx_http_blockcast_cbor
                                     : ngx_http_blockcast_jsonrpc,
-                                    feed, feed->newest);
+                                    hub, hub->newest);
     }
 
-    if (kind == NGX_HTTP_BLOCKCAST_TEXT_Z
-        || kind == NGX_HTTP_BLOCKCAST_DELTA_Z)
+    if (variant == NGX_HTTP_BLOCKCAST_TEXT_Z
+        || variant == NGX_HTTP_BLOCKCAST_DELTA_Z)
     {
         /* the next one is compressed once for all workers */
 
-        feed->stream->slot->deflated = ngx_current_msec;
+        hub->stream->slot->deflated = ngx_current_msec;
     }
 
-    feed->frames[kind] = frame;
+    hub->frames[variant] = frame;
 
     return frame;
 }
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_frame(ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_encoding_cache_frame(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
 {
-    ngx_uint_t                   kind;
+    ngx_uint_t                   variant;
     ngx_http_blockcast_frame_t  *frame;
 
     switch (conn->protocol) {
 
     case ngx_http_blockcast_jsonrpc:
-        kind = NGX_HTTP_BLOCKCAST_RPC;
+        variant = NGX_HTTP_BLOCKCAST_FRAME_JSONRPC;
         break;
 
     case ngx_http_blockcast_cbor:
-        kind = NGX_HTTP_BLOCKCAST_CBOR;
+        variant = NGX_HTTP_BLOCKCAST_FRAME_CBOR;
         break;
 
     default:
-        kind = NGX_HTTP_BLOCKCAST_TEXT;
+        variant = NGX_HTTP_BLOCKCAST_TEXT;
 
         if (sub->delta
             && sub->seq != 0
-            && sub->seq + 1 == feed->snap.seq
-            && feed->snap.forms[NGX_HTTP_BLOCKCAST_DELTA].len != 0)
+            && sub->seq + 1 == hub->snap.seq
+            && hub->snap.variants[NGX_HTTP_BLOCKCAST_DELTA].len != 0)
         {
-            kind = NGX_HTTP_BLOCKCAST_DELTA;
+            variant = NGX_HTTP_BLOCKCAST_DELTA;
         }
     }
 
     if (conn->deflate) {
-        frame = ngx_http_blockcast_feed_kind(feed, kind + 1);
+        frame = ngx_http_blockcast_encoding_cache_variant(hub, variant + 1);
 
         if (frame != NULL
             && bc_ws_deflate_suits(15, frame->plain, conn->bits))
@@ -126,29 +127,29 @@ ngx_http_blockcast_feed_frame(ngx_http_blockcast_feed_t *feed,
         }
     }
 
-    return ngx_http_blockcast_feed_kind(feed, kind);
+    return ngx_http_blockcast_encoding_cache_variant(hub, variant);
 }
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
-    uint64_t                      seq;
-    ngx_uint_t                    lo, hi, mid, to;
-    size_t                        size, limit;
-    ngx_http_blockcast_feed_t    *feed;
-    ngx_http_blockcast_frame_t   *frame;
-    ngx_http_blockcast_record_t  *rec;
+    uint64_t                           seq;
+    ngx_uint_t                         lo, hi, mid, to;
+    size_t                             size, limit;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_frame_t        *frame;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    feed = sub->feed;
+    hub = sub->hub;
     frame = NULL;
-    seq = (feed->newest != NULL) ? feed->snap.seq : 0;
+    seq = (hub->newest != NULL) ? hub->snap.seq : 0;
 
     if (sub->seq < seq) {
 
-        if (feed->stream->field.len == 0) {
-            frame = ngx_http_blockcast_feed_frame(feed, conn, sub);
+        if (hub->stream->field.len == 0) {
+            frame = ngx_http_blockcast_encoding_cache_frame(hub, conn, sub);
 
             if (frame != NULL) {
                 frame->refs++;
@@ -159,7 +160,7 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
         }
 
         if (sub->first) {
-            frame = ngx_http_blockcast_feed_snapshot(feed);
+            frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
 
             if (frame != NULL) {
                 frame->refs++;
@@ -172,12 +173,12 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
             /* the first entry it does not have */
 
             lo = 0;
-            hi = feed->count;
+            hi = hub->count;
 
             while (lo < hi) {
                 mid = (lo + hi) / 2;
 
-                if (ngx_http_blockcast_feed_entry(feed, mid)->seq > sub->seq) {
+                if (ngx_http_blockcast_hub_entry(hub, mid)->seq > sub->seq) {
                     hi = mid;
 
                 } else {
@@ -192,101 +193,104 @@ ngx_http_blockcast_feed_next(ngx_http_blockcast_conn_t *conn,
             size = 0;
             rec = NULL;
 
-            for (to = lo; to < feed->count; to++) {
-                rec = ngx_http_blockcast_feed_entry(feed, to);
+            for (to = lo; to < hub->count; to++) {
+                rec = ngx_http_blockcast_hub_entry(hub, to);
 
                 if (size + rec->len > limit
                     && to > lo
                     && rec->seq
-                       != ngx_http_blockcast_feed_entry(feed, to - 1)->seq)
+                       != ngx_http_blockcast_hub_entry(hub, to - 1)->seq)
                 {
-                    seq = ngx_http_blockcast_feed_entry(feed, to - 1)->seq;
+                    seq = ngx_http_blockcast_hub_entry(hub, to - 1)->seq;
                     break;
                 }
 
                 size += rec->len + 1;
             }
 
-            frame = ngx_http_blockcast_feed_entries(feed, lo, to, seq,
-                                                    sub->seq,
-                                                    sub->seq < feed->evicted
-                                                    || sub->seq
-                                                       < feed->stream->slot
+            frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to, seq,
+                                                              sub->seq,
+                                                              sub->seq < hub->evicted
+                                                              || sub->seq
+                                                       < hub->stream->slot
                                                                       ->hole);
             if (frame != NULL) {
                 sub->seq = seq;
             }
         }
 
-    } else if (sub->told != feed->state) {
-        frame = ngx_http_blockcast_session_status(feed);
+    } else if (sub->last_status != hub->freshness) {
+        frame = ngx_http_blockcast_commands_status(hub);
 
         if (frame != NULL) {
-            sub->told = feed->state;
+            sub->last_status = hub->freshness;
         }
     }
 
-    return (frame != NULL) ? ngx_http_blockcast_protocol_convert(conn, feed,
-                                                                 frame)
+    return (frame != NULL) ? ngx_http_blockcast_subprotocol_convert(conn, hub,
+                                                                    frame)
                            : NULL;
 }
 
 
 ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_snapshot(ngx_http_blockcast_feed_t *feed)
+ngx_http_blockcast_encoding_cache_snapshot(ngx_http_blockcast_hub_t *hub)
 {
     ngx_uint_t  n;
 
-    if (feed->newest == NULL || feed->stream->field.len == 0) {
-        return feed->newest;
+    if (hub->newest == NULL || hub->stream->field.len == 0) {
+        return hub->newest;
     }
 
-    if (feed->page == NULL) {
-        n = ngx_min(feed->count, feed->stream->page);
+    if (hub->page == NULL) {
+        n = ngx_min(hub->count, hub->stream->page);
 
-        feed->page = ngx_http_blockcast_feed_entries(feed, feed->count - n,
-                                                     feed->count,
-                                                     feed->snap.seq, 0, 0);
+        hub->page = ngx_http_blockcast_encoding_cache_entries(hub,
+                                                              hub->count - n,
+                                                              hub->count,
+                                                              hub->snap.seq, 0,
+                                                              0);
     }
 
-    return feed->page;
+    return hub->page;
 }
 
 
 /* a message with the entries from .. to - 1, and the gap before them */
 
 static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
+ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t from, ngx_uint_t to, uint64_t seq, uint64_t since,
     ngx_uint_t gap)
 {
-    u_char                       *p;
-    size_t                        size;
-    uint64_t                      timestamp, oldest;
-    ngx_uint_t                    i;
-    ngx_http_blockcast_frame_t   *frame;
-    ngx_http_blockcast_record_t  *rec;
-    ngx_http_blockcast_stream_t  *st;
+    u_char                            *p;
+    size_t                             size;
+    uint64_t                           timestamp, oldest;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_frame_t        *frame;
+    ngx_http_blockcast_ring_record_t  *rec;
+    ngx_http_blockcast_stream_t       *st;
 
-    st = feed->stream;
+    st = hub->stream;
     size = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN
            + sizeof(",\"gap\":{\"since\":,\"oldest\":}") + 2 * NGX_INT64_LEN;
 
     for (i = from; i < to; i++) {
-        size += ngx_http_blockcast_feed_entry(feed, i)->len + 1;
+        size += ngx_http_blockcast_hub_entry(hub, i)->len + 1;
     }
 
     frame = ngx_http_blockcast_frame_alloc(
-                                    ngx_http_blockcast_message_len(st, size));
+                                    ngx_http_blockcast_snapshot_message_len(
+                                        st, size));
     if (frame == NULL) {
         return NULL;
     }
 
-    timestamp = feed->snap.timestamp;
+    timestamp = hub->snap.timestamp;
     oldest = seq;
 
     p = frame->data + frame->payload;
-    p = ngx_http_blockcast_message_head(p, st);
+    p = ngx_http_blockcast_snapshot_message_head(p, st);
 
     *p++ = '{';
     *p++ = '"';
@@ -294,7 +298,7 @@ ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
     p = ngx_cpymem(p, "\":[", 3);
 
     for (i = from; i < to; i++) {
-        rec = ngx_http_blockcast_feed_entry(feed, i);
+        rec = ngx_http_blockcast_hub_entry(hub, i);
 
         if (i == from) {
             oldest = rec->seq;
@@ -303,15 +307,15 @@ ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+        p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
         timestamp = rec->timestamp;
     }
 
     p = ngx_sprintf(p, "],\"count\":%ui}", to - from);
-    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+    p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
 
     if (gap) {
-        ngx_http_blockcast_add(ngx_http_blockcast_n_gaps, 1);
+        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
 
         p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
                         since, oldest);
@@ -328,7 +332,7 @@ ngx_http_blockcast_feed_entries(ngx_http_blockcast_feed_t *feed,
 
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
-    ngx_http_blockcast_form_t *form)
+    ngx_http_blockcast_variant_t *variant)
 {
     ngx_http_blockcast_frame_t  *frame;
 
@@ -338,12 +342,12 @@ ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
     }
 
     frame->refs = 1;
-    frame->len = form->len;
-    frame->payload = form->payload;
-    frame->plain = form->plain;
-    frame->data = buf + form->offset;
+    frame->len = variant->len;
+    frame->payload = variant->payload;
+    frame->plain = variant->plain;
+    frame->data = buf + variant->offset;
     frame->parent = parent;
-    frame->kind = NGX_HTTP_BLOCKCAST_TEXT;
+    frame->variant = NGX_HTTP_BLOCKCAST_TEXT;
     frame->size = 0;
 
     if (parent != NULL) {
@@ -375,7 +379,7 @@ ngx_http_blockcast_frame_alloc(size_t size)
     frame->len = 0;
     frame->payload = BC_WS_HEADER_LEN;
     frame->plain = 0;
-    frame->kind = NGX_HTTP_BLOCKCAST_FORMS;
+    frame->variant = NGX_HTTP_BLOCKCAST_VARIANTS;
     frame->size = (uint32_t) ngx_min(BC_WS_HEADER_LEN + size, 0x7fffffff);
     frame->parent = NULL;
 
@@ -396,7 +400,7 @@ ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
         frame->payload = header;
     }
 
-    (void) bc_ws_header(frame->data, opcode, 1, 0, len);
+    (void) bc_ws_frame_header(frame->data, opcode, 1, 0, len);
 
     frame->len = header + len;
     frame->plain = len;

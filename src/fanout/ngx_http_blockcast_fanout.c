@@ -5,16 +5,16 @@
  */
 
 
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_ws.h"
 
 
 /* sends in one go, about a millisecond, before other events have their turn */
-#define NGX_HTTP_BLOCKCAST_SLICE     128
+#define NGX_HTTP_BLOCKCAST_FANOUT_SLICE     128
 
 /* so many clients ahead is the memory of the next one fetched */
-#define NGX_HTTP_BLOCKCAST_AHEAD     3
+#define NGX_HTTP_BLOCKCAST_FANOUT_AHEAD     3
 
 
 /*
@@ -26,20 +26,20 @@
 
 #if (__GNUC__)
 
-#define ngx_http_blockcast_feed_prefetch(l)  __builtin_prefetch((l)->conn)
+#define ngx_http_blockcast_fanout_prefetch(l)  __builtin_prefetch((l)->conn)
 
 #else
 
-#define ngx_http_blockcast_feed_prefetch(l)
+#define ngx_http_blockcast_fanout_prefetch(l)
 
 #endif
 
 
-static ngx_uint_t ngx_http_blockcast_feed_walk(
-    ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
+static ngx_uint_t ngx_http_blockcast_fanout_walk(
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
 
 
-ngx_uint_t  ngx_http_blockcast_nwalking;
+ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
 
 /*
@@ -48,42 +48,42 @@ ngx_uint_t  ngx_http_blockcast_nwalking;
  */
 
 static ngx_uint_t
-ngx_http_blockcast_feed_reason(ngx_http_blockcast_feed_t *feed,
-    ngx_http_blockcast_state_e state)
+ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_freshness_e state)
 {
     uint32_t                     reason;
     ngx_uint_t                   i;
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_error_t   error;
 
-    if (feed->error_version == feed->stream->slot->error_version) {
+    if (hub->error_version == hub->stream->slot->error_version) {
         return 0;
     }
 
-    feed->error_version = feed->stream->slot->error_version;
+    hub->error_version = hub->stream->slot->error_version;
 
-    ngx_http_blockcast_read_error(feed->stream->slot, &error);
+    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
 
     /* seconds and bytes further on in it change, the reason does not */
 
     reason = (error.len != 0)
              ? (uint32_t) ngx_hash_key(error.text, ngx_min(error.len, 24)) : 0;
 
-    if (reason == feed->reason) {
+    if (reason == hub->reason) {
         return 0;
     }
 
-    feed->reason = reason;
+    hub->reason = reason;
 
-    if (reason == 0 || state == ngx_http_blockcast_live) {
+    if (reason == 0 || state == ngx_http_blockcast_freshness_live) {
         return 0;
     }
 
-    for (i = 0; i < feed->nlisteners; i++) {
-        sub = &feed->listeners[i].conn->subs[feed->listeners[i].sub];
+    for (i = 0; i < hub->nlisteners; i++) {
+        sub = &hub->listeners[i].conn->subs[hub->listeners[i].sub];
 
-        if (sub->told == state) {
-            sub->told = ngx_http_blockcast_live;
+        if (sub->last_status == state) {
+            sub->last_status = ngx_http_blockcast_freshness_live;
         }
     }
 
@@ -92,59 +92,60 @@ ngx_http_blockcast_feed_reason(ngx_http_blockcast_feed_t *feed,
 
 
 void
-ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed)
+ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 {
-    ngx_http_blockcast_state_e  state;
+    ngx_http_blockcast_freshness_e  state;
 
-    ngx_http_blockcast_state_follow(ngx_http_blockcast_feeds_conf);
+    ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
-    (void) ngx_http_blockcast_feed_sync(feed);
-    state = ngx_http_blockcast_state(feed->stream, 1);
+    (void) ngx_http_blockcast_hub_sync(hub);
+    state = ngx_http_blockcast_stream_status_freshness(hub->stream, 1);
 
     /* others than this function copy, too, but only it tells the listeners */
 
-    if (!ngx_http_blockcast_feed_reason(feed, state)
-        && feed->told == feed->version && feed->state == state)
+    if (!ngx_http_blockcast_fanout_reason(hub, state)
+        && hub->announced == hub->version && hub->freshness == state)
     {
         return;
     }
 
-    feed->told = feed->version;
-    feed->state = state;
+    hub->announced = hub->version;
+    hub->freshness = state;
 
-    if (feed->walking) {
+    if (hub->walking) {
 
         /* who is still to come gets the newest; the others the next time */
 
-        feed->again = 1;
+        hub->again = 1;
         return;
     }
 
-    feed->cursor = 0;
-    feed->walking = 1;
-    ngx_http_blockcast_nwalking++;
+    hub->cursor = 0;
+    hub->walking = 1;
+    ngx_http_blockcast_fanout_nwalking++;
 
-    (void) ngx_http_blockcast_feed_walk(feed, NGX_HTTP_BLOCKCAST_SLICE);
+    (void) ngx_http_blockcast_fanout_walk(hub,
+                                          NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
 }
 
 
 /* the time from the publish to the last of this worker's sockets */
 
 static void
-ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
+ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 {
     uint64_t          usec, now;
     ngx_uint_t        i;
     static ngx_uint_t limits[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000,
                                    25000, 50000, 100000 };
 
-    now = ngx_http_blockcast_usec();
+    now = ngx_http_blockcast_zone_usec();
 
-    if (now < feed->snap.published) {
+    if (now < hub->snap.published) {
         return;
     }
 
-    usec = now - feed->snap.published;
+    usec = now - hub->snap.published;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
         if (usec <= limits[i]) {
@@ -152,13 +153,13 @@ ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
         }
     }
 
-    ngx_http_blockcast_add(ngx_http_blockcast_n_fanout + i, 1);
-    ngx_http_blockcast_add(ngx_http_blockcast_n_fanout_usec, usec);
+    ngx_http_blockcast_count(ngx_http_blockcast_n_fanout + i, 1);
+    ngx_http_blockcast_count(ngx_http_blockcast_n_fanout_usec, usec);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: seq %uL of stream \"%V\" went to %ui clients "
-                   "within %uL us", feed->snap.seq, &feed->stream->name,
-                   feed->nlisteners, usec);
+                   "within %uL us", hub->snap.seq, &hub->stream->name,
+                   hub->nlisteners, usec);
 }
 
 
@@ -170,57 +171,58 @@ ngx_http_blockcast_feed_timed(ngx_http_blockcast_feed_t *feed)
  */
 
 static ngx_uint_t
-ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
+ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 {
     uint64_t                       seq;
     ngx_http_blockcast_sub_t      *sub;
     ngx_http_blockcast_listener_t *l;
 
-    seq = (feed->newest != NULL) ? feed->snap.seq : 0;
+    seq = (hub->newest != NULL) ? hub->snap.seq : 0;
 
     for ( /* void */ ; n != 0; n--) {
 
-        if (feed->cursor >= feed->nlisteners) {
+        if (hub->cursor >= hub->nlisteners) {
 
-            if (feed->again) {
+            if (hub->again) {
 
                 /* only now, or the first ones would never have their turn */
 
-                feed->again = 0;
-                feed->cursor = 0;
+                hub->again = 0;
+                hub->cursor = 0;
                 continue;
             }
 
-            feed->walking = 0;
-            ngx_http_blockcast_nwalking--;
+            hub->walking = 0;
+            ngx_http_blockcast_fanout_nwalking--;
 
-            if (feed->nlisteners != 0 && feed->timed != seq) {
-                feed->timed = seq;
-                ngx_http_blockcast_feed_timed(feed);
+            if (hub->nlisteners != 0 && hub->timed != seq) {
+                hub->timed = seq;
+                ngx_http_blockcast_fanout_time(hub);
             }
 
             return n;
         }
 
-        l = &feed->listeners[feed->cursor++];
+        l = &hub->listeners[hub->cursor++];
 
-        if (feed->cursor + NGX_HTTP_BLOCKCAST_AHEAD <= feed->nlisteners) {
-            ngx_http_blockcast_feed_prefetch(l + NGX_HTTP_BLOCKCAST_AHEAD);
+        if (hub->cursor + NGX_HTTP_BLOCKCAST_FANOUT_AHEAD <= hub->nlisteners) {
+            ngx_http_blockcast_fanout_prefetch(
+                                        l + NGX_HTTP_BLOCKCAST_FANOUT_AHEAD);
         }
 
         sub = &l->conn->subs[l->sub];
 
-        if (ngx_http_blockcast_feed_follows(sub, seq)) {
-            ngx_http_blockcast_ws_push(l->conn, sub, seq);
+        if (ngx_http_blockcast_hub_follows(sub, seq)) {
+            ngx_http_blockcast_ws_send_push(l->conn, sub, seq);
 
-        } else if (sub->seq != seq || sub->told != feed->state) {
-            ngx_http_blockcast_ws_dirty(l->conn, sub);
-            ngx_http_blockcast_ws_flush(l->conn);
+        } else if (sub->seq != seq || sub->last_status != hub->freshness) {
+            ngx_http_blockcast_ws_send_mark_pending(l->conn, sub);
+            ngx_http_blockcast_ws_send_flush(l->conn);
         }
     }
 
-    if (!ngx_http_blockcast_walk_event.posted) {
-        ngx_post_event(&ngx_http_blockcast_walk_event,
+    if (!ngx_http_blockcast_fanout_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_fanout_event,
                        &ngx_posted_next_events);
     }
 
@@ -231,21 +233,21 @@ ngx_http_blockcast_feed_walk(ngx_http_blockcast_feed_t *feed, ngx_uint_t n)
 /* a slice for all of them together, each time another one begins */
 
 void
-ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev)
+ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                  i, n;
-    ngx_http_blockcast_feed_t  *feed;
-    static ngx_uint_t           first;
+    ngx_uint_t                 i, n;
+    ngx_http_blockcast_hub_t  *hub;
+    static ngx_uint_t          first;
 
-    n = NGX_HTTP_BLOCKCAST_SLICE;
+    n = NGX_HTTP_BLOCKCAST_FANOUT_SLICE;
     first++;
 
-    for (i = 0; i < ngx_http_blockcast_nfeeds && n != 0; i++) {
-        feed = &ngx_http_blockcast_feeds[(first + i)
-                                         % ngx_http_blockcast_nfeeds];
+    for (i = 0; i < ngx_http_blockcast_nhubs && n != 0; i++) {
+        hub = &ngx_http_blockcast_hubs[(first + i)
+                                         % ngx_http_blockcast_nhubs];
 
-        if (feed->walking) {
-            n = ngx_http_blockcast_feed_walk(feed, n);
+        if (hub->walking) {
+            n = ngx_http_blockcast_fanout_walk(hub, n);
         }
     }
 }

@@ -5,12 +5,12 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_HUB_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_HUB_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_repeat.h"
+#include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -23,7 +23,7 @@ struct ngx_http_blockcast_frame_s {
     size_t                        len;
     size_t                        payload;      /* where it begins */
     size_t                        plain;        /* its length before deflate */
-    uint32_t                      kind;         /* FORMS: of no stream's */
+    uint32_t                      variant;      /* FORMS: of no stream's */
     uint32_t                      size;         /* of the memory it keeps */
     u_char                       *data;         /* of ngx_alloc(), or: */
     ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
@@ -36,12 +36,12 @@ struct ngx_http_blockcast_frame_s {
  * once.  The deflated form follows its plain one.
  */
 
-#define NGX_HTTP_BLOCKCAST_RPC     NGX_HTTP_BLOCKCAST_FORMS
-#define NGX_HTTP_BLOCKCAST_CBOR    (NGX_HTTP_BLOCKCAST_RPC + 2)
-#define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_CBOR + 2)
+#define NGX_HTTP_BLOCKCAST_FRAME_JSONRPC     NGX_HTTP_BLOCKCAST_VARIANTS
+#define NGX_HTTP_BLOCKCAST_FRAME_CBOR    (NGX_HTTP_BLOCKCAST_FRAME_JSONRPC + 2)
+#define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_FRAME_CBOR + 2)
 
 /* no frame, but the response to the handshake */
-#define NGX_HTTP_BLOCKCAST_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
+#define NGX_HTTP_BLOCKCAST_FRAME_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
 
 
 /* a place in a feed's list of subscribers */
@@ -52,12 +52,12 @@ typedef struct {
 } ngx_http_blockcast_listener_t;
 
 
-struct ngx_http_blockcast_feed_s {
+struct ngx_http_blockcast_hub_s {
     ngx_http_blockcast_stream_t  *stream;
 
     uint64_t                      version;      /* of the zone, as copied */
-    uint64_t                      told;         /* ... as the listeners know */
-    ngx_http_blockcast_snap_t     snap;
+    uint64_t                      announced;    /* ... as the listeners know */
+    ngx_http_blockcast_snapshot_t  snap;
     u_char                       *buf;          /* of the snapshot */
     ngx_http_blockcast_frame_t   *newest;       /* the text; NULL: waiting */
     ngx_http_blockcast_frame_t   *frames[NGX_HTTP_BLOCKCAST_FRAMES];
@@ -72,7 +72,7 @@ struct ngx_http_blockcast_feed_s {
     uint64_t                      evicted;      /* newest seq that is gone */
     ngx_http_blockcast_frame_t   *page;         /* the first snapshot */
 
-    ngx_http_blockcast_state_e    state;
+    ngx_http_blockcast_freshness_e  freshness;
     uint64_t                      error_version;    /* of the zone, as seen */
     uint32_t                      reason;           /* hash of its beginning */
 
@@ -81,7 +81,7 @@ struct ngx_http_blockcast_feed_s {
     ngx_uint_t                    nalloc;
     ngx_uint_t                    npatched;     /* of them: take patches */
 
-    ngx_http_blockcast_repeat_t   unsaid;       /* CBOR could not say it */
+    ngx_http_blockcast_log_throttle_t   suppressed;       /* CBOR could not say it */
 
     uint64_t                      timed;        /* fan-out was measured */
 
@@ -95,11 +95,11 @@ struct ngx_http_blockcast_feed_s {
 /* a stream of a client */
 
 typedef struct {
-    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_hub_t     *hub;
     uint64_t                      seq;          /* newest one handed over */
     uint32_t                      place;        /* in feed->listeners */
-    unsigned                      told:2;       /* state it was told of */
-    unsigned                      dirty:1;      /* something is to be sent */
+    unsigned                      last_status:2;  /* state it was told of */
+    unsigned                      pending:1;    /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
     unsigned                      delta:1;      /* it takes merge patches */
 } ngx_http_blockcast_sub_t;
@@ -110,78 +110,78 @@ typedef struct {
  * any later snapshot is, and of a log the next batch alone.
  */
 
-#define ngx_http_blockcast_feed_follows(sub, newest)                          \
+#define ngx_http_blockcast_hub_follows(sub, newest)                           \
     ((sub)->seq < (newest)                                                    \
-     && ((sub)->feed->stream->field.len == 0                                  \
+     && ((sub)->hub->stream->field.len == 0                                   \
          || ((sub)->seq + 1 == (newest) && !(sub)->first)))
 
 
 /* those of this worker, by the streams' index */
-extern ngx_http_blockcast_feed_t  *ngx_http_blockcast_feeds;
-extern ngx_uint_t                  ngx_http_blockcast_nfeeds;
-extern ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_feeds_conf;
+extern ngx_http_blockcast_hub_t  *ngx_http_blockcast_hubs;
+extern ngx_uint_t                  ngx_http_blockcast_nhubs;
+extern ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_hub_conf;
 
 
-ngx_int_t ngx_http_blockcast_feeds_init(ngx_cycle_t *cycle,
+ngx_int_t ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 /* at the end of a worker, when its connections are gone */
-void ngx_http_blockcast_feeds_done(void);
-ngx_http_blockcast_feed_t *ngx_http_blockcast_feed(
+void ngx_http_blockcast_hub_done(void);
+ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
     ngx_http_blockcast_stream_t *st);
 
 /* copies what is new in the zone; true when there was anything */
-ngx_uint_t ngx_http_blockcast_feed_sync(ngx_http_blockcast_feed_t *feed);
+ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 
 /* _fanout: copies what is new and sends it to this worker's clients */
-void ngx_http_blockcast_feed_update(ngx_http_blockcast_feed_t *feed);
+void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
 /* posted while not all of them have it */
-extern ngx_event_t  ngx_http_blockcast_walk_event;
+extern ngx_event_t  ngx_http_blockcast_fanout_event;
 /* the feeds whose fan-out is under way */
-extern ngx_uint_t  ngx_http_blockcast_nwalking;
-void ngx_http_blockcast_feed_walk_handler(ngx_event_t *ev);
+extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
+void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
 /* the same for all feeds */
-void ngx_http_blockcast_feeds_update(void);
+void ngx_http_blockcast_fanout_update_all(void);
 
 /* marks a REST request for the stream, which is polled for a while then */
-void ngx_http_blockcast_feed_demand(ngx_http_blockcast_feed_t *feed);
+void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
 
 /*
  * Adds a subscriber: conn->subs[sub] with seq and first set.  NGX_ERROR
  * without memory.
  */
-ngx_int_t ngx_http_blockcast_feed_join(ngx_http_blockcast_feed_t *feed,
+ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
-void ngx_http_blockcast_feed_leave(ngx_http_blockcast_feed_t *feed,
+void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t place);
 
 /* a subscriber that joined takes merge patches from now on */
-void ngx_http_blockcast_feed_patches(ngx_http_blockcast_sub_t *sub);
+void ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub);
 
 /*
  * The next frame for a subscriber that is behind, with a reference for the
  * caller; sub->seq is set to what it brings.  NULL when there is none or no
  * memory.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_next(
+ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
  * The newest snapshot as the subscriber gets it: its subprotocol, compressed
  * or not, a delta when that is enough.  Not referenced; NULL: no memory.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_frame(
-    ngx_http_blockcast_feed_t *feed, ngx_http_blockcast_conn_t *conn,
+ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_frame(
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
 /* log: the kept entries, 0 is the oldest */
-ngx_http_blockcast_record_t *ngx_http_blockcast_feed_entry(
-    ngx_http_blockcast_feed_t *feed, ngx_uint_t n);
+ngx_http_blockcast_ring_record_t *ngx_http_blockcast_hub_entry(
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
 
 /* the page of a log, or a snapshot's newest frame; not referenced */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_snapshot(
-    ngx_http_blockcast_feed_t *feed);
+ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_snapshot(
+    ngx_http_blockcast_hub_t *hub);
 
 /*
  * A frame that is part of a snapshot's buffer: the first one (parent NULL)
@@ -189,7 +189,7 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_feed_snapshot(
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
     ngx_http_blockcast_frame_t *parent, u_char *buf,
-    ngx_http_blockcast_form_t *form);
+    ngx_http_blockcast_variant_t *variant);
 
 /* a text frame of size bytes of payload at data + payload; refs is 1 */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
@@ -202,4 +202,4 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
 void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_FEED_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_HUB_H_INCLUDED_ */

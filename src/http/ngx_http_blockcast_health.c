@@ -6,37 +6,38 @@
 
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_handshake.h"
-#include "ngx_http_blockcast_node.h"
-#include "ngx_http_blockcast_note.h"
+#include "ngx_http_blockcast_ws_handshake.h"
+#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_stream_note.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
 
 
-const char  *ngx_http_blockcast_rest_states[] = {
+const char  *ngx_http_blockcast_freshness_names[] = {
     "waiting", "live", "stale", "idle"
 };
 
 
 u_char *
-ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
+ngx_http_blockcast_health_row(u_char *p, ngx_http_blockcast_stream_t *st,
     ngx_uint_t *healthy)
 {
-    ngx_int_t                    age;
-    ngx_uint_t                   subscribers;
-    ngx_http_blockcast_error_t   error;
-    ngx_http_blockcast_slot_t   *slot;
-    ngx_http_blockcast_state_e   state;
+    ngx_int_t                        age;
+    ngx_uint_t                       subscribers;
+    ngx_http_blockcast_error_t       error;
+    ngx_http_blockcast_slot_t       *slot;
+    ngx_http_blockcast_freshness_e   state;
 
     slot = st->slot;
-    subscribers = ngx_http_blockcast_listeners(slot);
-    state = ngx_http_blockcast_state(st, subscribers != 0 || st->always);
-    age = ngx_http_blockcast_age(slot);
+    subscribers = ngx_http_blockcast_zone_listeners(slot);
+    state = ngx_http_blockcast_stream_status_freshness(
+                                        st, subscribers != 0 || st->always);
+    age = ngx_http_blockcast_stream_status_age(slot);
 
-    ngx_http_blockcast_read_error(slot, &error);
+    ngx_http_blockcast_stream_status_read_error(slot, &error);
 
-    if (state == ngx_http_blockcast_waiting
-        || state == ngx_http_blockcast_stale)
+    if (state == ngx_http_blockcast_freshness_waiting
+        || state == ngx_http_blockcast_freshness_stale)
     {
         *healthy = 0;
     }
@@ -56,7 +57,7 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
     p = ngx_sprintf(p, ",\"state\":\"%s\",\"subscribers\":%ui,"
                     "\"polls\":%uA,\"polls_failed\":%uA,"
                     "\"polls_overrun\":%uA,\"error\":",
-                    ngx_http_blockcast_rest_states[state], subscribers,
+                    ngx_http_blockcast_freshness_names[state], subscribers,
                     slot->polls, slot->polls_failed, slot->polls_overrun);
 
     if (error.len != 0) {
@@ -68,7 +69,7 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
         p = ngx_cpymem(p, "null", 4);
     }
 
-    ngx_http_blockcast_read_note(slot, &error);
+    ngx_http_blockcast_stream_status_read_note(slot, &error);
 
     if (error.len != 0) {
         p = ngx_sprintf(p, ",\"note\":{\"since\":%uL,\"text\":\"",
@@ -85,7 +86,8 @@ ngx_http_blockcast_rest_row(u_char *p, ngx_http_blockcast_stream_t *st,
 
 
 ngx_uint_t
-ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st, uint64_t allowed)
+ngx_http_blockcast_health_visible(ngx_http_blockcast_stream_t **st,
+    uint64_t allowed)
 {
     uint64_t    bit;
     ngx_uint_t  n;
@@ -106,13 +108,14 @@ ngx_http_blockcast_visible(ngx_http_blockcast_stream_t **st, uint64_t allowed)
 
 
 ngx_uint_t
-ngx_http_blockcast_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_health_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_node_t *node, ngx_http_blockcast_stream_t **st,
     uint64_t allowed)
 {
     /* whoever sees all streams sees a node without any */
 
-    if (ngx_http_blockcast_visible(st, allowed) >= bmcf->streams.nelts) {
+    if (ngx_http_blockcast_health_visible(st,
+                                          allowed) >= bmcf->streams.nelts) {
         return 1;
     }
 
@@ -131,18 +134,18 @@ ngx_http_blockcast_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
 ngx_int_t
 ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 {
-    u_char                          *p, *rows;
-    uint64_t                         lease, allowed;
-    ngx_int_t                        rc;
-    ngx_str_t                        body;
-    ngx_uint_t                       i, n, healthy, first, leading, brief;
-    ngx_http_blockcast_error_t       error, newest;
-    ngx_http_blockcast_shctx_t      *sh;
-    ngx_http_blockcast_node_t      **nodes;
-    ngx_http_blockcast_worker_t     *w;
-    ngx_http_blockcast_stream_t    **st;
-    ngx_http_blockcast_loc_conf_t   *blcf;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    u_char                           *p, *rows;
+    uint64_t                          lease, allowed;
+    ngx_int_t                         rc;
+    ngx_str_t                         body;
+    ngx_uint_t                        i, n, healthy, first, leading, brief;
+    ngx_http_blockcast_error_t        error, newest;
+    ngx_http_blockcast_zone_shctx_t  *sh;
+    ngx_http_blockcast_node_t       **nodes;
+    ngx_http_blockcast_worker_t      *w;
+    ngx_http_blockcast_stream_t     **st;
+    ngx_http_blockcast_loc_conf_t    *blcf;
+    ngx_http_blockcast_main_conf_t   *bmcf;
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
@@ -164,14 +167,14 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     for (n = 0; st[n] != NULL; n++) { /* void */ }
 
-    if (n != 0 && !brief && !ngx_http_blockcast_visible(st, allowed)) {
+    if (n != 0 && !brief && !ngx_http_blockcast_health_visible(st, allowed)) {
         brief = 1;
     }
 
-    rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_ROW
+    rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_HEALTH_ROW
                                      + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
     if (rows == NULL
-        || ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -186,7 +189,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     for (i = 0; i < n; i++) {
 
         if (brief) {
-            (void) ngx_http_blockcast_rest_row(p, st[i], &healthy);
+            (void) ngx_http_blockcast_health_row(p, st[i], &healthy);
             continue;
         }
 
@@ -198,9 +201,9 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
             *p++ = ',';
         }
 
-        p = ngx_http_blockcast_rest_row(p, st[i], &healthy);
+        p = ngx_http_blockcast_health_row(p, st[i], &healthy);
 
-        ngx_http_blockcast_read_error(st[i]->slot, &error);
+        ngx_http_blockcast_stream_status_read_error(st[i]->slot, &error);
 
         if (error.len != 0 && error.since >= newest.since) {
             newest = error;
@@ -250,7 +253,8 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 
     for (i = 0; i < bmcf->nodes.nelts; i++) {
 
-        if (!ngx_http_blockcast_node_visible(bmcf, nodes[i], st, allowed)) {
+        if (!ngx_http_blockcast_health_node_visible(bmcf, nodes[i], st,
+                                                    allowed)) {
             continue;
         }
 
@@ -258,7 +262,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
             *p++ = ',';
         }
 
-        p = ngx_http_blockcast_node_row(p, bmcf->zone, nodes[i]);
+        p = ngx_http_blockcast_node_status_row(p, bmcf->zone, nodes[i]);
     }
 
     p = ngx_sprintf(p, "],\"poller\":{\"pid\":%uL,\"generation\":%uL,"

@@ -5,9 +5,9 @@
 
 
 #include "ngx_http_blockcast_metrics.h"
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_handshake.h"
-#include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_ws_handshake.h"
+#include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_zone.h"
 
@@ -95,14 +95,14 @@ ngx_http_blockcast_metrics_times(u_char *p, const char *name,
 static ngx_uint_t
 ngx_http_blockcast_metrics_up(ngx_http_blockcast_stream_t *st)
 {
-    ngx_http_blockcast_state_e  state;
+    ngx_http_blockcast_freshness_e  state;
 
-    state = ngx_http_blockcast_state(st,
-                           ngx_http_blockcast_listeners(st->slot) != 0
+    state = ngx_http_blockcast_stream_status_freshness(st,
+                           ngx_http_blockcast_zone_listeners(st->slot) != 0
                            || st->always);
 
-    return state == ngx_http_blockcast_live
-           || state == ngx_http_blockcast_idle;
+    return state == ngx_http_blockcast_freshness_live
+           || state == ngx_http_blockcast_freshness_idle;
 }
 
 
@@ -133,7 +133,7 @@ ngx_http_blockcast_metrics_streams(u_char *p,
 
     ngx_http_blockcast_metrics_each("subscribers", "gauge",
         "Listeners of a stream, in all workers.",
-        "%ui", ngx_http_blockcast_listeners(slot))
+        "%ui", ngx_http_blockcast_zone_listeners(slot))
 
     ngx_http_blockcast_metrics_each("seq", "gauge",
         "Number of the newest snapshot.", "%uA", slot->seq)
@@ -200,7 +200,7 @@ ngx_http_blockcast_metrics_streams(u_char *p,
                                   "Time since the last good poll.");
 
     for (i = 0; i < n; i++) {
-        age = ngx_http_blockcast_age(st[i]->slot);
+        age = ngx_http_blockcast_stream_status_age(st[i]->slot);
 
         if (age >= 0) {
             p = ngx_sprintf(p, "blockcast_age_seconds{stream=\"%V\"} "
@@ -234,29 +234,29 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t **nodes,
     ngx_uint_t n)
 {
-    ngx_uint_t                   i, k;
-    ngx_msec_t                   left;
-    ngx_http_blockcast_told_t   *told;
-    ngx_http_blockcast_tally_t **tally;
+    ngx_uint_t                           i, k;
+    ngx_msec_t                           left;
+    ngx_http_blockcast_node_status_t    *status;
+    ngx_http_blockcast_node_counters_t **counters;
 
-    told = ngx_alloc(n * (sizeof(ngx_http_blockcast_told_t)
-                          + sizeof(ngx_http_blockcast_tally_t *)) + 1,
-                     ngx_cycle->log);
-    if (told == NULL) {
+    status = ngx_alloc(n * (sizeof(ngx_http_blockcast_node_status_t)
+                            + sizeof(ngx_http_blockcast_node_counters_t *)) + 1,
+                       ngx_cycle->log);
+    if (status == NULL) {
         return p;
     }
 
-    tally = (ngx_http_blockcast_tally_t **) (told + n);
+    counters = (ngx_http_blockcast_node_counters_t **) (status + n);
 
     /* before the first poll nothing is known of them */
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_blockcast_read_node(bmcf->zone, &nodes[i]->name,
-                                         &told[i], &tally[i])
+        if (ngx_http_blockcast_node_status_read(bmcf->zone, &nodes[i]->name,
+                                                &status[i], &counters[i])
             != NGX_OK)
         {
-            ngx_memzero(&told[i], sizeof(ngx_http_blockcast_told_t));
-            tally[i] = &bmcf->zone->sh->nodes[nodes[i]->index].tally;
+            ngx_memzero(&status[i], sizeof(ngx_http_blockcast_node_status_t));
+            counters[i] = &bmcf->zone->sh->nodes[nodes[i]->index].counters;
         }
     }
 
@@ -265,10 +265,11 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
 
     for (i = 0; i < n; i++) {
         for (k = 0; k <= ngx_http_blockcast_node_limited; k++) {
-            p = ngx_sprintf(p, "blockcast_node_state{node=\"%V\",state=\"%s\"} "
+            p = ngx_sprintf(p,
+                            "blockcast_node_state{node=\"%V\",state=\"%s\"} "
                             "%d\n", &nodes[i]->name,
-                            ngx_http_blockcast_node_states[k],
-                            told[i].state == k);
+                            ngx_http_blockcast_node_health_names[k],
+                            status[i].health == k);
         }
     }
 
@@ -276,8 +277,8 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
             "Time until a node that is not ok is tried again.");
 
     for (i = 0; i < n; i++) {
-        left = (told[i].state == ngx_http_blockcast_node_ok)
-               ? 0 : ngx_http_blockcast_node_left(&told[i]);
+        left = (status[i].health == ngx_http_blockcast_node_ok)
+               ? 0 : ngx_http_blockcast_node_status_retry_in(&status[i]);
 
         p = ngx_sprintf(p, "blockcast_node_retry_seconds{node=\"%V\"} "
                         "%M.%03M\n", &nodes[i]->name, left / 1000,
@@ -289,7 +290,7 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
 
     for (i = 0; i < n; i++) {
         p = ngx_sprintf(p, "blockcast_node_calls_total{node=\"%V\"} %uA\n",
-                        &nodes[i]->name, tally[i]->calls);
+                        &nodes[i]->name, counters[i]->calls);
     }
 
     p = ngx_http_blockcast_metrics_head(p, "node_tries_total", "counter",
@@ -297,7 +298,7 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
 
     for (i = 0; i < n; i++) {
         p = ngx_sprintf(p, "blockcast_node_tries_total{node=\"%V\"} %uA\n",
-                        &nodes[i]->name, tally[i]->probes);
+                        &nodes[i]->name, counters[i]->probes);
     }
 
     p = ngx_http_blockcast_metrics_head(p, "node_outages_total", "counter",
@@ -305,7 +306,7 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
 
     for (i = 0; i < n; i++) {
         p = ngx_sprintf(p, "blockcast_node_outages_total{node=\"%V\"} %uA\n",
-                        &nodes[i]->name, tally[i]->outages);
+                        &nodes[i]->name, counters[i]->outages);
     }
 
     p = ngx_http_blockcast_metrics_head(p, "node_failures_total", "counter",
@@ -315,12 +316,12 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
         for (k = 1; k < ngx_http_blockcast_n_faults; k++) {
             p = ngx_sprintf(p, "blockcast_node_failures_total{node=\"%V\","
                             "fault=\"%s\"} %uA\n", &nodes[i]->name,
-                            ngx_http_blockcast_faults[k],
-                            tally[i]->faults[k]);
+                            ngx_http_blockcast_fault_names[k],
+                            counters[i]->faults[k]);
         }
     }
 
-    ngx_free(told);
+    ngx_free(status);
 
     return p;
 }
@@ -329,20 +330,20 @@ ngx_http_blockcast_metrics_nodes(u_char *p,
 ngx_int_t
 ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 {
-    u_char                           *p;
-    size_t                            size;
-    uint64_t                          allowed;
-    uint64_t                          all[ngx_http_blockcast_n_all];
-    uint64_t                          times[NGX_HTTP_BLOCKCAST_BUCKETS];
-    ngx_int_t                         rc;
-    ngx_str_t                         body;
-    ngx_uint_t                        i, n, connections, workers;
-    ngx_uint_t                        nstreams, nnodes;
-    ngx_http_blockcast_node_t       **node, **nodes;
-    ngx_http_blockcast_shctx_t       *sh;
-    ngx_http_blockcast_stream_t     **st, **streams;
-    ngx_http_blockcast_loc_conf_t    *blcf;
-    ngx_http_blockcast_main_conf_t   *bmcf;
+    u_char                            *p;
+    size_t                             size;
+    uint64_t                           allowed;
+    uint64_t                           all[ngx_http_blockcast_n_all];
+    uint64_t                           times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_int_t                          rc;
+    ngx_str_t                          body;
+    ngx_uint_t                         i, n, connections, workers;
+    ngx_uint_t                         nstreams, nnodes;
+    ngx_http_blockcast_node_t        **node, **nodes;
+    ngx_http_blockcast_zone_shctx_t   *sh;
+    ngx_http_blockcast_stream_t      **st, **streams;
+    ngx_http_blockcast_loc_conf_t     *blcf;
+    ngx_http_blockcast_main_conf_t    *bmcf;
 
     static const ngx_uint_t  fanout[] = { 50, 100, 250, 500, 1000, 2500, 5000,
                                           10000, 25000, 50000, 100000 };
@@ -386,8 +387,8 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 
     for (i = 0; i < bmcf->nodes.nelts; i++) {
 
-        if (ngx_http_blockcast_node_visible(bmcf, node[i], blcf->offers,
-                                            allowed))
+        if (ngx_http_blockcast_health_node_visible(bmcf, node[i], blcf->offers,
+                                                   allowed))
         {
             nodes[nnodes++] = node[i];
         }
@@ -398,7 +399,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_pnalloc(r->pool, size);
 
     if (p == NULL
-        || ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -443,7 +444,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_head(p, "frames_out_total", "counter",
                                   "Frames sent, by encoding.");
 
-    for (i = 0; i <= NGX_HTTP_BLOCKCAST_FORMS; i++) {
+    for (i = 0; i <= NGX_HTTP_BLOCKCAST_VARIANTS; i++) {
         p = ngx_sprintf(p, "blockcast_frames_out_total{encoding=\"%s\"} %uL\n",
                         ngx_http_blockcast_metrics_encodings[i],
                         all[ngx_http_blockcast_n_frames + i]);
@@ -452,7 +453,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_head(p, "bytes_out_total", "counter",
                                   "Bytes of the frames sent, by encoding.");
 
-    for (i = 0; i <= NGX_HTTP_BLOCKCAST_FORMS; i++) {
+    for (i = 0; i <= NGX_HTTP_BLOCKCAST_VARIANTS; i++) {
         p = ngx_sprintf(p, "blockcast_bytes_out_total{encoding=\"%s\"} %uL\n",
                         ngx_http_blockcast_metrics_encodings[i],
                         all[ngx_http_blockcast_n_bytes + i]);
@@ -474,8 +475,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
             "Clients closed because they answered no ping.",
             all[ngx_http_blockcast_n_no_pong]);
 
-    p = ngx_http_blockcast_metrics_head(p, "closes_total", "counter",
-                    "Connections ended, by Close code (1006: there was none).");
+    p = ngx_http_blockcast_metrics_head(
+                p, "closes_total", "counter",
+                "Connections ended, by Close code (1006: there was none).");
 
     for (i = 0; i < 15; i++) {
 

@@ -7,8 +7,8 @@
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_handshake.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
@@ -47,7 +47,7 @@ static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
 
 
 ngx_int_t
-ngx_http_blockcast_api_handler(ngx_http_request_t *r)
+ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
 {
     uint64_t                        allowed;
     ngx_int_t                       rc;
@@ -98,18 +98,18 @@ ngx_http_blockcast_api_handler(ngx_http_request_t *r)
         path.len--;
     }
 
-#define ngx_http_blockcast_path_is(s)                                         \
+#define ngx_http_blockcast_rest_path_is(s)                                    \
     (path.len == sizeof(s) - 1                                                \
      && ngx_strncmp(path.data, s, sizeof(s) - 1) == 0)
 
-    if (ngx_http_blockcast_path_is("")
-        || ngx_http_blockcast_path_is("streams")
-        || ngx_http_blockcast_path_is("streams/"))
+    if (ngx_http_blockcast_rest_path_is("")
+        || ngx_http_blockcast_rest_path_is("streams")
+        || ngx_http_blockcast_rest_path_is("streams/"))
     {
         return ngx_http_blockcast_rest_streams(r, allowed);
     }
 
-    if (ngx_http_blockcast_path_is("health")) {
+    if (ngx_http_blockcast_rest_path_is("health")) {
         return ngx_http_blockcast_health_handler(r);
     }
 
@@ -187,7 +187,8 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
-        if (ngx_http_blockcast_header(r, "Allow", "GET, HEAD", 9) == NGX_OK) {
+        if (ngx_http_blockcast_respond_header(r, "Allow", "GET, HEAD",
+                                              9) == NGX_OK) {
             *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_ALLOWED,
                                   "method_not_allowed", "%V is not allowed "
                                   "here, GET and HEAD are", &r->method_name);
@@ -208,7 +209,8 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
     case NGX_DECLINED:
 
         if (refusal.status != NGX_HTTP_UNAUTHORIZED
-            || ngx_http_blockcast_header(r, "WWW-Authenticate", "Bearer", 6)
+            || ngx_http_blockcast_respond_header(r, "WWW-Authenticate",
+                                                 "Bearer", 6)
                == NGX_OK)
         {
             *rc = ngx_http_blockcast_rest_error(r, refusal.status,
@@ -263,7 +265,7 @@ ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
     body.len = ngx_vslprintf(said, said + sizeof(said), fmt, args) - said;
     va_end(args);
 
-    ngx_http_blockcast_printable(&body, text, sizeof(text));
+    ngx_http_blockcast_gate_printable(&body, text, sizeof(text));
     last = text + body.len;
 
     p = ngx_pnalloc(r->pool, 128 + bc_json_escape_len(text, last - text));
@@ -279,7 +281,7 @@ ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
 
     body.len = p - body.data;
 
-    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -297,7 +299,7 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
     ngx_uint_t                   seconds;
     ngx_http_blockcast_error_t   error;
 
-    ngx_http_blockcast_read_error(st->slot, &error);
+    ngx_http_blockcast_stream_status_read_error(st->slot, &error);
 
     /* the poll has been asked for: a moment, or the interval after a failure */
 
@@ -305,8 +307,9 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 
     p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (p == NULL
-        || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
-                                     ngx_sprintf(p, "%ui", seconds) - p)
+        || ngx_http_blockcast_respond_header(r, "Retry-After", (char *) p,
+                                             ngx_sprintf(p, "%ui",
+                                                         seconds) - p)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -336,7 +339,7 @@ ngx_http_blockcast_rest_first(ngx_http_request_t *r,
     ngx_http_blockcast_error_t    error;
     ngx_http_blockcast_refusal_t  refusal;
 
-    ngx_http_blockcast_read_error(st->slot, &error);
+    ngx_http_blockcast_stream_status_read_error(st->slot, &error);
 
     if (error.len != 0
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
@@ -347,8 +350,8 @@ ngx_http_blockcast_rest_first(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_waiting(r, st);
     }
 
-    return ngx_http_blockcast_poll_wait(r, st, 0, NGX_HTTP_BLOCKCAST_FIRST,
-                                        ngx_http_blockcast_rest_again);
+    return ngx_http_blockcast_longpoll_wait(r, st, 0, NGX_HTTP_BLOCKCAST_FIRST,
+                                            ngx_http_blockcast_rest_again);
 }
 
 
@@ -366,7 +369,7 @@ ngx_http_blockcast_rest_again(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
-    ngx_http_blockcast_feed_t *feed, ngx_uint_t etag)
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t etag)
 {
     u_char                          *p;
     ngx_table_elt_t                 *h;
@@ -375,13 +378,15 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
 
-    state = ngx_http_blockcast_rest_states[
-                 ngx_http_blockcast_state(feed->stream,
-                          ngx_http_blockcast_listeners(feed->stream->slot))];
+    state = ngx_http_blockcast_freshness_names[
+                 ngx_http_blockcast_stream_status_freshness(hub->stream,
+                          ngx_http_blockcast_zone_listeners(
+                                        hub->stream->slot))];
 
-    if (ngx_http_blockcast_header(r, "Cache-Control", "no-cache", 8) != NGX_OK
-        || ngx_http_blockcast_header(r, "Blockcast-State", state,
-                                     ngx_strlen(state))
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache",
+                                          8) != NGX_OK
+        || ngx_http_blockcast_respond_header(r, "Blockcast-State", state,
+                                             ngx_strlen(state))
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -410,7 +415,7 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
     ngx_str_set(&h->key, "ETag");
     h->value.data = p;
     h->value.len = ngx_sprintf(p, "\"%xL-%uL\"", bmcf->zone->sh->epoch,
-                               feed->snap.seq)
+                               hub->snap.seq)
                    - p;
 
     /* If-None-Match is answered by nginx itself */
@@ -429,7 +434,7 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
-    ngx_http_blockcast_feed_t *feed)
+    ngx_http_blockcast_hub_t *hub)
 {
     u_char                        *p;
     ngx_int_t                      msec, after;
@@ -455,7 +460,7 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
                              NGX_HTTP_BLOCKCAST_MAX_WAIT / 1000, &value);
     }
 
-    after = (feed->newest != NULL) ? (ngx_int_t) feed->snap.seq : 0;
+    after = (hub->newest != NULL) ? (ngx_int_t) hub->snap.seq : 0;
 
     if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK) {
         after = ngx_atoi(value.data, value.len);
@@ -468,7 +473,7 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     }
 
     if (msec == 0
-        || (feed->newest != NULL && feed->snap.seq != (uint64_t) after))
+        || (hub->newest != NULL && hub->snap.seq != (uint64_t) after))
     {
         /* a seq that is not reached yet is of another epoch */
 
@@ -482,14 +487,14 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
         p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
 
         if (p == NULL
-            || ngx_http_blockcast_header(r, "Retry-After", (char *) p,
+            || ngx_http_blockcast_respond_header(r, "Retry-After", (char *) p,
                             ngx_sprintf(p, "%ui", refusal.retry_after) - p)
                != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ngx_http_blockcast_add(ngx_http_blockcast_n_refused, 1);
+        ngx_http_blockcast_count(ngx_http_blockcast_n_refused, 1);
 
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                              "too_many_connections", "as many clients are "
@@ -497,8 +502,8 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
                              "or try again later");
     }
 
-    return ngx_http_blockcast_poll_wait(r, feed->stream, after, msec,
-                                        ngx_http_blockcast_rest_waited);
+    return ngx_http_blockcast_longpoll_wait(r, hub->stream, after, msec,
+                                            ngx_http_blockcast_rest_waited);
 }
 
 
@@ -512,11 +517,11 @@ ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_send(r, st, 1);
     }
 
-    if (ngx_http_blockcast_feed(st)->newest == NULL) {
+    if (ngx_http_blockcast_hub_of(st)->newest == NULL) {
         return ngx_http_blockcast_rest_waiting(r, st);
     }
 
-    if (ngx_http_blockcast_header(r, "Cache-Control", "no-store", 8)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -537,16 +542,16 @@ static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
 {
-    ngx_int_t                   rc;
-    ngx_http_blockcast_feed_t  *feed;
+    ngx_int_t                  rc;
+    ngx_http_blockcast_hub_t  *hub;
 
-    feed = ngx_http_blockcast_feed(st);
+    hub = ngx_http_blockcast_hub_of(st);
 
-    ngx_http_blockcast_feed_demand(feed);
-    ngx_http_blockcast_feed_update(feed);
+    ngx_http_blockcast_hub_demand(hub);
+    ngx_http_blockcast_fanout_update(hub);
 
     if (whole) {
-        rc = ngx_http_blockcast_rest_wait(r, feed);
+        rc = ngx_http_blockcast_rest_wait(r, hub);
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -570,11 +575,11 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 {
     ngx_str_t                    body;
     ngx_pool_cleanup_t          *cln;
-    ngx_http_blockcast_feed_t   *feed;
+    ngx_http_blockcast_hub_t    *hub;
     ngx_http_blockcast_frame_t  *frame;
 
-    feed = ngx_http_blockcast_feed(st);
-    frame = ngx_http_blockcast_feed_snapshot(feed);
+    hub = ngx_http_blockcast_hub_of(st);
+    frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
 
     if (frame == NULL) {
         return ngx_http_blockcast_rest_first(r, st);
@@ -584,7 +589,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (cln == NULL || ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK) {
+    if (cln == NULL || ngx_http_blockcast_rest_headers(r, hub, 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -593,8 +598,8 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     cln->handler = ngx_http_blockcast_rest_free;
     cln->data = frame;
 
-    body.data = frame->data + (whole ? frame->payload : feed->snap.data);
-    body.len = whole ? frame->len - frame->payload : feed->snap.data_len;
+    body.data = frame->data + (whole ? frame->payload : hub->snap.data);
+    body.len = whole ? frame->len - frame->payload : hub->snap.data_len;
 
     return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
                                       &body);
@@ -633,14 +638,14 @@ ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
 
 
 static ngx_uint_t
-ngx_http_blockcast_rest_matches(ngx_http_blockcast_record_t *rec,
+ngx_http_blockcast_rest_matches(ngx_http_blockcast_ring_record_t *rec,
     ngx_str_t *market)
 {
     size_t     len;
     u_char     text[256];
     bc_span_t  entry, value;
 
-    entry.data = ngx_http_blockcast_record_data(rec);
+    entry.data = ngx_http_blockcast_ring_record_data(rec);
     entry.len = rec->len;
 
     return bc_json_member(entry, "market", &value)
@@ -656,13 +661,13 @@ static ngx_int_t
 ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st)
 {
-    u_char                       *p, *src, *dst;
-    size_t                        size;
-    ngx_int_t                     rc;
-    ngx_str_t                     body, market;
-    ngx_uint_t                    i, n, limit, offset, total, *found;
-    ngx_http_blockcast_feed_t    *feed;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *p, *src, *dst;
+    size_t                             size;
+    ngx_int_t                          rc;
+    ngx_str_t                          body, market;
+    ngx_uint_t                         i, n, limit, offset, total, *found;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_ring_record_t  *rec;
 
     limit = NGX_HTTP_BLOCKCAST_LIMIT;
     offset = 0;
@@ -696,16 +701,16 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
         market.len = p - dst;
     }
 
-    feed = ngx_http_blockcast_feed(st);
+    hub = ngx_http_blockcast_hub_of(st);
 
-    ngx_http_blockcast_feed_demand(feed);
-    ngx_http_blockcast_feed_update(feed);
+    ngx_http_blockcast_hub_demand(hub);
+    ngx_http_blockcast_fanout_update(hub);
 
-    if (feed->newest == NULL) {
+    if (hub->newest == NULL) {
         return ngx_http_blockcast_rest_first(r, st);
     }
 
-    found = ngx_palloc(r->pool, (ngx_min(limit, feed->count) + 1)
+    found = ngx_palloc(r->pool, (ngx_min(limit, hub->count) + 1)
                                 * sizeof(ngx_uint_t));
     if (found == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -715,8 +720,8 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     total = 0;
     n = 0;
 
-    for (i = feed->count; i > 0; i--) {
-        rec = ngx_http_blockcast_feed_entry(feed, i - 1);
+    for (i = hub->count; i > 0; i--) {
+        rec = ngx_http_blockcast_hub_entry(hub, i - 1);
 
         if (market.len != 0 && !ngx_http_blockcast_rest_matches(rec, &market))
         {
@@ -741,23 +746,23 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     p = ngx_sprintf(p, "{\"%V\":[", &st->field);
 
     for (i = 0; i < n; i++) {
-        rec = ngx_http_blockcast_feed_entry(feed, found[i]);
+        rec = ngx_http_blockcast_hub_entry(hub, found[i]);
 
         if (i != 0) {
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+        p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
     }
 
     p = ngx_sprintf(p, "],\"count\":%ui,\"total\":%ui,\"limit\":%ui,"
                     "\"offset\":%ui,\"seq\":%uL,\"timestamp\":%uL}",
-                    n, total, limit, offset, feed->snap.seq,
-                    feed->snap.timestamp);
+                    n, total, limit, offset, hub->snap.seq,
+                    hub->snap.timestamp);
 
     body.len = p - body.data;
 
-    if (ngx_http_blockcast_rest_headers(r, feed, 1) != NGX_OK) {
+    if (ngx_http_blockcast_rest_headers(r, hub, 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -783,10 +788,10 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 
     for (n = 0; st[n] != NULL; n++) { /* void */ }
 
-    p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_ROW
+    p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_HEALTH_ROW
                                      + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
     if (p == NULL
-        || ngx_http_blockcast_header(r, "Cache-Control", "no-cache", 8)
+        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache", 8)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -807,7 +812,7 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
             *p++ = ',';
         }
 
-        p = ngx_http_blockcast_rest_row(p, st[i], &healthy);
+        p = ngx_http_blockcast_health_row(p, st[i], &healthy);
     }
 
     *p++ = ']';

@@ -6,7 +6,7 @@
 
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_protocol.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_ws.h"
 #include "bc_tokens.h"
 
@@ -16,51 +16,51 @@
 #define NGX_HTTP_BLOCKCAST_VAR_CODE      2
 
 
-static ngx_int_t ngx_http_blockcast_variable_number(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_variables_number(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_blockcast_variable_streams(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_variables_streams(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_blockcast_variable_protocol(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_variables_protocol(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_blockcast_variable_token(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_variables_token(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_blockcast_variable_name(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_variables_token_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
 static ngx_http_variable_t  ngx_http_blockcast_variables[] = {
 
     { ngx_string("blockcast_frames_in"), NULL,
-      ngx_http_blockcast_variable_number, NGX_HTTP_BLOCKCAST_VAR_IN,
+      ngx_http_blockcast_variables_number, NGX_HTTP_BLOCKCAST_VAR_IN,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("blockcast_frames_out"), NULL,
-      ngx_http_blockcast_variable_number, NGX_HTTP_BLOCKCAST_VAR_OUT,
+      ngx_http_blockcast_variables_number, NGX_HTTP_BLOCKCAST_VAR_OUT,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("blockcast_close_code"), NULL,
-      ngx_http_blockcast_variable_number, NGX_HTTP_BLOCKCAST_VAR_CODE,
+      ngx_http_blockcast_variables_number, NGX_HTTP_BLOCKCAST_VAR_CODE,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("blockcast_streams"), NULL,
-      ngx_http_blockcast_variable_streams, 0,
+      ngx_http_blockcast_variables_streams, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("blockcast_protocol"), NULL,
-      ngx_http_blockcast_variable_protocol, 0, 0, 0 },
+      ngx_http_blockcast_variables_protocol, 0, 0, 0 },
 
     { ngx_string("blockcast_token"), NULL,
-      ngx_http_blockcast_variable_token, 0, 0, 0 },
+      ngx_http_blockcast_variables_token, 0, 0, 0 },
 
     { ngx_string("blockcast_token_name"), NULL,
-      ngx_http_blockcast_variable_name, 0, 0, 0 },
+      ngx_http_blockcast_variables_token_name, 0, 0, 0 },
 
       ngx_http_null_variable
 };
 
 
 ngx_int_t
-ngx_http_blockcast_add_variables(ngx_conf_t *cf)
+ngx_http_blockcast_variables_add(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
@@ -80,8 +80,8 @@ ngx_http_blockcast_add_variables(ngx_conf_t *cf)
 
 
 static void
-ngx_http_blockcast_variable_set(ngx_http_variable_value_t *v, const void *data,
-    size_t len)
+ngx_http_blockcast_variables_set(ngx_http_variable_value_t *v,
+    const void *data, size_t len)
 {
     v->len = len;
     v->valid = 1;
@@ -92,7 +92,7 @@ ngx_http_blockcast_variable_set(ngx_http_variable_value_t *v, const void *data,
 
 
 static ngx_int_t
-ngx_http_blockcast_variable_number(ngx_http_request_t *r,
+ngx_http_blockcast_variables_number(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                     *p;
@@ -122,14 +122,14 @@ ngx_http_blockcast_variable_number(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_variable_set(v, p, ngx_sprintf(p, "%ui", n) - p);
+    ngx_http_blockcast_variables_set(v, p, ngx_sprintf(p, "%ui", n) - p);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_variable_streams(ngx_http_request_t *r,
+ngx_http_blockcast_variables_streams(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                          *p, *start;
@@ -167,14 +167,14 @@ ngx_http_blockcast_variable_streams(ngx_http_request_t *r,
         }
     }
 
-    ngx_http_blockcast_variable_set(v, start, p - start);
+    ngx_http_blockcast_variables_set(v, start, p - start);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_variable_protocol(ngx_http_request_t *r,
+ngx_http_blockcast_variables_protocol(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char                 *name;
@@ -188,19 +188,19 @@ ngx_http_blockcast_variable_protocol(ngx_http_request_t *r,
     }
 
     name = (conn->kind == NGX_HTTP_BLOCKCAST_SSE) ? "sse"
-           : (conn->kind == NGX_HTTP_BLOCKCAST_POLL) ? "long-poll"
+           : (conn->kind == NGX_HTTP_BLOCKCAST_LONGPOLL) ? "long-poll"
            : (conn->protocol == ngx_http_blockcast_cbor) ? "cbor"
            : (conn->protocol == ngx_http_blockcast_jsonrpc) ? "jsonrpc"
            : "json";
 
-    ngx_http_blockcast_variable_set(v, name, ngx_strlen(name));
+    ngx_http_blockcast_variables_set(v, name, ngx_strlen(name));
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_variable_token(ngx_http_request_t *r,
+ngx_http_blockcast_variables_token(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_str_t  token;
@@ -210,7 +210,7 @@ ngx_http_blockcast_variable_token(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_blockcast_variable_set(v, token.data, token.len);
+    ngx_http_blockcast_variables_set(v, token.data, token.len);
 
     return NGX_OK;
 }
@@ -219,7 +219,7 @@ ngx_http_blockcast_variable_token(ngx_http_request_t *r,
 /* whose token it is: the second word of its line in blockcast_tokens */
 
 static ngx_int_t
-ngx_http_blockcast_variable_name(ngx_http_request_t *r,
+ngx_http_blockcast_variables_token_name(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     bc_span_t                       name, streams;
@@ -238,7 +238,7 @@ ngx_http_blockcast_variable_name(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_blockcast_variable_set(v, name.data, name.len);
+    ngx_http_blockcast_variables_set(v, name.data, name.len);
 
     return NGX_OK;
 }

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-ngx_int_t ngx_http_blockcast_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_blockcast_variables_add(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_VARIABLES_H_INCLUDED_ */

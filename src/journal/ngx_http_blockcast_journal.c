@@ -5,10 +5,10 @@
  */
 
 
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>
 
@@ -27,28 +27,28 @@
 #define NGX_HTTP_BLOCKCAST_REDO     4
 
 
-static void ngx_http_blockcast_state_read(
+static void ngx_http_blockcast_journal_read(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t how);
 
 
 /* of the master: its workers inherit it, and those of the next configuration */
 
-static int    ngx_http_blockcast_lock_fd = -1;
-static char  *ngx_http_blockcast_lock_path;
+static int    ngx_http_blockcast_journal_lock_fd = -1;
+static char  *ngx_http_blockcast_journal_lock_path;
 
 
 char *
-ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
-    u_char                      *p;
-    ngx_str_t                   *value, time;
-    ngx_int_t                    interval;
-    ngx_http_blockcast_state_t  *s;
+    u_char                        *p;
+    ngx_str_t                     *value, time;
+    ngx_int_t                      interval;
+    ngx_http_blockcast_journal_t  *s;
 
-    if (bmcf->state != NULL) {
+    if (bmcf->journal != NULL) {
         return "is duplicate";
     }
 
@@ -73,7 +73,7 @@ ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         }
     }
 
-    s = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_state_t));
+    s = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_journal_t));
     if (s == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -118,33 +118,33 @@ ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     *ngx_sprintf((u_char *) s->lockname, "%s.lock", s->name) = '\0';
     s->folder[p - s->path.data + (p == s->path.data)] = '\0';
 
-    bmcf->state = s;
+    bmcf->journal = s;
 
     return NGX_CONF_OK;
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_held(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    return bmcf->state == NULL
-           || (bmcf->state->ready
-               && ngx_http_blockcast_state_leads(bmcf->state));
+    return bmcf->journal == NULL
+           || (bmcf->journal->ready
+               && ngx_http_blockcast_journal_lead_leads(bmcf->journal));
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_state_followed(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_followed(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    return bmcf->state != NULL && bmcf->state->followed;
+    return bmcf->journal != NULL && bmcf->journal->followed;
 }
 
 
 /* the lock file of the former configuration is kept when it is the same */
 
 static void
-ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
-    ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
+    ngx_http_blockcast_journal_t *s)
 {
     int           fd;
     char         *path;
@@ -165,20 +165,20 @@ ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
 
         (void) ngx_snprintf((u_char *) path, len, "%V.lock%Z", &s->path);
 
-        if (ngx_http_blockcast_state_folder(s) != -1
-            && ngx_http_blockcast_lock_fd != -1
-            && ngx_strcmp(path, ngx_http_blockcast_lock_path) == 0
-            && fstat(ngx_http_blockcast_lock_fd, &ours) == 0
+        if (ngx_http_blockcast_journal_file_folder(s) != -1
+            && ngx_http_blockcast_journal_lock_fd != -1
+            && ngx_strcmp(path, ngx_http_blockcast_journal_lock_path) == 0
+            && fstat(ngx_http_blockcast_journal_lock_fd, &ours) == 0
             && fstatat(s->dir, s->lockname, &st, AT_SYMLINK_NOFOLLOW) == 0
             && ours.st_ino == st.st_ino
             && ours.st_dev == st.st_dev)
         {
-            s->lock = ngx_http_blockcast_lock_fd;
+            s->lock = ngx_http_blockcast_journal_lock_fd;
             ngx_free(path);
             return;
         }
 
-        fd = ngx_http_blockcast_state_lock_open(s, 1, &why);
+        fd = ngx_http_blockcast_journal_own_lock_open(s, 1, &why);
 
         if (fd == -1) {
             ngx_log_error(NGX_LOG_ERR, cycle->log, why ? 0 : ngx_errno,
@@ -190,27 +190,28 @@ ngx_http_blockcast_state_open_lock(ngx_cycle_t *cycle,
         s->lock = fd;
     }
 
-    if (ngx_http_blockcast_lock_fd != -1) {
+    if (ngx_http_blockcast_journal_lock_fd != -1) {
 
         /* the streams go on without that file, which grows old */
 
-        ngx_http_blockcast_state_note(ngx_http_blockcast_lock_fd, 1);
-        (void) close(ngx_http_blockcast_lock_fd);
+        ngx_http_blockcast_journal_note_note(
+                                        ngx_http_blockcast_journal_lock_fd, 1);
+        (void) close(ngx_http_blockcast_journal_lock_fd);
     }
 
-    if (ngx_http_blockcast_lock_path != NULL) {
-        ngx_free(ngx_http_blockcast_lock_path);
+    if (ngx_http_blockcast_journal_lock_path != NULL) {
+        ngx_free(ngx_http_blockcast_journal_lock_path);
     }
 
-    ngx_http_blockcast_lock_fd = fd;
-    ngx_http_blockcast_lock_path = path;
+    ngx_http_blockcast_journal_lock_fd = fd;
+    ngx_http_blockcast_journal_lock_path = path;
 }
 
 
 static void
-ngx_http_blockcast_state_cleanup(void *data)
+ngx_http_blockcast_journal_cleanup(void *data)
 {
-    ngx_http_blockcast_state_t *s = data;
+    ngx_http_blockcast_journal_t *s = data;
 
     if (s->dir != -1) {
         (void) close(s->dir);
@@ -220,17 +221,17 @@ ngx_http_blockcast_state_cleanup(void *data)
 
 
 void
-ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
+ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_uint_t                   alone;
-    ngx_pool_cleanup_t          *cln;
-    ngx_http_blockcast_zone_t   *zone;
-    ngx_http_blockcast_state_t  *s;
+    ngx_uint_t                     alone;
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = (bmcf != NULL) ? bmcf->state : NULL;
+    s = (bmcf != NULL) ? bmcf->journal : NULL;
 
-    ngx_http_blockcast_state_open_lock(cycle, s);
+    ngx_http_blockcast_journal_open_lock(cycle, s);
 
     if (s == NULL) {
         if (bmcf != NULL) {
@@ -243,31 +244,32 @@ ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
     cln = ngx_pool_cleanup_add(cycle->pool, 0);
 
     if (cln != NULL) {
-        cln->handler = ngx_http_blockcast_state_cleanup;
+        cln->handler = ngx_http_blockcast_journal_cleanup;
         cln->data = s;
     }
 
     zone = bmcf->zone;
     s->unread = &zone->sh->unread;
 
-    ngx_http_blockcast_state_join(s);
-    ngx_http_blockcast_state_clean(s);
+    ngx_http_blockcast_journal_lead_join(s);
+    ngx_http_blockcast_journal_file_clean(s);
 
-    alone = ngx_http_blockcast_state_owns(s);
+    alone = ngx_http_blockcast_journal_lead_owns(s);
 
     if (!alone) {
         zone->sh->role = ngx_http_blockcast_follower;
 
-        (void) ngx_http_blockcast_state_lock(s, F_RDLCK,
-                                             NGX_HTTP_BLOCKCAST_FOLLOWS);
+        (void) ngx_http_blockcast_journal_lead_lock(
+                                        s, F_RDLCK,
+                                        NGX_HTTP_BLOCKCAST_FOLLOWS);
     }
 
     if (zone->fresh || zone->sh->role == ngx_http_blockcast_follower) {
-        ngx_http_blockcast_state_read(bmcf,
+        ngx_http_blockcast_journal_read(bmcf,
                               (alone ? NGX_HTTP_BLOCKCAST_LEADING : 0)
                               | (alone && zone->fresh
                                  ? NGX_HTTP_BLOCKCAST_ALONE : 0));
-        ngx_http_blockcast_state_close(s);
+        ngx_http_blockcast_journal_file_close(s);
     }
 
     zone->fresh = 0;
@@ -277,7 +279,7 @@ ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
 /* nothing has been published here: the epoch is known to nobody */
 
 static ngx_uint_t
-ngx_http_blockcast_state_blank(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_blank(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                      i;
     ngx_http_blockcast_stream_t   **streams;
@@ -301,16 +303,18 @@ ngx_http_blockcast_state_blank(ngx_http_blockcast_main_conf_t *bmcf)
  */
 
 static uint64_t
-ngx_http_blockcast_state_doubt(ngx_http_blockcast_state_t *s,
-    bc_state_header_t *h, ngx_http_blockcast_tail_t *tail, uint64_t behind)
+ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
+                                 bc_journal_header_t *h,
+                                 ngx_http_blockcast_journal_tail_t *tail,
+                                 uint64_t behind)
 {
     time_t    ago;
     uint64_t  newest;
 
     if ((tail->closed && behind == 0)
         || (!tail->bad
-            && ngx_http_blockcast_state_same_boot(h)
-            && !ngx_http_blockcast_state_lacks(s)))
+            && ngx_http_blockcast_journal_file_same_boot(h)
+            && !ngx_http_blockcast_journal_note_lacks(s)))
     {
         return 0;
     }
@@ -326,22 +330,22 @@ ngx_http_blockcast_state_doubt(ngx_http_blockcast_state_t *s,
 /* the numbers of streams that are not configured are not used again, either */
 
 static void
-ngx_http_blockcast_state_others(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t said)
 {
-    u_char                        printable[NGX_HTTP_BLOCKCAST_NAME_LEN];
-    ngx_str_t                     name, former;
-    bc_state_record_t             r;
-    ngx_http_blockcast_stream_t  *st;
-    ngx_http_blockcast_shctx_t   *sh;
+    u_char                            printable[NGX_HTTP_BLOCKCAST_NAME_LEN];
+    ngx_str_t                         name, former;
+    bc_journal_record_t               r;
+    ngx_http_blockcast_stream_t      *st;
+    ngx_http_blockcast_zone_shctx_t  *sh;
 
     sh = bmcf->zone->sh;
     ngx_str_null(&former);
 
-    while (bc_state_next(&p, last, &r) == 1) {
+    while (bc_journal_next(&p, last, &r) == 1) {
 
-        if (r.type == bc_state_error || r.type == bc_state_polled
-            || r.type == bc_state_closed)
+        if (r.type == bc_journal_error || r.type == bc_journal_polled
+            || r.type == bc_journal_closed)
         {
             continue;
         }
@@ -370,12 +374,12 @@ ngx_http_blockcast_state_others(ngx_http_blockcast_main_conf_t *bmcf,
 
         /* anything may be in a file */
 
-        ngx_http_blockcast_printable(&name, printable, sizeof(printable));
+        ngx_http_blockcast_gate_printable(&name, printable, sizeof(printable));
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: stream \"%V\" of the state file \"%V\" is "
                       "not configured, it is left out",
-                      &name, &bmcf->state->path);
+                      &name, &bmcf->journal->path);
     }
 }
 
@@ -383,30 +387,31 @@ ngx_http_blockcast_state_others(ngx_http_blockcast_main_conf_t *bmcf,
 /* reads the file, or what was appended since */
 
 static void
-ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_uint_t how)
 {
-    u_char                      *data;
-    size_t                       len;
-    uint64_t                     jump, behind;
-    ngx_int_t                    rc;
-    ngx_uint_t                   n, alone;
-    const char                  *why;
-    bc_state_note_t              note;
-    bc_state_header_t            h;
-    ngx_http_blockcast_zone_t   *zone;
-    ngx_http_blockcast_tail_t    tail;
-    ngx_http_blockcast_state_t  *s;
+    u_char                            *data;
+    size_t                             len;
+    uint64_t                           jump, behind;
+    ngx_int_t                          rc;
+    ngx_uint_t                         n, alone;
+    const char                        *why;
+    bc_journal_note_t                  note;
+    bc_journal_header_t                h;
+    ngx_http_blockcast_zone_t         *zone;
+    ngx_http_blockcast_journal_tail_t  tail;
+    ngx_http_blockcast_journal_t      *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
     zone = bmcf->zone;
     alone = how & NGX_HTTP_BLOCKCAST_ALONE;
 
-    rc = ngx_http_blockcast_state_news(s, &data, &len, &h, &why);
+    rc = ngx_http_blockcast_journal_file_news(s, &data, &len, &h, &why);
 
     if (rc == NGX_ERROR) {
-        ngx_http_blockcast_state_refused(s, why,
-                                         how & NGX_HTTP_BLOCKCAST_LEADING);
+        ngx_http_blockcast_journal_file_refused(
+                                        s, why,
+                                        how & NGX_HTTP_BLOCKCAST_LEADING);
         return;
     }
 
@@ -417,19 +422,19 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
     jump = 0;
     behind = 0;
 
-    ngx_http_blockcast_state_tail(s, data, len, &tail);
+    ngx_http_blockcast_journal_file_tail(s, data, len, &tail);
 
     if (alone) {
-        if (ngx_http_blockcast_state_verify(bmcf, &h, data, tail.good, &note,
-                                            &behind, &why)
+        if (ngx_http_blockcast_journal_note_verify(bmcf, &h, data, tail.good,
+                                                   &note, &behind, &why)
             != NGX_OK)
         {
             ngx_free(data);
-            ngx_http_blockcast_state_refused(s, why, 1);
+            ngx_http_blockcast_journal_file_refused(s, why, 1);
             return;
         }
 
-        jump = ngx_http_blockcast_state_doubt(s, &h, &tail, behind);
+        jump = ngx_http_blockcast_journal_doubt(s, &h, &tail, behind);
 
         if (behind != 0) {
             jump = ngx_max(jump, behind + 1);
@@ -441,7 +446,7 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
         /* a new file, from its beginning */
 
         if (alone || (h.epoch != zone->sh->epoch
-                      && ngx_http_blockcast_state_blank(bmcf)))
+                      && ngx_http_blockcast_journal_blank(bmcf)))
         {
             zone->sh->epoch = h.epoch;
         }
@@ -465,15 +470,17 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    n = ngx_http_blockcast_image_apply(zone, data, data + tail.good, jump,
-                                       how & NGX_HTTP_BLOCKCAST_REDO);
+    n = ngx_http_blockcast_journal_codec_apply(zone, data, data + tail.good,
+                                               jump,
+                                               how & NGX_HTTP_BLOCKCAST_REDO);
 
-    ngx_http_blockcast_state_others(bmcf, data, data + tail.good, jump, alone);
+    ngx_http_blockcast_journal_others(bmcf, data, data + tail.good, jump,
+                                      alone);
 
     ngx_free(data);
 
     if (alone) {
-        ngx_http_blockcast_state_note_apply(bmcf, &note, jump);
+        ngx_http_blockcast_journal_note_apply(bmcf, &note, jump);
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: %ui streams go on from \"%V\", epoch %uL",
@@ -488,9 +495,9 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
                           &s->path,
                           tail.bad ? "it is damaged"
                           : (behind != 0
-                             && !ngx_http_blockcast_state_lacks(s))
+                             && !ngx_http_blockcast_journal_note_lacks(s))
                             ? "it is older than its lock file tells"
-                          : ngx_http_blockcast_state_same_boot(&h)
+                          : ngx_http_blockcast_journal_file_same_boot(&h)
                             ? "it could not be written"
                             : "the machine was started again",
                           jump);
@@ -500,27 +507,27 @@ ngx_http_blockcast_state_read(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 ngx_uint_t
-ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_uint_t                   kept;
-    ngx_http_blockcast_zone_t   *zone;
-    ngx_http_blockcast_state_t  *s;
+    ngx_uint_t                     kept;
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
     zone = bmcf->zone;
 
     if (s == NULL) {
         return 1;
     }
 
-    ngx_http_blockcast_state_job(bmcf);
+    ngx_http_blockcast_journal_sync_job(bmcf);
 
     /* before anything is believed of the lock */
 
-    kept = ngx_http_blockcast_state_lock_kept(s, zone->sh->role
+    kept = ngx_http_blockcast_journal_own_lock_kept(s, zone->sh->role
                                                  == ngx_http_blockcast_leader);
 
-    if (!ngx_http_blockcast_state_owns(s)) {
+    if (!ngx_http_blockcast_journal_lead_owns(s)) {
 
         if (s->ready) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -528,22 +535,23 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
                           &s->path);
         }
 
-        ngx_http_blockcast_state_stop(bmcf);
+        ngx_http_blockcast_journal_stop(bmcf);
 
         zone->sh->role = ngx_http_blockcast_follower;
 
-        (void) ngx_http_blockcast_state_lock(s, F_RDLCK,
-                                             NGX_HTTP_BLOCKCAST_FOLLOWS);
+        (void) ngx_http_blockcast_journal_lead_lock(
+                                        s, F_RDLCK,
+                                        NGX_HTTP_BLOCKCAST_FOLLOWS);
         return 0;
     }
 
     if (s->ready) {
 
         if (!kept) {
-            ngx_http_blockcast_state_note_begin(bmcf);
+            ngx_http_blockcast_journal_note_begin(bmcf);
         }
 
-        ngx_http_blockcast_state_beat(bmcf, 0);
+        ngx_http_blockcast_journal_lead_beat(bmcf, 0);
         return 1;
     }
 
@@ -556,20 +564,21 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     if (s->lock != -1) {
-        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
-                                             NGX_HTTP_BLOCKCAST_FOLLOWS);
+        (void) ngx_http_blockcast_journal_lead_lock(
+                                        s, F_UNLCK,
+                                        NGX_HTTP_BLOCKCAST_FOLLOWS);
     }
 
-    ngx_http_blockcast_state_read(bmcf,
+    ngx_http_blockcast_journal_read(bmcf,
                           NGX_HTTP_BLOCKCAST_LEADING
                           | (zone->sh->role == ngx_http_blockcast_leader
                              ? NGX_HTTP_BLOCKCAST_REDO : 0));
 
     if (!zone->sh->jumped) {
-        ngx_http_blockcast_state_adopt(s);
+        ngx_http_blockcast_journal_file_adopt(s);
     }
 
-    ngx_http_blockcast_state_close(s);
+    ngx_http_blockcast_journal_file_close(s);
 
     if (zone->sh->role == ngx_http_blockcast_follower) {
         zone->sh->role = ngx_http_blockcast_leader;
@@ -580,18 +589,18 @@ ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     s->ready = 1;
-    ngx_http_blockcast_state_beat(bmcf, 0);
+    ngx_http_blockcast_journal_lead_beat(bmcf, 0);
 
     return 1;
 }
 
 
 void
-ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_http_blockcast_state_t  *s;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL) {
         return;
@@ -599,7 +608,7 @@ ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
     s->at = ngx_current_msec;
 
-    ngx_http_blockcast_state_note_begin(bmcf);
+    ngx_http_blockcast_journal_note_begin(bmcf);
 
     if (s->fd != -1 && !s->failing) {
         return;
@@ -609,37 +618,37 @@ ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
         /* of the time when this worker polled before: after it */
 
-        ngx_http_blockcast_state_incomplete(bmcf);
+        ngx_http_blockcast_journal_incomplete(bmcf);
         return;
     }
 
-    ngx_http_blockcast_state_write(bmcf);
+    ngx_http_blockcast_journal_file_write(bmcf);
 }
 
 
 void
-ngx_http_blockcast_state_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->state != NULL) {
-        bmcf->state->failing = 1;
-        ngx_http_blockcast_state_note(bmcf->state->lock, 1);
+    if (bmcf->journal != NULL) {
+        bmcf->journal->failing = 1;
+        ngx_http_blockcast_journal_note_note(bmcf->journal->lock, 1);
     }
 }
 
 
 void
-ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    struct flock                 fl;
-    ngx_http_blockcast_state_t  *s;
+    struct flock                   fl;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL) {
         return;
     }
 
-    ngx_http_blockcast_state_job(bmcf);
+    ngx_http_blockcast_journal_sync_job(bmcf);
 
     if (s->lock != -1) {
         ngx_memzero(&fl, sizeof(struct flock));
@@ -654,27 +663,27 @@ ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     if (ngx_current_msec - s->at >= s->interval
-        || s->unsynced >= NGX_HTTP_BLOCKCAST_RESERVE / 2)
+        || s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE / 2)
     {
         s->at = ngx_current_msec;
-        ngx_http_blockcast_state_sync(bmcf);
+        ngx_http_blockcast_journal_sync(bmcf);
     }
 }
 
 
 void
-ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_http_blockcast_state_t  *s;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL) {
         return;
     }
 
-    ngx_http_blockcast_state_job_leave(s);
-    ngx_http_blockcast_state_job(bmcf);
+    ngx_http_blockcast_journal_sync_job_leave(s);
+    ngx_http_blockcast_journal_sync_job(bmcf);
 
     s->ready = 0;
     s->followed = 0;
@@ -684,8 +693,8 @@ ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf)
 
         /* no other process has it open, and so it would keep them out */
 
-        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
-                                             NGX_HTTP_BLOCKCAST_LEADS);
+        (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
+                                                    NGX_HTTP_BLOCKCAST_LEADS);
     }
 
     if (s->fd != -1) {
@@ -696,13 +705,13 @@ ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 void
-ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_uint_t                   taken;
-    ngx_http_blockcast_zone_t   *zone;
-    ngx_http_blockcast_state_t  *s;
+    ngx_uint_t                     taken;
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
     zone = bmcf->zone;
 
     if (s == NULL || s->left) {
@@ -720,20 +729,21 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
         /* the leader need not poll for its clients any more */
 
         if (s->lock != -1) {
-            (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
-                                                 NGX_HTTP_BLOCKCAST_FOLLOWS);
+            (void) ngx_http_blockcast_journal_lead_lock(
+                                        s, F_UNLCK,
+                                        NGX_HTTP_BLOCKCAST_FOLLOWS);
         }
 
         return;
     }
 
     if (ngx_http_blockcast_lease_hold(zone, &taken) != NGX_OK
-        || !ngx_http_blockcast_state_lead(bmcf))
+        || !ngx_http_blockcast_journal_lead(bmcf))
     {
         return;
     }
 
-    ngx_http_blockcast_state_finish(bmcf);
+    ngx_http_blockcast_journal_file_finish(bmcf);
 
     /* another nginx goes on, whatever time the disk takes now; the clients
        that are still here follow it */
@@ -741,7 +751,7 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
     zone->sh->role = ngx_http_blockcast_follower;
 
     if (ngx_http_blockcast_lease_held(zone)) {
-        ngx_http_blockcast_state_release(s);
+        ngx_http_blockcast_journal_lead_release(s);
     }
 
     if (s->fd != -1 && !s->failing) {
@@ -751,7 +761,8 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
         }
 
         if (fdatasync(s->fd) == -1) {
-            ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+            ngx_http_blockcast_journal_file_failed(s, "fdatasync()",
+                                                   ngx_errno);
 
         } else {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -760,14 +771,14 @@ ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf)
         }
     }
 
-    ngx_http_blockcast_state_stop(bmcf);
+    ngx_http_blockcast_journal_stop(bmcf);
 }
 
 
 void
-ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->state == NULL) {
+    if (bmcf->journal == NULL) {
         return;
     }
 
@@ -775,26 +786,27 @@ ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf)
 
         /* who is being drained sees that nobody here leads any more */
 
-        if (!ngx_exiting || !ngx_http_blockcast_state_lost(bmcf->state)) {
+        if (!ngx_exiting || !ngx_http_blockcast_journal_lead_lost(
+                                        bmcf->journal)) {
             return;
         }
 
         bmcf->zone->sh->role = ngx_http_blockcast_follower;
     }
 
-    ngx_http_blockcast_state_read(bmcf, 0);
+    ngx_http_blockcast_journal_read(bmcf, 0);
 }
 
 
 void
-ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_slot_t *slot)
 {
-    ngx_str_t                    record;
-    ngx_uint_t                   unsynced;
-    ngx_http_blockcast_state_t  *s;
+    ngx_str_t                      record;
+    ngx_uint_t                     unsynced;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL || !s->ready
         || (!s->followed
@@ -803,7 +815,7 @@ ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    if (ngx_http_blockcast_publish_begin(bmcf->zone, ngx_cycle->log)
+    if (ngx_http_blockcast_snapshot_begin(bmcf->zone, ngx_cycle->log)
         != NGX_OK)
     {
         return;
@@ -815,12 +827,12 @@ ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
 
     unsynced = s->unsynced;
 
-    ngx_http_blockcast_image_poll(slot, 0, NULL, &record);
-    ngx_http_blockcast_state_append(bmcf, &record);
+    ngx_http_blockcast_journal_codec_poll(slot, 0, NULL, &record);
+    ngx_http_blockcast_journal_file_append(bmcf, &record);
 
     s->unsynced = unsynced;
 
-    ngx_http_blockcast_publish_end(bmcf->zone);
+    ngx_http_blockcast_snapshot_end(bmcf->zone);
 
     if (record.data != NULL) {
         ngx_free(record.data);

@@ -21,19 +21,19 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_zone.h"
-#include "bc_state.h"
+#include "bc_journal.h"
 
 
-typedef struct ngx_http_blockcast_job_s  ngx_http_blockcast_job_t;
+typedef struct ngx_http_blockcast_journal_job_s  ngx_http_blockcast_journal_job_t;
 
 
-struct ngx_http_blockcast_state_s {
+struct ngx_http_blockcast_journal_s {
     ngx_str_t                     path;         /* with a NUL behind */
     char                         *name;         /* without its folder */
     char                         *lockname;
@@ -54,7 +54,7 @@ struct ngx_http_blockcast_state_s {
     ngx_uint_t                    unsynced;     /* records */
     int                           error;        /* errno that was logged */
     off_t                         full;         /* no room for more, or 0 */
-    ngx_http_blockcast_job_t     *job;          /* what a thread does */
+    ngx_http_blockcast_journal_job_t  *job;     /* what a thread does */
 
     /* of a worker that follows */
     int                           rfd;
@@ -84,14 +84,14 @@ struct ngx_http_blockcast_state_s {
 
 
 /* blockcast_state PATH [interval=TIME]; */
-char *ngx_http_blockcast_state_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
  * Before a configuration is in force, and for nginx -t: what is there is ours,
  * and the workers will be able to write.  Changes nothing.
  */
-ngx_int_t ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s,
+ngx_int_t ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
     ngx_log_t *log);
 
 /*
@@ -99,60 +99,64 @@ ngx_int_t ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s,
  * has it, and reads the file when the zone is new or another family has led.
  * bmcf is NULL when nothing is configured.
  */
-void ngx_http_blockcast_state_init(ngx_cycle_t *cycle,
+void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
  * For the worker that holds the lease: true when this family leads, and all
  * that was published before is in the zone.
  */
-ngx_uint_t ngx_http_blockcast_state_lead(ngx_http_blockcast_main_conf_t *bmcf);
+ngx_uint_t ngx_http_blockcast_journal_lead(
+    ngx_http_blockcast_main_conf_t *bmcf);
 /* it begins to poll: a new image, unless the file can be gone on with */
-void ngx_http_blockcast_state_begin(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
 /* on its ticks: syncs, or makes a new image, when it is time */
-void ngx_http_blockcast_state_tick(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf);
 /* something became visible that is not in the file */
-void ngx_http_blockcast_state_incomplete(
+void ngx_http_blockcast_journal_incomplete(
     ngx_http_blockcast_main_conf_t *bmcf);
 /* it polls no longer */
-void ngx_http_blockcast_state_stop(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* a worker begins to exit: the last one closes the file and gives up the lead */
-void ngx_http_blockcast_state_leave(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* true: another nginx follows this one and may want any stream */
-ngx_uint_t ngx_http_blockcast_state_followed(
+ngx_uint_t ngx_http_blockcast_journal_followed(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /* any worker of a family that follows: takes over what the leader wrote */
-void ngx_http_blockcast_state_follow(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* false: another family has taken the lead, nothing may be published */
-ngx_uint_t ngx_http_blockcast_state_held(ngx_http_blockcast_main_conf_t *bmcf);
+ngx_uint_t ngx_http_blockcast_journal_held(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 /* NGX_OK: the same, and no other takes it before the end; NGX_DECLINED */
-ngx_int_t ngx_http_blockcast_state_write_begin(
+ngx_int_t ngx_http_blockcast_journal_lead_write_begin(
     ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_state_write_end(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_lead_write_end(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 /* a sign of life, which is to do for so long (0: until the next ticks) */
-void ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
+void ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_msec_t lasts);
 
 /*
  * Appends a record, before what it tells becomes visible.  A failure is
  * logged, and is no reason not to publish.
  */
-void ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_str_t *record);
+void ngx_http_blockcast_journal_file_append(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *record);
 
 
 /* notes the number, which is about to become visible (_state_note) */
-void ngx_http_blockcast_state_number(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_stream_t *st, uint64_t seq);
+void ngx_http_blockcast_journal_note_number(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
+    uint64_t seq);
 
 /* a good poll without a change: those that follow know that it is fresh */
-void ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
+void ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_slot_t *slot);
 
 
@@ -162,20 +166,20 @@ void ngx_http_blockcast_state_polled(ngx_http_blockcast_main_conf_t *bmcf,
  */
 
 /* one record; of a log's batch when there are entries */
-void ngx_http_blockcast_image_record(ngx_http_blockcast_stream_t *st,
-    bc_state_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *state, ngx_http_blockcast_entry_t *entries, ngx_uint_t n,
+void ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
+    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
+    ngx_str_t *memory, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
     ngx_str_t *record);
 
 /* of a slot: polled (text NULL), or failed */
-void ngx_http_blockcast_image_poll(ngx_http_blockcast_slot_t *slot,
+void ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
     int64_t code, ngx_str_t *text, ngx_str_t *record);
 
 /*
  * All streams of the configuration as the poller knows them, behind the room
  * for a header.
  */
-void ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *image);
 
 /*
@@ -183,8 +187,9 @@ void ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
  * the numbers; redo: the zone is the leader's own, only what was about to be
  * published is missing.  Returns the number of streams.
  */
-ngx_uint_t ngx_http_blockcast_image_apply(ngx_http_blockcast_zone_t *zone,
-    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo);
+ngx_uint_t ngx_http_blockcast_journal_codec_apply(
+    ngx_http_blockcast_zone_t *zone, const u_char *p, const u_char *last,
+    uint64_t jump, ngx_uint_t redo);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_STATE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_ */

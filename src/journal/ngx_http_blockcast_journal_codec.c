@@ -4,9 +4,9 @@
  */
 
 
-#include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_journal.h"
 #include "bc_json.h"
 
 
@@ -26,14 +26,14 @@ typedef struct {
     u_char                       *data;
     size_t                        len;
     size_t                        alloc;
-} ngx_http_blockcast_buf_t;
+} ngx_http_blockcast_journal_codec_buf_t;
 
 
 /* of a stream, what the records tell at last */
 
 typedef struct {
-    bc_state_record_t             newest;
-    bc_state_record_t             error;
+    bc_journal_record_t           newest;
+    bc_journal_record_t           error;
     bc_span_t                     program;
     bc_span_t                     past;
     uint64_t                      seq;
@@ -42,11 +42,11 @@ typedef struct {
     unsigned                      has_program:1;
     unsigned                      has_error:1;
     unsigned                      found:1;
-} ngx_http_blockcast_found_t;
+} ngx_http_blockcast_journal_codec_found_t;
 
 
 static bc_span_t
-ngx_http_blockcast_span(ngx_str_t *s)
+ngx_http_blockcast_journal_codec_span(ngx_str_t *s)
 {
     bc_span_t  span;
 
@@ -58,7 +58,7 @@ ngx_http_blockcast_span(ngx_str_t *s)
 
 
 static uint64_t
-ngx_http_blockcast_now(void)
+ngx_http_blockcast_journal_codec_now(void)
 {
     ngx_time_t  *tp;
 
@@ -71,7 +71,7 @@ ngx_http_blockcast_now(void)
 /* the clock that goes on over a restart, and the one that workers share */
 
 static uint64_t
-ngx_http_blockcast_unix(ngx_msec_t msec)
+ngx_http_blockcast_journal_codec_unix(ngx_msec_t msec)
 {
     ngx_msec_int_t  ago;
 
@@ -81,17 +81,17 @@ ngx_http_blockcast_unix(ngx_msec_t msec)
 
     ago = (ngx_msec_int_t) (ngx_current_msec - msec);
 
-    return ngx_http_blockcast_now() - ((ago > 0) ? ago : 0);
+    return ngx_http_blockcast_journal_codec_now() - ((ago > 0) ? ago : 0);
 }
 
 
 static ngx_msec_t
-ngx_http_blockcast_monotonic(uint64_t polled)
+ngx_http_blockcast_journal_codec_monotonic(uint64_t polled)
 {
     uint64_t    now;
     ngx_msec_t  msec;
 
-    now = ngx_http_blockcast_now();
+    now = ngx_http_blockcast_journal_codec_now();
     msec = ngx_current_msec - ((polled < now) ? now - polled : 0);
 
     /* 0 is "never" */
@@ -101,31 +101,31 @@ ngx_http_blockcast_monotonic(uint64_t polled)
 
 
 void
-ngx_http_blockcast_image_record(ngx_http_blockcast_stream_t *st,
-    bc_state_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *state, ngx_http_blockcast_entry_t *entries, ngx_uint_t n,
+ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
+    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
+    ngx_str_t *state, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
     ngx_str_t *record)
 {
-    u_char             *p;
-    size_t              size;
-    ngx_uint_t          i;
-    bc_state_record_t   r;
+    u_char               *p;
+    size_t                size;
+    ngx_uint_t            i;
+    bc_journal_record_t   r;
 
-    ngx_memzero(&r, sizeof(bc_state_record_t));
+    ngx_memzero(&r, sizeof(bc_journal_record_t));
 
     r.type = type;
     r.log = (st->field.len != 0);
     r.seq = seq;
     r.time = timestamp;
-    r.polled = ngx_http_blockcast_now();
-    r.name = ngx_http_blockcast_span(&st->name);
-    r.data = ngx_http_blockcast_span(data);
-    r.state = ngx_http_blockcast_span(state);
+    r.polled = ngx_http_blockcast_journal_codec_now();
+    r.name = ngx_http_blockcast_journal_codec_span(&st->name);
+    r.data = ngx_http_blockcast_journal_codec_span(data);
+    r.state = ngx_http_blockcast_journal_codec_span(state);
 
-    size = bc_state_size(&r);
+    size = bc_journal_size(&r);
 
     for (i = 0; i < n; i++) {
-        size += bc_state_entry_size(entries[i].key.len, entries[i].data.len);
+        size += bc_journal_entry_size(entries[i].key.len, entries[i].data.len);
     }
 
     record->len = 0;
@@ -135,24 +135,25 @@ ngx_http_blockcast_image_record(ngx_http_blockcast_stream_t *st,
         return;
     }
 
-    p = bc_state_begin(record->data, &r);
+    p = bc_journal_begin(record->data, &r);
 
     for (i = 0; i < n; i++) {
-        p = bc_state_put_entry(p, ngx_http_blockcast_span(&entries[i].key),
-                               ngx_http_blockcast_span(&entries[i].data));
+        p = bc_journal_put_entry(
+                     p, ngx_http_blockcast_journal_codec_span(&entries[i].key),
+                     ngx_http_blockcast_journal_codec_span(&entries[i].data));
     }
 
-    record->len = bc_state_end(record->data, p, n);
+    record->len = bc_journal_end(record->data, p, n);
 }
 
 
 /* a record of a slot without entries; its n is given */
 
 static void
-ngx_http_blockcast_image_slot(ngx_http_blockcast_slot_t *slot,
-    bc_state_record_t *r)
+ngx_http_blockcast_journal_codec_slot(ngx_http_blockcast_slot_t *slot,
+    bc_journal_record_t *r)
 {
-    ngx_memzero(r, sizeof(bc_state_record_t));
+    ngx_memzero(r, sizeof(bc_journal_record_t));
 
     r->log = slot->log;
     r->name.data = slot->name;
@@ -161,37 +162,38 @@ ngx_http_blockcast_image_slot(ngx_http_blockcast_slot_t *slot,
 
 
 void
-ngx_http_blockcast_image_poll(ngx_http_blockcast_slot_t *slot, int64_t code,
-    ngx_str_t *text, ngx_str_t *record)
+ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, ngx_str_t *record)
 {
-    u_char             *p;
-    bc_state_record_t   r;
+    u_char               *p;
+    bc_journal_record_t   r;
 
-    ngx_http_blockcast_image_slot(slot, &r);
+    ngx_http_blockcast_journal_codec_slot(slot, &r);
 
     if (text == NULL) {
-        r.type = bc_state_polled;
-        r.polled = ngx_http_blockcast_now();
+        r.type = bc_journal_polled;
+        r.polled = ngx_http_blockcast_journal_codec_now();
 
     } else {
-        r.type = bc_state_error;
+        r.type = bc_journal_error;
         r.seq = (uint64_t) code;
         r.time = ngx_time();
-        r.data = ngx_http_blockcast_span(text);
+        r.data = ngx_http_blockcast_journal_codec_span(text);
     }
 
     record->len = 0;
-    record->data = ngx_alloc(bc_state_size(&r), ngx_cycle->log);
+    record->data = ngx_alloc(bc_journal_size(&r), ngx_cycle->log);
 
     if (record->data != NULL) {
-        p = bc_state_begin(record->data, &r);
-        record->len = bc_state_end(record->data, p, 0);
+        p = bc_journal_begin(record->data, &r);
+        record->len = bc_journal_end(record->data, p, 0);
     }
 }
 
 
 static u_char *
-ngx_http_blockcast_buf_room(ngx_http_blockcast_buf_t *buf, size_t size)
+ngx_http_blockcast_journal_codec_room(
+    ngx_http_blockcast_journal_codec_buf_t *buf, size_t size)
 {
     u_char  *p;
     size_t   alloc;
@@ -218,25 +220,25 @@ ngx_http_blockcast_buf_room(ngx_http_blockcast_buf_t *buf, size_t size)
 
 
 static ngx_int_t
-ngx_http_blockcast_buf_record(ngx_http_blockcast_buf_t *buf,
-    bc_state_record_t *r)
+ngx_http_blockcast_journal_codec_put(
+    ngx_http_blockcast_journal_codec_buf_t *buf, bc_journal_record_t *r)
 {
     u_char  *start, *p;
 
-    start = ngx_http_blockcast_buf_room(buf, bc_state_size(r));
+    start = ngx_http_blockcast_journal_codec_room(buf, bc_journal_size(r));
     if (start == NULL) {
         return NGX_ERROR;
     }
 
-    p = bc_state_begin(start, r);
-    buf->len += bc_state_end(start, p, r->n);
+    p = bc_journal_begin(start, r);
+    buf->len += bc_journal_end(start, p, r->n);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_blockcast_past_put(u_char *p, ngx_uint_t i, uint64_t n)
+ngx_http_blockcast_journal_codec_past_put(u_char *p, ngx_uint_t i, uint64_t n)
 {
     ngx_uint_t  byte;
 
@@ -247,7 +249,7 @@ ngx_http_blockcast_past_put(u_char *p, ngx_uint_t i, uint64_t n)
 
 
 static uint64_t
-ngx_http_blockcast_past_get(bc_span_t *past, ngx_uint_t i)
+ngx_http_blockcast_journal_codec_past_get(bc_span_t *past, ngx_uint_t i)
 {
     uint64_t    n;
     ngx_uint_t  byte;
@@ -265,17 +267,18 @@ ngx_http_blockcast_past_get(bc_span_t *past, ngx_uint_t i)
 /* what is remembered of a log beside its ring, which comes after it */
 
 static ngx_int_t
-ngx_http_blockcast_image_past(ngx_http_blockcast_buf_t *buf,
+ngx_http_blockcast_journal_codec_past(
+    ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot, uint64_t seq)
 {
-    u_char                       *ring, *data;
-    uint64_t                      pos, first, last, *keys;
-    ngx_int_t                     rc;
-    ngx_uint_t                    n;
-    bc_state_record_t             r;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *ring, *data;
+    uint64_t                           pos, first, last, *keys;
+    ngx_int_t                          rc;
+    ngx_uint_t                         n;
+    bc_journal_record_t                r;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
     n = 0;
 
     for (pos = slot->tail;
@@ -298,28 +301,33 @@ ngx_http_blockcast_image_past(ngx_http_blockcast_buf_t *buf,
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_GONE,
-                                slot->gone);
-    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_FORGOT,
-                                slot->forgot || first != 0);
-    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_SEED,
-                                slot->seed[0]);
-    ngx_http_blockcast_past_put(data, NGX_HTTP_BLOCKCAST_PAST_SEED + 1,
-                                slot->seed[1]);
+    ngx_http_blockcast_journal_codec_past_put(data,
+                                              NGX_HTTP_BLOCKCAST_PAST_GONE,
+                                              slot->gone);
+    ngx_http_blockcast_journal_codec_past_put(data,
+                                              NGX_HTTP_BLOCKCAST_PAST_FORGOT,
+                                              slot->forgot || first != 0);
+    ngx_http_blockcast_journal_codec_past_put(data,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED,
+                                              slot->seed[0]);
+    ngx_http_blockcast_journal_codec_past_put(data,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED + 1,
+                                              slot->seed[1]);
 
-    keys = ngx_http_blockcast_slot_keys(slot);
+    keys = ngx_http_blockcast_zone_slot_keys(slot);
 
     for (n = NGX_HTTP_BLOCKCAST_PAST_KEYS; first < last; n++, first++) {
-        ngx_http_blockcast_past_put(data, n, keys[first % slot->nkeys]);
+        ngx_http_blockcast_journal_codec_past_put(data, n,
+                                                  keys[first % slot->nkeys]);
     }
 
-    ngx_http_blockcast_image_slot(slot, &r);
-    r.type = bc_state_seq;
+    ngx_http_blockcast_journal_codec_slot(slot, &r);
+    r.type = bc_journal_seq;
     r.seq = seq;
     r.data.data = data;
     r.data.len = 8 * n;
 
-    rc = ngx_http_blockcast_buf_record(buf, &r);
+    rc = ngx_http_blockcast_journal_codec_put(buf, &r);
     ngx_free(data);
 
     return rc;
@@ -329,21 +337,22 @@ ngx_http_blockcast_image_past(ngx_http_blockcast_buf_t *buf,
 /* the entries of the ring up to a seq: a record for those of each message */
 
 static ngx_int_t
-ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
+ngx_http_blockcast_journal_codec_ring(
+    ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot, uint64_t last)
 {
-    u_char                       *ring, *p;
-    size_t                        start, size;
-    uint64_t                      pos;
-    bc_span_t                     key, data;
-    ngx_uint_t                    n;
-    bc_state_record_t             r;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *ring, *p;
+    size_t                             start, size;
+    uint64_t                           pos;
+    bc_span_t                          key, data;
+    ngx_uint_t                         n;
+    bc_journal_record_t                r;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
 
-    ngx_http_blockcast_image_slot(slot, &r);
-    r.type = bc_state_kept;
+    ngx_http_blockcast_journal_codec_slot(slot, &r);
+    r.type = bc_journal_kept;
 
     start = 0;
     n = 0;
@@ -361,8 +370,8 @@ ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
         if (n == 0 || rec->seq != r.seq) {
 
             if (n != 0) {
-                (void) bc_state_end(buf->data + start, buf->data + buf->len,
-                                    n);
+                (void) bc_journal_end(buf->data + start, buf->data + buf->len,
+                                      n);
             }
 
             r.seq = rec->seq;
@@ -370,35 +379,36 @@ ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
             r.time = rec->timestamp;
             n = 0;
 
-            p = ngx_http_blockcast_buf_room(buf, bc_state_size(&r));
+            p = ngx_http_blockcast_journal_codec_room(buf,
+                                                      bc_journal_size(&r));
             if (p == NULL) {
                 return NGX_ERROR;
             }
 
             start = buf->len;
-            buf->len = bc_state_begin(p, &r) - buf->data;
+            buf->len = bc_journal_begin(p, &r) - buf->data;
         }
 
-        size = bc_state_entry_size(rec->key_len, rec->len);
+        size = bc_journal_entry_size(rec->key_len, rec->len);
 
-        p = ngx_http_blockcast_buf_room(buf, size);
+        p = ngx_http_blockcast_journal_codec_room(buf, size);
         if (p == NULL) {
             return NGX_ERROR;
         }
 
-        key.data = ngx_http_blockcast_record_key(rec);
+        key.data = ngx_http_blockcast_ring_record_key(rec);
         key.len = rec->key_len;
-        data.data = ngx_http_blockcast_record_data(rec);
+        data.data = ngx_http_blockcast_ring_record_data(rec);
         data.len = rec->len;
 
-        (void) bc_state_put_entry(p, key, data);
+        (void) bc_journal_put_entry(p, key, data);
 
         buf->len += size;
         n++;
     }
 
     if (n != 0) {
-        (void) bc_state_end(buf->data + start, buf->data + buf->len, n);
+        (void) bc_journal_end(buf->data + start, buf->data + buf->len, n);
     }
 
     return NGX_OK;
@@ -406,19 +416,20 @@ ngx_http_blockcast_image_ring(ngx_http_blockcast_buf_t *buf,
 
 
 static ngx_int_t
-ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
+ngx_http_blockcast_journal_codec_stream(
+    ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot)
 {
-    u_char                      *p;
-    uint64_t                     seq;
-    ngx_int_t                    rc;
-    bc_state_record_t            r;
-    ngx_http_blockcast_snap_t    snap;
-    ngx_http_blockcast_error_t   error;
+    u_char                         *p;
+    uint64_t                        seq;
+    ngx_int_t                       rc;
+    bc_journal_record_t             r;
+    ngx_http_blockcast_snapshot_t   snap;
+    ngx_http_blockcast_error_t      error;
 
     seq = 0;
 
-    rc = ngx_http_blockcast_read_snap(slot, &snap, &p, ngx_cycle->log);
+    rc = ngx_http_blockcast_snapshot_read(slot, &snap, &p, ngx_cycle->log);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -428,26 +439,27 @@ ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
         seq = snap.seq;
 
         if (slot->log
-            && (ngx_http_blockcast_image_past(buf, slot, seq) != NGX_OK
-                || ngx_http_blockcast_image_ring(buf, slot, seq) != NGX_OK))
+            && (ngx_http_blockcast_journal_codec_past(buf, slot, seq) != NGX_OK
+                || ngx_http_blockcast_journal_codec_ring(buf, slot,
+                                                         seq) != NGX_OK))
         {
             ngx_free(p);
             return NGX_ERROR;
         }
 
-        ngx_http_blockcast_image_slot(slot, &r);
+        ngx_http_blockcast_journal_codec_slot(slot, &r);
 
-        r.type = bc_state_snap;
+        r.type = bc_journal_snap;
         r.seq = seq;
         r.time = snap.timestamp;
-        r.polled = ngx_http_blockcast_unix(slot->polled);
+        r.polled = ngx_http_blockcast_journal_codec_unix(slot->polled);
         r.n = snap.count;
         r.data.data = p + snap.data;
         r.data.len = snap.data_len;
-        r.state.data = p + snap.state;
-        r.state.len = snap.state_len;
+        r.state.data = p + snap.memory;
+        r.state.len = snap.memory_len;
 
-        rc = ngx_http_blockcast_buf_record(buf, &r);
+        rc = ngx_http_blockcast_journal_codec_put(buf, &r);
         ngx_free(p);
 
         if (rc != NGX_OK) {
@@ -458,28 +470,28 @@ ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
     /* without data, or beyond it */
 
     if (slot->seq > seq) {
-        ngx_http_blockcast_image_slot(slot, &r);
+        ngx_http_blockcast_journal_codec_slot(slot, &r);
 
-        r.type = bc_state_seq;
+        r.type = bc_journal_seq;
         r.seq = slot->seq;
 
-        if (ngx_http_blockcast_buf_record(buf, &r) != NGX_OK) {
+        if (ngx_http_blockcast_journal_codec_put(buf, &r) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    ngx_http_blockcast_read_error(slot, &error);
+    ngx_http_blockcast_stream_status_read_error(slot, &error);
 
     if (error.len != 0) {
-        ngx_http_blockcast_image_slot(slot, &r);
+        ngx_http_blockcast_journal_codec_slot(slot, &r);
 
-        r.type = bc_state_error;
+        r.type = bc_journal_error;
         r.seq = (uint64_t) error.code;
         r.time = error.since;
         r.data.data = error.text;
         r.data.len = error.len;
 
-        return ngx_http_blockcast_buf_record(buf, &r);
+        return ngx_http_blockcast_journal_codec_put(buf, &r);
     }
 
     return NGX_OK;
@@ -487,28 +499,28 @@ ngx_http_blockcast_image_stream(ngx_http_blockcast_buf_t *buf,
 
 
 void
-ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *image)
 {
-    ngx_uint_t                      i;
-    bc_state_record_t               r;
-    ngx_http_blockcast_buf_t        buf;
-    ngx_http_blockcast_stream_t   **streams;
+    ngx_uint_t                               i;
+    bc_journal_record_t                      r;
+    ngx_http_blockcast_journal_codec_buf_t   buf;
+    ngx_http_blockcast_stream_t            **streams;
 
-    ngx_memzero(&buf, sizeof(ngx_http_blockcast_buf_t));
+    ngx_memzero(&buf, sizeof(ngx_http_blockcast_journal_codec_buf_t));
     ngx_str_null(image);
 
-    if (ngx_http_blockcast_buf_room(&buf, 65536) == NULL) {
+    if (ngx_http_blockcast_journal_codec_room(&buf, 65536) == NULL) {
         return;
     }
 
-    buf.len = BC_STATE_HEADER;
+    buf.len = BC_JOURNAL_HEADER;
 
-    ngx_memzero(&r, sizeof(bc_state_record_t));
-    r.type = bc_state_seq;
+    ngx_memzero(&r, sizeof(bc_journal_record_t));
+    r.type = bc_journal_seq;
     r.seq = ngx_http_blockcast_zone_seq(zone);
 
-    if (ngx_http_blockcast_buf_record(&buf, &r) != NGX_OK) {
+    if (ngx_http_blockcast_journal_codec_put(&buf, &r) != NGX_OK) {
         ngx_free(buf.data);
         return;
     }
@@ -516,7 +528,7 @@ ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
-        if (ngx_http_blockcast_image_stream(&buf, streams[i]->slot)
+        if (ngx_http_blockcast_journal_codec_stream(&buf, streams[i]->slot)
             != NGX_OK)
         {
             ngx_free(buf.data);
@@ -532,10 +544,10 @@ ngx_http_blockcast_image_make(ngx_http_blockcast_zone_t *zone,
 /* the next record of a stream; 0: there is none */
 
 static ngx_uint_t
-ngx_http_blockcast_image_next(const u_char **p, const u_char *last,
-    ngx_http_blockcast_stream_t *st, bc_state_record_t *r)
+ngx_http_blockcast_journal_codec_next(const u_char **p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, bc_journal_record_t *r)
 {
-    while (bc_state_next(p, last, r) == 1) {
+    while (bc_journal_next(p, last, r) == 1) {
         if (r->name.len == st->name.len
             && ngx_memcmp(r->name.data, st->name.data, r->name.len) == 0)
         {
@@ -548,30 +560,32 @@ ngx_http_blockcast_image_next(const u_char **p, const u_char *last,
 
 
 static void
-ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_found_t *found)
+ngx_http_blockcast_journal_codec_find(
+                              const u_char *p, const u_char *last,
+                              ngx_http_blockcast_stream_t *st,
+                              ngx_http_blockcast_journal_codec_found_t *found)
 {
-    bc_state_record_t  r;
+    bc_journal_record_t  r;
 
-    ngx_memzero(found, sizeof(ngx_http_blockcast_found_t));
+    ngx_memzero(found, sizeof(ngx_http_blockcast_journal_codec_found_t));
 
-    while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
+    while (ngx_http_blockcast_journal_codec_next(&p, last, st, &r)) {
 
         found->found = 1;
 
         switch (r.type) {
 
-        case bc_state_polled:
+        case bc_journal_polled:
             found->polled = ngx_max(found->polled, r.polled);
             break;
 
-        case bc_state_error:
+        case bc_journal_error:
             found->error = r;
             found->has_error = 1;
             break;
 
-        case bc_state_snap:
-        case bc_state_batch:
+        case bc_journal_snap:
+        case bc_journal_batch:
             found->seq = ngx_max(found->seq, r.seq);
 
             if (r.log != (st->field.len != 0)) {
@@ -590,7 +604,7 @@ ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
 
             break;
 
-        case bc_state_program:
+        case bc_journal_program:
             if (r.log == (st->field.len != 0)
                 && (!found->has_newest || r.seq == found->newest.seq))
             {
@@ -601,7 +615,7 @@ ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
 
             break;
 
-        case bc_state_seq:
+        case bc_journal_seq:
             if (r.log && r.data.len >= 8 * NGX_HTTP_BLOCKCAST_PAST_KEYS) {
                 found->past = r.data;
             }
@@ -618,8 +632,8 @@ ngx_http_blockcast_image_find(const u_char *p, const u_char *last,
 /* the file has been written by us, as it says; who else may have, is unknown */
 
 static ngx_uint_t
-ngx_http_blockcast_image_good(ngx_http_blockcast_stream_t *st, bc_span_t *span,
-    const char *what)
+ngx_http_blockcast_journal_codec_good(ngx_http_blockcast_stream_t *st,
+    bc_span_t *span, const char *what)
 {
     u_char     buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t  text, error;
@@ -627,7 +641,7 @@ ngx_http_blockcast_image_good(ngx_http_blockcast_stream_t *st, bc_span_t *span,
     text.data = (u_char *) span->data;
     text.len = span->len;
 
-    if (ngx_http_blockcast_gate(&text, what, buf, sizeof(buf), &error)
+    if (ngx_http_blockcast_gate_check(&text, what, buf, sizeof(buf), &error)
         == NGX_OK)
     {
         return 1;
@@ -644,15 +658,15 @@ ngx_http_blockcast_image_good(ngx_http_blockcast_stream_t *st, bc_span_t *span,
 /* true when none of the entries of a record is to be left out */
 
 static ngx_uint_t
-ngx_http_blockcast_image_whole(ngx_http_blockcast_stream_t *st,
-    bc_state_record_t *r)
+ngx_http_blockcast_journal_codec_whole(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r)
 {
     bc_span_t  rest, key, data;
 
     rest = r->entries;
 
-    while (bc_state_entry(&rest, &key, &data)) {
-        if (!ngx_http_blockcast_image_good(st, &data, "an entry")) {
+    while (bc_journal_entry(&rest, &key, &data)) {
+        if (!ngx_http_blockcast_journal_codec_good(st, &data, "an entry")) {
             return 0;
         }
     }
@@ -664,13 +678,14 @@ ngx_http_blockcast_image_whole(ngx_http_blockcast_stream_t *st,
 /* a message that a dead poller, or a follower, had begun to write */
 
 static void
-ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
+ngx_http_blockcast_journal_codec_drop(ngx_http_blockcast_slot_t *slot,
+    uint64_t seq)
 {
-    u_char                       *ring;
-    uint64_t                      pos, kept, n;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *ring;
+    uint64_t                           pos, kept, n;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
     kept = slot->head;
     n = 0;
 
@@ -696,13 +711,13 @@ ngx_http_blockcast_image_drop(ngx_http_blockcast_slot_t *slot, uint64_t seq)
 /* what the file remembers; a slot that has entries remembers these itself */
 
 static void
-ngx_http_blockcast_image_remember(ngx_http_blockcast_slot_t *slot,
+ngx_http_blockcast_journal_codec_remember(ngx_http_blockcast_slot_t *slot,
     bc_span_t *past, uint64_t seq, uint64_t newest)
 {
     uint64_t    gone, seed[2], *keys;
     ngx_uint_t  i, n;
 
-    gone = ngx_min(ngx_http_blockcast_past_get(past,
+    gone = ngx_min(ngx_http_blockcast_journal_codec_past_get(past,
                                              NGX_HTTP_BLOCKCAST_PAST_GONE),
                    newest);
 
@@ -717,18 +732,18 @@ ngx_http_blockcast_image_remember(ngx_http_blockcast_slot_t *slot,
 
         } else {
             for (i = 0; i < n; i++) {
-                keys[i] = ngx_http_blockcast_past_get(past,
+                keys[i] = ngx_http_blockcast_journal_codec_past_get(past,
                                            NGX_HTTP_BLOCKCAST_PAST_KEYS + i);
             }
 
-            seed[0] = ngx_http_blockcast_past_get(past,
+            seed[0] = ngx_http_blockcast_journal_codec_past_get(past,
                                               NGX_HTTP_BLOCKCAST_PAST_SEED);
-            seed[1] = ngx_http_blockcast_past_get(past,
+            seed[1] = ngx_http_blockcast_journal_codec_past_get(past,
                                               NGX_HTTP_BLOCKCAST_PAST_SEED
                                               + 1);
 
             ngx_http_blockcast_ring_keys(slot, seed, keys, n,
-                              ngx_http_blockcast_past_get(past,
+                              ngx_http_blockcast_journal_codec_past_get(past,
                                            NGX_HTTP_BLOCKCAST_PAST_FORGOT)
                               != 0);
             ngx_free(keys);
@@ -751,17 +766,17 @@ ngx_http_blockcast_image_remember(ngx_http_blockcast_slot_t *slot,
  */
 
 static void
-ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
+ngx_http_blockcast_journal_codec_entries(const u_char *p, const u_char *last,
     ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t as,
     bc_span_t *past, uint64_t newest)
 {
-    u_char                      *buf;
-    uint32_t                     nth, lost;
-    bc_span_t                    rest, key, data;
-    ngx_uint_t                   joined;
-    bc_state_record_t            r;
-    ngx_http_blockcast_slot_t   *slot;
-    ngx_http_blockcast_entry_t   entry;
+    u_char                          *buf;
+    uint32_t                         nth, lost;
+    bc_span_t                        rest, key, data;
+    ngx_uint_t                       joined;
+    bc_journal_record_t              r;
+    ngx_http_blockcast_slot_t       *slot;
+    ngx_http_blockcast_log_entry_t   entry;
 
     slot = st->slot;
     joined = 0;
@@ -769,12 +784,12 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
     if (past->len != 0) {
         joined = 1;
-        ngx_http_blockcast_image_remember(slot, past, seq, newest);
+        ngx_http_blockcast_journal_codec_remember(slot, past, seq, newest);
     }
 
-    while (ngx_http_blockcast_image_next(&p, last, st, &r)) {
+    while (ngx_http_blockcast_journal_codec_next(&p, last, st, &r)) {
 
-        if (r.log == 0 || (r.type != bc_state_batch && r.type != bc_state_kept))
+        if (r.log == 0 || (r.type != bc_journal_batch && r.type != bc_journal_kept))
         {
             continue;
         }
@@ -800,12 +815,13 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 
         rest = r.entries;
 
-        for (nth = r.nth; bc_state_entry(&rest, &key, &data); nth++) {
+        for (nth = r.nth; bc_journal_entry(&rest, &key, &data); nth++) {
 
             if (2 * (BC_JSON_KEY_BOUND(key.len) + data.len
-                     + sizeof(ngx_http_blockcast_record_t) + 8)
+                     + sizeof(ngx_http_blockcast_ring_record_t) + 8)
                 > slot->ring_size
-                || !ngx_http_blockcast_image_good(st, &data, "an entry"))
+                || !ngx_http_blockcast_journal_codec_good(st, &data,
+                                                          "an entry"))
             {
                 /* a client that lacks it is told of a gap */
 
@@ -846,8 +862,8 @@ ngx_http_blockcast_image_entries(const u_char *p, const u_char *last,
 /* the data of a batch, of ngx_alloc(): {"FIELD":[ENTRY,...],"count":N} */
 
 static ngx_int_t
-ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
-    bc_state_record_t *r, ngx_str_t *text)
+ngx_http_blockcast_journal_codec_data(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r, ngx_str_t *text)
 {
     u_char      *p;
     bc_span_t    rest, key, data;
@@ -859,15 +875,15 @@ ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
         return NGX_ERROR;
     }
 
-    if (r->type == bc_state_snap) {
+    if (r->type == bc_journal_snap) {
         text->len = r->data.len;
         ngx_memcpy(text->data, r->data.data, r->data.len);
 
     } else {
-        p = ngx_http_blockcast_batch_head(text->data, st);
+        p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
         rest = r->entries;
 
-        for (n = 0; bc_state_entry(&rest, &key, &data); n++) {
+        for (n = 0; bc_journal_entry(&rest, &key, &data); n++) {
             if (n != 0) {
                 *p++ = ',';
             }
@@ -881,13 +897,14 @@ ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
 
     if (st->field.len != 0
         && (text->len > st->max_size
-            || (r->type == bc_state_snap
-                ? !ngx_http_blockcast_image_good(st, &r->data, "the data")
-                : !ngx_http_blockcast_image_whole(st, r))))
+            || (r->type == bc_journal_snap
+                ? !ngx_http_blockcast_journal_codec_good(st, &r->data,
+                                                         "the data")
+                : !ngx_http_blockcast_journal_codec_whole(st, r))))
     {
         /* the entries themselves are in the ring, those that can be */
 
-        p = ngx_http_blockcast_batch_head(text->data, st);
+        p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
         p = ngx_sprintf(p, "],\"count\":0}");
         text->len = p - text->data;
         r->n = 0;
@@ -898,28 +915,28 @@ ngx_http_blockcast_image_data(ngx_http_blockcast_stream_t *st,
 
 
 static uint64_t
-ngx_http_blockcast_announced(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_journal_codec_announced(ngx_http_blockcast_slot_t *slot)
 {
     return (slot->version != 0) ? slot->snap[slot->version & 1].seq : 0;
 }
 
 
 static void
-ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_journal_codec_commit(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
-    ngx_http_blockcast_found_t *found, uint64_t jump)
+    ngx_http_blockcast_journal_codec_found_t *found, uint64_t jump)
 {
-    u_char                     *buf;
-    uint64_t                    seq;
-    ngx_str_t                   text, state;
-    ngx_http_blockcast_snap_t   snap;
-    ngx_http_blockcast_slot_t  *slot;
+    u_char                        *buf;
+    uint64_t                       seq;
+    ngx_str_t                      text, state;
+    ngx_http_blockcast_snapshot_t  snap;
+    ngx_http_blockcast_slot_t     *slot;
 
     slot = st->slot;
 
     if (st->field.len == 0
-        && !ngx_http_blockcast_image_good(st, &found->newest.data,
-                                          "the data"))
+        && !ngx_http_blockcast_journal_codec_good(st, &found->newest.data,
+                                                  "the data"))
     {
         /* not the data, but its number goes on */
 
@@ -928,14 +945,15 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
     }
 
     if (found->program.len != 0
-        && (found->program.len > NGX_HTTP_BLOCKCAST_STATE_MAX
-            || !ngx_http_blockcast_image_good(st, &found->program,
-                                              "the program's state")))
+        && (found->program.len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX
+            || !ngx_http_blockcast_journal_codec_good(st, &found->program,
+                                                      "the program's state")))
     {
         found->program.len = 0;
     }
 
-    if (ngx_http_blockcast_image_data(st, &found->newest, &text) != NGX_OK) {
+    if (ngx_http_blockcast_journal_codec_data(st, &found->newest,
+                                              &text) != NGX_OK) {
         return;
     }
 
@@ -951,10 +969,11 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
     state.data = (u_char *) found->program.data;
     state.len = found->program.len;
 
-    buf = ngx_http_blockcast_build(st, &text, NULL, &state,
-                                   found->newest.seq + jump,
-                                   found->newest.time, found->newest.n, &snap,
-                                   ngx_cycle->log);
+    buf = ngx_http_blockcast_snapshot_build(st, &text, NULL, &state,
+                                            found->newest.seq + jump,
+                                            found->newest.time,
+                                            found->newest.n, &snap,
+                                            ngx_cycle->log);
     ngx_free(text.data);
 
     if (buf == NULL) {
@@ -963,21 +982,21 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) == NGX_OK) {
 
-        seq = ngx_http_blockcast_announced(slot);
+        seq = ngx_http_blockcast_journal_codec_announced(slot);
 
         /* another worker may have been here */
 
         if (snap.seq > seq) {
 
             if (slot->log) {
-                ngx_http_blockcast_image_drop(slot, seq);
-                ngx_http_blockcast_image_entries(p, last, st, seq,
-                                                 jump ? snap.seq : 0,
-                                                 &found->past,
-                                                 found->newest.seq);
+                ngx_http_blockcast_journal_codec_drop(slot, seq);
+                ngx_http_blockcast_journal_codec_entries(p, last, st, seq,
+                                                         jump ? snap.seq : 0,
+                                                         &found->past,
+                                                         found->newest.seq);
             }
 
-            ngx_http_blockcast_commit(slot, &snap, buf);
+            ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
         }
 
         ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -988,38 +1007,41 @@ ngx_http_blockcast_image_commit(ngx_http_blockcast_zone_t *zone,
 
 
 static ngx_uint_t
-ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_journal_codec_apply_stream(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
     uint64_t jump, ngx_uint_t redo)
 {
-    uint64_t                     announced;
-    ngx_str_t                    text;
-    ngx_msec_t                   polled;
-    ngx_http_blockcast_slot_t   *slot;
-    ngx_http_blockcast_found_t   found;
+    uint64_t                                   announced;
+    ngx_str_t                                  text;
+    ngx_msec_t                                 polled;
+    ngx_http_blockcast_slot_t                 *slot;
+    ngx_http_blockcast_journal_codec_found_t   found;
 
     slot = st->slot;
-    announced = ngx_http_blockcast_announced(slot);
+    announced = ngx_http_blockcast_journal_codec_announced(slot);
 
-    ngx_http_blockcast_image_find(p, last, st, &found);
+    ngx_http_blockcast_journal_codec_find(p, last, st, &found);
 
     if (!found.found) {
         return 0;
     }
 
     if (found.has_newest && found.newest.seq > announced) {
-        ngx_http_blockcast_image_commit(zone, st, p, last, &found, jump);
+        ngx_http_blockcast_journal_codec_commit(zone, st, p, last, &found,
+                                                jump);
 
     } else if (found.has_program && !redo && found.newest.seq == announced) {
         text.data = (u_char *) found.program.data;
         text.len = found.program.len;
 
         if (text.len == 0
-            || (text.len <= NGX_HTTP_BLOCKCAST_STATE_MAX
-                && ngx_http_blockcast_image_good(st, &found.program,
-                                                 "the program's state")))
+            || (text.len <= NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX
+                && ngx_http_blockcast_journal_codec_good(
+                                        st, &found.program,
+                                        "the program's state")))
         {
-            ngx_http_blockcast_store_program(zone, slot, &text, announced);
+            ngx_http_blockcast_snapshot_set_memory(zone, slot, &text,
+                                                   announced);
         }
     }
 
@@ -1033,7 +1055,7 @@ ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
     }
 
     if (found.polled != 0 && slot->version != 0) {
-        polled = ngx_http_blockcast_monotonic(found.polled);
+        polled = ngx_http_blockcast_journal_codec_monotonic(found.polled);
 
         if (slot->polled == 0
             || (ngx_msec_int_t) (polled - slot->polled) > 0)
@@ -1047,8 +1069,9 @@ ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
         text.data = (u_char *) found.error.data.data;
         text.len = found.error.data.len;
 
-        ngx_http_blockcast_store_error(zone, slot, (int64_t) found.error.seq,
-                                       &text, found.error.time);
+        ngx_http_blockcast_stream_status_set(zone, slot,
+                                             (int64_t) found.error.seq, &text,
+                                             found.error.time);
     }
 
     return 1;
@@ -1056,7 +1079,7 @@ ngx_http_blockcast_image_apply_stream(ngx_http_blockcast_zone_t *zone,
 
 
 ngx_uint_t
-ngx_http_blockcast_image_apply(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_journal_codec_apply(ngx_http_blockcast_zone_t *zone,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo)
 {
     ngx_uint_t                      i, n;
@@ -1066,8 +1089,8 @@ ngx_http_blockcast_image_apply(ngx_http_blockcast_zone_t *zone,
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
-        n += ngx_http_blockcast_image_apply_stream(zone, streams[i], p, last,
-                                                   jump, redo);
+        n += ngx_http_blockcast_journal_codec_apply_stream(zone, streams[i], p,
+                                                           last, jump, redo);
     }
 
     return n;

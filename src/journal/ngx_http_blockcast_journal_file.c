@@ -4,27 +4,27 @@
  */
 
 
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 
 
 /* a file that is larger is none of ours */
-#define NGX_HTTP_BLOCKCAST_STATE_LARGEST  (1024 * 1024 * 1024)
+#define NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST  (1024 * 1024 * 1024)
 
 /* the disk is slow: said, but not too often (msec, sec) */
 #define NGX_HTTP_BLOCKCAST_SLOW           100
 #define NGX_HTTP_BLOCKCAST_SLOW_AGAIN     60
 
 
-static void ngx_http_blockcast_state_boot(u_char *boot);
+static void ngx_http_blockcast_journal_file_boot(u_char *boot);
 
 
 /* the folder was opened by the master, whose rights may be needed on its way */
 
 int
-ngx_http_blockcast_state_folder(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s)
 {
     if (s->dir == -1) {
         s->dir = open(s->folder, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -35,7 +35,7 @@ ngx_http_blockcast_state_folder(ngx_http_blockcast_state_t *s)
 
 
 void
-ngx_http_blockcast_state_close(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_file_close(ngx_http_blockcast_journal_t *s)
 {
     if (s->rfd != -1) {
         (void) close(s->rfd);
@@ -45,8 +45,8 @@ ngx_http_blockcast_state_close(ngx_http_blockcast_state_t *s)
 
 
 static ngx_int_t
-ngx_http_blockcast_state_pread(int fd, u_char *p, size_t size, off_t offset,
-    size_t *len)
+ngx_http_blockcast_journal_file_pread(int fd, u_char *p, size_t size,
+    off_t offset, size_t *len)
 {
     ssize_t  n;
 
@@ -75,20 +75,20 @@ ngx_http_blockcast_state_pread(int fd, u_char *p, size_t size, off_t offset,
 
 
 ngx_int_t
-ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
-    size_t *len, bc_state_header_t *h, const char **why)
+ngx_http_blockcast_journal_file_news(ngx_http_blockcast_journal_t *s,
+    u_char **data, size_t *len, bc_journal_header_t *h, const char **why)
 {
     int           fd;
-    u_char       *p, head[BC_STATE_HEADER];
+    u_char       *p, head[BC_JOURNAL_HEADER];
     off_t         from;
     size_t        n;
     ngx_uint_t    fresh;
     struct stat   st;
 
-    if (ngx_http_blockcast_state_folder(s) == -1
+    if (ngx_http_blockcast_journal_file_folder(s) == -1
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
     {
-        ngx_http_blockcast_state_unread(s, ngx_errno);
+        ngx_http_blockcast_journal_own_unread(s, ngx_errno);
         return NGX_DECLINED;
     }
 
@@ -102,7 +102,7 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
         fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
 
         if (fd == -1 || fstat(fd, &st) == -1) {
-            ngx_http_blockcast_state_unread(s, ngx_errno);
+            ngx_http_blockcast_journal_own_unread(s, ngx_errno);
 
             if (fd != -1) {
                 (void) close(fd);
@@ -111,7 +111,7 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
             return NGX_DECLINED;
         }
 
-        ngx_http_blockcast_state_close(s);
+        ngx_http_blockcast_journal_file_close(s);
 
         /* whatever it is, it is not looked at again until another is there */
 
@@ -139,27 +139,28 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
             return NGX_DECLINED;
         }
 
-        if (ngx_http_blockcast_state_pread(fd, head, BC_STATE_HEADER, 0, &n)
+        if (ngx_http_blockcast_journal_file_pread(fd, head, BC_JOURNAL_HEADER,
+                                                  0, &n)
             != NGX_OK)
         {
-            ngx_http_blockcast_state_unread(s, ngx_errno);
+            ngx_http_blockcast_journal_own_unread(s, ngx_errno);
             return NGX_DECLINED;
         }
 
-        if (bc_state_header_get(head, n < BC_STATE_HEADER
+        if (bc_journal_header_get(head, n < BC_JOURNAL_HEADER
                                       ? n : (uint64_t) st.st_size, h, why)
             != 0)
         {
-            s->alien = !bc_state_ours(head, n);
+            s->alien = !bc_journal_ours(head, n);
             return NGX_ERROR;
         }
 
-        s->offset = BC_STATE_HEADER;
+        s->offset = BC_JOURNAL_HEADER;
     }
 
     from = s->offset;
 
-    if (st.st_size - from > NGX_HTTP_BLOCKCAST_STATE_LARGEST) {
+    if (st.st_size - from > NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST) {
         s->offset = NGX_MAX_OFF_T_VALUE;
         *why = "too large";
         return NGX_ERROR;
@@ -169,18 +170,19 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
 
     p = ngx_alloc(n + 1, ngx_cycle->log);
     if (p == NULL) {
-        ngx_http_blockcast_state_close(s);
+        ngx_http_blockcast_journal_file_close(s);
         return NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_state_pread(s->rfd, p, n, from, len) != NGX_OK) {
-        ngx_http_blockcast_state_unread(s, ngx_errno);
+    if (ngx_http_blockcast_journal_file_pread(s->rfd, p, n, from,
+                                              len) != NGX_OK) {
+        ngx_http_blockcast_journal_own_unread(s, ngx_errno);
         ngx_free(p);
-        ngx_http_blockcast_state_close(s);
+        ngx_http_blockcast_journal_file_close(s);
         return NGX_DECLINED;
     }
 
-    if (fresh && (*len < h->image || !bc_state_whole(p, h->image))) {
+    if (fresh && (*len < h->image || !bc_journal_whole(p, h->image))) {
         ngx_free(p);
         s->offset = NGX_MAX_OFF_T_VALUE;
         *why = "damaged";
@@ -188,8 +190,8 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
     }
 
     if (fresh) {
-        s->whole = ngx_http_blockcast_state_same_boot(h);
-        s->rimage = BC_STATE_HEADER + h->image;
+        s->whole = ngx_http_blockcast_journal_file_same_boot(h);
+        s->rimage = BC_JOURNAL_HEADER + h->image;
     }
 
     *data = p;
@@ -199,20 +201,20 @@ ngx_http_blockcast_state_news(ngx_http_blockcast_state_t *s, u_char **data,
 
 
 void
-ngx_http_blockcast_state_tail(ngx_http_blockcast_state_t *s, u_char *data,
-    size_t len, ngx_http_blockcast_tail_t *tail)
+ngx_http_blockcast_journal_file_tail(ngx_http_blockcast_journal_t *s,
+    u_char *data, size_t len, ngx_http_blockcast_journal_tail_t *tail)
 {
-    int                 rc;
-    uint64_t            sec;
-    const u_char       *p;
-    bc_state_record_t   r;
+    int                   rc;
+    uint64_t              sec;
+    const u_char         *p;
+    bc_journal_record_t   r;
 
-    ngx_memzero(tail, sizeof(ngx_http_blockcast_tail_t));
+    ngx_memzero(tail, sizeof(ngx_http_blockcast_journal_tail_t));
 
     p = data;
 
-    while ((rc = bc_state_next(&p, data + len, &r)) == 1) {
-        tail->closed = (r.type == bc_state_closed);
+    while ((rc = bc_journal_next(&p, data + len, &r)) == 1) {
+        tail->closed = (r.type == bc_journal_closed);
 
         sec = ngx_max(r.time, r.polled / 1000);
         tail->newest = ngx_max(tail->newest, sec);
@@ -220,7 +222,7 @@ ngx_http_blockcast_state_tail(ngx_http_blockcast_state_t *s, u_char *data,
 
     if (rc != 0) {
         tail->closed = 0;
-        tail->bad = (rc == BC_STATE_BAD);
+        tail->bad = (rc == BC_JOURNAL_BAD);
     }
 
     tail->good = p - data;
@@ -229,7 +231,7 @@ ngx_http_blockcast_state_tail(ngx_http_blockcast_state_t *s, u_char *data,
 
 
 void
-ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_file_refused(ngx_http_blockcast_journal_t *s,
     const char *why, ngx_uint_t aside)
 {
     char         name[NGX_MAX_PATH];
@@ -258,7 +260,7 @@ ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
                           "%s.damaged.%ui", s->name, i) = '\0';
         }
 
-        rc = ngx_http_blockcast_state_aside(s, name);
+        rc = ngx_http_blockcast_journal_own_aside(s, name);
 
         if (rc == NGX_OK || ngx_errno != NGX_EEXIST) {
             break;
@@ -280,7 +282,7 @@ ngx_http_blockcast_state_refused(ngx_http_blockcast_state_t *s,
 
 
 void
-ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s)
 {
     int             fd;
     DIR            *dir;
@@ -289,7 +291,7 @@ ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
     ngx_int_t       pid;
     struct dirent  *de;
 
-    if (ngx_http_blockcast_state_folder(s) == -1) {
+    if (ngx_http_blockcast_journal_file_folder(s) == -1) {
         return;
     }
 
@@ -329,7 +331,7 @@ ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
 
         if (pid > 0 && kill((ngx_pid_t) pid, 0) == -1
             && ngx_errno == NGX_ESRCH
-            && ngx_http_blockcast_state_ours(s->dir, de->d_name))
+            && ngx_http_blockcast_journal_own_ours(s->dir, de->d_name))
         {
             (void) unlinkat(s->dir, de->d_name, 0);
         }
@@ -342,7 +344,7 @@ ngx_http_blockcast_state_clean(ngx_http_blockcast_state_t *s)
 /* the kernel's number of this boot: what was written since is still there */
 
 static void
-ngx_http_blockcast_state_boot(u_char *boot)
+ngx_http_blockcast_journal_file_boot(u_char *boot)
 {
     int         fd;
     u_char      text[64];
@@ -350,7 +352,7 @@ ngx_http_blockcast_state_boot(u_char *boot)
     ngx_int_t   c;
     ngx_uint_t  i, nibbles;
 
-    ngx_memzero(boot, BC_STATE_BOOT);
+    ngx_memzero(boot, BC_JOURNAL_BOOT);
 
     fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY|O_CLOEXEC);
     if (fd == -1) {
@@ -362,7 +364,7 @@ ngx_http_blockcast_state_boot(u_char *boot)
 
     nibbles = 0;
 
-    for (i = 0; (ssize_t) i < n && nibbles < 2 * BC_STATE_BOOT; i++) {
+    for (i = 0; (ssize_t) i < n && nibbles < 2 * BC_JOURNAL_BOOT; i++) {
         if (text[i] == '-') {
             continue;
         }
@@ -379,25 +381,25 @@ ngx_http_blockcast_state_boot(u_char *boot)
 
 
 ngx_uint_t
-ngx_http_blockcast_state_same_boot(bc_state_header_t *h)
+ngx_http_blockcast_journal_file_same_boot(bc_journal_header_t *h)
 {
-    u_char         boot[BC_STATE_BOOT];
-    static u_char  none[BC_STATE_BOOT];
+    u_char         boot[BC_JOURNAL_BOOT];
+    static u_char  none[BC_JOURNAL_BOOT];
 
-    ngx_http_blockcast_state_boot(boot);
+    ngx_http_blockcast_journal_file_boot(boot);
 
-    return ngx_memcmp(boot, none, BC_STATE_BOOT) != 0
-           && ngx_memcmp(boot, h->boot, BC_STATE_BOOT) == 0;
+    return ngx_memcmp(boot, none, BC_JOURNAL_BOOT) != 0
+           && ngx_memcmp(boot, h->boot, BC_JOURNAL_BOOT) == 0;
 }
 
 
 void
-ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_file_failed(ngx_http_blockcast_journal_t *s,
     const char *what, int err)
 {
     if (!s->failing) {
         s->failing = 1;
-        ngx_http_blockcast_state_note(s->lock, 1);
+        ngx_http_blockcast_journal_note_note(s->lock, 1);
     }
 
     if (err != s->error) {
@@ -412,7 +414,7 @@ ngx_http_blockcast_state_failed(ngx_http_blockcast_state_t *s,
 
 
 static void
-ngx_http_blockcast_state_good(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_file_good(ngx_http_blockcast_journal_t *s)
 {
     if (s->error != 0) {
         s->error = 0;
@@ -425,13 +427,13 @@ ngx_http_blockcast_state_good(ngx_http_blockcast_state_t *s)
 
 
 void
-ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s, uint64_t since,
-    ngx_msec_t limit, const char *so)
+ngx_http_blockcast_journal_file_timed(ngx_http_blockcast_journal_t *s,
+    uint64_t since, ngx_msec_t limit, const char *so)
 {
     uint64_t       took;
     static time_t  said;
 
-    took = (ngx_http_blockcast_usec() - since) / 1000;
+    took = (ngx_http_blockcast_zone_usec() - since) / 1000;
 
     if (took > limit && ngx_time() - said >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN) {
         said = ngx_time();
@@ -444,15 +446,15 @@ ngx_http_blockcast_state_timed(ngx_http_blockcast_state_t *s, uint64_t since,
 
 
 void
-ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_str_t *record)
 {
-    int                          err;
-    size_t                       done;
-    ssize_t                      n;
-    ngx_http_blockcast_state_t  *s;
+    int                            err;
+    size_t                         done;
+    ssize_t                        n;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (!s->ready || s->failing) {
         return;
@@ -463,7 +465,8 @@ ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
         /* the first image comes when the poller has begun */
 
         if (s->fd != -1) {
-            ngx_http_blockcast_state_failed(s, "appending to", NGX_ENOMEM);
+            ngx_http_blockcast_journal_file_failed(s, "appending to",
+                                                   NGX_ENOMEM);
         }
 
         return;
@@ -485,7 +488,7 @@ ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (s->full != 0 && s->size > s->full) {
             s->full = 0;
-            ngx_http_blockcast_state_good(s);
+            ngx_http_blockcast_journal_file_good(s);
         }
 
         return;
@@ -499,12 +502,12 @@ ngx_http_blockcast_state_append(ngx_http_blockcast_main_conf_t *bmcf,
 
     s->full = s->size + record->len;
 
-    ngx_http_blockcast_state_failed(s, "write()", err);
+    ngx_http_blockcast_journal_file_failed(s, "write()", err);
 }
 
 
 int
-ngx_http_blockcast_state_temp(int dir, char *temp, ngx_str_t *image,
+ngx_http_blockcast_journal_file_temp(int dir, char *temp, ngx_str_t *image,
     const char **what)
 {
     int      fd, err;
@@ -513,7 +516,7 @@ ngx_http_blockcast_state_temp(int dir, char *temp, ngx_str_t *image,
 
     *what = "open()";
 
-    if (ngx_http_blockcast_state_ours(dir, temp)) {
+    if (ngx_http_blockcast_journal_own_ours(dir, temp)) {
         (void) unlinkat(dir, temp, 0);
     }
 
@@ -561,30 +564,31 @@ failed:
 
 
 ngx_int_t
-ngx_http_blockcast_state_image(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_file_image(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_str_t *image, char *temp)
 {
-    bc_state_header_t            h;
-    ngx_http_blockcast_state_t  *s;
+    bc_journal_header_t            h;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
-    ngx_http_blockcast_image_make(bmcf->zone, image);
+    ngx_http_blockcast_journal_codec_make(bmcf->zone, image);
 
     if (image->data == NULL) {
-        ngx_http_blockcast_state_failed(s, "making an image", NGX_ENOMEM);
+        ngx_http_blockcast_journal_file_failed(s, "making an image",
+                                               NGX_ENOMEM);
         return NGX_ERROR;
     }
 
-    ngx_memzero(&h, sizeof(bc_state_header_t));
+    ngx_memzero(&h, sizeof(bc_journal_header_t));
 
     h.epoch = bmcf->zone->sh->epoch;
     h.made = ngx_time();
-    h.image = image->len - BC_STATE_HEADER;
-    h.reserve = NGX_HTTP_BLOCKCAST_RESERVE;
-    ngx_http_blockcast_state_boot(h.boot);
+    h.image = image->len - BC_JOURNAL_HEADER;
+    h.reserve = NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE;
+    ngx_http_blockcast_journal_file_boot(h.boot);
 
-    bc_state_header_put(image->data, &h);
+    bc_journal_header_put(image->data, &h);
 
     *ngx_snprintf((u_char *) temp, NGX_MAX_PATH - 1, "%s.%P.tmp", s->name,
                   ngx_pid) = '\0';
@@ -594,27 +598,27 @@ ngx_http_blockcast_state_image(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 ngx_int_t
-ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
-    char *temp, off_t image)
+ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
+    int fd, char *temp, off_t image)
 {
-    int                          err;
-    ngx_int_t                    rc;
-    struct stat                  st;
-    ngx_http_blockcast_zone_t   *zone;
-    ngx_http_blockcast_state_t  *s;
+    int                            err;
+    ngx_int_t                      rc;
+    struct stat                    st;
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
     zone = bmcf->zone;
 
     /* a poller that was stopped does not put its old image in the place of a
        newer one */
 
-    rc = ngx_http_blockcast_publish_begin(zone, ngx_cycle->log);
+    rc = ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log);
     err = 0;
 
     if (rc == NGX_OK) {
 
-        if (!ngx_http_blockcast_state_ours(s->dir, s->name)) {
+        if (!ngx_http_blockcast_journal_own_ours(s->dir, s->name)) {
             err = NGX_EEXIST;
 
         } else if (fstat(fd, &st) == -1
@@ -623,7 +627,7 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
             err = ngx_errno;
         }
 
-        ngx_http_blockcast_publish_end(zone);
+        ngx_http_blockcast_snapshot_end(zone);
     }
 
     if (rc != NGX_OK || err != 0) {
@@ -631,9 +635,9 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
         (void) close(fd);
 
         if (err != 0) {
-            ngx_http_blockcast_state_failed(s, (err == NGX_EEXIST)
-                                            ? "rename() to what is not ours"
-                                            : "rename()", err);
+            ngx_http_blockcast_journal_file_failed(s, (err == NGX_EEXIST)
+                                                   ? "rename() to what is not ours"
+                                                   : "rename()", err);
         }
 
         return NGX_ERROR;
@@ -654,12 +658,12 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
 
     s->unsynced = 1;
 
-    ngx_http_blockcast_state_note(s->lock, 0);
+    ngx_http_blockcast_journal_note_note(s->lock, 0);
 
     /* an image may fit where the journal behind it soon does not any more */
 
     if (s->full == 0) {
-        ngx_http_blockcast_state_good(s);
+        ngx_http_blockcast_journal_file_good(s);
     }
 
     return NGX_OK;
@@ -667,23 +671,23 @@ ngx_http_blockcast_state_replace(ngx_http_blockcast_main_conf_t *bmcf, int fd,
 
 
 void
-ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                          fd;
-    char                         temp[NGX_MAX_PATH];
-    uint64_t                     since;
-    ngx_str_t                    image;
-    const char                  *what;
-    ngx_http_blockcast_state_t  *s;
+    int                            fd;
+    char                           temp[NGX_MAX_PATH];
+    uint64_t                       since;
+    ngx_str_t                      image;
+    const char                    *what;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
-    if (ngx_http_blockcast_state_folder(s) == -1) {
-        ngx_http_blockcast_state_failed(s, "open()", ngx_errno);
+    if (ngx_http_blockcast_journal_file_folder(s) == -1) {
+        ngx_http_blockcast_journal_file_failed(s, "open()", ngx_errno);
         return;
     }
 
-    if (ngx_http_blockcast_state_image(bmcf, &image, temp) != NGX_OK) {
+    if (ngx_http_blockcast_journal_file_image(bmcf, &image, temp) != NGX_OK) {
         return;
     }
 
@@ -691,20 +695,22 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_lease_extend(bmcf->zone, 10000);
 
-    since = ngx_http_blockcast_usec();
+    since = ngx_http_blockcast_zone_usec();
 
-    fd = ngx_http_blockcast_state_temp(s->dir, temp, &image, &what);
+    fd = ngx_http_blockcast_journal_file_temp(s->dir, temp, &image, &what);
 
     ngx_free(image.data);
 
     if (fd == -1) {
-        ngx_http_blockcast_state_failed(s, what, ngx_errno);
+        ngx_http_blockcast_journal_file_failed(s, what, ngx_errno);
 
-    } else if (ngx_http_blockcast_state_replace(bmcf, fd, temp, image.len)
+    } else if (ngx_http_blockcast_journal_file_replace(bmcf, fd, temp,
+                                                       image.len)
                == NGX_OK)
     {
-        ngx_http_blockcast_state_timed(s, since, NGX_HTTP_BLOCKCAST_SLOW,
-                                       ", nothing was sent meanwhile");
+        ngx_http_blockcast_journal_file_timed(s, since,
+                                              NGX_HTTP_BLOCKCAST_SLOW,
+                                              ", nothing was sent meanwhile");
     }
 
     ngx_http_blockcast_lease_extend(bmcf->zone, 0);
@@ -717,13 +723,13 @@ ngx_http_blockcast_state_write(ngx_http_blockcast_main_conf_t *bmcf)
  */
 
 void
-ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
 {
     int          fd;
     struct stat  st;
 
     if (s->rfd == -1 || !s->whole || s->foreign
-        || ngx_http_blockcast_state_lacks(s))
+        || ngx_http_blockcast_journal_note_lacks(s))
     {
         return;
     }
@@ -759,31 +765,31 @@ ngx_http_blockcast_state_adopt(ngx_http_blockcast_state_t *s)
 
 
 void
-ngx_http_blockcast_state_finish(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    u_char                       record[BC_STATE_RECORD];
-    ngx_str_t                    closed;
-    bc_state_record_t            r;
-    ngx_http_blockcast_state_t  *s;
+    u_char                         record[BC_JOURNAL_RECORD];
+    ngx_str_t                      closed;
+    bc_journal_record_t            r;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if ((s->fd == -1 || s->failing) && s->job == NULL) {
-        ngx_http_blockcast_state_write(bmcf);
+        ngx_http_blockcast_journal_file_write(bmcf);
     }
 
-    ngx_memzero(&r, sizeof(bc_state_record_t));
+    ngx_memzero(&r, sizeof(bc_journal_record_t));
 
-    r.type = bc_state_closed;
+    r.type = bc_journal_closed;
     r.time = ngx_time();
 
     closed.data = record;
-    closed.len = bc_state_end(record, bc_state_begin(record, &r), 0);
+    closed.len = bc_journal_end(record, bc_journal_begin(record, &r), 0);
 
-    if (ngx_http_blockcast_publish_begin(bmcf->zone, ngx_cycle->log)
+    if (ngx_http_blockcast_snapshot_begin(bmcf->zone, ngx_cycle->log)
         == NGX_OK)
     {
-        ngx_http_blockcast_state_append(bmcf, &closed);
-        ngx_http_blockcast_publish_end(bmcf->zone);
+        ngx_http_blockcast_journal_file_append(bmcf, &closed);
+        ngx_http_blockcast_snapshot_end(bmcf->zone);
     }
 }

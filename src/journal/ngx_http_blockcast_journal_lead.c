@@ -24,7 +24,7 @@
  */
 
 
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>
 
@@ -33,7 +33,7 @@
 #define NGX_HTTP_BLOCKCAST_FAMILIES   ((off_t) 1 << 62)
 
 /* the record: where it is, and its first word */
-#define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_STATE_LEAD
+#define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_JOURNAL_LEAD
 #define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
 
 /* looks at an unchanged beat, for who looks may have been stopped, too */
@@ -59,7 +59,7 @@ static uint64_t  ngx_http_blockcast_family;
 
 
 static int
-ngx_http_blockcast_state_fcntl(ngx_http_blockcast_state_t *s, int cmd,
+ngx_http_blockcast_journal_lead_fcntl(ngx_http_blockcast_journal_t *s, int cmd,
     short type, off_t byte, struct flock *fl)
 {
     ngx_memzero(fl, sizeof(struct flock));
@@ -74,19 +74,20 @@ ngx_http_blockcast_state_fcntl(ngx_http_blockcast_state_t *s, int cmd,
 
 
 ngx_int_t
-ngx_http_blockcast_state_lock(ngx_http_blockcast_state_t *s, short type,
-    off_t byte)
+ngx_http_blockcast_journal_lead_lock(ngx_http_blockcast_journal_t *s,
+    short type, off_t byte)
 {
     struct flock  fl;
 
-    return (ngx_http_blockcast_state_fcntl(s, F_OFD_SETLK, type, byte, &fl)
+    return (ngx_http_blockcast_journal_lead_fcntl(s, F_OFD_SETLK, type, byte,
+                                                  &fl)
             == 0)
            ? NGX_OK : NGX_DECLINED;
 }
 
 
 void
-ngx_http_blockcast_state_join(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_join(ngx_http_blockcast_journal_t *s)
 {
     int  fd;
 
@@ -102,7 +103,7 @@ ngx_http_blockcast_state_join(ngx_http_blockcast_state_t *s)
             || read(fd, &ngx_http_blockcast_family, sizeof(uint64_t))
                != sizeof(uint64_t))
         {
-            ngx_http_blockcast_family = ngx_http_blockcast_usec()
+            ngx_http_blockcast_family = ngx_http_blockcast_zone_usec()
                                         ^ ((uint64_t) ngx_pid << 40);
         }
 
@@ -113,14 +114,14 @@ ngx_http_blockcast_state_join(ngx_http_blockcast_state_t *s)
         ngx_http_blockcast_family &= NGX_HTTP_BLOCKCAST_FAMILIES - 1;
     }
 
-    (void) ngx_http_blockcast_state_lock(s, F_WRLCK,
+    (void) ngx_http_blockcast_journal_lead_lock(s, F_WRLCK,
                        NGX_HTTP_BLOCKCAST_FAMILIES
                        + (off_t) ngx_http_blockcast_family);
 }
 
 
 static void
-ngx_http_blockcast_state_lead_read(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_lead_read(ngx_http_blockcast_journal_t *s,
     ngx_http_blockcast_lead_t *lead)
 {
     if (pread(s->lock, lead, sizeof(ngx_http_blockcast_lead_t),
@@ -135,7 +136,7 @@ ngx_http_blockcast_state_lead_read(ngx_http_blockcast_state_t *s,
 
 
 static ngx_int_t
-ngx_http_blockcast_state_lead_write(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_lead_write(ngx_http_blockcast_journal_t *s,
     uint64_t owner, uint64_t without)
 {
     ngx_http_blockcast_lead_t  lead;
@@ -143,7 +144,7 @@ ngx_http_blockcast_state_lead_write(ngx_http_blockcast_state_t *s,
     lead.magic = NGX_HTTP_BLOCKCAST_LEAD_MAGIC;
     lead.owner = owner;
     lead.without = without;
-    lead.beat = ngx_http_blockcast_usec();
+    lead.beat = ngx_http_blockcast_zone_usec();
     lead.lasts = 0;
 
     return (pwrite(s->lock, &lead, sizeof(ngx_http_blockcast_lead_t),
@@ -154,7 +155,7 @@ ngx_http_blockcast_state_lead_write(ngx_http_blockcast_state_t *s,
 
 
 ngx_uint_t
-ngx_http_blockcast_state_lead_ours(const u_char *p)
+ngx_http_blockcast_journal_lead_ours(const u_char *p)
 {
     uint64_t  magic;
 
@@ -165,7 +166,7 @@ ngx_http_blockcast_state_lead_ours(const u_char *p)
 
 
 static ngx_int_t
-ngx_http_blockcast_state_section(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_section(ngx_http_blockcast_journal_t *s)
 {
     ngx_uint_t     i;
     struct flock   fl;
@@ -173,8 +174,9 @@ ngx_http_blockcast_state_section(ngx_http_blockcast_state_t *s)
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_WAIT; i++) {
 
-        if (ngx_http_blockcast_state_fcntl(s, F_SETLK, F_WRLCK,
-                                           NGX_HTTP_BLOCKCAST_SECTION, &fl)
+        if (ngx_http_blockcast_journal_lead_fcntl(s, F_SETLK, F_WRLCK,
+                                                  NGX_HTTP_BLOCKCAST_SECTION,
+                                                  &fl)
             == 0)
         {
             return NGX_OK;
@@ -184,8 +186,9 @@ ngx_http_blockcast_state_section(ngx_http_blockcast_state_t *s)
     }
 
     if (ngx_time() - said >= NGX_HTTP_BLOCKCAST_SAID
-        && ngx_http_blockcast_state_fcntl(s, F_GETLK, F_WRLCK,
-                                          NGX_HTTP_BLOCKCAST_SECTION, &fl)
+        && ngx_http_blockcast_journal_lead_fcntl(s, F_GETLK, F_WRLCK,
+                                                 NGX_HTTP_BLOCKCAST_SECTION,
+                                                 &fl)
            == 0
         && fl.l_type != F_UNLCK)
     {
@@ -202,26 +205,28 @@ ngx_http_blockcast_state_section(ngx_http_blockcast_state_t *s)
 
 
 static void
-ngx_http_blockcast_state_section_end(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_section_end(ngx_http_blockcast_journal_t *s)
 {
     struct flock  fl;
 
-    (void) ngx_http_blockcast_state_fcntl(s, F_SETLK, F_UNLCK,
-                                          NGX_HTTP_BLOCKCAST_SECTION, &fl);
+    (void) ngx_http_blockcast_journal_lead_fcntl(s, F_SETLK, F_UNLCK,
+                                                 NGX_HTTP_BLOCKCAST_SECTION,
+                                                 &fl);
 }
 
 
 /* any process of a family, stuck or not */
 
 static ngx_uint_t
-ngx_http_blockcast_state_there(ngx_http_blockcast_state_t *s, uint64_t family)
+ngx_http_blockcast_journal_lead_there(ngx_http_blockcast_journal_t *s,
+    uint64_t family)
 {
     struct flock  fl;
 
     return family != 0
-           && ngx_http_blockcast_state_fcntl(s, F_OFD_GETLK, F_WRLCK,
-                                             NGX_HTTP_BLOCKCAST_FAMILIES
-                                             + (off_t) family, &fl)
+           && ngx_http_blockcast_journal_lead_fcntl(s, F_OFD_GETLK, F_WRLCK,
+                                                    NGX_HTTP_BLOCKCAST_FAMILIES
+                                                    + (off_t) family, &fl)
               == 0
            && fl.l_type != F_UNLCK;
 }
@@ -230,7 +235,7 @@ ngx_http_blockcast_state_there(ngx_http_blockcast_state_t *s, uint64_t family)
 /* called with each tick: the beat has not changed for longer than it may */
 
 static ngx_uint_t
-ngx_http_blockcast_state_silent(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_lead_silent(ngx_http_blockcast_journal_t *s,
     ngx_http_blockcast_lead_t *lead)
 {
     ngx_msec_t  lasts;
@@ -269,7 +274,7 @@ ngx_http_blockcast_state_silent(ngx_http_blockcast_state_t *s,
  */
 
 ngx_uint_t
-ngx_http_blockcast_state_leads(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
 {
     ngx_http_blockcast_lead_t  lead;
 
@@ -277,7 +282,7 @@ ngx_http_blockcast_state_leads(ngx_http_blockcast_state_t *s)
         return 1;
     }
 
-    ngx_http_blockcast_state_lead_read(s, &lead);
+    ngx_http_blockcast_journal_lead_read(s, &lead);
 
     if (lead.owner == ngx_http_blockcast_family) {
         return 1;
@@ -286,15 +291,15 @@ ngx_http_blockcast_state_leads(ngx_http_blockcast_state_t *s)
     /* the record could not be written: as it was before there was one */
 
     return s->bare
-           && !ngx_http_blockcast_state_there(s, lead.owner)
-           && ngx_http_blockcast_state_lock(s, F_WRLCK,
-                                            NGX_HTTP_BLOCKCAST_LEADS)
+           && !ngx_http_blockcast_journal_lead_there(s, lead.owner)
+           && ngx_http_blockcast_journal_lead_lock(s, F_WRLCK,
+                                                   NGX_HTTP_BLOCKCAST_LEADS)
               == NGX_OK;
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 {
     ngx_uint_t                 got, silent, owns;
     ngx_http_blockcast_lead_t  lead, now;
@@ -303,13 +308,14 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
         return 1;
     }
 
-    ngx_http_blockcast_state_lead_read(s, &lead);
+    ngx_http_blockcast_journal_lead_read(s, &lead);
 
     /* workers of a former configuration may have had these until now */
 
-    ngx_http_blockcast_state_join(s);
+    ngx_http_blockcast_journal_lead_join(s);
 
-    got = (ngx_http_blockcast_state_lock(s, F_WRLCK, NGX_HTTP_BLOCKCAST_LEADS)
+    got = (ngx_http_blockcast_journal_lead_lock(s, F_WRLCK,
+                                                NGX_HTTP_BLOCKCAST_LEADS)
            == NGX_OK);
 
     if (lead.owner == ngx_http_blockcast_family && !(got && lead.without)) {
@@ -322,9 +328,9 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
 
         /* who kept byte 0 has gone */
 
-    } else if (ngx_http_blockcast_state_there(s, lead.owner)) {
+    } else if (ngx_http_blockcast_journal_lead_there(s, lead.owner)) {
 
-        silent = ngx_http_blockcast_state_silent(s, &lead);
+        silent = ngx_http_blockcast_journal_lead_silent(s, &lead);
 
         if (!silent) {
             goto follow;
@@ -336,7 +342,7 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
         return 0;
     }
 
-    if (ngx_http_blockcast_state_section(s) != NGX_OK) {
+    if (ngx_http_blockcast_journal_lead_section(s) != NGX_OK) {
 
         if (lead.owner == ngx_http_blockcast_family) {
             return 1;
@@ -345,14 +351,14 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
         goto follow;
     }
 
-    ngx_http_blockcast_state_lead_read(s, &now);
+    ngx_http_blockcast_journal_lead_read(s, &now);
 
     owns = 0;
 
     if (now.owner == lead.owner && (!silent || now.beat == lead.beat)) {
 
-        if (ngx_http_blockcast_state_lead_write(s, ngx_http_blockcast_family,
-                                                !got)
+        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
+                                                  !got)
             == NGX_OK)
         {
             owns = 1;
@@ -364,7 +370,7 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
         }
     }
 
-    ngx_http_blockcast_state_section_end(s);
+    ngx_http_blockcast_journal_lead_section_end(s);
 
     if (owns) {
         s->looks = 0;
@@ -381,8 +387,8 @@ ngx_http_blockcast_state_owns(ngx_http_blockcast_state_t *s)
 follow:
 
     if (got) {
-        (void) ngx_http_blockcast_state_lock(s, F_UNLCK,
-                                             NGX_HTTP_BLOCKCAST_LEADS);
+        (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
+                                                    NGX_HTTP_BLOCKCAST_LEADS);
     }
 
     return 0;
@@ -390,7 +396,7 @@ follow:
 
 
 ngx_uint_t
-ngx_http_blockcast_state_lost(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_lost(ngx_http_blockcast_journal_t *s)
 {
     ngx_http_blockcast_lead_t  lead;
 
@@ -398,44 +404,46 @@ ngx_http_blockcast_state_lost(ngx_http_blockcast_state_t *s)
         return 0;
     }
 
-    ngx_http_blockcast_state_lead_read(s, &lead);
+    ngx_http_blockcast_journal_lead_read(s, &lead);
 
     return lead.owner != ngx_http_blockcast_family
-           && ngx_http_blockcast_state_there(s, lead.owner);
+           && ngx_http_blockcast_journal_lead_there(s, lead.owner);
 }
 
 
 void
-ngx_http_blockcast_state_release(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
 {
     ngx_http_blockcast_lead_t  lead;
 
-    if (s->lock == -1 || ngx_http_blockcast_state_section(s) != NGX_OK) {
+    if (s->lock == -1 || ngx_http_blockcast_journal_lead_section(
+                                        s) != NGX_OK) {
 
         /* the beat ends now, too */
         return;
     }
 
-    ngx_http_blockcast_state_lead_read(s, &lead);
+    ngx_http_blockcast_journal_lead_read(s, &lead);
 
     if (lead.owner == ngx_http_blockcast_family) {
-        (void) ngx_http_blockcast_state_lead_write(s, 0, lead.without);
+        (void) ngx_http_blockcast_journal_lead_write(s, 0, lead.without);
     }
 
-    ngx_http_blockcast_state_section_end(s);
+    ngx_http_blockcast_journal_lead_section_end(s);
 
-    (void) ngx_http_blockcast_state_lock(s, F_UNLCK, NGX_HTTP_BLOCKCAST_LEADS);
+    (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
+                                                NGX_HTTP_BLOCKCAST_LEADS);
 }
 
 
 void
-ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_msec_t lasts)
 {
-    uint64_t                     beat[2];
-    ngx_http_blockcast_state_t  *s;
+    uint64_t                       beat[2];
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL || !s->ready || s->lock == -1) {
         return;
@@ -446,7 +454,7 @@ ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
      * another family's beat one more change, and no more than that.
      */
 
-    beat[0] = ngx_http_blockcast_usec();
+    beat[0] = ngx_http_blockcast_zone_usec();
     beat[1] = lasts;
 
     if (pwrite(s->lock, beat, sizeof(beat), NGX_HTTP_BLOCKCAST_LEAD_AT
@@ -460,11 +468,12 @@ ngx_http_blockcast_state_beat(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 ngx_int_t
-ngx_http_blockcast_state_write_begin(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_lead_write_begin(
+    ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_http_blockcast_state_t  *s;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL) {
         return NGX_OK;
@@ -478,12 +487,12 @@ ngx_http_blockcast_state_write_begin(ngx_http_blockcast_main_conf_t *bmcf)
         return NGX_OK;
     }
 
-    if (ngx_http_blockcast_state_section(s) != NGX_OK) {
+    if (ngx_http_blockcast_journal_lead_section(s) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    if (!ngx_http_blockcast_state_leads(s)) {
-        ngx_http_blockcast_state_section_end(s);
+    if (!ngx_http_blockcast_journal_lead_leads(s)) {
+        ngx_http_blockcast_journal_lead_section_end(s);
         return NGX_DECLINED;
     }
 
@@ -492,9 +501,9 @@ ngx_http_blockcast_state_write_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 void
-ngx_http_blockcast_state_write_end(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_lead_write_end(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->state != NULL && bmcf->state->lock != -1) {
-        ngx_http_blockcast_state_section_end(bmcf->state);
+    if (bmcf->journal != NULL && bmcf->journal->lock != -1) {
+        ngx_http_blockcast_journal_lead_section_end(bmcf->journal);
     }
 }

@@ -5,15 +5,15 @@
  */
 
 
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 
 #define NGX_HTTP_BLOCKCAST_NOTE                                               \
-    (BC_STATE_NOTE + BC_STATE_NOTE_HEAD                                       \
-     + BC_STATE_NOTE_MAX * BC_STATE_NOTE_SEQ)
+    (BC_JOURNAL_NOTE + BC_JOURNAL_NOTE_HEAD                                   \
+     + BC_JOURNAL_NOTE_MAX * BC_JOURNAL_NOTE_SEQ)
 
 
 /*
@@ -22,7 +22,7 @@
  */
 
 void
-ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks)
+ngx_http_blockcast_journal_note_note(int lock, ngx_uint_t lacks)
 {
     if (lock != -1 && pwrite(lock, lacks ? "1\n" : "0\n", 2, 0) == -1) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
@@ -32,7 +32,7 @@ ngx_http_blockcast_state_note(int lock, ngx_uint_t lacks)
 
 
 ngx_uint_t
-ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_note_lacks(ngx_http_blockcast_journal_t *s)
 {
     char  ch;
 
@@ -46,7 +46,7 @@ ngx_http_blockcast_state_lacks(ngx_http_blockcast_state_t *s)
  */
 
 static uint64_t
-ngx_http_blockcast_state_file_id(int fd)
+ngx_http_blockcast_journal_note_file_id(int fd)
 {
     uint64_t      id;
     struct statx  st;
@@ -72,13 +72,13 @@ ngx_http_blockcast_state_file_id(int fd)
  */
 
 static ngx_int_t
-ngx_http_blockcast_state_note_read(ngx_http_blockcast_state_t *s,
-    bc_state_note_t *note)
+ngx_http_blockcast_journal_note_read(ngx_http_blockcast_journal_t *s,
+    bc_journal_note_t *note)
 {
     u_char   buf[NGX_HTTP_BLOCKCAST_NOTE];
     ssize_t  n;
 
-    ngx_memzero(note, sizeof(bc_state_note_t));
+    ngx_memzero(note, sizeof(bc_journal_note_t));
 
     if (s->lock == -1) {
         return NGX_ERROR;
@@ -86,13 +86,14 @@ ngx_http_blockcast_state_note_read(ngx_http_blockcast_state_t *s,
 
     n = pread(s->lock, buf, sizeof(buf), 0);
 
-    if (n == 2 || n == BC_STATE_LEAD + BC_STATE_LEAD_LEN) {
+    if (n == 2 || n == BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN) {
         return NGX_DECLINED;
     }
 
-    if (n < BC_STATE_NOTE
-        || bc_state_note_get(buf + BC_STATE_NOTE, n - BC_STATE_NOTE, note) != 0
-        || note->file != ngx_http_blockcast_state_file_id(s->lock))
+    if (n < BC_JOURNAL_NOTE
+        || bc_journal_note_get(buf + BC_JOURNAL_NOTE, n - BC_JOURNAL_NOTE,
+                               note) != 0
+        || note->file != ngx_http_blockcast_journal_note_file_id(s->lock))
     {
         return NGX_ERROR;
     }
@@ -102,13 +103,13 @@ ngx_http_blockcast_state_note_read(ngx_http_blockcast_state_t *s,
 
 
 static uint64_t
-ngx_http_blockcast_state_noted(bc_state_note_t *note,
+ngx_http_blockcast_journal_note_noted(bc_journal_note_t *note,
     ngx_http_blockcast_stream_t *st)
 {
     uint32_t  i;
     uint64_t  hash;
 
-    hash = bc_state_hash(st->name.data, st->name.len);
+    hash = bc_journal_hash(st->name.data, st->name.len);
 
     for (i = 0; i < note->n; i++) {
         if (note->hash[i] == hash) {
@@ -123,7 +124,7 @@ ngx_http_blockcast_state_noted(bc_state_note_t *note,
 /* the newest number of the streams in the note that are not configured */
 
 static uint64_t
-ngx_http_blockcast_state_noted_gone(bc_state_note_t *note,
+ngx_http_blockcast_journal_note_noted_gone(bc_journal_note_t *note,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     uint32_t                        i;
@@ -137,7 +138,7 @@ ngx_http_blockcast_state_noted_gone(bc_state_note_t *note,
     for (i = 0; i < note->n; i++) {
 
         for (n = 0; n < bmcf->streams.nelts; n++) {
-            if (bc_state_hash(streams[n]->name.data, streams[n]->name.len)
+            if (bc_journal_hash(streams[n]->name.data, streams[n]->name.len)
                 == note->hash[i])
             {
                 break;
@@ -154,54 +155,57 @@ ngx_http_blockcast_state_noted_gone(bc_state_note_t *note,
 
 
 void
-ngx_http_blockcast_state_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
 {
     size_t                          len;
     u_char                          buf[NGX_HTTP_BLOCKCAST_NOTE];
     ngx_uint_t                      i;
-    bc_state_note_t                 note, old;
-    ngx_http_blockcast_state_t     *s;
+    bc_journal_note_t               note, old;
+    ngx_http_blockcast_journal_t   *s;
     ngx_http_blockcast_stream_t   **streams;
 
-    s = bmcf->state;
+    s = bmcf->journal;
     s->noted = 0;
 
     if (s->lock == -1) {
         return;
     }
 
-    if (ngx_http_blockcast_state_note_read(s, &old) != NGX_OK
+    if (ngx_http_blockcast_journal_note_read(s, &old) != NGX_OK
         || old.epoch != bmcf->zone->sh->epoch)
     {
-        ngx_memzero(&old, sizeof(bc_state_note_t));
+        ngx_memzero(&old, sizeof(bc_journal_note_t));
     }
 
-    ngx_memzero(&note, sizeof(bc_state_note_t));
+    ngx_memzero(&note, sizeof(bc_journal_note_t));
 
     note.epoch = bmcf->zone->sh->epoch;
     note.gone = ngx_max(ngx_http_blockcast_zone_seq(bmcf->zone),
-                        ngx_http_blockcast_state_noted_gone(&old, bmcf));
-    note.file = ngx_http_blockcast_state_file_id(s->lock);
+                        ngx_http_blockcast_journal_note_noted_gone(&old,
+                                                                   bmcf));
+    note.file = ngx_http_blockcast_journal_note_file_id(s->lock);
 
     streams = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        note.hash[i] = bc_state_hash(streams[i]->name.data,
-                                     streams[i]->name.len);
+        note.hash[i] = bc_journal_hash(streams[i]->name.data,
+                                       streams[i]->name.len);
         note.seq[i] = ngx_max((uint64_t) streams[i]->slot->seq,
-                              ngx_http_blockcast_state_noted(&old,
-                                                             streams[i]));
+                              ngx_http_blockcast_journal_note_noted(
+                                        &old, streams[i]));
     }
 
     note.n = bmcf->streams.nelts;
 
     /* what is before it stays: who leads */
 
-    ngx_http_blockcast_state_note(s->lock, ngx_http_blockcast_state_lacks(s));
+    ngx_http_blockcast_journal_note_note(
+                                    s->lock,
+                                    ngx_http_blockcast_journal_note_lacks(s));
 
-    len = bc_state_note_put(buf, &note);
+    len = bc_journal_note_put(buf, &note);
 
-    if (pwrite(s->lock, buf, len, BC_STATE_NOTE) != (ssize_t) len) {
+    if (pwrite(s->lock, buf, len, BC_JOURNAL_NOTE) != (ssize_t) len) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "blockcast: pwrite() of \"%V.lock\" failed, a restart "
                       "may begin a new epoch", &s->path);
@@ -213,26 +217,26 @@ ngx_http_blockcast_state_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 void
-ngx_http_blockcast_state_number(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_note_number(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_stream_t *st, uint64_t seq)
 {
-    off_t                        at;
-    u_char                       buf[BC_STATE_NOTE_SEQ];
-    ngx_http_blockcast_state_t  *s;
+    off_t                          at;
+    u_char                         buf[BC_JOURNAL_NOTE_SEQ];
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL || !s->noted) {
         return;
     }
 
-    at = BC_STATE_NOTE + BC_STATE_NOTE_HEAD
-         + (off_t) st->index * BC_STATE_NOTE_SEQ;
+    at = BC_JOURNAL_NOTE + BC_JOURNAL_NOTE_HEAD
+         + (off_t) st->index * BC_JOURNAL_NOTE_SEQ;
 
-    bc_state_note_put_seq(buf, bc_state_hash(st->name.data, st->name.len),
-                          seq);
+    bc_journal_note_put_seq(buf, bc_journal_hash(st->name.data, st->name.len),
+                            seq);
 
-    if (pwrite(s->lock, buf, BC_STATE_NOTE_SEQ, at) != BC_STATE_NOTE_SEQ) {
+    if (pwrite(s->lock, buf, BC_JOURNAL_NOTE_SEQ, at) != BC_JOURNAL_NOTE_SEQ) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
                        "blockcast: pwrite() of the lock file failed");
     }
@@ -248,21 +252,21 @@ typedef struct {
 
 
 static void
-ngx_http_blockcast_state_known(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_note_known(ngx_http_blockcast_main_conf_t *bmcf,
     const u_char *p, const u_char *journal, const u_char *last,
     ngx_http_blockcast_known_t *known)
 {
     uint64_t                     *seq;
     ngx_str_t                     name;
-    bc_state_record_t             r;
+    bc_journal_record_t           r;
     ngx_http_blockcast_stream_t  *st;
 
     ngx_memzero(known, sizeof(ngx_http_blockcast_known_t));
 
-    while (bc_state_next(&p, last, &r) == 1) {
+    while (bc_journal_next(&p, last, &r) == 1) {
 
         if (r.name.len == 0
-            || r.type == bc_state_error || r.type == bc_state_polled)
+            || r.type == bc_journal_error || r.type == bc_journal_polled)
         {
             continue;
         }
@@ -280,7 +284,7 @@ ngx_http_blockcast_state_known(ngx_http_blockcast_main_conf_t *bmcf,
 
         /* behind the image there is each of them */
 
-        if (r.type == bc_state_batch && p > journal
+        if (r.type == bc_journal_batch && p > journal
             && *seq != 0 && r.seq > *seq + 1)
         {
             known->hole = 1;
@@ -292,9 +296,9 @@ ngx_http_blockcast_state_known(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 ngx_int_t
-ngx_http_blockcast_state_verify(ngx_http_blockcast_main_conf_t *bmcf,
-    bc_state_header_t *h, const u_char *data, size_t len,
-    bc_state_note_t *note, uint64_t *behind, const char **why)
+ngx_http_blockcast_journal_note_verify(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_journal_header_t *h, const u_char *data, size_t len,
+    bc_journal_note_t *note, uint64_t *behind, const char **why)
 {
     uint64_t                        noted;
     ngx_int_t                       rc;
@@ -304,7 +308,7 @@ ngx_http_blockcast_state_verify(ngx_http_blockcast_main_conf_t *bmcf,
 
     *behind = 0;
 
-    rc = ngx_http_blockcast_state_note_read(bmcf->state, note);
+    rc = ngx_http_blockcast_journal_note_read(bmcf->journal, note);
 
     if (rc == NGX_ERROR) {
         *why = "not vouched for by its lock file, which is missing, damaged "
@@ -317,15 +321,15 @@ ngx_http_blockcast_state_verify(ngx_http_blockcast_main_conf_t *bmcf,
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_state_known(bmcf, data, data + h->image, data + len,
-                                   &known);
+    ngx_http_blockcast_journal_note_known(bmcf, data, data + h->image,
+                                          data + len, &known);
 
     *behind = known.hole;
 
     streams = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        noted = ngx_http_blockcast_state_noted(note, streams[i]);
+        noted = ngx_http_blockcast_journal_note_noted(note, streams[i]);
 
         if (noted > known.seq[i]) {
             *behind = ngx_max(*behind, noted - known.seq[i]);
@@ -337,17 +341,17 @@ ngx_http_blockcast_state_verify(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 void
-ngx_http_blockcast_state_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
-    bc_state_note_t *note, uint64_t jump)
+ngx_http_blockcast_journal_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_journal_note_t *note, uint64_t jump)
 {
-    uint64_t                        seq;
-    ngx_uint_t                      i;
-    ngx_http_blockcast_slot_t      *slot;
-    ngx_http_blockcast_shctx_t     *sh;
-    ngx_http_blockcast_stream_t   **streams;
+    uint64_t                           seq;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_slot_t         *slot;
+    ngx_http_blockcast_zone_shctx_t   *sh;
+    ngx_http_blockcast_stream_t      **streams;
 
     sh = bmcf->zone->sh;
-    seq = ngx_http_blockcast_state_noted_gone(note, bmcf);
+    seq = ngx_http_blockcast_journal_note_noted_gone(note, bmcf);
 
     if (seq != 0) {
         sh->seq = ngx_max(sh->seq, seq + jump);
@@ -357,7 +361,7 @@ ngx_http_blockcast_state_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
         slot = streams[i]->slot;
-        seq = ngx_http_blockcast_state_noted(note, streams[i]);
+        seq = ngx_http_blockcast_journal_note_noted(note, streams[i]);
 
         if (seq > slot->seq) {
             slot->least = seq + jump;

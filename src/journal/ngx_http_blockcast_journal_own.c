@@ -6,7 +6,7 @@
  */
 
 
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -22,7 +22,7 @@
 
 
 static const char *
-ngx_http_blockcast_state_kind(mode_t mode)
+ngx_http_blockcast_journal_own_kind(mode_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -44,7 +44,7 @@ ngx_http_blockcast_state_kind(mode_t mode)
 /* the workers' user, or our own one when the master cannot change it */
 
 static uid_t
-ngx_http_blockcast_state_user(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_own_user(ngx_http_blockcast_journal_t *s)
 {
     return (geteuid() == 0 && s->core->master) ? s->core->user : geteuid();
 }
@@ -53,7 +53,7 @@ ngx_http_blockcast_state_user(ngx_http_blockcast_state_t *s)
 /* for messages: "NAME", or the number of who has none */
 
 static char *
-ngx_http_blockcast_state_user_name(uid_t uid, char *text)
+ngx_http_blockcast_journal_own_user_name(uid_t uid, char *text)
 {
     u_char         *p, *last;
     struct passwd  *pw;
@@ -82,7 +82,7 @@ ngx_http_blockcast_state_user_name(uid_t uid, char *text)
  */
 
 static int
-ngx_http_blockcast_state_regular(int dir, const char *name, int flags,
+ngx_http_blockcast_journal_own_regular(int dir, const char *name, int flags,
     struct stat *st)
 {
     int  fd, err;
@@ -114,14 +114,14 @@ ngx_http_blockcast_state_regular(int dir, const char *name, int flags,
 
 
 ngx_uint_t
-ngx_http_blockcast_state_ours(int dir, const char *name)
+ngx_http_blockcast_journal_own_ours(int dir, const char *name)
 {
     int          fd;
     u_char       head[8];
     ssize_t      n;
     struct stat  st;
 
-    fd = ngx_http_blockcast_state_regular(dir, name, O_RDONLY, &st);
+    fd = ngx_http_blockcast_journal_own_regular(dir, name, O_RDONLY, &st);
 
     if (fd == -1) {
         return ngx_errno == NGX_ENOENT;
@@ -131,17 +131,17 @@ ngx_http_blockcast_state_ours(int dir, const char *name)
 
     (void) close(fd);
 
-    return n >= 0 && bc_state_ours(head, (size_t) n);
+    return n >= 0 && bc_journal_ours(head, (size_t) n);
 }
 
 
 /* in *why what a lock file is that is not ours, NULL: it is */
 
 static const char *
-ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
-    struct stat *st)
+ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
+    int fd, struct stat *st)
 {
-    u_char   head[BC_STATE_NOTE];
+    u_char   head[BC_JOURNAL_NOTE];
     ssize_t  i, n;
 
     if (st->st_nlink > 1) {
@@ -149,7 +149,7 @@ ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
     }
 
     if (st->st_uid != geteuid()
-        && st->st_uid != ngx_http_blockcast_state_user(s))
+        && st->st_uid != ngx_http_blockcast_journal_own_user(s))
     {
         return "a file of another user";
     }
@@ -170,14 +170,14 @@ ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
         /* the record of who leads may be there */
 
         if (head[i] != 0
-            && (i < BC_STATE_LEAD || i >= BC_STATE_LEAD + BC_STATE_LEAD_LEN))
+            && (i < BC_JOURNAL_LEAD || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN))
         {
             return "not a lock file of blockcast";
         }
     }
 
-    if (n >= BC_STATE_LEAD + BC_STATE_LEAD_LEN
-        && !ngx_http_blockcast_state_lead_ours(head + BC_STATE_LEAD))
+    if (n >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN
+        && !ngx_http_blockcast_journal_lead_ours(head + BC_JOURNAL_LEAD))
     {
         return "not a lock file of blockcast";
     }
@@ -187,7 +187,7 @@ ngx_http_blockcast_state_lock_why(ngx_http_blockcast_state_t *s, int fd,
 
 
 int
-ngx_http_blockcast_state_lock_open(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
     ngx_uint_t make, const char **why)
 {
     int          fd;
@@ -204,18 +204,19 @@ ngx_http_blockcast_state_lock_open(ngx_http_blockcast_state_t *s,
         }
     }
 
-    fd = ngx_http_blockcast_state_regular(s->dir, s->lockname, O_RDWR, &st);
+    fd = ngx_http_blockcast_journal_own_regular(s->dir, s->lockname, O_RDWR,
+                                                &st);
 
     if (fd == -1) {
 
         if (ngx_errno == 0) {
-            *why = ngx_http_blockcast_state_kind(st.st_mode);
+            *why = ngx_http_blockcast_journal_own_kind(st.st_mode);
         }
 
         return -1;
     }
 
-    *why = ngx_http_blockcast_state_lock_why(s, fd, &st);
+    *why = ngx_http_blockcast_journal_own_lock_why(s, fd, &st);
 
     if (*why != NULL) {
         (void) close(fd);
@@ -233,8 +234,8 @@ ngx_http_blockcast_state_lock_open(ngx_http_blockcast_state_t *s,
  */
 
 static ngx_uint_t
-ngx_http_blockcast_state_writable(ngx_http_blockcast_state_t *s, int dir,
-    struct stat *st)
+ngx_http_blockcast_journal_own_writable(ngx_http_blockcast_journal_t *s,
+    int dir, struct stat *st)
 {
     int     i, n;
     uid_t   uid;
@@ -245,7 +246,7 @@ ngx_http_blockcast_state_writable(ngx_http_blockcast_state_t *s, int dir,
         return 0;
     }
 
-    uid = ngx_http_blockcast_state_user(s);
+    uid = ngx_http_blockcast_journal_own_user(s);
 
     if (uid == geteuid()
         || fgetxattr(dir, "system.posix_acl_access", NULL, 0) > 0)
@@ -285,15 +286,15 @@ ngx_http_blockcast_state_writable(ngx_http_blockcast_state_t *s, int dir,
 
 
 static ngx_int_t
-ngx_http_blockcast_state_check_file(ngx_http_blockcast_state_t *s, int dir,
-    ngx_log_t *log)
+ngx_http_blockcast_journal_own_check_file(ngx_http_blockcast_journal_t *s,
+    int dir, ngx_log_t *log)
 {
     int          fd;
     u_char       head[8];
     ssize_t      n;
     struct stat  st;
 
-    fd = ngx_http_blockcast_state_regular(dir, s->name, O_RDONLY, &st);
+    fd = ngx_http_blockcast_journal_own_regular(dir, s->name, O_RDONLY, &st);
 
     if (fd == -1) {
 
@@ -310,7 +311,7 @@ ngx_http_blockcast_state_check_file(ngx_http_blockcast_state_t *s, int dir,
                           "blockcast_state \"%V\" is %s, not a state file of "
                           "blockcast, and is left alone: move it away, or "
                           "name another file", &s->path,
-                          ngx_http_blockcast_state_kind(st.st_mode));
+                          ngx_http_blockcast_journal_own_kind(st.st_mode));
         }
 
         return NGX_ERROR;
@@ -320,7 +321,7 @@ ngx_http_blockcast_state_check_file(ngx_http_blockcast_state_t *s, int dir,
 
     (void) close(fd);
 
-    if (n == -1 || !bc_state_ours(head, (size_t) n)) {
+    if (n == -1 || !bc_journal_ours(head, (size_t) n)) {
         ngx_log_error(NGX_LOG_EMERG, log, (n == -1) ? ngx_errno : 0,
                       "blockcast_state \"%V\" is not a state file of "
                       "blockcast, and is left alone: move it away, or name "
@@ -339,8 +340,8 @@ ngx_http_blockcast_state_check_file(ngx_http_blockcast_state_t *s, int dir,
 
 
 static ngx_int_t
-ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
-    ngx_log_t *log)
+ngx_http_blockcast_journal_own_check_lock(ngx_http_blockcast_journal_t *s,
+    int dir, ngx_log_t *log)
 {
     int          fd;
     char         owner[NGX_HTTP_BLOCKCAST_USER];
@@ -348,7 +349,8 @@ ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
     struct stat  st;
     const char  *why;
 
-    fd = ngx_http_blockcast_state_regular(dir, s->lockname, O_RDONLY, &st);
+    fd = ngx_http_blockcast_journal_own_regular(dir, s->lockname, O_RDONLY,
+                                                &st);
 
     if (fd == -1) {
 
@@ -360,15 +362,17 @@ ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
             ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
                           "\"%V.lock\" beside blockcast_state, of user %s, "
                           "cannot be opened by user %s", &s->path,
-                          ngx_http_blockcast_state_user_name(st.st_uid, owner),
-                          ngx_http_blockcast_state_user_name(geteuid(), user));
+                          ngx_http_blockcast_journal_own_user_name(st.st_uid,
+                                                                   owner),
+                          ngx_http_blockcast_journal_own_user_name(geteuid(),
+                                                                   user));
             return NGX_ERROR;
         }
 
-        why = ngx_http_blockcast_state_kind(st.st_mode);
+        why = ngx_http_blockcast_journal_own_kind(st.st_mode);
 
     } else {
-        why = ngx_http_blockcast_state_lock_why(s, fd, &st);
+        why = ngx_http_blockcast_journal_own_lock_why(s, fd, &st);
 
         (void) close(fd);
     }
@@ -378,7 +382,8 @@ ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
                       "\"%V.lock\" beside blockcast_state is %s (of user %s), "
                       "and is left alone: move it away, or name another state "
                       "file", &s->path, why,
-                      ngx_http_blockcast_state_user_name(st.st_uid, owner));
+                      ngx_http_blockcast_journal_own_user_name(st.st_uid,
+                                                               owner));
         return NGX_ERROR;
     }
 
@@ -387,14 +392,17 @@ ngx_http_blockcast_state_check_lock(ngx_http_blockcast_state_t *s, int dir,
 
 
 ngx_int_t
-ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s, ngx_log_t *log)
+ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
+    ngx_log_t *log)
 {
     int          dir;
     char         user[NGX_HTTP_BLOCKCAST_USER];
     ngx_int_t    rc;
     struct stat  st;
 
-    ngx_http_blockcast_state_user_name(ngx_http_blockcast_state_user(s), user);
+    ngx_http_blockcast_journal_own_user_name(
+                                        ngx_http_blockcast_journal_own_user(s),
+                                        user);
 
     dir = open(s->folder, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
@@ -413,7 +421,7 @@ ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s, ngx_log_t *log)
 
     rc = NGX_OK;
 
-    if (!ngx_http_blockcast_state_writable(s, dir, &st)) {
+    if (!ngx_http_blockcast_journal_own_writable(s, dir, &st)) {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
                       "the folder \"%s\" of blockcast_state \"%V\" cannot be "
                       "written to by the worker processes, user %s",
@@ -423,11 +431,11 @@ ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s, ngx_log_t *log)
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_blockcast_state_check_file(s, dir, log);
+        rc = ngx_http_blockcast_journal_own_check_file(s, dir, log);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_blockcast_state_check_lock(s, dir, log);
+        rc = ngx_http_blockcast_journal_own_check_lock(s, dir, log);
     }
 
     (void) close(dir);
@@ -437,7 +445,8 @@ ngx_http_blockcast_state_check(ngx_http_blockcast_state_t *s, ngx_log_t *log)
 
 
 ngx_int_t
-ngx_http_blockcast_state_aside(ngx_http_blockcast_state_t *s, const char *name)
+ngx_http_blockcast_journal_own_aside(ngx_http_blockcast_journal_t *s,
+    const char *name)
 {
     if (renameat2(s->dir, s->name, s->dir, name, RENAME_NOREPLACE) == 0) {
         return NGX_OK;
@@ -458,7 +467,7 @@ ngx_http_blockcast_state_aside(ngx_http_blockcast_state_t *s, const char *name)
 
 
 void
-ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
+ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s, int err)
 {
     char               owner[NGX_HTTP_BLOCKCAST_USER];
     char               user[NGX_HTTP_BLOCKCAST_USER];
@@ -486,8 +495,8 @@ ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
     if (err == NGX_EACCES && s->dir != -1
         && fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
     {
-        ngx_http_blockcast_state_user_name(st.st_uid, owner);
-        ngx_http_blockcast_state_user_name(geteuid(), user);
+        ngx_http_blockcast_journal_own_user_name(st.st_uid, owner);
+        ngx_http_blockcast_journal_own_user_name(geteuid(), user);
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
                       "blockcast: the state file \"%V\" is of user %s and "
@@ -509,7 +518,7 @@ ngx_http_blockcast_state_unread(ngx_http_blockcast_state_t *s, int err)
  */
 
 ngx_uint_t
-ngx_http_blockcast_state_lock_kept(ngx_http_blockcast_state_t *s,
+ngx_http_blockcast_journal_own_lock_kept(ngx_http_blockcast_journal_t *s,
     ngx_uint_t leads)
 {
     int          fd, err;
@@ -536,7 +545,7 @@ ngx_http_blockcast_state_lock_kept(ngx_http_blockcast_state_t *s,
         return 1;
     }
 
-    fd = ngx_http_blockcast_state_lock_open(s, gone, &why);
+    fd = ngx_http_blockcast_journal_own_lock_open(s, gone, &why);
 
     if (fd == -1 || dup3(fd, s->lock, O_CLOEXEC) == -1) {
         err = (why == NULL) ? ngx_errno : 0;

@@ -5,14 +5,14 @@
  */
 
 
-#include "ngx_http_blockcast_state_file.h"
+#include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 
 
 /* a journal may be so much longer than the image */
-#define NGX_HTTP_BLOCKCAST_JOURNAL  (1024 * 1024)
+#define NGX_HTTP_BLOCKCAST_JOURNAL_ROOM  (1024 * 1024)
 
 
 /*
@@ -20,7 +20,7 @@
  * until then the event loop leaves the job alone.
  */
 
-struct ngx_http_blockcast_job_s {
+struct ngx_http_blockcast_journal_job_s {
     int                           fd;
     int                           dir;
     int                           lock;
@@ -37,17 +37,18 @@ struct ngx_http_blockcast_job_s {
 
 
 static void *
-ngx_http_blockcast_state_thread(void *data)
+ngx_http_blockcast_journal_sync_thread(void *data)
 {
-    ngx_http_blockcast_job_t *job = data;
+    ngx_http_blockcast_journal_job_t *job = data;
 
     if (job->image.len != 0) {
         if (job->lock != -1) {
             (void) fdatasync(job->lock);
         }
 
-        job->fd = ngx_http_blockcast_state_temp(job->dir, job->temp,
-                                                &job->image, &job->what);
+        job->fd = ngx_http_blockcast_journal_file_temp(job->dir, job->temp,
+                                                       &job->image,
+                                                       &job->what);
         job->err = (job->fd == -1) ? ngx_errno : 0;
 
     } else {
@@ -68,7 +69,7 @@ ngx_http_blockcast_state_thread(void *data)
 
 
 static void
-ngx_http_blockcast_state_job_free(ngx_http_blockcast_job_t *job)
+ngx_http_blockcast_journal_sync_job_free(ngx_http_blockcast_journal_job_t *job)
 {
     if (job->image.data != NULL) {
         ngx_free(job->image.data);
@@ -91,19 +92,19 @@ ngx_http_blockcast_state_job_free(ngx_http_blockcast_job_t *job)
 
 
 static ngx_int_t
-ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
+ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_uint_t image)
 {
-    int                          rc;
-    sigset_t                     all, old;
-    pthread_t                    tid;
-    pthread_attr_t               attr;
-    ngx_http_blockcast_job_t    *job;
-    ngx_http_blockcast_state_t  *s;
+    int                                rc;
+    sigset_t                           all, old;
+    pthread_t                          tid;
+    pthread_attr_t                     attr;
+    ngx_http_blockcast_journal_job_t  *job;
+    ngx_http_blockcast_journal_t      *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
-    job = ngx_calloc(sizeof(ngx_http_blockcast_job_t), ngx_cycle->log);
+    job = ngx_calloc(sizeof(ngx_http_blockcast_journal_job_t), ngx_cycle->log);
     if (job == NULL) {
         return NGX_ERROR;
     }
@@ -113,10 +114,10 @@ ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
 
     if (image) {
-        if (ngx_http_blockcast_state_image(bmcf, &job->image, job->temp)
+        if (ngx_http_blockcast_journal_file_image(bmcf, &job->image, job->temp)
             != NGX_OK)
         {
-            ngx_http_blockcast_state_job_free(job);
+            ngx_http_blockcast_journal_sync_job_free(job);
             return NGX_ERROR;
         }
 
@@ -125,11 +126,11 @@ ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (job->dir == -1 || (!image && job->fd == -1)) {
-        ngx_http_blockcast_state_job_free(job);
+        ngx_http_blockcast_journal_sync_job_free(job);
         return NGX_ERROR;
     }
 
-    job->since = ngx_http_blockcast_usec();
+    job->since = ngx_http_blockcast_zone_usec();
     job->from = s->size;
     job->unsynced = s->unsynced;
 
@@ -142,14 +143,15 @@ ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (rc == 0) {
         (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        rc = pthread_create(&tid, &attr, ngx_http_blockcast_state_thread, job);
+        rc = pthread_create(&tid, &attr,
+                            ngx_http_blockcast_journal_sync_thread, job);
         (void) pthread_attr_destroy(&attr);
     }
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
 
     if (rc != 0) {
-        ngx_http_blockcast_state_job_free(job);
+        ngx_http_blockcast_journal_sync_job_free(job);
         return NGX_ERROR;
     }
 
@@ -162,8 +164,8 @@ ngx_http_blockcast_state_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 /* what was appended while the image was written belongs behind it */
 
 static ngx_int_t
-ngx_http_blockcast_state_job_rest(ngx_http_blockcast_state_t *s,
-    ngx_http_blockcast_job_t *job)
+ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_journal_t *s,
+    ngx_http_blockcast_journal_job_t *job)
 {
     off_t    pos;
     u_char   buf[16384];
@@ -183,13 +185,13 @@ ngx_http_blockcast_state_job_rest(ngx_http_blockcast_state_t *s,
 
 
 void
-ngx_http_blockcast_state_job(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                          fd;
-    ngx_http_blockcast_job_t    *job;
-    ngx_http_blockcast_state_t  *s;
+    int                                fd;
+    ngx_http_blockcast_journal_job_t  *job;
+    ngx_http_blockcast_journal_t      *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
     if (s == NULL || s->job == NULL || !s->job->done) {
         return;
@@ -208,38 +210,38 @@ ngx_http_blockcast_state_job(ngx_http_blockcast_main_conf_t *bmcf)
             (void) unlinkat(job->dir, job->temp, 0);
         }
 
-        ngx_http_blockcast_state_job_free(job);
+        ngx_http_blockcast_journal_sync_job_free(job);
         return;
     }
 
-    ngx_http_blockcast_state_timed(s, job->since,
-                                   ngx_max(s->interval, 1000),
-                                   ", a power loss may take as much");
+    ngx_http_blockcast_journal_file_timed(s, job->since,
+                                          ngx_max(s->interval, 1000),
+                                          ", a power loss may take as much");
 
     if (job->err != 0) {
-        ngx_http_blockcast_state_failed(s, job->what, job->err);
+        ngx_http_blockcast_journal_file_failed(s, job->what, job->err);
 
     } else if (job->image.len == 0) {
         s->unsynced -= ngx_min(s->unsynced, job->unsynced);
 
-    } else if (ngx_http_blockcast_state_job_rest(s, job) != NGX_OK) {
+    } else if (ngx_http_blockcast_journal_sync_job_rest(s, job) != NGX_OK) {
         (void) unlinkat(job->dir, job->temp, 0);
-        ngx_http_blockcast_state_failed(s, "write()", ngx_errno);
+        ngx_http_blockcast_journal_file_failed(s, "write()", ngx_errno);
 
     } else {
         fd = job->fd;
         job->fd = -1;
 
-        (void) ngx_http_blockcast_state_replace(bmcf, fd, job->temp,
-                                                job->image.len);
+        (void) ngx_http_blockcast_journal_file_replace(bmcf, fd, job->temp,
+                                                       job->image.len);
     }
 
-    ngx_http_blockcast_state_job_free(job);
+    ngx_http_blockcast_journal_sync_job_free(job);
 }
 
 
 void
-ngx_http_blockcast_state_job_leave(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_sync_job_leave(ngx_http_blockcast_journal_t *s)
 {
     if (s->job != NULL) {
         s->job->given_up = 1;
@@ -253,7 +255,7 @@ ngx_http_blockcast_state_job_leave(ngx_http_blockcast_state_t *s)
  */
 
 static void
-ngx_http_blockcast_state_moved(ngx_http_blockcast_state_t *s)
+ngx_http_blockcast_journal_sync_moved(ngx_http_blockcast_journal_t *s)
 {
     struct stat  ours, st;
 
@@ -276,14 +278,14 @@ ngx_http_blockcast_state_moved(ngx_http_blockcast_state_t *s)
 
 
 void
-ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    struct stat                  st;
-    ngx_http_blockcast_state_t  *s;
+    struct stat                    st;
+    ngx_http_blockcast_journal_t  *s;
 
-    s = bmcf->state;
+    s = bmcf->journal;
 
-    ngx_http_blockcast_state_moved(s);
+    ngx_http_blockcast_journal_sync_moved(s);
 
     if (s->fd == -1
         || s->dir == -1
@@ -294,10 +296,10 @@ ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
     {
         /* one at a time: the thread may be at a file of the same name */
 
-        ngx_http_blockcast_state_job_leave(s);
+        ngx_http_blockcast_journal_sync_job_leave(s);
 
         if (s->job == NULL) {
-            ngx_http_blockcast_state_write(bmcf);
+            ngx_http_blockcast_journal_file_write(bmcf);
         }
 
         return;
@@ -305,7 +307,7 @@ ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (s->job != NULL) {
 
-        if (s->unsynced >= NGX_HTTP_BLOCKCAST_RESERVE * 9 / 10
+        if (s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE * 9 / 10
             && fdatasync(s->fd) == 0)
         {
             /* so many numbers behind the disk: now it has to be waited for */
@@ -316,23 +318,23 @@ ngx_http_blockcast_state_sync(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    if (s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL) {
+    if (s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL_ROOM) {
 
-        if (ngx_http_blockcast_state_job_start(bmcf, 1) != NGX_OK) {
-            ngx_http_blockcast_state_write(bmcf);
+        if (ngx_http_blockcast_journal_sync_job_start(bmcf, 1) != NGX_OK) {
+            ngx_http_blockcast_journal_file_write(bmcf);
         }
 
         return;
     }
 
     if (s->unsynced == 0
-        || ngx_http_blockcast_state_job_start(bmcf, 0) == NGX_OK)
+        || ngx_http_blockcast_journal_sync_job_start(bmcf, 0) == NGX_OK)
     {
         return;
     }
 
     if (fdatasync(s->fd) == -1) {
-        ngx_http_blockcast_state_failed(s, "fdatasync()", ngx_errno);
+        ngx_http_blockcast_journal_file_failed(s, "fdatasync()", ngx_errno);
         return;
     }
 

@@ -14,9 +14,9 @@
  */
 
 
-#include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_poll.h"
 
 
 /* failures in a row, with no answer in between, after which a node is down */
@@ -30,31 +30,34 @@
 #define NGX_HTTP_BLOCKCAST_RETRY_MAX    600000
 
 
-static ngx_int_t ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc);
-static ngx_int_t ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc);
-static ngx_msec_t ngx_http_blockcast_node_delay(
+static ngx_int_t ngx_http_blockcast_breaker_success(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_int_t ngx_http_blockcast_breaker_failure(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_msec_t ngx_http_blockcast_breaker_delay(
     ngx_http_blockcast_node_t *node, ngx_uint_t retry_after);
-static void ngx_http_blockcast_node_log(ngx_http_blockcast_node_t *node,
+static void ngx_http_blockcast_breaker_log(ngx_http_blockcast_node_t *node,
     ngx_uint_t first);
-static void ngx_http_blockcast_node_tell(ngx_http_blockcast_node_t *node);
+static void ngx_http_blockcast_breaker_publish(
+    ngx_http_blockcast_node_t *node);
 
 
-static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_nodes_conf;
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_breaker_conf;
 
-const char  *ngx_http_blockcast_node_states[] = { "ok", "down", "limited" };
+const char  *ngx_http_blockcast_node_health_names[] = { "ok", "down", "limited" };
 
-const char  *ngx_http_blockcast_faults[] = {
+const char  *ngx_http_blockcast_fault_names[] = {
     "none", "unreachable", "timeout", "closed", "http", "limited", "invalid"
 };
 
 
 void
-ngx_http_blockcast_nodes_init(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_breaker_init(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                   i;
     ngx_http_blockcast_node_t  **nodes;
 
-    ngx_http_blockcast_nodes_conf = bmcf;
+    ngx_http_blockcast_breaker_conf = bmcf;
     nodes = bmcf->nodes.elts;
 
     for (i = 0; i < bmcf->nodes.nelts; i++) {
@@ -64,12 +67,12 @@ ngx_http_blockcast_nodes_init(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 void
-ngx_http_blockcast_nodes_start(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    ngx_uint_t                    i;
-    ngx_http_blockcast_node_t    *node, **nodes;
-    ngx_http_blockcast_told_t     told;
-    ngx_http_blockcast_tally_t   *tally;
+    ngx_uint_t                            i;
+    ngx_http_blockcast_node_t            *node, **nodes;
+    ngx_http_blockcast_node_status_t      status;
+    ngx_http_blockcast_node_counters_t   *counters;
 
     nodes = bmcf->nodes.elts;
 
@@ -86,29 +89,29 @@ ngx_http_blockcast_nodes_start(ngx_http_blockcast_main_conf_t *bmcf)
     for (i = 0; i < bmcf->nodes.nelts; i++) {
         node = nodes[i];
 
-        node->state = ngx_http_blockcast_node_ok;
+        node->health = ngx_http_blockcast_node_ok;
         node->failures = 0;
         node->tries = 0;
         node->probe = NULL;
 
-        if (ngx_http_blockcast_read_node(bmcf->zone, &node->name, &told,
-                                         &tally)
+        if (ngx_http_blockcast_node_status_read(bmcf->zone, &node->name,
+                                                &status, &counters)
             == NGX_OK
-            && told.state == ngx_http_blockcast_node_limited
-            && (ngx_msec_int_t) (told.until - ngx_current_msec) > 0
-            && told.until - ngx_current_msec <= NGX_HTTP_BLOCKCAST_RETRY_MAX)
+            && status.health == ngx_http_blockcast_node_limited
+            && (ngx_msec_int_t) (status.until - ngx_current_msec) > 0
+            && status.until - ngx_current_msec <= NGX_HTTP_BLOCKCAST_RETRY_MAX)
         {
             /* it does not know that another worker asks */
 
-            node->state = told.state;
-            node->failures = told.failures;
-            node->since = told.since;
-            node->since_sec = told.since_sec;
-            node->until = told.until;
+            node->health = status.health;
+            node->failures = status.failures;
+            node->since = status.since;
+            node->since_sec = status.since_sec;
+            node->until = status.until;
 
-            node->reason.len = told.len;
+            node->reason.len = status.len;
             node->reason.data = node->text;
-            ngx_memcpy(node->text, told.text, told.len);
+            ngx_memcpy(node->text, status.text, status.len);
 
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                           "blockcast: node \"%V\" answered \"%V\" to the "
@@ -117,13 +120,13 @@ ngx_http_blockcast_nodes_start(ngx_http_blockcast_main_conf_t *bmcf)
                           node->until - ngx_current_msec);
         }
 
-        ngx_http_blockcast_node_tell(node);
+        ngx_http_blockcast_breaker_publish(node);
     }
 }
 
 
 void
-ngx_http_blockcast_nodes_stop(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_breaker_stop(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                   i;
     ngx_http_blockcast_node_t  **nodes;
@@ -138,20 +141,21 @@ ngx_http_blockcast_nodes_stop(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 ngx_int_t
-ngx_http_blockcast_node_gate(ngx_http_blockcast_node_t *node,
+ngx_http_blockcast_breaker_gate(ngx_http_blockcast_node_t *node,
     ngx_uint_t failed)
 {
-    if (node->state == ngx_http_blockcast_node_ok) {
+    if (node->health == ngx_http_blockcast_node_ok) {
         return NGX_OK;
     }
 
-    if (node->state == ngx_http_blockcast_node_down && !failed) {
+    if (node->health == ngx_http_blockcast_node_down && !failed) {
 
         /* who knows: what has never failed is tried once */
         return NGX_OK;
     }
 
-    if ((ngx_msec_int_t) (ngx_http_blockcast_node_due(node) - ngx_current_msec)
+    if ((ngx_msec_int_t) (ngx_http_blockcast_breaker_due(
+                                        node) - ngx_current_msec)
         <= 0)
     {
         node->probe = NULL;
@@ -163,7 +167,7 @@ ngx_http_blockcast_node_gate(ngx_http_blockcast_node_t *node,
 
 
 ngx_msec_t
-ngx_http_blockcast_node_due(ngx_http_blockcast_node_t *node)
+ngx_http_blockcast_breaker_due(ngx_http_blockcast_node_t *node)
 {
     ngx_msec_t  due;
 
@@ -178,17 +182,17 @@ ngx_http_blockcast_node_due(ngx_http_blockcast_node_t *node)
 
 
 void
-ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
-    ngx_http_blockcast_rpc_t *rpc, ngx_uint_t failed)
+ngx_http_blockcast_breaker_asked(ngx_http_blockcast_node_t *node,
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t failed)
 {
-    ngx_http_blockcast_tally_t  *tally;
+    ngx_http_blockcast_node_counters_t  *counters;
 
-    tally = &ngx_http_blockcast_nodes_conf->zone->sh->nodes[node->index].tally;
-    tally->calls++;
+    counters = &ngx_http_blockcast_breaker_conf->zone->sh->nodes[node->index].counters;
+    counters->calls++;
 
-    if (node->state == ngx_http_blockcast_node_ok
+    if (node->health == ngx_http_blockcast_node_ok
         || node->probe != NULL
-        || (node->state == ngx_http_blockcast_node_down && !failed))
+        || (node->health == ngx_http_blockcast_node_down && !failed))
     {
         return;
     }
@@ -196,7 +200,7 @@ ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
     node->probe = rpc;
     rpc->tried = 1;
     node->tries++;
-    tally->probes++;
+    counters->probes++;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: node \"%V\" is tried with \"%V\", try %ui",
@@ -205,10 +209,10 @@ ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
 
 
 ngx_int_t
-ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_breaker_answer(ngx_http_blockcast_rpc_call_t *rpc)
 {
     if (rpc->fault == ngx_http_blockcast_fault_none) {
-        return ngx_http_blockcast_node_well(rpc);
+        return ngx_http_blockcast_breaker_success(rpc);
     }
 
     if (rpc->overdue) {
@@ -218,12 +222,12 @@ ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc)
         return NGX_OK;
     }
 
-    return ngx_http_blockcast_node_ill(rpc);
+    return ngx_http_blockcast_breaker_failure(rpc);
 }
 
 
 ngx_int_t
-ngx_http_blockcast_node_overdue(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_breaker_overdue(ngx_http_blockcast_rpc_call_t *rpc)
 {
     rpc->overdue = 1;
 
@@ -239,31 +243,31 @@ ngx_http_blockcast_node_overdue(ngx_http_blockcast_rpc_t *rpc)
                                     ngx_current_msec - rpc->started)
                        - rpc->text;
 
-    return ngx_http_blockcast_node_ill(rpc);
+    return ngx_http_blockcast_breaker_failure(rpc);
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_breaker_success(ngx_http_blockcast_rpc_call_t *rpc)
 {
     ngx_uint_t                  n;
-    ngx_msec_t                  lasted, told;
+    ngx_msec_t                  lasted, status;
     ngx_http_blockcast_node_t  *node;
 
     node = rpc->node;
 
-    if (node->state == ngx_http_blockcast_node_limited && !rpc->tried) {
+    if (node->health == ngx_http_blockcast_node_limited && !rpc->tried) {
 
         /* it was asked before the node had enough of it */
 
         return NGX_OK;
     }
 
-    if (node->state == ngx_http_blockcast_node_ok) {
+    if (node->health == ngx_http_blockcast_node_ok) {
 
         if (node->failures != 0) {
             node->failures = 0;
-            ngx_http_blockcast_node_tell(node);
+            ngx_http_blockcast_breaker_publish(node);
         }
 
         return NGX_OK;
@@ -271,20 +275,20 @@ ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc)
 
     lasted = ngx_current_msec - node->since;
 
-    if (ngx_http_blockcast_repeat_over(&node->repeat, &n, &told)) {
+    if (ngx_http_blockcast_log_throttle_end(&node->repeat, &n, &status)) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: node \"%V\" %s again, after %M.%03M s and "
                       "%ui tries", &node->name,
-                      node->state == ngx_http_blockcast_node_limited
+                      node->health == ngx_http_blockcast_node_limited
                       ? "takes requests" : "answers",
                       lasted / 1000, lasted % 1000, node->tries);
     }
 
-    node->state = ngx_http_blockcast_node_ok;
+    node->health = ngx_http_blockcast_node_ok;
     node->failures = 0;
     node->probe = NULL;
 
-    ngx_http_blockcast_node_tell(node);
+    ngx_http_blockcast_breaker_publish(node);
 
     /* what could not be asked meanwhile is asked now */
 
@@ -295,16 +299,16 @@ ngx_http_blockcast_node_well(ngx_http_blockcast_rpc_t *rpc)
 
 
 static ngx_int_t
-ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_breaker_failure(ngx_http_blockcast_rpc_call_t *rpc)
 {
-    ngx_uint_t                   limited, was;
-    ngx_http_blockcast_node_t   *node;
-    ngx_http_blockcast_tally_t  *tally;
+    ngx_uint_t                           limited, was;
+    ngx_http_blockcast_node_t           *node;
+    ngx_http_blockcast_node_counters_t  *counters;
 
     node = rpc->node;
 
-    tally = &ngx_http_blockcast_nodes_conf->zone->sh->nodes[node->index].tally;
-    tally->faults[rpc->fault]++;
+    counters = &ngx_http_blockcast_breaker_conf->zone->sh->nodes[node->index].counters;
+    counters->faults[rpc->fault]++;
 
     if (node->failures++ == 0) {
         node->since = ngx_current_msec;
@@ -314,22 +318,22 @@ ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc)
 
     limited = (rpc->fault == ngx_http_blockcast_fault_limited);
 
-    if (node->state == ngx_http_blockcast_node_ok
+    if (node->health == ngx_http_blockcast_node_ok
         && !limited && node->failures < NGX_HTTP_BLOCKCAST_NODE_FAILS)
     {
         return NGX_OK;
     }
 
-    if (node->state != ngx_http_blockcast_node_ok
+    if (node->health != ngx_http_blockcast_node_ok
         && node->probe != rpc
-        && (!limited || node->state == ngx_http_blockcast_node_limited))
+        && (!limited || node->health == ngx_http_blockcast_node_limited))
     {
         /* on its way since before */
 
         return NGX_OK;
     }
 
-    was = node->state;
+    was = node->health;
 
     if (node->probe == rpc || limited) {
         node->probe = NULL;
@@ -337,40 +341,40 @@ ngx_http_blockcast_node_ill(ngx_http_blockcast_rpc_t *rpc)
 
     /* one that forbids everything is a node that limits us, too */
 
-    node->state = (limited || rpc->status == NGX_HTTP_FORBIDDEN)
-                  ? ngx_http_blockcast_node_limited
-                  : ngx_http_blockcast_node_down;
+    node->health = (limited || rpc->status == NGX_HTTP_FORBIDDEN)
+                   ? ngx_http_blockcast_node_limited
+                   : ngx_http_blockcast_node_down;
 
     node->until = ngx_current_msec
-                  + ngx_http_blockcast_node_delay(node, rpc->retry_after);
+                  + ngx_http_blockcast_breaker_delay(node, rpc->retry_after);
 
     node->reason.data = node->text;
     node->reason.len = rpc->message.len;
     ngx_memcpy(node->text, rpc->message.data, rpc->message.len);
 
     if (was == ngx_http_blockcast_node_ok) {
-        tally->outages++;
+        counters->outages++;
     }
 
-    ngx_http_blockcast_node_log(node, node->state != was);
-    ngx_http_blockcast_node_tell(node);
+    ngx_http_blockcast_breaker_log(node, node->health != was);
+    ngx_http_blockcast_breaker_publish(node);
 
     return NGX_DONE;
 }
 
 
 void
-ngx_http_blockcast_node_later(ngx_http_blockcast_node_t *node)
+ngx_http_blockcast_breaker_postpone(ngx_http_blockcast_node_t *node)
 {
     node->probe = NULL;
-    node->until = ngx_current_msec + ngx_http_blockcast_node_delay(node, 0);
+    node->until = ngx_current_msec + ngx_http_blockcast_breaker_delay(node, 0);
 
-    ngx_http_blockcast_node_tell(node);
+    ngx_http_blockcast_breaker_publish(node);
 }
 
 
 ngx_msec_t
-ngx_http_blockcast_backoff(ngx_msec_t lasted, ngx_msec_t least,
+ngx_http_blockcast_breaker_backoff(ngx_msec_t lasted, ngx_msec_t least,
     ngx_msec_t most)
 {
     return ngx_max(least, ngx_min(lasted / 2, most));
@@ -380,7 +384,7 @@ ngx_http_blockcast_backoff(ngx_msec_t lasted, ngx_msec_t least,
 /* from now to the next try */
 
 static ngx_msec_t
-ngx_http_blockcast_node_delay(ngx_http_blockcast_node_t *node,
+ngx_http_blockcast_breaker_delay(ngx_http_blockcast_node_t *node,
     ngx_uint_t retry_after)
 {
     ngx_msec_t  delay, least, lasted;
@@ -388,9 +392,9 @@ ngx_http_blockcast_node_delay(ngx_http_blockcast_node_t *node,
     least = ngx_http_blockcast_poller_least(node);
     lasted = ngx_current_msec - node->since;
 
-    if (node->state == ngx_http_blockcast_node_down) {
-        delay = node->backoff ? ngx_http_blockcast_backoff(lasted, least,
-                                                           node->backoff)
+    if (node->health == ngx_http_blockcast_node_down) {
+        delay = node->backoff ? ngx_http_blockcast_breaker_backoff(
+                                        lasted, least, node->backoff)
                               : least;
 
         return 1 + (ngx_msec_t) ngx_random() % delay;
@@ -404,37 +408,39 @@ ngx_http_blockcast_node_delay(ngx_http_blockcast_node_t *node,
         return delay + (ngx_msec_t) ngx_random() % (least / 4);
     }
 
-    delay = ngx_http_blockcast_backoff(lasted, least, node->backoff
-                                       ? node->backoff
-                                       : NGX_HTTP_BLOCKCAST_PAUSE_MAX);
+    delay = ngx_http_blockcast_breaker_backoff(lasted, least, node->backoff
+                                               ? node->backoff
+                                               : NGX_HTTP_BLOCKCAST_PAUSE_MAX);
 
     return delay / 2 + (ngx_msec_t) ngx_random() % (delay / 2 + 1);
 }
 
 
 static void
-ngx_http_blockcast_node_log(ngx_http_blockcast_node_t *node, ngx_uint_t first)
+ngx_http_blockcast_breaker_log(ngx_http_blockcast_node_t *node,
+    ngx_uint_t first)
 {
-    ngx_uint_t  unsaid;
+    ngx_uint_t  suppressed;
 
-    if (!ngx_http_blockcast_repeated(&node->repeat, &node->reason, &unsaid)) {
+    if (!ngx_http_blockcast_log_throttle(&node->repeat, &node->reason,
+                                         &suppressed)) {
         return;
     }
 
-    if (!first || unsaid != 0) {
+    if (!first || suppressed != 0) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "blockcast: node \"%V\" is %s since %M s, %ui tries: %V",
                       &node->name,
-                      ngx_http_blockcast_node_states[node->state],
+                      ngx_http_blockcast_node_health_names[node->health],
                       (ngx_current_msec - node->since) / 1000, node->tries,
                       &node->reason);
 
-    } else if (node->state == ngx_http_blockcast_node_limited) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "blockcast: node \"%V\" answers \"%V\", "
-                      "it is not asked for %M ms, then with one call at a time",
-                      &node->name, &node->reason,
-                      node->until - ngx_current_msec);
+    } else if (node->health == ngx_http_blockcast_node_limited) {
+        ngx_log_error(
+                  NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "blockcast: node \"%V\" answers \"%V\", "
+                  "it is not asked for %M ms, then with one call at a time",
+                  &node->name, &node->reason, node->until - ngx_current_msec);
 
     } else {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -448,35 +454,35 @@ ngx_http_blockcast_node_log(ngx_http_blockcast_node_t *node, ngx_uint_t first)
 /* two texts, as with the errors of a stream: no reader sees half of one */
 
 static void
-ngx_http_blockcast_node_tell(ngx_http_blockcast_node_t *node)
+ngx_http_blockcast_breaker_publish(ngx_http_blockcast_node_t *node)
 {
     size_t                             len;
-    ngx_http_blockcast_told_t         *told;
+    ngx_http_blockcast_node_status_t  *status;
     ngx_http_blockcast_zone_t         *zone;
     ngx_http_blockcast_node_record_t  *record;
 
-    zone = ngx_http_blockcast_nodes_conf->zone;
+    zone = ngx_http_blockcast_breaker_conf->zone;
 
     if (!ngx_http_blockcast_lease_held(zone)) {
         return;
     }
 
     record = &zone->sh->nodes[node->index];
-    told = &record->told[(record->version + 1) & 1];
+    status = &record->status[(record->version + 1) & 1];
 
-    ngx_memzero(told->name, sizeof(told->name));
-    ngx_memcpy(told->name, node->name.data, node->name.len);
+    ngx_memzero(status->name, sizeof(status->name));
+    ngx_memcpy(status->name, node->name.data, node->name.len);
 
-    told->state = node->state;
-    told->failures = node->failures;
-    told->since = node->since;
-    told->since_sec = node->since_sec;
-    told->until = node->until;
+    status->health = node->health;
+    status->failures = node->failures;
+    status->since = node->since;
+    status->since_sec = node->since_sec;
+    status->until = node->until;
 
-    len = (node->state == ngx_http_blockcast_node_ok) ? 0 : node->reason.len;
+    len = (node->health == ngx_http_blockcast_node_ok) ? 0 : node->reason.len;
 
-    told->len = len;
-    ngx_memcpy(told->text, node->text, len);
+    status->len = len;
+    ngx_memcpy(status->text, node->text, len);
 
     ngx_memory_barrier();
 
@@ -485,8 +491,9 @@ ngx_http_blockcast_node_tell(ngx_http_blockcast_node_t *node)
 
 
 ngx_int_t
-ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone, ngx_str_t *name,
-    ngx_http_blockcast_told_t *told, ngx_http_blockcast_tally_t **tally)
+ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *name, ngx_http_blockcast_node_status_t *status,
+    ngx_http_blockcast_node_counters_t **counters)
 {
     uint64_t                           version;
     ngx_uint_t                         i, n;
@@ -499,7 +506,7 @@ ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone, ngx_str_t *name,
             version = record->version;
             ngx_memory_barrier();
 
-            *told = record->told[version & 1];
+            *status = record->status[version & 1];
 
             ngx_memory_barrier();
 
@@ -509,12 +516,12 @@ ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone, ngx_str_t *name,
         }
 
         if (n < 100
-            && told->len <= NGX_HTTP_BLOCKCAST_ERROR_LEN
-            && told->state <= ngx_http_blockcast_node_limited
-            && ngx_strnlen(told->name, sizeof(told->name)) == name->len
-            && ngx_memcmp(told->name, name->data, name->len) == 0)
+            && status->len <= NGX_HTTP_BLOCKCAST_ERROR_LEN
+            && status->health <= ngx_http_blockcast_node_limited
+            && ngx_strnlen(status->name, sizeof(status->name)) == name->len
+            && ngx_memcmp(status->name, name->data, name->len) == 0)
         {
-            *tally = &record->tally;
+            *counters = &record->counters;
             return NGX_OK;
         }
     }
@@ -524,49 +531,52 @@ ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone, ngx_str_t *name,
 
 
 ngx_msec_t
-ngx_http_blockcast_node_left(ngx_http_blockcast_told_t *told)
+ngx_http_blockcast_node_status_retry_in(
+    ngx_http_blockcast_node_status_t *status)
 {
     ngx_msec_int_t  left;
 
-    left = (ngx_msec_int_t) (told->until - ngx_current_msec);
+    left = (ngx_msec_int_t) (status->until - ngx_current_msec);
 
     return (left > 0) ? (ngx_msec_t) left : 0;
 }
 
 
 u_char *
-ngx_http_blockcast_node_row(u_char *p, ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_node_status_row(u_char *p, ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_node_t *node)
 {
-    ngx_msec_t                   left;
-    ngx_http_blockcast_told_t    told;
-    ngx_http_blockcast_tally_t  *tally, none;
+    ngx_msec_t                           left;
+    ngx_http_blockcast_node_status_t     status;
+    ngx_http_blockcast_node_counters_t  *counters, none;
 
-    if (ngx_http_blockcast_read_node(zone, &node->name, &told, &tally)
+    if (ngx_http_blockcast_node_status_read(zone, &node->name, &status,
+                                            &counters)
         != NGX_OK)
     {
         /* nobody has polled yet */
 
-        ngx_memzero(&told, sizeof(ngx_http_blockcast_told_t));
-        ngx_memzero(&none, sizeof(ngx_http_blockcast_tally_t));
-        tally = &none;
+        ngx_memzero(&status, sizeof(ngx_http_blockcast_node_status_t));
+        ngx_memzero(&none, sizeof(ngx_http_blockcast_node_counters_t));
+        counters = &none;
     }
 
     p = ngx_sprintf(p, "{\"name\":\"%V\",\"state\":\"%s\",\"failures\":%uD,"
-                    "\"calls\":%uA,\"outages\":%uA,\"since\":",
-                    &node->name, ngx_http_blockcast_node_states[told.state],
-                    told.failures, tally->calls, tally->outages);
+                    "\"calls\":%uA,\"outages\":%uA,\"since\":", &node->name,
+                    ngx_http_blockcast_node_health_names[status.health],
+                    status.failures, counters->calls, counters->outages);
 
-    if (told.state == ngx_http_blockcast_node_ok) {
-        return ngx_cpymem(p, "null,\"retry_in\":null,\"error\":null}",
-                          sizeof("null,\"retry_in\":null,\"error\":null}") - 1);
+    if (status.health == ngx_http_blockcast_node_ok) {
+        return ngx_cpymem(
+                      p, "null,\"retry_in\":null,\"error\":null}",
+                      sizeof("null,\"retry_in\":null,\"error\":null}") - 1);
     }
 
-    left = ngx_http_blockcast_node_left(&told);
+    left = ngx_http_blockcast_node_status_retry_in(&status);
 
     p = ngx_sprintf(p, "%uL,\"retry_in\":%M.%03M,\"error\":\"",
-                    told.since_sec, left / 1000, left % 1000);
-    p = bc_json_escape(p, told.text, told.len);
+                    status.since_sec, left / 1000, left % 1000);
+    p = bc_json_escape(p, status.text, status.len);
 
     *p++ = '"';
     *p++ = '}';

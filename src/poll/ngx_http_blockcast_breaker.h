@@ -4,66 +4,68 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_NODE_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_NODE_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_BREAKER_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_BREAKER_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_call.h"
+#include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_zone.h"
 
 
 /* in each worker, at its start */
-void ngx_http_blockcast_nodes_init(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_breaker_init(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
  * This worker begins to poll: a node that limited the former poller goes on
  * being left alone.  And it ends: nothing is in flight or held any longer.
  */
-void ngx_http_blockcast_nodes_start(ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_nodes_stop(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_breaker_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
  * May a call be made?  failed: its last one failed.  NGX_OK: yes, and
- * ngx_http_blockcast_node_asked() is told of it.  NGX_AGAIN: not before the
+ * ngx_http_blockcast_breaker_asked() is told of it.  NGX_AGAIN: not before the
  * call is back that tries whether the node is well (queue it in node->held).
  * NGX_DECLINED: no, until node->until.
  */
-ngx_int_t ngx_http_blockcast_node_gate(ngx_http_blockcast_node_t *node,
+ngx_int_t ngx_http_blockcast_breaker_gate(ngx_http_blockcast_node_t *node,
     ngx_uint_t failed);
-void ngx_http_blockcast_node_asked(ngx_http_blockcast_node_t *node,
-    ngx_http_blockcast_rpc_t *rpc, ngx_uint_t failed);
+void ngx_http_blockcast_breaker_asked(ngx_http_blockcast_node_t *node,
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t failed);
 
 /*
  * A call has ended (once for each).  NGX_DONE: what was known of the node has
  * changed, node->held is to be looked at.
  */
-ngx_int_t ngx_http_blockcast_node_answer(ngx_http_blockcast_rpc_t *rpc);
+ngx_int_t ngx_http_blockcast_breaker_answer(
+    ngx_http_blockcast_rpc_call_t *rpc);
 
 /* nobody waits for the call any longer; the same return codes */
-ngx_int_t ngx_http_blockcast_node_overdue(ngx_http_blockcast_rpc_t *rpc);
+ngx_int_t ngx_http_blockcast_breaker_overdue(
+    ngx_http_blockcast_rpc_call_t *rpc);
 
 /*
  * When a node that is not ok may be tried next (msec).  A call that tries it
  * and takes longer than the shortest interval is not waited for.
  */
-ngx_msec_t ngx_http_blockcast_node_due(ngx_http_blockcast_node_t *node);
+ngx_msec_t ngx_http_blockcast_breaker_due(ngx_http_blockcast_node_t *node);
 
 /* the time has come, and there was nothing to try it with */
-void ngx_http_blockcast_node_later(ngx_http_blockcast_node_t *node);
+void ngx_http_blockcast_breaker_postpone(ngx_http_blockcast_node_t *node);
 
 /*
  * How long to wait with the next try of what has failed for lasted msec: half
  * of that, within the two bounds.
  */
-ngx_msec_t ngx_http_blockcast_backoff(ngx_msec_t lasted, ngx_msec_t least,
-    ngx_msec_t most);
+ngx_msec_t ngx_http_blockcast_breaker_backoff(ngx_msec_t lasted,
+    ngx_msec_t least, ngx_msec_t most);
 
 
 /* what every worker can read of a node in the zone; NGX_DECLINED: nothing */
-ngx_int_t ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *name, ngx_http_blockcast_told_t *told,
-    ngx_http_blockcast_tally_t **tally);
+ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *name, ngx_http_blockcast_node_status_t *told,
+    ngx_http_blockcast_node_counters_t **counters);
 
 /*
  * The same as a JSON object, of at most NODE_ROW bytes and six for each of
@@ -71,14 +73,15 @@ ngx_int_t ngx_http_blockcast_read_node(ngx_http_blockcast_zone_t *zone,
  */
 #define NGX_HTTP_BLOCKCAST_NODE_ROW  512
 
-u_char *ngx_http_blockcast_node_row(u_char *p,
+u_char *ngx_http_blockcast_node_status_row(u_char *p,
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_node_t *node);
 
 /* msec until the next try, 0 when that is due */
-ngx_msec_t ngx_http_blockcast_node_left(ngx_http_blockcast_told_t *told);
+ngx_msec_t ngx_http_blockcast_node_status_retry_in(
+    ngx_http_blockcast_node_status_t *told);
 
-extern const char  *ngx_http_blockcast_node_states[];
-extern const char  *ngx_http_blockcast_faults[];
+extern const char  *ngx_http_blockcast_node_health_names[];
+extern const char  *ngx_http_blockcast_fault_names[];
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_NODE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_BREAKER_H_INCLUDED_ */

@@ -23,7 +23,7 @@
  */
 
 
-#include "ngx_http_blockcast_shape.h"
+#include "ngx_http_blockcast_jq.h"
 #include "bc_exact.h"
 #include "bc_json.h"
 
@@ -99,7 +99,7 @@
 static char  ngx_http_blockcast_start[] =
     "get_search_list as [$~d, $~s, $~e] | if $~s == null then (";
 
-static char  ngx_http_blockcast_prelude[] =
+static char  ngx_http_blockcast_jq_prelude[] =
     "def get_search_list: [$~d]; "
     "def ~same(a; b): a == b; "
     "def ~type: type; "
@@ -286,7 +286,7 @@ ngx_http_blockcast_jq_exact(void)
 /* all: what the texts of the run hold together, mostly nothing to change */
 
 static jv
-ngx_http_blockcast_jv(ngx_str_t *text, bc_exact_scan_t *all,
+ngx_http_blockcast_jq_parse(ngx_str_t *text, bc_exact_scan_t *all,
     bc_exact_mark_t *mark, ngx_pool_t *pool)
 {
     u_char           *buf, *last;
@@ -648,7 +648,8 @@ ngx_http_blockcast_jq_text(ngx_pool_t *pool, ngx_str_t *program, u_char *tag,
     u_char  *text, *p;
 
     n = ngx_http_blockcast_jq_tagged(NULL, ngx_http_blockcast_start, tag)
-        + ngx_http_blockcast_jq_tagged(NULL, ngx_http_blockcast_prelude, tag);
+        + ngx_http_blockcast_jq_tagged(NULL, ngx_http_blockcast_jq_prelude,
+                                       tag);
 
     text = ngx_pnalloc(pool, n + 2 * (program->len + ngx_strlen(end))
                              + sizeof("\n) else (\n) end"));
@@ -662,7 +663,7 @@ ngx_http_blockcast_jq_text(ngx_pool_t *pool, ngx_str_t *program, u_char *tag,
     p += ngx_http_blockcast_jq_tagged(p, ngx_http_blockcast_start, tag);
     p = ngx_cpymem(p, program->data + imports, program->len - imports);
     p = ngx_sprintf(p, "%s\n) else (", end);
-    p += ngx_http_blockcast_jq_tagged(p, ngx_http_blockcast_prelude, tag);
+    p += ngx_http_blockcast_jq_tagged(p, ngx_http_blockcast_jq_prelude, tag);
     p = ngx_cpymem(p, program->data + imports, program->len - imports);
     p = ngx_sprintf(p, "%s\n) end", end);
     *p = '\0';
@@ -813,7 +814,7 @@ ngx_http_blockcast_jq_text_or_null(ngx_str_t *text, const char *what,
 {
     jv  v;
 
-    v = ngx_http_blockcast_jv(text, scan, mark, pool);
+    v = ngx_http_blockcast_jq_parse(text, scan, mark, pool);
 
     if (jv_is_valid(v)) {
         return v;
@@ -833,7 +834,8 @@ ngx_http_blockcast_jq_text_or_null(ngx_str_t *text, const char *what,
 #define ngx_http_blockcast_jq_texts(input)  (2 * (input)->nresults + 3)
 
 static ngx_str_t *
-ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_input_t *input, ngx_uint_t n)
+ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_jq_input_t *input,
+    ngx_uint_t n)
 {
     switch (n) {
 
@@ -841,7 +843,7 @@ ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_input_t *input, ngx_uint_t n)
         return &input->previous;
 
     case 1:
-        return &input->state;
+        return &input->memory;
 
     case 2:
         return &input->last;
@@ -858,7 +860,7 @@ ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_input_t *input, ngx_uint_t n)
 
 static ngx_int_t
 ngx_http_blockcast_jq_choose(bc_exact_mark_t *mark,
-    ngx_http_blockcast_input_t *input)
+    ngx_http_blockcast_jq_input_t *input)
 {
     int          found, occurs;
     u_char       random[BC_EXACT_RANDOM];
@@ -921,14 +923,14 @@ ngx_http_blockcast_jq_unreadable(ngx_str_t *error, ngx_str_t *name,
 /* *marked: start[0] when there is nothing to be marked */
 
 static ngx_int_t
-ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
+ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,
     bc_exact_mark_t *marked, ngx_str_t *error_text, ngx_pool_t *pool)
 {
-    jv                            results, errors, methods, name, error, v;
-    ngx_uint_t                    i;
-    bc_exact_mark_t              *mark;
-    bc_exact_scan_t               scan;
-    ngx_http_blockcast_result_t  *r;
+    jv                                 results, errors, methods, name, error, v;
+    ngx_uint_t                         i;
+    bc_exact_mark_t                   *mark;
+    bc_exact_scan_t                    scan;
+    ngx_http_blockcast_call_result_t  *r;
 
     ngx_memzero(&scan, sizeof(bc_exact_scan_t));
 
@@ -938,7 +940,7 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
     }
 
     bc_exact_scan(&scan, input->previous.data, input->previous.len);
-    bc_exact_scan(&scan, input->state.data, input->state.len);
+    bc_exact_scan(&scan, input->memory.data, input->memory.len);
     bc_exact_scan(&scan, input->last.data, input->last.len);
 
     mark = NULL;
@@ -986,7 +988,7 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
             /* of several requests the first ones were answered */
         }
 
-        v = ngx_http_blockcast_jv(&r->result, &scan, mark, pool);
+        v = ngx_http_blockcast_jq_parse(&r->result, &scan, mark, pool);
 
         if (!jv_is_valid(v)) {
 
@@ -1019,7 +1021,7 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
                                             "previous data", &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("state"),
-                      ngx_http_blockcast_jq_text_or_null(&input->state,
+                      ngx_http_blockcast_jq_text_or_null(&input->memory,
                                             "program's state", &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("last"),
@@ -1041,7 +1043,7 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_input_t *input, jv *out,
  */
 
 static ngx_uint_t
-ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_input_t *input)
+ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_jq_input_t *input)
 {
     ngx_uint_t   i, n;
     ngx_str_t   *text;
@@ -1084,7 +1086,7 @@ ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_input_t *input)
  */
 
 static ngx_int_t
-ngx_http_blockcast_jq_output(jv v, ngx_http_blockcast_input_t *input,
+ngx_http_blockcast_jq_output(jv v, ngx_http_blockcast_jq_input_t *input,
     ngx_uint_t nth, ngx_str_t *out, ngx_str_t *error, ngx_pool_t *pool)
 {
     jv           text;
@@ -1193,7 +1195,7 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
 
 
 ngx_int_t
-ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_input_t *input,
+ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_jq_input_t *input,
     ngx_str_t *out, ngx_uint_t max, ngx_uint_t *n, ngx_str_t *error,
     ngx_pool_t *pool)
 {

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_JQ_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_JQ_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
@@ -21,17 +21,17 @@ typedef struct {
     int64_t                       code;
     unsigned                      has_code:1;   /* the node's own number */
     unsigned                      skipped:1;    /* not called this time */
-} ngx_http_blockcast_result_t;
+} ngx_http_blockcast_call_result_t;
 
 
 typedef struct {
-    ngx_http_blockcast_result_t  *results;
+    ngx_http_blockcast_call_result_t  *results;
     ngx_uint_t                    nresults;
     ngx_str_t                     previous;     /* JSON texts, len 0: null */
-    ngx_str_t                     state;
+    ngx_str_t                     memory;
     ngx_str_t                     last;
     double                        time;         /* Unix seconds */
-} ngx_http_blockcast_input_t;
+} ngx_http_blockcast_jq_input_t;
 
 
 /*
@@ -46,7 +46,7 @@ ngx_int_t ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
  * says how many.  NGX_ERROR: *error has the program's message (in pool).
  */
 ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
-    ngx_http_blockcast_input_t *input, ngx_str_t *out, ngx_uint_t max,
+    ngx_http_blockcast_jq_input_t *input, ngx_str_t *out, ngx_uint_t max,
     ngx_uint_t *n, ngx_str_t *error, ngx_pool_t *pool);
 
 /*
@@ -56,4 +56,4 @@ ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
 ngx_uint_t ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_SHAPE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_JQ_H_INCLUDED_ */

@@ -4,41 +4,43 @@
  */
 
 
-#include "ngx_http_blockcast_round.h"
+#include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_node.h"
+#include "ngx_http_blockcast_breaker.h"
 
 
-static void ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn);
-static ngx_uint_t ngx_http_blockcast_turn_params(ngx_str_t *params,
+static void ngx_http_blockcast_poll_call_start(
+    ngx_http_blockcast_poll_call_t *call);
+static ngx_uint_t ngx_http_blockcast_poll_call_params(ngx_str_t *params,
     ngx_uint_t n, ngx_str_t *error);
-static void ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn);
+static void ngx_http_blockcast_poll_call_log(
+    ngx_http_blockcast_poll_call_t *call);
 
 
 ngx_int_t
-ngx_http_blockcast_round_init(ngx_cycle_t *cycle,
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_run_t *run,
+ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                       i;
     ngx_http_blockcast_call_conf_t  *calls;
 
-    ngx_http_blockcast_rpcs_init();
+    ngx_http_blockcast_inflight_init();
 
-    run->bmcf = bmcf;
-    run->stream = st;
-    run->nturns = st->calls.nelts;
-    run->turns = ngx_pcalloc(cycle->pool, run->nturns
-                                      * sizeof(ngx_http_blockcast_turn_t));
-    if (run->turns == NULL) {
+    poll->bmcf = bmcf;
+    poll->stream = st;
+    poll->ncalls = st->calls.nelts;
+    poll->calls = ngx_pcalloc(cycle->pool, poll->ncalls
+                                      * sizeof(ngx_http_blockcast_poll_call_t));
+    if (poll->calls == NULL) {
         return NGX_ERROR;
     }
 
     calls = st->calls.elts;
 
-    for (i = 0; i < run->nturns; i++) {
-        run->turns[i].run = run;
-        run->turns[i].conf = &calls[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        poll->calls[i].poll = poll;
+        poll->calls[i].conf = &calls[i];
     }
 
     return NGX_OK;
@@ -46,136 +48,137 @@ ngx_http_blockcast_round_init(ngx_cycle_t *cycle,
 
 
 void
-ngx_http_blockcast_round_start(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                  i;
-    ngx_http_blockcast_turn_t  *turn;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_poll_call_t  *call;
 
-    run->pool = ngx_create_pool(4096, ngx_cycle->log);
-    if (run->pool == NULL) {
+    poll->pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (poll->pool == NULL) {
         return;
     }
 
-    run->active = 1;
-    run->started = ngx_current_msec;
+    poll->active = 1;
+    poll->started = ngx_current_msec;
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: poll of stream \"%V\", %ui calls",
-                   &run->stream->name, run->nturns);
+                   &poll->stream->name, poll->ncalls);
 
-    run->stream->slot->attempted = ngx_current_msec;
+    poll->stream->slot->attempted = ngx_current_msec;
 
-    for (i = 0; i < run->nturns; i++) {
-        turn = &run->turns[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        call = &poll->calls[i];
 
-        turn->items = NULL;
-        turn->nitems = 0;
-        turn->left = 0;
-        turn->started = 0;
-        turn->done = 0;
+        call->requests = NULL;
+        call->nrequests = 0;
+        call->left = 0;
+        call->started = 0;
+        call->done = 0;
     }
 
-    ngx_http_blockcast_round_step(run);
+    ngx_http_blockcast_poll_step(poll);
 }
 
 
 /* starts what can be started, and ends the round when all is there */
 
 void
-ngx_http_blockcast_round_step(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                  i, before;
-    ngx_http_blockcast_turn_t  *turn;
+    ngx_uint_t                       i, before;
+    ngx_http_blockcast_poll_call_t  *call;
 
-    if (run->stepping) {
+    if (poll->stepping) {
         return;
     }
 
-    run->stepping = 1;
+    poll->stepping = 1;
 
     /* a call with a program for its params waits for those before it */
 
     before = 1;
 
-    for (i = 0; i < run->nturns; i++) {
-        turn = &run->turns[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        call = &poll->calls[i];
 
-        if (!turn->started && (turn->conf->jq == NULL || before)) {
-            ngx_http_blockcast_turn_start(turn);
+        if (!call->started && (call->conf->jq == NULL || before)) {
+            ngx_http_blockcast_poll_call_start(call);
         }
 
-        if (!turn->done) {
+        if (!call->done) {
             before = 0;
         }
     }
 
-    run->stepping = 0;
+    poll->stepping = 0;
 
     if (!before) {
         return;
     }
 
-    ngx_http_blockcast_round_finish(run);
+    ngx_http_blockcast_poll_result_finish(poll);
 
-    run->active = 0;
-    ngx_destroy_pool(run->pool);
-    run->pool = NULL;
+    poll->active = 0;
+    ngx_destroy_pool(poll->pool);
+    poll->pool = NULL;
 
-    ngx_http_blockcast_poller_round_done();
+    ngx_http_blockcast_poller_poll_done();
 }
 
 
 static void
-ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
+ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
 {
-    u_char                           text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_int_t                        rc;
-    ngx_str_t                       *params, *methods, error;
-    ngx_uint_t                       i, n, max;
-    ngx_http_blockcast_run_t        *run;
-    ngx_http_blockcast_input_t       input;
-    ngx_http_blockcast_item_t       *item;
-    ngx_http_blockcast_call_conf_t  *conf;
+    u_char                              text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_int_t                           rc;
+    ngx_str_t                          *params, *methods, error;
+    ngx_uint_t                          i, n, max;
+    ngx_http_blockcast_poll_t          *poll;
+    ngx_http_blockcast_jq_input_t       input;
+    ngx_http_blockcast_poll_request_t  *request;
+    ngx_http_blockcast_call_conf_t     *conf;
 
-    run = turn->run;
-    conf = turn->conf;
+    poll = call->poll;
+    conf = call->conf;
 
-    turn->started = 1;
-    turn->deadline = ngx_current_msec + conf->timeout;
+    call->started = 1;
+    call->deadline = ngx_current_msec + conf->timeout;
 
     max = conf->each ? conf->each : 1;
     n = 1;
 
     ngx_str_null(&error);
 
-    params = ngx_pcalloc(run->pool, max * sizeof(ngx_str_t));
+    params = ngx_pcalloc(poll->pool, max * sizeof(ngx_str_t));
     if (params == NULL) {
-        turn->done = 1;
+        call->done = 1;
         return;
     }
 
     if (conf->jq != NULL) {
-        ngx_http_blockcast_round_input(run, &input);
-        ngx_http_blockcast_lease_extend(run->bmcf->zone,
-                                        ngx_max(run->stream->interval,
+        ngx_http_blockcast_poll_result_input(poll, &input);
+        ngx_http_blockcast_lease_extend(poll->bmcf->zone,
+                                        ngx_max(poll->stream->interval,
                                                 NGX_HTTP_BLOCKCAST_PATIENCE));
 
         rc = ngx_http_blockcast_jq_run(conf->jq, &input, params, max, &n,
-                                       &error, run->pool);
+                                       &error, poll->pool);
 
-        ngx_http_blockcast_lease_extend(run->bmcf->zone, 0);
+        ngx_http_blockcast_lease_extend(poll->bmcf->zone, 0);
 
         if (rc != NGX_OK)
         {
             n = 1;
 
         } else {
-            n = ngx_http_blockcast_turn_params(params, n, &error);
+            n = ngx_http_blockcast_poll_call_params(params, n, &error);
 
             for (i = 0; i < n && error.len == 0; i++) {
-                (void) ngx_http_blockcast_gate(&params[i], "what the program "
-                                               "made", text, sizeof(text),
-                                               &error);
+                (void) ngx_http_blockcast_gate_check(&params[i],
+                                                     "what the program "
+                                                     "made", text,
+                                                     sizeof(text), &error);
             }
         }
 
@@ -183,58 +186,59 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
         params[0] = conf->params;
     }
 
-    turn->items = ngx_pcalloc(run->pool,
-                              n * sizeof(ngx_http_blockcast_item_t) + 1);
-    if (turn->items == NULL) {
-        turn->done = 1;
+    call->requests = ngx_pcalloc(
+                         poll->pool,
+                         n * sizeof(ngx_http_blockcast_poll_request_t) + 1);
+    if (call->requests == NULL) {
+        call->done = 1;
         return;
     }
 
-    turn->nitems = n;
-    turn->left = n;
+    call->nrequests = n;
+    call->left = n;
 
     if (n == 0) {
-        turn->done = 1;
+        call->done = 1;
         return;
     }
 
-    if (turn->method != 0 || turn->missing) {
+    if (call->method != 0 || call->missing) {
 
         /* a node that was replaced may have the method now */
 
-        if ((ngx_msec_int_t) (turn->reprobe - ngx_current_msec) <= 0) {
-            turn->method = 0;
-            turn->missing = 0;
+        if ((ngx_msec_int_t) (call->reprobe - ngx_current_msec) <= 0) {
+            call->method = 0;
+            call->missing = 0;
         }
     }
 
     for (i = 0; i < n; i++) {
-        item = &turn->items[i];
-        item->turn = turn;
-        item->params = params[i];
-        item->method = turn->method;
-        item->result.name = conf->name;
+        request = &call->requests[i];
+        request->call = call;
+        request->params = params[i];
+        request->method = call->method;
+        request->result.name = conf->name;
     }
 
     for (i = 0; i < n; i++) {
-        item = &turn->items[i];
+        request = &call->requests[i];
 
         if (error.len != 0) {
-            ngx_http_blockcast_item_fail(item, "params: %V", &error);
+            ngx_http_blockcast_inflight_fail(request, "params: %V", &error);
             continue;
         }
 
-        if (turn->missing) {
+        if (call->missing) {
             methods = conf->methods.elts;
-            item->result.method = methods[conf->methods.nelts - 1];
-            item->result.code = NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND;
-            item->result.has_code = 1;
-            ngx_str_set(&item->result.message, "method not found");
-            ngx_http_blockcast_item_done(item);
+            request->result.method = methods[conf->methods.nelts - 1];
+            request->result.code = NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND;
+            request->result.has_code = 1;
+            ngx_str_set(&request->result.message, "method not found");
+            ngx_http_blockcast_poll_request_done(request);
             continue;
         }
 
-        ngx_http_blockcast_item_start(item);
+        ngx_http_blockcast_inflight_start(request);
     }
 }
 
@@ -245,7 +249,7 @@ ngx_http_blockcast_turn_start(ngx_http_blockcast_turn_t *turn)
  */
 
 static ngx_uint_t
-ngx_http_blockcast_turn_params(ngx_str_t *params, ngx_uint_t n,
+ngx_http_blockcast_poll_call_params(ngx_str_t *params, ngx_uint_t n,
     ngx_str_t *error)
 {
     ngx_uint_t  i, asked;
@@ -254,7 +258,8 @@ ngx_http_blockcast_turn_params(ngx_str_t *params, ngx_uint_t n,
 
     for (i = 0; i < n; i++) {
 
-        if (params[i].len == 4 && ngx_strncmp(params[i].data, "null", 4) == 0) {
+        if (params[i].len == 4 && ngx_strncmp(params[i].data, "null",
+                                              4) == 0) {
             continue;
         }
 
@@ -271,14 +276,15 @@ ngx_http_blockcast_turn_params(ngx_str_t *params, ngx_uint_t n,
 
 
 void
-ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item)
+ngx_http_blockcast_poll_request_done(
+    ngx_http_blockcast_poll_request_t *request)
 {
-    item->done = 1;
-    item->rpc = NULL;
+    request->done = 1;
+    request->rpc = NULL;
 
-    if (--item->turn->left == 0) {
-        item->turn->done = 1;
-        ngx_http_blockcast_turn_log(item->turn);
+    if (--request->call->left == 0) {
+        request->call->done = 1;
+        ngx_http_blockcast_poll_call_log(request->call);
     }
 }
 
@@ -289,50 +295,50 @@ ngx_http_blockcast_item_done(ngx_http_blockcast_item_t *item)
  */
 
 static void
-ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
+ngx_http_blockcast_poll_call_log(ngx_http_blockcast_poll_call_t *call)
 {
-    u_char                       *p, text[64 + NGX_INT_T_LEN];
-    ngx_str_t                    *name;
-    ngx_uint_t                    i, n;
-    ngx_msec_t                    lasted;
-    ngx_http_blockcast_result_t  *r;
+    u_char                            *p, text[64 + NGX_INT_T_LEN];
+    ngx_str_t                         *name;
+    ngx_uint_t                         i, n;
+    ngx_msec_t                         lasted;
+    ngx_http_blockcast_call_result_t  *r;
 
-    name = &turn->run->stream->name;
+    name = &call->poll->stream->name;
 
-    for (i = 0; i < turn->nitems; i++) {
-        if (turn->items[i].result.message.len != 0) {
+    for (i = 0; i < call->nrequests; i++) {
+        if (call->requests[i].result.message.len != 0) {
             break;
         }
     }
 
-    if (i == turn->nitems) {
+    if (i == call->nrequests) {
 
-        if (turn->nitems == 0) {
+        if (call->nrequests == 0) {
             return;
         }
 
-        if (turn->failing
-            && ngx_http_blockcast_repeat_over(&turn->repeat, &n, &lasted)
-            && turn->run->nturns > 1)
+        if (call->failing
+            && ngx_http_blockcast_log_throttle_end(&call->repeat, &n, &lasted)
+            && call->poll->ncalls > 1)
         {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                           "blockcast: call \"%V\" of stream \"%V\" is "
                           "answered again, after %M.%03M s",
-                          &turn->conf->name, name, lasted / 1000,
+                          &call->conf->name, name, lasted / 1000,
                           lasted % 1000);
         }
 
-        turn->failing = 0;
+        call->failing = 0;
 
         return;
     }
 
-    r = &turn->items[i].result;
+    r = &call->requests[i].result;
 
-    if ((turn->run->stream->node->state == ngx_http_blockcast_node_ok
-         || !turn->failing)
-        && ngx_http_blockcast_repeated(&turn->repeat, &r->message, &n)
-        && turn->run->nturns > 1)
+    if ((call->poll->stream->node->health == ngx_http_blockcast_node_ok
+         || !call->failing)
+        && ngx_http_blockcast_log_throttle(&call->repeat, &r->message, &n)
+        && call->poll->ncalls > 1)
     {
         p = text;
 
@@ -343,36 +349,36 @@ ngx_http_blockcast_turn_log(ngx_http_blockcast_turn_t *turn)
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "blockcast: call \"%V\" of stream \"%V\" failed: "
-                      "%V: %V%*s", &turn->conf->name, name,
-                      r->method.len ? &r->method : &turn->conf->name,
+                      "%V: %V%*s", &call->conf->name, name,
+                      r->method.len ? &r->method : &call->conf->name,
                       &r->message, (size_t) (p - text), text);
     }
 
-    turn->failing = 1;
+    call->failing = 1;
 }
 
 
 ngx_msec_t
-ngx_http_blockcast_round_deadline(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                  i, any;
-    ngx_msec_t                  deadline;
-    ngx_http_blockcast_turn_t  *turn;
+    ngx_uint_t                       i, any;
+    ngx_msec_t                       deadline;
+    ngx_http_blockcast_poll_call_t  *call;
 
     deadline = ngx_current_msec + 60000;
     any = 0;
 
-    for (i = 0; i < run->nturns; i++) {
-        turn = &run->turns[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        call = &poll->calls[i];
 
-        if (!turn->started || turn->done) {
+        if (!call->started || call->done) {
             continue;
         }
 
         if (!any
-            || (ngx_msec_int_t) (turn->deadline - deadline) < 0)
+            || (ngx_msec_int_t) (call->deadline - deadline) < 0)
         {
-            deadline = turn->deadline;
+            deadline = call->deadline;
             any = 1;
         }
     }
@@ -382,100 +388,101 @@ ngx_http_blockcast_round_deadline(ngx_http_blockcast_run_t *run)
 
 
 void
-ngx_http_blockcast_round_expire(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                  i, n, any, changed;
-    ngx_http_blockcast_node_t  *node;
-    ngx_http_blockcast_turn_t  *turn;
-    ngx_http_blockcast_item_t  *item;
+    ngx_uint_t                          i, n, any, changed;
+    ngx_http_blockcast_node_t          *node;
+    ngx_http_blockcast_poll_call_t     *call;
+    ngx_http_blockcast_poll_request_t  *request;
 
     any = 0;
     changed = 0;
-    node = run->stream->node;
+    node = poll->stream->node;
 
-    for (i = 0; i < run->nturns; i++) {
-        turn = &run->turns[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        call = &poll->calls[i];
 
-        if (!turn->started || turn->done
-            || (ngx_msec_int_t) (turn->deadline - ngx_current_msec) > 0)
+        if (!call->started || call->done
+            || (ngx_msec_int_t) (call->deadline - ngx_current_msec) > 0)
         {
             continue;
         }
 
-        for (n = 0; n < turn->nitems; n++) {
-            item = &turn->items[n];
+        for (n = 0; n < call->nrequests; n++) {
+            request = &call->requests[n];
 
-            if (item->done) {
+            if (request->done) {
                 continue;
             }
 
             any = 1;
 
-            if (item->held) {
+            if (request->held) {
 
                 /* the call that tries the node has a longer timeout */
 
-                ngx_queue_remove(&item->waiting);
-                item->held = 0;
+                ngx_queue_remove(&request->waiting);
+                request->held = 0;
 
-                ngx_http_blockcast_item_fail(item, "%V", &node->reason);
+                ngx_http_blockcast_inflight_fail(request, "%V", &node->reason);
                 continue;
             }
 
-            if (item->rpc != NULL) {
-                ngx_queue_remove(&item->waiting);
+            if (request->rpc != NULL) {
+                ngx_queue_remove(&request->waiting);
 
-                if (turn->hanging == 0) {
-                    turn->hanging = item->rpc->started;
+                if (call->hanging == 0) {
+                    call->hanging = request->rpc->started;
                 }
 
-                if (ngx_queue_empty(&item->rpc->waiters)
-                    && ngx_http_blockcast_node_overdue(item->rpc) == NGX_DONE)
+                if (ngx_queue_empty(&request->rpc->waiters)
+                    && ngx_http_blockcast_breaker_overdue(
+                                        request->rpc) == NGX_DONE)
                 {
                     changed = 1;
                 }
             }
 
-            ngx_http_blockcast_item_fail(item, "no reply within %M ms",
-                                         turn->conf->timeout);
+            ngx_http_blockcast_inflight_fail(request, "no reply within %M ms",
+                                             call->conf->timeout);
         }
     }
 
     if (any) {
-        ngx_http_blockcast_round_step(run);
+        ngx_http_blockcast_poll_step(poll);
     }
 
     if (changed) {
-        ngx_http_blockcast_release(node);
+        ngx_http_blockcast_inflight_release(node);
     }
 }
 
 
 void
-ngx_http_blockcast_round_abort(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                  i, n;
-    ngx_http_blockcast_item_t  *item;
+    ngx_uint_t                          i, n;
+    ngx_http_blockcast_poll_request_t  *request;
 
-    if (!run->active) {
+    if (!poll->active) {
         return;
     }
 
-    for (i = 0; i < run->nturns; i++) {
-        for (n = 0; n < run->turns[i].nitems; n++) {
-            item = &run->turns[i].items[n];
+    for (i = 0; i < poll->ncalls; i++) {
+        for (n = 0; n < poll->calls[i].nrequests; n++) {
+            request = &poll->calls[i].requests[n];
 
-            if (!item->done && (item->rpc != NULL || item->held)) {
-                ngx_queue_remove(&item->waiting);
+            if (!request->done && (request->rpc != NULL || request->held)) {
+                ngx_queue_remove(&request->waiting);
             }
         }
 
-        run->turns[i].items = NULL;
-        run->turns[i].nitems = 0;
+        poll->calls[i].requests = NULL;
+        poll->calls[i].nrequests = 0;
     }
 
-    run->active = 0;
+    poll->active = 0;
 
-    ngx_destroy_pool(run->pool);
-    run->pool = NULL;
+    ngx_destroy_pool(poll->pool);
+    poll->pool = NULL;
 }

@@ -4,10 +4,10 @@
  */
 
 
-#include "ngx_http_blockcast_round.h"
-#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_note.h"
+#include "ngx_http_blockcast_stream_note.h"
 #include "ngx_http_blockcast_poller.h"
 #include "bc_json.h"
 #include "bc_siphash.h"
@@ -15,9 +15,9 @@
 
 
 typedef struct {
-    ngx_http_blockcast_entry_t    entry;
+    ngx_http_blockcast_log_entry_t  entry;
     uint32_t                      hash;
-} ngx_http_blockcast_new_t;
+} ngx_http_blockcast_log_dedup_entry_t;
 
 
 /* the keys that were published last, by their hash; made when it is needed */
@@ -29,30 +29,35 @@ typedef struct {
     uint64_t                      last;
     uint32_t                     *table;
     uint64_t                      mask;
-} ngx_http_blockcast_past_t;
+} ngx_http_blockcast_log_dedup_past_t;
 
 
-static void ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
-    ngx_http_blockcast_result_t *r, ngx_str_t *text);
-static void ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run);
-static void ngx_http_blockcast_round_timed(ngx_http_blockcast_run_t *run);
-static void ngx_http_blockcast_publish_timed(ngx_http_blockcast_run_t *run,
-    uint64_t begun);
-static ngx_int_t ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
-    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error);
-static ngx_int_t ngx_http_blockcast_publish_entries(
-    ngx_http_blockcast_run_t *run, ngx_str_t *data, ngx_str_t *state,
+static void ngx_http_blockcast_poll_result_failed(
+    ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_call_result_t *r,
+    ngx_str_t *text);
+static void ngx_http_blockcast_poll_result_recovered(
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_time_poll(
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_time_publish(
+    ngx_http_blockcast_poll_t *poll, uint64_t begun);
+static ngx_int_t ngx_http_blockcast_poll_result_data(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
     ngx_str_t *error);
-static ngx_int_t ngx_http_blockcast_publish_unchanged(
-    ngx_http_blockcast_run_t *run, ngx_str_t *state, ngx_str_t *error);
-static void ngx_http_blockcast_published(ngx_http_blockcast_run_t *run);
-static void ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask,
+static ngx_int_t ngx_http_blockcast_poll_result_entries(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
+    ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory, ngx_str_t *error);
+static void ngx_http_blockcast_poll_result_published(
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_log_dedup_add(uint32_t *table, ngx_uint_t mask,
     uint32_t hash, uint32_t n);
 
 
 static ngx_str_t *
-ngx_http_blockcast_errorf(ngx_pool_t *pool, ngx_str_t *error, const char *fmt,
-    ...)
+ngx_http_blockcast_poll_result_errorf(ngx_pool_t *pool, ngx_str_t *error,
+    const char *fmt, ...)
 {
     u_char   *p;
     va_list   args;
@@ -77,44 +82,44 @@ ngx_http_blockcast_errorf(ngx_pool_t *pool, ngx_str_t *error, const char *fmt,
 
 /*
  * What a program made has to pass the gate.  What comes from the node's reply
- * has been checked there (bc_rpc_parse()), each= made one array more of it.
+ * has been checked there (bc_jsonrpc_parse()), each= made one array more of it.
  */
 
 static ngx_int_t
-ngx_http_blockcast_round_gate(ngx_http_blockcast_run_t *run, ngx_str_t *text,
-    const char *what, ngx_str_t *error)
+ngx_http_blockcast_poll_result_gate(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *text, const char *what, ngx_str_t *error)
 {
     u_char  *buf;
 
-    if (run->stream->jq == NULL || text->len == 0) {
+    if (poll->stream->jq == NULL || text->len == 0) {
         return NGX_OK;
     }
 
-    buf = ngx_pnalloc(run->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+    buf = ngx_pnalloc(poll->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_blockcast_gate(text, what, buf,
-                                   NGX_HTTP_BLOCKCAST_ERROR_LEN, error);
+    return ngx_http_blockcast_gate_check(text, what, buf,
+                                         NGX_HTTP_BLOCKCAST_ERROR_LEN, error);
 }
 
 
 /* the results of a call with each=: an array of those before the first error */
 
 static void
-ngx_http_blockcast_round_array(ngx_http_blockcast_turn_t *turn,
-    ngx_http_blockcast_result_t *result, ngx_pool_t *pool)
+ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
+    ngx_http_blockcast_call_result_t *result, ngx_pool_t *pool)
 {
-    u_char                     *p;
-    size_t                      len;
-    ngx_uint_t                  i, n;
-    ngx_http_blockcast_item_t  *item;
+    u_char                             *p;
+    size_t                              len;
+    ngx_uint_t                          i, n;
+    ngx_http_blockcast_poll_request_t  *item;
 
     len = 2;
 
-    for (n = 0; n < turn->nitems; n++) {
-        item = &turn->items[n];
+    for (n = 0; n < call->nrequests; n++) {
+        item = &call->requests[n];
 
         if (item->result.message.len != 0) {
             result->message = item->result.message;
@@ -127,7 +132,7 @@ ngx_http_blockcast_round_array(ngx_http_blockcast_turn_t *turn,
         result->method = item->result.method;
     }
 
-    if (n == 0 && turn->nitems != 0) {
+    if (n == 0 && call->nrequests != 0) {
         return;
     }
 
@@ -145,8 +150,8 @@ ngx_http_blockcast_round_array(ngx_http_blockcast_turn_t *turn,
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, turn->items[i].result.result.data,
-                       turn->items[i].result.result.len);
+        p = ngx_cpymem(p, call->requests[i].result.result.data,
+                       call->requests[i].result.result.len);
     }
 
     *p++ = ']';
@@ -155,43 +160,44 @@ ngx_http_blockcast_round_array(ngx_http_blockcast_turn_t *turn,
 
 
 void
-ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
-    ngx_http_blockcast_input_t *input)
+ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_jq_input_t *input)
 {
-    ngx_uint_t                    i;
-    ngx_time_t                   *tp;
-    ngx_http_blockcast_feed_t    *feed;
-    ngx_http_blockcast_turn_t    *turn;
-    ngx_http_blockcast_record_t  *rec;
-    ngx_http_blockcast_result_t  *results;
+    ngx_uint_t                         i;
+    ngx_time_t                        *tp;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_poll_call_t    *call;
+    ngx_http_blockcast_ring_record_t  *rec;
+    ngx_http_blockcast_call_result_t  *results;
 
-    ngx_memzero(input, sizeof(ngx_http_blockcast_input_t));
+    ngx_memzero(input, sizeof(ngx_http_blockcast_jq_input_t));
 
-    results = ngx_pcalloc(run->pool,
-                          run->nturns * sizeof(ngx_http_blockcast_result_t));
+    results = ngx_pcalloc(
+                      poll->pool,
+                      poll->ncalls * sizeof(ngx_http_blockcast_call_result_t));
     if (results == NULL) {
         return;
     }
 
     input->results = results;
 
-    for (i = 0; i < run->nturns; i++) {
-        turn = &run->turns[i];
+    for (i = 0; i < poll->ncalls; i++) {
+        call = &poll->calls[i];
 
-        if (!turn->done) {
+        if (!call->done) {
             continue;
         }
 
-        results->name = turn->conf->name;
+        results->name = call->conf->name;
 
-        if (turn->nitems == 0) {
+        if (call->nrequests == 0) {
             results->skipped = 1;
 
-        } else if (turn->conf->each != 0) {
-            ngx_http_blockcast_round_array(turn, results, run->pool);
+        } else if (call->conf->each != 0) {
+            ngx_http_blockcast_poll_result_array(call, results, poll->pool);
 
         } else {
-            *results = turn->items[0].result;
+            *results = call->requests[0].result;
         }
 
         results++;
@@ -203,20 +209,20 @@ ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
 
     /* the zone's newest: whoever polled before, it goes on from there */
 
-    feed = ngx_http_blockcast_feed(run->stream);
-    (void) ngx_http_blockcast_feed_sync(feed);
+    hub = ngx_http_blockcast_hub_of(poll->stream);
+    (void) ngx_http_blockcast_hub_sync(hub);
 
-    if (feed->newest != NULL) {
-        input->previous.data = feed->buf + feed->snap.data;
-        input->previous.len = feed->snap.data_len;
+    if (hub->newest != NULL) {
+        input->previous.data = hub->buf + hub->snap.data;
+        input->previous.len = hub->snap.data_len;
 
-        input->state.data = feed->buf + feed->snap.state;
-        input->state.len = feed->snap.state_len;
+        input->memory.data = hub->buf + hub->snap.memory;
+        input->memory.len = hub->snap.memory_len;
 
-        if (run->stream->field.len != 0 && feed->count != 0) {
-            rec = ngx_http_blockcast_feed_entry(feed, feed->count - 1);
+        if (poll->stream->field.len != 0 && hub->count != 0) {
+            rec = ngx_http_blockcast_hub_entry(hub, hub->count - 1);
 
-            input->last.data = ngx_http_blockcast_record_data(rec);
+            input->last.data = ngx_http_blockcast_ring_record_data(rec);
             input->last.len = rec->len;
         }
     }
@@ -224,23 +230,23 @@ ngx_http_blockcast_round_input(ngx_http_blockcast_run_t *run,
 
 
 void
-ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 {
-    uint64_t                      begun;
-    ngx_int_t                     rc;
-    ngx_str_t                     out[3], error;
-    ngx_uint_t                    i, n, asked, good;
-    ngx_http_blockcast_slot_t    *slot;
-    ngx_http_blockcast_input_t    input;
-    ngx_http_blockcast_result_t  *r, *failed;
+    uint64_t                           begun;
+    ngx_int_t                          rc;
+    ngx_str_t                          out[3], error;
+    ngx_uint_t                         i, n, asked, good;
+    ngx_http_blockcast_slot_t         *slot;
+    ngx_http_blockcast_jq_input_t      input;
+    ngx_http_blockcast_call_result_t  *r, *failed;
 
-    slot = run->stream->slot;
-    begun = ngx_http_blockcast_usec();
+    slot = poll->stream->slot;
+    begun = ngx_http_blockcast_zone_usec();
 
     (void) ngx_atomic_fetch_add(&slot->polls, 1);
 
-    ngx_http_blockcast_round_timed(run);
-    ngx_http_blockcast_round_input(run, &input);
+    ngx_http_blockcast_poll_result_time_poll(poll);
+    ngx_http_blockcast_poll_result_input(poll, &input);
 
     asked = 0;
     good = 0;
@@ -270,7 +276,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
     /* the last good data is never replaced by nothing */
 
     if (asked != 0 && good == 0) {
-        ngx_http_blockcast_round_failed(run, failed, &failed->message);
+        ngx_http_blockcast_poll_result_failed(poll, failed, &failed->message);
         return;
     }
 
@@ -279,7 +285,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
     ngx_str_null(&out[2]);
     ngx_str_null(&error);
 
-    if (run->stream->jq == NULL) {
+    if (poll->stream->jq == NULL) {
 
         if (input.nresults == 0 || input.results[0].result.len == 0) {
             return;
@@ -290,14 +296,14 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
     } else {
         /* a program may take longer than the others wait for this worker */
 
-        ngx_http_blockcast_lease_extend(run->bmcf->zone,
-                                        ngx_max(run->stream->interval,
+        ngx_http_blockcast_lease_extend(poll->bmcf->zone,
+                                        ngx_max(poll->stream->interval,
                                                 NGX_HTTP_BLOCKCAST_PATIENCE));
 
-        rc = ngx_http_blockcast_jq_run(run->stream->jq, &input, out, 3, &n,
-                                       &error, run->pool);
+        rc = ngx_http_blockcast_jq_run(poll->stream->jq, &input, out, 3, &n,
+                                       &error, poll->pool);
 
-        ngx_http_blockcast_lease_extend(run->bmcf->zone, 0);
+        ngx_http_blockcast_lease_extend(poll->bmcf->zone, 0);
 
         if (rc == NGX_OK && n == 0) {
             ngx_str_set(&error, "the jq program has no output");
@@ -308,25 +314,28 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
 
             /* the program may complain of what a failed call left out */
 
-            ngx_http_blockcast_round_failed(run, NULL, &error);
+            ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
             return;
         }
     }
 
-    if (out[1].len > NGX_HTTP_BLOCKCAST_STATE_MAX) {
-        ngx_http_blockcast_errorf(run->pool, &error,
-                                  "the program's state is %uz bytes, at most "
-                                  "%d are kept", out[1].len,
-                                  NGX_HTTP_BLOCKCAST_STATE_MAX);
-        ngx_http_blockcast_round_failed(run, NULL, &error);
+    if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {
+        ngx_http_blockcast_poll_result_errorf(
+                                poll->pool, &error,
+                                "the program's state is %uz bytes, at most "
+                                "%d are kept", out[1].len,
+                                NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
         return;
     }
 
-    if (run->stream->field.len != 0) {
-        rc = ngx_http_blockcast_publish_entries(run, &out[0], &out[1], &error);
+    if (poll->stream->field.len != 0) {
+        rc = ngx_http_blockcast_poll_result_entries(poll, &out[0], &out[1],
+                                                    &error);
 
     } else {
-        rc = ngx_http_blockcast_publish_data(run, &out[0], &out[1], &error);
+        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1],
+                                                 &error);
     }
 
     if (rc == NGX_ERROR) {
@@ -334,7 +343,7 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
             ngx_str_set(&error, "no memory");
         }
 
-        ngx_http_blockcast_round_failed(run, NULL, &error);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
         return;
     }
 
@@ -344,26 +353,26 @@ ngx_http_blockcast_round_finish(ngx_http_blockcast_run_t *run)
         return;
     }
 
-    ngx_http_blockcast_publish_timed(run, begun);
-    ngx_http_blockcast_note_output(run, &out[2]);
+    ngx_http_blockcast_poll_result_time_publish(poll, begun);
+    ngx_http_blockcast_stream_note_output(poll, &out[2]);
 
-    ngx_http_blockcast_round_recovered(run);
-    ngx_http_blockcast_refresh(run->bmcf->zone, slot);
-    ngx_http_blockcast_published(run);
+    ngx_http_blockcast_poll_result_recovered(poll);
+    ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone, slot);
+    ngx_http_blockcast_poll_result_published(poll);
 }
 
 
 /* from the first call to the last answer */
 
 static void
-ngx_http_blockcast_round_timed(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
 {
     ngx_uint_t         i;
     ngx_msec_t         msec;
     static ngx_msec_t  limits[] = { 5, 10, 25, 50, 100, 250, 500, 1000, 2500,
                                     5000, 10000 };
 
-    msec = ngx_current_msec - run->started;
+    msec = ngx_current_msec - poll->started;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
         if (msec <= limits[i]) {
@@ -371,25 +380,26 @@ ngx_http_blockcast_round_timed(ngx_http_blockcast_run_t *run)
         }
     }
 
-    run->stream->slot->poll_times[i]++;
-    run->stream->slot->poll_msec += msec;
+    poll->stream->slot->poll_times[i]++;
+    poll->stream->slot->poll_msec += msec;
 }
 
 
 /* from the last answer to the data in the zone */
 
 static void
-ngx_http_blockcast_publish_timed(ngx_http_blockcast_run_t *run, uint64_t begun)
+ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll,
+    uint64_t begun)
 {
-    uint64_t                     usec;
-    ngx_uint_t                   i;
-    ngx_http_blockcast_shctx_t  *sh;
-    static ngx_uint_t            limits[] = { 50, 100, 250, 500, 1000, 2500,
+    uint64_t                          usec;
+    ngx_uint_t                        i;
+    ngx_http_blockcast_zone_shctx_t  *sh;
+    static ngx_uint_t                 limits[] = { 50, 100, 250, 500, 1000, 2500,
                                               5000, 10000, 25000, 50000,
                                               100000 };
 
-    sh = run->bmcf->zone->sh;
-    usec = ngx_http_blockcast_usec() - begun;
+    sh = poll->bmcf->zone->sh;
+    usec = ngx_http_blockcast_zone_usec() - begun;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
         if (usec <= limits[i]) {
@@ -402,38 +412,39 @@ ngx_http_blockcast_publish_timed(ngx_http_blockcast_run_t *run, uint64_t begun)
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: stream \"%V\" is at seq %uA, polled in %M ms, "
-                   "published in %uL us", &run->stream->name,
-                   run->stream->slot->seq, ngx_current_msec - run->started,
+                   "published in %uL us", &poll->stream->name,
+                   poll->stream->slot->seq, ngx_current_msec - poll->started,
                    usec);
 }
 
 
 static void
-ngx_http_blockcast_published(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_result_published(ngx_http_blockcast_poll_t *poll)
 {
     /* the clients of the other workers first: they have a longer way */
 
-    ngx_http_blockcast_wake_others(run->bmcf);
-    ngx_http_blockcast_feed_update(ngx_http_blockcast_feed(run->stream));
+    ngx_http_blockcast_worker_notify_others(poll->bmcf);
+    ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_of(poll->stream));
 }
 
 
 static void
-ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
-    ngx_http_blockcast_result_t *r, ngx_str_t *text)
+ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_call_result_t *r, ngx_str_t *text)
 {
     u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t                    message;
-    ngx_uint_t                   unsaid;
+    ngx_uint_t                   suppressed;
     ngx_http_blockcast_error_t   before;
     ngx_http_blockcast_stream_t *st;
 
-    st = run->stream;
+    st = poll->stream;
 
     if (r != NULL) {
-        ngx_http_blockcast_errorf(run->pool, &message, "%V: %V",
-                                  r->method.len ? &r->method : &r->name,
-                                  text);
+        ngx_http_blockcast_poll_result_errorf(
+                                        poll->pool, &message, "%V: %V",
+                                        r->method.len ? &r->method : &r->name,
+                                        text);
 
     } else {
         message = *text;
@@ -441,26 +452,28 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
 
     /* it may quote the node, or be jq's: one line of the log, and no more */
 
-    ngx_http_blockcast_printable(&message, printable, sizeof(printable));
+    ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
 
     (void) ngx_atomic_fetch_add(&st->slot->polls_failed, 1);
 
-    ngx_http_blockcast_read_error(st->slot, &before);
+    ngx_http_blockcast_stream_status_read_error(st->slot, &before);
 
     if (before.len != ngx_min(message.len, NGX_HTTP_BLOCKCAST_ERROR_LEN)
         || ngx_memcmp(before.text, message.data, before.len) != 0)
     {
-        ngx_http_blockcast_fail(run->bmcf->zone, st->slot,
-                                (r != NULL && r->has_code) ? r->code : 0,
-                                &message);
+        ngx_http_blockcast_stream_status_fail(
+                                    poll->bmcf->zone, st->slot,
+                                    (r != NULL && r->has_code) ? r->code : 0,
+                                    &message);
     }
 
     /* while the node is not asked, the node's own lines say so */
 
-    if ((st->node->state == ngx_http_blockcast_node_ok || !run->failing)
-        && ngx_http_blockcast_repeated(&run->repeat, &message, &unsaid))
+    if ((st->node->health == ngx_http_blockcast_node_ok || !poll->failing)
+        && ngx_http_blockcast_log_throttle(&poll->repeat, &message,
+                                           &suppressed))
     {
-        if (unsaid == 0) {
+        if (suppressed == 0) {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "blockcast: poll of stream \"%V\" failed: %V",
                           &st->name, &message);
@@ -469,95 +482,98 @@ ngx_http_blockcast_round_failed(ngx_http_blockcast_run_t *run,
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "blockcast: poll of stream \"%V\" failed: %V "
                           "(and %ui times since it was last logged)",
-                          &st->name, &message, unsaid);
+                          &st->name, &message, suppressed);
         }
     }
 
-    run->failing = 1;
+    poll->failing = 1;
 }
 
 
 static void
-ngx_http_blockcast_round_recovered(ngx_http_blockcast_run_t *run)
+ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 {
     ngx_uint_t  count;
     ngx_msec_t  lasted;
 
-    if (!run->failing) {
+    if (!poll->failing) {
         return;
     }
 
-    run->failing = 0;
+    poll->failing = 0;
 
-    if (ngx_http_blockcast_repeat_over(&run->repeat, &count, &lasted)) {
+    if (ngx_http_blockcast_log_throttle_end(&poll->repeat, &count, &lasted)) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: stream \"%V\" is polled well again, after "
-                      "%M.%03M s", &run->stream->name, lasted / 1000,
+                      "%M.%03M s", &poll->stream->name, lasted / 1000,
                       lasted % 1000);
     }
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_publish_unchanged(ngx_http_blockcast_run_t *run,
-    ngx_str_t *state, ngx_str_t *error)
+ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *memory, ngx_str_t *error)
 {
-    ngx_http_blockcast_feed_t  *feed;
+    ngx_http_blockcast_hub_t  *hub;
 
-    feed = ngx_http_blockcast_feed(run->stream);
+    hub = ngx_http_blockcast_hub_of(poll->stream);
 
-    if (state->len == feed->snap.state_len
-        && (state->len == 0
-            || ngx_memcmp(state->data,
-                          feed->buf + feed->snap.state, state->len)
+    if (memory->len == hub->snap.memory_len
+        && (memory->len == 0
+            || ngx_memcmp(memory->data,
+                           hub->buf + hub->snap.memory, memory->len)
                == 0))
     {
-        return ngx_http_blockcast_lease_held(run->bmcf->zone) ? NGX_OK
+        return ngx_http_blockcast_lease_held(poll->bmcf->zone) ? NGX_OK
                                                               : NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_round_gate(run, state, "the program's state", error)
+    if (ngx_http_blockcast_poll_result_gate(poll, memory,
+                                            "the program's state", error)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_blockcast_publish_state(run->bmcf->zone, run->stream,
-                                            state, ngx_cycle->log);
+    return ngx_http_blockcast_snapshot_publish_memory(poll->bmcf->zone,
+                                                      poll->stream, memory,
+                                                      ngx_cycle->log);
 }
 
 
 static ngx_int_t
-ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
-    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
+ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
 {
     ngx_str_t                     previous;
-    ngx_http_blockcast_feed_t    *feed;
+    ngx_http_blockcast_hub_t     *hub;
     ngx_http_blockcast_stream_t  *st;
 
-    st = run->stream;
-    feed = ngx_http_blockcast_feed(st);
+    st = poll->stream;
+    hub = ngx_http_blockcast_hub_of(st);
 
     if (data->len > st->max_size) {
-        ngx_http_blockcast_errorf(run->pool, error,
-                                  "the data is %uz bytes, "
-                                  "blockcast_max_size is %uz",
-                                  data->len, st->max_size);
+        ngx_http_blockcast_poll_result_errorf(poll->pool, error,
+                                              "the data is %uz bytes, "
+                                              "blockcast_max_size is %uz",
+                                              data->len, st->max_size);
         return NGX_ERROR;
     }
 
-    if (feed->newest != NULL
-        && feed->snap.data_len == data->len
-        && ngx_memcmp(feed->buf + feed->snap.data, data->data,
+    if (hub->newest != NULL
+        && hub->snap.data_len == data->len
+        && ngx_memcmp(hub->buf + hub->snap.data, data->data,
                       data->len)
            == 0)
     {
-        return ngx_http_blockcast_publish_unchanged(run, state, error);
+        return ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
     }
 
-    if (ngx_http_blockcast_round_gate(run, data, "the data", error) != NGX_OK
-        || ngx_http_blockcast_round_gate(run, state, "the program's state",
-                                         error)
+    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
+                                            error) != NGX_OK
+        || ngx_http_blockcast_poll_result_gate(poll, memory,
+                                               "the program's state", error)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -565,14 +581,15 @@ ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
 
     previous.data = NULL;
 
-    if (feed->newest != NULL && feed->snap.seq == st->slot->seq) {
-        previous.data = feed->buf + feed->snap.data;
-        previous.len = feed->snap.data_len;
+    if (hub->newest != NULL && hub->snap.seq == st->slot->seq) {
+        previous.data = hub->buf + hub->snap.data;
+        previous.len = hub->snap.data_len;
     }
 
-    return ngx_http_blockcast_publish(run->bmcf->zone, st, data,
-                                      previous.data ? &previous : NULL,
-                                      state, ngx_time(), ngx_cycle->log);
+    return ngx_http_blockcast_snapshot_publish(
+                                        poll->bmcf->zone, st, data,
+                                        previous.data ? &previous : NULL,
+                                        memory, ngx_time(), ngx_cycle->log);
 }
 
 
@@ -582,34 +599,34 @@ ngx_http_blockcast_publish_data(ngx_http_blockcast_run_t *run,
  */
 
 static ngx_uint_t
-ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
-    ngx_uint_t mask, ngx_http_blockcast_new_t *new, ngx_str_t *key,
-    uint32_t hash)
+ngx_http_blockcast_log_dedup_find(ngx_http_blockcast_hub_t *hub,
+    uint32_t *table, ngx_uint_t mask,
+    ngx_http_blockcast_log_dedup_entry_t *new, ngx_str_t *key, uint32_t hash)
 {
-    uint32_t                      n;
-    ngx_str_t                     other;
-    ngx_uint_t                    i;
-    ngx_http_blockcast_record_t  *rec;
+    uint32_t                           n;
+    ngx_str_t                          other;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_ring_record_t  *rec;
 
     for (i = hash & mask; table[i] != 0; i = (i + 1) & mask) {
         n = table[i] - 1;
 
-        if (n < feed->count) {
-            rec = ngx_http_blockcast_feed_entry(feed, n);
+        if (n < hub->count) {
+            rec = ngx_http_blockcast_hub_entry(hub, n);
 
             if (rec->hash != hash) {
                 continue;
             }
 
-            other.data = ngx_http_blockcast_record_key(rec);
+            other.data = ngx_http_blockcast_ring_record_key(rec);
             other.len = rec->key_len;
 
         } else {
-            if (new[n - feed->count].hash != hash) {
+            if (new[n - hub->count].hash != hash) {
                 continue;
             }
 
-            other = new[n - feed->count].entry.key;
+            other = new[n - hub->count].entry.key;
         }
 
         if (other.len == key->len
@@ -624,10 +641,10 @@ ngx_http_blockcast_seen(ngx_http_blockcast_feed_t *feed, uint32_t *table,
 
 
 static void
-ngx_http_blockcast_past_init(ngx_http_blockcast_past_t *past,
-    ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_log_dedup_past_init(
+    ngx_http_blockcast_log_dedup_past_t *past, ngx_http_blockcast_slot_t *slot)
 {
-    past->keys = ngx_http_blockcast_slot_keys(slot);
+    past->keys = ngx_http_blockcast_zone_slot_keys(slot);
     past->nkeys = slot->nkeys;
     past->last = slot->keys;
     past->first = past->last - ngx_min(past->last, past->nkeys);
@@ -643,8 +660,8 @@ ngx_http_blockcast_past_init(ngx_http_blockcast_past_t *past,
  */
 
 static ngx_int_t
-ngx_http_blockcast_past(ngx_http_blockcast_past_t *past, uint64_t hash,
-    ngx_pool_t *pool, uint64_t *number)
+ngx_http_blockcast_log_dedup_past(ngx_http_blockcast_log_dedup_past_t *past,
+    uint64_t hash, ngx_pool_t *pool, uint64_t *number)
 {
     uint64_t  i, n, places;
 
@@ -664,7 +681,7 @@ ngx_http_blockcast_past(ngx_http_blockcast_past_t *past, uint64_t hash,
         past->mask = places - 1;
 
         for (n = past->first; n < past->last; n++) {
-            ngx_http_blockcast_mark_key(past->table, past->mask,
+            ngx_http_blockcast_log_dedup_add(past->table, past->mask,
                                  (uint32_t) past->keys[n % past->nkeys],
                                  (uint32_t) (n - past->first));
         }
@@ -690,8 +707,8 @@ ngx_http_blockcast_past(ngx_http_blockcast_past_t *past, uint64_t hash,
 /* the text that tells entries apart: the same for all ways to write a value */
 
 static ngx_int_t
-ngx_http_blockcast_key(ngx_http_blockcast_run_t *run, bc_span_t *value,
-    ngx_str_t *key)
+ngx_http_blockcast_log_dedup_key(ngx_http_blockcast_poll_t *poll,
+    bc_span_t *value, ngx_str_t *key)
 {
     key->data = (u_char *) value->data;
     key->len = value->len;
@@ -700,7 +717,7 @@ ngx_http_blockcast_key(ngx_http_blockcast_run_t *run, bc_span_t *value,
         return NGX_OK;
     }
 
-    key->data = ngx_pnalloc(run->pool, BC_JSON_KEY_BOUND(value->len));
+    key->data = ngx_pnalloc(poll->pool, BC_JSON_KEY_BOUND(value->len));
     if (key->data == NULL) {
         return NGX_ERROR;
     }
@@ -712,8 +729,8 @@ ngx_http_blockcast_key(ngx_http_blockcast_run_t *run, bc_span_t *value,
 
 
 static void
-ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask, uint32_t hash,
-    uint32_t n)
+ngx_http_blockcast_log_dedup_add(uint32_t *table, ngx_uint_t mask,
+    uint32_t hash, uint32_t n)
 {
     ngx_uint_t  i;
 
@@ -726,30 +743,31 @@ ngx_http_blockcast_mark_key(uint32_t *table, ngx_uint_t mask, uint32_t hash,
 
 
 static ngx_int_t
-ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
-    ngx_str_t *data, ngx_str_t *state, ngx_str_t *error)
+ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
 {
-    size_t                         size, room, around;
-    uint32_t                      *table, hash;
-    uint64_t                       number, first, last, hash64;
-    bc_span_t                      span, list, item, key;
-    ngx_int_t                      rc;
-    ngx_str_t                      k, *st_state, kept_state;
-    ngx_uint_t                     i, n, total, mask, from, bad, seen;
-    ngx_uint_t                     before, after;
-    bc_json_iter_t                 it;
-    ngx_http_blockcast_new_t      *new;
-    ngx_http_blockcast_past_t      past;
-    ngx_http_blockcast_feed_t     *feed;
-    ngx_http_blockcast_entry_t    *entries;
-    ngx_http_blockcast_stream_t   *st;
+    size_t                                  size, room, around;
+    uint32_t                               *table, hash;
+    uint64_t                                number, first, last, hash64;
+    bc_span_t                               span, list, item, key;
+    ngx_int_t                               rc;
+    ngx_str_t                               k, *st_state, kept_state;
+    ngx_uint_t                              i, n, total, mask, from, bad, seen;
+    ngx_uint_t                              before, after;
+    bc_json_iter_t                          it;
+    ngx_http_blockcast_log_dedup_entry_t   *new;
+    ngx_http_blockcast_log_dedup_past_t     past;
+    ngx_http_blockcast_hub_t               *hub;
+    ngx_http_blockcast_log_entry_t         *entries;
+    ngx_http_blockcast_stream_t            *st;
 
-    st = run->stream;
-    feed = ngx_http_blockcast_feed(st);
+    st = poll->stream;
+    hub = ngx_http_blockcast_hub_of(st);
 
     /* entries are taken out of it one by one: before that */
 
-    if (ngx_http_blockcast_round_gate(run, data, "the data", error) != NGX_OK)
+    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
+                                            error) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -757,7 +775,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     span.data = data->data;
     span.len = data->len;
 
-    k.data = ngx_pnalloc(run->pool, st->field.len + st->key.len + 2);
+    k.data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
     if (k.data == NULL) {
         return NGX_ERROR;
     }
@@ -769,9 +787,11 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     if (!bc_json_member(span, (char *) k.data, &list)
         || bc_json_array(&it, list) != 0)
     {
-        ngx_http_blockcast_errorf(run->pool, error,
-                                  "the data of a log stream has to be an "
-                                  "object with the array \"%V\"", &st->field);
+        ngx_http_blockcast_poll_result_errorf(
+                                    poll->pool, error,
+                                    "the data of a log stream has to be an "
+                                    "object with the array \"%V\"",
+                                    &st->field);
         return NGX_ERROR;
     }
 
@@ -783,15 +803,16 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 
     /* what is known, by key */
 
-    for (mask = 64; mask < 2 * (feed->count + total + 1); mask *= 2) {
+    for (mask = 64; mask < 2 * (hub->count + total + 1); mask *= 2) {
         /* void */
     }
 
-    table = ngx_pcalloc(run->pool, mask * sizeof(uint32_t));
-    new = ngx_palloc(run->pool,
-                     (total + 1) * sizeof(ngx_http_blockcast_new_t));
-    entries = ngx_palloc(run->pool,
-                         (total + 1) * sizeof(ngx_http_blockcast_entry_t));
+    table = ngx_pcalloc(poll->pool, mask * sizeof(uint32_t));
+    new = ngx_palloc(
+                 poll->pool,
+                 (total + 1) * sizeof(ngx_http_blockcast_log_dedup_entry_t));
+    entries = ngx_palloc(poll->pool,
+                         (total + 1) * sizeof(ngx_http_blockcast_log_entry_t));
 
     if (table == NULL || new == NULL || entries == NULL) {
         return NGX_ERROR;
@@ -799,13 +820,13 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 
     mask--;
 
-    for (i = 0; i < feed->count; i++) {
-        ngx_http_blockcast_mark_key(table, mask,
-                                  ngx_http_blockcast_feed_entry(feed, i)->hash,
+    for (i = 0; i < hub->count; i++) {
+        ngx_http_blockcast_log_dedup_add(table, mask,
+                                  ngx_http_blockcast_hub_entry(hub, i)->hash,
                                   i);
     }
 
-    ngx_http_blockcast_past_init(&past, st->slot);
+    ngx_http_blockcast_log_dedup_past_init(&past, st->slot);
 
     around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
     n = 0;
@@ -827,27 +848,30 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             || key.data[0] == 'n')
         {
             bad++;
-            ngx_http_blockcast_errorf(run->pool, error,
-                                      "%ui of %ui entries have no \"%V\" to "
-                                      "tell them apart, they are left out",
-                                      bad, total, &st->key);
+            ngx_http_blockcast_poll_result_errorf(
+                                        poll->pool, error,
+                                        "%ui of %ui entries have no \"%V\" to "
+                                        "tell them apart, they are left out",
+                                        bad, total, &st->key);
             continue;
         }
 
         if (item.len + around > st->max_size
             || 4 * (item.len + BC_JSON_KEY_BOUND(key.len)
-                    + sizeof(ngx_http_blockcast_record_t)) > st->ring_size)
+                    + sizeof(ngx_http_blockcast_ring_record_t)) > st->ring_size)
         {
             bad++;
-            ngx_http_blockcast_errorf(run->pool, error,
-                                      "an entry of %uz bytes is left out, "
-                                      "blockcast_max_size is %uz and size= "
-                                      "%uz", item.len, st->max_size,
-                                      st->ring_size);
+            ngx_http_blockcast_poll_result_errorf(
+                                        poll->pool, error,
+                                        "an entry of %uz bytes is left out, "
+                                        "blockcast_max_size is %uz and size= "
+                                        "%uz", item.len, st->max_size,
+                                        st->ring_size);
             continue;
         }
 
-        if (ngx_http_blockcast_key(run, &key, &new[n].entry.key) != NGX_OK) {
+        if (ngx_http_blockcast_log_dedup_key(poll, &key,
+                                             &new[n].entry.key) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -859,10 +883,10 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         hash = (uint32_t) hash64;
         new[n].hash = hash;
 
-        seen = ngx_http_blockcast_seen(feed, table, mask, new,
-                                       &new[n].entry.key, hash);
+        seen = ngx_http_blockcast_log_dedup_find(hub, table, mask, new,
+                                                 &new[n].entry.key, hash);
 
-        if (seen > feed->count) {
+        if (seen > hub->count) {
 
             /* it is in the list twice */
 
@@ -872,9 +896,10 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         /* the numbers of those that were published, counted from 1 */
 
         if (seen != 0) {
-            number = past.last - ngx_min(past.last, feed->count) + seen;
+            number = past.last - ngx_min(past.last, hub->count) + seen;
 
-        } else if (ngx_http_blockcast_past(&past, hash64, run->pool, &number)
+        } else if (ngx_http_blockcast_log_dedup_past(&past, hash64, poll->pool,
+                                                     &number)
                    != NGX_OK)
         {
             return NGX_ERROR;
@@ -893,7 +918,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             continue;
         }
 
-        ngx_http_blockcast_mark_key(table, mask, hash, feed->count + n);
+        ngx_http_blockcast_log_dedup_add(table, mask, hash, hub->count + n);
 
         entries[n] = new[n].entry;
         n++;
@@ -912,19 +937,20 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         if (first <= last) {
             n -= before;
             ngx_memmove(entries, entries + before,
-                        n * sizeof(ngx_http_blockcast_entry_t));
+                        n * sizeof(ngx_http_blockcast_log_entry_t));
 
         } else {
             n = after;
         }
     }
 
-    if (n == 0 && feed->newest != NULL) {
-        rc = ngx_http_blockcast_publish_unchanged(run, state, error);
+    if (n == 0 && hub->newest != NULL) {
+        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
     }
 
-    if (ngx_http_blockcast_round_gate(run, state, "the program's state", error)
+    if (ngx_http_blockcast_poll_result_gate(poll, memory,
+                                            "the program's state", error)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -938,15 +964,15 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
     kept_state.len = 0;
     kept_state.data = NULL;
 
-    if (feed->newest != NULL && feed->snap.state_len != 0) {
-        kept_state.len = feed->snap.state_len;
-        kept_state.data = ngx_pnalloc(run->pool, kept_state.len);
+    if (hub->newest != NULL && hub->snap.memory_len != 0) {
+        kept_state.len = hub->snap.memory_len;
+        kept_state.data = ngx_pnalloc(poll->pool, kept_state.len);
 
         if (kept_state.data == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(kept_state.data, feed->buf + feed->snap.state,
+        ngx_memcpy(kept_state.data, hub->buf + hub->snap.memory,
                    kept_state.len);
     }
 
@@ -958,7 +984,7 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
 
         for (i = from; i < n; i++) {
             size += entries[i].data.len + 1;
-            room += ngx_align(sizeof(ngx_http_blockcast_record_t)
+            room += ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
                               + entries[i].key.len + entries[i].data.len, 8);
 
             /* nor does a message push its own entries out */
@@ -968,11 +994,12 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
             }
         }
 
-        st_state = (i == n) ? state : &kept_state;
+        st_state = (i == n) ? memory : &kept_state;
 
-        rc = ngx_http_blockcast_publish_log(run->bmcf->zone, st,
-                                            &entries[from], i - from, st_state,
-                                            ngx_time(), ngx_cycle->log);
+        rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, st,
+                                                     &entries[from], i - from,
+                                                     st_state, ngx_time(),
+                                                     ngx_cycle->log);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -980,13 +1007,13 @@ ngx_http_blockcast_publish_entries(ngx_http_blockcast_run_t *run,
         from = i;
 
         if (from < n) {
-            ngx_http_blockcast_published(run);
+            ngx_http_blockcast_poll_result_published(poll);
         }
 
     } while (from < n);
 
     if (bad) {
-        ngx_http_blockcast_published(run);
+        ngx_http_blockcast_poll_result_published(poll);
         return NGX_ERROR;
     }
 

@@ -9,16 +9,16 @@
 
 
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_round.h"
-#include "ngx_http_blockcast_feed.h"
-#include "ngx_http_blockcast_node.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_journal.h"
 
 
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_poller_start(void);
 static void ngx_http_blockcast_poller_schedule(void);
-static ngx_http_blockcast_run_t *ngx_http_blockcast_poller_trial(
+static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
 static ngx_uint_t ngx_http_blockcast_poller_wanted(
     ngx_http_blockcast_stream_t *st);
@@ -26,12 +26,12 @@ static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
 
 
 static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_poller_conf;
-static ngx_http_blockcast_run_t        *ngx_http_blockcast_runs;
-static ngx_uint_t                       ngx_http_blockcast_nruns;
-static ngx_uint_t                       ngx_http_blockcast_polling;
-static ngx_msec_t                       ngx_http_blockcast_reaped;
-static ngx_event_t                      ngx_http_blockcast_poll_event;
-static ngx_connection_t                 ngx_http_blockcast_poll_dummy;
+static ngx_http_blockcast_poll_t        *ngx_http_blockcast_poller_polls;
+static ngx_uint_t                       ngx_http_blockcast_poller_npolls;
+static ngx_uint_t                       ngx_http_blockcast_poller_active;
+static ngx_msec_t                       ngx_http_blockcast_poller_reaped;
+static ngx_event_t                      ngx_http_blockcast_poller_event;
+static ngx_connection_t                 ngx_http_blockcast_poller_dummy;
 
 
 ngx_int_t
@@ -39,19 +39,19 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                     i;
-    ngx_http_blockcast_run_t      *runs;
+    ngx_http_blockcast_poll_t     *polls;
     ngx_http_blockcast_stream_t  **st;
 
-    runs = ngx_pcalloc(cycle->pool, bmcf->streams.nelts
-                                    * sizeof(ngx_http_blockcast_run_t));
-    if (runs == NULL) {
+    polls = ngx_pcalloc(cycle->pool, bmcf->streams.nelts
+                                    * sizeof(ngx_http_blockcast_poll_t));
+    if (polls == NULL) {
         return NGX_ERROR;
     }
 
     st = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        if (ngx_http_blockcast_round_init(cycle, bmcf, &runs[i], st[i])
+        if (ngx_http_blockcast_poll_init(cycle, bmcf, &polls[i], st[i])
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -59,17 +59,17 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     }
 
     ngx_http_blockcast_poller_conf = bmcf;
-    ngx_http_blockcast_runs = runs;
-    ngx_http_blockcast_nruns = bmcf->streams.nelts;
+    ngx_http_blockcast_poller_polls = polls;
+    ngx_http_blockcast_poller_npolls = bmcf->streams.nelts;
 
-    ngx_http_blockcast_nodes_init(bmcf);
+    ngx_http_blockcast_breaker_init(bmcf);
 
-    ngx_http_blockcast_poll_dummy.fd = (ngx_socket_t) -1;
+    ngx_http_blockcast_poller_dummy.fd = (ngx_socket_t) -1;
 
-    ngx_http_blockcast_poll_event.handler = ngx_http_blockcast_poller_handler;
-    ngx_http_blockcast_poll_event.data = &ngx_http_blockcast_poll_dummy;
-    ngx_http_blockcast_poll_event.log = cycle->log;
-    ngx_http_blockcast_poll_event.cancelable = 1;
+    ngx_http_blockcast_poller_event.handler = ngx_http_blockcast_poller_handler;
+    ngx_http_blockcast_poller_event.data = &ngx_http_blockcast_poller_dummy;
+    ngx_http_blockcast_poller_event.log = cycle->log;
+    ngx_http_blockcast_poller_event.cancelable = 1;
 
     return NGX_OK;
 }
@@ -81,7 +81,7 @@ ngx_http_blockcast_poller_tick(void)
     ngx_int_t   rc;
     ngx_uint_t  taken;
 
-    if (ngx_http_blockcast_nruns == 0) {
+    if (ngx_http_blockcast_poller_npolls == 0) {
         return;
     }
 
@@ -90,7 +90,7 @@ ngx_http_blockcast_poller_tick(void)
 
     if (rc != NGX_OK) {
 
-        if (ngx_http_blockcast_polling) {
+        if (ngx_http_blockcast_poller_active) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                           "blockcast: another worker polls now");
 
@@ -100,25 +100,25 @@ ngx_http_blockcast_poller_tick(void)
         return;
     }
 
-    if (!ngx_http_blockcast_state_lead(ngx_http_blockcast_poller_conf)) {
+    if (!ngx_http_blockcast_journal_lead(ngx_http_blockcast_poller_conf)) {
         ngx_http_blockcast_poller_stop(0);
         return;
     }
 
-    if (!ngx_http_blockcast_polling) {
-        ngx_http_blockcast_polling = 1;
+    if (!ngx_http_blockcast_poller_active) {
+        ngx_http_blockcast_poller_active = 1;
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "blockcast: this worker polls now");
 
         ngx_http_blockcast_poller_start();
-        ngx_http_blockcast_state_begin(ngx_http_blockcast_poller_conf);
+        ngx_http_blockcast_journal_begin(ngx_http_blockcast_poller_conf);
     }
 
-    ngx_http_blockcast_state_tick(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_journal_tick(ngx_http_blockcast_poller_conf);
 
-    if (ngx_current_msec - ngx_http_blockcast_reaped > 1000) {
-        ngx_http_blockcast_reaped = ngx_current_msec;
+    if (ngx_current_msec - ngx_http_blockcast_poller_reaped > 1000) {
+        ngx_http_blockcast_poller_reaped = ngx_current_msec;
 
         ngx_http_blockcast_zone_reap(ngx_http_blockcast_poller_conf->zone,
                                      ngx_cycle->log);
@@ -137,23 +137,24 @@ ngx_http_blockcast_poller_start(void)
 {
     ngx_msec_t                    since;
     ngx_uint_t                    i;
-    ngx_http_blockcast_run_t     *run;
+    ngx_http_blockcast_poll_t    *poll;
     ngx_http_blockcast_stream_t  *st;
 
-    ngx_http_blockcast_nodes_start(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_breaker_start(ngx_http_blockcast_poller_conf);
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        run = &ngx_http_blockcast_runs[i];
-        st = run->stream;
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        poll = &ngx_http_blockcast_poller_polls[i];
+        st = poll->stream;
 
-        ngx_http_blockcast_recover(ngx_http_blockcast_poller_conf->zone, st,
-                                   ngx_cycle->log);
+        ngx_http_blockcast_snapshot_recover(
+                                        ngx_http_blockcast_poller_conf->zone,
+                                        st, ngx_cycle->log);
 
         since = ngx_current_msec - st->slot->attempted;
 
-        run->due = (st->slot->attempted != 0 && since < st->interval)
-                   ? ngx_current_msec + st->interval - since
-                   : ngx_current_msec;
+        poll->due = (st->slot->attempted != 0 && since < st->interval)
+                    ? ngx_current_msec + st->interval - since
+                    : ngx_current_msec;
     }
 }
 
@@ -163,27 +164,28 @@ ngx_http_blockcast_poller_stop(ngx_uint_t said)
 {
     ngx_uint_t  i;
 
-    if (!ngx_http_blockcast_polling) {
+    if (!ngx_http_blockcast_poller_active) {
         return;
     }
 
-    ngx_http_blockcast_polling = 0;
+    ngx_http_blockcast_poller_active = 0;
 
-    if (ngx_http_blockcast_poll_event.timer_set) {
-        ngx_del_timer(&ngx_http_blockcast_poll_event);
+    if (ngx_http_blockcast_poller_event.timer_set) {
+        ngx_del_timer(&ngx_http_blockcast_poller_event);
     }
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        ngx_http_blockcast_round_abort(&ngx_http_blockcast_runs[i]);
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        ngx_http_blockcast_poll_abort(&ngx_http_blockcast_poller_polls[i]);
     }
 
-    ngx_http_blockcast_rpcs_abort();
-    ngx_http_blockcast_nodes_stop(ngx_http_blockcast_poller_conf);
-    ngx_http_blockcast_state_stop(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_inflight_abort();
+    ngx_http_blockcast_breaker_stop(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_journal_stop(ngx_http_blockcast_poller_conf);
 
     if (said) {
         ngx_http_blockcast_lease_drop(ngx_http_blockcast_poller_conf->zone);
-        ngx_http_blockcast_wake_others(ngx_http_blockcast_poller_conf);
+        ngx_http_blockcast_worker_notify_others(
+                                        ngx_http_blockcast_poller_conf);
     }
 }
 
@@ -194,11 +196,11 @@ ngx_http_blockcast_poller_kick(void)
     ngx_uint_t                   taken;
     ngx_http_blockcast_zone_t   *zone;
 
-    if (ngx_http_blockcast_nruns == 0 || ngx_terminate || ngx_exiting) {
+    if (ngx_http_blockcast_poller_npolls == 0 || ngx_terminate || ngx_exiting) {
         return;
     }
 
-    if (!ngx_http_blockcast_polling) {
+    if (!ngx_http_blockcast_poller_active) {
         zone = ngx_http_blockcast_poller_conf->zone;
 
         /* the former poller has just left, or there never was one */
@@ -226,8 +228,8 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     slot = st->slot;
     now = ngx_current_msec;
 
-    if (st->always || ngx_http_blockcast_listeners(slot) != 0
-        || ngx_http_blockcast_state_followed(ngx_http_blockcast_poller_conf))
+    if (st->always || ngx_http_blockcast_zone_listeners(slot) != 0
+        || ngx_http_blockcast_journal_followed(ngx_http_blockcast_poller_conf))
     {
         return 1;
     }
@@ -274,8 +276,8 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
     least = 0;
     all = 0;
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        st = ngx_http_blockcast_runs[i].stream;
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        st = ngx_http_blockcast_poller_polls[i].stream;
 
         if (st->node != node) {
             continue;
@@ -299,18 +301,18 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
 void
 ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
 {
-    ngx_uint_t                 i;
-    ngx_http_blockcast_run_t  *run;
+    ngx_uint_t                  i;
+    ngx_http_blockcast_poll_t  *poll;
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        run = &ngx_http_blockcast_runs[i];
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        poll = &ngx_http_blockcast_poller_polls[i];
 
-        if (run->stream->node == node && run->failing && !run->active) {
-            run->due = ngx_current_msec;
+        if (poll->stream->node == node && poll->failing && !poll->active) {
+            poll->due = ngx_current_msec;
         }
     }
 
-    if (ngx_http_blockcast_polling) {
+    if (ngx_http_blockcast_poller_active) {
         ngx_http_blockcast_poller_schedule();
     }
 }
@@ -318,24 +320,24 @@ ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
 
 /* the stream whose calls are to try a node that failed, in turn; or NULL */
 
-static ngx_http_blockcast_run_t *
+static ngx_http_blockcast_poll_t *
 ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 {
-    ngx_uint_t                 i;
-    ngx_http_blockcast_run_t  *run;
+    ngx_uint_t                  i;
+    ngx_http_blockcast_poll_t  *poll;
 
-    if (node->state == ngx_http_blockcast_node_ok) {
+    if (node->health == ngx_http_blockcast_node_ok) {
         return NULL;
     }
 
-    for (i = 1; i <= ngx_http_blockcast_nruns; i++) {
-        run = &ngx_http_blockcast_runs[(node->turn + i)
-                                       % ngx_http_blockcast_nruns];
+    for (i = 1; i <= ngx_http_blockcast_poller_npolls; i++) {
+        poll = &ngx_http_blockcast_poller_polls[(node->next_stream + i)
+                                       % ngx_http_blockcast_poller_npolls];
 
-        if (run->stream->node == node && !run->active
-            && ngx_http_blockcast_poller_wanted(run->stream))
+        if (poll->stream->node == node && !poll->active
+            && ngx_http_blockcast_poller_wanted(poll->stream))
         {
-            return run;
+            return poll;
         }
     }
 
@@ -349,23 +351,23 @@ ngx_http_blockcast_poller_schedule(void)
     ngx_uint_t                  i, any;
     ngx_msec_t                  when, now;
     ngx_msec_int_t              left, least;
-    ngx_http_blockcast_run_t   *run;
+    ngx_http_blockcast_poll_t  *poll;
     ngx_http_blockcast_node_t **nodes;
 
     now = ngx_current_msec;
     least = 0;
     any = 0;
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        run = &ngx_http_blockcast_runs[i];
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        poll = &ngx_http_blockcast_poller_polls[i];
 
-        if (run->active) {
-            when = ngx_http_blockcast_round_deadline(run);
-            left = (ngx_msec_int_t) (run->due - when);
-            when = (left < 0) ? run->due : when;
+        if (poll->active) {
+            when = ngx_http_blockcast_poll_deadline(poll);
+            left = (ngx_msec_int_t) (poll->due - when);
+            when = (left < 0) ? poll->due : when;
 
-        } else if (ngx_http_blockcast_poller_wanted(run->stream)) {
-            when = run->due;
+        } else if (ngx_http_blockcast_poller_wanted(poll->stream)) {
+            when = poll->due;
 
         } else {
             continue;
@@ -387,7 +389,8 @@ ngx_http_blockcast_poller_schedule(void)
             continue;
         }
 
-        left = (ngx_msec_int_t) (ngx_http_blockcast_node_due(nodes[i]) - now);
+        left = (ngx_msec_int_t) (ngx_http_blockcast_breaker_due(
+                                        nodes[i]) - now);
 
         if (!any || left < least) {
             least = left;
@@ -396,8 +399,8 @@ ngx_http_blockcast_poller_schedule(void)
     }
 
     if (!any) {
-        if (ngx_http_blockcast_poll_event.timer_set) {
-            ngx_del_timer(&ngx_http_blockcast_poll_event);
+        if (ngx_http_blockcast_poller_event.timer_set) {
+            ngx_del_timer(&ngx_http_blockcast_poller_event);
         }
 
         return;
@@ -405,11 +408,11 @@ ngx_http_blockcast_poller_schedule(void)
 
     /* a timer that is set already would not be moved by less than 300 ms */
 
-    if (ngx_http_blockcast_poll_event.timer_set) {
-        ngx_del_timer(&ngx_http_blockcast_poll_event);
+    if (ngx_http_blockcast_poller_event.timer_set) {
+        ngx_del_timer(&ngx_http_blockcast_poller_event);
     }
 
-    ngx_add_timer(&ngx_http_blockcast_poll_event,
+    ngx_add_timer(&ngx_http_blockcast_poller_event,
                   (least > 0) ? (ngx_msec_t) least : 1);
 }
 
@@ -418,7 +421,7 @@ static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
     ngx_uint_t                    i, n, taken;
-    ngx_http_blockcast_run_t     *run;
+    ngx_http_blockcast_poll_t    *poll;
     ngx_http_blockcast_node_t   **nodes;
     ngx_http_blockcast_stream_t  *st;
 
@@ -431,33 +434,34 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
     if (ngx_http_blockcast_lease_hold(ngx_http_blockcast_poller_conf->zone,
                                       &taken)
         != NGX_OK
-        || !ngx_http_blockcast_state_held(ngx_http_blockcast_poller_conf))
+        || !ngx_http_blockcast_journal_held(ngx_http_blockcast_poller_conf))
     {
         ngx_http_blockcast_poller_tick();
         return;
     }
 
-    ngx_http_blockcast_rpcs_expire();
+    ngx_http_blockcast_inflight_expire();
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        if (ngx_http_blockcast_runs[i].active) {
-            ngx_http_blockcast_round_expire(&ngx_http_blockcast_runs[i]);
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        if (ngx_http_blockcast_poller_polls[i].active) {
+            ngx_http_blockcast_poll_expire(
+                                        &ngx_http_blockcast_poller_polls[i]);
         }
     }
 
-    for (i = 0; i < ngx_http_blockcast_nruns; i++) {
-        run = &ngx_http_blockcast_runs[i];
-        st = run->stream;
+    for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
+        poll = &ngx_http_blockcast_poller_polls[i];
+        st = poll->stream;
 
-        if ((ngx_msec_int_t) (run->due - ngx_current_msec) > 0) {
+        if ((ngx_msec_int_t) (poll->due - ngx_current_msec) > 0) {
             continue;
         }
 
-        if (run->active) {
+        if (poll->active) {
 
             /* the round before it takes longer than the interval */
 
-            run->due = ngx_http_blockcast_poller_next(st->interval);
+            poll->due = ngx_http_blockcast_poller_next(st->interval);
             (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);
             continue;
         }
@@ -466,9 +470,9 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
             continue;
         }
 
-        run->due = ngx_http_blockcast_poller_next(st->interval);
+        poll->due = ngx_http_blockcast_poller_next(st->interval);
 
-        ngx_http_blockcast_round_start(run);
+        ngx_http_blockcast_poll_start(poll);
     }
 
     /* nodes that failed are tried when their time has come, not the stream's */
@@ -477,28 +481,28 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
     for (i = 0; i < ngx_http_blockcast_poller_conf->nodes.nelts; i++) {
 
-        for (n = 0; n <= ngx_http_blockcast_nruns; n++) {
+        for (n = 0; n <= ngx_http_blockcast_poller_npolls; n++) {
 
-            run = ngx_http_blockcast_poller_trial(nodes[i]);
+            poll = ngx_http_blockcast_poller_trial(nodes[i]);
 
-            if (run == NULL
-                || (ngx_msec_int_t) (ngx_http_blockcast_node_due(nodes[i])
+            if (poll == NULL
+                || (ngx_msec_int_t) (ngx_http_blockcast_breaker_due(nodes[i])
                                      - ngx_current_msec) > 0)
             {
                 break;
             }
 
-            if (n == ngx_http_blockcast_nruns) {
+            if (n == ngx_http_blockcast_poller_npolls) {
 
                 /* none of the streams had anything to ask */
 
-                ngx_http_blockcast_node_later(nodes[i]);
+                ngx_http_blockcast_breaker_postpone(nodes[i]);
                 break;
             }
 
-            nodes[i]->turn = run - ngx_http_blockcast_runs;
+            nodes[i]->next_stream = poll - ngx_http_blockcast_poller_polls;
 
-            ngx_http_blockcast_round_start(run);
+            ngx_http_blockcast_poll_start(poll);
         }
     }
 
@@ -507,9 +511,9 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
 
 void
-ngx_http_blockcast_poller_round_done(void)
+ngx_http_blockcast_poller_poll_done(void)
 {
-    if (ngx_http_blockcast_polling) {
+    if (ngx_http_blockcast_poller_active) {
         ngx_http_blockcast_poller_schedule();
     }
 }

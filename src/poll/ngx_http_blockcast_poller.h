@@ -28,11 +28,12 @@ void ngx_http_blockcast_poller_kick(void);
 
 
 /* wakes every other worker of this configuration (_wake) */
-ngx_int_t ngx_http_blockcast_wake_create(ngx_cycle_t *cycle,
+ngx_int_t ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
-ngx_int_t ngx_http_blockcast_wake_open(ngx_cycle_t *cycle,
+ngx_int_t ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_wake_others(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_worker_notify_others(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 
 /* msec: the shortest interval of the streams of the node that are polled */

@@ -16,58 +16,62 @@
  */
 
 
-#include "ngx_http_blockcast_call.h"
+#include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_gate.h"
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 
 
-static ngx_int_t ngx_http_blockcast_call_request(
-    ngx_http_blockcast_rpc_t *rpc);
-static ngx_int_t ngx_http_blockcast_call_subrequest(
-    ngx_http_blockcast_rpc_t *rpc);
-static ngx_int_t ngx_http_blockcast_call_add_header(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_rpc_call_request(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_int_t ngx_http_blockcast_rpc_call_subrequest(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_int_t ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
-static ngx_int_t ngx_http_blockcast_call_finalize(ngx_http_request_t *r,
+static ngx_int_t ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
-static void ngx_http_blockcast_call_done(ngx_event_t *ev);
-static void ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc);
-static ngx_uint_t ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u);
-static void ngx_http_blockcast_call_retry_after(
-    ngx_http_blockcast_rpc_t *rpc, ngx_http_upstream_t *u);
-static void ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc,
-    const char *fmt, ...);
-static void ngx_http_blockcast_call_event(ngx_event_t *ev);
-static u_char *ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf,
+static void ngx_http_blockcast_rpc_call_done(ngx_event_t *ev);
+static void ngx_http_blockcast_rpc_call_read(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_uint_t ngx_http_blockcast_rpc_call_encoded(ngx_http_upstream_t *u);
+static void ngx_http_blockcast_rpc_call_retry_after(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_http_upstream_t *u);
+static void ngx_http_blockcast_rpc_call_error(
+    ngx_http_blockcast_rpc_call_t *rpc, const char *fmt, ...);
+static void ngx_http_blockcast_rpc_call_event(ngx_event_t *ev);
+static u_char *ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf,
     size_t len);
-static void ngx_http_blockcast_call_deafen(ngx_conf_t *cf, void **loc_conf);
-static ngx_int_t ngx_http_blockcast_call_guard(ngx_http_request_t *r);
-static ngx_int_t ngx_http_blockcast_call_header_filter(ngx_http_request_t *r);
+static void ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf,
+    void **loc_conf);
+static ngx_int_t ngx_http_blockcast_rpc_call_guard(ngx_http_request_t *r);
+static ngx_int_t ngx_http_blockcast_rpc_call_header_filter(
+    ngx_http_request_t *r);
 
 
 static ngx_http_output_header_filter_pt
     ngx_http_blockcast_call_next_header_filter;
 
 
-static ngx_str_t  ngx_http_blockcast_post = ngx_string("POST");
-static ngx_str_t  ngx_http_blockcast_http11 = ngx_string("HTTP/1.1");
-static ngx_str_t  ngx_http_blockcast_local = ngx_string("127.0.0.1");
+static ngx_str_t  ngx_http_blockcast_rpc_call_post = ngx_string("POST");
+static ngx_str_t  ngx_http_blockcast_rpc_call_http11 = ngx_string("HTTP/1.1");
+static ngx_str_t  ngx_http_blockcast_rpc_call_local = ngx_string("127.0.0.1");
 
 
-ngx_http_blockcast_rpc_t *
-ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
-    ngx_str_t *params, ngx_uint_t quiet, ngx_http_blockcast_call_pt handler)
+ngx_http_blockcast_rpc_call_t *
+ngx_http_blockcast_rpc_call_start(ngx_http_blockcast_node_t *node,
+    ngx_str_t *method, ngx_str_t *params, ngx_uint_t quiet,
+    ngx_http_blockcast_rpc_call_pt handler)
 {
-    u_char                    *p;
-    ngx_pool_t                *pool;
-    ngx_http_blockcast_rpc_t  *rpc;
-    static uint64_t            id;
+    u_char                         *p;
+    ngx_pool_t                     *pool;
+    ngx_http_blockcast_rpc_call_t  *rpc;
+    static uint64_t                 id;
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
 
-    rpc = ngx_pcalloc(pool, sizeof(ngx_http_blockcast_rpc_t));
+    rpc = ngx_pcalloc(pool, sizeof(ngx_http_blockcast_rpc_call_t));
     p = ngx_pnalloc(pool, method->len + 1 + params->len + 1);
 
     if (rpc == NULL || p == NULL) {
@@ -101,14 +105,14 @@ ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
 
     *p = '\0';
 
-    rpc->done_event.handler = ngx_http_blockcast_call_done;
+    rpc->done_event.handler = ngx_http_blockcast_rpc_call_done;
     rpc->done_event.data = rpc;
     rpc->done_event.log = ngx_cycle->log;
 
-    if (ngx_http_blockcast_call_request(rpc) != NGX_OK
-        || ngx_http_blockcast_call_subrequest(rpc) != NGX_OK)
+    if (ngx_http_blockcast_rpc_call_request(rpc) != NGX_OK
+        || ngx_http_blockcast_rpc_call_subrequest(rpc) != NGX_OK)
     {
-        ngx_http_blockcast_call_free(rpc);
+        ngx_http_blockcast_rpc_call_free(rpc);
         return NULL;
     }
 
@@ -119,7 +123,7 @@ ngx_http_blockcast_call(ngx_http_blockcast_node_t *node, ngx_str_t *method,
 
 
 static ngx_int_t
-ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -128,18 +132,18 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
 
     rpc->log = *ngx_cycle->log;
     rpc->log.connection = 0;
-    rpc->log.handler = ngx_http_blockcast_call_log;
+    rpc->log.handler = ngx_http_blockcast_rpc_call_log;
     rpc->log.data = &rpc->log_ctx;
     rpc->log.action = NULL;
     rpc->log_ctx.connection = c;
 
     rpc->read.data = c;
-    rpc->read.handler = ngx_http_blockcast_call_event;
+    rpc->read.handler = ngx_http_blockcast_rpc_call_event;
     rpc->read.log = &rpc->log;
     rpc->read.active = 1;
 
     rpc->write.data = c;
-    rpc->write.handler = ngx_http_blockcast_call_event;
+    rpc->write.handler = ngx_http_blockcast_rpc_call_event;
     rpc->write.log = &rpc->log;
     rpc->write.write = 1;
     rpc->write.ready = 1;
@@ -164,7 +168,7 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     c->socklen = sizeof(struct sockaddr_in);
     c->local_sockaddr = c->sockaddr;
     c->local_socklen = c->socklen;
-    c->addr_text = ngx_http_blockcast_local;
+    c->addr_text = ngx_http_blockcast_rpc_call_local;
     c->buffer = &rpc->header_in;
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
@@ -191,7 +195,7 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     rpc->main = r;
 
     /* made by ngx_http_create_request() of the server's error_log */
-    rpc->log.handler = ngx_http_blockcast_call_log;
+    rpc->log.handler = ngx_http_blockcast_rpc_call_log;
     rpc->log.data = &rpc->log_ctx;
 
     if (rpc->quiet && rpc->log.log_level > NGX_LOG_CRIT
@@ -204,9 +208,9 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     r->internal = 1;
     r->valid_location = 1;
     r->method = NGX_HTTP_POST;
-    r->method_name = ngx_http_blockcast_post;
+    r->method_name = ngx_http_blockcast_rpc_call_post;
     r->http_version = NGX_HTTP_VERSION_11;
-    r->http_protocol = ngx_http_blockcast_http11;
+    r->http_protocol = ngx_http_blockcast_rpc_call_http11;
     r->uri = rpc->node->clcf->name;
     r->unparsed_uri = r->uri;
     r->headers_in.server = rpc->node->cscf->server_name;
@@ -222,12 +226,13 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
     if (ngx_list_init(&r->headers_in.headers, r->pool, 4,
                       sizeof(ngx_table_elt_t))
         != NGX_OK
-        || ngx_http_blockcast_call_add_header(r, "Content-Type",
-                                              "application/json")
+        || ngx_http_blockcast_rpc_call_add_header(r, "Content-Type",
+                                                  "application/json")
            != NGX_OK
-        || ngx_http_blockcast_call_add_header(r, "Accept", "application/json")
+        || ngx_http_blockcast_rpc_call_add_header(r, "Accept",
+                                                  "application/json")
            != NGX_OK
-        || ngx_http_blockcast_call_add_header(r, "User-Agent",
+        || ngx_http_blockcast_rpc_call_add_header(r, "User-Agent",
                                    "blockcast/" NGX_HTTP_BLOCKCAST_VERSION)
            != NGX_OK)
     {
@@ -239,7 +244,7 @@ ngx_http_blockcast_call_request(ngx_http_blockcast_rpc_t *rpc)
 
 
 static ngx_int_t
-ngx_http_blockcast_call_add_header(ngx_http_request_t *r, const char *name,
+ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
     const char *value)
 {
     ngx_table_elt_t  *h;
@@ -272,7 +277,7 @@ ngx_http_blockcast_call_add_header(ngx_http_request_t *r, const char *name,
 
 
 static ngx_int_t
-ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc)
 {
     char                     *body;
     size_t                    len;
@@ -283,8 +288,8 @@ ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
 
     r = rpc->main;
 
-    if (bc_rpc_build(&body, &len, rpc->id, (char *) rpc->method.data,
-                     rpc->params.len ? (char *) rpc->params.data : NULL)
+    if (bc_jsonrpc_build(&body, &len, rpc->id, (char *) rpc->method.data,
+                         rpc->params.len ? (char *) rpc->params.data : NULL)
         != 0)
     {
         return NGX_ERROR;
@@ -309,7 +314,7 @@ ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
     cl->next = NULL;
     rb->bufs = cl;
 
-    rpc->post.handler = ngx_http_blockcast_call_finalize;
+    rpc->post.handler = ngx_http_blockcast_rpc_call_finalize;
     rpc->post.data = rpc;
 
     if (ngx_http_subrequest(r, &r->uri, NULL, &sr, &rpc->post,
@@ -321,7 +326,7 @@ ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
     }
 
     sr->method = NGX_HTTP_POST;
-    sr->method_name = ngx_http_blockcast_post;
+    sr->method_name = ngx_http_blockcast_rpc_call_post;
     sr->request_body = rb;
     sr->headers_in.content_length_n = len;
     sr->headers_in.chunked = 0;
@@ -346,10 +351,10 @@ ngx_http_blockcast_call_subrequest(ngx_http_blockcast_rpc_t *rpc)
  */
 
 static ngx_int_t
-ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
+ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
     ngx_int_t rc)
 {
-    ngx_http_blockcast_rpc_t *rpc = data;
+    ngx_http_blockcast_rpc_call_t *rpc = data;
 
     size_t                size, most;
     ngx_event_pipe_t     *pipe;
@@ -412,7 +417,7 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
             most = ngx_max(u->conf->bufs.size, u->conf->buffer_size);
 
             if (most > NGX_HTTP_BLOCKCAST_REPLY_MORE
-                && !ngx_http_blockcast_call_encoded(u))
+                && !ngx_http_blockcast_rpc_call_encoded(u))
             {
                 size += most - NGX_HTTP_BLOCKCAST_REPLY_MORE;
             }
@@ -439,24 +444,24 @@ ngx_http_blockcast_call_finalize(ngx_http_request_t *r, void *data,
 
 
 static void
-ngx_http_blockcast_call_done(ngx_event_t *ev)
+ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 {
-    ngx_http_blockcast_rpc_t  *rpc;
+    ngx_http_blockcast_rpc_call_t  *rpc;
 
     rpc = ev->data;
     rpc->finished = 1;
 
-    ngx_http_blockcast_call_read(rpc);
+    ngx_http_blockcast_rpc_call_read(rpc);
 
     rpc->handler(rpc);
 }
 
 
 static void
-ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 {
     ngx_str_t             body;
-    bc_rpc_reply_t        reply;
+    bc_jsonrpc_reply_t    reply;
     ngx_http_request_t   *r;
     ngx_http_upstream_t  *u;
 
@@ -471,8 +476,9 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
     }
 
     if (rpc->too_big) {
-        ngx_http_blockcast_call_error(rpc, "the reply is larger than "
-                                      "max_reply=%uz", rpc->node->max_reply);
+        ngx_http_blockcast_rpc_call_error(rpc, "the reply is larger than "
+                                          "max_reply=%uz",
+                                          rpc->node->max_reply);
         ngx_log_error(NGX_LOG_ERR, &rpc->log, 0,
                       "blockcast: the reply of node \"%V\" to \"%V\" is "
                       "larger than max_reply=%uz",
@@ -484,7 +490,7 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
         if (u != NULL && u->headers_in.status_n != 0) {
 
-            ngx_http_blockcast_call_retry_after(rpc, u);
+            ngx_http_blockcast_rpc_call_retry_after(rpc, u);
 
             rpc->fault = (rpc->status == 429
                           || (rpc->status == NGX_HTTP_SERVICE_UNAVAILABLE
@@ -495,17 +501,18 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
             /* the node's own answer, and some say why in the body */
 
             if (body.len != 0
-                && bc_rpc_parse(body.data, body.len, rpc->id, &reply) == 0
+                && bc_jsonrpc_parse(body.data, body.len, rpc->id, &reply) == 0
                 && reply.rpc_error)
             {
                 rpc->has_code = 1;
                 rpc->code = reply.code;
 
-                ngx_http_blockcast_call_error(rpc, "HTTP %ui: %s",
-                                              rpc->status, reply.message);
+                ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui: %s",
+                                                  rpc->status, reply.message);
 
             } else {
-                ngx_http_blockcast_call_error(rpc, "HTTP %ui", rpc->status);
+                ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui",
+                                                  rpc->status);
             }
 
             return;
@@ -516,24 +523,26 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
             && u != NULL && !u->request_sent)
         {
             rpc->fault = ngx_http_blockcast_fault_unreachable;
-            ngx_http_blockcast_call_error(rpc, "the node cannot be reached");
+            ngx_http_blockcast_rpc_call_error(rpc,
+                                              "the node cannot be reached");
 
         } else if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
             rpc->fault = ngx_http_blockcast_fault_timeout;
-            ngx_http_blockcast_call_error(rpc, "the node did not answer in "
-                                          "time");
+            ngx_http_blockcast_rpc_call_error(rpc,
+                                              "the node did not answer in "
+                                              "time");
 
         } else if (rpc->status == NGX_HTTP_BAD_GATEWAY) {
             rpc->fault = ngx_http_blockcast_fault_closed;
-            ngx_http_blockcast_call_error(rpc, "the node closed the "
-                                          "connection without a reply");
+            ngx_http_blockcast_rpc_call_error(rpc, "the node closed the "
+                                              "connection without a reply");
 
         } else {
             rpc->fault = ngx_http_blockcast_fault_http;
-            ngx_http_blockcast_call_error(rpc, "the request to the node "
-                                          "failed in nginx with %ui, see "
-                                          "location \"%V\"", rpc->status,
-                                          &rpc->node->clcf->name);
+            ngx_http_blockcast_rpc_call_error(rpc, "the request to the node "
+                                              "failed in nginx with %ui, see "
+                                              "location \"%V\"", rpc->status,
+                                              &rpc->node->clcf->name);
         }
 
         return;
@@ -541,22 +550,23 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
     if (rpc->unreadable) {
         rpc->fault = ngx_http_blockcast_fault_invalid;
-        ngx_http_blockcast_call_error(rpc, "bad reply: nginx cannot read it "
-                                      "on after %uz bytes (is its compression "
-                                      "damaged?)", body.len);
+        ngx_http_blockcast_rpc_call_error(
+                                    rpc, "bad reply: nginx cannot read it "
+                                    "on after %uz bytes (is its compression "
+                                    "damaged?)", body.len);
         return;
     }
 
     if (!rpc->complete) {
         rpc->fault = ngx_http_blockcast_fault_closed;
-        ngx_http_blockcast_call_error(rpc, "the reply was cut short after "
-                                      "%uz bytes", body.len);
+        ngx_http_blockcast_rpc_call_error(rpc, "the reply was cut short after "
+                                          "%uz bytes", body.len);
         return;
     }
 
-    if (bc_rpc_parse(body.data, body.len, rpc->id, &reply) != 0) {
+    if (bc_jsonrpc_parse(body.data, body.len, rpc->id, &reply) != 0) {
         rpc->fault = ngx_http_blockcast_fault_invalid;
-        ngx_http_blockcast_call_error(rpc, "bad reply: %s", reply.message);
+        ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s", reply.message);
         return;
     }
 
@@ -564,7 +574,7 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
         rpc->has_code = 1;
         rpc->code = reply.code;
 
-        ngx_http_blockcast_call_error(rpc, "%s", reply.message);
+        ngx_http_blockcast_rpc_call_error(rpc, "%s", reply.message);
         return;
     }
 
@@ -574,7 +584,7 @@ ngx_http_blockcast_call_read(ngx_http_blockcast_rpc_t *rpc)
 
 
 static ngx_uint_t
-ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u)
+ngx_http_blockcast_rpc_call_encoded(ngx_http_upstream_t *u)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -607,7 +617,7 @@ ngx_http_blockcast_call_encoded(ngx_http_upstream_t *u)
 
 
 static void
-ngx_http_blockcast_call_retry_after(ngx_http_blockcast_rpc_t *rpc,
+ngx_http_blockcast_rpc_call_retry_after(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_http_upstream_t *u)
 {
     time_t            when;
@@ -656,8 +666,8 @@ ngx_http_blockcast_call_retry_after(ngx_http_blockcast_rpc_t *rpc,
 
 
 static void
-ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
-    ...)
+ngx_http_blockcast_rpc_call_error(ngx_http_blockcast_rpc_call_t *rpc,
+    const char *fmt, ...)
 {
     u_char   text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     va_list  args;
@@ -670,8 +680,8 @@ ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
 
     /* one line of the log, whatever the node has sent */
 
-    ngx_http_blockcast_printable(&rpc->message, rpc->text,
-                                 NGX_HTTP_BLOCKCAST_ERROR_LEN);
+    ngx_http_blockcast_gate_printable(&rpc->message, rpc->text,
+                                      NGX_HTTP_BLOCKCAST_ERROR_LEN);
 
     if (rpc->message.len == 0) {
         ngx_str_set(&rpc->message, "an error without a message");
@@ -680,7 +690,7 @@ ngx_http_blockcast_call_error(ngx_http_blockcast_rpc_t *rpc, const char *fmt,
 
 
 void
-ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc)
+ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc)
 {
     if (rpc->done_event.posted) {
         ngx_delete_posted_event((&rpc->done_event));
@@ -718,7 +728,7 @@ ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc)
 
 
 static void
-ngx_http_blockcast_call_event(ngx_event_t *ev)
+ngx_http_blockcast_rpc_call_event(ngx_event_t *ev)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -752,11 +762,11 @@ ngx_http_blockcast_call_event(ngx_event_t *ev)
 
 
 static u_char *
-ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf, size_t len)
+ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf, size_t len)
 {
-    u_char                    *p;
-    ngx_http_log_ctx_t        *ctx;
-    ngx_http_blockcast_rpc_t  *rpc;
+    u_char                         *p;
+    ngx_http_log_ctx_t             *ctx;
+    ngx_http_blockcast_rpc_call_t  *rpc;
 
     p = buf;
 
@@ -768,8 +778,9 @@ ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf, size_t len)
 
     ctx = log->data;
 
-    rpc = (ngx_http_blockcast_rpc_t *)
-              ((u_char *) ctx - offsetof(ngx_http_blockcast_rpc_t, log_ctx));
+    rpc = (ngx_http_blockcast_rpc_call_t *)
+              ((u_char *) ctx - offsetof(ngx_http_blockcast_rpc_call_t,
+                                         log_ctx));
 
     return ngx_snprintf(buf, len, ", blockcast call \"%V\" to node \"%V\"",
                         &rpc->method, &rpc->node->name);
@@ -782,14 +793,14 @@ ngx_http_blockcast_call_log(ngx_log_t *log, u_char *buf, size_t len)
  */
 
 static ngx_uint_t
-ngx_http_blockcast_call_is(ngx_http_request_t *r)
+ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r)
 {
-    return r->connection->log->handler == ngx_http_blockcast_call_log;
+    return r->connection->log->handler == ngx_http_blockcast_rpc_call_log;
 }
 
 
 ngx_int_t
-ngx_http_blockcast_call_init(ngx_conf_t *cf,
+ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     void                     ***pass;
@@ -804,7 +815,7 @@ ngx_http_blockcast_call_init(ngx_conf_t *cf,
     pass = bmcf->passes.elts;
 
     for (i = 0; i < bmcf->passes.nelts; i++) {
-        ngx_http_blockcast_call_deafen(cf, pass[i]);
+        ngx_http_blockcast_rpc_call_deafen(cf, pass[i]);
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -814,10 +825,10 @@ ngx_http_blockcast_call_init(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    *h = ngx_http_blockcast_call_guard;
+    *h = ngx_http_blockcast_rpc_call_guard;
 
     ngx_http_blockcast_call_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_blockcast_call_header_filter;
+    ngx_http_top_header_filter = ngx_http_blockcast_rpc_call_header_filter;
 
     return NGX_OK;
 }
@@ -833,7 +844,7 @@ ngx_http_blockcast_call_init(ngx_conf_t *cf,
  */
 
 static void
-ngx_http_blockcast_call_deafen(ngx_conf_t *cf, void **loc_conf)
+ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf, void **loc_conf)
 {
     char                       *conf;
     ngx_uint_t                  i;
@@ -923,9 +934,9 @@ ngx_http_blockcast_call_deafen(ngx_conf_t *cf, void **loc_conf)
  */
 
 static ngx_int_t
-ngx_http_blockcast_call_guard(ngx_http_request_t *r)
+ngx_http_blockcast_rpc_call_guard(ngx_http_request_t *r)
 {
-    if (!ngx_http_blockcast_call_is(r)
+    if (!ngx_http_blockcast_rpc_call_is(r)
         || r->upstream == NULL
         || r->upstream->headers_in.x_accel_redirect == NULL)
     {
@@ -946,13 +957,13 @@ ngx_http_blockcast_call_guard(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_blockcast_call_header_filter(ngx_http_request_t *r)
+ngx_http_blockcast_rpc_call_header_filter(ngx_http_request_t *r)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    if (!ngx_http_blockcast_call_is(r)) {
+    if (!ngx_http_blockcast_rpc_call_is(r)) {
         return ngx_http_blockcast_call_next_header_filter(r);
     }
 

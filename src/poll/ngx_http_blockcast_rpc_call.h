@@ -4,24 +4,25 @@
  */
 
 
-#ifndef _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_
-#define _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_
+#ifndef _NGX_HTTP_BLOCKCAST_RPC_CALL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RPC_CALL_H_INCLUDED_
 
 
 #include "ngx_http_blockcast.h"
 
 
-typedef void (*ngx_http_blockcast_call_pt)(ngx_http_blockcast_rpc_t *rpc);
+typedef void (
+    *ngx_http_blockcast_rpc_call_pt)(ngx_http_blockcast_rpc_call_t *rpc);
 
 
-struct ngx_http_blockcast_rpc_s {
+struct ngx_http_blockcast_rpc_call_s {
     ngx_queue_t                   queue;        /* of the poller */
     ngx_http_blockcast_node_t    *node;
     ngx_str_t                     method;
     ngx_str_t                     params;
     ngx_msec_t                    started;
 
-    ngx_http_blockcast_call_pt    handler;
+    ngx_http_blockcast_rpc_call_pt  handler;
     ngx_queue_t                   waiters;      /* of the poller */
 
     /* the answer: valid in the handler, and as long as the rpc lives */
@@ -67,23 +68,23 @@ struct ngx_http_blockcast_rpc_s {
  * is known to fail.  NULL: no memory or no such location, which has been
  * logged.
  */
-ngx_http_blockcast_rpc_t *ngx_http_blockcast_call(
+ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
-    ngx_uint_t quiet, ngx_http_blockcast_call_pt handler);
+    ngx_uint_t quiet, ngx_http_blockcast_rpc_call_pt handler);
 
 /*
  * Ends the call, which is aborted when it is in flight; its handler is not
  * called any more.  Not to be called from within nginx's request processing.
  */
-void ngx_http_blockcast_call_free(ngx_http_blockcast_rpc_t *rpc);
+void ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc);
 
 
 /*
  * At the end of the configuration: what a node sends besides its reply's body
  * is to have no effect in nginx.  Does nothing where no node is declared.
  */
-ngx_int_t ngx_http_blockcast_call_init(ngx_conf_t *cf,
+ngx_int_t ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 
-#endif /* _NGX_HTTP_BLOCKCAST_CALL_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BLOCKCAST_RPC_CALL_H_INCLUDED_ */

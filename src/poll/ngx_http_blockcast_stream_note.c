@@ -8,17 +8,18 @@
  */
 
 
-#include "ngx_http_blockcast_note.h"
+#include "ngx_http_blockcast_stream_note.h"
 #include "ngx_http_blockcast_gate.h"
 #include "bc_json.h"
 
 
-static void ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run,
-    u_char *text, size_t len);
+static void ngx_http_blockcast_stream_note_text(
+    ngx_http_blockcast_poll_t *poll, u_char *text, size_t len);
 
 
 void
-ngx_http_blockcast_note(ngx_http_blockcast_run_t *run, const char *fmt, ...)
+ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
+    const char *fmt, ...)
 {
     u_char   *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     va_list   args;
@@ -27,12 +28,13 @@ ngx_http_blockcast_note(ngx_http_blockcast_run_t *run, const char *fmt, ...)
     p = ngx_vslprintf(text, text + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
     va_end(args);
 
-    ngx_http_blockcast_note_text(run, text, p - text);
+    ngx_http_blockcast_stream_note_text(poll, text, p - text);
 }
 
 
 void
-ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
+ngx_http_blockcast_stream_note_output(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *json)
 {
     u_char    *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     size_t     len;
@@ -43,15 +45,15 @@ ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
         return;
     }
 
-    if (ngx_http_blockcast_gate(json, "the program's note", text, sizeof(text),
-                                &error)
+    if (ngx_http_blockcast_gate_check(json, "the program's note", text,
+                                      sizeof(text), &error)
         != NGX_OK)
     {
-        ngx_http_blockcast_note_text(run, error.data, error.len);
+        ngx_http_blockcast_stream_note_text(poll, error.data, error.len);
         return;
     }
 
-    p = ngx_pnalloc(run->pool, json->len);
+    p = ngx_pnalloc(poll->pool, json->len);
     if (p == NULL) {
         return;
     }
@@ -63,17 +65,17 @@ ngx_http_blockcast_note_output(ngx_http_blockcast_run_t *run, ngx_str_t *json)
         return;
     }
 
-    ngx_http_blockcast_note_text(run, p, len);
+    ngx_http_blockcast_stream_note_text(poll, p, len);
 }
 
 
 static void
-ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
-    size_t len)
+ngx_http_blockcast_stream_note_text(ngx_http_blockcast_poll_t *poll,
+    u_char *text, size_t len)
 {
     u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t                    message;
-    ngx_uint_t                   unsaid;
+    ngx_uint_t                   suppressed;
     ngx_http_blockcast_slot_t   *slot;
     ngx_http_blockcast_error_t  *note;
 
@@ -82,19 +84,19 @@ ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
 
     /* one line of the log, whatever the node has sent */
 
-    ngx_http_blockcast_printable(&message, printable, sizeof(printable));
+    ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
 
-    if (ngx_http_blockcast_repeated(&run->notes, &message, &unsaid)) {
+    if (ngx_http_blockcast_log_throttle(&poll->notes, &message, &suppressed)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "blockcast: stream \"%V\": %V", &run->stream->name,
+                      "blockcast: stream \"%V\": %V", &poll->stream->name,
                       &message);
     }
 
-    if (!ngx_http_blockcast_lease_held(run->bmcf->zone)) {
+    if (!ngx_http_blockcast_lease_held(poll->bmcf->zone)) {
         return;
     }
 
-    slot = run->stream->slot;
+    slot = poll->stream->slot;
     note = &slot->note[(slot->note_version + 1) & 1];
 
     note->since = ngx_time();
@@ -109,14 +111,14 @@ ngx_http_blockcast_note_text(ngx_http_blockcast_run_t *run, u_char *text,
 
 
 void
-ngx_http_blockcast_note_type(ngx_http_blockcast_turn_t *turn,
+ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,
     ngx_str_t *result)
 {
     u_char              type;
     static const char  *names[] = { "an object", "an array", "a string",
                                     "a boolean", "a number" };
 
-    if (turn->conf->each != 0 || result->len == 0) {
+    if (call->conf->each != 0 || result->len == 0) {
         return;
     }
 
@@ -147,18 +149,19 @@ ngx_http_blockcast_note_type(ngx_http_blockcast_turn_t *turn,
         type = 5;
     }
 
-    if (turn->type != 0 && turn->type != type) {
-        ngx_http_blockcast_note(turn->run, "the result of call \"%V\" is %s, "
-                                "it was %s", &turn->conf->name,
-                                names[type - 1], names[turn->type - 1]);
+    if (call->type != 0 && call->type != type) {
+        ngx_http_blockcast_stream_note(call->poll,
+                                       "the result of call \"%V\" is %s, "
+                                       "it was %s", &call->conf->name,
+                                       names[type - 1], names[call->type - 1]);
     }
 
-    turn->type = type;
+    call->type = type;
 }
 
 
 void
-ngx_http_blockcast_read_note(ngx_http_blockcast_slot_t *slot,
+ngx_http_blockcast_stream_status_read_note(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_error_t *note)
 {
     uint64_t    version;

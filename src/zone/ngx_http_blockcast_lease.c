@@ -4,16 +4,16 @@
  */
 
 
-#include "ngx_http_blockcast_state.h"
-#include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_snapshot.h"
 
 
 ngx_int_t
 ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t *taken)
 {
-    uint64_t                     me, old;
-    ngx_http_blockcast_shctx_t  *sh;
+    uint64_t                          me, old;
+    ngx_http_blockcast_zone_shctx_t  *sh;
 
     sh = zone->sh;
     *taken = 0;
@@ -36,7 +36,7 @@ ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     if (old != 0
         && (old >> 32) >= zone->bmcf->generation
         && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
-        && ngx_http_blockcast_alive((ngx_pid_t) (old & 0xffffffff)))
+        && ngx_http_blockcast_zone_alive((ngx_pid_t) (old & 0xffffffff)))
     {
         return NGX_DECLINED;
     }
@@ -81,7 +81,7 @@ ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
 
         /* those of another master wait, too */
 
-        ngx_http_blockcast_state_beat(zone->bmcf, msec);
+        ngx_http_blockcast_journal_lead_beat(zone->bmcf, msec);
     }
 }
 

@@ -11,20 +11,20 @@
  */
 
 
-#include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "bc_siphash.h"
 
 
-ngx_http_blockcast_record_t *
+ngx_http_blockcast_ring_record_t *
 ngx_http_blockcast_ring_next(u_char *ring, size_t size, uint64_t *pos,
     uint64_t head)
 {
-    ngx_http_blockcast_record_t  *rec;
+    ngx_http_blockcast_ring_record_t  *rec;
 
     while (*pos < head) {
-        rec = (ngx_http_blockcast_record_t *) (ring + *pos % size);
+        rec = (ngx_http_blockcast_ring_record_t *) (ring + *pos % size);
 
-        if (rec->size >= sizeof(ngx_http_blockcast_record_t)
+        if (rec->size >= sizeof(ngx_http_blockcast_ring_record_t)
             && rec->key_len + rec->len != 0)
         {
             return rec;
@@ -45,17 +45,17 @@ ngx_http_blockcast_ring_next(u_char *ring, size_t size, uint64_t *pos,
 
 void
 ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_entry_t *entry, uint64_t seq, time_t timestamp,
+    ngx_http_blockcast_log_entry_t *entry, uint64_t seq, time_t timestamp,
     ngx_uint_t nth)
 {
-    u_char                       *ring;
-    size_t                        size, pad, room;
-    uint64_t                      head, tail, hash;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *ring;
+    size_t                             size, pad, room;
+    uint64_t                           head, tail, hash;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
 
-    size = ngx_align(sizeof(ngx_http_blockcast_record_t)
+    size = ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
                      + entry->key.len + entry->data.len, 8);
 
     head = slot->head;
@@ -67,10 +67,10 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     /* what will be overwritten is no longer valid before it is written */
 
     while (head + pad + size - tail > slot->ring_size) {
-        rec = (ngx_http_blockcast_record_t *) (ring + tail % slot->ring_size);
+        rec = (ngx_http_blockcast_ring_record_t *) (ring + tail % slot->ring_size);
         tail += rec->size;
 
-        if (rec->size >= sizeof(ngx_http_blockcast_record_t)
+        if (rec->size >= sizeof(ngx_http_blockcast_ring_record_t)
             && rec->key_len + rec->len != 0)
         {
             slot->gone = rec->seq;
@@ -81,17 +81,17 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 
     ngx_memory_barrier();
     slot->tail = tail;
-    ngx_http_blockcast_moment("ring: room made");
+    ngx_http_blockcast_test_moment("ring: room made");
     ngx_memory_barrier();
 
     if (pad != 0) {
-        rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
+        rec = (ngx_http_blockcast_ring_record_t *) (ring + head % slot->ring_size);
 
         /* the rest may be as small as 8 bytes: only these two are written */
         rec->size = pad;
         rec->hash = 0;
 
-        if (pad >= sizeof(ngx_http_blockcast_record_t)) {
+        if (pad >= sizeof(ngx_http_blockcast_ring_record_t)) {
             rec->key_len = 0;
             rec->len = 0;
         }
@@ -99,7 +99,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
         head += pad;
     }
 
-    rec = (ngx_http_blockcast_record_t *) (ring + head % slot->ring_size);
+    rec = (ngx_http_blockcast_ring_record_t *) (ring + head % slot->ring_size);
 
     rec->size = size;
     hash = bc_siphash(slot->seed, entry->key.data, entry->key.len);
@@ -111,20 +111,20 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     rec->nth = nth;
     rec->pad = 0;
 
-    ngx_memcpy(ngx_http_blockcast_record_key(rec), entry->key.data,
+    ngx_memcpy(ngx_http_blockcast_ring_record_key(rec), entry->key.data,
                entry->key.len);
-    ngx_memcpy(ngx_http_blockcast_record_data(rec), entry->data.data,
+    ngx_memcpy(ngx_http_blockcast_ring_record_data(rec), entry->data.data,
                entry->data.len);
 
-    ngx_http_blockcast_moment("ring: written");
+    ngx_http_blockcast_test_moment("ring: written");
     ngx_memory_barrier();
 
     slot->head = head + size;
-    ngx_http_blockcast_moment("ring: an entry more");
+    ngx_http_blockcast_test_moment("ring: an entry more");
 
     /* after it is in the ring: what is not, and is remembered, never comes */
 
-    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
+    ngx_http_blockcast_zone_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
     slot->keys++;
 }
 
@@ -159,7 +159,7 @@ ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
     slot->seed[1] = seed[1];
 
     if (n != 0) {
-        ngx_memcpy(ngx_http_blockcast_slot_keys(slot), p,
+        ngx_memcpy(ngx_http_blockcast_zone_slot_keys(slot), p,
                    n * sizeof(uint64_t));
     }
 

@@ -5,30 +5,32 @@
  */
 
 
-#include "ngx_http_blockcast_store.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_state.h"
-#include "bc_json_patch.h"
+#include "ngx_http_blockcast_journal.h"
+#include "bc_merge_patch.h"
 #include "bc_ws.h"
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 
 
-static void ngx_http_blockcast_commit_state(ngx_http_blockcast_slot_t *slot,
-    ngx_str_t *state);
-static void ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot,
-    int64_t code, ngx_str_t *text, time_t since);
+static void ngx_http_blockcast_snapshot_commit_memory(
+    ngx_http_blockcast_slot_t *slot, ngx_str_t *memory);
+static void ngx_http_blockcast_stream_status_commit(
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
+    time_t since);
 
 
 size_t
-ngx_http_blockcast_message_len(ngx_http_blockcast_stream_t *st,
+ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
     size_t data_len)
 {
-    return NGX_HTTP_BLOCKCAST_AROUND + st->name.len + data_len;
+    return NGX_HTTP_BLOCKCAST_MESSAGE_AROUND + st->name.len + data_len;
 }
 
 
 u_char *
-ngx_http_blockcast_message_head(u_char *p, ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_snapshot_message_head(u_char *p,
+    ngx_http_blockcast_stream_t *st)
 {
     p = ngx_cpymem(p, "{\"type\":\"", sizeof("{\"type\":\"") - 1);
     p = ngx_cpymem(p, st->name.data, st->name.len);
@@ -37,14 +39,15 @@ ngx_http_blockcast_message_head(u_char *p, ngx_http_blockcast_stream_t *st)
 
 
 u_char *
-ngx_http_blockcast_message_tail(u_char *p, uint64_t seq, time_t timestamp)
+ngx_http_blockcast_snapshot_message_tail(u_char *p, uint64_t seq,
+    time_t timestamp)
 {
     return ngx_sprintf(p, ",\"timestamp\":%T,\"seq\":%uL}", timestamp, seq);
 }
 
 
 ngx_int_t
-ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log)
 {
     /*
@@ -57,7 +60,7 @@ ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
     }
 
     if (!ngx_http_blockcast_lease_held(zone)
-        || ngx_http_blockcast_state_write_begin(zone->bmcf) != NGX_OK)
+        || ngx_http_blockcast_journal_lead_write_begin(zone->bmcf) != NGX_OK)
     {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
@@ -68,9 +71,9 @@ ngx_http_blockcast_publish_begin(ngx_http_blockcast_zone_t *zone,
 
 
 void
-ngx_http_blockcast_publish_end(ngx_http_blockcast_zone_t *zone)
+ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
 {
-    ngx_http_blockcast_state_write_end(zone->bmcf);
+    ngx_http_blockcast_journal_lead_write_end(zone->bmcf);
     ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
@@ -78,31 +81,32 @@ ngx_http_blockcast_publish_end(ngx_http_blockcast_zone_t *zone)
 /* to the state file; the mutex is locked, so nobody else comes between */
 
 static void
-ngx_http_blockcast_journal(ngx_http_blockcast_zone_t *zone, ngx_str_t *record)
+ngx_http_blockcast_snapshot_journal(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *record)
 {
-    if (zone->bmcf->state != NULL) {
-        ngx_http_blockcast_state_append(zone->bmcf, record);
+    if (zone->bmcf->journal != NULL) {
+        ngx_http_blockcast_journal_file_append(zone->bmcf, record);
     }
 }
 
 
 static void
-ngx_http_blockcast_record(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, bc_state_type_e type, uint64_t seq,
-    time_t timestamp, ngx_str_t *data, ngx_str_t *state,
-    ngx_http_blockcast_entry_t *entries, ngx_uint_t n, ngx_str_t *record)
+ngx_http_blockcast_snapshot_record(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, bc_journal_type_e type, uint64_t seq,
+    time_t timestamp, ngx_str_t *data, ngx_str_t *memory,
+    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *record)
 {
     ngx_str_null(record);
 
-    if (zone->bmcf->state != NULL) {
-        ngx_http_blockcast_image_record(st, type, seq, timestamp, data, state,
-                                        entries, n, record);
+    if (zone->bmcf->journal != NULL) {
+        ngx_http_blockcast_journal_codec_record(st, type, seq, timestamp, data,
+                                                memory, entries, n, record);
     }
 }
 
 
 static void
-ngx_http_blockcast_record_free(ngx_str_t *record)
+ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
 {
     if (record->data != NULL) {
         ngx_free(record->data);
@@ -120,34 +124,36 @@ ngx_http_blockcast_record_free(ngx_str_t *record)
 /* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
 
 static void
-ngx_http_blockcast_form_finish(ngx_http_blockcast_form_t *form, u_char *buf,
-    size_t offset, size_t len, ngx_uint_t deflated)
+ngx_http_blockcast_snapshot_variant_finish(
+    ngx_http_blockcast_variant_t *variant, u_char *buf, size_t offset,
+    size_t len, ngx_uint_t deflated)
 {
-    form->offset = offset;
-    form->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
-    form->len = form->payload + len;
-    form->plain = len;
+    variant->offset = offset;
+    variant->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
+    variant->len = variant->payload + len;
+    variant->plain = len;
 
-    if (form->payload != BC_WS_HEADER_LEN) {
-        ngx_memmove(buf + offset + form->payload,
+    if (variant->payload != BC_WS_HEADER_LEN) {
+        ngx_memmove(buf + offset + variant->payload,
                     buf + offset + BC_WS_HEADER_LEN, len);
     }
 
-    (void) bc_ws_header(buf + offset, BC_WS_TEXT, 1, deflated, len);
+    (void) bc_ws_frame_header(buf + offset, BC_WS_TEXT, 1, deflated, len);
 }
 
 
 /* the deflated form of another, at *end, when it is worth it */
 
 static void
-ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
-    ngx_uint_t from, u_char *buf, size_t max)
+ngx_http_blockcast_snapshot_variant_deflate(
+    ngx_http_blockcast_snapshot_t *snap, ngx_uint_t from, u_char *buf,
+    size_t max)
 {
-    size_t                      len, plain;
-    ngx_http_blockcast_form_t  *text, *form;
+    size_t                         len, plain;
+    ngx_http_blockcast_variant_t  *text, *variant;
 
-    text = &snap->forms[from];
-    form = &snap->forms[from + 1];
+    text = &snap->variants[from];
+    variant = &snap->variants[from + 1];
 
     plain = text->len - text->payload;
 
@@ -164,17 +170,18 @@ ngx_http_blockcast_form_deflate(ngx_http_blockcast_snap_t *snap,
         return;
     }
 
-    ngx_http_blockcast_form_finish(form, buf, snap->size, len, 1);
-    form->plain = plain;
+    ngx_http_blockcast_snapshot_variant_finish(variant, buf, snap->size, len,
+                                               1);
+    variant->plain = plain;
 
-    snap->size += form->len;
+    snap->size += variant->len;
 }
 
 
 /* whether some worker had a client for it of late */
 
 static ngx_uint_t
-ngx_http_blockcast_wanted(ngx_msec_t last, ngx_msec_t time)
+ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
 {
     return last != 0
            && (ngx_msec_int_t) (ngx_current_msec - last)
@@ -188,61 +195,64 @@ ngx_http_blockcast_wanted(ngx_msec_t last, ngx_msec_t time)
  */
 
 u_char *
-ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
-    ngx_str_t *previous, ngx_str_t *state, uint64_t seq, time_t timestamp,
-    ngx_uint_t count, ngx_http_blockcast_snap_t *snap, ngx_log_t *log)
+ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *data, ngx_str_t *previous, ngx_str_t *memory, uint64_t seq,
+    time_t timestamp, ngx_uint_t count, ngx_http_blockcast_snapshot_t *snap,
+    ngx_log_t *log)
 {
-    u_char                     *buf, *p, *payload;
-    size_t                      max, len;
-    bc_span_t                   from, to;
-    ngx_uint_t                  deflate;
-    ngx_http_blockcast_form_t  *text;
+    u_char                        *buf, *p, *payload;
+    size_t                         max, len;
+    bc_span_t                      from, to;
+    ngx_uint_t                     deflate;
+    ngx_http_blockcast_variant_t  *text;
 
     /* room for what deflate writes beyond its limit before it gives up */
 
-    buf = ngx_alloc(ngx_http_blockcast_buffer_size(st->max_size,
-                                                   st->field.len != 0)
+    buf = ngx_alloc(ngx_http_blockcast_zone_buffer_size(st->max_size,
+                                                        st->field.len != 0)
                     + 64, log);
     if (buf == NULL) {
         return NULL;
     }
 
-    ngx_memzero(snap, sizeof(ngx_http_blockcast_snap_t));
+    ngx_memzero(snap, sizeof(ngx_http_blockcast_snapshot_t));
 
     snap->seq = seq;
     snap->timestamp = timestamp;
     snap->count = count;
 
-    text = &snap->forms[NGX_HTTP_BLOCKCAST_TEXT];
+    text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
     payload = buf + BC_WS_HEADER_LEN;
 
-    p = ngx_http_blockcast_message_head(payload, st);
+    p = ngx_http_blockcast_snapshot_message_head(payload, st);
     snap->data = p - payload;
     p = ngx_cpymem(p, data->data, data->len);
-    p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+    p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
 
-    ngx_http_blockcast_form_finish(text, buf, 0, p - payload, 0);
+    ngx_http_blockcast_snapshot_variant_finish(text, buf, 0, p - payload, 0);
 
     snap->data += text->payload;
     snap->data_len = data->len;
     snap->size = text->len;
 
-    max = ngx_http_blockcast_frame_size(st->max_size) / 2 - BC_WS_HEADER_LEN;
+    max = ngx_http_blockcast_zone_frame_size(
+                                        st->max_size) / 2 - BC_WS_HEADER_LEN;
 
     /* a worker that has its first compresses for itself until then */
 
-    deflate = ngx_http_blockcast_wanted(st->slot->deflated,
-                                        NGX_HTTP_BLOCKCAST_DEFLATE_TIME
-                                        + 2 * st->interval);
+    deflate = ngx_http_blockcast_snapshot_wanted(
+                        st->slot->deflated,
+                        NGX_HTTP_BLOCKCAST_DEFLATE_TIME + 2 * st->interval);
 
     if (deflate) {
-        ngx_http_blockcast_form_deflate(snap, NGX_HTTP_BLOCKCAST_TEXT, buf,
-                                        max);
+        ngx_http_blockcast_snapshot_variant_deflate(snap,
+                                                    NGX_HTTP_BLOCKCAST_TEXT,
+                                                    buf, max);
     }
 
     if (previous != NULL
-        && ngx_http_blockcast_wanted(st->slot->patched,
-                                     NGX_HTTP_BLOCKCAST_PATCH_TIME))
+        && ngx_http_blockcast_snapshot_wanted(st->slot->patched,
+                                              NGX_HTTP_BLOCKCAST_PATCH_TIME))
     {
         payload = buf + snap->size + BC_WS_HEADER_LEN;
 
@@ -255,38 +265,38 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 
         /* never sent when it is not smaller than the data itself */
 
-        if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_AROUND < max
-            && bc_json_merge_diff(from, to, p,
-                                  ngx_min(max - (p - payload)
-                                          - NGX_HTTP_BLOCKCAST_AROUND,
-                                          data->len), &len)
+        if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_MESSAGE_AROUND < max
+            && bc_merge_patch_diff(from, to, p,
+                                   ngx_min(max - (p - payload)
+                                           - NGX_HTTP_BLOCKCAST_MESSAGE_AROUND,
+                                           data->len), &len)
                == 1
             && len + sizeof(",\"base\":") + NGX_INT64_LEN < data->len)
         {
             p += len;
             p = ngx_sprintf(p, ",\"base\":%uL", seq - 1);
-            p = ngx_http_blockcast_message_tail(p, seq, timestamp);
+            p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
 
-            ngx_http_blockcast_form_finish(
-                                   &snap->forms[NGX_HTTP_BLOCKCAST_DELTA],
+            ngx_http_blockcast_snapshot_variant_finish(
+                                   &snap->variants[NGX_HTTP_BLOCKCAST_DELTA],
                                    buf, snap->size, p - payload, 0);
 
-            snap->size += snap->forms[NGX_HTTP_BLOCKCAST_DELTA].len;
+            snap->size += snap->variants[NGX_HTTP_BLOCKCAST_DELTA].len;
 
             if (deflate) {
-                ngx_http_blockcast_form_deflate(snap,
-                                                NGX_HTTP_BLOCKCAST_DELTA,
-                                                buf, max);
+                ngx_http_blockcast_snapshot_variant_deflate(
+                                        snap, NGX_HTTP_BLOCKCAST_DELTA, buf,
+                                        max);
             }
         }
     }
 
-    snap->state = snap->size;
+    snap->memory = snap->size;
 
-    if (state != NULL && state->len != 0) {
-        ngx_memcpy(buf + snap->size, state->data, state->len);
-        snap->state_len = state->len;
-        snap->size += state->len;
+    if (memory != NULL && memory->len != 0) {
+        ngx_memcpy(buf + snap->size, memory->data, memory->len);
+        snap->memory_len = memory->len;
+        snap->size += memory->len;
     }
 
     return buf;
@@ -294,7 +304,7 @@ ngx_http_blockcast_build(ngx_http_blockcast_stream_t *st, ngx_str_t *data,
 
 
 uint64_t
-ngx_http_blockcast_usec(void)
+ngx_http_blockcast_zone_usec(void)
 {
     struct timespec  ts;
 
@@ -307,64 +317,65 @@ ngx_http_blockcast_usec(void)
 /* the mutex is locked */
 
 void
-ngx_http_blockcast_commit(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snap_t *snap, u_char *buf)
+ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf)
 {
     ngx_uint_t  n;
 
     n = (slot->version + 1) & 1;
 
-    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
+    ngx_memcpy(ngx_http_blockcast_zone_slot_buffer(slot, n), buf, snap->size);
     slot->snap[n] = *snap;
-    slot->snap[n].published = ngx_http_blockcast_usec();
+    slot->snap[n].published = ngx_http_blockcast_zone_usec();
 
-    ngx_http_blockcast_moment("commit: copied");
+    ngx_http_blockcast_test_moment("commit: copied");
     ngx_memory_barrier();
 
     slot->seq = snap->seq;
-    ngx_http_blockcast_moment("commit: counted");
+    ngx_http_blockcast_test_moment("commit: counted");
     slot->version++;
-    ngx_http_blockcast_moment("commit: done");
+    ngx_http_blockcast_test_moment("commit: done");
 }
 
 
 ngx_int_t
-ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *state, time_t timestamp, ngx_log_t *log)
+    ngx_str_t *memory, time_t timestamp, ngx_log_t *log)
 {
-    u_char                     *buf;
-    ngx_int_t                   rc;
-    ngx_str_t                   record;
-    ngx_http_blockcast_snap_t   snap;
+    u_char                         *buf;
+    ngx_int_t                       rc;
+    ngx_str_t                       record;
+    ngx_http_blockcast_snapshot_t   snap;
 
     if (data->len > st->max_size) {
         return NGX_ERROR;
     }
 
-    buf = ngx_http_blockcast_build(st, data, previous, state,
-                                   st->slot->seq + 1, timestamp, 0, &snap,
-                                   log);
+    buf = ngx_http_blockcast_snapshot_build(st, data, previous, memory,
+                                            st->slot->seq + 1, timestamp, 0,
+                                            &snap, log);
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_record(zone, st, bc_state_snap, snap.seq, timestamp,
-                              data, state, NULL, 0, &record);
+    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_snap, snap.seq,
+                                       timestamp, data, memory, NULL, 0,
+                                       &record);
 
-    rc = ngx_http_blockcast_publish_begin(zone, log);
+    rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
-        ngx_http_blockcast_moment("publish: locked");
-        ngx_http_blockcast_journal(zone, &record);
-        ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
-        ngx_http_blockcast_moment("publish: recorded");
-        ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_http_blockcast_publish_end(zone);
-        ngx_http_blockcast_moment("publish: unlocked");
+        ngx_http_blockcast_test_moment("publish: locked");
+        ngx_http_blockcast_snapshot_journal(zone, &record);
+        ngx_http_blockcast_journal_note_number(zone->bmcf, st, snap.seq);
+        ngx_http_blockcast_test_moment("publish: recorded");
+        ngx_http_blockcast_snapshot_commit(st->slot, &snap, buf);
+        ngx_http_blockcast_snapshot_end(zone);
+        ngx_http_blockcast_test_moment("publish: unlocked");
     }
 
-    ngx_http_blockcast_record_free(&record);
+    ngx_http_blockcast_snapshot_record_free(&record);
     ngx_free(buf);
 
     return rc;
@@ -372,8 +383,8 @@ ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
 
 
 ngx_int_t
-ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log)
+ngx_http_blockcast_snapshot_publish_memory(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *memory, ngx_log_t *log)
 {
     ngx_int_t                   rc;
     ngx_str_t                   record;
@@ -381,44 +392,44 @@ ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
 
     slot = st->slot;
 
-    ngx_http_blockcast_record(zone, st, bc_state_program,
-                              slot->snap[slot->version & 1].seq, 0, NULL,
-                              state, NULL, 0, &record);
+    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_program,
+                                       slot->snap[slot->version & 1].seq, 0,
+                                       NULL, memory, NULL, 0, &record);
 
-    rc = ngx_http_blockcast_publish_begin(zone, log);
+    rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
-        ngx_http_blockcast_journal(zone, &record);
-        ngx_http_blockcast_commit_state(slot, state);
-        ngx_http_blockcast_publish_end(zone);
+        ngx_http_blockcast_snapshot_journal(zone, &record);
+        ngx_http_blockcast_snapshot_commit_memory(slot, memory);
+        ngx_http_blockcast_snapshot_end(zone);
     }
 
-    ngx_http_blockcast_record_free(&record);
+    ngx_http_blockcast_snapshot_record_free(&record);
 
     return rc;
 }
 
 
 void
-ngx_http_blockcast_store_program(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, ngx_str_t *state, uint64_t seq)
+ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq)
 {
-    u_char                     *buf;
-    ngx_http_blockcast_snap_t  *snap;
+    u_char                         *buf;
+    ngx_http_blockcast_snapshot_t  *snap;
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return;
     }
 
     snap = &slot->snap[slot->version & 1];
-    buf = ngx_http_blockcast_slot_buffer(slot, slot->version);
+    buf = ngx_http_blockcast_zone_slot_buffer(slot, slot->version);
 
     if (slot->version != 0
         && snap->seq == seq
-        && (snap->state_len != state->len
-            || ngx_memcmp(buf + snap->state, state->data, state->len) != 0))
+        && (snap->memory_len != memory->len
+            || ngx_memcmp(buf + snap->memory, memory->data, memory->len) != 0))
     {
-        ngx_http_blockcast_commit_state(slot, state);
+        ngx_http_blockcast_snapshot_commit_memory(slot, memory);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -428,40 +439,41 @@ ngx_http_blockcast_store_program(ngx_http_blockcast_zone_t *zone,
 /* the same message with another state; the mutex is locked */
 
 static void
-ngx_http_blockcast_commit_state(ngx_http_blockcast_slot_t *slot,
-    ngx_str_t *state)
+ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *memory)
 {
-    u_char                     *from, *to;
-    ngx_uint_t                  n;
-    ngx_http_blockcast_snap_t  *snap;
+    u_char                         *from, *to;
+    ngx_uint_t                      n;
+    ngx_http_blockcast_snapshot_t  *snap;
 
     n = slot->version & 1;
 
-    from = ngx_http_blockcast_slot_buffer(slot, n);
-    to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
+    from = ngx_http_blockcast_zone_slot_buffer(slot, n);
+    to = ngx_http_blockcast_zone_slot_buffer(slot, n ^ 1);
 
     snap = &slot->snap[n ^ 1];
     *snap = slot->snap[n];
 
-    ngx_memcpy(to, from, snap->state);
+    ngx_memcpy(to, from, snap->memory);
 
-    if (state->len != 0) {
-        ngx_memcpy(to + snap->state, state->data, state->len);
+    if (memory->len != 0) {
+        ngx_memcpy(to + snap->memory, memory->data, memory->len);
     }
 
-    snap->state_len = state->len;
-    snap->size = snap->state + state->len;
+    snap->memory_len = memory->len;
+    snap->size = snap->memory + memory->len;
 
-    ngx_http_blockcast_moment("state: copied");
+    ngx_http_blockcast_test_moment("state: copied");
     ngx_memory_barrier();
 
     slot->version++;
-    ngx_http_blockcast_moment("state: done");
+    ngx_http_blockcast_test_moment("state: done");
 }
 
 
 u_char *
-ngx_http_blockcast_batch_head(u_char *p, ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_snapshot_batch_head(u_char *p,
+    ngx_http_blockcast_stream_t *st)
 {
     *p++ = '{';
     *p++ = '"';
@@ -471,23 +483,23 @@ ngx_http_blockcast_batch_head(u_char *p, ngx_http_blockcast_stream_t *st)
 
 
 ngx_int_t
-ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
-    ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log)
+ngx_http_blockcast_snapshot_publish_log(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_log_entry_t *entries,
+    ngx_uint_t n, ngx_str_t *memory, time_t timestamp, ngx_log_t *log)
 {
-    u_char                     *p, *text, *buf;
-    uint64_t                    seq;
-    ngx_int_t                   rc;
-    ngx_str_t                   data, record;
-    ngx_uint_t                  i;
-    ngx_http_blockcast_snap_t   snap;
+    u_char                         *p, *text, *buf;
+    uint64_t                        seq;
+    ngx_int_t                       rc;
+    ngx_str_t                       data, record;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_snapshot_t   snap;
 
     text = ngx_alloc(st->max_size, log);
     if (text == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_http_blockcast_batch_head(text, st);
+    p = ngx_http_blockcast_snapshot_batch_head(text, st);
 
     for (i = 0; i < n; i++) {
         if (i != 0) {
@@ -504,36 +516,37 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 
     seq = st->slot->seq + 1;
 
-    buf = ngx_http_blockcast_build(st, &data, NULL, state, seq, timestamp, n,
-                                   &snap, log);
+    buf = ngx_http_blockcast_snapshot_build(st, &data, NULL, memory, seq,
+                                            timestamp, n, &snap, log);
     ngx_free(text);
 
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_record(zone, st, bc_state_batch, seq, timestamp, NULL,
-                              state, entries, n, &record);
+    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_batch, seq,
+                                       timestamp, NULL, memory, entries, n,
+                                       &record);
 
-    rc = ngx_http_blockcast_publish_begin(zone, log);
+    rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
 
-        ngx_http_blockcast_journal(zone, &record);
-        ngx_http_blockcast_state_number(zone->bmcf, st, seq);
-        ngx_http_blockcast_moment("log: recorded");
+        ngx_http_blockcast_snapshot_journal(zone, &record);
+        ngx_http_blockcast_journal_note_number(zone->bmcf, st, seq);
+        ngx_http_blockcast_test_moment("log: recorded");
 
         for (i = 0; i < n; i++) {
             ngx_http_blockcast_ring_append(st->slot, &entries[i], seq,
                                            timestamp, i);
         }
 
-        ngx_http_blockcast_commit(st->slot, &snap, buf);
-        ngx_http_blockcast_publish_end(zone);
-        ngx_http_blockcast_moment("log: unlocked");
+        ngx_http_blockcast_snapshot_commit(st->slot, &snap, buf);
+        ngx_http_blockcast_snapshot_end(zone);
+        ngx_http_blockcast_test_moment("log: unlocked");
     }
 
-    ngx_http_blockcast_record_free(&record);
+    ngx_http_blockcast_snapshot_record_free(&record);
     ngx_free(buf);
 
     return rc;
@@ -541,7 +554,7 @@ ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
 
 
 void
-ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot)
 {
     static ngx_str_t  none = ngx_string("");
@@ -551,48 +564,48 @@ ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
     }
 
     slot->polled_sec = ngx_time();
-    ngx_http_blockcast_moment("refresh: half");
+    ngx_http_blockcast_test_moment("refresh: half");
     slot->polled = ngx_current_msec;
 
     if (slot->error[slot->error_version & 1].len != 0) {
-        ngx_http_blockcast_fail(zone, slot, 0, &none);
+        ngx_http_blockcast_stream_status_fail(zone, slot, 0, &none);
     }
 
-    ngx_http_blockcast_state_polled(zone->bmcf, slot);
+    ngx_http_blockcast_journal_polled(zone->bmcf, slot);
 }
 
 
 void
-ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
 {
     u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     ngx_str_t   cut, record;
 
     cut = *text;
-    ngx_http_blockcast_printable(&cut, printable, sizeof(printable));
+    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
 
     ngx_str_null(&record);
 
-    if (zone->bmcf->state != NULL) {
-        ngx_http_blockcast_image_poll(slot, code, &cut, &record);
+    if (zone->bmcf->journal != NULL) {
+        ngx_http_blockcast_journal_codec_poll(slot, code, &cut, &record);
     }
 
-    if (ngx_http_blockcast_publish_begin(zone, ngx_cycle->log) == NGX_OK) {
-        ngx_http_blockcast_journal(zone, &record);
-        ngx_http_blockcast_commit_error(slot, code, &cut, ngx_time());
-        ngx_http_blockcast_publish_end(zone);
+    if (ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log) == NGX_OK) {
+        ngx_http_blockcast_snapshot_journal(zone, &record);
+        ngx_http_blockcast_stream_status_commit(slot, code, &cut, ngx_time());
+        ngx_http_blockcast_snapshot_end(zone);
     }
 
-    ngx_http_blockcast_record_free(&record);
+    ngx_http_blockcast_snapshot_record_free(&record);
 }
 
 
 /* the mutex is locked; the text is not too long */
 
 static void
-ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot, int64_t code,
-    ngx_str_t *text, time_t since)
+ngx_http_blockcast_stream_status_commit(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, time_t since)
 {
     ngx_http_blockcast_error_t  *error;
 
@@ -603,7 +616,7 @@ ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot, int64_t code,
     error->len = text->len;
     ngx_memcpy(error->text, text->data, text->len);
 
-    ngx_http_blockcast_moment("error: written");
+    ngx_http_blockcast_test_moment("error: written");
     ngx_memory_barrier();
 
     slot->error_version++;
@@ -611,7 +624,7 @@ ngx_http_blockcast_commit_error(ngx_http_blockcast_slot_t *slot, int64_t code,
 
 
 void
-ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
     time_t since)
 {
@@ -620,7 +633,7 @@ ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_error_t  *error;
 
     cut = *text;
-    ngx_http_blockcast_printable(&cut, printable, sizeof(printable));
+    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return;
@@ -631,7 +644,7 @@ ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
     if (error->len != cut.len
         || ngx_memcmp(error->text, cut.data, cut.len) != 0)
     {
-        ngx_http_blockcast_commit_error(slot, code, &cut, since);
+        ngx_http_blockcast_stream_status_commit(slot, code, &cut, since);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -639,7 +652,7 @@ ngx_http_blockcast_store_error(ngx_http_blockcast_zone_t *zone,
 
 
 void
-ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
+ngx_http_blockcast_stream_status_read_error(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_error_t *error)
 {
     ngx_uint_t  i;
@@ -665,15 +678,15 @@ ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
 
 
 ngx_int_t
-ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snap_t *snap, u_char **buf, ngx_log_t *log)
+ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log)
 {
     size_t      size, max;
     u_char     *p;
     uint64_t    version;
     ngx_uint_t  i;
 
-    max = ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
+    max = ngx_http_blockcast_zone_buffer_size(slot->max_size, slot->log);
 
     for (i = 0; i < 100; i++) {
         version = slot->version;
@@ -698,7 +711,8 @@ ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
             return NGX_ERROR;
         }
 
-        ngx_memcpy(p, ngx_http_blockcast_slot_buffer(slot, version), size);
+        ngx_memcpy(p, ngx_http_blockcast_zone_slot_buffer(slot, version),
+                   size);
 
         ngx_memory_barrier();
 
@@ -717,7 +731,7 @@ ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
 
 
 ngx_int_t
-ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_stream_status_age(ngx_http_blockcast_slot_t *slot)
 {
     ngx_msec_int_t  age;
 
@@ -733,8 +747,9 @@ ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot)
 }
 
 
-ngx_http_blockcast_state_e
-ngx_http_blockcast_state(ngx_http_blockcast_stream_t *st, ngx_uint_t listened)
+ngx_http_blockcast_freshness_e
+ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
+    ngx_uint_t listened)
 {
     ngx_int_t                   age;
     ngx_http_blockcast_slot_t  *slot;
@@ -742,20 +757,20 @@ ngx_http_blockcast_state(ngx_http_blockcast_stream_t *st, ngx_uint_t listened)
     slot = st->slot;
 
     if (slot->version != 0) {
-        age = ngx_http_blockcast_age(slot);
+        age = ngx_http_blockcast_stream_status_age(slot);
 
         if (age >= 0 && (ngx_msec_t) age <= st->stale) {
-            return ngx_http_blockcast_live;
+            return ngx_http_blockcast_freshness_live;
         }
     }
 
     if (!listened && slot->error[slot->error_version & 1].len == 0) {
-        return ngx_http_blockcast_idle;
+        return ngx_http_blockcast_freshness_idle;
     }
 
     if (slot->version == 0) {
-        return ngx_http_blockcast_waiting;
+        return ngx_http_blockcast_freshness_waiting;
     }
 
-    return ngx_http_blockcast_stale;
+    return ngx_http_blockcast_freshness_stale;
 }

@@ -4,8 +4,8 @@
  */
 
 
-#include "ngx_http_blockcast_store.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_journal.h"
 
 
 /*
@@ -17,27 +17,27 @@
  */
 
 void
-ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log)
 {
-    u_char                       *p, *text, *last, *ring, *old, *buf;
-    uint64_t                      pos, timestamp;
-    ngx_str_t                     data, state;
-    ngx_uint_t                    n;
-    ngx_http_blockcast_slot_t    *slot;
-    ngx_http_blockcast_snap_t     snap;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *p, *text, *last, *ring, *old, *buf;
+    uint64_t                           pos, timestamp;
+    ngx_str_t                          data, state;
+    ngx_uint_t                         n;
+    ngx_http_blockcast_slot_t         *slot;
+    ngx_http_blockcast_snapshot_t      snap;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ngx_http_blockcast_slot_takeover(zone, st);
+    ngx_http_blockcast_zone_slot_takeover(zone, st);
 
     slot = st->slot;
 
     if (slot->version != 0
-        && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK)
+        && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
     {
         slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
 
-        ngx_http_blockcast_publish_end(zone);
+        ngx_http_blockcast_snapshot_end(zone);
     }
 
     if (slot->log == 0 || slot->head == slot->tail) {
@@ -50,9 +50,9 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     }
 
     last = text + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
-    p = ngx_http_blockcast_batch_head(text, st);
+    p = ngx_http_blockcast_snapshot_batch_head(text, st);
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
     n = 0;
     timestamp = 0;
 
@@ -77,7 +77,7 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, ngx_http_blockcast_record_data(rec), rec->len);
+        p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
     }
 
     if (n == 0) {
@@ -92,20 +92,22 @@ ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
     old = NULL;
     ngx_str_null(&state);
 
-    if (ngx_http_blockcast_read_snap(slot, &snap, &old, log) == NGX_OK) {
-        state.data = old + snap.state;
-        state.len = snap.state_len;
+    if (ngx_http_blockcast_snapshot_read(slot, &snap, &old, log) == NGX_OK) {
+        state.data = old + snap.memory;
+        state.len = snap.memory_len;
     }
 
-    buf = ngx_http_blockcast_build(st, &data, NULL, &state, slot->seq + 1,
-                                   timestamp, n, &snap, log);
+    buf = ngx_http_blockcast_snapshot_build(st, &data, NULL, &state,
+                                            slot->seq + 1, timestamp, n, &snap,
+                                            log);
 
-    if (buf != NULL && ngx_http_blockcast_publish_begin(zone, log) == NGX_OK) {
-        ngx_http_blockcast_state_number(zone->bmcf, st, snap.seq);
-        ngx_http_blockcast_commit(slot, &snap, buf);
-        ngx_http_blockcast_publish_end(zone);
+    if (buf != NULL && ngx_http_blockcast_snapshot_begin(zone,
+                                                         log) == NGX_OK) {
+        ngx_http_blockcast_journal_note_number(zone->bmcf, st, snap.seq);
+        ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
+        ngx_http_blockcast_snapshot_end(zone);
 
-        ngx_http_blockcast_state_incomplete(zone->bmcf);
+        ngx_http_blockcast_journal_incomplete(zone->bmcf);
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "blockcast: %ui entries of stream \"%V\" that a former "

@@ -8,23 +8,23 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_feed.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_sse.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_journal.h"
 
 #include <sys/eventfd.h>
 
 
-static void ngx_http_blockcast_wake_cleanup(void *data);
-static void ngx_http_blockcast_wake_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_worker_notify_cleanup(void *data);
+static void ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev);
 
 
-static ngx_connection_t  *ngx_http_blockcast_wake_connection;
+static ngx_connection_t  *ngx_http_blockcast_worker_notify_connection;
 
 
 ngx_int_t
-ngx_http_blockcast_wake_create(ngx_cycle_t *cycle,
+ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t           i;
@@ -33,27 +33,27 @@ ngx_http_blockcast_wake_create(ngx_cycle_t *cycle,
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    bmcf->wakes = ngx_palloc(cycle->pool,
-                             ccf->worker_processes * sizeof(int));
+    bmcf->eventfds = ngx_palloc(cycle->pool,
+                                ccf->worker_processes * sizeof(int));
     cln = ngx_pool_cleanup_add(cycle->pool, 0);
 
-    if (bmcf->wakes == NULL || cln == NULL) {
+    if (bmcf->eventfds == NULL || cln == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_blockcast_wake_cleanup;
+    cln->handler = ngx_http_blockcast_worker_notify_cleanup;
     cln->data = bmcf;
 
     for (i = 0; i < (ngx_uint_t) ccf->worker_processes; i++) {
-        bmcf->wakes[i] = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+        bmcf->eventfds[i] = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
-        if (bmcf->wakes[i] == -1) {
+        if (bmcf->eventfds[i] == -1) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                           "eventfd() failed");
             return NGX_ERROR;
         }
 
-        bmcf->nwakes++;
+        bmcf->neventfds++;
     }
 
     return NGX_OK;
@@ -61,31 +61,31 @@ ngx_http_blockcast_wake_create(ngx_cycle_t *cycle,
 
 
 static void
-ngx_http_blockcast_wake_cleanup(void *data)
+ngx_http_blockcast_worker_notify_cleanup(void *data)
 {
     ngx_http_blockcast_main_conf_t *bmcf = data;
 
     ngx_uint_t  i;
 
-    for (i = 0; i < bmcf->nwakes; i++) {
-        if (bmcf->wakes[i] != -1) {
-            (void) close(bmcf->wakes[i]);
+    for (i = 0; i < bmcf->neventfds; i++) {
+        if (bmcf->eventfds[i] != -1) {
+            (void) close(bmcf->eventfds[i]);
         }
     }
 }
 
 
 ngx_int_t
-ngx_http_blockcast_wake_open(ngx_cycle_t *cycle,
+ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_connection_t  *c;
 
-    if (ngx_worker >= bmcf->nwakes) {
+    if (ngx_worker >= bmcf->neventfds) {
         return NGX_OK;
     }
 
-    c = ngx_get_connection(bmcf->wakes[ngx_worker], cycle->log);
+    c = ngx_get_connection(bmcf->eventfds[ngx_worker], cycle->log);
     if (c == NULL) {
         return NGX_ERROR;
     }
@@ -95,21 +95,21 @@ ngx_http_blockcast_wake_open(ngx_cycle_t *cycle,
     c->log = cycle->log;
     c->read->log = cycle->log;
     c->write->log = cycle->log;
-    c->read->handler = ngx_http_blockcast_wake_handler;
+    c->read->handler = ngx_http_blockcast_worker_wake_handler;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_free_connection(c);
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_wake_connection = c;
+    ngx_http_blockcast_worker_notify_connection = c;
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_blockcast_wake_handler(ngx_event_t *ev)
+ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 {
     ssize_t            n;
     uint64_t           count;
@@ -123,9 +123,9 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
 
         /* the worker begins to exit */
 
-        ngx_http_blockcast_wake_connection = NULL;
+        ngx_http_blockcast_worker_notify_connection = NULL;
 
-        ngx_http_blockcast_state_leave(c->data);
+        ngx_http_blockcast_journal_leave(c->data);
         ngx_http_blockcast_poller_stop(1);
         ngx_http_blockcast_sse_drain(ngx_http_blockcast_drain());
 
@@ -133,7 +133,7 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
            there, and in this worker only once */
 
         bmcf = c->data;
-        bmcf->wakes[ngx_worker] = -1;
+        bmcf->eventfds[ngx_worker] = -1;
 
         ngx_close_connection(c);
         return;
@@ -155,20 +155,20 @@ ngx_http_blockcast_wake_handler(ngx_event_t *ev)
                       "blockcast: no wake-ups, the timer has to do");
     }
 
-    ngx_http_blockcast_feeds_update();
+    ngx_http_blockcast_fanout_update_all();
     ngx_http_blockcast_poller_kick();
 }
 
 
 void
-ngx_http_blockcast_wake_others(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_main_conf_t *bmcf)
 {
     uint64_t    one;
     ngx_uint_t  i;
 
     one = 1;
 
-    for (i = 0; i < bmcf->nwakes; i++) {
+    for (i = 0; i < bmcf->neventfds; i++) {
 
         if (i == ngx_worker) {
             continue;
@@ -176,7 +176,7 @@ ngx_http_blockcast_wake_others(ngx_http_blockcast_main_conf_t *bmcf)
 
         /* EAGAIN: it has 2^64 wake-ups pending and needs no other */
 
-        if (write(bmcf->wakes[i], &one, sizeof(uint64_t)) == -1
+        if (write(bmcf->eventfds[i], &one, sizeof(uint64_t)) == -1
             && ngx_errno != NGX_EAGAIN)
         {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,

@@ -5,8 +5,8 @@
  */
 
 
-#include "ngx_http_blockcast_store.h"
-#include "ngx_http_blockcast_state.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_journal.h"
 #include "bc_siphash.h"
 #include "bc_ws.h"
 
@@ -27,27 +27,30 @@
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
 
 
-static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
+static ngx_http_blockcast_slot_t *ngx_http_blockcast_zone_slot_find(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
     ngx_uint_t exact);
-static ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_alloc(
+static ngx_http_blockcast_slot_t *ngx_http_blockcast_zone_slot_alloc(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st);
-static void ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone);
-static uint64_t ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_main_conf_t *bmcf);
-static void ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
-static void ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot);
-static void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
+static void ngx_http_blockcast_zone_slots_clean(
+    ngx_http_blockcast_zone_t *zone);
+static uint64_t ngx_http_blockcast_zone_slots_gone(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_main_conf_t *bmcf);
+static void ngx_http_blockcast_zone_slot_number(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_slot_t *dst);
+static void ngx_http_blockcast_zone_slot_empty(
+    ngx_http_blockcast_slot_t *slot);
+static void ngx_http_blockcast_zone_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
-static void ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone,
-    ngx_uint_t n);
+static void ngx_http_blockcast_zone_worker_clean(
+    ngx_http_blockcast_zone_t *zone, ngx_uint_t n);
 static ngx_uint_t ngx_http_blockcast_zone_attach(
     ngx_http_blockcast_zone_t *zone);
-static ngx_atomic_uint_t ngx_http_blockcast_worker_started(ngx_pid_t pid);
-static ngx_uint_t ngx_http_blockcast_worker_stuck(
+static ngx_atomic_uint_t ngx_http_blockcast_zone_worker_started(ngx_pid_t pid);
+static ngx_uint_t ngx_http_blockcast_zone_worker_stuck(
     ngx_http_blockcast_worker_t *w);
 
 
@@ -55,22 +58,22 @@ static ngx_uint_t ngx_http_blockcast_worker_stuck(
 
 static ngx_http_blockcast_worker_t  ngx_http_blockcast_private;
 
-ngx_atomic_t  *ngx_http_blockcast_counters =
+ngx_atomic_t  *ngx_http_blockcast_zone_counters =
                                           ngx_http_blockcast_private.counters;
 
 
-#define ngx_http_blockcast_at(zone, offset)                                   \
+#define ngx_http_blockcast_zone_at(zone, offset)                              \
     ((void *) ((u_char *) (zone)->shpool + (offset)))
-#define ngx_http_blockcast_offset(zone, p)                                    \
+#define ngx_http_blockcast_zone_offset(zone, p)                               \
     ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
 
 
 /* a text frame, in the worst case */
 
 size_t
-ngx_http_blockcast_frame_size(size_t max_size)
+ngx_http_blockcast_zone_frame_size(size_t max_size)
 {
-    return BC_WS_HEADER_LEN + NGX_HTTP_BLOCKCAST_AROUND
+    return BC_WS_HEADER_LEN + NGX_HTTP_BLOCKCAST_MESSAGE_AROUND
            + NGX_HTTP_BLOCKCAST_NAME_LEN + max_size;
 }
 
@@ -79,21 +82,21 @@ ngx_http_blockcast_frame_size(size_t max_size)
    they do not save as much */
 
 size_t
-ngx_http_blockcast_buffer_size(size_t max_size, ngx_uint_t log)
+ngx_http_blockcast_zone_buffer_size(size_t max_size, ngx_uint_t log)
 {
     size_t  frame;
 
-    frame = ngx_http_blockcast_frame_size(max_size);
+    frame = ngx_http_blockcast_zone_frame_size(max_size);
 
     return ngx_align(frame + (log ? 1 : 3) * (frame / 2)
-                     + NGX_HTTP_BLOCKCAST_STATE_MAX, 64);
+                     + NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX, 64);
 }
 
 
 /* how many hashes of keys are kept beside a ring of that size */
 
 static uint64_t
-ngx_http_blockcast_ring_nkeys(size_t ring_size)
+ngx_http_blockcast_zone_ring_nkeys(size_t ring_size)
 {
     return (ring_size == 0) ? 0
            : ngx_min(ngx_max(ring_size / 256, NGX_HTTP_BLOCKCAST_KEYS),
@@ -102,38 +105,40 @@ ngx_http_blockcast_ring_nkeys(size_t ring_size)
 
 
 size_t
-ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_zone_slot_size(ngx_http_blockcast_stream_t *st)
 {
     return ngx_align(sizeof(ngx_http_blockcast_slot_t)
-                     + 2 * ngx_http_blockcast_buffer_size(st->max_size,
+                     + 2 * ngx_http_blockcast_zone_buffer_size(st->max_size,
                                                         st->field.len != 0)
                      + st->ring_size
-                     + ngx_http_blockcast_ring_nkeys(st->ring_size)
+                     + ngx_http_blockcast_zone_ring_nkeys(st->ring_size)
                        * sizeof(uint64_t), 4096);
 }
 
 
 u_char *
-ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot, ngx_uint_t n)
+ngx_http_blockcast_zone_slot_buffer(ngx_http_blockcast_slot_t *slot,
+    ngx_uint_t n)
 {
     return (u_char *) slot + ngx_align(sizeof(ngx_http_blockcast_slot_t), 64)
-           + (n & 1) * ngx_http_blockcast_buffer_size(slot->max_size,
-                                                      slot->log);
+           + (n & 1) * ngx_http_blockcast_zone_buffer_size(slot->max_size,
+                                                           slot->log);
 }
 
 
 u_char *
-ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_zone_slot_ring(ngx_http_blockcast_slot_t *slot)
 {
-    return ngx_http_blockcast_slot_buffer(slot, 0)
-           + 2 * ngx_http_blockcast_buffer_size(slot->max_size, slot->log);
+    return ngx_http_blockcast_zone_slot_buffer(slot, 0)
+           + 2 * ngx_http_blockcast_zone_buffer_size(slot->max_size,
+                                                     slot->log);
 }
 
 
 uint64_t *
-ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_zone_slot_keys(ngx_http_blockcast_slot_t *slot)
 {
-    return (uint64_t *) (ngx_http_blockcast_slot_ring(slot)
+    return (uint64_t *) (ngx_http_blockcast_zone_slot_ring(slot)
                          + slot->ring_size);
 }
 
@@ -141,7 +146,7 @@ ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot)
 /* a key for a hash: who can guess it can make keys that collide */
 
 static void
-ngx_http_blockcast_seed(uint64_t *seed)
+ngx_http_blockcast_zone_seed(uint64_t *seed)
 {
     size_t  i;
 
@@ -156,7 +161,8 @@ ngx_http_blockcast_seed(uint64_t *seed)
     for (i = 0; i < 2; i++) {
         seed[i] = ((uint64_t) ngx_random() << 33)
                   ^ ((uint64_t) ngx_random() << 11)
-                  ^ ngx_http_blockcast_usec() ^ ((uint64_t) ngx_pid << 44);
+                  ^ ngx_http_blockcast_zone_usec(
+                                        ) ^ ((uint64_t) ngx_pid << 44);
     }
 }
 
@@ -164,21 +170,22 @@ ngx_http_blockcast_seed(uint64_t *seed)
 ngx_int_t
 ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    uint64_t                         seed;
-    ngx_uint_t                       i;
-    ngx_http_blockcast_zone_t       *zone, *former, from;
-    ngx_http_blockcast_slot_t       *slot, *old;
-    ngx_http_blockcast_shctx_t      *sh;
-    ngx_http_blockcast_stream_t    **streams;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    uint64_t                          seed;
+    ngx_uint_t                        i;
+    ngx_http_blockcast_zone_t        *zone, *former, from;
+    ngx_http_blockcast_slot_t        *slot, *old;
+    ngx_http_blockcast_zone_shctx_t  *sh;
+    ngx_http_blockcast_stream_t     **streams;
+    ngx_http_blockcast_main_conf_t   *bmcf;
 
     zone = shm_zone->data;
     zone->own = &ngx_http_blockcast_private;
     bmcf = zone->bmcf;
     former = NULL;
 
-    if (bmcf->state != NULL
-        && ngx_http_blockcast_state_check(bmcf->state, shm_zone->shm.log)
+    if (bmcf->journal != NULL
+        && ngx_http_blockcast_journal_own_check(bmcf->journal,
+                                                shm_zone->shm.log)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -198,7 +205,8 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         }
 
     } else {
-        sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_blockcast_shctx_t));
+        sh = ngx_slab_calloc(zone->shpool,
+                             sizeof(ngx_http_blockcast_zone_shctx_t));
         if (sh == NULL) {
             return NGX_ERROR;
         }
@@ -222,7 +230,7 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             zone->former = former;
             sh->epoch = former->sh->epoch;
             sh->generations = former->sh->generations;
-            sh->seq = ngx_http_blockcast_slots_gone(former, bmcf);
+            sh->seq = ngx_http_blockcast_zone_slots_gone(former, bmcf);
             sh->role = former->sh->role;
 
         } else {
@@ -232,23 +240,23 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     bmcf->generation = ngx_atomic_fetch_add(&zone->sh->generations, 1) + 1;
 
-    ngx_http_blockcast_slots_clean(zone);
+    ngx_http_blockcast_zone_slots_clean(zone);
 
     streams = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        slot = ngx_http_blockcast_slot_find(zone, streams[i], 1);
+        slot = ngx_http_blockcast_zone_slot_find(zone, streams[i], 1);
 
         if (slot == NULL) {
             if (former != NULL) {
                 from = *former;
-                old = ngx_http_blockcast_slot_find(&from, streams[i], 0);
+                old = ngx_http_blockcast_zone_slot_find(&from, streams[i], 0);
 
             } else {
-                old = ngx_http_blockcast_slot_find(zone, streams[i], 0);
+                old = ngx_http_blockcast_zone_slot_find(zone, streams[i], 0);
             }
 
-            slot = ngx_http_blockcast_slot_alloc(zone, streams[i]);
+            slot = ngx_http_blockcast_zone_slot_alloc(zone, streams[i]);
 
             if (slot == NULL) {
                 ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -257,24 +265,24 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                               "streams of the running configuration, "
                               "make it larger",
                               &shm_zone->shm.name, shm_zone->shm.size,
-                              ngx_http_blockcast_slot_size(streams[i]),
+                              ngx_http_blockcast_zone_slot_size(streams[i]),
                               &streams[i]->name);
                 return NGX_ERROR;
             }
 
             if (old != NULL) {
-                ngx_http_blockcast_slot_import(slot, old,
-                                               former ? former : zone);
+                ngx_http_blockcast_zone_slot_import(slot, old,
+                                                    former ? former : zone);
             }
 
-            ngx_http_blockcast_slot_number(former ? former : zone, streams[i],
-                                           slot);
+            ngx_http_blockcast_zone_slot_number(former ? former : zone,
+                                                streams[i], slot);
 
         } else if (slot->version != 0) {
 
             /* the stream may have been of another kind in between */
 
-            ngx_http_blockcast_slot_number(zone, streams[i], slot);
+            ngx_http_blockcast_zone_slot_number(zone, streams[i], slot);
         }
 
         slot->touched = ngx_current_msec;
@@ -311,7 +319,7 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
 
     /* with a state file its workers, while they are drained, follow ours */
 
-    if (from.bmcf->state != NULL) {
+    if (from.bmcf->journal != NULL) {
         from.sh->role = ngx_http_blockcast_follower;
     }
 
@@ -322,18 +330,20 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
     }
 
     zone->sh->seq = ngx_max(zone->sh->seq,
-                            ngx_http_blockcast_slots_gone(&from, zone->bmcf));
+                            ngx_http_blockcast_zone_slots_gone(&from,
+                                                               zone->bmcf));
 
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
-        old = ngx_http_blockcast_slot_find(&from, streams[i], 0);
+        old = ngx_http_blockcast_zone_slot_find(&from, streams[i], 0);
 
         if (old != NULL) {
-            ngx_http_blockcast_slot_import(streams[i]->slot, old, &from);
+            ngx_http_blockcast_zone_slot_import(streams[i]->slot, old, &from);
         }
 
-        ngx_http_blockcast_slot_number(&from, streams[i], streams[i]->slot);
+        ngx_http_blockcast_zone_slot_number(&from, streams[i],
+                                            streams[i]->slot);
     }
 }
 
@@ -378,7 +388,7 @@ ngx_http_blockcast_zone_former(ngx_shm_zone_t *shm_zone)
 
 
 static ngx_http_blockcast_slot_t *
-ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_slot_find(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_uint_t exact)
 {
     uint64_t                    offset, best;
@@ -388,7 +398,7 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
     best = 0;
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
-        slot = ngx_http_blockcast_at(zone, offset);
+        slot = ngx_http_blockcast_zone_at(zone, offset);
 
         if (ngx_strlen(slot->name) != st->name.len
             || ngx_memcmp(slot->name, st->name.data, st->name.len) != 0
@@ -413,10 +423,10 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
     }
 
     if (exact && found != NULL) {
-        slot = ngx_http_blockcast_slot_find(zone, st, 0);
+        slot = ngx_http_blockcast_zone_slot_find(zone, st, 0);
 
         if (slot != found) {
-            ngx_http_blockcast_slot_import(found, slot, zone);
+            ngx_http_blockcast_zone_slot_import(found, slot, zone);
         }
     }
 
@@ -425,13 +435,13 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
 
 
 static ngx_http_blockcast_slot_t *
-ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_slot_alloc(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st)
 {
     size_t                      size;
     ngx_http_blockcast_slot_t  *slot;
 
-    size = ngx_http_blockcast_slot_size(st);
+    size = ngx_http_blockcast_zone_slot_size(st);
 
     slot = ngx_slab_alloc(zone->shpool, size);
     if (slot == NULL) {
@@ -444,14 +454,14 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
     slot->log = (st->field.len != 0);
     slot->max_size = st->max_size;
     slot->ring_size = st->ring_size;
-    slot->nkeys = ngx_http_blockcast_ring_nkeys(st->ring_size);
+    slot->nkeys = ngx_http_blockcast_zone_ring_nkeys(st->ring_size);
     slot->size = size;
 
-    ngx_http_blockcast_seed(slot->seed);
+    ngx_http_blockcast_zone_seed(slot->seed);
 
     slot->next = zone->sh->slots;
 
-    zone->sh->slots = ngx_http_blockcast_offset(zone, slot);
+    zone->sh->slots = ngx_http_blockcast_zone_offset(zone, slot);
 
     return slot;
 }
@@ -463,7 +473,7 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
  */
 
 static void
-ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
+ngx_http_blockcast_zone_slots_clean(ngx_http_blockcast_zone_t *zone)
 {
     uint64_t                   *link, offset;
     ngx_uint_t                  left;
@@ -472,7 +482,7 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
     link = &zone->sh->slots;
 
     while (*link != 0) {
-        slot = ngx_http_blockcast_at(zone, *link);
+        slot = ngx_http_blockcast_zone_at(zone, *link);
 
         if ((ngx_msec_int_t) (ngx_current_msec - slot->touched)
             > NGX_HTTP_BLOCKCAST_UNUSED)
@@ -481,7 +491,7 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
             left = 0;
 
             for (offset = zone->sh->slots; offset != 0; offset = other->next) {
-                other = ngx_http_blockcast_at(zone, offset);
+                other = ngx_http_blockcast_zone_at(zone, offset);
 
                 if (ngx_strcmp(other->name, slot->name) == 0) {
                     other->passed = ngx_max(other->passed,
@@ -509,7 +519,7 @@ ngx_http_blockcast_slots_clean(ngx_http_blockcast_zone_t *zone)
 /* the newest number that a stream had which bmcf does not have */
 
 static uint64_t
-ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_slots_gone(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     uint64_t                    offset, seq;
@@ -519,7 +529,7 @@ ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
     seq = zone->sh->seq;
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
-        slot = ngx_http_blockcast_at(zone, offset);
+        slot = ngx_http_blockcast_zone_at(zone, offset);
 
         name.data = slot->name;
         name.len = ngx_strlen(slot->name);
@@ -542,7 +552,7 @@ ngx_http_blockcast_slots_gone(ngx_http_blockcast_zone_t *zone,
  */
 
 static void
-ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_slot_number(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst)
 {
     uint64_t                    offset, seq;
@@ -552,7 +562,7 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
                               : ngx_max(dst->passed, zone->sh->seq);
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
-        slot = ngx_http_blockcast_at(zone, offset);
+        slot = ngx_http_blockcast_zone_at(zone, offset);
 
         if (slot != dst
             && ngx_strlen(slot->name) == st->name.len
@@ -563,7 +573,7 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
     }
 
     if (seq > dst->seq) {
-        ngx_http_blockcast_slot_empty(dst);
+        ngx_http_blockcast_zone_slot_empty(dst);
         dst->seq = seq;
         dst->hole = seq;
     }
@@ -573,7 +583,7 @@ ngx_http_blockcast_slot_number(ngx_http_blockcast_zone_t *zone,
 /* nobody who publishes uses the slot */
 
 static void
-ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_zone_slot_empty(ngx_http_blockcast_slot_t *slot)
 {
     if (slot->version == 0) {
         return;
@@ -626,13 +636,14 @@ ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 /* the entries in the ring get the hashes of another seed */
 
 static void
-ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot, uint64_t *seed)
+ngx_http_blockcast_zone_slot_reseed(ngx_http_blockcast_slot_t *slot,
+    uint64_t *seed)
 {
-    u_char                       *ring;
-    uint64_t                      pos;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *ring;
+    uint64_t                           pos;
+    ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_slot_ring(slot);
+    ring = ngx_http_blockcast_zone_slot_ring(slot);
 
     slot->seed[0] = seed[0];
     slot->seed[1] = seed[1];
@@ -643,9 +654,10 @@ ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot, uint64_t *seed)
          != NULL;
          pos += rec->size)
     {
-        rec->hash = (uint32_t) bc_siphash(seed,
-                                          ngx_http_blockcast_record_key(rec),
-                                          rec->key_len);
+        rec->hash = (uint32_t) bc_siphash(
+                                    seed,
+                                    ngx_http_blockcast_ring_record_key(rec),
+                                    rec->key_len);
     }
 }
 
@@ -656,7 +668,7 @@ ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot, uint64_t *seed)
  */
 
 static void
-ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
+ngx_http_blockcast_zone_slot_import_keys(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_uint_t hidden)
 {
     uint64_t  i, n, first, *from, *to;
@@ -670,8 +682,8 @@ ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
         first = n - dst->nkeys;
     }
 
-    from = ngx_http_blockcast_slot_keys(src);
-    to = ngx_http_blockcast_slot_keys(dst);
+    from = ngx_http_blockcast_zone_slot_keys(src);
+    to = ngx_http_blockcast_zone_slot_keys(dst);
 
     for (i = first; i < n; i++) {
         to[i - first] = from[i % src->nkeys];
@@ -688,21 +700,21 @@ ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
  */
 
 static void
-ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
+ngx_http_blockcast_zone_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from)
 {
-    u_char                       *buf, *ring, *to;
-    uint64_t                      pos, head;
-    ngx_uint_t                    hidden;
-    ngx_http_blockcast_snap_t     snap;
-    ngx_http_blockcast_entry_t    entry;
-    ngx_http_blockcast_record_t  *rec;
+    u_char                            *buf, *ring, *to;
+    uint64_t                           pos, head;
+    ngx_uint_t                         hidden;
+    ngx_http_blockcast_snapshot_t      snap;
+    ngx_http_blockcast_log_entry_t     entry;
+    ngx_http_blockcast_ring_record_t  *rec;
 
     if (src->seq <= dst->seq) {
         return;
     }
 
-    if (ngx_http_blockcast_read_snap(src, &snap, &buf, ngx_cycle->log)
+    if (ngx_http_blockcast_snapshot_read(src, &snap, &buf, ngx_cycle->log)
         != NGX_OK)
     {
         return;
@@ -720,11 +732,11 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     if (src->log
         && (dst->seed[0] != src->seed[0] || dst->seed[1] != src->seed[1]))
     {
-        ngx_http_blockcast_slot_reseed(dst, src->seed);
+        ngx_http_blockcast_zone_slot_reseed(dst, src->seed);
     }
 
     if (src->log) {
-        ring = ngx_http_blockcast_slot_ring(src);
+        ring = ngx_http_blockcast_zone_slot_ring(src);
         head = src->head;
         hidden = 0;
 
@@ -763,20 +775,21 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
                 continue;
             }
 
-            entry.key.data = ngx_http_blockcast_record_key(rec);
+            entry.key.data = ngx_http_blockcast_ring_record_key(rec);
             entry.key.len = rec->key_len;
-            entry.data.data = ngx_http_blockcast_record_data(rec);
+            entry.data.data = ngx_http_blockcast_ring_record_data(rec);
             entry.data.len = rec->len;
 
             ngx_http_blockcast_ring_append(dst, &entry, rec->seq,
                                            rec->timestamp, rec->nth);
         }
 
-        ngx_http_blockcast_slot_import_keys(dst, src, hidden);
+        ngx_http_blockcast_zone_slot_import_keys(dst, src, hidden);
     }
 
-    if (snap.size <= ngx_http_blockcast_buffer_size(dst->max_size, dst->log)) {
-        to = ngx_http_blockcast_slot_buffer(dst, dst->version + 1);
+    if (snap.size <= ngx_http_blockcast_zone_buffer_size(dst->max_size,
+                                                         dst->log)) {
+        to = ngx_http_blockcast_zone_slot_buffer(dst, dst->version + 1);
         ngx_memcpy(to, buf, snap.size);
 
     } else {
@@ -837,7 +850,7 @@ ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone)
         if ((w->pid & ~NGX_HTTP_BLOCKCAST_CLEANING)
             == (ngx_atomic_uint_t) ngx_pid)
         {
-            ngx_http_blockcast_worker_clean(zone, i);
+            ngx_http_blockcast_zone_worker_clean(zone, i);
         }
     }
 
@@ -879,7 +892,7 @@ ngx_http_blockcast_zone_attach(ngx_http_blockcast_zone_t *zone)
         }
 
         w->beat = ngx_current_msec;
-        w->started = ngx_http_blockcast_worker_started(ngx_pid);
+        w->started = ngx_http_blockcast_zone_worker_started(ngx_pid);
         w->stuck = 0;
         w->generation = zone->bmcf->generation;
         w->exiting = ngx_http_blockcast_private.exiting;
@@ -891,7 +904,7 @@ ngx_http_blockcast_zone_attach(ngx_http_blockcast_zone_t *zone)
 
         zone->worker = i;
         zone->own = w;
-        ngx_http_blockcast_counters = w->counters;
+        ngx_http_blockcast_zone_counters = w->counters;
 
         return 1;
     }
@@ -931,7 +944,7 @@ ngx_http_blockcast_zone_connections(ngx_http_blockcast_zone_t *zone)
 /* what a worker counted; whoever else does the same, it is added once */
 
 static void
-ngx_http_blockcast_worker_fold(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_worker_fold(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_worker_t *w)
 {
     ngx_uint_t         i;
@@ -950,7 +963,8 @@ ngx_http_blockcast_worker_fold(ngx_http_blockcast_zone_t *zone,
 
 
 static void
-ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
+ngx_http_blockcast_zone_worker_clean(ngx_http_blockcast_zone_t *zone,
+    ngx_uint_t n)
 {
     uint64_t                      offset;
     ngx_http_blockcast_slot_t    *slot;
@@ -959,7 +973,7 @@ ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
     w = &zone->sh->workers[n];
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
-        slot = ngx_http_blockcast_at(zone, offset);
+        slot = ngx_http_blockcast_zone_at(zone, offset);
 
         if (slot->listeners[n] != 0) {
             slot->left = ngx_current_msec;
@@ -967,7 +981,7 @@ ngx_http_blockcast_worker_clean(ngx_http_blockcast_zone_t *zone, ngx_uint_t n)
         }
     }
 
-    ngx_http_blockcast_worker_fold(zone, w);
+    ngx_http_blockcast_zone_worker_fold(zone, w);
 
     w->generation = 0;
     w->exiting = 0;
@@ -991,19 +1005,19 @@ ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone)
 
     zone->worker = 0;
     zone->own = &ngx_http_blockcast_private;
-    ngx_http_blockcast_counters = ngx_http_blockcast_private.counters;
+    ngx_http_blockcast_zone_counters = ngx_http_blockcast_private.counters;
 
     if (n != 0) {
-        ngx_http_blockcast_worker_clean(zone, n);
+        ngx_http_blockcast_zone_worker_clean(zone, n);
 
     } else {
-        ngx_http_blockcast_worker_fold(zone, w);
+        ngx_http_blockcast_zone_worker_fold(zone, w);
     }
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_alive(ngx_pid_t pid)
+ngx_http_blockcast_zone_alive(ngx_pid_t pid)
 {
     return kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }
@@ -1012,7 +1026,7 @@ ngx_http_blockcast_alive(ngx_pid_t pid)
 /* when the process began: another one with its number began later */
 
 static ngx_atomic_uint_t
-ngx_http_blockcast_worker_started(ngx_pid_t pid)
+ngx_http_blockcast_zone_worker_started(ngx_pid_t pid)
 {
     int          fd;
     char        *p;
@@ -1052,7 +1066,7 @@ ngx_http_blockcast_worker_started(ngx_pid_t pid)
 /* one that is taking its record has no beat yet */
 
 static ngx_uint_t
-ngx_http_blockcast_worker_stuck(ngx_http_blockcast_worker_t *w)
+ngx_http_blockcast_zone_worker_stuck(ngx_http_blockcast_worker_t *w)
 {
     ngx_msec_t  beat;
 
@@ -1067,21 +1081,22 @@ ngx_http_blockcast_worker_stuck(ngx_http_blockcast_worker_t *w)
 /* not the process any more whose record it is */
 
 static ngx_uint_t
-ngx_http_blockcast_worker_gone(ngx_http_blockcast_worker_t *w, ngx_pid_t pid)
+ngx_http_blockcast_zone_worker_gone(ngx_http_blockcast_worker_t *w,
+    ngx_pid_t pid)
 {
     ngx_atomic_uint_t  started, now;
 
-    if (!ngx_http_blockcast_alive(pid)) {
+    if (!ngx_http_blockcast_zone_alive(pid)) {
         return 1;
     }
 
     started = w->started;
 
-    if (started == 0 || !ngx_http_blockcast_worker_stuck(w)) {
+    if (started == 0 || !ngx_http_blockcast_zone_worker_stuck(w)) {
         return 0;
     }
 
-    now = ngx_http_blockcast_worker_started(pid);
+    now = ngx_http_blockcast_zone_worker_started(pid);
 
     return now != 0 && now != started;
 }
@@ -1108,13 +1123,13 @@ ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 
             /* one that cleaned up died over it */
 
-            if (ngx_http_blockcast_alive(pid)) {
+            if (ngx_http_blockcast_zone_alive(pid)) {
                 continue;
             }
 
-        } else if (!ngx_http_blockcast_worker_gone(w, pid)) {
+        } else if (!ngx_http_blockcast_zone_worker_gone(w, pid)) {
 
-            if (!ngx_http_blockcast_worker_stuck(w)) {
+            if (!ngx_http_blockcast_zone_worker_stuck(w)) {
                 w->stuck = 0;
 
             } else if (ngx_atomic_cmp_set(&w->stuck, 0, 1)) {
@@ -1135,7 +1150,7 @@ ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
                           "blockcast: worker %P is gone, its %uA connections "
                           "are no longer counted", pid, w->connections);
 
-            ngx_http_blockcast_worker_clean(zone, i);
+            ngx_http_blockcast_zone_worker_clean(zone, i);
         }
     }
 }
@@ -1160,8 +1175,8 @@ ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
             && ngx_http_blockcast_worker_there(w)
             && !w->exiting
             && w->generation >= zone->bmcf->generation
-            && !ngx_http_blockcast_worker_stuck(w)
-            && ngx_http_blockcast_alive((ngx_pid_t) w->pid))
+            && !ngx_http_blockcast_zone_worker_stuck(w)
+            && ngx_http_blockcast_zone_alive((ngx_pid_t) w->pid))
         {
             return 0;
         }
@@ -1174,12 +1189,12 @@ ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone)
 uint64_t
 ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone)
 {
-    return ngx_http_blockcast_slots_gone(zone, zone->bmcf);
+    return ngx_http_blockcast_zone_slots_gone(zone, zone->bmcf);
 }
 
 
 ngx_uint_t
-ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot)
+ngx_http_blockcast_zone_listeners(ngx_http_blockcast_slot_t *slot)
 {
     ngx_uint_t  i, n;
 
@@ -1194,7 +1209,7 @@ ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot)
 
 
 void
-ngx_http_blockcast_listened(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_listened(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_int_t n)
 {
     if (zone->worker != 0) {
@@ -1212,16 +1227,16 @@ ngx_http_blockcast_listened(ngx_http_blockcast_zone_t *zone,
 /* what slots of former configurations know of the stream that its own does not */
 
 void
-ngx_http_blockcast_slot_takeover(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_http_blockcast_slot_t  *slot;
 
-    slot = ngx_http_blockcast_slot_find(zone, st, 0);
+    slot = ngx_http_blockcast_zone_slot_find(zone, st, 0);
 
     if (slot != NULL && slot != st->slot) {
-        ngx_http_blockcast_slot_import(st->slot, slot, zone);
+        ngx_http_blockcast_zone_slot_import(st->slot, slot, zone);
     }
 
-    ngx_http_blockcast_slot_number(zone, st, st->slot);
+    ngx_http_blockcast_zone_slot_number(zone, st, st->slot);
 }

@@ -27,7 +27,7 @@
 #define NGX_HTTP_BLOCKCAST_TEXT_Z   1       /* permessage-deflate */
 #define NGX_HTTP_BLOCKCAST_DELTA    2       /* merge patch to the seq before */
 #define NGX_HTTP_BLOCKCAST_DELTA_Z  3
-#define NGX_HTTP_BLOCKCAST_FORMS    4
+#define NGX_HTTP_BLOCKCAST_VARIANTS    4
 
 /* shorter messages are not worth compressing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
@@ -39,7 +39,7 @@
 #define NGX_HTTP_BLOCKCAST_CALLS    16
 
 /* bytes of its own that a program may keep from poll to poll */
-#define NGX_HTTP_BLOCKCAST_STATE_MAX  16384
+#define NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX  16384
 
 
 typedef struct {
@@ -47,21 +47,21 @@ typedef struct {
     uint32_t                      len;          /* bytes of the frame */
     uint32_t                      payload;      /* length of its header */
     uint32_t                      plain;        /* payload before deflate */
-} ngx_http_blockcast_form_t;
+} ngx_http_blockcast_variant_t;
 
 
 typedef struct {
     uint64_t                      seq;
     uint64_t                      timestamp;    /* Unix seconds of the poll */
-    ngx_http_blockcast_form_t     forms[NGX_HTTP_BLOCKCAST_FORMS];
+    ngx_http_blockcast_variant_t  variants[NGX_HTTP_BLOCKCAST_VARIANTS];
     uint32_t                      size;         /* of all that is in use */
     uint32_t                      data;         /* where "data" begins */
     uint32_t                      data_len;
-    uint32_t                      state;        /* the program's own state */
-    uint32_t                      state_len;
+    uint32_t                      memory;       /* the program's own state */
+    uint32_t                      memory_len;
     uint32_t                      count;        /* log: entries of the batch */
     uint64_t                      published;    /* CLOCK_MONOTONIC, usec */
-} ngx_http_blockcast_snap_t;
+} ngx_http_blockcast_snapshot_t;
 
 
 typedef struct {
@@ -116,7 +116,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  poll_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  poll_msec;
 
-    ngx_http_blockcast_snap_t     snap[2];
+    ngx_http_blockcast_snapshot_t  snap[2];
 
     /* log: byte positions that only grow; position % ring_size is the place */
     ngx_atomic_t                  head;
@@ -148,12 +148,12 @@ typedef struct {
     uint32_t                      nth;          /* of its batch, from 0 */
     uint32_t                      pad;
     /* then: key, entry */
-} ngx_http_blockcast_record_t;
+} ngx_http_blockcast_ring_record_t;
 
-#define ngx_http_blockcast_record_key(rec)                                    \
-    ((u_char *) (rec) + sizeof(ngx_http_blockcast_record_t))
-#define ngx_http_blockcast_record_data(rec)                                   \
-    (ngx_http_blockcast_record_key(rec) + (rec)->key_len)
+#define ngx_http_blockcast_ring_record_key(rec)                               \
+    ((u_char *) (rec) + sizeof(ngx_http_blockcast_ring_record_t))
+#define ngx_http_blockcast_ring_record_data(rec)                              \
+    (ngx_http_blockcast_ring_record_key(rec) + (rec)->key_len)
 
 
 /* what the poller tells of a node, see _node */
@@ -163,11 +163,11 @@ typedef struct {
     uint64_t                      since_sec;    /* Unix seconds */
     uint64_t                      since;        /* msec */
     uint64_t                      until;        /* msec: the next try */
-    uint32_t                      state;
+    uint32_t                      health;
     uint32_t                      failures;
     uint16_t                      len;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
-} ngx_http_blockcast_told_t;
+} ngx_http_blockcast_node_status_t;
 
 
 typedef struct {
@@ -175,13 +175,13 @@ typedef struct {
     ngx_atomic_t                  probes;
     ngx_atomic_t                  outages;
     ngx_atomic_t                  faults[ngx_http_blockcast_n_faults];
-} ngx_http_blockcast_tally_t;
+} ngx_http_blockcast_node_counters_t;
 
 
 typedef struct {
     ngx_atomic_t                  version;
-    ngx_http_blockcast_told_t     told[2];      /* version & 1 is valid */
-    ngx_http_blockcast_tally_t    tally;
+    ngx_http_blockcast_node_status_t  status[2];  /* version & 1 is valid */
+    ngx_http_blockcast_node_counters_t  counters;
 } ngx_http_blockcast_node_record_t;
 
 
@@ -198,10 +198,10 @@ typedef enum {
     /* by encoding: text, deflate, delta, delta+deflate, other */
     ngx_http_blockcast_n_frames,
     ngx_http_blockcast_n_bytes = ngx_http_blockcast_n_frames
-                                 + NGX_HTTP_BLOCKCAST_FORMS + 1,
+                                 + NGX_HTTP_BLOCKCAST_VARIANTS + 1,
 
     ngx_http_blockcast_n_conflated = ngx_http_blockcast_n_bytes
-                                     + NGX_HTTP_BLOCKCAST_FORMS + 1,
+                                     + NGX_HTTP_BLOCKCAST_VARIANTS + 1,
     ngx_http_blockcast_n_slow,
     ngx_http_blockcast_n_no_pong,
     ngx_http_blockcast_n_gaps,
@@ -243,10 +243,10 @@ typedef struct {
 
 
 /* this worker's counters; of no use when there is no zone */
-extern ngx_atomic_t  *ngx_http_blockcast_counters;
+extern ngx_atomic_t  *ngx_http_blockcast_zone_counters;
 
-#define ngx_http_blockcast_add(counter, n)                                    \
-    (ngx_http_blockcast_counters[counter] += (n))
+#define ngx_http_blockcast_count(counter, n)                                  \
+    (ngx_http_blockcast_zone_counters[counter] += (n))
 
 
 /* of this nginx, beside another one with the same state file */
@@ -284,13 +284,13 @@ typedef struct {
     ngx_http_blockcast_node_record_t  nodes[NGX_HTTP_BLOCKCAST_NODES];
 
     ngx_http_blockcast_worker_t   workers[NGX_HTTP_BLOCKCAST_WORKERS];
-} ngx_http_blockcast_shctx_t;
+} ngx_http_blockcast_zone_shctx_t;
 
 
 struct ngx_http_blockcast_zone_s {
     ngx_shm_zone_t               *shm_zone;
     ngx_slab_pool_t              *shpool;
-    ngx_http_blockcast_shctx_t   *sh;
+    ngx_http_blockcast_zone_shctx_t  *sh;
     ngx_uint_t                    worker;       /* our record in sh->workers,
                                                    or 0: there was none left */
     ngx_http_blockcast_worker_t  *own;          /* that one, or of no use to
@@ -303,7 +303,7 @@ struct ngx_http_blockcast_zone_s {
 
 
 /* bytes a stream needs in the zone */
-size_t ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st);
+size_t ngx_http_blockcast_zone_slot_size(ngx_http_blockcast_stream_t *st);
 
 /* shm_zone->init: makes the slots, or finds those of the running cycle */
 ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
@@ -328,7 +328,7 @@ ngx_uint_t ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone);
 uint64_t ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone);
 
 /* the clock of snap.published, in microseconds */
-uint64_t ngx_http_blockcast_usec(void);
+uint64_t ngx_http_blockcast_zone_usec(void);
 
 /* frees the records of dead workers; called by the poller */
 void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
@@ -347,16 +347,16 @@ ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec);
 
-ngx_uint_t ngx_http_blockcast_listeners(ngx_http_blockcast_slot_t *slot);
+ngx_uint_t ngx_http_blockcast_zone_listeners(ngx_http_blockcast_slot_t *slot);
 /* n of this worker's come, or go */
-void ngx_http_blockcast_listened(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_zone_listened(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_int_t n);
 
 /* the buffers of a slot, and its ring */
-u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,
+u_char *ngx_http_blockcast_zone_slot_buffer(ngx_http_blockcast_slot_t *slot,
     ngx_uint_t n);
-u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
-uint64_t *ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot);
+u_char *ngx_http_blockcast_zone_slot_ring(ngx_http_blockcast_slot_t *slot);
+uint64_t *ngx_http_blockcast_zone_slot_keys(ngx_http_blockcast_slot_t *slot);
 
 /*
  * Publishes new data (or a log's batch) as the next seq.  Only the poller
@@ -368,53 +368,56 @@ uint64_t *ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot);
 typedef struct {
     ngx_str_t                     key;
     ngx_str_t                     data;
-} ngx_http_blockcast_entry_t;
+} ngx_http_blockcast_log_entry_t;
 
-ngx_int_t ngx_http_blockcast_publish(ngx_http_blockcast_zone_t *zone,
+ngx_int_t ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *state, time_t timestamp, ngx_log_t *log);
-ngx_int_t ngx_http_blockcast_publish_log(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_entry_t *entries,
-    ngx_uint_t n, ngx_str_t *state, time_t timestamp, ngx_log_t *log);
+    ngx_str_t *memory, time_t timestamp, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_publish_log(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory,
+    time_t timestamp, ngx_log_t *log);
 
 /* the same data, another state of the program: not a new seq */
-ngx_int_t ngx_http_blockcast_publish_state(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *state, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_publish_memory(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_str_t *memory, ngx_log_t *log);
 
 /* for who has just become the poller: finishes what the former one began */
-void ngx_http_blockcast_recover(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log);
 
 /* a good poll without a change; refreshes the age and clears the error */
-void ngx_http_blockcast_refresh(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot);
 /* a failed poll; text is cut to ERROR_LEN bytes at a character */
-void ngx_http_blockcast_fail(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);
 
 /* the newest error, or one with len 0 */
-void ngx_http_blockcast_read_error(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *error);
+void ngx_http_blockcast_stream_status_read_error(
+    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *error);
 
 /*
  * The newest snapshot: *snap and its buffer (the frames, then the program's
  * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
  * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
  */
-ngx_int_t ngx_http_blockcast_read_snap(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snap_t *snap, u_char **buf, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
 
-ngx_http_blockcast_state_e ngx_http_blockcast_state(
+ngx_http_blockcast_freshness_e ngx_http_blockcast_stream_status_freshness(
     ngx_http_blockcast_stream_t *st, ngx_uint_t listened);
 /* milliseconds since the last good poll, or -1 */
-ngx_int_t ngx_http_blockcast_age(ngx_http_blockcast_slot_t *slot);
+ngx_int_t ngx_http_blockcast_stream_status_age(
+    ngx_http_blockcast_slot_t *slot);
 
 /* writes {"type":…,"data":DATA,"timestamp":…,"seq":…}; returns its end */
-size_t ngx_http_blockcast_message_len(ngx_http_blockcast_stream_t *st,
+size_t ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
     size_t data_len);
-u_char *ngx_http_blockcast_message_head(u_char *p,
+u_char *ngx_http_blockcast_snapshot_message_head(u_char *p,
     ngx_http_blockcast_stream_t *st);
-u_char *ngx_http_blockcast_message_tail(u_char *p, uint64_t seq,
+u_char *ngx_http_blockcast_snapshot_message_tail(u_char *p, uint64_t seq,
     time_t timestamp);
 
 

@@ -166,9 +166,9 @@ class Codec(unittest.TestCase):
         # everything that is no nginx; of the libraries what that needs
         subprocess.run(
             ['gcc', '-std=gnu11', '-O1', '-g', '-Wall', '-Werror',
-             '-I' + os.path.join(ROOT, 'src'), '-o', cls.program,
+             '-I' + os.path.join(ROOT, 'src', 'core'), '-o', cls.program,
              os.path.join(HERE, 'lib', 'codec.c'),
-             *sorted(glob.glob(os.path.join(ROOT, 'src', 'bc_*.c'))),
+             *sorted(glob.glob(os.path.join(ROOT, 'src', 'core', 'bc_*.c'))),
              '-lcbor', '-lz', '-lm'], check=True)
 
     @classmethod

@@ -3,7 +3,7 @@
  * Copyright (C) the blockcast authors
  *
  * A fuzz target is one file fuzz_NAME.c with LLVMFuzzerTestOneInput(); its
- * seeds are in corpus/NAME/.  t/fuzz/run builds it with all of src/bc_*.c.
+ * seeds are in corpus/NAME/.  t/fuzz/run builds it with all of src/core/bc_*.c.
  */
 
 #ifndef _FUZZ_H_INCLUDED_

@@ -5,19 +5,19 @@
  * The messages of a client: those of the JSON protocol and JSON-RPC requests.
  */
 
-#include "bc_message.h"
+#include "bc_client_msg.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
 
 
 static void
-check(bc_message_t *m, const uint8_t *p, size_t size)
+check(bc_client_msg_t *m, const uint8_t *p, size_t size)
 {
     int        rc;
     size_t     n;
     uint32_t   utf8;
 
-    must(m->name_len <= BC_MESSAGE_NAME);
+    must(m->name_len <= BC_CLIENT_MSG_NAME);
 
     utf8 = BC_UTF8_START;
     must(bc_utf8_feed(&utf8, m->name, m->name_len) == 0
@@ -25,11 +25,11 @@ check(bc_message_t *m, const uint8_t *p, size_t size)
 
     /* what an answer repeats is one JSON value of the message itself */
 
-    must(m->id.len <= BC_MESSAGE_ID);
+    must(m->id.len <= BC_CLIENT_MSG_ID);
 
     if (m->id.len != 0) {
         must(m->id.data > p && m->id.data + m->id.len < p + size);
-        must(bc_json_check(m->id.data, m->id.len, BC_MESSAGE_DEPTH, NULL)
+        must(bc_json_check(m->id.data, m->id.len, BC_CLIENT_MSG_DEPTH, NULL)
              == 0);
     }
 
@@ -37,20 +37,20 @@ check(bc_message_t *m, const uint8_t *p, size_t size)
     must(m->since <= 9007199254740991);
     must(m->has_since || m->since == 0);
 
-    if (m->what == BC_MESSAGE_INVALID) {
+    if (m->what == BC_CLIENT_MSG_INVALID) {
         must(m->id.len == 0);
-        must(bc_json_check(p, size, BC_MESSAGE_DEPTH, NULL) != 0);
-        must(bc_message_stream(m) == 0);
+        must(bc_json_check(p, size, BC_CLIENT_MSG_DEPTH, NULL) != 0);
+        must(bc_client_msg_stream(m) == 0);
         return;
     }
 
-    for (n = 0; (rc = bc_message_stream(m)) != 0; n++) {
+    for (n = 0; (rc = bc_client_msg_stream(m)) != 0; n++) {
         must(rc == 1 || rc == -1);
         must(n <= size);
-        must(m->name_len <= BC_MESSAGE_NAME);
+        must(m->name_len <= BC_CLIENT_MSG_NAME);
     }
 
-    must(bc_message_stream(m) == 0);
+    must(bc_client_msg_stream(m) == 0);
 }
 
 
@@ -60,18 +60,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int            rc;
     uint8_t       *p;
     uint64_t       id;
-    bc_message_t   m;
+    bc_client_msg_t   m;
 
     p = fuzz_copy(data, size);
 
     memset(&m, 0xaa, sizeof(m));
-    bc_message_parse(&m, p, size);
+    bc_client_msg_parse(&m, p, size);
     check(&m, p, size);
 
     memset(&m, 0xaa, sizeof(m));
-    bc_message_request(&m, p, size);
+    bc_client_msg_request(&m, p, size);
 
-    rc = bc_message_subscription(&m, &id);
+    rc = bc_client_msg_subscription(&m, &id);
     must(rc == 0 || (rc == -1 && id == 0));
 
     check(&m, p, size);

@@ -6,7 +6,7 @@
  */
 
 #include "bc_ws_handshake.h"
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 #include "fuzz.h"
 
 
@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(size == 24);
     }
 
-    if (bc_ws_pmd_negotiate(p, size, &out, response, sizeof(response))) {
+    if (bc_ws_deflate_negotiate(p, size, &out, response, sizeof(response))) {
 
         must(out.server_bits >= 8 && out.server_bits <= 15);
         must(out.client_bits >= 8 && out.client_bits <= 15);
@@ -57,7 +57,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         /* what we answer is an offer that we would answer in the same way */
 
-        must(bc_ws_pmd_negotiate((uint8_t *) response, strlen(response), &back,
+        must(bc_ws_deflate_negotiate((uint8_t *) response, strlen(response), &back,
                                  again, sizeof(again)));
         must(strcmp(response, again) == 0);
         must(back.server_bits == out.server_bits
@@ -65,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         /* a shorter buffer is never overrun */
 
-        must(!bc_ws_pmd_negotiate(p, size, &out, again, strlen(response)));
+        must(!bc_ws_deflate_negotiate(p, size, &out, again, strlen(response)));
     }
 
     free(p);

@@ -9,7 +9,7 @@
 
 #include <zlib.h>
 
-#include "bc_state.h"
+#include "bc_journal.h"
 #include "fuzz.h"
 
 
@@ -34,18 +34,18 @@ put_right(uint8_t *p, size_t len)
 {
     size_t  at, size;
 
-    if (len < BC_STATE_HEADER) {
+    if (len < BC_JOURNAL_HEADER) {
         return;
     }
 
-    put_crc(p + 12, p + 16, BC_STATE_HEADER - 16);
+    put_crc(p + 12, p + 16, BC_JOURNAL_HEADER - 16);
 
-    for (at = BC_STATE_HEADER; len - at >= BC_STATE_RECORD; at += size) {
+    for (at = BC_JOURNAL_HEADER; len - at >= BC_JOURNAL_RECORD; at += size) {
 
         size = p[at] | (size_t) p[at + 1] << 8 | (size_t) p[at + 2] << 16
                | (size_t) p[at + 3] << 24;
 
-        if (size < BC_STATE_RECORD || size > len - at) {
+        if (size < BC_JOURNAL_RECORD || size > len - at) {
             break;
         }
 
@@ -55,29 +55,29 @@ put_right(uint8_t *p, size_t len)
 
 
 static void
-check_record(const bc_state_record_t *r, const uint8_t *from, size_t size)
+check_record(const bc_journal_record_t *r, const uint8_t *from, size_t size)
 {
     size_t      n;
     uint8_t    *copy, *p;
     uint32_t    count;
     bc_span_t   rest, key, data;
 
-    n = bc_state_size(r) + r->entries.len;
+    n = bc_journal_size(r) + r->entries.len;
     must(n == size);
 
     copy = malloc(n);
     must(copy != NULL);
 
-    p = bc_state_begin(copy, r);
+    p = bc_journal_begin(copy, r);
     rest = r->entries;
 
-    for (count = 0; bc_state_entry(&rest, &key, &data); count++) {
-        p = bc_state_put_entry(p, key, data);
+    for (count = 0; bc_journal_entry(&rest, &key, &data); count++) {
+        p = bc_journal_put_entry(p, key, data);
     }
 
     must(rest.len == 0);
     must(r->entries.len == 0 || count == r->n);
-    must(bc_state_end(copy, p, r->n) == n);
+    must(bc_journal_end(copy, p, r->n) == n);
 
     /* the checksums are over the same bytes then, too */
 
@@ -94,9 +94,9 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint8_t             *data;
     const char          *why;
     const uint8_t       *p, *from, *last;
-    bc_state_note_t      note;
-    bc_state_header_t    h;
-    bc_state_record_t    r;
+    bc_journal_note_t      note;
+    bc_journal_header_t    h;
+    bc_journal_record_t    r;
 
     data = fuzz_copy(input, size);
 
@@ -105,29 +105,29 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     }
 
     why = NULL;
-    rc = bc_state_header_get(data, size, &h, &why);
+    rc = bc_journal_header_get(data, size, &h, &why);
 
     must((rc == 0) == (why == NULL));
 
     if (rc == 0) {
-        must(size >= BC_STATE_HEADER && h.image <= size - BC_STATE_HEADER);
+        must(size >= BC_JOURNAL_HEADER && h.image <= size - BC_JOURNAL_HEADER);
         must(h.epoch != 0);
 
-        (void) bc_state_whole(data + BC_STATE_HEADER, (size_t) h.image);
+        (void) bc_journal_whole(data + BC_JOURNAL_HEADER, (size_t) h.image);
     }
 
-    if (bc_state_note_get(data, size, &note) == 0) {
-        must(note.n <= BC_STATE_NOTE_MAX);
-        must(size >= BC_STATE_NOTE_HEAD + note.n * BC_STATE_NOTE_SEQ);
+    if (bc_journal_note_get(data, size, &note) == 0) {
+        must(note.n <= BC_JOURNAL_NOTE_MAX);
+        must(size >= BC_JOURNAL_NOTE_HEAD + note.n * BC_JOURNAL_NOTE_SEQ);
     }
 
-    if (size >= BC_STATE_HEADER) {
-        p = data + BC_STATE_HEADER;
+    if (size >= BC_JOURNAL_HEADER) {
+        p = data + BC_JOURNAL_HEADER;
         last = data + size;
 
         for ( ;; ) {
             from = p;
-            rc = bc_state_next(&p, last, &r);
+            rc = bc_journal_next(&p, last, &r);
 
             if (rc != 1) {
                 must(p == from);
@@ -139,8 +139,8 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
             check_record(&r, from, (size_t) (p - from));
         }
 
-        must(bc_state_whole(data + BC_STATE_HEADER,
-                            (size_t) (from - data) - BC_STATE_HEADER));
+        must(bc_journal_whole(data + BC_JOURNAL_HEADER,
+                            (size_t) (from - data) - BC_JOURNAL_HEADER));
     }
 
     free(data);

@@ -221,7 +221,7 @@ ngx_log_error(int level, void *log, int err, const char *fmt, ...)
 /* nginx is compiled so */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-#include "../../src/ngx_http_blockcast_shape.c"
+#include "../../src/ngx_http_blockcast_jq.c"
 
 
 /*
@@ -490,8 +490,8 @@ run(jq_state *jq, const uint8_t *p, size_t len, const uint8_t *old,
 {
     ngx_int_t                    rc;
     ngx_uint_t                   i;
-    ngx_http_blockcast_input_t   input;
-    ngx_http_blockcast_result_t  r;
+    ngx_http_blockcast_jq_input_t   input;
+    ngx_http_blockcast_call_result_t  r;
 
     memset(&input, 0, sizeof(input));
     memset(&r, 0, sizeof(r));

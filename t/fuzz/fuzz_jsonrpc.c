@@ -6,7 +6,7 @@
  */
 
 #include "bc_json.h"
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
 
@@ -20,12 +20,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t         *p;
     uint32_t         utf8;
     bc_span_t        value;
-    bc_rpc_reply_t   reply;
+    bc_jsonrpc_reply_t   reply;
 
     p = fuzz_copy(data, size);
     memset(&reply, 0xaa, sizeof(reply));
 
-    rc = bc_rpc_parse(p, size, 7, &reply);
+    rc = bc_jsonrpc_parse(p, size, 7, &reply);
 
     must(rc == 0 || rc == -1);
     must(memchr(reply.message, '\0', sizeof(reply.message)) != NULL);
@@ -46,14 +46,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     } else {
         must(reply.ok + reply.rpc_error == 1);
-        must(bc_json_check(p, size, BC_RPC_MAX_DEPTH, NULL) == 0);
+        must(bc_json_check(p, size, BC_JSONRPC_MAX_DEPTH, NULL) == 0);
     }
 
     if (reply.ok) {
         must(reply.result.data > p
              && reply.result.data + reply.result.len < p + size);
         must(bc_json_check(reply.result.data, reply.result.len,
-                           BC_RPC_MAX_DEPTH, NULL) == 0);
+                           BC_JSONRPC_MAX_DEPTH, NULL) == 0);
     }
 
     free(p);
@@ -65,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(request, data, size);
     request[size] = '\0';
 
-    must(bc_rpc_build((char **) &p, &n, size, request, "[1]") == 0);
+    must(bc_jsonrpc_build((char **) &p, &n, size, request, "[1]") == 0);
     must(bc_json_check(p, n, 2, NULL) == 0);
 
     value.data = p;

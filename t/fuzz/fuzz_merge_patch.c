@@ -8,7 +8,7 @@
  */
 
 #include "bc_json.h"
-#include "bc_json_patch.h"
+#include "bc_merge_patch.h"
 #include "fuzz.h"
 
 
@@ -329,7 +329,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf = malloc(bound);
     must(buf != NULL);
 
-    rc = bc_json_merge_diff(from, to, buf, bound, &n);
+    rc = bc_merge_patch_diff(from, to, buf, bound, &n);
     must(rc == 0 || rc == 1);
     must((rc == 0) == (n == 0));
 
@@ -348,9 +348,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         small = malloc(n);
         must(small != NULL);
-        must(bc_json_merge_diff(from, to, small, n, &m) == 1 && m == n);
+        must(bc_merge_patch_diff(from, to, small, n, &m) == 1 && m == n);
         must(memcmp(small, buf, n) == 0);
-        must(bc_json_merge_diff(from, to, small, n - 1, &m) == 0 && m == 0);
+        must(bc_merge_patch_diff(from, to, small, n - 1, &m) == 0 && m == 0);
         free(small);
 
         patch.data = buf;
@@ -358,7 +358,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         result = malloc(from.len + to.len + n);
         must(result != NULL);
-        must(bc_json_merge_apply(from, patch, result, from.len + to.len + n,
+        must(bc_merge_patch_apply(from, patch, result, from.len + to.len + n,
                                  &made.len)
              == 1);
         made.data = result;
@@ -378,7 +378,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     result = malloc(from.len + to.len + 2);
     must(result != NULL);
 
-    if (bc_json_merge_apply(from, to, result, from.len + to.len + 2, &n) == 1)
+    if (bc_merge_patch_apply(from, to, result, from.len + to.len + 2, &n) == 1)
     {
         must(bc_json_check(result, n, 200, NULL) == 0);
 

@@ -9,11 +9,11 @@
 
 #include "bc_cbor.h"
 #include "bc_json.h"
-#include "bc_json_patch.h"
-#include "bc_message.h"
-#include "bc_rpc.h"
+#include "bc_merge_patch.h"
+#include "bc_client_msg.h"
+#include "bc_jsonrpc.h"
 #include "bc_siphash.h"
-#include "bc_state.h"
+#include "bc_journal.h"
 #include "bc_text.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
@@ -161,13 +161,13 @@ diff(bc_span_t from, bc_span_t to)
     result = malloc(size);
     must(patch != NULL && result != NULL);
 
-    (void) bc_json_merge_diff(from, to, patch, size, &n);
+    (void) bc_merge_patch_diff(from, to, patch, size, &n);
     must(n <= size);
 
-    (void) bc_json_merge_diff(from, to, patch, to.len / 2, &n);
+    (void) bc_merge_patch_diff(from, to, patch, to.len / 2, &n);
     must(n <= to.len / 2);
 
-    (void) bc_json_merge_apply(from, to, result, size, &m);
+    (void) bc_merge_patch_apply(from, to, result, size, &m);
     must(m <= size);
 
     free(patch);
@@ -180,19 +180,19 @@ messages(const uint8_t *p, size_t len)
 {
     size_t           n;
     uint64_t         id;
-    bc_message_t     m;
-    bc_rpc_reply_t   reply;
+    bc_client_msg_t     m;
+    bc_jsonrpc_reply_t   reply;
 
-    bc_message_parse(&m, p, len);
+    bc_client_msg_parse(&m, p, len);
 
-    for (n = 0; bc_message_stream(&m) != 0; n++) {
+    for (n = 0; bc_client_msg_stream(&m) != 0; n++) {
         must(n < len);
     }
 
-    bc_message_request(&m, p, len);
-    (void) bc_message_subscription(&m, &id);
+    bc_client_msg_request(&m, p, len);
+    (void) bc_client_msg_subscription(&m, &id);
 
-    (void) bc_rpc_parse(p, len, 1, &reply);
+    (void) bc_jsonrpc_parse(p, len, 1, &reply);
 }
 
 
@@ -203,26 +203,26 @@ state(const uint8_t *p, size_t len)
     bc_span_t            rest, name, data;
     const char          *why;
     const uint8_t       *pos, *from;
-    bc_state_record_t    r;
-    bc_state_header_t    h;
+    bc_journal_record_t    r;
+    bc_journal_header_t    h;
 
-    (void) bc_state_header_get(p, len, &h, &why);
-    (void) bc_state_whole(p, len);
+    (void) bc_journal_header_get(p, len, &h, &why);
+    (void) bc_journal_whole(p, len);
 
     pos = p;
     from = p;
 
-    for (n = 0; bc_state_next(&pos, p + len, &r) == 1; n++) {
-        must(pos >= from + BC_STATE_RECORD && pos <= p + len);
+    for (n = 0; bc_journal_next(&pos, p + len, &r) == 1; n++) {
+        must(pos >= from + BC_JOURNAL_RECORD && pos <= p + len);
         from = pos;
     }
 
-    must(n <= len / BC_STATE_RECORD);
+    must(n <= len / BC_JOURNAL_RECORD);
 
     rest.data = p;
     rest.len = len;
 
-    for (m = 0; bc_state_entry(&rest, &name, &data); m++) {
+    for (m = 0; bc_journal_entry(&rest, &name, &data); m++) {
         must(m < len);
         must(name.data >= p && name.data + name.len == data.data
              && data.data + data.len == rest.data

@@ -101,14 +101,14 @@ ws_run(const uint8_t *wire, size_t len, const bc_ws_limits_t *limits,
     size_t          n;
     uint8_t        *piece, *pos, *last;
     ws_said_t       said;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
 
     said.hash = 14695981039346656037u;
     said.events = 0;
     said.failed = 0;
 
-    bc_ws_in_init(&in, limits, pmd, client);
+    bc_ws_parser_init(&in, limits, pmd, client);
 
     while (len != 0) {
         n = len;
@@ -122,7 +122,7 @@ ws_run(const uint8_t *wire, size_t len, const bc_ws_limits_t *limits,
         pos = piece;
         last = piece + n;
 
-        while ((rc = bc_ws_in_feed(&in, &pos, last, &ev)) != BC_WS_AGAIN) {
+        while ((rc = bc_ws_parser_feed(&in, &pos, last, &ev)) != BC_WS_AGAIN) {
             must(said.failed == 0);
             ws_event(&said, rc, &ev, limits);
         }
@@ -134,7 +134,7 @@ ws_run(const uint8_t *wire, size_t len, const bc_ws_limits_t *limits,
         len -= n;
     }
 
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
 
     return said;
 }
@@ -166,7 +166,7 @@ ws_frame(uint8_t *dst, int first, const uint8_t *p, size_t len, int masked)
     size_t   i, n;
     uint8_t  mask[4] = { 0x5a, 0x00, 0xff, 0x31 };
 
-    n = bc_ws_header(dst, first & 0x0f, 0, 0, len);
+    n = bc_ws_frame_header(dst, first & 0x0f, 0, 0, len);
     dst[0] = (uint8_t) first;
 
     if (!masked) {

@@ -76,12 +76,12 @@ ours(const wire_t *wire, said_t *said)
     int             rc;
     size_t          i, n;
     uint8_t        *piece, *pos;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
 
     static const bc_ws_limits_t  limits = { MAX_MESSAGE, 0, 0 };
 
-    bc_ws_in_init(&in, &limits, NULL, 0);
+    bc_ws_parser_init(&in, &limits, NULL, 0);
 
     for (i = 0; i < wire->len; i += n) {
         n = 1 + rnd(rnd(3) ? 2000 : 10);
@@ -90,7 +90,7 @@ ours(const wire_t *wire, said_t *said)
         piece = fuzz_copy(wire->p + i, n);
         pos = piece;
 
-        while ((rc = bc_ws_in_feed(&in, &pos, piece + n, &ev))
+        while ((rc = bc_ws_parser_feed(&in, &pos, piece + n, &ev))
                != BC_WS_AGAIN)
         {
             if (rc == BC_WS_FAIL) {
@@ -105,7 +105,7 @@ ours(const wire_t *wire, said_t *said)
         free(piece);
     }
 
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
 }
 
 

@@ -334,7 +334,7 @@ end(void)
 /* of the module, when it is built with NGX_HTTP_BLOCKCAST_TEST_KILL */
 
 void
-ngx_http_blockcast_moment(const char *name)
+ngx_http_blockcast_test_moment(const char *name)
 {
     if (page == NULL) {
         return;

@@ -8,14 +8,14 @@
 #include <string.h>
 
 #include "bc_json.h"
-#include "bc_json_patch.h"
+#include "bc_merge_patch.h"
 #include "bc_json_scan.h"
 
 
 typedef struct {
     uint8_t  *pos;
     uint8_t  *last;
-} bc_json_apply_t;
+} bc_merge_apply_t;
 
 
 /* a string as UTF-16 code units, however it is written */
@@ -28,7 +28,7 @@ typedef struct {
 
 
 static int
-bc_json_apply_put(bc_json_apply_t *out, const void *p, size_t len)
+bc_merge_apply_put(bc_merge_apply_t *out, const void *p, size_t len)
 {
     if ((size_t) (out->last - out->pos) < len) {
         return -1;
@@ -108,7 +108,7 @@ bc_json_unit(bc_json_units_t *u)
 
 
 static int
-bc_json_apply_same(bc_span_t a, bc_span_t b)
+bc_merge_apply_same(bc_span_t a, bc_span_t b)
 {
     int              c;
     bc_json_units_t  one, two;
@@ -137,7 +137,7 @@ bc_json_apply_same(bc_span_t a, bc_span_t b)
 /* the last member with that key among those to come */
 
 static int
-bc_json_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
+bc_merge_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
 {
     int        found;
     bc_span_t  key, v;
@@ -145,7 +145,7 @@ bc_json_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
     found = 0;
 
     while (bc_json_next(&it, &key, &v)) {
-        if (bc_json_apply_same(key, name)) {
+        if (bc_merge_apply_same(key, name)) {
             *value = v;
             found = 1;
         }
@@ -156,12 +156,12 @@ bc_json_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
 
 
 static int
-bc_json_apply_key(bc_json_apply_t *out, int *some, bc_span_t raw)
+bc_merge_apply_key(bc_merge_apply_t *out, int *some, bc_span_t raw)
 {
-    if ((*some && bc_json_apply_put(out, ",", 1) != 0)
-        || bc_json_apply_put(out, "\"", 1) != 0
-        || bc_json_apply_put(out, raw.data, raw.len) != 0
-        || bc_json_apply_put(out, "\":", 2) != 0)
+    if ((*some && bc_merge_apply_put(out, ",", 1) != 0)
+        || bc_merge_apply_put(out, "\"", 1) != 0
+        || bc_merge_apply_put(out, raw.data, raw.len) != 0
+        || bc_merge_apply_put(out, "\":", 2) != 0)
     {
         return -1;
     }
@@ -175,7 +175,7 @@ bc_json_apply_key(bc_json_apply_t *out, int *some, bc_span_t raw)
 /* target.data is NULL when there is none; as deep as the patch is, or `depth` */
 
 static int
-bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
+bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
     unsigned depth)
 {
     int              some;
@@ -183,10 +183,10 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
     bc_json_iter_t   t, p, patches, targets;
 
     if (bc_json_object(&patches, patch) != 0) {
-        return bc_json_apply_put(out, patch.data, patch.len);
+        return bc_merge_apply_put(out, patch.data, patch.len);
     }
 
-    if (depth == 0 || bc_json_apply_put(out, "{", 1) != 0) {
+    if (depth == 0 || bc_merge_apply_put(out, "{", 1) != 0) {
         return -1;
     }
 
@@ -201,15 +201,15 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
 
     while (bc_json_next(&t, &key, &value)) {
 
-        if (bc_json_apply_find(t, key, &other)) {
+        if (bc_merge_apply_find(t, key, &other)) {
             /* the last one counts */
             continue;
         }
 
-        if (!bc_json_apply_find(patches, key, &other)) {
+        if (!bc_merge_apply_find(patches, key, &other)) {
 
-            if (bc_json_apply_key(out, &some, key) != 0
-                || bc_json_apply_put(out, value.data, value.len) != 0)
+            if (bc_merge_apply_key(out, &some, key) != 0
+                || bc_merge_apply_put(out, value.data, value.len) != 0)
             {
                 return -1;
             }
@@ -221,8 +221,8 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
             continue;
         }
 
-        if (bc_json_apply_key(out, &some, key) != 0
-            || bc_json_apply(out, value, other, depth - 1) != 0)
+        if (bc_merge_apply_key(out, &some, key) != 0
+            || bc_merge_apply(out, value, other, depth - 1) != 0)
         {
             return -1;
         }
@@ -233,28 +233,28 @@ bc_json_apply(bc_json_apply_t *out, bc_span_t target, bc_span_t patch,
     while (bc_json_next(&p, &key, &value)) {
 
         if (value.data[0] == 'n'
-            || bc_json_apply_find(p, key, &other)
-            || bc_json_apply_find(targets, key, &other))
+            || bc_merge_apply_find(p, key, &other)
+            || bc_merge_apply_find(targets, key, &other))
         {
             continue;
         }
 
-        if (bc_json_apply_key(out, &some, key) != 0
-            || bc_json_apply(out, none, value, depth - 1) != 0)
+        if (bc_merge_apply_key(out, &some, key) != 0
+            || bc_merge_apply(out, none, value, depth - 1) != 0)
         {
             return -1;
         }
     }
 
-    return bc_json_apply_put(out, "}", 1);
+    return bc_merge_apply_put(out, "}", 1);
 }
 
 
 int
-bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
+bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     size_t size, size_t *len)
 {
-    bc_json_apply_t  out;
+    bc_merge_apply_t  out;
 
     *len = 0;
 
@@ -270,7 +270,7 @@ bc_json_merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     out.pos = dst;
     out.last = (size != 0) ? dst + size : dst;
 
-    if (bc_json_apply(&out, target, patch, BC_JSON_MAX_DEPTH) != 0) {
+    if (bc_merge_apply(&out, target, patch, BC_JSON_MAX_DEPTH) != 0) {
         return 0;
     }
 

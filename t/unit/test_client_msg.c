@@ -7,11 +7,11 @@
  */
 
 #include "bc_json.h"
-#include "bc_message.h"
+#include "bc_client_msg.h"
 #include "unit.h"
 
 
-static bc_message_t  m;
+static bc_client_msg_t  m;
 
 
 static uint8_t *
@@ -24,10 +24,10 @@ parse(const char *text, int request)
     p = unit_copy(text, len);
 
     if (request) {
-        bc_message_request(&m, p, len);
+        bc_client_msg_request(&m, p, len);
 
     } else {
-        bc_message_parse(&m, p, len);
+        bc_client_msg_parse(&m, p, len);
     }
 
     return p;
@@ -101,31 +101,31 @@ ids(void)
 {
     uint8_t  *p;
 
-    p = with_id("{\"type\":\"ping\",\"id\":", BC_MESSAGE_ID, "}", 0);
-    is(m.what, BC_MESSAGE_PING, "an id of the largest size");
-    is(m.id.len, BC_MESSAGE_ID, "is there");
+    p = with_id("{\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID, "}", 0);
+    is(m.what, BC_CLIENT_MSG_PING, "an id of the largest size");
+    is(m.id.len, BC_CLIENT_MSG_ID, "is there");
     free(p);
 
-    p = with_id("{\"type\":\"ping\",\"id\":", BC_MESSAGE_ID + 1, "}", 0);
-    is(m.what, BC_MESSAGE_LONG_ID, "one byte more");
+    p = with_id("{\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID + 1, "}", 0);
+    is(m.what, BC_CLIENT_MSG_LONG_ID, "one byte more");
     is(m.id.len, 0, "is not");
     free(p);
 
-    p = with_id("{\"id\":1,\"type\":\"ping\",\"id\":", BC_MESSAGE_ID + 1, "}",
+    p = with_id("{\"id\":1,\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID + 1, "}",
                 0);
-    is(m.what, BC_MESSAGE_PING, "the first id counts");
+    is(m.what, BC_CLIENT_MSG_PING, "the first id counts");
     free(p);
 
     p = with_id("{\"jsonrpc\":\"2.0\",\"method\":\"eth_ping\",\"id\":",
-                BC_MESSAGE_ID, "}", 1);
-    is(m.what, BC_MESSAGE_PING, "JSON-RPC: the largest size");
-    is(m.id.len, BC_MESSAGE_ID, "JSON-RPC: is there");
+                BC_CLIENT_MSG_ID, "}", 1);
+    is(m.what, BC_CLIENT_MSG_PING, "JSON-RPC: the largest size");
+    is(m.id.len, BC_CLIENT_MSG_ID, "JSON-RPC: is there");
     free(p);
 
     p = with_id("{\"jsonrpc\":\"2.0\",\"method\":\"eth_ping\",\"id\":",
-                BC_MESSAGE_ID + 1, "}", 1);
-    is(m.what, BC_MESSAGE_LONG_ID, "JSON-RPC: one byte more");
-    ok(m.what <= BC_MESSAGE_BATCH, "JSON-RPC: answered with a null id");
+                BC_CLIENT_MSG_ID + 1, "}", 1);
+    is(m.what, BC_CLIENT_MSG_LONG_ID, "JSON-RPC: one byte more");
+    ok(m.what <= BC_CLIENT_MSG_BATCH, "JSON-RPC: answered with a null id");
     is(m.id.len, 0, "JSON-RPC: is not");
     free(p);
 }
@@ -138,49 +138,49 @@ subscribes(void)
 
     p = parse("{\"type\":\"subscribe\",\"stream\":\"a\",\"streams\":[\"b\",7],"
               "\"since\":12,\"delta\":true,\"id\":null}", 0);
-    is(m.what, BC_MESSAGE_SUBSCRIBE, "subscribe");
+    is(m.what, BC_CLIENT_MSG_SUBSCRIBE, "subscribe");
     ok(m.has_since && m.since == 12 && !m.bad_since, "since");
     ok(m.delta, "delta");
     ok(span_is(m.id, "null"), "an id of null is one");
-    is(bc_message_stream(&m), 1, "stream");
+    is(bc_client_msg_stream(&m), 1, "stream");
     ok(m.name_len == 1 && m.name[0] == 'a', "comes first");
-    is(bc_message_stream(&m), 1, "the streams");
+    is(bc_client_msg_stream(&m), 1, "the streams");
     ok(m.name_len == 1 && m.name[0] == 'b', "come then");
-    is(bc_message_stream(&m), -1, "a number is no stream");
-    is(bc_message_stream(&m), 0, "the end");
+    is(bc_client_msg_stream(&m), -1, "a number is no stream");
+    is(bc_client_msg_stream(&m), 0, "the end");
     free(p);
 
     p = parse("{\"type\":\"subscribe\",\"stream\":7,\"since\":-1}", 0);
     ok(m.bad_since && !m.has_since && !m.delta, "a bad since");
-    is(bc_message_stream(&m), 0, "a stream that is no string is none");
+    is(bc_client_msg_stream(&m), 0, "a stream that is no string is none");
     free(p);
 
     p = parse("{\"type\":7}", 0);
-    is(m.what, BC_MESSAGE_UNTYPED, "a type that is no string is none");
+    is(m.what, BC_CLIENT_MSG_UNTYPED, "a type that is no string is none");
     free(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_subscribe\","
               "\"params\":[\"a\",{\"since\":3,\"stream\":\"b\"}]}", 1);
-    is(m.what, BC_MESSAGE_SUBSCRIBE, "JSON-RPC: subscribe");
+    is(m.what, BC_CLIENT_MSG_SUBSCRIBE, "JSON-RPC: subscribe");
     ok(m.has_since && m.since == 3, "JSON-RPC: since of a list");
-    is(bc_message_stream(&m), 1, "JSON-RPC: the stream of a list");
+    is(bc_client_msg_stream(&m), 1, "JSON-RPC: the stream of a list");
     ok(m.name_len == 1 && m.name[0] == 'a', "JSON-RPC: is its first");
     free(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\","
               "\"params\":{\"stream\":\"b\",\"since\":4,\"delta\":true}}", 1);
     ok(m.has_since && m.since == 4 && m.delta, "JSON-RPC: of an object");
-    is(bc_message_stream(&m), 1, "JSON-RPC: the stream of an object");
+    is(bc_client_msg_stream(&m), 1, "JSON-RPC: the stream of an object");
     ok(m.name_len == 1 && m.name[0] == 'b', "JSON-RPC: is named");
     free(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\","
               "\"params\":{\"since\":4}}", 1);
-    is(bc_message_stream(&m), 0, "JSON-RPC: no stream");
+    is(bc_client_msg_stream(&m), 0, "JSON-RPC: no stream");
     free(p);
 
     p = parse("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"subscribe\"}", 1);
-    is(m.what, BC_MESSAGE_WRONG, "JSON-RPC: another version");
+    is(m.what, BC_CLIENT_MSG_WRONG, "JSON-RPC: another version");
     ok(span_is(m.id, "1"), "JSON-RPC: with its id");
     free(p);
 }

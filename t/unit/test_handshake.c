@@ -8,7 +8,7 @@
  */
 
 #include "bc_ws_handshake.h"
-#include "bc_ws_pmd.h"
+#include "bc_ws_deflate.h"
 #include "unit.h"
 
 
@@ -238,7 +238,7 @@ extensions(void)
         p = unit_copy(cases[i].offer, strlen(cases[i].offer));
         memset(&params, 0, sizeof(params));
 
-        is(bc_ws_pmd_negotiate(p, strlen(cases[i].offer), &params, response,
+        is(bc_ws_deflate_negotiate(p, strlen(cases[i].offer), &params, response,
                                sizeof(response)),
            cases[i].response != NULL, "%s", cases[i].offer);
 
@@ -255,7 +255,7 @@ extensions(void)
            && params.client_no_context_takeover, "no context");
     }
 
-    is(bc_ws_pmd_negotiate((const uint8_t *) "permessage-deflate", 18,
+    is(bc_ws_deflate_negotiate((const uint8_t *) "permessage-deflate", 18,
                            &params, response, 20), 0,
        "an answer that does not fit is none");
 }

@@ -6,7 +6,7 @@
  * foreign file for the truth, reads beyond its end, or throws a good one away.
  */
 
-#include "bc_state.h"
+#include "bc_journal.h"
 #include "unit.h"
 
 
@@ -30,8 +30,8 @@ static void
 make(void)
 {
     uint8_t            *p, *start;
-    bc_state_record_t   r;
-    bc_state_header_t   h;
+    bc_journal_record_t   r;
+    bc_journal_header_t   h;
 
     memset(&h, 0, sizeof(h));
     h.epoch = 1785000000123456ull;
@@ -39,15 +39,15 @@ make(void)
     h.reserve = 10000;
     memset(h.boot, 0x5a, sizeof(h.boot));
 
-    p = file + BC_STATE_HEADER;
+    p = file + BC_JOURNAL_HEADER;
 
     memset(&r, 0, sizeof(r));
-    r.type = bc_state_seq;
+    r.type = bc_journal_seq;
     r.seq = 7;
     start = p;
-    p = start + bc_state_end(start, bc_state_begin(start, &r), 0);
+    p = start + bc_journal_end(start, bc_journal_begin(start, &r), 0);
 
-    r.type = bc_state_snap;
+    r.type = bc_journal_snap;
     r.name = span("network_metrics");
     r.data = span("{\"tps\":12}");
     r.state = span("{\"n\":1}");
@@ -55,11 +55,11 @@ make(void)
     r.time = 1785000001;
     r.polled = 1785000001999ull;
     start = p;
-    p = bc_state_begin(start, &r);
-    is(p - start, bc_state_size(&r), "the size of a record is known before");
-    p = start + bc_state_end(start, p, 3);
+    p = bc_journal_begin(start, &r);
+    is(p - start, bc_journal_size(&r), "the size of a record is known before");
+    p = start + bc_journal_end(start, p, 3);
 
-    r.type = bc_state_kept;
+    r.type = bc_journal_kept;
     r.log = 1;
     r.name = span("receipts");
     r.data = span("");
@@ -67,28 +67,28 @@ make(void)
     r.seq = 9;
     r.nth = 2;
     start = p;
-    p = bc_state_begin(start, &r);
-    p = bc_state_put_entry(p, span("\"a\""), span("{\"id\":\"a\"}"));
-    is(p - start, bc_state_size(&r) + bc_state_entry_size(3, 10),
+    p = bc_journal_begin(start, &r);
+    p = bc_journal_put_entry(p, span("\"a\""), span("{\"id\":\"a\"}"));
+    is(p - start, bc_journal_size(&r) + bc_journal_entry_size(3, 10),
        "and that of its entries");
-    p = bc_state_put_entry(p, span("7"), span("{\"id\":7}"));
-    p = start + bc_state_end(start, p, 2);
+    p = bc_journal_put_entry(p, span("7"), span("{\"id\":7}"));
+    p = start + bc_journal_end(start, p, 2);
 
-    h.image = image = (size_t) (p - file) - BC_STATE_HEADER;
-    bc_state_header_put(file, &h);
+    h.image = image = (size_t) (p - file) - BC_JOURNAL_HEADER;
+    bc_journal_header_put(file, &h);
 
-    r.type = bc_state_batch;
+    r.type = bc_journal_batch;
     r.seq = 10;
     r.nth = 0;
     start = p;
-    p = bc_state_begin(start, &r);
-    p = bc_state_put_entry(p, span("8"), span("{\"id\":8}"));
-    p = start + bc_state_end(start, p, 1);
+    p = bc_journal_begin(start, &r);
+    p = bc_journal_put_entry(p, span("8"), span("{\"id\":8}"));
+    p = start + bc_journal_end(start, p, 1);
 
     memset(&r, 0, sizeof(r));
-    r.type = bc_state_closed;
+    r.type = bc_journal_closed;
     start = p;
-    p = start + bc_state_end(start, bc_state_begin(start, &r), 0);
+    p = start + bc_journal_end(start, bc_journal_begin(start, &r), 0);
 
     len = (size_t) (p - file);
 }
@@ -100,28 +100,28 @@ test_good(void)
     const char          *why;
     bc_span_t            rest, key, data;
     const uint8_t       *p;
-    bc_state_header_t    h;
-    bc_state_record_t    r;
+    bc_journal_header_t    h;
+    bc_journal_record_t    r;
 
     why = NULL;
-    is(bc_state_header_get(file, len, &h, &why), 0, "the header is read");
+    is(bc_journal_header_get(file, len, &h, &why), 0, "the header is read");
     is(h.epoch, 1785000000123456ll, "epoch");
     is(h.made, 1785000000, "when it was made");
     is(h.image, image, "the size of the image");
     is(h.reserve, 10000, "the reserve");
     is(h.boot[0] == 0x5a && h.boot[15] == 0x5a, 1, "the boot");
 
-    ok(bc_state_whole(file + BC_STATE_HEADER, image), "the image is whole");
+    ok(bc_journal_whole(file + BC_JOURNAL_HEADER, image), "the image is whole");
 
-    p = file + BC_STATE_HEADER;
+    p = file + BC_JOURNAL_HEADER;
 
-    is(bc_state_next(&p, file + len, &r), 1, "first record");
-    is(r.type, bc_state_seq, "a number");
+    is(bc_journal_next(&p, file + len, &r), 1, "first record");
+    is(r.type, bc_journal_seq, "a number");
     is(r.seq, 7, "... 7");
     is(r.name.len, 0, "... of no stream");
 
-    is(bc_state_next(&p, file + len, &r), 1, "second record");
-    is(r.type, bc_state_snap, "a snapshot");
+    is(bc_journal_next(&p, file + len, &r), 1, "second record");
+    is(r.type, bc_journal_snap, "a snapshot");
     ok(same(r.name, span("network_metrics")), "its name");
     ok(same(r.data, span("{\"tps\":12}")), "its data");
     ok(same(r.state, span("{\"n\":1}")), "its state");
@@ -130,24 +130,24 @@ test_good(void)
     is(r.polled, 1785000001999ll, "the poll");
     is(r.n, 3, "its entries' number");
 
-    is(bc_state_next(&p, file + len, &r), 1, "third record");
-    is(r.type, bc_state_kept, "entries");
+    is(bc_journal_next(&p, file + len, &r), 1, "third record");
+    is(r.type, bc_journal_kept, "entries");
     is(r.log, 1, "of a log");
     is(r.nth, 2, "the first is the third of its message");
     is(r.n, 2, "two");
 
     rest = r.entries;
-    is(bc_state_entry(&rest, &key, &data), 1, "the first");
+    is(bc_journal_entry(&rest, &key, &data), 1, "the first");
     ok(same(key, span("\"a\"")) && same(data, span("{\"id\":\"a\"}")), "it is");
-    is(bc_state_entry(&rest, &key, &data), 1, "the second");
+    is(bc_journal_entry(&rest, &key, &data), 1, "the second");
     ok(same(key, span("7")) && same(data, span("{\"id\":7}")), "it is");
-    is(bc_state_entry(&rest, &key, &data), 0, "no more");
+    is(bc_journal_entry(&rest, &key, &data), 0, "no more");
 
-    is(bc_state_next(&p, file + len, &r), 1, "the journal");
-    is(r.type, bc_state_batch, "has a message");
-    is(bc_state_next(&p, file + len, &r), 1, "and");
-    is(r.type, bc_state_closed, "its end");
-    is(bc_state_next(&p, file + len, &r), 0, "nothing behind");
+    is(bc_journal_next(&p, file + len, &r), 1, "the journal");
+    is(r.type, bc_journal_batch, "has a message");
+    is(bc_journal_next(&p, file + len, &r), 1, "and");
+    is(r.type, bc_journal_closed, "its end");
+    is(bc_journal_next(&p, file + len, &r), 0, "nothing behind");
 }
 
 
@@ -161,8 +161,8 @@ test_cut(void)
     uint8_t             *copy;
     const char          *why;
     const uint8_t       *p;
-    bc_state_header_t    h;
-    bc_state_record_t    r;
+    bc_journal_header_t    h;
+    bc_journal_record_t    r;
 
     header = 0;
     cut = 0;
@@ -173,10 +173,10 @@ test_cut(void)
         copy = unit_copy(file, n);
         why = NULL;
 
-        if (bc_state_header_get(copy, n, &h, &why) != 0) {
+        if (bc_journal_header_get(copy, n, &h, &why) != 0) {
             good &= (why != NULL);
 
-            if (n < BC_STATE_HEADER) {
+            if (n < BC_JOURNAL_HEADER) {
                 header++;
 
             } else {
@@ -187,15 +187,15 @@ test_cut(void)
             continue;
         }
 
-        good &= bc_state_whole(copy + BC_STATE_HEADER, h.image);
+        good &= bc_journal_whole(copy + BC_JOURNAL_HEADER, h.image);
 
-        p = copy + BC_STATE_HEADER;
+        p = copy + BC_JOURNAL_HEADER;
 
         do {
-            rc = bc_state_next(&p, copy + n, &r);
+            rc = bc_journal_next(&p, copy + n, &r);
         } while (rc == 1);
 
-        good &= (rc == BC_STATE_CUT || rc == 0);
+        good &= (rc == BC_JOURNAL_CUT || rc == 0);
         good &= (p <= copy + n);
         journal++;
 
@@ -203,9 +203,9 @@ test_cut(void)
     }
 
     ok(good, "a file cut at any byte is read as far as it is good");
-    is(header, BC_STATE_HEADER, "without a header it is refused");
+    is(header, BC_JOURNAL_HEADER, "without a header it is refused");
     is(cut, image, "without its image it is refused");
-    is(journal, len - BC_STATE_HEADER - image, "the journal may be cut");
+    is(journal, len - BC_JOURNAL_HEADER - image, "the journal may be cut");
 }
 
 
@@ -219,8 +219,8 @@ test_bits(void)
     uint8_t             *copy;
     const char          *why;
     const uint8_t       *p;
-    bc_state_header_t    h;
-    bc_state_record_t    r;
+    bc_journal_header_t    h;
+    bc_journal_record_t    r;
 
     missed = 0;
     believed = 0;
@@ -229,24 +229,24 @@ test_bits(void)
         copy = unit_copy(file, len);
         copy[bit / 8] ^= (uint8_t) (1 << bit % 8);
 
-        rc = bc_state_header_get(copy, len, &h, &why);
+        rc = bc_journal_header_get(copy, len, &h, &why);
 
-        if (bit < 8 * BC_STATE_HEADER) {
+        if (bit < 8 * BC_JOURNAL_HEADER) {
             missed += (rc == 0);
             free(copy);
             continue;
         }
 
-        rc = bc_state_whole(copy + BC_STATE_HEADER, image);
+        rc = bc_journal_whole(copy + BC_JOURNAL_HEADER, image);
 
-        if (bit < 8 * (BC_STATE_HEADER + image)) {
+        if (bit < 8 * (BC_JOURNAL_HEADER + image)) {
             believed += (rc != 0);
         }
 
-        p = copy + BC_STATE_HEADER;
+        p = copy + BC_JOURNAL_HEADER;
         n = 0;
 
-        while ((rc = bc_state_next(&p, copy + len, &r)) == 1) {
+        while ((rc = bc_journal_next(&p, copy + len, &r)) == 1) {
             n++;
         }
 
@@ -263,10 +263,10 @@ static void
 refuse(const char *what, const uint8_t *p, size_t n, const char *expected)
 {
     const char         *why;
-    bc_state_header_t   h;
+    bc_journal_header_t   h;
 
     why = "good";
-    is(bc_state_header_get(p, n, &h, &why), -1, "%s is refused", what);
+    is(bc_journal_header_get(p, n, &h, &why), -1, "%s is refused", what);
     is_str(why, expected, "... as %s", expected);
 }
 
@@ -301,51 +301,51 @@ test_lies(void)
     uint8_t              buf[512], *last;
     uint32_t             n;
     const uint8_t       *p;
-    bc_state_record_t    r;
+    bc_journal_record_t    r;
 
     memset(&r, 0, sizeof(r));
-    r.type = bc_state_batch;
+    r.type = bc_journal_batch;
     r.log = 1;
     r.name = span("l");
 
-    last = bc_state_begin(buf, &r);
-    last = bc_state_put_entry(last, span("1"), span("{}"));
+    last = bc_journal_begin(buf, &r);
+    last = bc_journal_put_entry(last, span("1"), span("{}"));
     p = buf;
 
     for (n = 0; n < 4; n++) {
-        (void) bc_state_end(buf, last, n);
+        (void) bc_journal_end(buf, last, n);
         p = buf;
-        is(bc_state_next(&p, last, &r), n == 1 ? 1 : BC_STATE_BAD,
+        is(bc_journal_next(&p, last, &r), n == 1 ? 1 : BC_JOURNAL_BAD,
            "%u entries are said to be there", n);
     }
 
-    last = bc_state_begin(buf, &r);
-    last = bc_state_put_entry(last, span(""), span("{}"));
-    (void) bc_state_end(buf, last, 1);
+    last = bc_journal_begin(buf, &r);
+    last = bc_journal_put_entry(last, span(""), span("{}"));
+    (void) bc_journal_end(buf, last, 1);
     p = buf;
-    is(bc_state_next(&p, last, &r), BC_STATE_BAD, "an entry without a key");
+    is(bc_journal_next(&p, last, &r), BC_JOURNAL_BAD, "an entry without a key");
 
     memset(&r, 0, sizeof(r));
-    r.type = bc_state_snap;
-    last = bc_state_begin(buf, &r);
-    last = bc_state_put_entry(last, span("1"), span("{}"));
-    (void) bc_state_end(buf, last, 1);
+    r.type = bc_journal_snap;
+    last = bc_journal_begin(buf, &r);
+    last = bc_journal_put_entry(last, span("1"), span("{}"));
+    (void) bc_journal_end(buf, last, 1);
     p = buf;
-    is(bc_state_next(&p, last, &r), BC_STATE_BAD, "a snapshot with entries");
+    is(bc_journal_next(&p, last, &r), BC_JOURNAL_BAD, "a snapshot with entries");
 
     r.type = 99;
     r.entries.len = 0;
-    last = bc_state_begin(buf, &r);
-    (void) bc_state_end(buf, last, 0);
+    last = bc_journal_begin(buf, &r);
+    (void) bc_journal_end(buf, last, 0);
     p = buf;
-    is(bc_state_next(&p, last, &r), BC_STATE_BAD, "a record of no known type");
+    is(bc_journal_next(&p, last, &r), BC_JOURNAL_BAD, "a record of no known type");
 
     memset(buf, 0, sizeof(buf));
     p = buf;
-    is(bc_state_next(&p, buf + sizeof(buf), &r), BC_STATE_BAD, "zeros");
+    is(bc_journal_next(&p, buf + sizeof(buf), &r), BC_JOURNAL_BAD, "zeros");
     memset(buf, 0xff, sizeof(buf));
     p = buf;
-    is(bc_state_next(&p, buf + sizeof(buf), &r), BC_STATE_BAD, "ones");
+    is(bc_journal_next(&p, buf + sizeof(buf), &r), BC_JOURNAL_BAD, "ones");
 }
 
 
@@ -355,40 +355,40 @@ static void
 test_note(void)
 {
     size_t           i, len;
-    uint8_t          buf[BC_STATE_NOTE_HEAD
-                         + BC_STATE_NOTE_MAX * BC_STATE_NOTE_SEQ];
+    uint8_t          buf[BC_JOURNAL_NOTE_HEAD
+                         + BC_JOURNAL_NOTE_MAX * BC_JOURNAL_NOTE_SEQ];
     uint32_t         n;
     unsigned         bad;
-    bc_state_note_t  note, got;
+    bc_journal_note_t  note, got;
 
     memset(&note, 0, sizeof(note));
 
     note.epoch = 1883141886216480ULL;
     note.gone = 26;
     note.file = 0xfedcba9876543210ULL;
-    note.n = BC_STATE_NOTE_MAX;
+    note.n = BC_JOURNAL_NOTE_MAX;
 
     for (n = 0; n < note.n; n++) {
-        note.hash[n] = bc_state_hash((const uint8_t *) "stream", n % 7);
+        note.hash[n] = bc_journal_hash((const uint8_t *) "stream", n % 7);
         note.seq[n] = 1000 + n;
     }
 
-    len = bc_state_note_put(buf, &note);
+    len = bc_journal_note_put(buf, &note);
 
     is(len, sizeof(buf), "the note fills its place");
-    is(bc_state_note_get(buf, len, &got), 0, "it is read");
+    is(bc_journal_note_get(buf, len, &got), 0, "it is read");
     ok(memcmp(&note, &got, sizeof(note)) == 0, "as it was written");
 
-    bc_state_note_put_seq(buf + BC_STATE_NOTE_HEAD + 5 * BC_STATE_NOTE_SEQ,
+    bc_journal_note_put_seq(buf + BC_JOURNAL_NOTE_HEAD + 5 * BC_JOURNAL_NOTE_SEQ,
                           note.hash[5], 77);
-    is(bc_state_note_get(buf, len, &got), 0, "one number changed");
+    is(bc_journal_note_get(buf, len, &got), 0, "one number changed");
     is(got.seq[5], 77, "... is read");
     is(got.seq[6], 1006, "... and that beside it");
 
     bad = 0;
 
     for (i = 0; i < len; i++) {
-        bad += (bc_state_note_get(buf, i, &got) == 0);
+        bad += (bc_journal_note_get(buf, i, &got) == 0);
     }
 
     is(bad, 0, "cut anywhere it is none");
@@ -397,27 +397,27 @@ test_note(void)
 
         /* the last bytes of a place say nothing */
 
-        if (i >= BC_STATE_NOTE_HEAD
-            && (i - BC_STATE_NOTE_HEAD) % BC_STATE_NOTE_SEQ >= 20)
+        if (i >= BC_JOURNAL_NOTE_HEAD
+            && (i - BC_JOURNAL_NOTE_HEAD) % BC_JOURNAL_NOTE_SEQ >= 20)
         {
             continue;
         }
 
         buf[i] ^= 4;
-        bad += (bc_state_note_get(buf, len, &got) == 0);
+        bad += (bc_journal_note_get(buf, len, &got) == 0);
         buf[i] ^= 4;
     }
 
     is(bad, 0, "with a bit changed, too");
 
     note.n = 0;
-    len = bc_state_note_put(buf, &note);
-    is(bc_state_note_get(buf, len, &got), 0, "a note of no stream");
+    len = bc_journal_note_put(buf, &note);
+    is(bc_journal_note_get(buf, len, &got), 0, "a note of no stream");
 
-    ok(bc_state_ours((const uint8_t *) "", 0), "nothing may be ours");
-    ok(bc_state_ours((const uint8_t *) "BCST", 4), "a beginning may be ours");
-    ok(!bc_state_ours((const uint8_t *) "BCSU", 4), "another may not");
-    ok(!bc_state_ours((const uint8_t *) "BCSTATE1", 8), "a text may not");
+    ok(bc_journal_ours((const uint8_t *) "", 0), "nothing may be ours");
+    ok(bc_journal_ours((const uint8_t *) "BCST", 4), "a beginning may be ours");
+    ok(!bc_journal_ours((const uint8_t *) "BCSU", 4), "another may not");
+    ok(!bc_journal_ours((const uint8_t *) "BCSTATE1", 8), "a text may not");
 }
 
 

@@ -7,12 +7,12 @@
  */
 
 #include "bc_json.h"
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 #include "bc_utf8.h"
 #include "unit.h"
 
 
-static bc_rpc_reply_t  reply;
+static bc_jsonrpc_reply_t  reply;
 
 
 static int
@@ -28,7 +28,7 @@ parse(const char *text, uint64_t id)
 
     len = strlen(text);
     p = unit_copy(text, len);
-    rc = bc_rpc_parse(p, len, id, &reply);
+    rc = bc_jsonrpc_parse(p, len, id, &reply);
 
     if (text[0] == '\0') {
         free(p);
@@ -234,7 +234,7 @@ large(void)
     n--;
     n += (size_t) sprintf(text + n, "],\"id\":12}");
 
-    is(bc_rpc_parse((uint8_t *) text, n, 12, &reply), 0, "a large reply");
+    is(bc_jsonrpc_parse((uint8_t *) text, n, 12, &reply), 0, "a large reply");
     ok(reply.ok && reply.result.data == (uint8_t *) text + 26
        && reply.result.len == n - 26 - 9, "its result is all of it");
 
@@ -248,13 +248,13 @@ build(void)
     char    *text;
     size_t   len;
 
-    is(bc_rpc_build(&text, &len, 7, "net.peers", NULL), 0, "no params");
+    is(bc_jsonrpc_build(&text, &len, 7, "net.peers", NULL), 0, "no params");
     is_mem(text, len, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"net.peers\"}",
            "the request");
     is(text[len], 0, "terminated");
     free(text);
 
-    is(bc_rpc_build(&text, &len, UINT64_MAX, "a\"b\n\xff",
+    is(bc_jsonrpc_build(&text, &len, UINT64_MAX, "a\"b\n\xff",
                     "{\"limit\":100}"), 0, "params and an odd method");
     is_mem(text, len, "{\"jsonrpc\":\"2.0\",\"id\":18446744073709551615,"
            "\"method\":\"a\\\"b\\n\xef\xbf\xbd\",\"params\":{\"limit\":100}}",

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "bc_json.h"
-#include "bc_json_patch.h"
+#include "bc_merge_patch.h"
 #include "unit.h"
 
 
@@ -91,7 +91,7 @@ diff(const char *from, const char *to, char *out, size_t size)
     }
 
     len = 99;
-    rc = bc_json_merge_diff(a, b, buf, size, &len);
+    rc = bc_merge_patch_diff(a, b, buf, size, &len);
 
     if (rc == 0 && len != 0) {
         rc = -1;
@@ -122,7 +122,7 @@ apply(const char *target, const char *patch, char *out, size_t size)
     b.len = strlen(patch);
     buf = malloc(size + (size == 0));
 
-    rc = bc_json_merge_apply(a, b, buf, size, &len);
+    rc = bc_merge_patch_apply(a, b, buf, size, &len);
 
     memcpy(out, buf, len);
     out[len] = '\0';
@@ -635,7 +635,7 @@ test_memory(void)
         allocations = 0;
         fail_from = i;
         len = 99;
-        rc = bc_json_merge_diff(a, b, out, sizeof(out), &len);
+        rc = bc_merge_patch_diff(a, b, out, sizeof(out), &len);
         fail_from = 0;
 
         if (rc == 1) {

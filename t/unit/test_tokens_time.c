@@ -72,7 +72,7 @@ traced_memcmp(const void *one, const void *two, size_t n)
 #define bc_tokens_stream   traced_stream
 #define bc_tokens_free     traced_free
 
-#include "../../src/bc_tokens.c"
+#include "../../src/core/bc_tokens.c"
 
 #undef memcmp
 

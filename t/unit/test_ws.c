@@ -640,35 +640,35 @@ static void
 pending(void)
 {
     uint8_t        *pos, *start;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
 
-    ok(sizeof(bc_ws_in_t) <= 64, "an idle connection costs %zu bytes",
-       sizeof(bc_ws_in_t));
+    ok(sizeof(bc_ws_parser_t) <= 64, "an idle connection costs %zu bytes",
+       sizeof(bc_ws_parser_t));
 
-    bc_ws_in_init(&in, &ws_limits, NULL, 0);
-    ok(!bc_ws_in_pending(&in), "nothing is pending at first");
+    bc_ws_parser_init(&in, &ws_limits, NULL, 0);
+    ok(!bc_ws_parser_pending(&in), "nothing is pending at first");
 
     wire_text(&w, 0x01, "a");
     wire_text(&w, 0x80, "b");
     start = w.p;
     pos = start;
 
-    bc_ws_in_feed(&in, &pos, start + 1, &ev);
-    ok(bc_ws_in_pending(&in), "something is with the first byte");
+    bc_ws_parser_feed(&in, &pos, start + 1, &ev);
+    ok(bc_ws_parser_pending(&in), "something is with the first byte");
 
-    bc_ws_in_feed(&in, &pos, start + 7, &ev);
-    ok(bc_ws_in_pending(&in), "between two fragments, too");
+    bc_ws_parser_feed(&in, &pos, start + 7, &ev);
+    ok(bc_ws_parser_pending(&in), "between two fragments, too");
 
-    is(bc_ws_in_feed(&in, &pos, start + w.len, &ev), BC_WS_EVENT, "the end");
-    ok(!bc_ws_in_pending(&in), "nothing after it");
+    is(bc_ws_parser_feed(&in, &pos, start + w.len, &ev), BC_WS_EVENT, "the end");
+    ok(!bc_ws_parser_pending(&in), "nothing after it");
 
-    is(bc_ws_in_feed(&in, &pos, start + w.len, &ev), BC_WS_AGAIN,
+    is(bc_ws_parser_feed(&in, &pos, start + w.len, &ev), BC_WS_AGAIN,
        "and no more");
 
-    bc_ws_in_free(&in);
-    bc_ws_in_free(&in);
-    ok(!bc_ws_in_pending(&in), "nor in a freed one");
+    bc_ws_parser_free(&in);
+    bc_ws_parser_free(&in);
+    ok(!bc_ws_parser_pending(&in), "nor in a freed one");
     wire_reset(&w);
 }
 
@@ -679,26 +679,26 @@ static void
 in_place(void)
 {
     uint8_t        *pos;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
 
-    bc_ws_in_init(&in, &ws_limits, NULL, 0);
+    bc_ws_parser_init(&in, &ws_limits, NULL, 0);
 
     wire_text(&w, 0x81, "one");
     wire_text(&w, 0x89, "two");
     wire_text(&w, 0x82, "three");
     pos = w.p;
 
-    bc_ws_in_feed(&in, &pos, w.p + w.len, &ev);
+    bc_ws_parser_feed(&in, &pos, w.p + w.len, &ev);
     ok(ev.data == w.p + 6, "a text where it was received");
-    bc_ws_in_feed(&in, &pos, w.p + w.len, &ev);
+    bc_ws_parser_feed(&in, &pos, w.p + w.len, &ev);
     ok(ev.data == w.p + 15, "a ping, too");
-    bc_ws_in_feed(&in, &pos, w.p + w.len, &ev);
+    bc_ws_parser_feed(&in, &pos, w.p + w.len, &ev);
     ok(ev.data == w.p + 24, "and a binary message");
-    is(bc_ws_in_feed(&in, &pos, w.p + w.len, &ev), BC_WS_AGAIN, "that is all");
+    is(bc_ws_parser_feed(&in, &pos, w.p + w.len, &ev), BC_WS_AGAIN, "that is all");
     ok(pos == w.p + w.len, "consumed");
 
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
     wire_reset(&w);
 }
 
@@ -727,8 +727,8 @@ unmask(void)
         memset(dst, 0, sizeof(dst));
 
         n = len ? unit_random() % len : 0;
-        bc_ws_unmask(dst + at, src + at, n, m);
-        bc_ws_unmask(dst + at + n, src + at + n, len - n, m);
+        bc_ws_frame_unmask(dst + at, src + at, n, m);
+        bc_ws_frame_unmask(dst + at + n, src + at + n, len - n, m);
 
         for (k = 0; k < len; k++) {
             good = good && dst[at + k] == (src[at + k] ^ mask[k % 4]);
@@ -746,18 +746,18 @@ headers(void)
 {
     uint8_t  h[BC_WS_HEADER_LEN];
 
-    is(bc_ws_header(h, BC_WS_TEXT, 1, 0, 5), 2, "a short header");
+    is(bc_ws_frame_header(h, BC_WS_TEXT, 1, 0, 5), 2, "a short header");
     ok(memcmp(h, "\x81\x05", 2) == 0, "its bytes");
-    is(bc_ws_header(h, BC_WS_BINARY, 1, 1, 125), 2, "125 is short");
+    is(bc_ws_frame_header(h, BC_WS_BINARY, 1, 1, 125), 2, "125 is short");
     ok(memcmp(h, "\xc2\x7d", 2) == 0, "its bytes, with RSV1");
-    is(bc_ws_header(h, BC_WS_CONT, 0, 0, 126), 4, "126 is not");
+    is(bc_ws_frame_header(h, BC_WS_CONT, 0, 0, 126), 4, "126 is not");
     ok(memcmp(h, "\x00\x7e\x00\x7e", 4) == 0, "its bytes, without FIN");
-    is(bc_ws_header(h, BC_WS_TEXT, 1, 0, 65535), 4, "65535");
+    is(bc_ws_frame_header(h, BC_WS_TEXT, 1, 0, 65535), 4, "65535");
     ok(memcmp(h, "\x81\x7e\xff\xff", 4) == 0, "its bytes");
-    is(bc_ws_header(h, BC_WS_TEXT, 1, 0, 65536), 10, "65536");
+    is(bc_ws_frame_header(h, BC_WS_TEXT, 1, 0, 65536), 10, "65536");
     ok(memcmp(h, "\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00", 10) == 0,
        "its bytes");
-    is(bc_ws_header(h, BC_WS_TEXT, 1, 0, 0x123456789abcdef), 10, "a huge one");
+    is(bc_ws_frame_header(h, BC_WS_TEXT, 1, 0, 0x123456789abcdef), 10, "a huge one");
     ok(memcmp(h, "\x81\x7f\x01\x23\x45\x67\x89\xab\xcd\xef", 10) == 0,
        "its bytes");
 }
@@ -772,23 +772,23 @@ close_frames(void)
 
     f = malloc(BC_WS_CLOSE_LEN);
 
-    is(bc_ws_close(f, 0, "ignored"), 2, "without a code");
+    is(bc_ws_frame_close(f, 0, "ignored"), 2, "without a code");
     ok(memcmp(f, "\x88\x00", 2) == 0, "it is empty");
-    is(bc_ws_close(f, 1005, NULL), 2, "1005 is never sent");
-    is(bc_ws_close(f, 1006, NULL), 2, "1006 neither");
-    is(bc_ws_close(f, 1000, NULL), 4, "a code");
+    is(bc_ws_frame_close(f, 1005, NULL), 2, "1005 is never sent");
+    is(bc_ws_frame_close(f, 1006, NULL), 2, "1006 neither");
+    is(bc_ws_frame_close(f, 1000, NULL), 4, "a code");
     ok(memcmp(f, "\x88\x02\x03\xe8", 4) == 0, "its bytes");
-    is(bc_ws_close(f, 1001, "bye"), 7, "a code and a reason");
+    is(bc_ws_frame_close(f, 1001, "bye"), 7, "a code and a reason");
     ok(memcmp(f, "\x88\x05\x03\xe9" "bye", 7) == 0, "their bytes");
 
     memset(reason, 'x', sizeof(reason));
     reason[123] = '\0';
-    is(bc_ws_close(f, 1001, reason), 127, "a reason of 123 bytes");
+    is(bc_ws_frame_close(f, 1001, reason), 127, "a reason of 123 bytes");
     is(f[1], 125, "fits");
 
     reason[123] = 'x';
     reason[199] = '\0';
-    is(bc_ws_close(f, 1001, reason), 127, "a longer one is cut");
+    is(bc_ws_frame_close(f, 1001, reason), 127, "a longer one is cut");
 
     for (i = 0; i < 4; i++) {
         memset(reason, 'x', i);
@@ -797,12 +797,12 @@ close_frames(void)
             memcpy(reason + n, "\xe2\x82\xac", 4);
         }
 
-        n = bc_ws_close(f, 4000, reason);
+        n = bc_ws_frame_close(f, 4000, reason);
         ok(n == (size_t) f[1] + 2 && (f[1] - 2 - i) % 3 == 0 && f[1] > 120
            && f[1] <= 125, "cut between characters: %zu", n);
     }
 
-    is(bc_ws_close(f, 1001, "ab\xff" "cd"), 6, "cut before a bad byte");
+    is(bc_ws_frame_close(f, 1001, "ab\xff" "cd"), 6, "cut before a bad byte");
 
     free(f);
 }

@@ -640,13 +640,13 @@ many(void)
     wire_t          wires[8];
     uint8_t        *p, src[2000], z[4000];
     z_stream        stream;
-    bc_ws_in_t      in[8];
+    bc_ws_parser_t      in[8];
     bc_ws_event_t   ev;
 
     memset(wires, 0, sizeof(wires));
 
     for (i = 0; i < 8; i++) {
-        bc_ws_in_init(&in[i], &ws_limits, i % 4 ? &pmd : &pmd_takeover, 0);
+        bc_ws_parser_init(&in[i], &ws_limits, i % 4 ? &pmd : &pmd_takeover, 0);
         fill(src, sizeof(src), 3);
 
         memset(&stream, 0, sizeof(stream));
@@ -678,7 +678,7 @@ many(void)
         pos[i] += n;
 
         for ( ;; ) {
-            rc = bc_ws_in_feed(&in[i], &p, wires[i].p + pos[i], &ev);
+            rc = bc_ws_parser_feed(&in[i], &p, wires[i].p + pos[i], &ev);
 
             if (rc == BC_WS_AGAIN) {
                 break;
@@ -694,22 +694,22 @@ many(void)
     ok(good && k == 16, "eight connections in turn");
 
     for (i = 0; i < 8; i++) {
-        bc_ws_in_free(&in[i]);
+        bc_ws_parser_free(&in[i]);
         wire_reset(&wires[i]);
     }
 
     /* given up in the middle of a message */
 
     for (i = 0; i < 8; i++) {
-        bc_ws_in_init(&in[i], &ws_limits, i % 4 ? &pmd : &pmd_takeover, 0);
+        bc_ws_parser_init(&in[i], &ws_limits, i % 4 ? &pmd : &pmd_takeover, 0);
         wire_frame(&wires[i], 0x42, "\xf2\x48\xcd", 3);
         p = wires[i].p;
-        is(bc_ws_in_feed(&in[i], &p, p + wires[i].len, &ev), BC_WS_AGAIN,
+        is(bc_ws_parser_feed(&in[i], &p, p + wires[i].len, &ev), BC_WS_AGAIN,
            "half a message");
     }
 
     for (i = 0; i < 8; i++) {
-        bc_ws_in_free(&in[i]);
+        bc_ws_parser_free(&in[i]);
         wire_reset(&wires[i]);
     }
 
@@ -730,8 +730,8 @@ main(void)
     bombs();
     many();
 
-    bc_ws_pmd_cleanup();
-    bc_ws_pmd_cleanup();
+    bc_ws_deflate_cleanup();
+    bc_ws_deflate_cleanup();
 
     return unit_done();
 }

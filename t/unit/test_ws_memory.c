@@ -7,7 +7,7 @@
  * receiver are counted, and made to fail one by one (the linker's --wrap).
  */
 
-#include "bc_rpc.h"
+#include "bc_jsonrpc.h"
 #include "ws_test.h"
 
 #include <malloc.h>
@@ -98,7 +98,7 @@ static const bc_ws_deflate_params_t  pmd = { 1, 1, 15, 15 };
 /* feeds without copies or transcript: only the receiver allocates */
 
 static int
-feed(bc_ws_in_t *in, uint8_t *p, size_t len, size_t chop, bc_ws_event_t *ev,
+feed(bc_ws_parser_t *in, uint8_t *p, size_t len, size_t chop, bc_ws_event_t *ev,
     int *events)
 {
     int       rc;
@@ -112,7 +112,7 @@ feed(bc_ws_in_t *in, uint8_t *p, size_t len, size_t chop, bc_ws_event_t *ev,
         pos = p;
 
         do {
-            rc = bc_ws_in_feed(in, &pos, p + n, ev);
+            rc = bc_ws_parser_feed(in, &pos, p + n, ev);
 
             if (rc == BC_WS_EVENT) {
                 (*events)++;
@@ -145,7 +145,7 @@ usage(void)
     size_t          n;
     uint8_t        *big;
     z_stream        stream;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
     static uint8_t  z[200000];
 
@@ -156,7 +156,7 @@ usage(void)
 
     /* what a header announces is not allocated before it comes */
 
-    bc_ws_in_init(&in, &ws_limits, NULL, 0);
+    bc_ws_parser_init(&in, &ws_limits, NULL, 0);
     wire_head(&w, 0x82, 16 * 1024 * 1024, 1);
     wire_add(&w, "mask", 4);
 
@@ -174,14 +174,14 @@ usage(void)
 
     ok(live < 2 * 100100 + 200, "with 100100 bytes of it: %zu", live);
 
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
     is(blocks, 0, "all is freed with the connection");
     counting = 0;
     wire_reset(&w);
 
     /* small messages in one packet cost nothing at all */
 
-    bc_ws_in_init(&in, &ws_limits, &pmd, 0);
+    bc_ws_parser_init(&in, &ws_limits, &pmd, 0);
 
     for (i = 0; i < 100; i++) {
         wire_text(&w, 0x81, "a message");
@@ -209,18 +209,18 @@ usage(void)
     is(blocks, 0, "and freed them");
     counting = 0;
     wire_reset(&w);
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
 
     /* 10000 connections that stopped inside a ping */
 
     wire_head(&w, 0x89, 125, 1);
     wire_add(&w, "maskx", 5);
 
-    bc_ws_in_init(&in, &ws_limits, NULL, 0);
+    bc_ws_parser_init(&in, &ws_limits, NULL, 0);
     start();
     feed(&in, w.p, w.len, 1, &ev, &events);
     ok(live <= 256, "one that stopped inside a ping: %zu", live);
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
     is(blocks, 0, "freed");
     counting = 0;
     wire_reset(&w);
@@ -245,7 +245,7 @@ usage(void)
 
     wire_frame(&w, 0xc2, z, n);
 
-    bc_ws_in_init(&in, &ws_limits, &pmd, 0);
+    bc_ws_parser_init(&in, &ws_limits, &pmd, 0);
     start();
     is(feed(&in, w.p, w.len, 1000, &ev, &events), BC_WS_FAIL,
        "a bomb of 100 MiB in %zu bytes", w.len);
@@ -255,8 +255,8 @@ usage(void)
     /* the decompressor stays for the next message, in the process */
 
     is(blocks, 1, "only the spare decompressor is left");
-    bc_ws_in_free(&in);
-    bc_ws_pmd_cleanup();
+    bc_ws_parser_free(&in);
+    bc_ws_deflate_cleanup();
     is(blocks, 0, "which can be freed, too");
     counting = 0;
     wire_reset(&w);
@@ -277,7 +277,7 @@ failures(void)
     size_t          n, chop;
     wire_t          w;
     uint8_t        *copy;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
     static uint8_t  p[5000];
 
@@ -301,8 +301,8 @@ failures(void)
 
         for (i = 1; i < 1000; i++) {
             memcpy(copy, w.p, w.len);
-            bc_ws_pmd_cleanup();
-            bc_ws_in_init(&in, &ws_limits, &pmd, 0);
+            bc_ws_deflate_cleanup();
+            bc_ws_parser_init(&in, &ws_limits, &pmd, 0);
             events = 0;
 
             start();
@@ -317,8 +317,8 @@ failures(void)
             n = (fail_after == 0);
             fail_after = 0;
 
-            bc_ws_in_free(&in);
-            bc_ws_pmd_cleanup();
+            bc_ws_parser_free(&in);
+            bc_ws_deflate_cleanup();
             good = good && blocks == 0;
             counting = 0;
 
@@ -337,7 +337,7 @@ failures(void)
 
     start();
     fail_after = 1;
-    is(bc_rpc_build(&text, &n, 1, "m", NULL), -1, "a request without memory");
+    is(bc_jsonrpc_build(&text, &n, 1, "m", NULL), -1, "a request without memory");
     is(blocks, 0, "leaks nothing");
     counting = 0;
 }

@@ -207,12 +207,12 @@ wire_run(const wire_t *w, const bc_ws_deflate_params_t *pmd, int client,
     int             rc;
     size_t          i, n;
     uint8_t        *piece, *pos, *last;
-    bc_ws_in_t      in;
+    bc_ws_parser_t      in;
     bc_ws_event_t   ev;
     static char     out[8192];
 
     out[0] = '\0';
-    bc_ws_in_init(&in, &ws_limits, pmd, client);
+    bc_ws_parser_init(&in, &ws_limits, pmd, client);
 
     if (at != NULL) {
         *at = w->len;
@@ -233,7 +233,7 @@ wire_run(const wire_t *w, const bc_ws_deflate_params_t *pmd, int client,
         for ( ;; ) {
             memset(&ev, 0xaa, sizeof(ev));
 
-            rc = bc_ws_in_feed(&in, &pos, last, &ev);
+            rc = bc_ws_parser_feed(&in, &pos, last, &ev);
 
             if (rc == BC_WS_AGAIN) {
                 break;
@@ -253,7 +253,7 @@ wire_run(const wire_t *w, const bc_ws_deflate_params_t *pmd, int client,
         }
     }
 
-    bc_ws_in_free(&in);
+    bc_ws_parser_free(&in);
 
     return out;
 }

@@ -14,7 +14,7 @@
 
 #include "bc_cbor.h"
 #include "bc_json.h"
-#include "bc_json_patch.h"
+#include "bc_merge_patch.h"
 
 
 static uint8_t *
@@ -97,7 +97,7 @@ diff(bc_span_t from, bc_span_t to)
     size = 8 * (from.len + to.len);
     patch = memory(size);
 
-    if (bc_json_merge_diff(from, to, patch, size, &len) != 1) {
+    if (bc_merge_patch_diff(from, to, patch, size, &len) != 1) {
         printf("!\n");
 
     } else {
