@@ -6,20 +6,21 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_rpc_call.h"
-#include "ngx_http_blockcast_cors.h"
-#include "ngx_http_blockcast_conf_directives.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_metrics.h"
-#include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_subprotocol.h"
-#include "ngx_http_blockcast_rest.h"
-#include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_rpc_call.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_cors.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_variables.h"
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_conf_directives.h"
+#include "ngx_http_blockcast_conf_stream.h"
+#include "bc_ws.h"
 
 
 static void *ngx_http_blockcast_create_main_conf(ngx_conf_t *cf);

@@ -5,8 +5,11 @@
 
 
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
+#include "bc_span.h"
 #include "bc_tokens.h"
 #include "bc_ws_handshake.h"
 

@@ -69,10 +69,5 @@ char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* reads a whole file to pool; its name is taken relative to nginx.conf.  The
-   messages say whose it is: kind "owner" */
-ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, const char *kind,
-    ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text);
-
 
 #endif /* _NGX_HTTP_BLOCKCAST_ACCESS_H_INCLUDED_ */

@@ -5,13 +5,24 @@
 
 
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_breaker.h"
-#include "ngx_http_blockcast_stream_note.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_node_status.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_ws_send.h"
 #include "bc_cbor.h"
-#include "bc_json.h"
 #include "bc_client_msg.h"
+#include "bc_json.h"
+#include "bc_span.h"
+#include "bc_ws.h"
 
 
 /* a CBOR message of a client, as JSON */

@@ -8,7 +8,8 @@
 #define _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_
 
 
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
 
 
 /* what is wrong with a request: both constant */
@@ -46,6 +47,19 @@ void ngx_http_blockcast_commands_start_delivery(
 /* NGX_OK, or NGX_DECLINED when it was not subscribed */
 ngx_int_t ngx_http_blockcast_commands_unsubscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
+
+
+/* the messages of a client (_session) */
+void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);
+
+/* gives the welcome back that is kept for those who come at once */
+void ngx_http_blockcast_commands_forget_welcome(void);
+void ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t opcode, const u_char *data, size_t len);
+
+/* {"type":"status",…} for a subscriber, or NULL without memory */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_status(
+    ngx_http_blockcast_hub_t *hub);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_ */

@@ -9,7 +9,8 @@
  */
 
 
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_conn_pool.h"
+#include "ngx_http_blockcast_conn.h"
 
 
 /* a power of two: the block of a connection is found by its address */

@@ -10,11 +10,13 @@
 
 
 #include "ngx_http_blockcast_cors.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_ws_handshake.h"
-#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_rest.h"
 
 
 /*

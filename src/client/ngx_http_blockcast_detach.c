@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast_detach.h"
+#include "ngx_http_blockcast.h"
 
 
 /* in one block, followed by the bytes of the strings, one after another */

@@ -11,9 +11,6 @@
 #include "ngx_http_blockcast.h"
 
 
-typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
-
-
 /*
  * Frees the request of an upgraded connection, its pool and its header
  * buffers, and returns what the access log will need of it: one block of

@@ -8,11 +8,18 @@
  */
 
 
-#include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_jsonrpc.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_commands.h"
-#include "bc_json.h"
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_ws_send.h"
 #include "bc_client_msg.h"
+#include "bc_json.h"
+#include "bc_span.h"
+#include "bc_ws.h"
 
 
 #define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700

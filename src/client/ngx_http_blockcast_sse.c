@@ -10,9 +10,16 @@
 
 
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_ws_send.h"
 
 
 /* a comment keeps proxies from taking the silence for death */

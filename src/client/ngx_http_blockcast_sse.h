@@ -8,7 +8,7 @@
 #define _NGX_HTTP_BLOCKCAST_SSE_H_INCLUDED_
 
 
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast.h"
 
 
 /* sends the response; over: the time is up, nothing new has come.  Returns

@@ -5,8 +5,15 @@
 
 
 #include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
 #include "bc_cbor.h"
 #include "bc_json.h"
+#include "bc_span.h"
+#include "bc_ws.h"
+#include "bc_ws_deflate.h"
 #include "bc_ws_handshake.h"
 
 

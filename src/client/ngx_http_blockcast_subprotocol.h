@@ -8,8 +8,8 @@
 #define _NGX_HTTP_BLOCKCAST_SUBPROTOCOL_H_INCLUDED_
 
 
-#include "ngx_http_blockcast_ws.h"
-#include "bc_span.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
 
 
 typedef enum {
@@ -44,11 +44,6 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text);
-
-
-/* the requests of a client that speaks JSON-RPC 2.0 (_jsonrpc) */
-void ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
-    const u_char *data, size_t len);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_SUBPROTOCOL_H_INCLUDED_ */

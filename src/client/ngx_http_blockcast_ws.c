@@ -9,9 +9,18 @@
 
 
 #include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_conn_pool.h"
+#include "ngx_http_blockcast_detach.h"
 #include "ngx_http_blockcast_ws_handshake.h"
-#include "ngx_http_blockcast_subprotocol.h"
-#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws_recv.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "bc_ws.h"
 
 
 /* so many times in an interval pings are sent, each to a part of the clients */

@@ -5,10 +5,15 @@
  */
 
 
-#include "ngx_http_blockcast_ws_handshake.h"
-#include "bc_ws_handshake.h"
-
 #include <ngx_sha1.h>
+
+#include "ngx_http_blockcast_ws_handshake.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_subprotocol.h"
+#include "bc_ws_deflate.h"
+#include "bc_ws_handshake.h"
 
 
 #define NGX_HTTP_BLOCKCAST_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -148,170 +153,6 @@ ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
             }
         }
     }
-}
-
-
-ngx_int_t
-ngx_http_blockcast_respond_header(ngx_http_request_t *r, const char *name,
-    const char *value, size_t len)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.data = (u_char *) value;
-    h->value.len = len;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
-    const char *type, ngx_str_t *text)
-{
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = text->len;
-    r->headers_out.content_type.data = (u_char *) type;
-    r->headers_out.content_type.len = ngx_strlen(type);
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->memory = (text->len != 0);
-
-    /* the end of a subrequest is not the end of the response */
-
-    b->last_buf = (r == r->main);
-    b->sync = (text->len == 0 && !b->last_buf);
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
-}
-
-
-static ngx_int_t
-ngx_http_blockcast_respond_refuse(ngx_http_request_t *r, ngx_uint_t status,
-    const char *sentence)
-{
-    ngx_str_t  text;
-
-    ngx_http_blockcast_count(ngx_http_blockcast_n_refused, 1);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "WebSocket handshake refused with %ui: %s", status,
-                  sentence);
-
-    if (status == 426) {
-        if (ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Version", "13",
-                                              2)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        /* nginx knows no words for this status, and HTTP/2 has no Upgrade */
-
-        if (r->http_version < NGX_HTTP_VERSION_20) {
-            ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
-
-            if (ngx_http_blockcast_respond_header(r, "Upgrade", "websocket", 9)
-                != NGX_OK
-                || ngx_http_blockcast_respond_header(r, "Connection",
-                                                     "Upgrade", 7)
-                   != NGX_OK)
-            {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-        }
-    }
-
-    if (status == NGX_HTTP_UNAUTHORIZED
-        && ngx_http_blockcast_respond_header(r, "WWW-Authenticate", "Bearer",
-                                             6)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (status == NGX_HTTP_NOT_ALLOWED
-        && ngx_http_blockcast_respond_header(r, "Allow", "GET", 3) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    text.len = ngx_strlen(sentence) + 1;
-    text.data = ngx_pnalloc(r->pool, text.len + 1);
-    if (text.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    (void) ngx_sprintf(text.data, "%s\n", sentence);
-
-    return ngx_http_blockcast_respond(r, status, "text/plain", &text);
-}
-
-
-ngx_int_t
-ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
-    ngx_http_blockcast_refusal_t *refusal)
-{
-    u_char  *p;
-
-    if (refusal->retry_after != 0) {
-
-        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-
-        if (p == NULL
-            || ngx_http_blockcast_respond_header(r, "Retry-After", (char *) p,
-                           ngx_sprintf(p, "%ui", refusal->retry_after) - p)
-               != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    return ngx_http_blockcast_respond_refuse(r, refusal->status,
-                                             refusal->sentence);
 }
 
 

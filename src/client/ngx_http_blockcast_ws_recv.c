@@ -4,7 +4,15 @@
  */
 
 
+#include "ngx_http_blockcast_ws_recv.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "bc_ws.h"
+#include "bc_ws_deflate.h"
 
 
 /* input is read into one buffer of the worker and parsed at once */

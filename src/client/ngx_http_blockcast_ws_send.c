@@ -7,8 +7,14 @@
  */
 
 
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_encoding_cache.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws.h"
 
 
 /* frames of one write */

@@ -4,9 +4,12 @@
  */
 
 
+#include "ngx_http_blockcast_conf_call.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_jq.h"
+#include "bc_json.h"
+#include "bc_span.h"
 
 
 #define NGX_HTTP_BLOCKCAST_MAX_EACH  256

@@ -5,11 +5,14 @@
 
 
 #include "ngx_http_blockcast_conf_directives.h"
-#include "ngx_http_blockcast_metrics.h"
-#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"
-#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_metrics.h"
+#include "ngx_http_blockcast_rest.h"
 
 
 char *

@@ -79,6 +79,7 @@
 typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;
 typedef struct ngx_http_blockcast_hub_s     ngx_http_blockcast_hub_t;
 typedef struct ngx_http_blockcast_conn_s     ngx_http_blockcast_conn_t;
+typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
 typedef struct ngx_http_blockcast_rpc_call_s      ngx_http_blockcast_rpc_call_t;
 typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
@@ -275,26 +276,8 @@ typedef enum {
 extern ngx_module_t  ngx_http_blockcast_module;
 
 
-/* _stream_conf */
-char *ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-ngx_int_t ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
-    ngx_http_blockcast_main_conf_t *bmcf);
-ngx_http_blockcast_stream_t *ngx_http_blockcast_stream_find(
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *name);
-
 /* the time over which an exiting worker spreads its goodbyes (msec) */
 ngx_msec_t ngx_http_blockcast_drain(void);
-
-/* milliseconds of "2s", "500ms" or "1m"; NGX_ERROR when it is no time > 0 */
-ngx_int_t ngx_http_blockcast_parse_msec(ngx_str_t *value);
-
-/* a name of a stream or of a call: 1 to 63 of a-z A-Z 0-9 _ - . */
-ngx_uint_t ngx_http_blockcast_stream_name_valid(ngx_str_t *name);
-
-/* blockcast_call in a stream's block, for NGX_CONF_* as directives return it */
-char *ngx_http_blockcast_conf_call(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_H_INCLUDED_ */

@@ -4,8 +4,9 @@
  */
 
 
-#include "ngx_http_blockcast_log_throttle.h"
 #include <ngx_event.h>
+
+#include "ngx_http_blockcast_log_throttle.h"
 
 
 ngx_uint_t

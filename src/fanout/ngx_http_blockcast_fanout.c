@@ -5,9 +5,14 @@
  */
 
 
-#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_ws_send.h"
 
 
 /* sends in one go, about a millisecond, before other events have their turn */
@@ -249,5 +254,16 @@ ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
         if (hub->walking) {
             n = ngx_http_blockcast_fanout_walk(hub, n);
         }
+    }
+}
+
+
+void
+ngx_http_blockcast_fanout_update_all(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
+        ngx_http_blockcast_fanout_update(&ngx_http_blockcast_hubs[i]);
     }
 }

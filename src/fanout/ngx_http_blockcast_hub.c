@@ -5,9 +5,16 @@
 
 
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_poller.h"
 
 
 static ngx_uint_t ngx_http_blockcast_hub_sync_ring(
@@ -159,17 +166,6 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
     /* the clients of a worker that exits are served until they have left */
 
     ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_TICK);
-}
-
-
-void
-ngx_http_blockcast_fanout_update_all(void)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
-        ngx_http_blockcast_fanout_update(&ngx_http_blockcast_hubs[i]);
-    }
 }
 
 

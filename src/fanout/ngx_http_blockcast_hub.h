@@ -12,36 +12,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_zone.h"
-
-
-/* bytes that go to many sockets; freed with the last reference */
-
-typedef struct ngx_http_blockcast_frame_s  ngx_http_blockcast_frame_t;
-
-struct ngx_http_blockcast_frame_s {
-    ngx_uint_t                    refs;
-    size_t                        len;
-    size_t                        payload;      /* where it begins */
-    size_t                        plain;        /* its length before deflate */
-    uint32_t                      variant;      /* FORMS: of no stream's */
-    uint32_t                      size;         /* of the memory it keeps */
-    u_char                       *data;         /* of ngx_alloc(), or: */
-    ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
-};
-
-
-/*
- * The frames of a snapshot.  The first ones are those of the zone, see there;
- * those of the other subprotocols are made in each worker that needs them,
- * once.  The deflated form follows its plain one.
- */
-
-#define NGX_HTTP_BLOCKCAST_FRAME_JSONRPC     NGX_HTTP_BLOCKCAST_VARIANTS
-#define NGX_HTTP_BLOCKCAST_FRAME_CBOR    (NGX_HTTP_BLOCKCAST_FRAME_JSONRPC + 2)
-#define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_FRAME_CBOR + 2)
-
-/* no frame, but the response to the handshake */
-#define NGX_HTTP_BLOCKCAST_FRAME_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
+#include "ngx_http_blockcast_frame.h"
 
 
 /* a place in a feed's list of subscribers */
@@ -132,8 +103,6 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
 /* copies what is new in the zone; true when there was anything */
 ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 
-/* _fanout: copies what is new and sends it to this worker's clients */
-void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
 /* posted while not all of them have it */
 extern ngx_event_t  ngx_http_blockcast_fanout_event;
@@ -141,8 +110,6 @@ extern ngx_event_t  ngx_http_blockcast_fanout_event;
 extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
-/* the same for all feeds */
-void ngx_http_blockcast_fanout_update_all(void);
 
 /* marks a REST request for the stream, which is polled for a while then */
 void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
@@ -159,47 +126,10 @@ void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
 /* a subscriber that joined takes merge patches from now on */
 void ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub);
 
-/*
- * The next frame for a subscriber that is behind, with a reference for the
- * caller; sub->seq is set to what it brings.  NULL when there is none or no
- * memory.
- */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_next(
-    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
-
-/*
- * The newest snapshot as the subscriber gets it: its subprotocol, compressed
- * or not, a delta when that is enough.  Not referenced; NULL: no memory.
- */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_frame(
-    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub);
 
 /* log: the kept entries, 0 is the oldest */
 ngx_http_blockcast_ring_record_t *ngx_http_blockcast_hub_entry(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
-
-/* the page of a log, or a snapshot's newest frame; not referenced */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_snapshot(
-    ngx_http_blockcast_hub_t *hub);
-
-/*
- * A frame that is part of a snapshot's buffer: the first one (parent NULL)
- * owns it, the others hold a reference to that.  NULL without memory.
- */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
-    ngx_http_blockcast_frame_t *parent, u_char *buf,
-    ngx_http_blockcast_variant_t *variant);
-
-/* a text frame of size bytes of payload at data + payload; refs is 1 */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
-/* the payload has been written, len bytes: puts the header before it */
-void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
-    ngx_uint_t opcode, size_t len);
-/* the same compressed, a new frame; NULL: not worth it, or no memory */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
-    ngx_http_blockcast_frame_t *frame);
-void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_HUB_H_INCLUDED_ */

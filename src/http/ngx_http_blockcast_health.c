@@ -4,12 +4,15 @@
  */
 
 
-#include "ngx_http_blockcast_rest.h"
-#include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_ws_handshake.h"
-#include "ngx_http_blockcast_breaker.h"
-#include "ngx_http_blockcast_stream_note.h"
+#include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_node_status.h"
+#include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_rest.h"
 #include "bc_json.h"
 
 

@@ -5,11 +5,13 @@
 
 
 #include "ngx_http_blockcast_metrics.h"
-#include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_ws_handshake.h"
-#include "ngx_http_blockcast_breaker.h"
-#include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_node_status.h"
+#include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_rest.h"
 
 
 /* bytes of text: all that there is once, for each stream, for each call */

@@ -5,13 +5,20 @@
 
 
 #include "ngx_http_blockcast_rest.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_ws_handshake.h"
-#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_encoding_cache.h"
+#include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_health.h"
 #include "bc_json.h"
+#include "bc_span.h"
 
 
 #define NGX_HTTP_BLOCKCAST_LIMIT      50

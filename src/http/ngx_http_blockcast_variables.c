@@ -5,9 +5,11 @@
 
 
 #include "ngx_http_blockcast_variables.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_subprotocol.h"
-#include "ngx_http_blockcast_ws.h"
+#include "bc_span.h"
 #include "bc_tokens.h"
 
 

@@ -26,8 +26,6 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_zone.h"
-#include "bc_journal.h"
 
 
 typedef struct ngx_http_blockcast_journal_job_s  ngx_http_blockcast_journal_job_t;
@@ -87,12 +85,6 @@ struct ngx_http_blockcast_journal_s {
 char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/*
- * Before a configuration is in force, and for nginx -t: what is there is ours,
- * and the workers will be able to write.  Changes nothing.
- */
-ngx_int_t ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
-    ngx_log_t *log);
 
 /*
  * In the master, when a configuration is in force: takes the lock if nobody
@@ -132,28 +124,6 @@ void ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf);
 ngx_uint_t ngx_http_blockcast_journal_held(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* NGX_OK: the same, and no other takes it before the end; NGX_DECLINED */
-ngx_int_t ngx_http_blockcast_journal_lead_write_begin(
-    ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_journal_lead_write_end(
-    ngx_http_blockcast_main_conf_t *bmcf);
-
-/* a sign of life, which is to do for so long (0: until the next ticks) */
-void ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_msec_t lasts);
-
-/*
- * Appends a record, before what it tells becomes visible.  A failure is
- * logged, and is no reason not to publish.
- */
-void ngx_http_blockcast_journal_file_append(
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *record);
-
-
-/* notes the number, which is about to become visible (_state_note) */
-void ngx_http_blockcast_journal_note_number(
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
-    uint64_t seq);
 
 /* a good poll without a change: those that follow know that it is fresh */
 void ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
@@ -164,32 +134,6 @@ void ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
  * Between slots and records (_image).  Records are of ngx_alloc(); data is
  * NULL without memory.
  */
-
-/* one record; of a log's batch when there are entries */
-void ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
-    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *memory, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
-    ngx_str_t *record);
-
-/* of a slot: polled (text NULL), or failed */
-void ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
-    int64_t code, ngx_str_t *text, ngx_str_t *record);
-
-/*
- * All streams of the configuration as the poller knows them, behind the room
- * for a header.
- */
-void ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *image);
-
-/*
- * Takes over what records say and the zone does not know.  jump is added to
- * the numbers; redo: the zone is the leader's own, only what was about to be
- * published is missing.  Returns the number of streams.
- */
-ngx_uint_t ngx_http_blockcast_journal_codec_apply(
-    ngx_http_blockcast_zone_t *zone, const u_char *p, const u_char *last,
-    uint64_t jump, ngx_uint_t redo);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_ */

@@ -4,10 +4,16 @@
  */
 
 
-#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_journal_codec.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_journal.h"
 #include "bc_json.h"
+#include "bc_span.h"
 
 
 /*

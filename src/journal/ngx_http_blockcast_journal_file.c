@@ -5,6 +5,15 @@
 
 
 #include "ngx_http_blockcast_journal_file.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_codec.h"
+#include "ngx_http_blockcast_journal_note.h"
+#include "ngx_http_blockcast_journal_own.h"
+#include "bc_journal.h"
 
 #include <dirent.h>
 #include <fcntl.h>

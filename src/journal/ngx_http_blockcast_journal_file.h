@@ -8,8 +8,8 @@
 #define _NGX_HTTP_BLOCKCAST_JOURNAL_FILE_H_INCLUDED_
 
 
-#include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast.h"
+#include "bc_journal.h"
 
 
 /* bytes of PATH.lock that are locked, see _state_lead; the first one also
@@ -50,9 +50,6 @@ void ngx_http_blockcast_journal_file_close(ngx_http_blockcast_journal_t *s);
 void ngx_http_blockcast_journal_file_refused(ngx_http_blockcast_journal_t *s,
     const char *why, ngx_uint_t aside);
 
-/* said once by all workers; never for a file that is not there yet */
-void ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s,
-    int err);
 
 /*
  * What is ours (_state_own).  The descriptor of the folder; true when a name
@@ -62,38 +59,13 @@ void ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s,
  * another one now.
  */
 int ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s);
-ngx_uint_t ngx_http_blockcast_journal_own_ours(int dir, const char *name);
-ngx_int_t ngx_http_blockcast_journal_own_aside(ngx_http_blockcast_journal_t *s,
-    const char *name);
-int ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
-    ngx_uint_t make, const char **why);
-ngx_uint_t ngx_http_blockcast_journal_own_lock_kept(
-    ngx_http_blockcast_journal_t *s, ngx_uint_t leads);
 
-/*
- * The note (_state_note).  It is written anew by who begins to poll.  At a
- * start verify tells whether the file may be believed, and by how many numbers
- * it is behind; apply takes over what the file does not have.
- */
-void ngx_http_blockcast_journal_note_begin(
-    ngx_http_blockcast_main_conf_t *bmcf);
-ngx_int_t ngx_http_blockcast_journal_note_verify(
-    ngx_http_blockcast_main_conf_t *bmcf, bc_journal_header_t *h,
-    const u_char *data, size_t len, bc_journal_note_t *note, uint64_t *behind,
-    const char **why);
-void ngx_http_blockcast_journal_note_apply(
-    ngx_http_blockcast_main_conf_t *bmcf, bc_journal_note_t *note,
-    uint64_t jump);
 
 /* removes the temporary files of processes that are gone */
 void ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s);
 
 ngx_uint_t ngx_http_blockcast_journal_file_same_boot(bc_journal_header_t *h);
 
-/* something was published that is not in the file */
-void ngx_http_blockcast_journal_note_note(int lock, ngx_uint_t lacks);
-ngx_uint_t ngx_http_blockcast_journal_note_lacks(
-    ngx_http_blockcast_journal_t *s);
 
 /* a new image, which is waited for */
 void ngx_http_blockcast_journal_file_write(
@@ -118,12 +90,6 @@ void ngx_http_blockcast_journal_file_failed(ngx_http_blockcast_journal_t *s,
 void ngx_http_blockcast_journal_file_timed(ngx_http_blockcast_journal_t *s,
     uint64_t since, ngx_msec_t limit, const char *so);
 
-/* at the interval: a sync or a new image, whatever is due (_state_sync) */
-void ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf);
-/* on every tick: what the thread has done; its work is of no use any more */
-void ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_journal_sync_job_leave(
-    ngx_http_blockcast_journal_t *s);
 
 /* the last record: the file is complete */
 void ngx_http_blockcast_journal_file_finish(
@@ -134,23 +100,13 @@ void ngx_http_blockcast_journal_file_finish(
  * Who leads (_state_lead).  A family is a master and all its workers.
  */
 
-/* in the master, when the lock file is open */
-void ngx_http_blockcast_journal_lead_join(ngx_http_blockcast_journal_t *s);
-/* this family leads, and takes the lead when that is free, or when who has it
-   gives no sign of life; another one does; as _held, but not begun yet */
-ngx_uint_t ngx_http_blockcast_journal_lead_owns(
-    ngx_http_blockcast_journal_t *s);
-ngx_uint_t ngx_http_blockcast_journal_lead_lost(
-    ngx_http_blockcast_journal_t *s);
-ngx_uint_t ngx_http_blockcast_journal_lead_leads(
-    ngx_http_blockcast_journal_t *s);
-/* whether it is such a record, or none (BC_JOURNAL_LEAD_LEN bytes) */
-ngx_uint_t ngx_http_blockcast_journal_lead_ours(const u_char *p);
-/* it gives up the lead */
-void ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s);
-/* a lock of the family's: NGX_DECLINED when another one has it */
-ngx_int_t ngx_http_blockcast_journal_lead_lock(ngx_http_blockcast_journal_t *s,
-    short type, off_t byte);
+
+/*
+ * Appends a record, before what it tells becomes visible.  A failure is
+ * logged, and is no reason not to publish.
+ */
+void ngx_http_blockcast_journal_file_append(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *record);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_FILE_H_INCLUDED_ */

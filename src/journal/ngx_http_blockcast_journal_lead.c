@@ -24,7 +24,12 @@
  */
 
 
+#include "ngx_http_blockcast_journal_lead.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_journal_file.h"
+#include "bc_journal.h"
 
 #include <fcntl.h>
 

@@ -5,7 +5,12 @@
  */
 
 
-#include "ngx_http_blockcast_journal_file.h"
+#include "ngx_http_blockcast_journal_note.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
+#include "bc_journal.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -6,7 +6,10 @@
  */
 
 
-#include "ngx_http_blockcast_journal_file.h"
+#include "ngx_http_blockcast_journal_own.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_lead.h"
+#include "bc_journal.h"
 
 #include <fcntl.h>
 #include <grp.h>

@@ -5,6 +5,10 @@
  */
 
 
+#include "ngx_http_blockcast_journal_sync.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_journal_file.h"
 
 #include <fcntl.h>

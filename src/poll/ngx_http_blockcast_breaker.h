@@ -9,8 +9,6 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_rpc_call.h"
-#include "ngx_http_blockcast_zone.h"
 
 
 /* in each worker, at its start */
@@ -62,26 +60,11 @@ ngx_msec_t ngx_http_blockcast_breaker_backoff(ngx_msec_t lasted,
     ngx_msec_t least, ngx_msec_t most);
 
 
-/* what every worker can read of a node in the zone; NGX_DECLINED: nothing */
-ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *name, ngx_http_blockcast_node_status_t *told,
-    ngx_http_blockcast_node_counters_t **counters);
-
 /*
  * The same as a JSON object, of at most NODE_ROW bytes and six for each of
  * ERROR_LEN; returns its end.
  */
 #define NGX_HTTP_BLOCKCAST_NODE_ROW  512
-
-u_char *ngx_http_blockcast_node_status_row(u_char *p,
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_node_t *node);
-
-/* msec until the next try, 0 when that is due */
-ngx_msec_t ngx_http_blockcast_node_status_retry_in(
-    ngx_http_blockcast_node_status_t *told);
-
-extern const char  *ngx_http_blockcast_node_health_names[];
-extern const char  *ngx_http_blockcast_fault_names[];
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_BREAKER_H_INCLUDED_ */

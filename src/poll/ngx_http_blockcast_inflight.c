@@ -5,9 +5,15 @@
  */
 
 
-#include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_inflight.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_stream_note.h"
 
 

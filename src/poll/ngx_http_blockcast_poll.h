@@ -9,9 +9,8 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_rpc_call.h"
+#include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_jq.h"
-#include "ngx_http_blockcast_zone.h"
 
 
 #define NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND  -32601
@@ -102,31 +101,8 @@ ngx_msec_t ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll);
 /* starts what can be started, and ends the round when all is there */
 void ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll);
 
-/* a request of a turn: started, failed for a reason, done (_ask, _round) */
-void ngx_http_blockcast_inflight_start(
-    ngx_http_blockcast_poll_request_t *request);
-void ngx_http_blockcast_inflight_fail(
-    ngx_http_blockcast_poll_request_t *request, const char *fmt, ...);
 void ngx_http_blockcast_poll_request_done(
     ngx_http_blockcast_poll_request_t *request);
-
-/* what is known of the node has changed: starts what was held for that */
-void ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node);
-
-/* the calls in flight, of all streams (they share those that are the same) */
-void ngx_http_blockcast_inflight_init(void);
-void ngx_http_blockcast_inflight_expire(void);
-void ngx_http_blockcast_inflight_abort(void);
-
-/* what the programs of a stream are given (_publish) */
-void ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
-    ngx_http_blockcast_jq_input_t *input);
-
-/* makes data of the results and publishes it (_publish) */
-void ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll);
-
-/* tells the poller to set its timer again */
-void ngx_http_blockcast_poller_poll_done(void);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_POLL_H_INCLUDED_ */

@@ -9,10 +9,15 @@
 
 
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_poll.h"
-#include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_snapshot_recover.h"
+#include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_inflight.h"
+#include "ngx_http_blockcast_poll.h"
 
 
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);

@@ -9,7 +9,6 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_zone.h"
 
 
 /* starts and ends with the worker */
@@ -27,20 +26,15 @@ void ngx_http_blockcast_poller_tick(void);
 void ngx_http_blockcast_poller_kick(void);
 
 
-/* wakes every other worker of this configuration (_wake) */
-ngx_int_t ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
-    ngx_http_blockcast_main_conf_t *bmcf);
-ngx_int_t ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
-    ngx_http_blockcast_main_conf_t *bmcf);
-void ngx_http_blockcast_worker_notify_others(
-    ngx_http_blockcast_main_conf_t *bmcf);
-
-
 /* msec: the shortest interval of the streams of the node that are polled */
 ngx_msec_t ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node);
 
 /* the node answers again: its streams that failed are polled at once */
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
+
+
+/* tells the poller to set its timer again */
+void ngx_http_blockcast_poller_poll_done(void);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_ */

@@ -17,6 +17,7 @@
 
 
 #include "ngx_http_blockcast_rpc_call.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
 #include "bc_jsonrpc.h"
 

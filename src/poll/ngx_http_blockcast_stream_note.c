@@ -9,8 +9,14 @@
 
 
 #include "ngx_http_blockcast_stream_note.h"
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_poll.h"
 #include "bc_json.h"
+#include "bc_span.h"
 
 
 static void ngx_http_blockcast_stream_note_text(
@@ -157,30 +163,4 @@ ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,
     }
 
     call->type = type;
-}
-
-
-void
-ngx_http_blockcast_stream_status_read_note(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *note)
-{
-    uint64_t    version;
-    ngx_uint_t  i;
-
-    for (i = 0; i < 100; i++) {
-        version = slot->note_version;
-        ngx_memory_barrier();
-
-        *note = slot->note[version & 1];
-
-        ngx_memory_barrier();
-
-        if (slot->note_version == version) {
-            break;
-        }
-    }
-
-    if (note->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        note->len = 0;
-    }
 }

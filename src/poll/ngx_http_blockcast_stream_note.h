@@ -8,9 +8,7 @@
 #define _NGX_HTTP_BLOCKCAST_STREAM_NOTE_H_INCLUDED_
 
 
-#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_poll.h"
-#include "ngx_http_blockcast_zone.h"
 
 
 /*
@@ -27,10 +25,6 @@ void ngx_http_blockcast_stream_note_output(ngx_http_blockcast_poll_t *poll,
 /* a call has answered: a note when its result is of another type than before */
 void ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,
     ngx_str_t *result);
-
-/* the newest note, or one with len 0 */
-void ngx_http_blockcast_stream_status_read_note(
-    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *note);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_STREAM_NOTE_H_INCLUDED_ */

@@ -4,8 +4,10 @@
  */
 
 
-#include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal_lead.h"
 
 
 ngx_int_t

@@ -11,7 +11,9 @@
  */
 
 
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
 #include "bc_siphash.h"
 
 

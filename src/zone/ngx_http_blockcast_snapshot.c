@@ -6,18 +6,23 @@
 
 
 #include "ngx_http_blockcast_snapshot.h"
-#include "ngx_http_blockcast_gate.h"
-#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal_codec.h"
+#include "ngx_http_blockcast_journal_file.h"
+#include "ngx_http_blockcast_journal_lead.h"
+#include "ngx_http_blockcast_journal_note.h"
+#include "bc_journal.h"
 #include "bc_merge_patch.h"
+#include "bc_span.h"
 #include "bc_ws.h"
 #include "bc_ws_deflate.h"
 
 
 static void ngx_http_blockcast_snapshot_commit_memory(
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory);
-static void ngx_http_blockcast_stream_status_commit(
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
-    time_t since);
 
 
 size_t
@@ -80,7 +85,7 @@ ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
 
 /* to the state file; the mutex is locked, so nobody else comes between */
 
-static void
+void
 ngx_http_blockcast_snapshot_journal(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *record)
 {
@@ -105,7 +110,7 @@ ngx_http_blockcast_snapshot_record(ngx_http_blockcast_zone_t *zone,
 }
 
 
-static void
+void
 ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
 {
     if (record->data != NULL) {
@@ -300,17 +305,6 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
     }
 
     return buf;
-}
-
-
-uint64_t
-ngx_http_blockcast_zone_usec(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 
@@ -553,130 +547,6 @@ ngx_http_blockcast_snapshot_publish_log(ngx_http_blockcast_zone_t *zone,
 }
 
 
-void
-ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot)
-{
-    static ngx_str_t  none = ngx_string("");
-
-    if (!ngx_http_blockcast_lease_held(zone)) {
-        return;
-    }
-
-    slot->polled_sec = ngx_time();
-    ngx_http_blockcast_test_moment("refresh: half");
-    slot->polled = ngx_current_msec;
-
-    if (slot->error[slot->error_version & 1].len != 0) {
-        ngx_http_blockcast_stream_status_fail(zone, slot, 0, &none);
-    }
-
-    ngx_http_blockcast_journal_polled(zone->bmcf, slot);
-}
-
-
-void
-ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
-{
-    u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_str_t   cut, record;
-
-    cut = *text;
-    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
-
-    ngx_str_null(&record);
-
-    if (zone->bmcf->journal != NULL) {
-        ngx_http_blockcast_journal_codec_poll(slot, code, &cut, &record);
-    }
-
-    if (ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log) == NGX_OK) {
-        ngx_http_blockcast_snapshot_journal(zone, &record);
-        ngx_http_blockcast_stream_status_commit(slot, code, &cut, ngx_time());
-        ngx_http_blockcast_snapshot_end(zone);
-    }
-
-    ngx_http_blockcast_snapshot_record_free(&record);
-}
-
-
-/* the mutex is locked; the text is not too long */
-
-static void
-ngx_http_blockcast_stream_status_commit(ngx_http_blockcast_slot_t *slot,
-    int64_t code, ngx_str_t *text, time_t since)
-{
-    ngx_http_blockcast_error_t  *error;
-
-    error = &slot->error[(slot->error_version + 1) & 1];
-
-    error->since = since;
-    error->code = code;
-    error->len = text->len;
-    ngx_memcpy(error->text, text->data, text->len);
-
-    ngx_http_blockcast_test_moment("error: written");
-    ngx_memory_barrier();
-
-    slot->error_version++;
-}
-
-
-void
-ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
-    time_t since)
-{
-    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_str_t                    cut;
-    ngx_http_blockcast_error_t  *error;
-
-    cut = *text;
-    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
-
-    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
-        return;
-    }
-
-    error = &slot->error[slot->error_version & 1];
-
-    if (error->len != cut.len
-        || ngx_memcmp(error->text, cut.data, cut.len) != 0)
-    {
-        ngx_http_blockcast_stream_status_commit(slot, code, &cut, since);
-    }
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-}
-
-
-void
-ngx_http_blockcast_stream_status_read_error(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *error)
-{
-    ngx_uint_t  i;
-    uint64_t    version;
-
-    for (i = 0; i < 100; i++) {
-        version = slot->error_version;
-        ngx_memory_barrier();
-
-        *error = slot->error[version & 1];
-
-        ngx_memory_barrier();
-
-        if (slot->error_version == version) {
-            break;
-        }
-    }
-
-    if (error->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        error->len = 0;
-    }
-}
-
-
 ngx_int_t
 ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log)
@@ -727,50 +597,4 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     }
 
     return NGX_ERROR;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_stream_status_age(ngx_http_blockcast_slot_t *slot)
-{
-    ngx_msec_int_t  age;
-
-    if (slot->polled == 0) {
-        return -1;
-    }
-
-    age = (ngx_msec_int_t) (ngx_current_msec - slot->polled);
-
-    /* another worker's clock may be a tick ahead of ours */
-
-    return (age < 0) ? 0 : age;
-}
-
-
-ngx_http_blockcast_freshness_e
-ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
-    ngx_uint_t listened)
-{
-    ngx_int_t                   age;
-    ngx_http_blockcast_slot_t  *slot;
-
-    slot = st->slot;
-
-    if (slot->version != 0) {
-        age = ngx_http_blockcast_stream_status_age(slot);
-
-        if (age >= 0 && (ngx_msec_t) age <= st->stale) {
-            return ngx_http_blockcast_freshness_live;
-        }
-    }
-
-    if (!listened && slot->error[slot->error_version & 1].len == 0) {
-        return ngx_http_blockcast_freshness_idle;
-    }
-
-    if (slot->version == 0) {
-        return ngx_http_blockcast_freshness_waiting;
-    }
-
-    return ngx_http_blockcast_freshness_stale;
 }

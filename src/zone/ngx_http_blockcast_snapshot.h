@@ -9,6 +9,7 @@
 #define _NGX_HTTP_BLOCKCAST_SNAPSHOT_H_INCLUDED_
 
 
+#include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -29,14 +30,6 @@ void ngx_http_blockcast_test_moment(const char *name);
 #define ngx_http_blockcast_test_moment(name)
 #endif
 
-
-/* bytes of a text frame, and of all a snapshot may consist of, at most */
-size_t ngx_http_blockcast_zone_frame_size(size_t max_size);
-size_t ngx_http_blockcast_zone_buffer_size(size_t max_size, ngx_uint_t log);
-
-/* the slab pool's mutex; NGX_ERROR: somebody else does not give it back */
-ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
-    ngx_log_t *log);
 
 /* NGX_OK with the mutex locked, for who has the lease, and the lead, which
    nobody takes before the end; else NGX_DECLINED */
@@ -64,40 +57,41 @@ u_char *ngx_http_blockcast_snapshot_batch_head(u_char *p,
  */
 void ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq);
-void ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
-    time_t since);
 
-/* a process that is there, or may be */
-ngx_uint_t ngx_http_blockcast_zone_alive(ngx_pid_t pid);
 
-void ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
+ngx_int_t ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
+    ngx_str_t *memory, time_t timestamp, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_publish_log(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory,
+    time_t timestamp, ngx_log_t *log);
+
+/* the same data, another state of the program: not a new seq */
+ngx_int_t ngx_http_blockcast_snapshot_publish_memory(
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
+    ngx_str_t *memory, ngx_log_t *log);
+
+/*
+ * The newest snapshot: *snap and its buffer (the frames, then the program's
+ * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
+ * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
+
+/* writes {"type":…,"data":DATA,"timestamp":…,"seq":…}; returns its end */
+size_t ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
+    size_t data_len);
+u_char *ngx_http_blockcast_snapshot_message_head(u_char *p,
     ngx_http_blockcast_stream_t *st);
+u_char *ngx_http_blockcast_snapshot_message_tail(u_char *p, uint64_t seq,
+    time_t timestamp);
 
-/*
- * The first entry of a ring of `size` bytes at *pos or after the padding that
- * is there; *pos is moved to it, and the caller moves it on by rec->size.
- * NULL at `head`, or where the ring makes no sense.
- */
-ngx_http_blockcast_ring_record_t *ngx_http_blockcast_ring_next(u_char *ring,
-    size_t size, uint64_t *pos, uint64_t head);
-
-/* writes an entry behind the others, over the oldest ones; locked, or alone */
-void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_log_entry_t *entry, uint64_t seq, time_t timestamp,
-    ngx_uint_t nth);
-
-/* all entries up to a seq are gone, and some of them may never have come */
-void ngx_http_blockcast_ring_clear(ngx_http_blockcast_slot_t *slot,
-    uint64_t gone);
-
-/*
- * Takes over the hashes of keys of another slot or the state file, the last n
- * of which are at p; they were made with this seed.  more: there were others
- * before, which nobody remembers.
- */
-void ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
-    const uint64_t *seed, const uint64_t *p, uint64_t n, ngx_uint_t more);
+/* to the state file; the mutex is locked, so nobody else comes between */
+void ngx_http_blockcast_snapshot_journal(ngx_http_blockcast_zone_t *zone,
+    ngx_str_t *record);
+void ngx_http_blockcast_snapshot_record_free(ngx_str_t *record);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_SNAPSHOT_H_INCLUDED_ */

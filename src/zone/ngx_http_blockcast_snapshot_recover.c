@@ -4,8 +4,13 @@
  */
 
 
+#include "ngx_http_blockcast_snapshot_recover.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_note.h"
 
 
 /*

@@ -7,11 +7,12 @@
  */
 
 
+#include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_sse.h"
-#include "ngx_http_blockcast_journal.h"
 
 #include <sys/eventfd.h>
 

@@ -5,8 +5,12 @@
  */
 
 
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
-#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_own.h"
 #include "bc_siphash.h"
 #include "bc_ws.h"
 
@@ -1239,4 +1243,15 @@ ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
     }
 
     ngx_http_blockcast_zone_slot_number(zone, st, st->slot);
+}
+
+
+uint64_t
+ngx_http_blockcast_zone_usec(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

@@ -334,18 +334,6 @@ uint64_t ngx_http_blockcast_zone_usec(void);
 void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 
-/*
- * NGX_OK: this worker polls now (took or renewed the lease); *taken is set
- * when it did not before.  NGX_DECLINED: somebody else does.
- */
-ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
-    ngx_uint_t *taken);
-void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
-ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
-/* before work that may take long: the lease holds for msec from now; after it
-   with 0 */
-void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
-    ngx_msec_t msec);
 
 ngx_uint_t ngx_http_blockcast_zone_listeners(ngx_http_blockcast_slot_t *slot);
 /* n of this worker's come, or go */
@@ -370,55 +358,19 @@ typedef struct {
     ngx_str_t                     data;
 } ngx_http_blockcast_log_entry_t;
 
-ngx_int_t ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *memory, time_t timestamp, ngx_log_t *log);
-ngx_int_t ngx_http_blockcast_snapshot_publish_log(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
-    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory,
-    time_t timestamp, ngx_log_t *log);
 
-/* the same data, another state of the program: not a new seq */
-ngx_int_t ngx_http_blockcast_snapshot_publish_memory(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *memory, ngx_log_t *log);
+/* bytes of a text frame, and of all a snapshot may consist of, at most */
+size_t ngx_http_blockcast_zone_frame_size(size_t max_size);
+size_t ngx_http_blockcast_zone_buffer_size(size_t max_size, ngx_uint_t log);
 
-/* for who has just become the poller: finishes what the former one began */
-void ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_log_t *log);
+/* the slab pool's mutex; NGX_ERROR: somebody else does not give it back */
+ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log);
 
-/* a good poll without a change; refreshes the age and clears the error */
-void ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot);
-/* a failed poll; text is cut to ERROR_LEN bytes at a character */
-void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);
-
-/* the newest error, or one with len 0 */
-void ngx_http_blockcast_stream_status_read_error(
-    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *error);
-
-/*
- * The newest snapshot: *snap and its buffer (the frames, then the program's
- * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
- * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
- */
-ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
-
-ngx_http_blockcast_freshness_e ngx_http_blockcast_stream_status_freshness(
-    ngx_http_blockcast_stream_t *st, ngx_uint_t listened);
-/* milliseconds since the last good poll, or -1 */
-ngx_int_t ngx_http_blockcast_stream_status_age(
-    ngx_http_blockcast_slot_t *slot);
-
-/* writes {"type":…,"data":DATA,"timestamp":…,"seq":…}; returns its end */
-size_t ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
-    size_t data_len);
-u_char *ngx_http_blockcast_snapshot_message_head(u_char *p,
+/* a process that is there, or may be */
+ngx_uint_t ngx_http_blockcast_zone_alive(ngx_pid_t pid);
+void ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st);
-u_char *ngx_http_blockcast_snapshot_message_tail(u_char *p, uint64_t seq,
-    time_t timestamp);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_ */

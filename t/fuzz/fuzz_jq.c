@@ -221,7 +221,7 @@ ngx_log_error(int level, void *log, int err, const char *fmt, ...)
 /* nginx is compiled so */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-#include "../../src/ngx_http_blockcast_jq.c"
+#include "../../src/poll/ngx_http_blockcast_jq.c"
 
 
 /*

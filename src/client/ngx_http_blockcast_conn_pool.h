@@ -1,0 +1,19 @@
+
+/*
+ * The memory of WebSocket connections.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CONN_POOL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CONN_POOL_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* _conn: zeroed memory for a connection, or NULL */
+ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log);
+void ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CONN_POOL_H_INCLUDED_ */

@@ -1,0 +1,34 @@
+
+/*
+ * Whole HTTP responses of the endpoints, and the headers they add.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_RESPOND_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RESPOND_H_INCLUDED_
+
+
+#include "ngx_http_blockcast_access.h"
+
+
+/* sends a refusal of _access; returns what a content handler returns */
+ngx_int_t ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
+    ngx_http_blockcast_refusal_t *refusal);
+
+/*
+ * Sends a whole response.  The text is not copied: it has to live as long as
+ * the request.  type: "application/json" or the like.
+ */
+ngx_int_t ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *text);
+
+/* adds a response header; the value is not copied */
+ngx_int_t ngx_http_blockcast_respond_header(ngx_http_request_t *r,
+    const char *name, const char *value, size_t len);
+
+/* sends a refusal: a status and a sentence, with the headers that belong to it */
+ngx_int_t ngx_http_blockcast_respond_refuse(ngx_http_request_t *r,
+    ngx_uint_t status, const char *sentence);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_RESPOND_H_INCLUDED_ */

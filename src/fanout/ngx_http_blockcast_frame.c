@@ -1,0 +1,140 @@
+
+/*
+ * Frames: bytes that go to many sockets, with a count of references.
+ */
+
+
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_ws.h"
+#include "bc_ws_deflate.h"
+
+
+/* a frame that is part of a snapshot's buffer; the first one owns it */
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
+    ngx_http_blockcast_variant_t *variant)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->refs = 1;
+    frame->len = variant->len;
+    frame->payload = variant->payload;
+    frame->plain = variant->plain;
+    frame->data = buf + variant->offset;
+    frame->parent = parent;
+    frame->variant = NGX_HTTP_BLOCKCAST_TEXT;
+    frame->size = 0;
+
+    if (parent != NULL) {
+        frame->size = parent->size;
+        parent->refs++;
+    }
+
+    return frame;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_alloc(size_t size)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_alloc(sizeof(ngx_http_blockcast_frame_t), ngx_cycle->log);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->data = ngx_alloc(BC_WS_HEADER_LEN + size, ngx_cycle->log);
+    if (frame->data == NULL) {
+        ngx_free(frame);
+        return NULL;
+    }
+
+    frame->refs = 1;
+    frame->len = 0;
+    frame->payload = BC_WS_HEADER_LEN;
+    frame->plain = 0;
+    frame->variant = NGX_HTTP_BLOCKCAST_VARIANTS;
+    frame->size = (uint32_t) ngx_min(BC_WS_HEADER_LEN + size, 0x7fffffff);
+    frame->parent = NULL;
+
+    return frame;
+}
+
+
+void
+ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
+    ngx_uint_t opcode, size_t len)
+{
+    size_t  header;
+
+    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
+
+    if (header != frame->payload) {
+        ngx_memmove(frame->data + header, frame->data + frame->payload, len);
+        frame->payload = header;
+    }
+
+    (void) bc_ws_frame_header(frame->data, opcode, 1, 0, len);
+
+    frame->len = header + len;
+    frame->plain = len;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
+{
+    size_t                       len, plain;
+    ngx_http_blockcast_frame_t  *z;
+
+    plain = frame->len - frame->payload;
+
+    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
+        return NULL;
+    }
+
+    z = ngx_http_blockcast_frame_alloc(plain);
+    if (z == NULL) {
+        return NULL;
+    }
+
+    if (bc_ws_deflate(frame->data + frame->payload, plain, 15, 6,
+                      z->data + z->payload, plain * 9 / 10, &len)
+        != 0)
+    {
+        ngx_http_blockcast_frame_free(z);
+        return NULL;
+    }
+
+    ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
+    z->data[0] |= 0x40;
+    z->plain = plain;
+
+    return z;
+}
+
+
+void
+ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame)
+{
+    if (frame == NULL || --frame->refs != 0) {
+        return;
+    }
+
+    if (frame->parent != NULL) {
+        ngx_http_blockcast_frame_free(frame->parent);
+
+    } else {
+        ngx_free(frame->data);
+    }
+
+    ngx_free(frame);
+}

@@ -1,0 +1,24 @@
+
+/*
+ * The state file, at the interval: what takes as long as the disk does is
+ * done by a thread, one at a time, for which the event loop does not wait.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* at the interval: a sync or a new image, whatever is due (_state_sync) */
+void ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* on every tick: what the thread has done; its work is of no use any more */
+void ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_sync_job_leave(
+    ngx_http_blockcast_journal_t *s);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_H_INCLUDED_ */

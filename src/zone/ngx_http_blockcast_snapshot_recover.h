@@ -1,0 +1,19 @@
+
+/*
+ * What a former poller left in a slot.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_SNAPSHOT_RECOVER_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_SNAPSHOT_RECOVER_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* for who has just become the poller: finishes what the former one began */
+void ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_SNAPSHOT_RECOVER_H_INCLUDED_ */

@@ -1,0 +1,215 @@
+
+/*
+ * Freshness of a stream: its age, its error, its note.
+ */
+
+
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_codec.h"
+
+
+static void ngx_http_blockcast_stream_status_commit(
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
+    time_t since);
+
+
+void
+ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot)
+{
+    static ngx_str_t  none = ngx_string("");
+
+    if (!ngx_http_blockcast_lease_held(zone)) {
+        return;
+    }
+
+    slot->polled_sec = ngx_time();
+    ngx_http_blockcast_test_moment("refresh: half");
+    slot->polled = ngx_current_msec;
+
+    if (slot->error[slot->error_version & 1].len != 0) {
+        ngx_http_blockcast_stream_status_fail(zone, slot, 0, &none);
+    }
+
+    ngx_http_blockcast_journal_polled(zone->bmcf, slot);
+}
+
+
+void
+ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
+{
+    u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t   cut, record;
+
+    cut = *text;
+    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
+
+    ngx_str_null(&record);
+
+    if (zone->bmcf->journal != NULL) {
+        ngx_http_blockcast_journal_codec_poll(slot, code, &cut, &record);
+    }
+
+    if (ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log) == NGX_OK) {
+        ngx_http_blockcast_snapshot_journal(zone, &record);
+        ngx_http_blockcast_stream_status_commit(slot, code, &cut, ngx_time());
+        ngx_http_blockcast_snapshot_end(zone);
+    }
+
+    ngx_http_blockcast_snapshot_record_free(&record);
+}
+
+
+/* the mutex is locked; the text is not too long */
+
+static void
+ngx_http_blockcast_stream_status_commit(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, time_t since)
+{
+    ngx_http_blockcast_error_t  *error;
+
+    error = &slot->error[(slot->error_version + 1) & 1];
+
+    error->since = since;
+    error->code = code;
+    error->len = text->len;
+    ngx_memcpy(error->text, text->data, text->len);
+
+    ngx_http_blockcast_test_moment("error: written");
+    ngx_memory_barrier();
+
+    slot->error_version++;
+}
+
+
+void
+ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
+    time_t since)
+{
+    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t                    cut;
+    ngx_http_blockcast_error_t  *error;
+
+    cut = *text;
+    ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+        return;
+    }
+
+    error = &slot->error[slot->error_version & 1];
+
+    if (error->len != cut.len
+        || ngx_memcmp(error->text, cut.data, cut.len) != 0)
+    {
+        ngx_http_blockcast_stream_status_commit(slot, code, &cut, since);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_blockcast_stream_status_read_error(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *error)
+{
+    ngx_uint_t  i;
+    uint64_t    version;
+
+    for (i = 0; i < 100; i++) {
+        version = slot->error_version;
+        ngx_memory_barrier();
+
+        *error = slot->error[version & 1];
+
+        ngx_memory_barrier();
+
+        if (slot->error_version == version) {
+            break;
+        }
+    }
+
+    if (error->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        error->len = 0;
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_stream_status_age(ngx_http_blockcast_slot_t *slot)
+{
+    ngx_msec_int_t  age;
+
+    if (slot->polled == 0) {
+        return -1;
+    }
+
+    age = (ngx_msec_int_t) (ngx_current_msec - slot->polled);
+
+    /* another worker's clock may be a tick ahead of ours */
+
+    return (age < 0) ? 0 : age;
+}
+
+
+ngx_http_blockcast_freshness_e
+ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
+    ngx_uint_t listened)
+{
+    ngx_int_t                   age;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = st->slot;
+
+    if (slot->version != 0) {
+        age = ngx_http_blockcast_stream_status_age(slot);
+
+        if (age >= 0 && (ngx_msec_t) age <= st->stale) {
+            return ngx_http_blockcast_freshness_live;
+        }
+    }
+
+    if (!listened && slot->error[slot->error_version & 1].len == 0) {
+        return ngx_http_blockcast_freshness_idle;
+    }
+
+    if (slot->version == 0) {
+        return ngx_http_blockcast_freshness_waiting;
+    }
+
+    return ngx_http_blockcast_freshness_stale;
+}
+
+
+void
+ngx_http_blockcast_stream_status_read_note(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *note)
+{
+    uint64_t    version;
+    ngx_uint_t  i;
+
+    for (i = 0; i < 100; i++) {
+        version = slot->note_version;
+        ngx_memory_barrier();
+
+        *note = slot->note[version & 1];
+
+        ngx_memory_barrier();
+
+        if (slot->note_version == version) {
+            break;
+        }
+    }
+
+    if (note->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        note->len = 0;
+    }
+}
