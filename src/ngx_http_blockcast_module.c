@@ -7,14 +7,12 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker.h"
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_variables.h"
@@ -732,17 +730,7 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_blockcast_zone_enter(bmcf->zone);
-    ngx_http_blockcast_commands_forget_welcome();
-
-    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
-        || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
-        || ngx_http_blockcast_worker_notify_open(cycle, bmcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_blockcast_worker_init(cycle, bmcf);
 }
 
 
@@ -762,9 +750,5 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_blockcast_journal_leave(bmcf);
-    ngx_http_blockcast_poller_stop(1);
-    ngx_http_blockcast_zone_leave(bmcf->zone);
-    ngx_http_blockcast_commands_forget_welcome();
-    ngx_http_blockcast_hub_done();
+    ngx_http_blockcast_worker_exit(bmcf);
 }

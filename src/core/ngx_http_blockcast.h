@@ -84,6 +84,7 @@ typedef struct ngx_http_blockcast_rpc_call_s      ngx_http_blockcast_rpc_call_t;
 typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
 typedef struct ngx_http_blockcast_journal_s    ngx_http_blockcast_journal_t;
+typedef struct ngx_http_blockcast_recorder_s  ngx_http_blockcast_recorder_t;
 
 
 /* what a worker knows of a node, see _node */
@@ -193,6 +194,7 @@ typedef struct {
     ngx_array_t                   passes;   /* void **: where calls may pass */
 
     ngx_http_blockcast_journal_t   *journal;    /* the state file, or NULL */
+    const ngx_http_blockcast_recorder_t  *recorder;  /* its hooks, or NULL */
 
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */

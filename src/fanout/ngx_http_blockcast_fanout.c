@@ -139,10 +139,7 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 static void
 ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 {
-    uint64_t          usec, now;
-    ngx_uint_t        i;
-    static ngx_uint_t limits[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000,
-                                   25000, 50000, 100000 };
+    uint64_t  usec, now;
 
     now = ngx_http_blockcast_zone_usec();
 
@@ -152,13 +149,11 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 
     usec = now - hub->snap.published;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (usec <= limits[i]) {
-            break;
-        }
-    }
-
-    ngx_http_blockcast_count(ngx_http_blockcast_n_fanout + i, 1);
+    ngx_http_blockcast_histogram_add(
+                                    &ngx_http_blockcast_zone_counters[
+                                                ngx_http_blockcast_n_fanout],
+                                    ngx_http_blockcast_histogram_publish,
+                                    usec);
     ngx_http_blockcast_count(ngx_http_blockcast_n_fanout_usec, usec);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,

@@ -14,13 +14,11 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
-#include "ngx_http_blockcast_poller.h"
 
 
 static ngx_uint_t ngx_http_blockcast_hub_sync_ring(
     ngx_http_blockcast_hub_t *hub);
-static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
-static void ngx_http_blockcast_hub_wanted(ngx_event_t *ev);
+static void ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t from, ngx_uint_t to);
 
@@ -30,9 +28,9 @@ ngx_uint_t                              ngx_http_blockcast_nhubs;
 ngx_http_blockcast_main_conf_t         *ngx_http_blockcast_hub_conf;
 ngx_event_t                             ngx_http_blockcast_fanout_event;
 
-static ngx_event_t                      ngx_http_blockcast_worker_tick_event;
-static ngx_event_t                      ngx_http_blockcast_wanted_event;
-static ngx_connection_t                 ngx_http_blockcast_worker_dummy;
+static ngx_http_blockcast_hub_demand_pt  ngx_http_blockcast_hub_poll;
+static ngx_event_t                      ngx_http_blockcast_hub_demand_event;
+static ngx_connection_t                 ngx_http_blockcast_hub_dummy;
 
 
 ngx_int_t
@@ -61,29 +59,23 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
 
     /* debug logging reads the descriptor of an event's connection */
 
-    ngx_http_blockcast_worker_dummy.fd = (ngx_socket_t) -1;
+    ngx_http_blockcast_hub_dummy.fd = (ngx_socket_t) -1;
 
     ngx_http_blockcast_fanout_event.handler =
                                          ngx_http_blockcast_fanout_walk_handler;
     ngx_http_blockcast_fanout_event.log = cycle->log;
-    ngx_http_blockcast_fanout_event.data = &ngx_http_blockcast_worker_dummy;
+    ngx_http_blockcast_fanout_event.data = &ngx_http_blockcast_hub_dummy;
 
-    ngx_http_blockcast_worker_tick_event.handler = ngx_http_blockcast_worker_tick;
-    ngx_http_blockcast_worker_tick_event.log = cycle->log;
-    ngx_http_blockcast_worker_tick_event.data = &ngx_http_blockcast_worker_dummy;
-    ngx_http_blockcast_worker_tick_event.cancelable = 1;
-
-    ngx_http_blockcast_wanted_event.handler = ngx_http_blockcast_hub_wanted;
-    ngx_http_blockcast_wanted_event.log = cycle->log;
-    ngx_http_blockcast_wanted_event.data = &ngx_http_blockcast_worker_dummy;
+    ngx_http_blockcast_hub_demand_event.handler =
+                                         ngx_http_blockcast_hub_demand_handler;
+    ngx_http_blockcast_hub_demand_event.log = cycle->log;
+    ngx_http_blockcast_hub_demand_event.data = &ngx_http_blockcast_hub_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         (void) ngx_http_blockcast_hub_sync(&hubs[i]);
         hubs[i].freshness = ngx_http_blockcast_stream_status_freshness(
                                         hubs[i].stream, 1);
     }
-
-    ngx_add_timer(&ngx_http_blockcast_worker_tick_event, 1);
 
     return NGX_OK;
 }
@@ -127,21 +119,15 @@ ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 }
 
 
-/*
- * The slow safety net under the wake-ups, and what only time brings about:
- * the lease, and data becoming stale.
- */
-
-static void
-ngx_http_blockcast_worker_tick(ngx_event_t *ev)
+void
+ngx_http_blockcast_hub_tick(ngx_uint_t attached)
 {
-    ngx_uint_t                  i, attached;
+    ngx_uint_t                  i;
     ngx_http_blockcast_hub_t   *hub;
     ngx_http_blockcast_slot_t  *slot;
     ngx_http_blockcast_zone_t  *zone;
 
     zone = ngx_http_blockcast_hub_conf->zone;
-    attached = ngx_http_blockcast_zone_beat(zone);
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
@@ -156,16 +142,6 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
             ngx_http_blockcast_zone_listened(zone, slot, hub->nlisteners);
         }
     }
-
-    ngx_http_blockcast_fanout_update_all();
-
-    if (!ngx_terminate && !ngx_exiting) {
-        ngx_http_blockcast_poller_tick();
-    }
-
-    /* the clients of a worker that exits are served until they have left */
-
-    ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_TICK);
 }
 
 
@@ -359,21 +335,28 @@ ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub)
 
     slot->demanded = ngx_current_msec;
 
-    ngx_http_blockcast_poller_kick();
+    ngx_http_blockcast_hub_poll();
     ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
 }
 
 
+void
+ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_hub_demand_pt handler)
+{
+    ngx_http_blockcast_hub_poll = handler;
+}
+
+
 /*
- * Streams have got their first listener in this worker.  The others are woken
- * once for all of them: a client that comes and goes would have them do
- * nothing else.
+ * Runs once after one or more streams have got their first listener in this
+ * worker: notifying the other workers for each of them would let clients that
+ * come and go keep all workers busy.
  */
 
 static void
-ngx_http_blockcast_hub_wanted(ngx_event_t *ev)
+ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev)
 {
-    ngx_http_blockcast_poller_kick();
+    ngx_http_blockcast_hub_poll();
     ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
 }
 
@@ -419,8 +402,9 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_zone_listened(ngx_http_blockcast_hub_conf->zone,
                                      hub->stream->slot, 1);
 
-    if (hub->nlisteners == 1 && !ngx_http_blockcast_wanted_event.posted) {
-        ngx_post_event(&ngx_http_blockcast_wanted_event, &ngx_posted_events);
+    if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_hub_demand_event,
+                       &ngx_posted_events);
     }
 
     return NGX_OK;

@@ -111,8 +111,20 @@ extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
 
-/* marks a REST request for the stream, which is polled for a while then */
+/* Sets what is called when a stream that was not polled is wanted. */
+typedef void (*ngx_http_blockcast_hub_demand_pt)(void);
+void ngx_http_blockcast_hub_on_demand(
+    ngx_http_blockcast_hub_demand_pt handler);
+
+/* Has the stream polled for a while, for a request over plain HTTP. */
 void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
+
+/*
+ * On each tick of a worker: keeps the streams' slots in use, and shows the
+ * zone what this worker's clients take.  attached: the worker has got its
+ * record in the zone only now, where its clients have not been counted yet.
+ */
+void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
 
 /*
  * Adds a subscriber: conn->subs[sub] with seq and first set.  NGX_ERROR

@@ -118,10 +118,6 @@ ngx_http_blockcast_metrics_streams(u_char *p,
     ngx_http_blockcast_slot_t        *slot;
     ngx_http_blockcast_call_conf_t   *call;
 
-    static const ngx_uint_t  polls[] = { 5000, 10000, 25000, 50000, 100000,
-                                         250000, 500000, 1000000, 2500000,
-                                         5000000, 10000000 };
-
 #define ngx_http_blockcast_comma  ,
 
 #define ngx_http_blockcast_metrics_each(metric, type, help, fmt, value)       \
@@ -194,7 +190,7 @@ ngx_http_blockcast_metrics_streams(u_char *p,
         }
 
         p = ngx_http_blockcast_metrics_times(p, "poll_seconds", &st[i]->name,
-                              times, polls,
+                              times, ngx_http_blockcast_histogram_poll,
                               (uint64_t) st[i]->slot->poll_msec * 1000);
     }
 
@@ -347,12 +343,6 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     ngx_http_blockcast_loc_conf_t     *blcf;
     ngx_http_blockcast_main_conf_t    *bmcf;
 
-    static const ngx_uint_t  fanout[] = { 50, 100, 250, 500, 1000, 2500, 5000,
-                                          10000, 25000, 50000, 100000 };
-    static const ngx_uint_t  calls[] = { 1000, 2000, 5000, 10000, 25000, 50000,
-                                         100000, 250000, 500000, 1000000,
-                                         2500000 };
-
     if (ngx_http_blockcast_rest_begin(r, &allowed, &rc) != NGX_OK) {
         return rc;
     }
@@ -496,7 +486,8 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_head(p, "fanout_seconds", "histogram",
             "From a publish to the last socket of a worker.");
     p = ngx_http_blockcast_metrics_times(p, "fanout_seconds", NULL,
-            &all[ngx_http_blockcast_n_fanout], fanout,
+            &all[ngx_http_blockcast_n_fanout],
+            ngx_http_blockcast_histogram_publish,
             all[ngx_http_blockcast_n_fanout_usec]);
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS; i++) {
@@ -506,7 +497,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_blockcast_metrics_head(p, "publish_seconds", "histogram",
             "From the last answer of a poll to its data in the zone.");
     p = ngx_http_blockcast_metrics_times(p, "publish_seconds", NULL, times,
-            fanout, sh->publish_usec);
+            ngx_http_blockcast_histogram_publish, sh->publish_usec);
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS; i++) {
         times[i] = sh->call_times[i];
@@ -514,8 +505,8 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 
     p = ngx_http_blockcast_metrics_head(p, "call_seconds", "histogram",
             "From a call to the node's answer.");
-    p = ngx_http_blockcast_metrics_times(p, "call_seconds", NULL, times, calls,
-            (uint64_t) sh->call_msec * 1000);
+    p = ngx_http_blockcast_metrics_times(p, "call_seconds", NULL, times,
+            ngx_http_blockcast_histogram_call, (uint64_t) sh->call_msec * 1000);
 
     p = ngx_http_blockcast_metrics_one(p, "poller_pid", "gauge",
             "Process that polls.", sh->lease & 0xffffffff);

@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
@@ -39,6 +40,24 @@
 
 static void ngx_http_blockcast_journal_read(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t how);
+static void ngx_http_blockcast_journal_polled(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_slot_t *slot);
+
+
+static const ngx_http_blockcast_recorder_t
+    ngx_http_blockcast_journal_recorder =
+{
+    ngx_http_blockcast_journal_own_check,
+    ngx_http_blockcast_journal_lead_write_begin,
+    ngx_http_blockcast_journal_lead_write_end,
+    ngx_http_blockcast_journal_codec_publication,
+    ngx_http_blockcast_journal_codec_error,
+    ngx_http_blockcast_journal_file_append,
+    ngx_http_blockcast_journal_note_number,
+    ngx_http_blockcast_journal_incomplete,
+    ngx_http_blockcast_journal_polled,
+    ngx_http_blockcast_journal_lead_beat
+};
 
 
 /* of the master: its workers inherit it, and those of the next configuration */
@@ -129,6 +148,7 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     s->folder[p - s->path.data + (p == s->path.data)] = '\0';
 
     bmcf->journal = s;
+    bmcf->recorder = &ngx_http_blockcast_journal_recorder;
 
     return NGX_CONF_OK;
 }
@@ -808,7 +828,9 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-void
+/* tells those that follow, now and then, that the data is fresh */
+
+static void
 ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_slot_t *slot)
 {
@@ -837,7 +859,7 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
 
     unsynced = s->unsynced;
 
-    ngx_http_blockcast_journal_codec_poll(slot, 0, NULL, &record);
+    ngx_http_blockcast_journal_codec_polled(slot, &record);
     ngx_http_blockcast_journal_file_append(bmcf, &record);
 
     s->unsynced = unsynced;

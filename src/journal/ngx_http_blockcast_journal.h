@@ -125,15 +125,4 @@ ngx_uint_t ngx_http_blockcast_journal_held(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 
-/* a good poll without a change: those that follow know that it is fresh */
-void ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_slot_t *slot);
-
-
-/*
- * Between slots and records (_image).  Records are of ngx_alloc(); data is
- * NULL without memory.
- */
-
-
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_ */

@@ -56,8 +56,8 @@ ngx_http_blockcast_journal_codec_span(ngx_str_t *s)
 {
     bc_span_t  span;
 
-    span.data = (s != NULL) ? s->data : NULL;
-    span.len = (s != NULL) ? s->len : 0;
+    span.data = s->data;
+    span.len = s->len;
 
     return span;
 }
@@ -107,26 +107,43 @@ ngx_http_blockcast_journal_codec_monotonic(uint64_t polled)
 
 
 void
-ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
-    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *state, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
-    ngx_str_t *record)
+ngx_http_blockcast_journal_codec_publication(
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
 {
-    u_char               *p;
-    size_t                size;
-    ngx_uint_t            i;
-    bc_journal_record_t   r;
+    u_char                          *p;
+    size_t                           size;
+    ngx_uint_t                       i, n;
+    bc_journal_record_t              r;
+    ngx_http_blockcast_log_entry_t  *entries;
 
     ngx_memzero(&r, sizeof(bc_journal_record_t));
 
-    r.type = type;
-    r.log = (st->field.len != 0);
-    r.seq = seq;
-    r.time = timestamp;
+    entries = pub->entries;
+    n = 0;
+
+    switch (pub->type) {
+
+    case ngx_http_blockcast_publish_data:
+        r.type = bc_journal_snap;
+        r.time = pub->timestamp;
+        r.data = ngx_http_blockcast_journal_codec_span(&pub->data);
+        break;
+
+    case ngx_http_blockcast_publish_batch:
+        r.type = bc_journal_batch;
+        r.time = pub->timestamp;
+        n = pub->count;
+        break;
+
+    default: /* ngx_http_blockcast_publish_memory */
+        r.type = bc_journal_program;
+    }
+
+    r.log = (pub->stream->field.len != 0);
+    r.seq = pub->seq;
     r.polled = ngx_http_blockcast_journal_codec_now();
-    r.name = ngx_http_blockcast_journal_codec_span(&st->name);
-    r.data = ngx_http_blockcast_journal_codec_span(data);
-    r.state = ngx_http_blockcast_journal_codec_span(state);
+    r.name = ngx_http_blockcast_journal_codec_span(&pub->stream->name);
+    r.state = ngx_http_blockcast_journal_codec_span(&pub->memory);
 
     size = bc_journal_size(&r);
 
@@ -167,33 +184,53 @@ ngx_http_blockcast_journal_codec_slot(ngx_http_blockcast_slot_t *slot,
 }
 
 
+/* Encodes a record that has no entries. */
+
+static void
+ngx_http_blockcast_journal_codec_encode(bc_journal_record_t *r,
+    ngx_str_t *record)
+{
+    u_char  *p;
+
+    record->len = 0;
+    record->data = ngx_alloc(bc_journal_size(r), ngx_cycle->log);
+
+    if (record->data != NULL) {
+        p = bc_journal_begin(record->data, r);
+        record->len = bc_journal_end(record->data, p, 0);
+    }
+}
+
+
 void
-ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
+ngx_http_blockcast_journal_codec_error(ngx_http_blockcast_slot_t *slot,
     int64_t code, ngx_str_t *text, ngx_str_t *record)
 {
-    u_char               *p;
-    bc_journal_record_t   r;
+    bc_journal_record_t  r;
 
     ngx_http_blockcast_journal_codec_slot(slot, &r);
 
-    if (text == NULL) {
-        r.type = bc_journal_polled;
-        r.polled = ngx_http_blockcast_journal_codec_now();
+    r.type = bc_journal_error;
+    r.seq = (uint64_t) code;
+    r.time = ngx_time();
+    r.data = ngx_http_blockcast_journal_codec_span(text);
 
-    } else {
-        r.type = bc_journal_error;
-        r.seq = (uint64_t) code;
-        r.time = ngx_time();
-        r.data = ngx_http_blockcast_journal_codec_span(text);
-    }
+    ngx_http_blockcast_journal_codec_encode(&r, record);
+}
 
-    record->len = 0;
-    record->data = ngx_alloc(bc_journal_size(&r), ngx_cycle->log);
 
-    if (record->data != NULL) {
-        p = bc_journal_begin(record->data, &r);
-        record->len = bc_journal_end(record->data, p, 0);
-    }
+void
+ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *record)
+{
+    bc_journal_record_t  r;
+
+    ngx_http_blockcast_journal_codec_slot(slot, &r);
+
+    r.type = bc_journal_polled;
+    r.polled = ngx_http_blockcast_journal_codec_now();
+
+    ngx_http_blockcast_journal_codec_encode(&r, record);
 }
 
 
@@ -934,9 +971,10 @@ ngx_http_blockcast_journal_codec_commit(ngx_http_blockcast_zone_t *zone,
 {
     u_char                        *buf;
     uint64_t                       seq;
-    ngx_str_t                      text, state;
+    ngx_str_t                      text;
     ngx_http_blockcast_snapshot_t  snap;
     ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_publication_t  pub;
 
     slot = st->slot;
 
@@ -972,14 +1010,17 @@ ngx_http_blockcast_journal_codec_commit(ngx_http_blockcast_zone_t *zone,
         return;
     }
 
-    state.data = (u_char *) found->program.data;
-    state.len = found->program.len;
+    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
 
-    buf = ngx_http_blockcast_snapshot_build(st, &text, NULL, &state,
-                                            found->newest.seq + jump,
-                                            found->newest.time,
-                                            found->newest.n, &snap,
-                                            ngx_cycle->log);
+    pub.stream = st;
+    pub.seq = found->newest.seq + jump;
+    pub.timestamp = found->newest.time;
+    pub.count = found->newest.n;
+    pub.data = text;
+    pub.memory.data = (u_char *) found->program.data;
+    pub.memory.len = found->program.len;
+
+    buf = ngx_http_blockcast_snapshot_build(&pub, &snap, ngx_cycle->log);
     ngx_free(text.data);
 
     if (buf == NULL) {

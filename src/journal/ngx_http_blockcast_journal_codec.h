@@ -9,19 +9,22 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_journal.h"
 
 
-/* one record; of a log's batch when there are entries */
-void ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
-    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *memory, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
-    ngx_str_t *record);
-
-/* of a slot: polled (text NULL), or failed */
-void ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
+/*
+ * Make a record, of ngx_alloc(), which the caller frees; its data is NULL
+ * without memory.  Of what is about to be published; of a stream's error (an
+ * empty text: there is none any more); of a good poll that changed nothing.
+ */
+void ngx_http_blockcast_journal_codec_publication(
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record);
+void ngx_http_blockcast_journal_codec_error(ngx_http_blockcast_slot_t *slot,
     int64_t code, ngx_str_t *text, ngx_str_t *record);
+void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *record);
 
 /*
  * All streams of the configuration as the poller knows them, behind the room

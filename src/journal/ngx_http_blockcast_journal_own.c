@@ -395,13 +395,16 @@ ngx_http_blockcast_journal_own_check_lock(ngx_http_blockcast_journal_t *s,
 
 
 ngx_int_t
-ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_own_check(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_log_t *log)
 {
     int          dir;
     char         user[NGX_HTTP_BLOCKCAST_USER];
     ngx_int_t    rc;
     struct stat  st;
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
 
     ngx_http_blockcast_journal_own_user_name(
                                         ngx_http_blockcast_journal_own_user(s),

@@ -15,8 +15,8 @@
  * Before a configuration is in force, and for nginx -t: what is there is ours,
  * and the workers will be able to write.  Changes nothing.
  */
-ngx_int_t ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
-    ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_journal_own_check(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_log_t *log);
 
 /* said once by all workers; never for a file that is not there yet */
 void ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s,

@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_poll.h"
@@ -67,6 +68,7 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_poller_polls = polls;
     ngx_http_blockcast_poller_npolls = bmcf->streams.nelts;
 
+    ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_poller_kick);
     ngx_http_blockcast_breaker_init(bmcf);
 
     ngx_http_blockcast_poller_dummy.fd = (ngx_socket_t) -1;

@@ -6,8 +6,8 @@
 
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal_lead.h"
 
 
 ngx_int_t
@@ -68,11 +68,11 @@ void
 ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec)
 {
-    /* what was done in this turn of the event loop may have taken long, too */
+    /* this turn of the event loop may have taken long already */
 
     ngx_time_update();
 
-    /* of an interval of hours: a worker that is stopped now is waited for */
+    /* a timeout may be hours: a worker that hangs must not lead for so long */
 
     msec = ngx_min(msec, NGX_HTTP_BLOCKCAST_LONGEST);
 
@@ -83,7 +83,9 @@ ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
 
         /* those of another master wait, too */
 
-        ngx_http_blockcast_journal_lead_beat(zone->bmcf, msec);
+        if (zone->bmcf->recorder != NULL) {
+            zone->bmcf->recorder->beat(zone->bmcf, msec);
+        }
     }
 }
 

@@ -8,9 +8,9 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
-#include "ngx_http_blockcast_journal_own.h"
 #include "bc_siphash.h"
 #include "bc_ws.h"
 
@@ -187,10 +187,8 @@ ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     bmcf = zone->bmcf;
     former = NULL;
 
-    if (bmcf->journal != NULL
-        && ngx_http_blockcast_journal_own_check(bmcf->journal,
-                                                shm_zone->shm.log)
-           != NGX_OK)
+    if (bmcf->recorder != NULL
+        && bmcf->recorder->check(bmcf, shm_zone->shm.log) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -323,7 +321,7 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
 
     /* with a state file its workers, while they are drained, follow ours */
 
-    if (from.bmcf->journal != NULL) {
+    if (from.bmcf->recorder != NULL) {
         from.sh->role = ngx_http_blockcast_follower;
     }
 

@@ -15,6 +15,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_histogram.h"
 
 
 /*
@@ -31,9 +32,6 @@
 
 /* shorter messages are not worth compressing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
-
-/* of a histogram of times; the last one has no limit */
-#define NGX_HTTP_BLOCKCAST_BUCKETS  12
 
 /* calls of a stream that are counted apart */
 #define NGX_HTTP_BLOCKCAST_CALLS    16
@@ -346,12 +344,7 @@ u_char *ngx_http_blockcast_zone_slot_buffer(ngx_http_blockcast_slot_t *slot,
 u_char *ngx_http_blockcast_zone_slot_ring(ngx_http_blockcast_slot_t *slot);
 uint64_t *ngx_http_blockcast_zone_slot_keys(ngx_http_blockcast_slot_t *slot);
 
-/*
- * Publishes new data (or a log's batch) as the next seq.  Only the poller
- * calls it; NGX_DECLINED when this worker lost the lease meanwhile, and
- * nothing is written then; NGX_ERROR when it does not fit.  previous is the
- * data of the seq before, for a delta (when somebody takes those), or NULL.
- */
+/* an entry of a log, in memory of whoever has it */
 
 typedef struct {
     ngx_str_t                     key;
