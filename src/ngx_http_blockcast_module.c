@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_worker.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_rpc_call.h"
@@ -624,7 +625,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
                + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
 
         for (i = 0; i < bmcf->streams.nelts; i++) {
-            need += ngx_http_blockcast_zone_slot_size(streams[i]);
+            need += ngx_http_blockcast_slot_size(streams[i]);
         }
 
         if (need > bmcf->shm_zone->shm.size) {

@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_worker.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_fanout.h"
@@ -34,7 +35,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_worker_conf = bmcf;
 
-    ngx_http_blockcast_zone_enter(bmcf->zone);
+    ngx_http_blockcast_worker_record_enter(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
 
     if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
@@ -67,7 +68,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
-    ngx_http_blockcast_zone_leave(bmcf->zone);
+    ngx_http_blockcast_worker_record_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
     ngx_http_blockcast_hub_done();
 }
@@ -83,7 +84,7 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
 {
     ngx_uint_t  attached;
 
-    attached = ngx_http_blockcast_zone_beat(
+    attached = ngx_http_blockcast_worker_record_beat(
                                         ngx_http_blockcast_worker_conf->zone);
 
     ngx_http_blockcast_hub_tick(attached);

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_span.h"
 #include "bc_tokens.h"
@@ -52,7 +53,7 @@ ngx_http_blockcast_access_room(ngx_http_request_t *r,
         }
 
         if (bmcf->max_connections != 0
-            && ngx_http_blockcast_zone_connections(zone)
+            && ngx_http_blockcast_worker_record_connections(zone)
                >= bmcf->max_connections)
         {
             refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;

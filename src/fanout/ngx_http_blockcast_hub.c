@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
@@ -139,7 +140,7 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
         }
 
         if (hub->nlisteners != 0 && (attached || zone->worker == 0)) {
-            ngx_http_blockcast_zone_listened(zone, slot, hub->nlisteners);
+            ngx_http_blockcast_slot_add_listeners(zone, slot, hub->nlisteners);
         }
     }
 }
@@ -234,7 +235,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
         }
     }
 
-    src = ngx_http_blockcast_zone_slot_ring(slot);
+    src = ngx_http_blockcast_slot_ring(slot);
 
     head = slot->head;
     ngx_memory_barrier();
@@ -399,7 +400,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->listeners[hub->nlisteners].sub = sub;
     hub->nlisteners++;
 
-    ngx_http_blockcast_zone_listened(ngx_http_blockcast_hub_conf->zone,
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
                                      hub->stream->slot, 1);
 
     if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
@@ -466,6 +467,6 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
 
     hub->stream->slot->left = ngx_current_msec;
 
-    ngx_http_blockcast_zone_listened(ngx_http_blockcast_hub_conf->zone,
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
                                      hub->stream->slot, -1);
 }

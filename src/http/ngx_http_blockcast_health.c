@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_access.h"
@@ -32,7 +33,7 @@ ngx_http_blockcast_health_row(u_char *p, ngx_http_blockcast_stream_t *st,
     ngx_http_blockcast_freshness_e   state;
 
     slot = st->slot;
-    subscribers = ngx_http_blockcast_zone_listeners(slot);
+    subscribers = ngx_http_blockcast_slot_listeners(slot);
     state = ngx_http_blockcast_stream_status_freshness(
                                         st, subscribers != 0 || st->always);
     age = ngx_http_blockcast_stream_status_age(slot);

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_health.h"
@@ -100,7 +101,7 @@ ngx_http_blockcast_metrics_up(ngx_http_blockcast_stream_t *st)
     ngx_http_blockcast_freshness_e  state;
 
     state = ngx_http_blockcast_stream_status_freshness(st,
-                           ngx_http_blockcast_zone_listeners(st->slot) != 0
+                           ngx_http_blockcast_slot_listeners(st->slot) != 0
                            || st->always);
 
     return state == ngx_http_blockcast_freshness_live
@@ -131,7 +132,7 @@ ngx_http_blockcast_metrics_streams(u_char *p,
 
     ngx_http_blockcast_metrics_each("subscribers", "gauge",
         "Listeners of a stream, in all workers.",
-        "%ui", ngx_http_blockcast_zone_listeners(slot))
+        "%ui", ngx_http_blockcast_slot_listeners(slot))
 
     ngx_http_blockcast_metrics_each("seq", "gauge",
         "Number of the newest snapshot.", "%uA", slot->seq)

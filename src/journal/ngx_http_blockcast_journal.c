@@ -12,12 +12,14 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
 #include "ngx_http_blockcast_journal_file.h"
 #include "ngx_http_blockcast_journal_lead.h"
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast_journal_own.h"
+#include "ngx_http_blockcast_journal_replay.h"
 #include "ngx_http_blockcast_journal_sync.h"
 #include "bc_journal.h"
 
@@ -500,9 +502,8 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    n = ngx_http_blockcast_journal_codec_apply(zone, data, data + tail.good,
-                                               jump,
-                                               how & NGX_HTTP_BLOCKCAST_REDO);
+    n = ngx_http_blockcast_journal_replay(zone, data, data + tail.good, jump,
+                                          how & NGX_HTTP_BLOCKCAST_REDO);
 
     ngx_http_blockcast_journal_others(bmcf, data, data + tail.good, jump,
                                       alone);
@@ -750,7 +751,7 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     s->left = 1;
 
-    if (!ngx_http_blockcast_zone_last(zone)) {
+    if (!ngx_http_blockcast_worker_record_last(zone)) {
         return;
     }
 

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "bc_journal.h"
@@ -185,7 +186,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_memzero(&note, sizeof(bc_journal_note_t));
 
     note.epoch = bmcf->zone->sh->epoch;
-    note.gone = ngx_max(ngx_http_blockcast_zone_seq(bmcf->zone),
+    note.gone = ngx_max(ngx_http_blockcast_slot_seq_unconfigured(bmcf->zone, bmcf),
                         ngx_http_blockcast_journal_note_noted_gone(&old,
                                                                    bmcf));
     note.file = ngx_http_blockcast_journal_note_file_id(s->lock);

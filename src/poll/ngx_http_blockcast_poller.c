@@ -13,6 +13,8 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_snapshot_recover.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
@@ -127,7 +129,7 @@ ngx_http_blockcast_poller_tick(void)
     if (ngx_current_msec - ngx_http_blockcast_poller_reaped > 1000) {
         ngx_http_blockcast_poller_reaped = ngx_current_msec;
 
-        ngx_http_blockcast_zone_reap(ngx_http_blockcast_poller_conf->zone,
+        ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_poller_conf->zone,
                                      ngx_cycle->log);
     }
 
@@ -235,7 +237,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     slot = st->slot;
     now = ngx_current_msec;
 
-    if (st->always || ngx_http_blockcast_zone_listeners(slot) != 0
+    if (st->always || ngx_http_blockcast_slot_listeners(slot) != 0
         || ngx_http_blockcast_journal_followed(ngx_http_blockcast_poller_conf))
     {
         return 1;

@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_recorder.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -38,7 +39,7 @@ ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     if (old != 0
         && (old >> 32) >= zone->bmcf->generation
         && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
-        && ngx_http_blockcast_zone_alive((ngx_pid_t) (old & 0xffffffff)))
+        && ngx_http_blockcast_worker_record_exists((ngx_pid_t) (old & 0xffffffff)))
     {
         return NGX_DECLINED;
     }

@@ -13,6 +13,7 @@
 
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_siphash.h"
 
@@ -55,7 +56,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     uint64_t                           head, tail, hash;
     ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_zone_slot_ring(slot);
+    ring = ngx_http_blockcast_slot_ring(slot);
 
     size = ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
                      + entry->key.len + entry->data.len, 8);
@@ -126,7 +127,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 
     /* after it is in the ring: what is not, and is remembered, never comes */
 
-    ngx_http_blockcast_zone_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
+    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
     slot->keys++;
 }
 
@@ -161,7 +162,7 @@ ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
     slot->seed[1] = seed[1];
 
     if (n != 0) {
-        ngx_memcpy(ngx_http_blockcast_zone_slot_keys(slot), p,
+        ngx_memcpy(ngx_http_blockcast_slot_keys(slot), p,
                    n * sizeof(uint64_t));
     }
 

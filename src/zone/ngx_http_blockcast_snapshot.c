@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_merge_patch.h"
 #include "bc_span.h"
@@ -287,7 +288,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
 
     /* deflate writes up to 64 bytes beyond its limit before it gives up */
 
-    buf = ngx_alloc(ngx_http_blockcast_zone_buffer_size(st->max_size,
+    buf = ngx_alloc(ngx_http_blockcast_slot_buffer_size(st->max_size,
                                                         st->field.len != 0)
                     + 64, log);
     if (buf == NULL) {
@@ -302,7 +303,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
 
     ngx_http_blockcast_snapshot_build_text(pub, snap, buf);
 
-    max = ngx_http_blockcast_zone_frame_size(
+    max = ngx_http_blockcast_slot_frame_size(
                                         st->max_size) / 2 - BC_WS_HEADER_LEN;
 
     /* a worker whose first such client came since compresses for itself */
@@ -350,7 +351,7 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 
     n = (slot->version + 1) & 1;
 
-    ngx_memcpy(ngx_http_blockcast_zone_slot_buffer(slot, n), buf, snap->size);
+    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
     slot->snap[n] = *snap;
     slot->snap[n].published = ngx_http_blockcast_zone_usec();
 
@@ -449,7 +450,7 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     }
 
     snap = &slot->snap[slot->version & 1];
-    buf = ngx_http_blockcast_zone_slot_buffer(slot, slot->version);
+    buf = ngx_http_blockcast_slot_buffer(slot, slot->version);
 
     if (slot->version != 0
         && snap->seq == seq
@@ -475,8 +476,8 @@ ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
 
     n = slot->version & 1;
 
-    from = ngx_http_blockcast_zone_slot_buffer(slot, n);
-    to = ngx_http_blockcast_zone_slot_buffer(slot, n ^ 1);
+    from = ngx_http_blockcast_slot_buffer(slot, n);
+    to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
 
     snap = &slot->snap[n ^ 1];
     *snap = slot->snap[n];
@@ -610,7 +611,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     uint64_t    version;
     ngx_uint_t  i;
 
-    max = ngx_http_blockcast_zone_buffer_size(slot->max_size, slot->log);
+    max = ngx_http_blockcast_slot_buffer_size(slot->max_size, slot->log);
 
     for (i = 0; i < 100; i++) {
         version = slot->version;
@@ -635,7 +636,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
             return NGX_ERROR;
         }
 
-        ngx_memcpy(p, ngx_http_blockcast_zone_slot_buffer(slot, version),
+        ngx_memcpy(p, ngx_http_blockcast_slot_buffer(slot, version),
                    size);
 
         ngx_memory_barrier();

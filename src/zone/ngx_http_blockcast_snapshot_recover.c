@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -40,7 +41,7 @@ ngx_http_blockcast_snapshot_recover_batch(
            - sizeof("],\"count\":}") - NGX_INT_T_LEN;
     p = ngx_http_blockcast_snapshot_batch_head(pub->data.data, st);
 
-    ring = ngx_http_blockcast_zone_slot_ring(slot);
+    ring = ngx_http_blockcast_slot_ring(slot);
 
     for (pos = slot->tail;
          (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
@@ -96,7 +97,7 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     const ngx_http_blockcast_recorder_t  *recorder;
     ngx_http_blockcast_publication_t      pub;
 
-    ngx_http_blockcast_zone_slot_takeover(zone, st);
+    ngx_http_blockcast_slot_take_over(zone, st);
 
     slot = st->slot;
     recorder = zone->bmcf->recorder;

@@ -300,51 +300,15 @@ struct ngx_http_blockcast_zone_s {
 };
 
 
-/* bytes a stream needs in the zone */
-size_t ngx_http_blockcast_zone_slot_size(ngx_http_blockcast_stream_t *st);
+/* the address in this process of an offset in the zone, and back */
 
-/* shm_zone->init: makes the slots, or finds those of the running cycle */
-ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-/* in the master, when the configuration cannot fail any more */
-void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
-
-/* takes a record for this worker; it is given back when the worker leaves */
-void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
-/* on each tick: a sign of life; true when a record was had only now, and what
-   it is to hold of the slots is not there yet */
-ngx_uint_t ngx_http_blockcast_zone_beat(ngx_http_blockcast_zone_t *zone);
-void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
-
-/* connections of all workers, as far as they are known */
-ngx_uint_t ngx_http_blockcast_zone_connections(
-    ngx_http_blockcast_zone_t *zone);
-
-/* this worker begins to exit; true when no other is left that could poll */
-ngx_uint_t ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone);
-
-/* the newest number of all streams that are not configured (any more) */
-uint64_t ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone);
-
-/* the clock of snap.published, in microseconds */
-uint64_t ngx_http_blockcast_zone_usec(void);
-
-/* frees the records of dead workers; called by the poller */
-void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
-    ngx_log_t *log);
+#define ngx_http_blockcast_zone_at(zone, offset)                              \
+    ((void *) ((u_char *) (zone)->shpool + (offset)))
+#define ngx_http_blockcast_zone_offset(zone, p)                               \
+    ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
 
 
-ngx_uint_t ngx_http_blockcast_zone_listeners(ngx_http_blockcast_slot_t *slot);
-/* n of this worker's come, or go */
-void ngx_http_blockcast_zone_listened(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, ngx_int_t n);
-
-/* the buffers of a slot, and its ring */
-u_char *ngx_http_blockcast_zone_slot_buffer(ngx_http_blockcast_slot_t *slot,
-    ngx_uint_t n);
-u_char *ngx_http_blockcast_zone_slot_ring(ngx_http_blockcast_slot_t *slot);
-uint64_t *ngx_http_blockcast_zone_slot_keys(ngx_http_blockcast_slot_t *slot);
-
-/* an entry of a log, in memory of whoever has it */
+/* an entry of a log, in the memory of whoever has it */
 
 typedef struct {
     ngx_str_t                     key;
@@ -352,18 +316,24 @@ typedef struct {
 } ngx_http_blockcast_log_entry_t;
 
 
-/* bytes of a text frame, and of all a snapshot may consist of, at most */
-size_t ngx_http_blockcast_zone_frame_size(size_t max_size);
-size_t ngx_http_blockcast_zone_buffer_size(size_t max_size, ngx_uint_t log);
+/*
+ * Is shm_zone->init: makes the zone and the streams' slots, or finds those of
+ * the running configuration.
+ */
+ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-/* the slab pool's mutex; NGX_ERROR: somebody else does not give it back */
+/* In the master, when the configuration cannot fail any more. */
+void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
+
+/*
+ * Locks the slab pool's mutex.  NGX_DECLINED: another process does not give it
+ * back, which is logged.
+ */
 ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 
-/* a process that is there, or may be */
-ngx_uint_t ngx_http_blockcast_zone_alive(ngx_pid_t pid);
-void ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st);
+/* Returns the time in microseconds, on the clock of snap.published. */
+uint64_t ngx_http_blockcast_zone_usec(void);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_ */
