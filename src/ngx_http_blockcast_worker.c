@@ -121,7 +121,9 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 }
 
 
-/* Begins the worker's exit: another one polls, and the clients are sent off. */
+/*
+ * Begins the worker's exit: another one polls, and the clients are sent off.
+ */
 
 static void
 ngx_http_blockcast_worker_drain(ngx_connection_t *c)

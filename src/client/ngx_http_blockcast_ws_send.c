@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_encoding_cache.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"

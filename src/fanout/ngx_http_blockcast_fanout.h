@@ -1,7 +1,7 @@
 
 /*
- * The fan-out: what is new in a feed goes to its subscribers in this worker,
- * in slices, so that nobody else has to wait for thousands of sends.
+ * The fan-out: sends what is new in a hub to its subscribers in this worker,
+ * in slices, so that no other event has to wait for thousands of sends.
  */
 
 
@@ -12,11 +12,23 @@
 #include "ngx_http_blockcast.h"
 
 
-/* _fanout: copies what is new and sends it to this worker's clients */
+/* Prepares the fan-out, in hub_init(). */
+void ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle);
+
+/* Ends it, when the connections are gone. */
+void ngx_http_blockcast_fanout_done(void);
+
+/*
+ * Copies what is new in the zone, and begins to send it, or the stream's other
+ * status, to this worker's clients.
+ */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
-/* the same for all feeds */
+/* Does so for all streams. */
 void ngx_http_blockcast_fanout_update_all(void);
+
+/* the hubs whose fan-out is under way */
+extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_FANOUT_H_INCLUDED_ */

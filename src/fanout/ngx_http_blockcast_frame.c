@@ -1,6 +1,6 @@
 
 /*
- * Frames: bytes that go to many sockets, with a count of references.
+ * Frames: bytes that are sent to many sockets, with a count of references.
  */
 
 
@@ -9,8 +9,6 @@
 #include "bc_ws.h"
 #include "bc_ws_deflate.h"
 
-
-/* a frame that is part of a snapshot's buffer; the first one owns it */
 
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,

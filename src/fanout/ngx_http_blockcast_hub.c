@@ -1,6 +1,6 @@
 
 /*
- * Feeds: a worker's copy of each stream, and the list of its subscribers.
+ * Hubs: a worker's copy of each stream, and its subscribers.
  */
 
 
@@ -17,7 +17,7 @@
 #include "ngx_http_blockcast_frame.h"
 
 
-static ngx_uint_t ngx_http_blockcast_hub_sync_ring(
+static ngx_int_t ngx_http_blockcast_hub_sync_ring(
     ngx_http_blockcast_hub_t *hub);
 static void ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
@@ -27,7 +27,6 @@ static void ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
 ngx_http_blockcast_hub_t              *ngx_http_blockcast_hubs;
 ngx_uint_t                              ngx_http_blockcast_nhubs;
 ngx_http_blockcast_main_conf_t         *ngx_http_blockcast_hub_conf;
-ngx_event_t                             ngx_http_blockcast_fanout_event;
 
 static ngx_http_blockcast_hub_demand_pt  ngx_http_blockcast_hub_poll;
 static ngx_event_t                      ngx_http_blockcast_hub_demand_event;
@@ -62,10 +61,7 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_hub_dummy.fd = (ngx_socket_t) -1;
 
-    ngx_http_blockcast_fanout_event.handler =
-                                         ngx_http_blockcast_fanout_walk_handler;
-    ngx_http_blockcast_fanout_event.log = cycle->log;
-    ngx_http_blockcast_fanout_event.data = &ngx_http_blockcast_hub_dummy;
+    ngx_http_blockcast_fanout_init(cycle);
 
     ngx_http_blockcast_hub_demand_event.handler =
                                          ngx_http_blockcast_hub_demand_handler;
@@ -109,7 +105,7 @@ ngx_http_blockcast_hub_done(void)
     }
 
     ngx_http_blockcast_nhubs = 0;
-    ngx_http_blockcast_fanout_nwalking = 0;
+    ngx_http_blockcast_fanout_done();
 }
 
 
@@ -165,7 +161,6 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
                                          ngx_cycle->log)
         != NGX_OK)
     {
-        /* no memory now: the next tick tries again */
         return 0;
     }
 
@@ -207,7 +202,9 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 }
 
 
-static ngx_uint_t
+/* Copies what is new in the ring; NGX_ERROR without memory. */
+
+static ngx_int_t
 ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 {
     size_t                             size, n, place;
@@ -241,7 +238,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
     ngx_memory_barrier();
     from = ngx_max(hub->head, (uint64_t) slot->tail);
 
-    /* the entries whose place is about to be taken */
+    /* drop the entries whose place is about to be taken */
 
     while (hub->count != 0 && hub->entries[hub->first] + size < head) {
         rec = ngx_http_blockcast_hub_entry(hub, 0);
@@ -261,7 +258,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
     ngx_memory_barrier();
     gone = slot->gone;
 
-    /* what the writer reached meanwhile is not to be trusted */
+    /* what the writer has overwritten meanwhile is not valid */
 
     from = ngx_max(from, tail);
     fresh = (from != hub->head);
@@ -284,7 +281,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 
         if (fresh) {
 
-            /* the writer may have gone further since, but we have this one */
+            /* slot->gone may be newer by now than what we have copied */
 
             fresh = 0;
             hub->evicted = ngx_min(hub->evicted,
@@ -369,7 +366,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t                      n;
     ngx_http_blockcast_listener_t  *listeners;
 
-    /* what is new comes to those who are here already, too */
+    /* the newcomer begins with the newest, so the others get it now, too */
 
     ngx_http_blockcast_fanout_update(hub);
 
@@ -401,7 +398,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->nlisteners++;
 
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
-                                     hub->stream->slot, 1);
+                                          hub->stream->slot, 1);
 
     if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
         ngx_post_event(&ngx_http_blockcast_hub_demand_event,
@@ -424,7 +421,7 @@ ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub)
 }
 
 
-/* a listener gets another place in the list */
+/* Moves a listener to another place in the list. */
 
 static void
 ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
@@ -454,7 +451,7 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
         hub->npatched--;
     }
 
-    /* those who had their turn in a fan-out under way stay before the rest */
+    /* in a fan-out under way, those that have it stay before the cursor */
 
     if (hub->walking && place < hub->cursor) {
         hub->cursor--;
@@ -468,5 +465,5 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
     hub->stream->slot->left = ngx_current_msec;
 
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
-                                     hub->stream->slot, -1);
+                                          hub->stream->slot, -1);
 }

@@ -1,7 +1,7 @@
 
 /*
- * The state file: who leads, and what is read from it.  See the header for
- * how it works.
+ * The state file: who leads, and what is read from it.  The header tells how
+ * it works.
  */
 
 
@@ -29,12 +29,12 @@
 /* no stream publishes more often, whatever the node sends (per second) */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
-/* the file tells how old the data is, exactly enough (msec) */
-#define NGX_HTTP_BLOCKCAST_NOTED    10000
+/* how often a good poll that changed nothing is recorded (msec) */
+#define NGX_HTTP_BLOCKCAST_RECORD_AGAIN    10000
 
 
-/* how the file is read: at a start, and nobody else has it; by the family that
-   leads; by a new poller of the zone that the file was written from */
+/* how the file is read: at a start, when no other family has it; by the family
+   that leads; by a new poller of the zone that the file was written from */
 #define NGX_HTTP_BLOCKCAST_ALONE    1
 #define NGX_HTTP_BLOCKCAST_LEADING  2
 #define NGX_HTTP_BLOCKCAST_REDO     4
@@ -62,7 +62,7 @@ static const ngx_http_blockcast_recorder_t
 };
 
 
-/* of the master: its workers inherit it, and those of the next configuration */
+/* of the master: workers inherit it, also those of the next configuration */
 
 static int    ngx_http_blockcast_journal_lock_fd = -1;
 static char  *ngx_http_blockcast_journal_lock_path;
@@ -114,7 +114,7 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     s->dir = -1;
     s->lock = -1;
     s->fd = -1;
-    s->rfd = -1;
+    s->read_fd = -1;
 
     if (s->path.len == 0 || s->path.data[s->path.len - 1] == '/') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -168,11 +168,11 @@ ngx_http_blockcast_journal_held(ngx_http_blockcast_main_conf_t *bmcf)
 ngx_uint_t
 ngx_http_blockcast_journal_followed(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    return bmcf->journal != NULL && bmcf->journal->followed;
+    return bmcf->journal != NULL && bmcf->journal->has_followers;
 }
 
 
-/* the lock file of the former configuration is kept when it is the same */
+/* Opens the lock file, or keeps that of the former configuration. */
 
 static void
 ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
@@ -224,9 +224,9 @@ ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
 
     if (ngx_http_blockcast_journal_lock_fd != -1) {
 
-        /* the streams go on without that file, which grows old */
+        /* the streams go on without that file */
 
-        ngx_http_blockcast_journal_note_note(
+        ngx_http_blockcast_journal_note_set_incomplete(
                                         ngx_http_blockcast_journal_lock_fd, 1);
         (void) close(ngx_http_blockcast_journal_lock_fd);
     }
@@ -281,7 +281,7 @@ ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     }
 
     zone = bmcf->zone;
-    s->unread = &zone->sh->unread;
+    s->read_error = &zone->sh->read_error;
 
     ngx_http_blockcast_journal_lead_join(s);
     ngx_http_blockcast_journal_file_clean(s);
@@ -308,10 +308,10 @@ ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
 }
 
 
-/* nothing has been published here: the epoch is known to nobody */
+/* Returns true when nothing was published here: no client has the epoch. */
 
 static ngx_uint_t
-ngx_http_blockcast_journal_blank(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_is_blank(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                      i;
     ngx_http_blockcast_stream_t   **streams;
@@ -329,16 +329,17 @@ ngx_http_blockcast_journal_blank(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * What is missing at the end of a file that nobody closed: nothing when only
- * its processes died; what was not synced when the machine did; and as much
- * as may have been published since when the file could not be written.
+ * Returns how many numbers may be missing at the end of the file: none when it
+ * was closed or only its processes died; those that were not synced when the
+ * machine died; and as many as may have been published since when it could not
+ * be written.
  */
 
 static uint64_t
-ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
-                                 bc_journal_header_t *h,
-                                 ngx_http_blockcast_journal_tail_t *tail,
-                                 uint64_t behind)
+ngx_http_blockcast_journal_max_lost(ngx_http_blockcast_journal_t *s,
+                                    bc_journal_header_t *h,
+                                    ngx_http_blockcast_journal_tail_t *tail,
+                                    uint64_t behind)
 {
     time_t    ago;
     uint64_t  newest;
@@ -346,7 +347,7 @@ ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
     if ((tail->closed && behind == 0)
         || (!tail->bad
             && ngx_http_blockcast_journal_file_same_boot(h)
-            && !ngx_http_blockcast_journal_note_lacks(s)))
+            && !ngx_http_blockcast_journal_note_is_incomplete(s)))
     {
         return 0;
     }
@@ -359,11 +360,14 @@ ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
 }
 
 
-/* the numbers of streams that are not configured are not used again, either */
+/*
+ * Takes over the numbers of streams that are not configured, so that they are
+ * not used again; log: names these streams in the log.
+ */
 
 static void
-ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
-    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t said)
+ngx_http_blockcast_journal_unconfigured(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t log)
 {
     u_char                            printable[NGX_HTTP_BLOCKCAST_NAME_LEN];
     ngx_str_t                         name, former;
@@ -395,7 +399,7 @@ ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
 
         sh->seq = ngx_max(sh->seq, r.seq + jump);
 
-        if (!said || name.len == 0
+        if (!log || name.len == 0
             || (name.len == former.len
                 && ngx_memcmp(name.data, former.data, name.len) == 0))
         {
@@ -416,7 +420,7 @@ ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* reads the file, or what was appended since */
+/* Reads the file, or what was appended since, into the zone. */
 
 static void
 ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
@@ -438,10 +442,10 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     zone = bmcf->zone;
     alone = how & NGX_HTTP_BLOCKCAST_ALONE;
 
-    rc = ngx_http_blockcast_journal_file_news(s, &data, &len, &h, &why);
+    rc = ngx_http_blockcast_journal_file_read(s, &data, &len, &h, &why);
 
     if (rc == NGX_ERROR) {
-        ngx_http_blockcast_journal_file_refused(
+        ngx_http_blockcast_journal_file_refuse(
                                         s, why,
                                         how & NGX_HTTP_BLOCKCAST_LEADING);
         return;
@@ -462,11 +466,11 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
             != NGX_OK)
         {
             ngx_free(data);
-            ngx_http_blockcast_journal_file_refused(s, why, 1);
+            ngx_http_blockcast_journal_file_refuse(s, why, 1);
             return;
         }
 
-        jump = ngx_http_blockcast_journal_doubt(s, &h, &tail, behind);
+        jump = ngx_http_blockcast_journal_max_lost(s, &h, &tail, behind);
 
         if (behind != 0) {
             jump = ngx_max(jump, behind + 1);
@@ -478,13 +482,13 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
         /* a new file, from its beginning */
 
         if (alone || (h.epoch != zone->sh->epoch
-                      && ngx_http_blockcast_journal_blank(bmcf)))
+                      && ngx_http_blockcast_journal_is_blank(bmcf)))
         {
             zone->sh->epoch = h.epoch;
         }
 
         if (h.epoch != zone->sh->epoch) {
-            s->foreign = 1;
+            s->other_epoch = 1;
 
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "blockcast: the state file \"%V\" is of epoch %uL, "
@@ -494,10 +498,10 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (tail.bad || behind != 0) {
-        s->whole = 0;
+        s->intact = 0;
     }
 
-    if (s->foreign) {
+    if (s->other_epoch) {
         ngx_free(data);
         return;
     }
@@ -505,8 +509,8 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     n = ngx_http_blockcast_journal_replay(zone, data, data + tail.good, jump,
                                           how & NGX_HTTP_BLOCKCAST_REDO);
 
-    ngx_http_blockcast_journal_others(bmcf, data, data + tail.good, jump,
-                                      alone);
+    ngx_http_blockcast_journal_unconfigured(bmcf, data, data + tail.good, jump,
+                                            alone);
 
     ngx_free(data);
 
@@ -526,7 +530,8 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
                           &s->path,
                           tail.bad ? "it is damaged"
                           : (behind != 0
-                             && !ngx_http_blockcast_journal_note_lacks(s))
+                             && !ngx_http_blockcast_journal_note_is_incomplete(
+                                                                         s))
                             ? "it is older than its lock file tells"
                           : ngx_http_blockcast_journal_file_same_boot(&h)
                             ? "it could not be written"
@@ -553,9 +558,9 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_sync_job(bmcf);
 
-    /* before anything is believed of the lock */
+    /* before anything is read of the lock file */
 
-    kept = ngx_http_blockcast_journal_own_lock_kept(s, zone->sh->role
+    kept = ngx_http_blockcast_journal_own_keep_lock(s, zone->sh->role
                                                  == ngx_http_blockcast_leader);
 
     if (!ngx_http_blockcast_journal_lead_owns(s)) {
@@ -586,7 +591,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
         return 1;
     }
 
-    /* the poller before may be publishing: after this it cannot any more */
+    /* a former poller may be publishing: when the lock is free, it is done */
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return 0;
@@ -637,17 +642,17 @@ ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    s->at = ngx_current_msec;
+    s->synced_at = ngx_current_msec;
 
     ngx_http_blockcast_journal_note_begin(bmcf);
 
-    if (s->fd != -1 && !s->failing) {
+    if (s->fd != -1 && !s->incomplete) {
         return;
     }
 
     if (s->job != NULL) {
 
-        /* of the time when this worker polled before: after it */
+        /* the thread is at an image of an earlier time: write one after it */
 
         ngx_http_blockcast_journal_incomplete(bmcf);
         return;
@@ -661,8 +666,8 @@ void
 ngx_http_blockcast_journal_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
 {
     if (bmcf->journal != NULL) {
-        bmcf->journal->failing = 1;
-        ngx_http_blockcast_journal_note_note(bmcf->journal->lock, 1);
+        bmcf->journal->incomplete = 1;
+        ngx_http_blockcast_journal_note_set_incomplete(bmcf->journal->lock, 1);
     }
 }
 
@@ -689,14 +694,14 @@ ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf)
         fl.l_start = NGX_HTTP_BLOCKCAST_FOLLOWS;
         fl.l_len = 1;
 
-        s->followed = (fcntl(s->lock, F_OFD_GETLK, &fl) == 0
+        s->has_followers = (fcntl(s->lock, F_OFD_GETLK, &fl) == 0
                        && fl.l_type != F_UNLCK);
     }
 
-    if (ngx_current_msec - s->at >= s->interval
+    if (ngx_current_msec - s->synced_at >= s->interval
         || s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE / 2)
     {
-        s->at = ngx_current_msec;
+        s->synced_at = ngx_current_msec;
         ngx_http_blockcast_journal_sync(bmcf);
     }
 }
@@ -717,12 +722,14 @@ ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_journal_sync_job(bmcf);
 
     s->ready = 0;
-    s->followed = 0;
-    s->noted = 0;
+    s->has_followers = 0;
+    s->note_valid = 0;
 
-    if (s->private) {
+    if (s->lock_private) {
 
-        /* no other process has it open, and so it would keep them out */
+        /*
+         * no other process has it open: it would lock out the family's others
+         */
 
         (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
                                                     NGX_HTTP_BLOCKCAST_LEADS);
@@ -745,11 +752,11 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
     s = bmcf->journal;
     zone = bmcf->zone;
 
-    if (s == NULL || s->left) {
+    if (s == NULL || s->has_left) {
         return;
     }
 
-    s->left = 1;
+    s->has_left = 1;
 
     if (!ngx_http_blockcast_worker_record_last(zone)) {
         return;
@@ -776,8 +783,8 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_file_finish(bmcf);
 
-    /* another nginx goes on, whatever time the disk takes now; the clients
-       that are still here follow it */
+    /* another nginx goes on, however long the disk takes now; the clients that
+       are still here follow it */
 
     zone->sh->role = ngx_http_blockcast_follower;
 
@@ -785,15 +792,15 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
         ngx_http_blockcast_journal_lead_release(s);
     }
 
-    if (s->fd != -1 && !s->failing) {
+    if (s->fd != -1 && !s->incomplete) {
 
         if (s->lock != -1) {
             (void) fdatasync(s->lock);
         }
 
         if (fdatasync(s->fd) == -1) {
-            ngx_http_blockcast_journal_file_failed(s, "fdatasync()",
-                                                   ngx_errno);
+            ngx_http_blockcast_journal_file_fail(s, "fdatasync()",
+                                                 ngx_errno);
 
         } else {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -815,7 +822,7 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (bmcf->zone->sh->role == ngx_http_blockcast_leader) {
 
-        /* who is being drained sees that nobody here leads any more */
+        /* a worker that is drained sees that its family leads no more */
 
         if (!ngx_exiting || !ngx_http_blockcast_journal_lead_lost(
                                         bmcf->journal)) {
@@ -829,7 +836,7 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* tells those that follow, now and then, that the data is fresh */
+/* Records, now and then, that the data is fresh, for those that follow. */
 
 static void
 ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
@@ -842,8 +849,9 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     s = bmcf->journal;
 
     if (s == NULL || !s->ready
-        || (!s->followed
-            && ngx_current_msec - slot->noted < NGX_HTTP_BLOCKCAST_NOTED))
+        || (!s->has_followers
+            && ngx_current_msec - slot->polled_recorded
+               < NGX_HTTP_BLOCKCAST_RECORD_AGAIN))
     {
         return;
     }
@@ -854,9 +862,9 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    slot->noted = ngx_current_msec;
+    slot->polled_recorded = ngx_current_msec;
 
-    /* not worth a sync of its own */
+    /* such a record needs no sync of its own */
 
     unsynced = s->unsynced;
 

@@ -244,7 +244,7 @@ ngx_http_blockcast_journal_codec_put(
 
 
 static void
-ngx_http_blockcast_journal_codec_past_put(u_char *p, ngx_uint_t i, uint64_t n)
+ngx_http_blockcast_journal_codec_past_set(u_char *p, ngx_uint_t i, uint64_t n)
 {
     ngx_uint_t  byte;
 
@@ -257,7 +257,7 @@ ngx_http_blockcast_journal_codec_past_put(u_char *p, ngx_uint_t i, uint64_t n)
 /* Appends the record of what a log remembers beside its ring, see PAST_*. */
 
 static ngx_int_t
-ngx_http_blockcast_journal_codec_past(
+ngx_http_blockcast_journal_codec_put_past(
     ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot, uint64_t seq)
 {
@@ -291,23 +291,23 @@ ngx_http_blockcast_journal_codec_past(
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_journal_codec_past_put(data,
+    ngx_http_blockcast_journal_codec_past_set(data,
                                               NGX_HTTP_BLOCKCAST_PAST_GONE,
                                               slot->gone);
-    ngx_http_blockcast_journal_codec_past_put(data,
+    ngx_http_blockcast_journal_codec_past_set(data,
                                               NGX_HTTP_BLOCKCAST_PAST_FORGOT,
                                               slot->forgot || first != 0);
-    ngx_http_blockcast_journal_codec_past_put(data,
+    ngx_http_blockcast_journal_codec_past_set(data,
                                               NGX_HTTP_BLOCKCAST_PAST_SEED,
                                               slot->seed[0]);
-    ngx_http_blockcast_journal_codec_past_put(data,
+    ngx_http_blockcast_journal_codec_past_set(data,
                                               NGX_HTTP_BLOCKCAST_PAST_SEED + 1,
                                               slot->seed[1]);
 
     keys = ngx_http_blockcast_slot_keys(slot);
 
     for (n = NGX_HTTP_BLOCKCAST_PAST_KEYS; first < last; n++, first++) {
-        ngx_http_blockcast_journal_codec_past_put(data, n,
+        ngx_http_blockcast_journal_codec_past_set(data, n,
                                                   keys[first % slot->nkeys]);
     }
 
@@ -327,7 +327,7 @@ ngx_http_blockcast_journal_codec_past(
 /* Appends the entries of the ring up to a seq, a record for each message. */
 
 static ngx_int_t
-ngx_http_blockcast_journal_codec_ring(
+ngx_http_blockcast_journal_codec_put_ring(
     ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot, uint64_t last)
 {
@@ -408,7 +408,7 @@ ngx_http_blockcast_journal_codec_ring(
 /* Appends all records of a stream. */
 
 static ngx_int_t
-ngx_http_blockcast_journal_codec_stream(
+ngx_http_blockcast_journal_codec_put_stream(
     ngx_http_blockcast_journal_codec_buf_t *buf,
     ngx_http_blockcast_slot_t *slot)
 {
@@ -431,9 +431,10 @@ ngx_http_blockcast_journal_codec_stream(
         seq = snap.seq;
 
         if (slot->log
-            && (ngx_http_blockcast_journal_codec_past(buf, slot, seq) != NGX_OK
-                || ngx_http_blockcast_journal_codec_ring(buf, slot,
-                                                         seq) != NGX_OK))
+            && (ngx_http_blockcast_journal_codec_put_past(buf, slot, seq)
+                != NGX_OK
+                || ngx_http_blockcast_journal_codec_put_ring(buf, slot, seq)
+                   != NGX_OK))
         {
             ngx_free(p);
             return NGX_ERROR;
@@ -491,7 +492,7 @@ ngx_http_blockcast_journal_codec_stream(
 
 
 void
-ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
+ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *image)
 {
     ngx_uint_t                               i;
@@ -520,7 +521,7 @@ ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
-        if (ngx_http_blockcast_journal_codec_stream(&buf, streams[i]->slot)
+        if (ngx_http_blockcast_journal_codec_put_stream(&buf, streams[i]->slot)
             != NGX_OK)
         {
             ngx_free(buf.data);

@@ -43,7 +43,7 @@ void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
  * room for a file's header.  For the poller; image->data is of ngx_alloc(),
  * NULL without memory.
  */
-void ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *image);
 
 /* Returns the time in Unix milliseconds. */

@@ -359,7 +359,7 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
                      + sizeof(ngx_http_blockcast_ring_record_t) + 8)
                 > slot->ring_size
                 || !ngx_http_blockcast_journal_replay_good(st, &data,
-                                                          "an entry"))
+                                                           "an entry"))
             {
                 /* a client that lacks it is told of a gap */
 
@@ -437,7 +437,7 @@ ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
         && (text->len > st->max_size
             || (r->type == bc_journal_snap
                 ? !ngx_http_blockcast_journal_replay_good(st, &r->data,
-                                                         "the data")
+                                                          "the data")
                 : !ngx_http_blockcast_journal_replay_whole(st, r))))
     {
         /* the entries themselves are in the ring, those that can be */
@@ -461,7 +461,9 @@ ngx_http_blockcast_journal_replay_announced(ngx_http_blockcast_slot_t *slot)
 }
 
 
-/* Publishes the newest data of a stream, and of a log the entries before it. */
+/*
+ * Publishes the newest data of a stream, and of a log the entries before it.
+ */
 
 static void
 ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
@@ -479,7 +481,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
 
     if (st->field.len == 0
         && !ngx_http_blockcast_journal_replay_good(st, &found->newest.data,
-                                                  "the data"))
+                                                   "the data"))
     {
         /* not the data, but its number goes on */
 
@@ -490,13 +492,13 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
     if (found->program.len != 0
         && (found->program.len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX
             || !ngx_http_blockcast_journal_replay_good(st, &found->program,
-                                                      "the program's state")))
+                                                       "the program's state")))
     {
         found->program.len = 0;
     }
 
     if (ngx_http_blockcast_journal_replay_data(st, &found->newest,
-                                              &text) != NGX_OK) {
+                                               &text) != NGX_OK) {
         return;
     }
 
@@ -537,9 +539,9 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
             if (slot->log) {
                 ngx_http_blockcast_journal_replay_drop(slot, seq);
                 ngx_http_blockcast_journal_replay_entries(p, last, st, seq,
-                                                         jump ? snap.seq : 0,
-                                                         &found->past,
-                                                         found->newest.seq);
+                                                          jump ? snap.seq : 0,
+                                                          &found->past,
+                                                          found->newest.seq);
             }
 
             ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
@@ -574,7 +576,7 @@ ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
 
     if (found.has_newest && found.newest.seq > announced) {
         ngx_http_blockcast_journal_replay_commit(zone, st, p, last, &found,
-                                                jump);
+                                                 jump);
 
     } else if (found.has_program && !redo && found.newest.seq == announced) {
         text.data = (u_char *) found.program.data;
@@ -592,7 +594,7 @@ ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
     }
 
     if (found.seq != 0 && found.seq + jump > slot->seq) {
-        slot->least = found.seq + jump;
+        slot->dataless_seq = found.seq + jump;
         slot->seq = found.seq + jump;
     }
 

@@ -130,7 +130,7 @@ ngx_http_blockcast_poller_tick(void)
         ngx_http_blockcast_poller_reaped = ngx_current_msec;
 
         ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_poller_conf->zone,
-                                     ngx_cycle->log);
+                                              ngx_cycle->log);
     }
 
     /* streams whose listeners' time has come, lingering that is over */

@@ -1,6 +1,6 @@
 
 /*
- * The lease of the poller: one worker has it, and is known to be alive.
+ * The lease of the poller: the one worker that has it polls.
  */
 
 
@@ -39,7 +39,8 @@ ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     if (old != 0
         && (old >> 32) >= zone->bmcf->generation
         && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
-        && ngx_http_blockcast_worker_record_exists((ngx_pid_t) (old & 0xffffffff)))
+        && ngx_http_blockcast_worker_record_exists(
+                                           (ngx_pid_t) (old & 0xffffffff)))
     {
         return NGX_DECLINED;
     }

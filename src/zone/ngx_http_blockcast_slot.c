@@ -237,9 +237,9 @@ ngx_http_blockcast_slot_free_unused(ngx_http_blockcast_zone_t *zone)
                 other = ngx_http_blockcast_zone_at(zone, offset);
 
                 if (ngx_strcmp(other->name, slot->name) == 0) {
-                    other->passed = ngx_max(other->passed,
+                    other->freed_seq = ngx_max(other->freed_seq,
                                             ngx_max((uint64_t) slot->seq,
-                                                    slot->passed));
+                                                    slot->freed_seq));
                     left = 1;
                 }
             }
@@ -247,7 +247,7 @@ ngx_http_blockcast_slot_free_unused(ngx_http_blockcast_zone_t *zone)
             if (!left) {
                 zone->sh->seq = ngx_max(zone->sh->seq,
                                         ngx_max((uint64_t) slot->seq,
-                                                slot->passed));
+                                                slot->freed_seq));
             }
 
             ngx_slab_free(zone->shpool, slot);
@@ -275,10 +275,10 @@ ngx_http_blockcast_slot_seq_unconfigured(ngx_http_blockcast_zone_t *zone,
         name.data = slot->name;
         name.len = ngx_strlen(slot->name);
 
-        if (ngx_max((uint64_t) slot->seq, slot->passed) > seq
+        if (ngx_max((uint64_t) slot->seq, slot->freed_seq) > seq
             && ngx_http_blockcast_stream_find(bmcf, &name) == NULL)
         {
-            seq = ngx_max((uint64_t) slot->seq, slot->passed);
+            seq = ngx_max((uint64_t) slot->seq, slot->freed_seq);
         }
     }
 
@@ -299,8 +299,8 @@ ngx_http_blockcast_slot_continue_seq(ngx_http_blockcast_zone_t *zone,
     uint64_t                    offset, seq;
     ngx_http_blockcast_slot_t  *slot;
 
-    seq = (dst->version != 0) ? dst->passed
-                              : ngx_max(dst->passed, zone->sh->seq);
+    seq = (dst->version != 0) ? dst->freed_seq
+                              : ngx_max(dst->freed_seq, zone->sh->seq);
 
     for (offset = zone->sh->slots; offset != 0; offset = slot->next) {
         slot = ngx_http_blockcast_zone_at(zone, offset);
@@ -309,7 +309,7 @@ ngx_http_blockcast_slot_continue_seq(ngx_http_blockcast_zone_t *zone,
             && ngx_strlen(slot->name) == st->name.len
             && ngx_memcmp(slot->name, st->name.data, st->name.len) == 0)
         {
-            seq = ngx_max(seq, ngx_max((uint64_t) slot->seq, slot->passed));
+            seq = ngx_max(seq, ngx_max((uint64_t) slot->seq, slot->freed_seq));
         }
     }
 
@@ -371,8 +371,8 @@ ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot,
 
 
 /*
- * Copies the hashes of keys that src remembers, without the last `hidden` ones,
- * whose entries were not announced.
+ * Copies the hashes of keys that src remembers, without the last `hidden`
+ * ones, whose entries were not announced.
  */
 
 static void
@@ -516,7 +516,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
          */
 
         dst->version = 0;
-        dst->least = snap.seq;
+        dst->dataless_seq = snap.seq;
         snap.size = 0;
     }
 

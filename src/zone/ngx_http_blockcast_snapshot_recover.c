@@ -105,7 +105,8 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     if (slot->version != 0
         && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
     {
-        slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
+        slot->seq = ngx_max(slot->snap[slot->version & 1].seq,
+                            slot->dataless_seq);
 
         ngx_http_blockcast_snapshot_end(zone);
     }

@@ -132,7 +132,8 @@ ngx_http_blockcast_worker_record_beat(ngx_http_blockcast_zone_t *zone)
 {
     ngx_uint_t  attached;
 
-    attached = (zone->worker == 0 && ngx_http_blockcast_worker_record_attach(zone));
+    attached = (zone->worker == 0
+                && ngx_http_blockcast_worker_record_attach(zone));
 
     zone->own->beat = ngx_current_msec;
 
@@ -323,7 +324,8 @@ ngx_http_blockcast_worker_record_gone(ngx_http_blockcast_worker_t *w,
 
 
 void
-ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
+ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_zone_t *zone,
+    ngx_log_t *log)
 {
     ngx_uint_t                    i;
     ngx_pid_t                     pid;

@@ -219,7 +219,7 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
         }
 
         ngx_http_blockcast_slot_continue_seq(&from, streams[i],
-                                            streams[i]->slot);
+                                             streams[i]->slot);
     }
 }
 

@@ -5,7 +5,7 @@
  *
  * It stands for
  *     ngx_http_blockcast_journal_lead_owns()         the claim, within the section
- *     ngx_http_blockcast_journal_lead_silent()       the looks at a beat
+ *     ngx_http_blockcast_journal_lead_is_silent()       the looks at a beat
  *     ngx_http_blockcast_journal_lead_beat()         ... which is written without the
  *                                             section, and without the owner
  *     ngx_http_blockcast_journal_lead()         reads the file to its end first
