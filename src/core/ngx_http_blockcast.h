@@ -215,6 +215,7 @@ typedef struct {
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
+    unsigned                      cors:1;   /* pages may read its responses */
 } ngx_http_blockcast_kind_t;
 
 
