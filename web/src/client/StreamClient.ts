@@ -109,7 +109,7 @@ export class StreamClient {
       onReady: () => this.onReady(),
       onMessage: (text) => this.receive(text),
       onLost: (failure, blocked) => this.onLost(failure, blocked),
-      onWaiting: (failure) => void this.diagnose(failure),
+      onTold: (failure) => void this.diagnose(failure),
     });
   }
 
