@@ -52,7 +52,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 
 
-#define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
+#define NGX_HTTP_BLOCKCAST_VERSION     "0.2.0"
 
 #define NGX_HTTP_BLOCKCAST_NAME_LEN    63
 #define NGX_HTTP_BLOCKCAST_STREAMS     64
