@@ -324,6 +324,13 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
         ngx_http_blockcast_journal_replay_remember(slot, past, seq, newest);
     }
 
+    if (as != 0) {
+
+        /* also for those who come after another restart */
+
+        ngx_http_blockcast_ring_clear(slot, as);
+    }
+
     while (ngx_http_blockcast_journal_replay_next(&p, last, st, &r)) {
 
         if (r.log == 0
