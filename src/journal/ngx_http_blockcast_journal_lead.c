@@ -310,11 +310,62 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
 }
 
 
+/*
+ * Writes this family into the record, unless another one did so since it was
+ * read to *lead; within the section, which it leaves.  got: the family has
+ * byte 0; silent: the one that leads gives no sign of life.  Returns true when
+ * this family leads now.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_lead_claim(ngx_http_blockcast_journal_t *s,
+    ngx_http_blockcast_lead_t *lead, ngx_uint_t got, ngx_uint_t silent)
+{
+    ngx_uint_t                 owns;
+    ngx_http_blockcast_lead_t  now;
+
+    ngx_http_blockcast_journal_lead_read(s, &now);
+
+    owns = 0;
+
+    if (now.owner == lead->owner && (!silent || now.beat == lead->beat)) {
+
+        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
+                                                  !got)
+            == NGX_OK)
+        {
+            owns = 1;
+            s->without_record = 0;
+
+        } else if (got && !silent) {
+            owns = 1;
+            s->without_record = 1;
+        }
+    }
+
+    ngx_http_blockcast_journal_lead_leave_section(s);
+
+    if (!owns) {
+        return 0;
+    }
+
+    s->beat_checks = 0;
+
+    if (silent) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the nginx that has \"%V\" gives no sign "
+                      "of life, it is not waited for", &s->path);
+    }
+
+    return 1;
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 {
-    ngx_uint_t                 got, silent, owns;
-    ngx_http_blockcast_lead_t  lead, now;
+    ngx_uint_t                 got, silent;
+    ngx_http_blockcast_lead_t  lead;
 
     if (s->lock == -1) {
         return 1;
@@ -363,36 +414,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
         goto follow;
     }
 
-    ngx_http_blockcast_journal_lead_read(s, &now);
-
-    owns = 0;
-
-    if (now.owner == lead.owner && (!silent || now.beat == lead.beat)) {
-
-        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
-                                                  !got)
-            == NGX_OK)
-        {
-            owns = 1;
-            s->without_record = 0;
-
-        } else if (got && !silent) {
-            owns = 1;
-            s->without_record = 1;
-        }
-    }
-
-    ngx_http_blockcast_journal_lead_leave_section(s);
-
-    if (owns) {
-        s->beat_checks = 0;
-
-        if (silent) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: the nginx that has \"%V\" gives no sign "
-                          "of life, it is not waited for", &s->path);
-        }
-
+    if (ngx_http_blockcast_journal_lead_claim(s, &lead, got, silent)) {
         return 1;
     }
 
