@@ -4,8 +4,8 @@
  *
  * A record in PATH.lock names the family (a master and its workers) that
  * polls, and holds a beat, which the worker that polls changes with each tick.
- * Nobody compares clocks: who follows looks at the beat again and again, and
- * when it has not changed for as long as it may, takes the lead.  A worker
+ * Nobody compares clocks: a family that follows looks at the beat again and
+ * again, and when it has not changed for too long, takes the lead.  A worker
  * that is stopped, hangs, or has died with its number in use again cannot keep
  * the beat up, whatever locks its descriptors hold.
  *
@@ -17,9 +17,9 @@
  *     2    of the process (fcntl(2): gone with it) that is about to change the
  *          record or what it guards: between the look at the record and the
  *          end of a publish nobody takes the lead.  It is held for as long as
- *          a message is copied; who is stopped just then holds up the others,
- *          which say so, until it goes on or is killed, for what it has begun
- *          would be a second content of the same number
+ *          a message is copied.  A process that is stopped just then holds up
+ *          the others, which log that, until it goes on or is killed: what it
+ *          has begun would be a second content of the same number
  *     beyond 2^62: one for each family, while any of its processes is there
  */
 
@@ -280,10 +280,7 @@ ngx_http_blockcast_journal_lead_is_silent(ngx_http_blockcast_journal_t *s,
 }
 
 
-/*
- * This family leads, whichever of its workers.  Without a lock file, too:
- * there is nobody else to be seen then.
- */
+/* Without a lock file no other family can be seen: this one leads then. */
 
 ngx_uint_t
 ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
@@ -300,7 +297,7 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
         return 1;
     }
 
-    /* the record could not be written: as it was before there was one */
+    /* the record could not be written: byte 0 decides, as in older versions */
 
     return s->without_record
            && !ngx_http_blockcast_journal_lead_family_exists(s, lead.owner)
@@ -453,7 +450,7 @@ ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
     if (s->lock == -1 || ngx_http_blockcast_journal_lead_enter_section(
                                         s) != NGX_OK) {
 
-        /* the beat ends now, too */
+        /* the beat ends now: the others will find this family silent */
         return;
     }
 

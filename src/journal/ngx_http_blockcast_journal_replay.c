@@ -378,7 +378,7 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
     if (as != 0) {
 
-        /* also for those who come after another restart */
+        /* a client that comes after another restart must learn of it, too */
 
         ngx_http_blockcast_ring_clear(slot, as);
     }
@@ -401,8 +401,8 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
             if (r.seq > seq + 1 || r.nth != 0) {
 
-                /* those between are lost: a client is told of a gap, not of
-                   what was before it */
+                /* those between are lost: what was before them goes, too, so
+                   that a client learns of a gap */
 
                 ngx_http_blockcast_ring_clear(slot,
                                               r.nth ? r.seq : r.seq - 1);
@@ -472,7 +472,7 @@ ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
                                                           "the data")
                 : !ngx_http_blockcast_journal_replay_whole(st, r))))
     {
-        /* the entries themselves are in the ring, those that can be */
+        /* a batch without entries: those that are valid are in the ring */
 
         p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
         p = ngx_sprintf(p, "],\"count\":0}");
