@@ -202,49 +202,63 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Copies what is new in the ring; NGX_ERROR without memory. */
-
 static ngx_int_t
-ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
+ngx_http_blockcast_hub_alloc_ring(ngx_http_blockcast_hub_t *hub)
 {
-    size_t                             size, n, place;
-    u_char                            *src;
-    uint64_t                           pos, head, tail, from, gone;
-    ngx_uint_t                         fresh;
-    ngx_http_blockcast_slot_t         *slot;
-    ngx_http_blockcast_ring_record_t  *rec;
-    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_stream_t  *st;
 
     st = hub->stream;
-    slot = st->slot;
-    size = st->ring_size;
 
-    if (hub->ring == NULL) {
-        hub->entries = ngx_alloc(st->keep * sizeof(uint64_t), ngx_cycle->log);
-        if (hub->entries == NULL) {
-            return NGX_ERROR;
-        }
-
-        hub->ring = ngx_alloc(size, ngx_cycle->log);
-        if (hub->ring == NULL) {
-            ngx_free(hub->entries);
-            return NGX_ERROR;
-        }
+    hub->entries = ngx_alloc(st->keep * sizeof(uint64_t), ngx_cycle->log);
+    if (hub->entries == NULL) {
+        return NGX_ERROR;
     }
 
+    hub->ring = ngx_alloc(st->ring_size, ngx_cycle->log);
+    if (hub->ring == NULL) {
+        ngx_free(hub->entries);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Drops the oldest entry that is kept. */
+
+static void
+ngx_http_blockcast_hub_evict(ngx_http_blockcast_hub_t *hub)
+{
+    hub->evicted = ngx_http_blockcast_hub_entry(hub, 0)->seq;
+    hub->first = (hub->first + 1) % hub->stream->keep;
+    hub->count--;
+}
+
+
+/*
+ * Copies the ring of the slot up to position head.  Returns from where on the
+ * copy is valid, and in *gone the newest seq with an entry before that.
+ */
+
+static uint64_t
+ngx_http_blockcast_hub_copy_ring(ngx_http_blockcast_hub_t *hub, uint64_t head,
+    uint64_t *gone)
+{
+    size_t                      size, n, place;
+    u_char                     *src;
+    uint64_t                    pos, tail, from;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = hub->stream->slot;
+    size = hub->stream->ring_size;
     src = ngx_http_blockcast_slot_ring(slot);
 
-    head = slot->head;
-    ngx_memory_barrier();
     from = ngx_max(hub->head, (uint64_t) slot->tail);
 
     /* drop the entries whose place is about to be taken */
 
     while (hub->count != 0 && hub->entries[hub->first] + size < head) {
-        rec = ngx_http_blockcast_hub_entry(hub, 0);
-        hub->evicted = rec->seq;
-        hub->first = (hub->first + 1) % st->keep;
-        hub->count--;
+        ngx_http_blockcast_hub_evict(hub);
     }
 
     for (pos = from; pos < head; pos += n) {
@@ -256,21 +270,46 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
     ngx_memory_barrier();
     tail = slot->tail;
     ngx_memory_barrier();
-    gone = slot->gone;
+    *gone = slot->gone;
 
     /* what the writer has overwritten meanwhile is not valid */
 
-    from = ngx_max(from, tail);
-    fresh = (from != hub->head);
+    return ngx_max(from, tail);
+}
+
+
+/* Copies what is new in the ring; NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t                           pos, head, gone;
+    ngx_uint_t                         fresh;
+    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    st = hub->stream;
+
+    if (hub->ring == NULL
+        && ngx_http_blockcast_hub_alloc_ring(hub) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    head = st->slot->head;
+    ngx_memory_barrier();
+
+    pos = ngx_http_blockcast_hub_copy_ring(hub, head, &gone);
+
+    fresh = (pos != hub->head);
 
     if (fresh) {
         hub->count = 0;
         hub->evicted = gone;
     }
 
-    pos = from;
-
-    while ((rec = ngx_http_blockcast_ring_next(hub->ring, size, &pos, head))
+    while ((rec = ngx_http_blockcast_ring_next(hub->ring, st->ring_size, &pos,
+                                               head))
            != NULL)
     {
         if (rec->seq > hub->snap.seq) {
@@ -289,9 +328,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
         }
 
         if (hub->count == st->keep) {
-            hub->evicted = ngx_http_blockcast_hub_entry(hub, 0)->seq;
-            hub->first = (hub->first + 1) % st->keep;
-            hub->count--;
+            ngx_http_blockcast_hub_evict(hub);
         }
 
         hub->entries[(hub->first + hub->count) % st->keep] = pos;

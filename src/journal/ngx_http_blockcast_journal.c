@@ -420,6 +420,61 @@ ngx_http_blockcast_journal_unconfigured(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
+/*
+ * Takes over the epoch of a file that begins, unless clients may have another
+ * one from here: then the file will not be read.
+ */
+
+static void
+ngx_http_blockcast_journal_read_epoch(ngx_http_blockcast_main_conf_t *bmcf,
+    uint64_t epoch, ngx_uint_t alone)
+{
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
+    zone = bmcf->zone;
+
+    if (alone || (epoch != zone->sh->epoch
+                  && ngx_http_blockcast_journal_is_blank(bmcf)))
+    {
+        zone->sh->epoch = epoch;
+    }
+
+    if (epoch != zone->sh->epoch) {
+        s->other_epoch = 1;
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the state file \"%V\" is of epoch %uL, "
+                      "this nginx is in epoch %uL and does not read it",
+                      &s->path, epoch, zone->sh->epoch);
+    }
+}
+
+
+/* Returns why numbers were skipped, for the log. */
+
+static const char *
+ngx_http_blockcast_journal_jump_reason(ngx_http_blockcast_journal_t *s,
+    bc_journal_header_t *h, ngx_http_blockcast_journal_tail_t *tail,
+    uint64_t behind)
+{
+    if (tail->bad) {
+        return "it is damaged";
+    }
+
+    if (behind != 0 && !ngx_http_blockcast_journal_note_is_incomplete(s)) {
+        return "it is older than its lock file tells";
+    }
+
+    if (ngx_http_blockcast_journal_file_same_boot(h)) {
+        return "it could not be written";
+    }
+
+    return "the machine was started again";
+}
+
+
 /* Reads the file, or what was appended since, into the zone. */
 
 static void
@@ -478,23 +533,7 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (rc == NGX_OK) {
-
-        /* a new file, from its beginning */
-
-        if (alone || (h.epoch != zone->sh->epoch
-                      && ngx_http_blockcast_journal_is_blank(bmcf)))
-        {
-            zone->sh->epoch = h.epoch;
-        }
-
-        if (h.epoch != zone->sh->epoch) {
-            s->other_epoch = 1;
-
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: the state file \"%V\" is of epoch %uL, "
-                          "this nginx is in epoch %uL and does not read it",
-                          &s->path, h.epoch, zone->sh->epoch);
-        }
+        ngx_http_blockcast_journal_read_epoch(bmcf, h.epoch, alone);
     }
 
     if (tail.bad || behind != 0) {
@@ -528,14 +567,8 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
                           "blockcast: the end of \"%V\" may be missing (%s), "
                           "all seq go on %uL further",
                           &s->path,
-                          tail.bad ? "it is damaged"
-                          : (behind != 0
-                             && !ngx_http_blockcast_journal_note_is_incomplete(
-                                                                         s))
-                            ? "it is older than its lock file tells"
-                          : ngx_http_blockcast_journal_file_same_boot(&h)
-                            ? "it could not be written"
-                            : "the machine was started again",
+                          ngx_http_blockcast_journal_jump_reason(s, &h, &tail,
+                                                                 behind),
                           jump);
         }
     }

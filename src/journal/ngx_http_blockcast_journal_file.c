@@ -83,14 +83,89 @@ ngx_http_blockcast_journal_file_pread(int fd, u_char *p, size_t size,
 }
 
 
+/*
+ * Opens the file in place of the one that was read so far, and reads its
+ * header; *st describes it.  Returns as _read() does.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_journal_file_open(ngx_http_blockcast_journal_t *s,
+    struct stat *st, bc_journal_header_t *h, const char **why)
+{
+    int     fd;
+    u_char  head[BC_JOURNAL_HEADER];
+    size_t  n;
+
+    fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == -1 || fstat(fd, st) == -1) {
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    ngx_http_blockcast_journal_file_close(s);
+
+    /* unless it is good, it is not read again until another is there */
+
+    s->read_fd = fd;
+    s->read_inode = st->st_ino;
+    s->read_offset = NGX_MAX_OFF_T_VALUE;
+    s->other_epoch = 0;
+    s->intact = 0;
+    s->not_ours = 0;
+
+    if (s->read_error != NULL) {
+        *s->read_error = 0;
+    }
+
+    if (!S_ISREG(st->st_mode)) {
+        s->not_ours = 1;
+        *why = "not a regular file";
+        return NGX_ERROR;
+    }
+
+    if (st->st_size == 0) {
+
+        /* the first image takes its place */
+
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_blockcast_journal_file_pread(fd, head, BC_JOURNAL_HEADER, 0,
+                                              &n)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
+        return NGX_DECLINED;
+    }
+
+    if (bc_journal_header_get(head, n < BC_JOURNAL_HEADER
+                                    ? n : (uint64_t) st->st_size, h, why)
+        != 0)
+    {
+        s->not_ours = !bc_journal_ours(head, n);
+        return NGX_ERROR;
+    }
+
+    s->read_offset = BC_JOURNAL_HEADER;
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
     u_char **data, size_t *len, bc_journal_header_t *h, const char **why)
 {
-    int           fd;
-    u_char       *p, head[BC_JOURNAL_HEADER];
+    u_char       *p;
     off_t         from;
     size_t        n;
+    ngx_int_t     rc;
     ngx_uint_t    fresh;
     struct stat   st;
 
@@ -108,63 +183,11 @@ ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
     }
 
     if (fresh) {
-        fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+        rc = ngx_http_blockcast_journal_file_open(s, &st, h, why);
 
-        if (fd == -1 || fstat(fd, &st) == -1) {
-            ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
-
-            if (fd != -1) {
-                (void) close(fd);
-            }
-
-            return NGX_DECLINED;
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        ngx_http_blockcast_journal_file_close(s);
-
-        /* unless it is good, it is not read again until another is there */
-
-        s->read_fd = fd;
-        s->read_inode = st.st_ino;
-        s->read_offset = NGX_MAX_OFF_T_VALUE;
-        s->other_epoch = 0;
-        s->intact = 0;
-        s->not_ours = 0;
-
-        if (s->read_error != NULL) {
-            *s->read_error = 0;
-        }
-
-        if (!S_ISREG(st.st_mode)) {
-            s->not_ours = 1;
-            *why = "not a regular file";
-            return NGX_ERROR;
-        }
-
-        if (st.st_size == 0) {
-
-            /* the first image takes its place */
-
-            return NGX_DECLINED;
-        }
-
-        if (ngx_http_blockcast_journal_file_pread(fd, head, BC_JOURNAL_HEADER,
-                                                  0, &n)
-            != NGX_OK)
-        {
-            ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
-            return NGX_DECLINED;
-        }
-
-        if (bc_journal_header_get(head, n < BC_JOURNAL_HEADER
-                                      ? n : (uint64_t) st.st_size, h, why)
-            != 0)
-        {
-            s->not_ours = !bc_journal_ours(head, n);
-            return NGX_ERROR;
-        }
-
-        s->read_offset = BC_JOURNAL_HEADER;
     }
 
     from = s->read_offset;
@@ -183,8 +206,9 @@ ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_journal_file_pread(s->read_fd, p, n, from,
-                                              len) != NGX_OK) {
+    if (ngx_http_blockcast_journal_file_pread(s->read_fd, p, n, from, len)
+        != NGX_OK)
+    {
         ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
         ngx_free(p);
         ngx_http_blockcast_journal_file_close(s);

@@ -4,8 +4,8 @@
  *
  * A record in PATH.lock names the family (a master and its workers) that
  * polls, and holds a beat, which the worker that polls changes with each tick.
- * Nobody compares clocks: who follows looks at the beat again and again, and
- * when it has not changed for as long as it may, takes the lead.  A worker
+ * Nobody compares clocks: a family that follows looks at the beat again and
+ * again, and when it has not changed for too long, takes the lead.  A worker
  * that is stopped, hangs, or has died with its number in use again cannot keep
  * the beat up, whatever locks its descriptors hold.
  *
@@ -17,9 +17,9 @@
  *     2    of the process (fcntl(2): gone with it) that is about to change the
  *          record or what it guards: between the look at the record and the
  *          end of a publish nobody takes the lead.  It is held for as long as
- *          a message is copied; who is stopped just then holds up the others,
- *          which say so, until it goes on or is killed, for what it has begun
- *          would be a second content of the same number
+ *          a message is copied.  A process that is stopped just then holds up
+ *          the others, which log that, until it goes on or is killed: what it
+ *          has begun would be a second content of the same number
  *     beyond 2^62: one for each family, while any of its processes is there
  */
 
@@ -280,10 +280,7 @@ ngx_http_blockcast_journal_lead_is_silent(ngx_http_blockcast_journal_t *s,
 }
 
 
-/*
- * This family leads, whichever of its workers.  Without a lock file, too:
- * there is nobody else to be seen then.
- */
+/* Without a lock file no other family can be seen: this one leads then. */
 
 ngx_uint_t
 ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
@@ -300,7 +297,7 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
         return 1;
     }
 
-    /* the record could not be written: as it was before there was one */
+    /* the record could not be written: byte 0 decides, as in older versions */
 
     return s->without_record
            && !ngx_http_blockcast_journal_lead_family_exists(s, lead.owner)
@@ -310,11 +307,62 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
 }
 
 
+/*
+ * Writes this family into the record, unless another one did so since it was
+ * read to *lead; within the section, which it leaves.  got: the family has
+ * byte 0; silent: the one that leads gives no sign of life.  Returns true when
+ * this family leads now.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_lead_claim(ngx_http_blockcast_journal_t *s,
+    ngx_http_blockcast_lead_t *lead, ngx_uint_t got, ngx_uint_t silent)
+{
+    ngx_uint_t                 owns;
+    ngx_http_blockcast_lead_t  now;
+
+    ngx_http_blockcast_journal_lead_read(s, &now);
+
+    owns = 0;
+
+    if (now.owner == lead->owner && (!silent || now.beat == lead->beat)) {
+
+        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
+                                                  !got)
+            == NGX_OK)
+        {
+            owns = 1;
+            s->without_record = 0;
+
+        } else if (got && !silent) {
+            owns = 1;
+            s->without_record = 1;
+        }
+    }
+
+    ngx_http_blockcast_journal_lead_leave_section(s);
+
+    if (!owns) {
+        return 0;
+    }
+
+    s->beat_checks = 0;
+
+    if (silent) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the nginx that has \"%V\" gives no sign "
+                      "of life, it is not waited for", &s->path);
+    }
+
+    return 1;
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 {
-    ngx_uint_t                 got, silent, owns;
-    ngx_http_blockcast_lead_t  lead, now;
+    ngx_uint_t                 got, silent;
+    ngx_http_blockcast_lead_t  lead;
 
     if (s->lock == -1) {
         return 1;
@@ -363,36 +411,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
         goto follow;
     }
 
-    ngx_http_blockcast_journal_lead_read(s, &now);
-
-    owns = 0;
-
-    if (now.owner == lead.owner && (!silent || now.beat == lead.beat)) {
-
-        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
-                                                  !got)
-            == NGX_OK)
-        {
-            owns = 1;
-            s->without_record = 0;
-
-        } else if (got && !silent) {
-            owns = 1;
-            s->without_record = 1;
-        }
-    }
-
-    ngx_http_blockcast_journal_lead_leave_section(s);
-
-    if (owns) {
-        s->beat_checks = 0;
-
-        if (silent) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: the nginx that has \"%V\" gives no sign "
-                          "of life, it is not waited for", &s->path);
-        }
-
+    if (ngx_http_blockcast_journal_lead_claim(s, &lead, got, silent)) {
         return 1;
     }
 
@@ -431,7 +450,7 @@ ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
     if (s->lock == -1 || ngx_http_blockcast_journal_lead_enter_section(
                                         s) != NGX_OK) {
 
-        /* the beat ends now, too */
+        /* the beat ends now: the others will find this family silent */
         return;
     }
 

@@ -255,7 +255,7 @@ ngx_http_blockcast_journal_note_number(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* of the streams of the configuration, what the file knows */
+/* what the file has of the configured streams */
 
 typedef struct {
     uint64_t                      seq[NGX_HTTP_BLOCKCAST_STREAMS];
@@ -294,7 +294,7 @@ ngx_http_blockcast_journal_note_known(ngx_http_blockcast_main_conf_t *bmcf,
 
         seq = &known->seq[st->index];
 
-        /* behind the image there is each of them */
+        /* behind the image each batch must follow the one before */
 
         if (r.type == bc_journal_batch && p > journal
             && *seq != 0 && r.seq > *seq + 1)

@@ -170,7 +170,7 @@ ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
 
     for (i = 2; i < n; i++) {
 
-        /* the record of who leads may be there */
+        /* the record of the lead may be there */
 
         if (head[i] != 0
             && (i < BC_JOURNAL_LEAD

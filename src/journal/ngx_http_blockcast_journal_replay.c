@@ -296,6 +296,60 @@ ngx_http_blockcast_journal_replay_remember(ngx_http_blockcast_slot_t *slot,
 
 
 /*
+ * Appends an entry of a record to the ring, as entry nth of number seq, and
+ * returns 1.  Returns 0 when it does not fit in or is not valid: entries
+ * before it are dropped, so that a client that lacks it learns of a gap.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_entry(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r, bc_span_t key, bc_span_t data, uint64_t seq,
+    uint32_t nth)
+{
+    u_char                          *buf;
+    ngx_http_blockcast_slot_t       *slot;
+    ngx_http_blockcast_log_entry_t   entry;
+
+    slot = st->slot;
+
+    if (2 * (BC_JSON_KEY_BOUND(key.len) + data.len
+             + sizeof(ngx_http_blockcast_ring_record_t) + 8)
+        > slot->ring_size
+        || !ngx_http_blockcast_journal_replay_good(st, &data, "an entry"))
+    {
+        ngx_http_blockcast_ring_clear(slot, r->seq);
+        return 0;
+    }
+
+    entry.key.data = (u_char *) key.data;
+    entry.key.len = key.len;
+    entry.data.data = (u_char *) data.data;
+    entry.data.len = data.len;
+
+    /* a former version wrote keys as the node had written them */
+
+    buf = NULL;
+
+    if (!bc_json_key_plain(key)) {
+        buf = ngx_alloc(BC_JSON_KEY_BOUND(key.len), ngx_cycle->log);
+
+        if (buf != NULL) {
+            entry.key.data = buf;
+            entry.key.len = bc_json_key(key, buf);
+        }
+    }
+
+    ngx_http_blockcast_ring_append(slot, &entry, seq, r->time, nth);
+
+    if (buf != NULL) {
+        ngx_free(buf);
+    }
+
+    return 1;
+}
+
+
+/*
  * Appends the entries beyond number seq to the ring; the mutex is locked.  as
  * is 0, or the number they all get: entries may be missing behind them, and as
  * the end of a message whose beginning is lost they make whoever has an older
@@ -307,13 +361,11 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
     ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t as,
     bc_span_t *past, uint64_t newest)
 {
-    u_char                          *buf;
     uint32_t                         nth, lost;
     bc_span_t                        rest, key, data;
     ngx_uint_t                       joined;
     bc_journal_record_t              r;
     ngx_http_blockcast_slot_t       *slot;
-    ngx_http_blockcast_log_entry_t   entry;
 
     slot = st->slot;
     joined = 0;
@@ -326,7 +378,7 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
     if (as != 0) {
 
-        /* also for those who come after another restart */
+        /* a client that comes after another restart must learn of it, too */
 
         ngx_http_blockcast_ring_clear(slot, as);
     }
@@ -349,8 +401,8 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
             if (r.seq > seq + 1 || r.nth != 0) {
 
-                /* those between are lost: a client is told of a gap, not of
-                   what was before it */
+                /* those between are lost: what was before them goes, too, so
+                   that a client learns of a gap */
 
                 ngx_http_blockcast_ring_clear(slot,
                                               r.nth ? r.seq : r.seq - 1);
@@ -362,42 +414,15 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
         for (nth = r.nth; bc_journal_entry(&rest, &key, &data); nth++) {
 
-            if (2 * (BC_JSON_KEY_BOUND(key.len) + data.len
-                     + sizeof(ngx_http_blockcast_ring_record_t) + 8)
-                > slot->ring_size
-                || !ngx_http_blockcast_journal_replay_good(st, &data,
-                                                           "an entry"))
-            {
-                /* a client that lacks it is told of a gap */
+            if (as == 0) {
+                (void) ngx_http_blockcast_journal_replay_entry(st, &r, key,
+                                                               data, r.seq,
+                                                               nth);
 
-                ngx_http_blockcast_ring_clear(slot, r.seq);
-                continue;
-            }
-
-            entry.key.data = (u_char *) key.data;
-            entry.key.len = key.len;
-            entry.data.data = (u_char *) data.data;
-            entry.data.len = data.len;
-
-            /* a former version wrote keys as the node had written them */
-
-            buf = NULL;
-
-            if (!bc_json_key_plain(key)) {
-                buf = ngx_alloc(BC_JSON_KEY_BOUND(key.len), ngx_cycle->log);
-
-                if (buf != NULL) {
-                    entry.key.data = buf;
-                    entry.key.len = bc_json_key(key, buf);
-                }
-            }
-
-            ngx_http_blockcast_ring_append(slot, &entry,
-                                           as != 0 ? as : r.seq, r.time,
-                                           as != 0 ? lost++ : nth);
-
-            if (buf != NULL) {
-                ngx_free(buf);
+            } else {
+                lost += ngx_http_blockcast_journal_replay_entry(st, &r, key,
+                                                                data, as,
+                                                                lost);
             }
         }
     }
@@ -447,7 +472,7 @@ ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
                                                           "the data")
                 : !ngx_http_blockcast_journal_replay_whole(st, r))))
     {
-        /* the entries themselves are in the ring, those that can be */
+        /* a batch without entries: those that are valid are in the ring */
 
         p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
         p = ngx_sprintf(p, "],\"count\":0}");

@@ -123,14 +123,18 @@ ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
 }
 
 
-/* after so long without a client that takes it, nothing is compressed */
+/* how long frames are deflated after the last client that takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
-/* who takes merge patches says so with each tick */
+/* how long patches are made after the last tick of a worker that has a client
+   for them (msec) */
 #define NGX_HTTP_BLOCKCAST_PATCH_TIME    (25 * NGX_HTTP_BLOCKCAST_TICK)
 
 
-/* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
+/*
+ * Puts the header before a payload of len bytes, which is at
+ * buf + offset + BC_WS_HEADER_LEN, so that the frame begins at offset.
+ */
 
 static void
 ngx_http_blockcast_snapshot_variant_finish(
@@ -151,7 +155,10 @@ ngx_http_blockcast_snapshot_variant_finish(
 }
 
 
-/* the deflated form of another, at *end, when it is worth it */
+/*
+ * Appends the deflated form of the frame `from`, in max bytes at most, when it
+ * saves a tenth.
+ */
 
 static void
 ngx_http_blockcast_snapshot_variant_deflate(
@@ -187,7 +194,7 @@ ngx_http_blockcast_snapshot_variant_deflate(
 }
 
 
-/* whether some worker had a client for it of late */
+/* Tells whether a time is less than `time` msec ago; last is 0 for never. */
 
 static ngx_uint_t
 ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
@@ -341,8 +348,6 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
 }
 
 
-/* the mutex is locked */
-
 void
 ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf)
@@ -464,7 +469,7 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* the same message with another state; the mutex is locked */
+/* Makes a copy with another memory the newest; the mutex is locked. */
 
 static void
 ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
@@ -646,7 +651,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
             return NGX_OK;
         }
 
-        /* the writer came by meanwhile and may have been in this buffer */
+        /* a writer may have been in this buffer meanwhile */
 
         ngx_free(p);
     }

@@ -1,6 +1,6 @@
 
 /*
- * Freshness of a stream: its age, its error, its note.
+ * The status of a stream: its age, freshness, error and note.
  */
 
 

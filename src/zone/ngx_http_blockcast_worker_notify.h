@@ -26,7 +26,7 @@ ngx_int_t ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
 ngx_int_t ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_event_handler_pt handler);
 
-/* For that handler: takes the notifications that have come, until the next. */
+/* For that handler: takes the notifications that have come. */
 void ngx_http_blockcast_worker_notify_read(ngx_event_t *ev);
 
 /* For that handler, with c->close: closes this worker's descriptor. */

@@ -180,6 +180,8 @@ ngx_http_blockcast_worker_record_fold(ngx_http_blockcast_zone_t *zone,
 }
 
 
+/* Frees a record, whose worker has left or is gone, and its listeners. */
+
 static void
 ngx_http_blockcast_worker_record_clean(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t n)
@@ -386,7 +388,7 @@ ngx_http_blockcast_worker_record_last(ngx_http_blockcast_zone_t *zone)
 
     zone->own->exiting = 1;
 
-    /* of two that exit at once, at least one sees it of the other */
+    /* of two that exit at the same time, at least one sees it of the other */
 
     ngx_memory_barrier();
 

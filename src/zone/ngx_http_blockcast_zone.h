@@ -121,7 +121,7 @@ struct ngx_http_blockcast_slot_s {
     /* log: byte positions that only grow; position % ring_size is the place */
     ngx_atomic_t                  head;
     ngx_atomic_t                  tail;
-    ngx_atomic_t                  gone;         /* newest seq not all kept */
+    ngx_atomic_t                  gone;         /* newest seq lacking entries */
 
     /* ... and the hashes of the keys published last, those in the ring, too:
        number n is at n % nkeys */
