@@ -75,7 +75,9 @@ my @wrong = (
     [{ HTTP_HOST => 'no such' }, qr/HTTP_HOST=no such is not a host/],
     [{ HTTP_HOST => '192.0.2.1' }, qr/192\.0\.2\.1:$http is not an address of this machine/],
     [{ WS_HOST => 'nowhere.invalid' }, qr/WS_HOST=nowhere.invalid: this host name cannot/],
-    [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana is unknown/],
+    [{ BLOCKCAST_PRESET => 'dogecoin' }, qr/BLOCKCAST_PRESET=dogecoin is unknown: auto and bitcoin .*the-block are there/],
+    [{ BLOCKCAST_PRESET => '../presets/none.conf' }, qr/BLOCKCAST_PRESET=\.\.\/presets\/none\.conf is not a file that can be read/],
+    [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana needs THEBLOCK_RPC_URL/],
     [{ BLOCKCAST_PRESET => 'ethereum' }, qr/BLOCKCAST_PRESET=ethereum needs THEBLOCK_RPC_URL/],
     [{ THEBLOCK_RPC_URL => 'localhost:9933' }, qr/THEBLOCK_RPC_URL=localhost:9933 is not a URL/],
     [{ THEBLOCK_RPC_URL => 'ws://localhost:9933' }, qr/THEBLOCK_RPC_URL=.*http:\/\/ or https:\/\//],
@@ -244,6 +246,49 @@ like($ask->('/api/streams')->{body}, qr/"epoch":$epoch\b/, 'in the same epoch');
 is((stat "$prefix/state/feeds")[2] & 07777, 0700, 'what it remembers is for the owner alone');
 kill 'INT', $pid;
 is(ended($pid), 0, 'ends');
+
+
+# A preset of one's own, anywhere: its programs are found beside it, and so is
+# what they include; the ones that it does not have are ours.
+
+my $spew = sub {
+    open my $fh, '>', "$prefix/mine/$_[0]" or die "$_[0]: $!\n";
+    print $fh $_[1];
+    close $fh;
+};
+
+mkdir "$prefix/mine";
+$spew->("mine.conf", <<'EOF');
+blockcast_stream scheduler {
+    blockcast_interval 500ms;
+    blockcast_call     stats scheduler.stats;
+    blockcast_call     other net.stats params_jq_file=mine-params.jq;
+    blockcast_jq_file  mine.jq;
+}
+
+blockcast_stream peers {
+    blockcast_interval 500ms;
+    blockcast_call     peers net.peers;
+    blockcast_jq_file  presets/the-block-seed-peers.jq;
+}
+EOF
+$spew->("mine.jq", 'include "mine-lib"; { answer: answer, tps: .results.other.tps }');
+$spew->("mine-params.jq", 'include "presets/mine-lib"; { n: answer }');
+$spew->("mine-lib.jq", 'def answer: 42;');
+
+{
+    $pid = start(BLOCKCAST_PRESET => "$prefix/mine/mine.conf");
+    ok(running(), 'starts with a preset of one\'s own') or diag(output());
+    my $body = wait_for {
+        my $r = $ask->('/theblock/scheduler/stats');
+        $r->{status} == 200 && $r->{body} =~ /"answer":42/ && $r->{body};
+    } 20;
+    like($body // '', qr/"tps":\d/, 'and has its stream') or diag(output());
+    ok(wait_for { $ask->('/theblock/peers/list')->{body} =~ /"total":\d/ }, 'and one with a program of ours');
+    isnt($ask->('/theblock/receipts')->{status}, 200, 'and no other');
+    kill 'INT', $pid;
+    is(ended($pid), 0, 'ends');
+}
 
 
 # nginx ending by itself is an error, and ends the rest.

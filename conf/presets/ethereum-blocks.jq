@@ -2,7 +2,7 @@
 # delivered), back (after a reorganisation, some before that). The state is the newest block delivered and
 # the hashes of the last 256.
 
-include "presets/ethereum-lib";
+include "presets/chain-lib";
 
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;

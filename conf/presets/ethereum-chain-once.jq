@@ -1,7 +1,7 @@
 # Params of the calls whose answer hardly ever changes: asked every 10 seconds, and at once when the
 # node may be another one: the newest block is not one that follows the one before, or the node was away.
 
-include "presets/ethereum-lib";
+include "presets/chain-lib";
 
 (.results.block? | if type == "object" then . else {} end) as $block
 | ($block.number | hex) as $n

@@ -2,7 +2,7 @@
 # when block failed), gas_price, peers, syncing, and chain_id and client when ethereum-chain-once.jq says
 # so. What the node does not answer is null. The state is the newest block, and when these two were asked.
 
-include "presets/ethereum-lib";
+include "presets/chain-lib";
 
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;

@@ -1,6 +1,6 @@
 # Params of eth_getBlockReceipts: the new blocks that have transactions, up to about 250 of these.
 
-include "presets/ethereum-lib";
+include "presets/chain-lib";
 
 chain(known(.last.block_number?; .last.block_hash?)).new
 | foreach .[] as $b ({ n: 0 };

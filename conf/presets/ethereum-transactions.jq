@@ -8,7 +8,7 @@
 # for so long. The state is the newest block delivered as a whole, the hashes of the last 256, how far
 # the next block got, and in how many polls no receipt came (.bad).
 
-include "presets/ethereum-lib";
+include "presets/chain-lib";
 
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;

@@ -230,12 +230,13 @@ export function call(url, method, params, timeout = 2000) {
                 } catch {
                     return fail('not JSON');
                 }
-                if (res.statusCode !== 200 || m?.get('id')?.text !== '1') {
+                // "error":null beside a result is JSON-RPC 1.0; errors of it come with other statuses than 200
+                const error = m?.has('error') ? JSON.parse(m.get('error').text) : null;
+                if (m?.get('id')?.text !== '1' || (res.statusCode !== 200 && typeof error?.code !== 'number')) {
                     return fail(`status ${res.statusCode}`);
                 }
-                if (m.has('error')) {
-                    const { code, message } = JSON.parse(m.get('error').text);
-                    return fail(message, code);
+                if (error !== null) {
+                    return fail(error.message, error.code);
                 }
                 return m.has('result') ? resolve({ result: m.get('result').text }) : fail('no result');
             });

@@ -1,5 +1,5 @@
-# What the programs of the preset ethereum have in common: quantities, and which of the blocks that were
-# fetched are to be delivered. To be included: include "presets/ethereum-lib";
+# What the programs of the presets of chains have in common: quantities, and which of the blocks that were
+# fetched are to be delivered. To be included: include "presets/chain-lib";
 #
 # Whatever a node sends costs no more than a bounded number of steps: a quantity is of 256 bits, a number
 # of a block below 2^53.
