@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
@@ -690,8 +691,10 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_http_blockcast_read_file(cf, "directive", &value[0], &value[1],
-                                     &text) != NGX_OK) {
+    if (ngx_http_blockcast_conf_read_file(cf, "directive", &value[0],
+                                          &value[1], &text)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
