@@ -17,6 +17,7 @@
 #include "bc_text.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
+#include "../unit/merge_apply.h"
 
 
 /* a key that is made of a key is the same one */
@@ -167,7 +168,7 @@ diff(bc_span_t from, bc_span_t to)
     (void) bc_merge_patch_diff(from, to, patch, to.len / 2, &n);
     must(n <= to.len / 2);
 
-    (void) bc_merge_patch_apply(from, to, result, size, &m);
+    (void) merge_apply(from, to, result, size, &m);
     must(m <= size);
 
     free(patch);
