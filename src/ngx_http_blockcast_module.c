@@ -20,7 +20,7 @@
 #include "ngx_http_blockcast_conf_endpoint.h"
 #include "ngx_http_blockcast_conf_set.h"
 #include "ngx_http_blockcast_conf_stream.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 
 
 static void *ngx_http_blockcast_create_main_conf(ngx_conf_t *cf);

@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "bc_span.h"
 #include "bc_tokens.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 static ngx_uint_t ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,

@@ -17,7 +17,7 @@
 #include "ngx_http_blockcast_poller.h"
 
 
-static ngx_uint_t ngx_http_blockcast_hub_sync_ring(
+static ngx_int_t ngx_http_blockcast_hub_sync_ring(
     ngx_http_blockcast_hub_t *hub);
 static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
 static void ngx_http_blockcast_hub_wanted(ngx_event_t *ev);
@@ -230,7 +230,7 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 }
 
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 {
     size_t                             size, n, place;

@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "bc_journal.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_span.h"
 
 

@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_journal_own.h"
 #include "bc_siphash.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 
 #include <fcntl.h>
 #include <sys/random.h>

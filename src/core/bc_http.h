@@ -2,11 +2,11 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * What a WebSocket handshake needs to read of HTTP header values.
+ * Reads values of HTTP headers: lists, tokens, the key of a WebSocket.
  */
 
-#ifndef _BC_WS_HANDSHAKE_H_INCLUDED_
-#define _BC_WS_HANDSHAKE_H_INCLUDED_
+#ifndef _BC_HTTP_H_INCLUDED_
+#define _BC_HTTP_H_INCLUDED_
 
 
 #include "bc_span.h"
@@ -19,7 +19,7 @@
  * be gone already.
  */
 
-int bc_ws_key_valid(const uint8_t *p, size_t len);
+int bc_http_ws_key_valid(const uint8_t *p, size_t len);
 
 
 /*
@@ -49,4 +49,4 @@ int bc_http_has_token(const uint8_t *value, size_t len, const char *token);
 int bc_http_token(const uint8_t **pos, const uint8_t *last, bc_span_t *token);
 
 
-#endif /* _BC_WS_HANDSHAKE_H_INCLUDED_ */
+#endif /* _BC_HTTP_H_INCLUDED_ */
