@@ -18,9 +18,9 @@
  * Finds the block whose endpoint a request is for, and runs its handler.
  *
  * When two "if" blocks match, nginx takes the content handler of the first and
- * the configuration of the last.  The last may have no endpoint or another one;
- * then r->loc_conf becomes that of the only block with an endpoint of this
- * kind.  If there are several, the request ends with 500.
+ * the configuration of the last.  The last may have no endpoint or another
+ * one; then r->loc_conf becomes that of the only block with an endpoint of
+ * this kind.  If there are several, the request ends with 500.
  */
 
 static ngx_int_t

@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* an endpoint that the configuration names, to be linked when it is all read */
+/*
+ * an endpoint that the configuration names, to be linked when it is all
+ * read
+ */
 
 typedef struct {
     ngx_http_blockcast_loc_conf_t   *blcf;

@@ -377,8 +377,8 @@ ngx_http_blockcast_conf_set_node_name(ngx_conf_t *cf,
 
 
 /*
- * Makes the location in which the directive stands the node's, internal so that
- * no client reaches the node through it.  NGX_ERROR has been logged.
+ * Makes the location in which the directive stands the node's, internal so
+ * that no client reaches the node through it.  NGX_ERROR has been logged.
  */
 
 static ngx_int_t

@@ -13,8 +13,8 @@
 
 
 /*
- * Handlers of ngx_command_t: they return NGX_CONF_OK, NGX_CONF_ERROR after they
- * have logged what is wrong, or a text for nginx to log.
+ * Handlers of ngx_command_t: they return NGX_CONF_OK, NGX_CONF_ERROR after
+ * they have logged what is wrong, or a text for nginx to log.
  */
 char *ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

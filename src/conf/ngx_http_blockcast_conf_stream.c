@@ -97,9 +97,9 @@ static ngx_int_t ngx_http_blockcast_conf_stream_log_page(ngx_conf_t *cf,
 static ngx_int_t ngx_http_blockcast_conf_stream_log_size(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value);
-static ngx_int_t ngx_http_blockcast_conf_stream_call_params_json(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
-    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_params_json(
+    ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_call_conf_t *call, ngx_str_t *param, ngx_str_t *value);
 static ngx_int_t ngx_http_blockcast_conf_stream_call_params_jq(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value);

@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Sets blockcast_stream: reads its block and adds a stream to conf->streams. */
+/*
+ * Sets blockcast_stream: reads its block and adds a stream to
+ * conf->streams.
+ */
 char *ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -47,7 +47,7 @@ typedef struct {
     const uint8_t  *digits;
     const uint8_t  *int_end;   /* of the digits before the point */
     const uint8_t  *end;       /* of those behind it */
-    const uint8_t  *exp;       /* digits of the exponent, NULL: there is none */
+    const uint8_t  *exp;       /* digits of the exponent, or NULL */
     const uint8_t  *last;
 } bc_cbor_number_t;
 
@@ -154,8 +154,8 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
     if (memchr(value.data, '\\', value.len) == NULL) {
         n = value.len - 2;
 
-        if (bc_cbor_encode_put(out, cbor_encode_string_start(n, out->pos,
-                                                             bc_cbor_room(out)))
+        if (bc_cbor_encode_put(out,
+                   cbor_encode_string_start(n, out->pos, bc_cbor_room(out)))
             != 0
             || bc_cbor_room(out) < n)
         {
@@ -190,7 +190,8 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
  */
 
 static int
-bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negative)
+bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
+    int negative)
 {
     size_t    i, len, limbs;
     uint8_t   bytes[BC_CBOR_LIMBS * 4];
@@ -266,9 +267,9 @@ bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negat
     if (bc_cbor_encode_put(out, cbor_encode_tag(negative ? 3 : 2, out->pos,
                                                 bc_cbor_room(out)))
         != 0
-        || bc_cbor_encode_put(out, cbor_encode_bytestring_start(len, out->pos,
-                                                                bc_cbor_room(out)))
-        != 0
+        || bc_cbor_encode_put(out,
+               cbor_encode_bytestring_start(len, out->pos, bc_cbor_room(out)))
+           != 0
         || bc_cbor_room(out) < len)
     {
         return -1;
@@ -330,8 +331,8 @@ bc_cbor_encode_double(bc_cbor_out_t *out, double d)
             half = bc_cbor_encode_half(f);
 
             if (half < 0) {
-                return bc_cbor_encode_put(out, cbor_encode_single(f, out->pos,
-                                                                  bc_cbor_room(out)));
+                return bc_cbor_encode_put(out,
+                           cbor_encode_single(f, out->pos, bc_cbor_room(out)));
             }
 
             /*
@@ -544,15 +545,17 @@ bc_cbor_encode_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
     exp += (last <= number->int_end) ? number->int_end - last
                                      : number->int_end + 1 - last;
 
-    if (bc_cbor_encode_put(out, cbor_encode_tag(4, out->pos, bc_cbor_room(out))) != 0
-        || bc_cbor_encode_put(out, cbor_encode_array_start(2, out->pos,
-                                                           bc_cbor_room(out)))
+    if (bc_cbor_encode_put(out,
+               cbor_encode_tag(4, out->pos, bc_cbor_room(out)))
+        != 0
+        || bc_cbor_encode_put(out,
+               cbor_encode_array_start(2, out->pos, bc_cbor_room(out)))
            != 0
-        || bc_cbor_encode_put(out, (exp < 0)
-                                   ? cbor_encode_negint((uint64_t) (-1 - exp),
-                                                        out->pos, bc_cbor_room(out))
-                                   : cbor_encode_uint((uint64_t) exp, out->pos,
-                                                      bc_cbor_room(out)))
+        || bc_cbor_encode_put(out,
+               (exp < 0) ? cbor_encode_negint((uint64_t) (-1 - exp), out->pos,
+                                              bc_cbor_room(out))
+                         : cbor_encode_uint((uint64_t) exp, out->pos,
+                                            bc_cbor_room(out)))
            != 0)
     {
         return -1;
@@ -565,7 +568,8 @@ bc_cbor_encode_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
 /* returns like bc_cbor_encode() */
 
 static int
-bc_cbor_encode_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
+bc_cbor_encode_number(bc_cbor_out_t *out, const uint8_t *p,
+    const uint8_t *last)
 {
     int                zero;
     double             d;
@@ -638,8 +642,8 @@ bc_cbor_encode_string_end(const uint8_t *p, const uint8_t *last)
 /* returns like bc_cbor_encode() */
 
 static int
-bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos, const uint8_t *last,
-           const char *literal)
+bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos,
+    const uint8_t *last, const char *literal)
 {
     size_t  n;
 
@@ -651,10 +655,11 @@ bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos, const uint8_t *l
 
     *pos += n;
 
-    return bc_cbor_encode_put(out, (*literal == 'n')
-                                   ? cbor_encode_null(out->pos, bc_cbor_room(out))
-                                   : cbor_encode_bool(*literal == 't', out->pos,
-                                                      bc_cbor_room(out)));
+    return bc_cbor_encode_put(out,
+               (*literal == 'n') ? cbor_encode_null(out->pos,
+                                                    bc_cbor_room(out))
+                                 : cbor_encode_bool(*literal == 't', out->pos,
+                                                    bc_cbor_room(out)));
 }
 
 

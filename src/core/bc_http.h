@@ -13,7 +13,7 @@
 
 
 /*
- * True when p[0..len) is a Sec-WebSocket-Key: the base64 of 16 bytes, 24
+ * Tells whether p[0..len) is a Sec-WebSocket-Key: the base64 of 16 bytes, 24
  * characters ending in "==" (RFC 6455, 4.2.1).  Bits behind the last byte are
  * not looked at: the RFC has an example with some.  White space around it must
  * be gone already.
@@ -34,7 +34,7 @@ int bc_http_list_next(const uint8_t **pos, const uint8_t *last,
 
 
 /*
- * True when `token` (NUL-terminated) is an element of the list in
+ * Tells whether `token` (NUL-terminated) is an element of the list in
  * value[0..len), compared as a whole and without regard to case.
  */
 

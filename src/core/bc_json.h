@@ -59,8 +59,8 @@ int bc_json_member(bc_span_t object, const char *name, bc_span_t *value);
 
 
 /*
- * Does the same for n names at once, in one pass: values[i] is that of the first
- * member names[i], its data NULL when there is none.
+ * Does the same for n names at once, in one pass: values[i] is that of the
+ * first member names[i], its data NULL when there is none.
  */
 
 void bc_json_members(bc_span_t object, const char *const *names,

@@ -65,8 +65,8 @@ int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
 
 
 /*
- * Tells whether a frame that bc_ws_deflate(…, bits, …) made of a message of
- * `len` bytes may be sent to a client whose window is client_window (its
+ * Tells whether a frame that bc_ws_deflate() made, with `bits`, of a message
+ * of `len` bytes may be sent to a client whose window is client_window (its
  * negotiated server_bits): without context no reference reaches further back
  * than the message is long, so a short message suits every window.
  */

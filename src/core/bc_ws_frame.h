@@ -64,7 +64,7 @@ size_t bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason);
 
 
 /*
- * True for codes which may appear in a Close frame: 1000-1003, 1007-1014 (the
+ * Tells whether a code may appear in a Close frame: 1000-1003, 1007-1014 (the
  * registered ones), 3000-4999 (RFC 6455, 7.4).
  */
 

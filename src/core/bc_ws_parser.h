@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * RFC 6455 frames and messages: bytes in, events out.  Works on whatever the
- * socket delivered, in pieces of any size; knows nothing of sockets.
+ * Reads RFC 6455 frames and messages: bytes in, events out.  Works on whatever
+ * the socket delivered, in pieces of any size; knows nothing of sockets.
  */
 
 #ifndef _BC_WS_PARSER_H_INCLUDED_
@@ -70,7 +70,7 @@ typedef struct {
     const uint8_t  *data;          /* never NULL for an event */
     size_t          len;
     unsigned        code;          /* CLOSE: the peer's, 1005 when it sent
-                                      none; BC_WS_FAIL: the one to close with */
+                                      none; BC_WS_FAIL: to close with */
     const char     *reason;        /* BC_WS_FAIL: a constant sentence that fits
                                       into a Close frame */
     unsigned        compressed:1;  /* the message came compressed */
@@ -113,14 +113,17 @@ int bc_ws_parser_feed(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev);
 
 
-/* True while a message or a frame has begun and not ended (for timeouts). */
+/*
+ * Tells whether a message or a frame has begun and not ended (for
+ * timeouts).
+ */
 
 int bc_ws_parser_pending(const bc_ws_parser_t *in);
 
 
 /*
- * For bc_ws_message.c: frees everything, fills *ev with the code and the reason
- * to close with, returns BC_WS_FAIL.
+ * For bc_ws_message.c: frees everything, fills *ev with the code and the
+ * reason to close with, returns BC_WS_FAIL.
  */
 
 int bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,

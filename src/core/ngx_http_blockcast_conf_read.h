@@ -19,7 +19,10 @@
 ngx_uint_t ngx_http_blockcast_conf_read_param(ngx_str_t *param,
     const char *prefix, ngx_str_t *value);
 
-/* Returns the msec of "2s", "500ms" or "1m"; NGX_ERROR if it is no time > 0. */
+/*
+ * Returns the msec of "2s", "500ms" or "1m"; NGX_ERROR if it is no time >
+ * 0.
+ */
 ngx_int_t ngx_http_blockcast_conf_read_msec(ngx_str_t *value);
 
 /*

@@ -16,8 +16,8 @@ ngx_http_blockcast_stream_t *ngx_http_blockcast_stream_find(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *name);
 
 /*
- * Tells whether a stream, a call or the field of a log may have that name: 1 to
- * NGX_HTTP_BLOCKCAST_NAME_LEN of the characters a-z A-Z 0-9 _ - .
+ * Tells whether a stream, a call or the field of a log may have that name: 1
+ * to NGX_HTTP_BLOCKCAST_NAME_LEN of the characters a-z A-Z 0-9 _ - .
  */
 ngx_uint_t ngx_http_blockcast_stream_name_valid(ngx_str_t *name);
 

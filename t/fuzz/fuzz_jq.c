@@ -505,7 +505,7 @@ run(jq_state *jq, const uint8_t *p, size_t len, const uint8_t *old,
     input.nresults = 1;
     input.previous.data = (u_char *) old;
     input.previous.len = old_len;
-    input.state = input.previous;
+    input.memory = input.previous;
     input.last = input.previous;
 
     ngx_str_null(error);
@@ -585,7 +585,7 @@ sorted(fuzz_t *f)
     char         text[4096], want[16384];
     ngx_str_t    out[3], error;
     ngx_uint_t   count;
-    const char  *v[16], *t;
+    const char  *t, *v[16] = { NULL };
 
     n = (int) (fuzz_byte(f) % 15) + 1;
     text[0] = '\0';

@@ -176,7 +176,10 @@ merge_apply_key(merge_out_t *out, int *some, bc_span_t raw)
 }
 
 
-/* target.data is NULL when there is none; as deep as the patch is, or `depth` */
+/*
+ * target.data is NULL when there is none; as deep as the patch is, or
+ * `depth`
+ */
 
 static int
 merge_apply_value(merge_out_t *out, bc_span_t target, bc_span_t patch,
@@ -255,10 +258,10 @@ merge_apply_value(merge_out_t *out, bc_span_t target, bc_span_t patch,
 
 
 /*
- * Merges patch into target (both passed bc_json_check()): MergePatch() of
- * RFC 7396, 2.  Of a key that an object has twice the last one counts, and
- * keys compare by UTF-16 code units, as with JSON.parse().  The time grows with
- * the square of the number of members.
+ * Merges patch into target (both passed bc_json_check()): MergePatch() of RFC
+ * 7396, 2.  Of a key that an object has twice the last one counts, and keys
+ * compare by UTF-16 code units, as with JSON.parse().  The time grows with the
+ * square of the number of members.
  *
  * Returns 1 with the length of the result in *len; 0 when it does not fit in
  * size bytes, or is nested deeper than BC_JSON_MAX_DEPTH.
