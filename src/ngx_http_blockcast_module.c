@@ -17,9 +17,10 @@
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_variables.h"
-#include "ngx_http_blockcast_conf_directives.h"
+#include "ngx_http_blockcast_conf_endpoint.h"
+#include "ngx_http_blockcast_conf_set.h"
 #include "ngx_http_blockcast_conf_stream.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 
 
 static void *ngx_http_blockcast_create_main_conf(ngx_conf_t *cf);
@@ -27,6 +28,16 @@ static char *ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static void ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
+    ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_origins(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_node(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_check_zone(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
 static ngx_int_t ngx_http_blockcast_postconfiguration(ngx_conf_t *cf);
 
 static ngx_int_t ngx_http_blockcast_init_module(ngx_cycle_t *cycle);
@@ -47,7 +58,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
 };
 
 
-/* when the access log has its line of a WebSocket connection */
+/* when the line of a WebSocket connection goes to the access log */
 
 static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
     { ngx_string("end"), 0 },
@@ -56,7 +67,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
 };
 
 
-/* all answers to one message have room in the least; counts are of 32 bits */
+/* the least holds all answers to one message; the sums have 32 bits */
 
 static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
     ngx_http_blockcast_conf_set_max_queue
@@ -109,49 +120,49 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_websocket"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_websocket },
 
     { ngx_string("blockcast_echo"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_echo },
 
     { ngx_string("blockcast_api"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_api },
 
     { ngx_string("blockcast_sse"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_sse },
 
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_rest },
 
     { ngx_string("blockcast_health"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_health },
 
     { ngx_string("blockcast_metrics"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_metrics },
@@ -384,13 +395,9 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
-    void                          ***pass;
-    ngx_str_t                       *origin;
-    bc_ws_limits_t                  *limits;
-    ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (ngx_http_blockcast_conf_inherit(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_blockcast_conf_endpoint_inherit(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -416,7 +423,71 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->guard, prev->guard, 0);
 
-    /* what one kind of endpoint does by itself is not for another inside */
+#if (nginx_version >= 1021005)
+    ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
+#else
+    if (conf->allow_streams == NULL) {
+        conf->allow_streams = prev->allow_streams;
+    }
+#endif
+
+    if (conf->guard) {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_blockcast_module);
+        bmcf->guards = 1;
+    }
+
+    ngx_http_blockcast_merge_rate(prev, conf);
+
+    if (ngx_http_blockcast_merge_origins(cf, prev, conf) != NGX_OK
+        || ngx_http_blockcast_merge_limits(cf, conf) != NGX_OK
+        || ngx_http_blockcast_merge_node(cf, prev, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Merges blockcast_message_rate.  The default of one kind of endpoint is not
+ * inherited by an endpoint of another kind inside of it.
+ */
+
+static void
+ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
+    ngx_http_blockcast_loc_conf_t *conf)
+{
+    if (conf->rate == NGX_CONF_UNSET_UINT
+        && (!prev->usual_rate || conf->kind == prev->kind))
+    {
+        conf->rate = prev->rate;
+        conf->burst = prev->burst;
+        conf->usual_rate = prev->usual_rate;
+    }
+
+    if (conf->endpoint && conf->rate == NGX_CONF_UNSET_UINT) {
+
+        /* conformance tests send to an echo as fast as they can */
+
+        conf->rate = conf->echo ? 0 : 50;
+        conf->burst = 200;
+        conf->usual_rate = 1;
+    }
+}
+
+
+/*
+ * Merges blockcast_origin.  As above, a default stays with its kind of
+ * endpoint: "same" for all that browsers read, none for an echo.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_merge_origins(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
+{
+    ngx_str_t  *origin;
 
     if (conf->origins == NULL
         && (!prev->usual_origins || conf->kind == prev->kind))
@@ -426,179 +497,120 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->usual_origins = prev->usual_origins;
     }
 
-#if (nginx_version >= 1021005)
-    ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
-#else
-    if (conf->allow_streams == NULL) {
-        conf->allow_streams = prev->allow_streams;
-    }
-#endif
-
-    if (conf->rate == NGX_CONF_UNSET_UINT
-        && (!prev->usual_rate || conf->kind == prev->kind))
+    if (conf->origins != NULL
+        || (!conf->guard && (!conf->endpoint || conf->echo)))
     {
-        conf->rate = prev->rate;
-        conf->burst = prev->burst;
-        conf->usual_rate = prev->usual_rate;
-    }
-
-    if (conf->endpoint) {
-
-        /* an echo is there to be hammered by conformance tests */
-
-        if (conf->rate == NGX_CONF_UNSET_UINT) {
-            conf->rate = conf->echo ? 0 : 50;
-            conf->burst = 200;
-            conf->usual_rate = 1;
-        }
-    }
-
-    if (conf->guard) {
-        bmcf = ngx_http_conf_get_module_main_conf(cf,
-                                                  ngx_http_blockcast_module);
-        bmcf->guards = 1;
-    }
-
-    if (conf->origins == NULL
-        && (conf->guard || (conf->endpoint && !conf->echo)))
-    {
-        conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-        if (conf->origins == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        origin = ngx_array_push(conf->origins);
-        if (origin == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_str_set(origin, "same");
-        conf->usual_origins = 1;
-    }
-
-    if (conf->websocket || conf->echo) {
-        limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
-        if (limits == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (conf->max_message == 0) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "blockcast_max_message must be larger than 0");
-            return NGX_CONF_ERROR;
-        }
-
-        if (conf->max_message > 1024 * 1024 * 1024) {
-            ngx_log_error(
-                      NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_max_message must not be larger than 1024m");
-            return NGX_CONF_ERROR;
-        }
-
-        limits->max_message = conf->max_message;
-        limits->max_frame = conf->max_frame;
-        limits->max_fragments = conf->max_fragments;
-        conf->limits = limits;
-    }
-
-    /* an "if" in the location of a node is a location of its own */
-
-    if (conf->node != NULL) {
-        conf->max_reply = conf->node->max_reply;
-
-    } else {
-        conf->max_reply = prev->max_reply;
-    }
-
-    if (conf->max_reply != 0) {
-
-        /*
-         * the core module's values are merged before ours, and this is the
-         * limit of a reply that is kept in memory; with room for a buffer
-         * more, so that one which was too large is known by its size
-         */
-
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        clcf->subrequest_output_buffer_size = conf->max_reply
-                                              + NGX_HTTP_BLOCKCAST_REPLY_MORE;
-
-        bmcf = ngx_http_conf_get_module_main_conf(cf,
-                                                  ngx_http_blockcast_module);
-
-        pass = ngx_array_push(&bmcf->passes);
-        if (pass == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *pass = clcf->loc_conf;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_blockcast_link_place(ngx_conf_t *cf,
-                              ngx_http_blockcast_main_conf_t *bmcf,
-                              ngx_http_blockcast_conf_place_t *place)
-{
-    ngx_str_t                      *name;
-    ngx_uint_t                      i, n;
-    ngx_http_blockcast_stream_t    *st, **all;
-    ngx_http_blockcast_loc_conf_t  *blcf;
-
-    blcf = place->blcf;
-
-    if (bmcf->zone == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in %s:%ui needs a blockcast_zone, "
-                      "and none is declared",
-                      &place->directive, place->file, place->line);
-        return NGX_ERROR;
-    }
-
-    name = blcf->names->elts;
-    n = blcf->names->nelts;
-
-    if (n == 0) {
-        all = bmcf->streams.elts;
-
-        for (i = 0; i < bmcf->streams.nelts; i++) {
-            blcf->offers[i] = all[i];
-        }
-
         return NGX_OK;
     }
 
-    for (i = 0; i < n; i++) {
-        st = ngx_http_blockcast_stream_find(bmcf, &name[i]);
-
-        if (st == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"%V\" in %s:%ui names stream \"%V\", "
-                          "which is not declared",
-                          &place->directive, place->file, place->line,
-                          &name[i]);
-            return NGX_ERROR;
-        }
-
-        blcf->offers[i] = st;
+    conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (conf->origins == NULL) {
+        return NGX_ERROR;
     }
+
+    origin = ngx_array_push(conf->origins);
+    if (origin == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(origin, "same");
+    conf->usual_origins = 1;
 
     return NGX_OK;
 }
 
 
+/* Gives the WebSocket parser its limits, of the values that are merged. */
+
 static ngx_int_t
-ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
+ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *conf)
 {
-    size_t                             need;
-    ngx_uint_t                         i;
-    ngx_http_blockcast_conf_place_t   *places;
-    ngx_http_blockcast_stream_t      **streams;
-    ngx_http_blockcast_main_conf_t    *bmcf;
+    bc_ws_limits_t  *limits;
+
+    if (!conf->websocket && !conf->echo) {
+        return NGX_OK;
+    }
+
+    if (conf->max_message == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_max_message must be larger than 0");
+        return NGX_ERROR;
+    }
+
+    if (conf->max_message > 1024 * 1024 * 1024) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_max_message must not be larger than 1024m");
+        return NGX_ERROR;
+    }
+
+    limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
+    if (limits == NULL) {
+        return NGX_ERROR;
+    }
+
+    limits->max_message = conf->max_message;
+    limits->max_frame = conf->max_frame;
+    limits->max_fragments = conf->max_fragments;
+    conf->limits = limits;
+
+    return NGX_OK;
+}
+
+
+/*
+ * In the location of a node, and in an "if" inside of it, which is a location
+ * of its own: sets nginx's own subrequest_output_buffer_size, whatever the
+ * configuration says, to max_reply= of blockcast_node.  The core module has
+ * merged its values before ours.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_merge_node(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
+{
+    void                          ***pass;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    conf->max_reply = (conf->node != NULL) ? conf->node->max_reply
+                                           : prev->max_reply;
+
+    if (conf->max_reply == 0) {
+        return NGX_OK;
+    }
+
+    /* one buffer more: a reply that is too large is known by its size */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->subrequest_output_buffer_size = conf->max_reply
+                                          + NGX_HTTP_BLOCKCAST_REPLY_MORE;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    pass = ngx_array_push(&bmcf->passes);
+    if (pass == NULL) {
+        return NGX_ERROR;
+    }
+
+    *pass = clcf->loc_conf;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Checks that there is a zone if something needs one, and that it is large
+ * enough for the streams.  NGX_ERROR has been logged.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_check_zone(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    size_t                         need;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **streams;
 
     streams = bmcf->streams.elts;
 
@@ -617,41 +629,44 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (bmcf->zone != NULL) {
-
-        /* the slab pool's own pages come on top */
-
-        need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
-               + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
-
-        for (i = 0; i < bmcf->streams.nelts; i++) {
-            need += ngx_http_blockcast_slot_size(streams[i]);
-        }
-
-        if (need > bmcf->shm_zone->shm.size) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "blockcast_zone \"%V\" is %uz bytes, "
-                          "the %ui streams declared need %uz",
-                          &bmcf->shm_zone->shm.name,
-                          bmcf->shm_zone->shm.size,
-                          bmcf->streams.nelts, need);
-            return NGX_ERROR;
-        }
+    if (bmcf->zone == NULL) {
+        return NGX_OK;
     }
 
-    if (ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK) {
+    /* the slab pool's own pages come on top */
+
+    need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
+           + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        need += ngx_http_blockcast_slot_size(streams[i]);
+    }
+
+    if (need > bmcf->shm_zone->shm.size) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_zone \"%V\" is %uz bytes, "
+                      "the %ui streams declared need %uz",
+                      &bmcf->shm_zone->shm.name, bmcf->shm_zone->shm.size,
+                      bmcf->streams.nelts, need);
         return NGX_ERROR;
     }
 
-    places = bmcf->places.elts;
+    return NGX_OK;
+}
 
-    for (i = 0; i < bmcf->places.nelts; i++) {
-        if (ngx_http_blockcast_link_place(cf, bmcf, &places[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
 
-    if (ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK) {
+static ngx_int_t
+ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    if (ngx_http_blockcast_check_zone(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_endpoint_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -669,6 +684,8 @@ ngx_http_blockcast_drain(void)
     return bmcf->drain;
 }
 
+
+/* Returns our configuration, or NULL if there is none with a zone. */
 
 static ngx_http_blockcast_main_conf_t *
 ngx_http_blockcast_configured(ngx_cycle_t *cycle)

@@ -686,18 +686,22 @@ bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed
 
 {
     my $root = $Blockcast::Test::ROOT;
-    my ($self, $readme, @src) = map {
+    my ($self, $readme, $module, $stream) = map {
         open my $fh, '<', "$root/$_" or die "$_: $!\n";
         local $/;
         scalar <$fh>;
     } 't/10-config.t', 'README.md', 'src/ngx_http_blockcast_module.c',
         'src/conf/ngx_http_blockcast_conf_stream.c';
 
-    my %names = map { $_ => 1 } "@src" =~ /(?:ngx_string\(|\{ )"(blockcast_\w+)"/g;
+    # the rows of the two tables, of nginx's and of that of a stream's block
+
+    my %inside = map { $_ => 1 } $stream =~ /^    \{ "(blockcast_\w+)", \d/mg;
+    my %names = (%inside, map { $_ => 1 } $module =~ /^    \{ ngx_string\("(blockcast_\w+)"\),$/mg);
     my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
     my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
 
-    ok(keys %names > 25, 'the directives are found in the source');
+    ok(keys %names > 35, 'the directives are found in the source');
+    is(keys %inside, 10, 'those inside of a stream, too');
     is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ } sort keys %names),
         '', 'each is tried here');
     is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');

@@ -6,13 +6,14 @@
 
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_span.h"
 #include "bc_tokens.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 static ngx_uint_t ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
@@ -691,8 +692,10 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_http_blockcast_read_file(cf, "directive", &value[0], &value[1],
-                                     &text) != NGX_OK) {
+    if (ngx_http_blockcast_conf_read_file(cf, "directive", &value[0],
+                                          &value[1], &text)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

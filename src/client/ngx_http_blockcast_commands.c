@@ -18,11 +18,12 @@
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_ws_send.h"
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_client_msg.h"
 #include "bc_json.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 
 
 /* a CBOR message of a client, as JSON */
@@ -222,8 +223,8 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
             return;
         }
 
-        if (bc_cbor_to_json(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX,
-                            &offset, &why)
+        if (bc_cbor_decode(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX,
+                           &offset, &why)
             == 0)
         {
             ngx_http_blockcast_commands_message(conn, BC_WS_TEXT, json,
@@ -245,7 +246,7 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
 
     if (conn->protocol == ngx_http_blockcast_cbor
         && ctx.id.len != 0
-        && bc_cbor_from_json(ctx.id, cbor, sizeof(cbor), &offset) != 0)
+        && bc_cbor_encode(ctx.id, cbor, sizeof(cbor), &offset) != 0)
     {
         ctx.id.len = 0;
         ngx_http_blockcast_commands_error(&ctx, "bad_request",

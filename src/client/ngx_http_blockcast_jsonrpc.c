@@ -19,7 +19,7 @@
 #include "bc_client_msg.h"
 #include "bc_json.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 
 
 #define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700

@@ -9,12 +9,12 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "bc_cbor.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 typedef struct {
@@ -89,7 +89,7 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* *rc is that of bc_cbor_from_json(); NULL also without memory */
+/* *rc is that of bc_cbor_encode(); NULL also without memory */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
@@ -104,13 +104,13 @@ ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
     json.data = text->data + text->payload;
     json.len = text->len - text->payload;
 
-    frame = ngx_http_blockcast_frame_alloc(bc_cbor_bound(json.len));
+    frame = ngx_http_blockcast_frame_alloc(bc_cbor_encode_bound(json.len));
     if (frame == NULL) {
         return NULL;
     }
 
-    *rc = bc_cbor_from_json(json, frame->data + frame->payload,
-                            bc_cbor_bound(json.len), &len);
+    *rc = bc_cbor_encode(json, frame->data + frame->payload,
+                         bc_cbor_encode_bound(json.len), &len);
 
     if (*rc != 0) {
         ngx_http_blockcast_frame_free(frame);

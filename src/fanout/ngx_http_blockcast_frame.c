@@ -6,7 +6,7 @@
 
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_zone.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
 
@@ -73,7 +73,7 @@ ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
 {
     size_t  header;
 
-    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
+    header = bc_ws_frame_header_len(len);
 
     if (header != frame->payload) {
         ngx_memmove(frame->data + header, frame->data + frame->payload, len);
@@ -113,7 +113,7 @@ ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
     }
 
     ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
-    z->data[0] |= 0x40;
+    z->data[0] |= BC_WS_RSV1;
     z->plain = plain;
 
     return z;

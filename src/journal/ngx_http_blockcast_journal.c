@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_lease.h"
@@ -90,10 +91,9 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         interval = NGX_ERROR;
 
-        if (ngx_strncmp(value[2].data, "interval=", 9) == 0) {
-            time.data = value[2].data + 9;
-            time.len = value[2].len - 9;
-            interval = ngx_http_blockcast_parse_msec(&time);
+        if (ngx_http_blockcast_conf_read_param(&value[2], "interval=", &time))
+        {
+            interval = ngx_http_blockcast_conf_read_msec(&time);
         }
 
         if (interval == NGX_ERROR) {

@@ -12,6 +12,8 @@
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_journal.h"
+#include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_span.h"
 
 

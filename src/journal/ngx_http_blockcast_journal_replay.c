@@ -16,6 +16,7 @@
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
+#include "bc_json_key.h"
 #include "bc_journal.h"
 #include "bc_json.h"
 #include "bc_span.h"

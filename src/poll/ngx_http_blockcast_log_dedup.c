@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_poll.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_span.h"
 
 

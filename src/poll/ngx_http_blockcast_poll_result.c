@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_stream_note.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_siphash.h"
 #include "bc_span.h"
 

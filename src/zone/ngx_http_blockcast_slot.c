@@ -15,7 +15,7 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_siphash.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 
 #include <sys/random.h>
 

@@ -14,7 +14,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "bc_merge_patch.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
 
@@ -142,7 +142,7 @@ ngx_http_blockcast_snapshot_variant_finish(
     size_t len, ngx_uint_t deflated)
 {
     variant->offset = offset;
-    variant->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
+    variant->payload = bc_ws_frame_header_len(len);
     variant->len = variant->payload + len;
     variant->plain = len;
 
