@@ -11,12 +11,15 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_cors.h"
-#include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "ngx_http_blockcast_longpoll.h"
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_conf_directives.h"
 #include "ngx_http_blockcast_conf_stream.h"
@@ -734,6 +737,10 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
 
     ngx_http_blockcast_zone_enter(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
+
+    ngx_http_blockcast_ws_send_init();
+    ngx_http_blockcast_sse_init();
+    ngx_http_blockcast_longpoll_init();
 
     if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK

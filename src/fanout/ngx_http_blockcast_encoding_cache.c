@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "bc_ws.h"
 #include "bc_ws_deflate.h"
@@ -227,7 +227,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         }
 
     } else if (sub->last_status != hub->freshness) {
-        frame = ngx_http_blockcast_commands_status(hub);
+        frame = ngx_http_blockcast_status_message(hub);
 
         if (frame != NULL) {
             sub->last_status = hub->freshness;

@@ -12,7 +12,6 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_ws_send.h"
 
 
 /* sends in one go, about a millisecond, before other events have their turn */
@@ -45,6 +44,17 @@ static ngx_uint_t ngx_http_blockcast_fanout_walk(
 
 
 ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
+
+static ngx_http_blockcast_sender_t
+                   *ngx_http_blockcast_senders[NGX_HTTP_BLOCKCAST_KINDS];
+
+
+void
+ngx_http_blockcast_fanout_register(ngx_uint_t kind,
+    ngx_http_blockcast_sender_t *sender)
+{
+    ngx_http_blockcast_senders[kind] = sender;
+}
 
 
 /*
@@ -99,23 +109,21 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
 void
 ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 {
-    ngx_http_blockcast_freshness_e  state;
-
     ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
-    (void) ngx_http_blockcast_hub_sync(hub);
-    state = ngx_http_blockcast_stream_status_freshness(hub->stream, 1);
+    ngx_http_blockcast_hub_refresh(hub);
 
-    /* others than this function copy, too, but only it tells the listeners */
+    /* others than this function refresh, too; only it tells the listeners */
 
-    if (!ngx_http_blockcast_fanout_reason(hub, state)
-        && hub->announced == hub->version && hub->freshness == state)
+    if (!ngx_http_blockcast_fanout_reason(hub, hub->freshness)
+        && hub->announced == hub->version
+        && hub->announced_freshness == hub->freshness)
     {
         return;
     }
 
     hub->announced = hub->version;
-    hub->freshness = state;
+    hub->announced_freshness = hub->freshness;
 
     if (hub->walking) {
 
@@ -180,6 +188,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 {
     uint64_t                       seq;
     ngx_http_blockcast_sub_t      *sub;
+    ngx_http_blockcast_sender_t   *sender;
     ngx_http_blockcast_listener_t *l;
 
     seq = (hub->newest != NULL) ? hub->snap.seq : 0;
@@ -218,11 +227,13 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
         sub = &l->conn->subs[l->sub];
 
         if (ngx_http_blockcast_hub_follows(sub, seq)) {
-            ngx_http_blockcast_ws_send_push(l->conn, sub, seq);
+            ngx_http_blockcast_senders[l->conn->kind]->push(l->conn, sub, seq);
 
         } else if (sub->seq != seq || sub->last_status != hub->freshness) {
-            ngx_http_blockcast_ws_send_mark_pending(l->conn, sub);
-            ngx_http_blockcast_ws_send_flush(l->conn);
+            sender = ngx_http_blockcast_senders[l->conn->kind];
+
+            sender->mark_pending(l->conn, sub);
+            sender->flush(l->conn);
         }
     }
 

@@ -8,6 +8,7 @@
 #define _NGX_HTTP_BLOCKCAST_FRAME_H_INCLUDED_
 
 
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -51,6 +52,10 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
 
 /* a text frame of size bytes of payload at data + payload; refs is 1 */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
+
+/* makes a text frame of a JSON tree, which is freed; NULL without memory */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
+    ngx_http_blockcast_json_out_t *out);
 
 /* the payload has been written, len bytes: puts the header before it */
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,

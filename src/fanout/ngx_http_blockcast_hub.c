@@ -78,9 +78,8 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_wanted_event.data = &ngx_http_blockcast_worker_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
-        (void) ngx_http_blockcast_hub_sync(&hubs[i]);
-        hubs[i].freshness = ngx_http_blockcast_stream_status_freshness(
-                                        hubs[i].stream, 1);
+        ngx_http_blockcast_hub_refresh(&hubs[i]);
+        hubs[i].announced_freshness = hubs[i].freshness;
     }
 
     ngx_add_timer(&ngx_http_blockcast_worker_tick_event, 1);
@@ -227,6 +226,16 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
                    snap.seq, &hub->stream->name, snap.size);
 
     return 1;
+}
+
+
+void
+ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
+{
+    (void) ngx_http_blockcast_hub_sync(hub);
+
+    hub->freshness = ngx_http_blockcast_stream_status_freshness(hub->stream,
+                                                                1);
 }
 
 
@@ -385,9 +394,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t                      n;
     ngx_http_blockcast_listener_t  *listeners;
 
-    /* what is new comes to those who are here already, too */
-
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->nlisteners == hub->nalloc) {
         n = ngx_max(64, hub->nalloc * 2);

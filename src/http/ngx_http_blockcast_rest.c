@@ -7,16 +7,16 @@
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_encoding_cache.h"
-#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
-#include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_longpoll.h"
 #include "bc_json.h"
 #include "bc_span.h"
 
@@ -257,36 +257,41 @@ ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/* {"error":CODE,"message":…}; what fmt adds may be anything the client sent */
+/*
+ * Sends {"error":CODE,"message":...}, a line.  What the arguments of fmt are
+ * may be anything that the client sent.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *fmt, ...)
 {
-    u_char    *p, *last, text[512], said[512];
-    va_list    args;
-    ngx_str_t  body;
+    cJSON                          *root;
+    u_char                          text[512], shown[512];
+    va_list                         args;
+    ngx_str_t                       body, message;
+    ngx_http_blockcast_json_out_t   out;
 
     va_start(args, fmt);
-    body.data = said;
-    body.len = ngx_vslprintf(said, said + sizeof(said), fmt, args) - said;
+    message.data = text;
+    message.len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
     va_end(args);
 
-    ngx_http_blockcast_gate_printable(&body, text, sizeof(text));
-    last = text + body.len;
+    ngx_http_blockcast_gate_printable(&message, shown, sizeof(shown));
 
-    p = ngx_pnalloc(r->pool, 128 + bc_json_escape_len(text, last - text));
-    if (p == NULL) {
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "error", code);
+    ngx_http_blockcast_json_out_text(&out, root, "message", message.data,
+                                     message.len);
+
+    if (ngx_http_blockcast_json_out_pool(&out, r->pool, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = p;
+    /* in place of the NUL that ends what was printed */
 
-    p = ngx_sprintf(p, "{\"error\":\"%s\",\"message\":\"", code);
-    p = bc_json_escape(p, text, last - text);
-    p = ngx_cpymem(p, "\"}\n", 3);
-
-    body.len = p - body.data;
+    body.data[body.len++] = '\n';
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
         != NGX_OK)
@@ -555,7 +560,7 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     hub = ngx_http_blockcast_hub_of(st);
 
     ngx_http_blockcast_hub_demand(hub);
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (whole) {
         rc = ngx_http_blockcast_rest_wait(r, hub);
@@ -711,7 +716,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     hub = ngx_http_blockcast_hub_of(st);
 
     ngx_http_blockcast_hub_demand(hub);
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->newest == NULL) {
         return ngx_http_blockcast_rest_first(r, st);
@@ -781,51 +786,40 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 {
-    u_char                          *p;
+    cJSON                           *root, *rows;
     ngx_str_t                        body;
-    ngx_uint_t                       i, n, healthy;
     ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_json_out_t    out;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
 
-    st = blcf->offers;
-
-    for (n = 0; st[n] != NULL; n++) { /* void */ }
-
-    p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_HEALTH_ROW
-                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (p == NULL
-        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache", 8)
-           != NGX_OK)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache", 8)
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = p;
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    p = ngx_sprintf(p, "{\"epoch\":%uL,\"timestamp\":%T,\"streams\":[",
-                    bmcf->zone->sh->epoch, ngx_time());
+    ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
+                                      bmcf->zone->sh->epoch);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
 
-    for (i = 0; i < n; i++) {
+    rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
 
-        if (!(allowed & ((uint64_t) 1 << st[i]->index))) {
-            continue;
+    for (st = blcf->offers; *st != NULL; st++) {
+        if (allowed & ((uint64_t) 1 << (*st)->index)) {
+            ngx_http_blockcast_health_add_stream(&out, rows, *st);
         }
-
-        if (p[-1] != '[') {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_health_row(p, st[i], &healthy);
     }
 
-    *p++ = ']';
-    *p++ = '}';
-
-    body.len = p - body.data;
+    if (ngx_http_blockcast_json_out_pool(&out, r->pool, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
                                       &body);

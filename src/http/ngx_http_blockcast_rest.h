@@ -25,8 +25,4 @@ ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
 
 
-/* of a stream's row in a list, its error and its note not counted */
-#define NGX_HTTP_BLOCKCAST_HEALTH_ROW  768
-
-
 #endif /* _NGX_HTTP_BLOCKCAST_REST_H_INCLUDED_ */

@@ -16,8 +16,6 @@
 ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *name, ngx_http_blockcast_node_status_t *told,
     ngx_http_blockcast_node_counters_t **counters);
-u_char *ngx_http_blockcast_node_status_row(u_char *p,
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_node_t *node);
 
 /* msec until the next try, 0 when that is due */
 ngx_msec_t ngx_http_blockcast_node_status_retry_in(

@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_held_request.h"
 
 #include <sys/eventfd.h>
 
@@ -128,7 +128,7 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 
         ngx_http_blockcast_journal_leave(c->data);
         ngx_http_blockcast_poller_stop(1);
-        ngx_http_blockcast_sse_drain(ngx_http_blockcast_drain());
+        ngx_http_blockcast_held_request_drain(ngx_http_blockcast_drain());
 
         /* the number is in the configuration of the master too: not closed
            there, and in this worker only once */
