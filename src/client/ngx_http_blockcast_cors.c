@@ -13,6 +13,10 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_rest.h"
 
 
 /*
@@ -60,20 +64,15 @@ ngx_http_blockcast_cors_init(ngx_conf_t *cf,
 }
 
 
-/*
- * Returns the kind of the endpoint that answers the request, or NULL when it
- * is none of ours: an "if" within a location may have another handler.
- */
+/* the location's own, not those of an "if" within it */
 
-static ngx_http_blockcast_kind_t *
-ngx_http_blockcast_cors_kind(ngx_http_request_t *r)
+static ngx_uint_t
+ngx_http_blockcast_cors_readable(ngx_http_request_t *r)
 {
-    ngx_http_blockcast_loc_conf_t  *blcf;
-
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
-
-    return (blcf->kind != NULL && r->content_handler == blcf->kind->enter)
-           ? blcf->kind : NULL;
+    return r->content_handler == ngx_http_blockcast_rest_api_handler
+           || r->content_handler == ngx_http_blockcast_rest_handler
+           || r->content_handler == ngx_http_blockcast_sse_handler
+           || r->content_handler == ngx_http_blockcast_health_handler;
 }
 
 
@@ -92,7 +91,6 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
 {
     ngx_str_t                      *origin;
     ngx_uint_t                      any;
-    ngx_http_blockcast_kind_t      *kind;
     ngx_http_blockcast_refusal_t    refusal;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
@@ -111,10 +109,7 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    kind = ngx_http_blockcast_cors_kind(r);
-
-    if (kind == NULL
-        || !kind->readable
+    if (!ngx_http_blockcast_cors_readable(r)
         || !ngx_http_blockcast_cors_preflight(r))
     {
         return NGX_DECLINED;
@@ -177,16 +172,13 @@ ngx_http_blockcast_cors_said(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 {
-    ngx_str_t                  *origin;
-    ngx_uint_t                  any;
-    ngx_http_blockcast_kind_t  *kind;
+    ngx_str_t   *origin;
+    ngx_uint_t   any;
 
-    kind = ngx_http_blockcast_cors_kind(r);
-
-    if (kind == NULL
-        || !(kind->readable || kind->websocket || kind->echo)
-        || r != r->main
+    if (r != r->main
         || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS
+        || (!ngx_http_blockcast_cors_readable(r)
+            && r->content_handler != ngx_http_blockcast_ws_handler)
         || ngx_http_blockcast_cors_said(r))
     {
         return ngx_http_next_header_filter(r);

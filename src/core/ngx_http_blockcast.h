@@ -215,7 +215,6 @@ typedef struct {
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
-    unsigned                      readable:1;   /* by scripts, see _cors */
 } ngx_http_blockcast_kind_t;
 
 
