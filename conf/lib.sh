@@ -321,7 +321,9 @@ bc_build_web() {
 
     mapfile -d '' files < <(find "$web" \( -name node_modules -o -name dist \
         -o -name coverage -o -name e2e -o -name test -o -name tests \
-        -o -name __tests__ \) -prune -o -type f ! -name '*.tsbuildinfo' \
+        -o -name __tests__ -o -path "$web/lib" -o -path "$web/client" \
+        -o -path "$web/elements" -o -path "$web/testing" \
+        -o -path "$web/LICENSE" \) -prune -o -type f ! -name '*.tsbuildinfo' \
         ! -name '*.test.*' -print0 | LC_ALL=C sort -z)
 
     stamp=$(bc_hash "${files[@]}")

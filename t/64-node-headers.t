@@ -52,7 +52,8 @@ my @case = (
     [moved_accel => ['302 Found', 'Location: /admin', 'X-Accel-Redirect: /admin'], qr/HTTP 302/],
     [unknown => ['401 Unauthorized', 'WWW-Authenticate: Basic realm="x"'], qr/HTTP 401/],
     [switch => ['101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'], qr/HTTP 101|closed|cut|time|reach/],
-    [hints => ['103 Early Hints', 'Link: </admin>; rel=preload'], qr/HTTP 103|closed|cut|time|reach|reply/],
+    # nginx reads on behind it since 1.29, and takes it for the reply before
+    [hints => ['103 Early Hints', 'Link: </admin>; rel=preload', '', 'HTTP/1.1 200 OK', 'Content-Type: application/json'], qr/HTTP 103/],
     [partial => ['206 Partial Content', 'Content-Range: bytes 0-1/2'], qr/HTTP 206/],
     [failed_accel => ['500 Error', 'X-Accel-Redirect: /admin'], qr/HTTP 500/],
     [missing_accel => ['404 Not Found', 'X-Accel-Redirect: /admin'], qr/HTTP 404/],
@@ -71,6 +72,11 @@ my @case = (
     [scgi => ['X-Accel-Redirect: /admin', 'X-Accel-Limit-Rate: 1'], undef, node => 'scgi'],
     [scgi_html => ['Content-Type: text/html'], undef, node => 'scgi', text => $ssi],
 );
+
+my ($minor) = `@{[ Blockcast::Test::nginx_binary() ]} -v 2>&1` =~ m{nginx/1\.(\d+)};
+my $hints = $minor >= 29 ? 'early_hints 1;' : '';
+
+$_->[2] = undef for grep { $_->[0] eq 'hints' && $hints } @case;
 
 my %case = map { $_->[0] => $_ } @case;
 my ($port, $scgi) = (free_port(), free_port());
@@ -137,9 +143,6 @@ for my $c (@case) {
 }
 
 my $pass = 'proxy_pass http://fake; proxy_set_header Host localhost; proxy_http_version 1.1;';
-
-my ($major, $minor) = `@{[ Blockcast::Test::nginx_binary() ]} -v 2>&1` =~ m{nginx/(\d+)\.(\d+)};
-my $hints = $minor >= 29 ? 'early_hints 1;' : '';
 
 my %conf = (workers => 1, http => <<"HTTP", server => <<"SERVER");
     blockcast_zone main 32m;

@@ -13,10 +13,6 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
-#include "ngx_http_blockcast_sse.h"
-#include "ngx_http_blockcast_ws.h"
-#include "ngx_http_blockcast_health.h"
-#include "ngx_http_blockcast_rest.h"
 
 
 /*
@@ -64,15 +60,30 @@ ngx_http_blockcast_cors_init(ngx_conf_t *cf,
 }
 
 
-/* the location's own, not those of an "if" within it */
+/* the endpoint that answers the request, or NULL: it was led elsewhere */
+
+static ngx_http_blockcast_kind_t *
+ngx_http_blockcast_cors_endpoint(ngx_http_request_t *r)
+{
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    return (blcf->kind != NULL && r->content_handler == blcf->kind->enter)
+           ? blcf->kind : NULL;
+}
+
+
+/* whether pages of other origins may read what it answers to a GET */
 
 static ngx_uint_t
 ngx_http_blockcast_cors_readable(ngx_http_request_t *r)
 {
-    return r->content_handler == ngx_http_blockcast_rest_api_handler
-           || r->content_handler == ngx_http_blockcast_rest_handler
-           || r->content_handler == ngx_http_blockcast_sse_handler
-           || r->content_handler == ngx_http_blockcast_health_handler;
+    ngx_http_blockcast_kind_t  *kind;
+
+    kind = ngx_http_blockcast_cors_endpoint(r);
+
+    return kind != NULL && kind->cors;
 }
 
 
@@ -172,13 +183,18 @@ ngx_http_blockcast_cors_said(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 {
-    ngx_str_t   *origin;
-    ngx_uint_t   any;
+    ngx_str_t                  *origin;
+    ngx_uint_t                  any;
+    ngx_http_blockcast_kind_t  *kind;
+
+    kind = ngx_http_blockcast_cors_endpoint(r);
+
+    /* a page may read why a WebSocket address does not open, too */
 
     if (r != r->main
         || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS
-        || (!ngx_http_blockcast_cors_readable(r)
-            && r->content_handler != ngx_http_blockcast_ws_handler)
+        || kind == NULL
+        || !(kind->cors || kind->websocket || kind->echo)
         || ngx_http_blockcast_cors_said(r))
     {
         return ngx_http_next_header_filter(r);

@@ -427,26 +427,28 @@ ngx_http_blockcast_conf_set_enter(ngx_http_request_t *r,
 }
 
 
-#define ngx_http_blockcast_kind(name, hnd, ws, ec, se)                        \
+#define ngx_http_blockcast_kind(name, hnd, ws, ec, se, cors)                  \
                                                                               \
 static ngx_int_t                                                              \
 ngx_http_blockcast_enter_##name(ngx_http_request_t *r)                        \
 {                                                                             \
-    return ngx_http_blockcast_conf_set_enter(r, &ngx_http_blockcast_kind_##name); \
+    return ngx_http_blockcast_conf_set_enter(r,                               \
+                                            &ngx_http_blockcast_kind_##name); \
 }                                                                             \
                                                                               \
 ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_##name = {                 \
-    ngx_http_blockcast_enter_##name, hnd, ws, ec, se                          \
+    ngx_http_blockcast_enter_##name, hnd, ws, ec, se, cors                    \
 }
 
 
-ngx_http_blockcast_kind(websocket, ngx_http_blockcast_ws_handler, 1, 0, 0);
-ngx_http_blockcast_kind(echo, ngx_http_blockcast_ws_handler, 0, 1, 0);
-ngx_http_blockcast_kind(sse, ngx_http_blockcast_sse_handler, 0, 0, 1);
-ngx_http_blockcast_kind(api, ngx_http_blockcast_rest_api_handler, 0, 0, 0);
-ngx_http_blockcast_kind(rest, ngx_http_blockcast_rest_handler, 0, 0, 0);
-ngx_http_blockcast_kind(health, ngx_http_blockcast_health_handler, 0, 0, 0);
-ngx_http_blockcast_kind(metrics, ngx_http_blockcast_metrics_handler, 0, 0, 0);
+ngx_http_blockcast_kind(websocket, ngx_http_blockcast_ws_handler, 1, 0, 0, 0);
+ngx_http_blockcast_kind(echo, ngx_http_blockcast_ws_handler, 0, 1, 0, 0);
+ngx_http_blockcast_kind(sse, ngx_http_blockcast_sse_handler, 0, 0, 1, 1);
+ngx_http_blockcast_kind(api, ngx_http_blockcast_rest_api_handler, 0, 0, 0, 1);
+ngx_http_blockcast_kind(rest, ngx_http_blockcast_rest_handler, 0, 0, 0, 1);
+ngx_http_blockcast_kind(health, ngx_http_blockcast_health_handler, 0, 0, 0, 1);
+ngx_http_blockcast_kind(metrics, ngx_http_blockcast_metrics_handler,
+                        0, 0, 0, 0);
 
 
 ngx_int_t

@@ -49,19 +49,5 @@ int bc_merge_patch_diff(bc_span_t from, bc_span_t to, uint8_t *dst,
     size_t size, size_t *len);
 
 
-/*
- * Merges `patch` into `target` (both passed bc_json_check()): MergePatch() of
- * RFC 7396, 2.  Of a key that an object has twice the last one counts, and
- * keys compare by UTF-16 code units, as with JSON.parse().  This is what a
- * client does with a patch; here it is for tests: its time grows with the
- * square of the number of members.
- *
- * Returns 1 with the length of the result in *len; 0 when it does not fit in
- * `size`, or is nested deeper than BC_JSON_MAX_DEPTH.
- */
-
-int bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
-    size_t size, size_t *len);
-
 
 #endif /* _BC_MERGE_PATCH_H_INCLUDED_ */

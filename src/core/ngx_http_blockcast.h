@@ -52,7 +52,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 
 
-#define NGX_HTTP_BLOCKCAST_VERSION     "0.1.0"
+#define NGX_HTTP_BLOCKCAST_VERSION     "0.2.0"
 
 #define NGX_HTTP_BLOCKCAST_NAME_LEN    63
 #define NGX_HTTP_BLOCKCAST_STREAMS     64
@@ -215,6 +215,7 @@ typedef struct {
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
+    unsigned                      cors:1;   /* pages may read its responses */
 } ngx_http_blockcast_kind_t;
 
 

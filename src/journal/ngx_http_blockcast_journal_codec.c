@@ -793,9 +793,17 @@ ngx_http_blockcast_journal_codec_entries(const u_char *p, const u_char *last,
         ngx_http_blockcast_journal_codec_remember(slot, past, seq, newest);
     }
 
+    if (as != 0) {
+
+        /* also for those who come after another restart */
+
+        ngx_http_blockcast_ring_clear(slot, as);
+    }
+
     while (ngx_http_blockcast_journal_codec_next(&p, last, st, &r)) {
 
-        if (r.log == 0 || (r.type != bc_journal_batch && r.type != bc_journal_kept))
+        if (r.log == 0
+            || (r.type != bc_journal_batch && r.type != bc_journal_kept))
         {
             continue;
         }

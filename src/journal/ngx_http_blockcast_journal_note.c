@@ -91,7 +91,11 @@ ngx_http_blockcast_journal_note_read(ngx_http_blockcast_journal_t *s,
 
     n = pread(s->lock, buf, sizeof(buf), 0);
 
-    if (n == 2 || n == BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN) {
+    /* the lead is noted behind what a former version has left */
+
+    if (n == 2
+        || (n == BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN && buf[1] == '\n'))
+    {
         return NGX_DECLINED;
     }
 

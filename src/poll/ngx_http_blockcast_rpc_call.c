@@ -890,6 +890,16 @@ ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf, void **loc_conf)
                 continue;
             }
 
+            if (cmd->set == ngx_http_set_predicate_slot
+                && cmd->name.len == sizeof("early_hints") - 1
+                && ngx_strcmp(cmd->name.data, "early_hints") == 0)
+            {
+                /* since nginx 1.29; a call has no client to pass them to */
+
+                *(ngx_array_t **) (conf + cmd->offset) = NULL;
+                continue;
+            }
+
             if (cmd->set != ngx_conf_set_bitmask_slot
                 || cmd->post != &ngx_http_upstream_ignore_headers_masks)
             {

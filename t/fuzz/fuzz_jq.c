@@ -505,7 +505,7 @@ run(jq_state *jq, const uint8_t *p, size_t len, const uint8_t *old,
     input.nresults = 1;
     input.previous.data = (u_char *) old;
     input.previous.len = old_len;
-    input.state = input.previous;
+    input.memory = input.previous;
     input.last = input.previous;
 
     ngx_str_null(error);

@@ -10,6 +10,7 @@
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 #include "fuzz.h"
+#include "../unit/merge_apply.c"
 
 
 typedef struct {

@@ -17,6 +17,7 @@
 #include "bc_text.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
+#include "../unit/merge_apply.c"
 
 
 /* a key that is made of a key is the same one */

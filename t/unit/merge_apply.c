@@ -1,8 +1,7 @@
 
 /*
- * Copyright (C) the blockcast authors
- *
- * Applying merge patches, as the pseudocode in RFC 7396, 2 says it.
+ * Applies merge patches, as the pseudocode in RFC 7396, 2 says it: tests and
+ * fuzzers include this file, to try what bc_merge_patch_diff() made.
  */
 
 #include <string.h>
@@ -10,6 +9,21 @@
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 #include "bc_json_scan.h"
+
+
+/*
+ * Merges `patch` into `target` (both passed bc_json_check()): MergePatch() of
+ * RFC 7396, 2.  Of a key that an object has twice the last one counts, and
+ * keys compare by UTF-16 code units, as with JSON.parse().  This is what a
+ * client does with a patch; here it is for tests: its time grows with the
+ * square of the number of members.
+ *
+ * Returns 1 with the length of the result in *len; 0 when it does not fit in
+ * `size`, or is nested deeper than BC_JSON_MAX_DEPTH.
+ */
+
+int bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
+    size_t size, size_t *len);
 
 
 typedef struct {

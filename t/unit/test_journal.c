@@ -362,6 +362,7 @@ test_note(void)
     bc_journal_note_t  note, got;
 
     memset(&note, 0, sizeof(note));
+    memset(&got, 0, sizeof(got));
 
     note.epoch = 1883141886216480ULL;
     note.gone = 26;

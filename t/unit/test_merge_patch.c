@@ -11,6 +11,7 @@
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 #include "unit.h"
+#include "merge_apply.c"
 
 
 /* the allocator fails from the n-th call on, 0: never */

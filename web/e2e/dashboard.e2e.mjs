@@ -259,6 +259,41 @@ test('says that the node is down and keeps the last good data; live again when i
   });
 });
 
+test('says that the node is down as soon as the gateway does, and when that asks it again', async () => {
+  // If this fails: the gateway has known for a quarter of a minute what the page does not say.
+  let told = null;
+  const before = async (page) => {
+    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+      if (told === null && /"node":"down"/.test(String(payload))) {
+        told = Date.now();
+      }
+    }));
+    // By the page's own eyes: looking from outside takes time of its own.
+    await page.addInitScript(() => {
+      new MutationObserver(() => {
+        if (window.downAt === undefined && document.querySelector('.pill[data-kind="node-down"]')) {
+          window.downAt = Date.now();
+        }
+      }).observe(document, { subtree: true, childList: true, attributes: true });
+    });
+  };
+  await withPage({ before }, async (page) => {
+    await live(page);
+    await gateway.nodeDown();
+    try {
+      await until(async () => (await pill(page)) === 'Node down' || `the head says ${await pill(page)}`, 60);
+      const shown = await page.evaluate(() => window.downAt);
+      check(told !== null, 'the gateway said so');
+      check(shown - told < 1500, `the word within 1.5 s of the gateway's, not ${shown - told} ms`);
+      await until(async () => /The gateway asks it again\s*(in \d+ s|now)/.test((await banner(page)) ?? '') || `the banner says ${await banner(page)}`, 30);
+    } finally {
+      await gateway.nodeUp();
+    }
+    await live(page, 60);
+    await until(async () => (await banner(page)) === null || `the banner says ${await banner(page)}`, 30);
+  });
+});
+
 test('counts down to the next attempt while nginx is gone, and is back with it', async () => {
   // If this fails: after an outage each visitor has to reload by hand.
   await withPage({}, async (page) => {

@@ -107,6 +107,8 @@ for (const name of Object.keys(entries).filter((entry) => entry !== 'index')) {
   const manifest = {
     main: `../lib/${name}.cjs`,
     module: `../lib/${name}.js`,
+    // Metro knows no .cjs, and takes ES modules.
+    'react-native': `../lib/${name}.js`,
     types: `../lib/types/${name}/index.d.cts`,
     sideEffects: false,
   };

@@ -281,6 +281,11 @@ describe('token', () => {
     cleanup.push(slow.subscribe('peers', {}));
     await vi.advanceTimersByTimeAsync(10_100);
     expect(slow.status).toMatchObject({ reason: 'timeout', error: 'no token within 10 s' });
+
+    await expect(fetchStream('ws://gateway/ws', 'peers', { token: () => Promise.reject(new Error('not logged in')) })).rejects.toMatchObject({
+      reason: 'unauthorized',
+      message: 'no token: not logged in',
+    });
   });
 
   it('goes to REST as well, once more with a new one after 401', async () => {
@@ -322,6 +327,16 @@ describe('what happened', () => {
       reason: 'unreachable',
       error: 'the gateway cannot be reached',
     });
+  });
+
+  it('is found out as well where no attempt follows', async () => {
+    // If this fails: with `reconnect: false` a wrong token is "cannot be reached".
+    const client = make({ reconnect: false, rest: '/api', fetch: async () => new Response('{}', { status: 401 }) });
+    cleanup.push(client.subscribe('peers', {}));
+    FakeSocket.last.drop();
+    await settle();
+    await settle();
+    expect(client.status).toMatchObject({ state: 'disconnected', reason: 'unauthorized' });
   });
 
   it('is what the platform says, where it says it', () => {

@@ -21,7 +21,7 @@ export interface ConnectionHandlers {
   /** Lost, or never there: `blocked` attempts in a row did not get through. Runs before `status` tells. */
   onLost(failure: Failure, blocked: number): void;
   /** Runs after `status` told. */
-  onWaiting(failure: Failure): void;
+  onTold(failure: Failure): void;
 }
 
 /** One WebSocket after another: opens it, notices when it is dead, and knows when to try again. */
@@ -299,6 +299,7 @@ export class Connection {
       this.handlers.onLost({ ...failure, final: true }, this.blocked);
       const polling = status.current.state === 'polling';
       status.change({ state: polling ? 'polling' : 'disconnected', connected: polling, retryAt: null, lostAt: polling ? null : now, ...told });
+      this.handlers.onTold(failure);
       return;
     }
 
@@ -321,7 +322,7 @@ export class Connection {
       lostAt: polling ? null : (status.current.lostAt ?? now),
       ...told,
     });
-    this.handlers.onWaiting(failure);
+    this.handlers.onTold(failure);
   }
 
   private watchSilence(): void {

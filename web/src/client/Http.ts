@@ -60,7 +60,12 @@ export class Http {
   }
 
   private async once(url: string, init: FetchInit): Promise<ResponseLike> {
-    const token = await this.credentials.current();
+    let token: string | null;
+    try {
+      token = await this.credentials.current();
+    } catch (error) {
+      throw new BlockcastError(`no token: ${messageOf(error)}`, 'unauthorized');
+    }
     const headers = {
       ...this.settings.headers,
       ...init.headers,

@@ -1,5 +1,6 @@
 /** The client of a blockcast gateway; needs no framework. */
-export { StreamClient, fetchStream } from './StreamClient';
+export { StreamClient } from './StreamClient';
+export { fetchStream } from './fetchStream';
 export type { StreamHandlers, StreamOptions } from './StreamClient';
 export type { StreamCondition } from './condition';
 export type { StreamIterator } from './readStream';
