@@ -102,8 +102,8 @@ ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn)
 
 
 void
-ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
-    const char *reason)
+ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t code, const char *reason)
 {
     ngx_http_blockcast_frame_t  *frame;
 

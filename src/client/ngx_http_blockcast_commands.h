@@ -41,8 +41,8 @@ ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
 
 /*
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
- * with *reject.  What the stream has goes out with the next flush: the caller
- * queues its answer and then calls ngx_http_blockcast_commands_start_delivery().
+ * with *reject.  The caller queues its answer and then has the stream's data
+ * sent by ngx_http_blockcast_commands_start_delivery().
  */
 ngx_int_t ngx_http_blockcast_commands_subscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,

@@ -24,10 +24,10 @@
 #include "ngx_http_blockcast_respond.h"
 
 
-/* a comment keeps proxies from taking the silence for death */
+/* how often a comment is sent, so that no proxy closes an idle one (msec) */
 #define NGX_HTTP_BLOCKCAST_HEARTBEAT  15000
 
-/* what a browser waits before it comes back (jittered by the server) */
+/* how long a browser waits before it connects again, to twice that (msec) */
 #define NGX_HTTP_BLOCKCAST_RETRY      2000
 
 /* the buffer that a connection keeps between two messages (bytes) */
@@ -136,7 +136,8 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     cln->handler = ngx_http_blockcast_sse_cleanup;
     cln->data = sse;
 
-    rc = ngx_http_blockcast_access_streams(r, &sse->held.conn.allowed, &refusal);
+    rc = ngx_http_blockcast_access_streams(r, &sse->held.conn.allowed,
+                                           &refusal);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_blockcast_respond_refusal(r, &refusal);
@@ -245,8 +246,8 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
 
 /*
- * A part of another response, which has to end some time: what a client would
- * get at first, and no more.
+ * Answers a subrequest, whose response is a part of another one and has to
+ * end: sends what a client gets at first, and no more.
  */
 
 static ngx_int_t
@@ -289,7 +290,11 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
 }
 
 
-/* NGX_DECLINED: it is done; else what the content handler returns */
+/*
+ * Subscribes to the streams named, with commas, or to all when names is empty,
+ * each from the seq that Last-Event-ID has of it.  Returns NGX_DECLINED when it
+ * has, else what the content handler returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
@@ -396,8 +401,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             }
         }
 
-        rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st, &options,
-                                                   &reject);
+        rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st,
+                                                   &options, &reject);
 
         if (rc == NGX_ERROR) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -520,7 +525,8 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
     if (rc != NGX_ERROR && (r->buffered || r->connection->buffered)) {
 
         if (!r->connection->write->timer_set) {
-            ngx_add_timer(r->connection->write, sse->held.conn.conf->send_timeout);
+            ngx_add_timer(r->connection->write,
+                          sse->held.conn.conf->send_timeout);
         }
 
         if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
@@ -620,7 +626,7 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 
         if (frame == NULL) {
 
-            /* what took a large message is not kept for the small ones */
+            /* a buffer that a large message took is not kept */
 
             if (sse->room > NGX_HTTP_BLOCKCAST_ROOM && sse->busy == NULL) {
                 ngx_free(sse->text);
@@ -644,7 +650,10 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* the text's memory, used again when what was in it has been sent */
+/*
+ * Returns the connection's buffer, of size bytes or more; what was in it has
+ * been sent.  NULL without memory.
+ */
 
 static u_char *
 ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
@@ -665,8 +674,9 @@ ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
 
 
 /*
- * id: EPOCH;LOG=SEQ;…, data: the message.  The bytes are the connection's own,
- * given back when they are sent: the next message takes the same buffer.
+ * Sends a frame's payload as an event, whose id is EPOCH;LOG=SEQ;LOG=SEQ.  The
+ * text is in the connection's own buffer, free for the next event when it is
+ * sent.
  */
 
 static ngx_int_t
@@ -723,7 +733,7 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
 }
 
 
-/* the worker exits: a clean end, after which the browser comes back */
+/* Ends the response when the worker exits: the browser connects again. */
 
 static void
 ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)

@@ -23,7 +23,7 @@
 #include "bc_ws.h"
 
 
-/* so many times in an interval pings are sent, each to a part of the clients */
+/* how often within an interval pings are sent, each time to some clients */
 #define NGX_HTTP_BLOCKCAST_PULSES      128
 
 
@@ -343,7 +343,10 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 }
 
 
-/* what nginx's output filters made of the response, as the first "frame" */
+/*
+ * Moves the response that nginx's output filters made to a frame, the first
+ * that is sent.  NULL without memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_ws_response_head(ngx_http_request_t *r)
@@ -402,7 +405,7 @@ ngx_http_blockcast_ws_detached_handler(ngx_event_t *ev)
 }
 
 
-/* other modules find the request in the connection, as long as it is kept */
+/* Handles an event of a connection whose request is kept in c->data. */
 
 static void
 ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev)
@@ -438,7 +441,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
             return;
         }
 
-        /* the worker exits: goodbye, but not everybody at the same moment */
+        /* the worker exits: its clients are closed one after the other */
 
         if (!conn->closing && !conn->leaving) {
             conn->leaving = 1;
@@ -504,8 +507,9 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * The timer of pings and their answers.  An answer does not touch it: with
- * many idle clients, setting timers would be most of the work.
+ * Handles the timer of pings and pongs: pings, or closes a client that sent no
+ * pong.  A pong does not touch the timer: with many idle clients, setting
+ * timers would be most of the work.
  */
 
 static void
@@ -563,8 +567,8 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * The pings of many clients leave together, some times a second, and their
- * pongs come together: most of what a ping costs is that the worker wakes up.
+ * Sets that timer, rounded up so that the pings of many clients are due at the
+ * same moments: most of what a ping costs is that the worker wakes up.
  */
 
 static void
@@ -580,7 +584,7 @@ ngx_http_blockcast_ws_timer(ngx_http_blockcast_conn_t *conn, ngx_msec_t timer)
 }
 
 
-/* one frame for all of them */
+/* Sends a ping: one frame that all clients share, never freed. */
 
 static void
 ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
@@ -688,7 +692,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* the end of an error log line, as nginx has it while a request is open */
+/* Writes the end of an error log line, as nginx does for an open request. */
 
 static u_char *
 ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf, size_t len)

@@ -3,7 +3,7 @@
  * What a WebSocket connection sends: the fan-out's frames at once, where the
  * socket takes them, else what waits, in one write.
  *
- * Nothing is closed from within a send, see ngx_http_blockcast_client_dead().
+ * Nothing is closed within a send, see ngx_http_blockcast_client_dead().
  */
 
 
@@ -19,15 +19,15 @@
 
 /* frames of one write */
 #define NGX_HTTP_BLOCKCAST_WRITE      64
-/* so many bytes of several frames are copied: send() costs less than writev() */
+/* up to so many bytes frames are copied, for send() costs less than writev() */
 #define NGX_HTTP_BLOCKCAST_COPY       1024
-/* and how much of the streams is taken into it; what is not, may be conflated */
+/* so many bytes of pending streams are queued; the others may be conflated */
 #define NGX_HTTP_BLOCKCAST_GATHER     65536
 
 /* frames of the fan-out in one write */
 #define NGX_HTTP_BLOCKCAST_TOGETHER   16
 
-/* what a frame that waits costs beside its bytes: a pong has only two */
+/* what a queued frame costs beside its bytes: a pong has only two (bytes) */
 #define NGX_HTTP_BLOCKCAST_OUT        128
 
 /*

@@ -97,9 +97,9 @@ int bc_client_msg_stream(bc_client_msg_t *m);
 
 /*
  * Reads a request of JSON-RPC 2.0: any bytes.  A method may have a namespace,
- * eth_ or blockcast_.  The id of a wrong request is known all the same, if it
- * has one.  A subscribe has its stream, ["NAME",{…}] or {"stream":"NAME",…},
- * for bc_client_msg_stream().  bc_client_msg_free() as above.
+ * eth_ or blockcast_.  m->id is set for a wrong request, too, if it has one.  A
+ * subscribe has its stream, ["NAME",{...}] or {"stream":"NAME",...}, for
+ * bc_client_msg_stream().  bc_client_msg_free() as above.
  */
 
 void bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len);

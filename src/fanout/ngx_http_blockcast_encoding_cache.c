@@ -52,7 +52,9 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
         hub->tried |= (ngx_uint_t) 1 << variant;
     }
 
-    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS && hub->snap.variants[variant].len != 0) {
+    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS
+        && hub->snap.variants[variant].len != 0)
+    {
         frame = ngx_http_blockcast_frame_of(hub->newest, hub->buf,
                                             &hub->snap.variants[variant]);
         if (frame != NULL) {

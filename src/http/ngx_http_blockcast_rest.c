@@ -27,7 +27,7 @@
 /* of a long poll (msec) */
 #define NGX_HTTP_BLOCKCAST_MAX_WAIT   60000
 
-/* what the first poll of an idle stream may take (msec) */
+/* how long a request waits for the first poll of an idle stream (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
 
 
@@ -178,12 +178,6 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 }
 
 
-/*
- * Refuses other methods and, where allowed is not NULL, a client without the
- * token that is needed.  Else *allowed has the streams that this client may
- * have.
- */
-
 ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
     ngx_int_t *rc)
@@ -233,7 +227,7 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
 }
 
 
-/* what a client may not have is not there for it */
+/* Returns the stream of a name, or NULL when this client may have none. */
 
 static ngx_http_blockcast_stream_t *
 ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
@@ -340,8 +334,8 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 
 
 /*
- * Nobody has wanted the stream so far: its first poll has just been asked for
- * and takes a moment, which the first request need not hear of.
+ * Answers a request for a stream without data.  Its first poll has just been
+ * started: the request waits for it once, rather than getting 503.
  */
 
 static ngx_int_t
@@ -439,9 +433,9 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
 
 /*
- * ?wait=10s&after=SEQ: the response comes with the first seq after that one,
- * or as 204 when the time is up.  NGX_DECLINED: it is no such request, or
- * there is nothing to wait for.
+ * Handles ?wait=10s&after=SEQ: the response comes with the first seq after that
+ * one, or as 204 when the time is up.  Returns NGX_DECLINED when the request
+ * has no wait, or there is nothing to wait for.
  */
 
 static ngx_int_t
@@ -548,7 +542,7 @@ ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
 }
 
 
-/* whole: as a WebSocket message, else only its "data" */
+/* Answers with the newest snapshot: the message, or (!whole) its "data". */
 
 static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
@@ -618,7 +612,11 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 }
 
 
-/* NGX_DONE: it is none, and *rc is for nginx, from the content handler */
+/*
+ * Reads a number from the query.  NGX_OK, NGX_DECLINED when there is none, or
+ * NGX_DONE when the request was refused: *rc is what the content handler
+ * returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
@@ -667,7 +665,7 @@ ngx_http_blockcast_rest_matches(ngx_http_blockcast_ring_record_t *rec,
 }
 
 
-/* the newest entries of a log, newest first */
+/* Answers with the newest entries of a log, newest first. */
 
 static ngx_int_t
 ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
