@@ -14,7 +14,10 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "ngx_http_blockcast_longpoll.h"
 
 
 static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
@@ -37,6 +40,10 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_worker_record_enter(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
+
+    ngx_http_blockcast_ws_send_init();
+    ngx_http_blockcast_sse_init();
+    ngx_http_blockcast_longpoll_init();
 
     if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK)
@@ -130,7 +137,7 @@ ngx_http_blockcast_worker_drain(ngx_connection_t *c)
 {
     ngx_http_blockcast_journal_leave(c->data);
     ngx_http_blockcast_poller_stop(1);
-    ngx_http_blockcast_sse_drain(ngx_http_blockcast_drain());
+    ngx_http_blockcast_held_request_drain(ngx_http_blockcast_drain());
 
     ngx_http_blockcast_worker_notify_close(c);
 }

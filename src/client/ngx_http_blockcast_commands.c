@@ -1,43 +1,43 @@
 
 /*
- * The JSON messages of a WebSocket client.
+ * The commands of a WebSocket client, in JSON or CBOR, and their answers;
+ * subscribing, for clients of all kinds.
  */
 
 
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_stream.h"
-#include "ngx_http_blockcast_node_status.h"
-#include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast_subprotocol.h"
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_cbor_decode.h"
 #include "bc_cbor_encode.h"
 #include "bc_client_msg.h"
-#include "bc_json.h"
 #include "bc_span.h"
 #include "bc_ws_frame.h"
 
 
-/* a CBOR message of a client, as JSON */
+/* of a client's message in CBOR, written as JSON (bytes) */
 #define NGX_HTTP_BLOCKCAST_CBOR_MAX  65536
 
 
-/* how long a status message tells of what happened to a stream (seconds) */
-#define NGX_HTTP_BLOCKCAST_NOTED  60
-
-/* messages as which a log counts that the client had, left, and resumes */
+/*
+ * What resuming a log that the client had left before counts for
+ * blockcast_rate: as so many messages, for the entries are put together for
+ * it alone.
+ */
 #define NGX_HTTP_BLOCKCAST_RESUMED  16
 
 
-/* what comes back in the answer to a message: its "id", byte for byte */
+/* whom to answer, and the "id" that comes back byte for byte; len 0: none */
 
 typedef struct {
     ngx_http_blockcast_conn_t  *conn;
@@ -52,12 +52,18 @@ static void ngx_http_blockcast_commands_on_unsubscribe(
     ngx_http_blockcast_reply_ctx_t *ctx, ngx_str_t *name);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_make_welcome(
     ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_commands_cbor(
+    ngx_http_blockcast_reply_ctx_t *ctx, const u_char *data, size_t len);
+static void ngx_http_blockcast_commands_execute(
+    ngx_http_blockcast_reply_ctx_t *ctx, bc_client_msg_t *message);
+static void ngx_http_blockcast_commands_each_stream(
+    ngx_http_blockcast_reply_ctx_t *ctx, bc_client_msg_t *message);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_finish(
-    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_frame_t *frame,
-    u_char *p);
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_json_out_t *out,
+    cJSON *root);
 static void ngx_http_blockcast_commands_send(
-    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_frame_t *frame,
-    u_char *p);
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_json_out_t *out,
+    cJSON *root);
 static void ngx_http_blockcast_commands_answer(
     ngx_http_blockcast_reply_ctx_t *ctx, const char *type, ngx_str_t *stream);
 static void ngx_http_blockcast_commands_error(
@@ -65,12 +71,7 @@ static void ngx_http_blockcast_commands_error(
     ngx_str_t *name);
 
 
-static const char  *ngx_http_blockcast_freshness_words[] = {
-    "waiting", "live", "stale", "stale"
-};
-
-
-/* clients that come together are welcomed with the same frame */
+/* the welcome of the clients that connect within one second */
 
 static struct {
     ngx_http_blockcast_frame_t     *frame;
@@ -111,7 +112,7 @@ ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
         frame = ngx_http_blockcast_commands_make_welcome(conn);
 
         if (frame == NULL) {
-            ngx_http_blockcast_ws_close(conn, 1013, "no memory");
+            ngx_http_blockcast_client_close(conn, 1013, "no memory");
             return;
         }
 
@@ -141,43 +142,48 @@ ngx_http_blockcast_commands_forget_welcome(void)
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_commands_make_welcome(ngx_http_blockcast_conn_t *conn)
 {
-    u_char                          *p;
-    ngx_uint_t                       n;
+    cJSON                           *root;
+    ngx_http_blockcast_json_out_t    out;
     ngx_http_blockcast_reply_ctx_t   ctx;
-    ngx_http_blockcast_frame_t      *frame;
-    ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
 
-    frame = ngx_http_blockcast_frame_alloc(256
-            + bmcf->streams.nelts * (NGX_HTTP_BLOCKCAST_NAME_LEN + 3));
-    if (frame == NULL) {
-        return NULL;
-    }
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    p = frame->data + frame->payload;
-
-    p = ngx_sprintf(p, "{\"type\":\"welcome\",\"message\":\"blockcast "
-                    NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
-                    "\"available_streams\":[", ngx_time());
-
-    n = 0;
-
-    for (st = conn->conf->offers; *st != NULL; st++) {
-        if (conn->allowed & ((uint64_t) 1 << (*st)->index)) {
-            p = ngx_sprintf(p, "%s\"%V\"", n++ ? "," : "", &(*st)->name);
-        }
-    }
-
-    p = ngx_sprintf(p, "],\"epoch\":%uL,\"protocol\":1",
-                    bmcf->zone->sh->epoch);
+    ngx_http_blockcast_json_out_string(&out, root, "type", "welcome");
+    ngx_http_blockcast_json_out_string(&out, root, "message",
+                                    "blockcast " NGX_HTTP_BLOCKCAST_VERSION);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+    ngx_http_blockcast_commands_add_streams(conn, &out,
+                ngx_http_blockcast_json_out_array(&out, root,
+                                                  "available_streams"));
+    ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
+                                      bmcf->zone->sh->epoch);
+    ngx_http_blockcast_json_out_value(&out, root, "protocol", "1");
 
     ctx.conn = conn;
     ctx.id.len = 0;
 
-    return ngx_http_blockcast_commands_finish(&ctx, frame, p);
+    return ngx_http_blockcast_commands_finish(&ctx, &out, root);
+}
+
+
+void
+ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_json_out_t *out, cJSON *names)
+{
+    ngx_http_blockcast_stream_t  **st;
+
+    for (st = conn->conf->offers; *st != NULL; st++) {
+        if (conn->allowed & ((uint64_t) 1 << (*st)->index)) {
+            ngx_http_blockcast_json_out_text(out, names, NULL,
+                                             (*st)->name.data,
+                                             (*st)->name.len);
+        }
+    }
 }
 
 
@@ -185,18 +191,8 @@ void
 ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len)
 {
-    int                              rc;
-    u_char                          *json;
-    size_t                           offset;
-    uint8_t                          cbor[3 * BC_CLIENT_MSG_ID];
-    const char                      *why;
-    ngx_str_t                        name;
-    ngx_uint_t                       n;
-    bc_client_msg_t                  message;
-    ngx_http_blockcast_reply_ctx_t   ctx;
-
-    ctx.conn = conn;
-    ctx.id.len = 0;
+    bc_client_msg_t                 message;
+    ngx_http_blockcast_reply_ctx_t  ctx;
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
@@ -207,6 +203,9 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
+    ctx.conn = conn;
+    ctx.id.len = 0;
+
     if (opcode != BC_WS_TEXT) {
 
         if (conn->protocol != ngx_http_blockcast_cbor) {
@@ -215,26 +214,7 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
             return;
         }
 
-        /* the same message as JSON, which is what is read below */
-
-        json = ngx_alloc(NGX_HTTP_BLOCKCAST_CBOR_MAX, ngx_cycle->log);
-        if (json == NULL) {
-            ngx_http_blockcast_ws_close(conn, 1013, "no memory");
-            return;
-        }
-
-        if (bc_cbor_decode(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX,
-                           &offset, &why)
-            == 0)
-        {
-            ngx_http_blockcast_commands_message(conn, BC_WS_TEXT, json,
-                                                offset);
-
-        } else {
-            ngx_http_blockcast_commands_error(&ctx, "invalid_cbor", why, NULL);
-        }
-
-        ngx_free(json);
+        ngx_http_blockcast_commands_cbor(&ctx, data, len);
         return;
     }
 
@@ -242,88 +222,154 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
 
     ctx.id = message.id;
 
+    ngx_http_blockcast_commands_execute(&ctx, &message);
+
+    bc_client_msg_free(&message);
+}
+
+
+/* Executes a message in CBOR: that of the same meaning in JSON. */
+
+static void
+ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
+    const u_char *data, size_t len)
+{
+    u_char      *json;
+    size_t       n;
+    const char  *why;
+
+    json = ngx_alloc(NGX_HTTP_BLOCKCAST_CBOR_MAX, ngx_cycle->log);
+
+    if (json == NULL) {
+        ngx_http_blockcast_client_close(ctx->conn, 1013, "no memory");
+        return;
+    }
+
+    if (bc_cbor_decode(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX, &n,
+                        &why)
+        == 0)
+    {
+        ngx_http_blockcast_commands_message(ctx->conn, BC_WS_TEXT, json, n);
+
+    } else {
+        ngx_http_blockcast_commands_error(ctx, "invalid_cbor", why, NULL);
+    }
+
+    ngx_free(json);
+}
+
+
+static void
+ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
+    bc_client_msg_t *message)
+{
+    size_t     len;
+    uint8_t    cbor[3 * BC_CLIENT_MSG_ID];
+    ngx_str_t  name;
+
     /* a JSON text is taken here, too, and may have a number such as 1e999 */
 
-    if (conn->protocol == ngx_http_blockcast_cbor
-        && ctx.id.len != 0
-        && bc_cbor_encode(ctx.id, cbor, sizeof(cbor), &offset) != 0)
+    if (ctx->conn->protocol == ngx_http_blockcast_cbor
+        && ctx->id.len != 0
+        && bc_cbor_encode(ctx->id, cbor, sizeof(cbor), &len) != 0)
     {
-        ctx.id.len = 0;
-        ngx_http_blockcast_commands_error(&ctx, "bad_request",
+        ctx->id.len = 0;
+        ngx_http_blockcast_commands_error(ctx, "bad_request",
                              "\"id\" has a number that CBOR cannot say", NULL);
         return;
     }
 
-    name.data = message.name;
-    name.len = message.name_len;
-
-    switch (message.what) {
+    switch (message->what) {
 
     case BC_CLIENT_MSG_INVALID:
-        ngx_http_blockcast_commands_error(&ctx, "invalid_json",
-                                          "the message is not valid JSON",
-                                          NULL);
-        return;
+        ngx_http_blockcast_commands_error(ctx, "invalid_json",
+                                   "the message is not valid JSON", NULL);
+        break;
 
     case BC_CLIENT_MSG_WRONG:
-        ngx_http_blockcast_commands_error(&ctx, "invalid_json",
+        ngx_http_blockcast_commands_error(ctx, "invalid_json",
                                    "the message must be a JSON object", NULL);
-        return;
+        break;
 
     case BC_CLIENT_MSG_LONG_ID:
-        ngx_http_blockcast_commands_error(&ctx, "bad_request",
+        ngx_http_blockcast_commands_error(ctx, "bad_request",
                        "\"id\" is longer than 128 bytes of JSON", NULL);
-        return;
+        break;
+
+    case BC_CLIENT_MSG_LARGE:
+        ngx_http_blockcast_commands_error(ctx, "bad_request",
+                       "the message has more than 1024 values", NULL);
+        break;
+
+    case BC_CLIENT_MSG_NO_MEMORY:
+        ngx_http_blockcast_client_close(ctx->conn, 1013, "no memory");
+        break;
 
     case BC_CLIENT_MSG_UNTYPED:
-        ngx_http_blockcast_commands_error(&ctx, "unknown_type",
+        ngx_http_blockcast_commands_error(ctx, "unknown_type",
                                       "the message has no \"type\"", NULL);
-        return;
+        break;
 
     case BC_CLIENT_MSG_PING:
-        ngx_http_blockcast_commands_answer(&ctx, "pong", NULL);
-        return;
+        ngx_http_blockcast_commands_answer(ctx, "pong", NULL);
+        break;
 
     case BC_CLIENT_MSG_SUBSCRIBE:
     case BC_CLIENT_MSG_UNSUBSCRIBE:
+        ngx_http_blockcast_commands_each_stream(ctx, message);
         break;
 
     default:
-        ngx_http_blockcast_commands_error(&ctx, "unknown_type",
-                                          "unknown message type", &name);
-        return;
-    }
+        name.data = message->name;
+        name.len = message->name_len;
 
-    for (n = 0; (rc = bc_client_msg_stream(&message)) != 0; n++) {
+        ngx_http_blockcast_commands_error(ctx, "unknown_type",
+                                          "unknown message type", &name);
+    }
+}
+
+
+/* Subscribes to, or unsubscribes from, each stream that a message names. */
+
+static void
+ngx_http_blockcast_commands_each_stream(ngx_http_blockcast_reply_ctx_t *ctx,
+    bc_client_msg_t *message)
+{
+    int         rc;
+    ngx_str_t   name;
+    ngx_uint_t  n;
+
+    for (n = 0; (rc = bc_client_msg_stream(message)) != 0; n++) {
 
         if (n == NGX_HTTP_BLOCKCAST_STREAMS) {
-            ngx_http_blockcast_commands_error(&ctx, "bad_request",
+            ngx_http_blockcast_commands_error(ctx, "bad_request",
                                        "too many streams in a message", NULL);
             return;
         }
 
-        if (conn->closing || conn->dead) {
+        if (ctx->conn->closing || ctx->conn->dead) {
 
-            /* its answers are too many already */
+            /* more answers wait than it may have */
             return;
         }
 
-        name.len = message.name_len;
+        name.data = message->name;
+        name.len = message->name_len;
 
         if (rc == -1) {
-            ngx_http_blockcast_commands_error(&ctx, "unknown_stream",
+            ngx_http_blockcast_commands_error(ctx, "unknown_stream",
                                   "a stream's name must be a string", NULL);
 
-        } else if (message.what == BC_CLIENT_MSG_SUBSCRIBE) {
-            ngx_http_blockcast_commands_on_subscribe(&ctx, &name, &message);
+        } else if (message->what == BC_CLIENT_MSG_SUBSCRIBE) {
+            ngx_http_blockcast_commands_on_subscribe(ctx, &name, message);
 
         } else {
-            ngx_http_blockcast_commands_on_unsubscribe(&ctx, &name);
+            ngx_http_blockcast_commands_on_unsubscribe(ctx, &name);
         }
     }
 
     if (n == 0) {
-        ngx_http_blockcast_commands_error(&ctx, "unknown_stream",
+        ngx_http_blockcast_commands_error(ctx, "unknown_stream",
                           "the message has no \"stream\" or \"streams\"",
                           NULL);
     }
@@ -342,7 +388,7 @@ ngx_http_blockcast_commands_find_stream(ngx_http_blockcast_conn_t *conn,
 
     st = ngx_http_blockcast_stream_find(bmcf, name);
 
-    /* what a client may not have is not there for it */
+    /* a stream that the client may not have does not exist for it */
 
     if (st == NULL || !(conn->allowed & ((uint64_t) 1 << st->index))) {
         reject->code = "unknown_stream";
@@ -420,7 +466,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
         return NGX_ERROR;
     }
 
-    /* what it missed is put together, and compressed, for it alone */
+    /* the entries it missed are put together, and compressed, for it alone */
 
     if (options->has_since && st->field.len != 0 && conn->conf->rate != 0
         && (conn->joined & ((uint64_t) 1 << st->index)))
@@ -537,7 +583,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    /* a second time it is answered again, and delivered once */
+    /* a second subscribe is answered, too, and changes nothing */
 
     ngx_http_blockcast_commands_answer(ctx, "subscribed", name);
     ngx_http_blockcast_commands_start_delivery(ctx->conn, st);
@@ -564,34 +610,44 @@ ngx_http_blockcast_commands_on_unsubscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
-/* the end of a message, and its form in the client's protocol; or NULL */
+/*
+ * Adds the client's "id" and makes the frame, in the client's subprotocol.
+ * Frees the tree.  Returns NULL without memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_commands_finish(ngx_http_blockcast_reply_ctx_t *ctx,
-    ngx_http_blockcast_frame_t *frame, u_char *p)
+    ngx_http_blockcast_json_out_t *out, cJSON *root)
 {
+    ngx_http_blockcast_frame_t  *frame;
+
     if (ctx->id.len != 0) {
-        p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
-        p = ngx_cpymem(p, ctx->id.data, ctx->id.len);
+        ngx_http_blockcast_json_out_raw(out, root, "id", ctx->id.data,
+                                        ctx->id.len);
     }
 
-    *p++ = '}';
+    frame = ngx_http_blockcast_frame_json(out);
 
-    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
-                                    p - frame->data - frame->payload);
+    if (frame == NULL) {
+        return NULL;
+    }
 
     return ngx_http_blockcast_subprotocol_convert(ctx->conn, NULL, frame);
 }
 
 
+/* Finishes an answer and queues it; closes the client without memory. */
+
 static void
 ngx_http_blockcast_commands_send(ngx_http_blockcast_reply_ctx_t *ctx,
-    ngx_http_blockcast_frame_t *frame, u_char *p)
+    ngx_http_blockcast_json_out_t *out, cJSON *root)
 {
-    frame = ngx_http_blockcast_commands_finish(ctx, frame, p);
+    ngx_http_blockcast_frame_t  *frame;
+
+    frame = ngx_http_blockcast_commands_finish(ctx, out, root);
 
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
+        ngx_http_blockcast_client_close(ctx->conn, 1013, "no memory");
         return;
     }
 
@@ -603,149 +659,72 @@ static void
 ngx_http_blockcast_commands_answer(ngx_http_blockcast_reply_ctx_t *ctx,
     const char *type, ngx_str_t *stream)
 {
-    u_char                      *p;
-    ngx_http_blockcast_frame_t  *frame;
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
 
-    frame = ngx_http_blockcast_frame_alloc(128 + NGX_HTTP_BLOCKCAST_NAME_LEN
-                                           + ctx->id.len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
-        return;
-    }
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    p = frame->data + frame->payload;
-    p = ngx_sprintf(p, "{\"type\":\"%s\"", type);
+    ngx_http_blockcast_json_out_string(&out, root, "type", type);
 
     if (stream != NULL) {
-        p = ngx_sprintf(p, ",\"stream\":\"%V\"", stream);
+        ngx_http_blockcast_json_out_text(&out, root, "stream", stream->data,
+                                         stream->len);
     }
 
-    p = ngx_sprintf(p, ",\"timestamp\":%T", ngx_time());
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
 
-    ngx_http_blockcast_commands_send(ctx, frame, p);
+    ngx_http_blockcast_commands_send(ctx, &out, root);
 }
 
 
-/* name, when there is one, is quoted behind the text; it may be anything */
+/*
+ * Sends an error.  name, or NULL, is quoted behind the text; it may be any
+ * bytes.
+ */
 
 static void
 ngx_http_blockcast_commands_error(ngx_http_blockcast_reply_ctx_t *ctx,
     const char *code, const char *text, ngx_str_t *name)
 {
-    u_char                      *p, shown[64];
-    size_t                       len;
-    ngx_str_t                    said;
-    ngx_http_blockcast_frame_t  *frame;
+    u_char                          buf[NGX_HTTP_BLOCKCAST_SENTENCE];
+    cJSON                          *root;
+    ngx_str_t                       message;
+    ngx_http_blockcast_json_out_t   out;
 
-    len = 0;
+    ngx_http_blockcast_commands_sentence(&message, buf, text, name);
 
-    if (name != NULL) {
-        said = *name;
-        ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
-        name = &said;
-        len = said.len;
-    }
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    frame = ngx_http_blockcast_frame_alloc(256 + ngx_strlen(text)
-                       + (len ? bc_json_escape_len(name->data, len) : 0)
-                       + ctx->id.len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_close(ctx->conn, 1013, "no memory");
-        return;
-    }
+    ngx_http_blockcast_json_out_string(&out, root, "type", "error");
+    ngx_http_blockcast_json_out_text(&out, root, "message", message.data,
+                                     message.len);
+    ngx_http_blockcast_json_out_string(&out, root, "code", code);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
 
-    p = frame->data + frame->payload;
-    p = ngx_cpymem(p, "{\"type\":\"error\",\"message\":\"",
-                   sizeof("{\"type\":\"error\",\"message\":\"") - 1);
-    p = bc_json_escape(p, (const u_char *) text, ngx_strlen(text));
-
-    if (name != NULL) {
-        p = ngx_cpymem(p, ": ", 2);
-        p = bc_json_escape(p, name->data, len);
-    }
-
-    p = ngx_sprintf(p, "\",\"code\":\"%s\",\"timestamp\":%T", code,
-                    ngx_time());
-
-    ngx_http_blockcast_commands_send(ctx, frame, p);
+    ngx_http_blockcast_commands_send(ctx, &out, root);
 }
 
 
-ngx_http_blockcast_frame_t *
-ngx_http_blockcast_commands_status(ngx_http_blockcast_hub_t *hub)
+void
+ngx_http_blockcast_commands_sentence(ngx_str_t *message, u_char *buf,
+    const char *text, ngx_str_t *name)
 {
-    u_char                              *p;
-    ngx_int_t                            age;
-    ngx_msec_t                           left;
-    ngx_http_blockcast_node_status_t     status;
-    ngx_http_blockcast_error_t           error, note;
-    ngx_http_blockcast_frame_t          *frame;
-    ngx_http_blockcast_node_counters_t  *counters;
-    ngx_http_blockcast_main_conf_t      *bmcf;
+    u_char     *last, shown[64];
+    ngx_str_t   said;
 
-    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
-    ngx_http_blockcast_stream_status_read_note(hub->stream->slot, &note);
+    last = buf + NGX_HTTP_BLOCKCAST_SENTENCE;
 
-    frame = ngx_http_blockcast_frame_alloc(320 + NGX_HTTP_BLOCKCAST_NAME_LEN
-                             + bc_json_escape_len(error.text, error.len)
-                             + bc_json_escape_len(note.text, note.len));
-    if (frame == NULL) {
-        return NULL;
+    message->data = buf;
+
+    if (name == NULL) {
+        message->len = ngx_slprintf(buf, last, "%s", text) - buf;
+        return;
     }
 
-    age = ngx_http_blockcast_stream_status_age(hub->stream->slot);
+    said = *name;
+    ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
 
-    p = frame->data + frame->payload;
-    p = ngx_sprintf(p, "{\"type\":\"status\",\"stream\":\"%V\","
-                    "\"state\":\"%s\",\"age\":", &hub->stream->name,
-                    ngx_http_blockcast_freshness_words[hub->freshness]);
-
-    if (age < 0) {
-        p = ngx_cpymem(p, "null", 4);
-
-    } else {
-        p = ngx_sprintf(p, "%i.%03i", age / 1000, age % 1000);
-    }
-
-    p = ngx_cpymem(p, ",\"error\":", sizeof(",\"error\":") - 1);
-
-    if (error.len != 0) {
-        *p++ = '"';
-        p = bc_json_escape(p, error.text, error.len);
-        *p++ = '"';
-
-    } else {
-        p = ngx_cpymem(p, "null", 4);
-    }
-
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-
-    if (ngx_http_blockcast_node_status_read(bmcf->zone,
-                                            &hub->stream->node->name, &status,
-                                            &counters)
-        == NGX_OK
-        && status.health != ngx_http_blockcast_node_ok)
-    {
-        left = ngx_http_blockcast_node_status_retry_in(&status);
-
-        p = ngx_sprintf(p, ",\"node\":\"%s\",\"retry_in\":%M.%03M",
-                        ngx_http_blockcast_node_health_names[status.health],
-                        left / 1000, left % 1000);
-    }
-
-    if (note.len != 0
-        && ngx_time() - (time_t) note.since < NGX_HTTP_BLOCKCAST_NOTED)
-    {
-        p = ngx_cpymem(p, ",\"note\":\"", sizeof(",\"note\":\"") - 1);
-        p = bc_json_escape(p, note.text, note.len);
-        *p++ = '"';
-    }
-
-    p = ngx_sprintf(p, ",\"timestamp\":%T}", ngx_time());
-
-    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
-                                    p - frame->data - frame->payload);
-
-    return frame;
+    message->len = ngx_slprintf(buf, last, "%s: %V", text, &said) - buf;
 }

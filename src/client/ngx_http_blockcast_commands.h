@@ -9,7 +9,11 @@
 
 
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_json_out.h"
+
+
+/* the largest sentence of an error (bytes) */
+#define NGX_HTTP_BLOCKCAST_SENTENCE  256
 
 
 /* what is wrong with a request: both constant */
@@ -27,15 +31,18 @@ typedef struct {
 } ngx_http_blockcast_sub_options_t;
 
 
-/* the stream, when it is there and this client may have it; or NULL */
+/*
+ * Returns the stream of a name, or NULL with *reject when there is none that
+ * this client may have.
+ */
 ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
     ngx_http_blockcast_conn_t *conn, ngx_str_t *name,
     ngx_http_blockcast_reject_t *reject);
 
 /*
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
- * with *wrong.  What the stream has goes out with the next flush: the caller
- * queues its answer and then calls ngx_http_blockcast_commands_start_delivery().
+ * with *reject.  The caller queues its answer and then has the stream's data
+ * sent by ngx_http_blockcast_commands_start_delivery().
  */
 ngx_int_t ngx_http_blockcast_commands_subscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
@@ -44,22 +51,29 @@ ngx_int_t ngx_http_blockcast_commands_subscribe(
 void ngx_http_blockcast_commands_start_delivery(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
 
-/* NGX_OK, or NGX_DECLINED when it was not subscribed */
+/* unsubscribes: NGX_OK, or NGX_DECLINED when it was not subscribed */
 ngx_int_t ngx_http_blockcast_commands_unsubscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
 
-
-/* the messages of a client (_session) */
+/* queues the first message for a client */
 void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);
 
-/* gives the welcome back that is kept for those who come at once */
+/* frees the welcome that is kept for the clients that connect next */
 void ngx_http_blockcast_commands_forget_welcome(void);
+
+/* executes a message of a client, of opcode BC_WS_TEXT or BC_WS_BINARY */
 void ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
-/* {"type":"status",…} for a subscriber, or NULL without memory */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_status(
-    ngx_http_blockcast_hub_t *hub);
+/* adds the names of the streams that the client may have to an array */
+void ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_json_out_t *out, cJSON *names);
 
+/*
+ * Makes the sentence of an error in buf, of NGX_HTTP_BLOCKCAST_SENTENCE bytes:
+ * a text, and the name that it is about or NULL, which may be any bytes.
+ */
+void ngx_http_blockcast_commands_sentence(ngx_str_t *message, u_char *buf,
+    const char *text, ngx_str_t *name);
 
 #endif /* _NGX_HTTP_BLOCKCAST_COMMANDS_H_INCLUDED_ */

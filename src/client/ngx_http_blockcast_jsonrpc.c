@@ -10,16 +10,14 @@
 
 #include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
-#include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_client_msg.h"
-#include "bc_json.h"
 #include "bc_span.h"
-#include "bc_ws_frame.h"
 
 
 #define NGX_HTTP_BLOCKCAST_RPC_PARSE     -32700
@@ -36,14 +34,21 @@ typedef struct {
 } ngx_http_blockcast_jsonrpc_request_t;
 
 
+static void ngx_http_blockcast_jsonrpc_execute(
+    ngx_http_blockcast_jsonrpc_request_t *rq);
 static void ngx_http_blockcast_jsonrpc_subscribe(
     ngx_http_blockcast_jsonrpc_request_t *rq);
 static void ngx_http_blockcast_jsonrpc_unsubscribe(
     ngx_http_blockcast_jsonrpc_request_t *rq);
 static void ngx_http_blockcast_jsonrpc_streams(
     ngx_http_blockcast_jsonrpc_request_t *rq);
-static void ngx_http_blockcast_jsonrpc_result(
-    ngx_http_blockcast_jsonrpc_request_t *rq, ngx_str_t *result);
+static cJSON *ngx_http_blockcast_jsonrpc_begin(
+    ngx_http_blockcast_json_out_t *out);
+static void ngx_http_blockcast_jsonrpc_send(
+    ngx_http_blockcast_jsonrpc_request_t *rq,
+    ngx_http_blockcast_json_out_t *out, cJSON *root);
+static void ngx_http_blockcast_jsonrpc_result_string(
+    ngx_http_blockcast_jsonrpc_request_t *rq, const char *result);
 static void ngx_http_blockcast_jsonrpc_error(
     ngx_http_blockcast_jsonrpc_request_t *rq, ngx_int_t code, const char *text,
     ngx_str_t *name);
@@ -53,7 +58,6 @@ void
 ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len)
 {
-    ngx_str_t                             text, name;
     ngx_http_blockcast_jsonrpc_request_t  rq;
 
     rq.conn = conn;
@@ -62,67 +66,87 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
 
     rq.id = rq.message.id;
 
-    if (rq.id.len == 0 && rq.message.what <= BC_CLIENT_MSG_BATCH) {
+    ngx_http_blockcast_jsonrpc_execute(&rq);
 
-        /* whether it was a notification cannot be said */
+    bc_client_msg_free(&rq.message);
+}
 
-        rq.id.data = (const uint8_t *) "null";
-        rq.id.len = 4;
+
+static void
+ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
+{
+    ngx_str_t  name;
+
+    if (rq->id.len == 0 && rq->message.what <= BC_CLIENT_MSG_BATCH) {
+
+        /* it cannot be known to be a notification, which has no answer */
+
+        rq->id.data = (const uint8_t *) "null";
+        rq->id.len = 4;
     }
 
-    switch (rq.message.what) {
+    switch (rq->message.what) {
 
     case BC_CLIENT_MSG_INVALID:
-        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_PARSE,
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARSE,
                                          "the message is not valid JSON",
                                          NULL);
         break;
 
     case BC_CLIENT_MSG_BATCH:
-        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "batches are not taken, send the requests "
                                     "one by one", NULL);
         break;
 
     case BC_CLIENT_MSG_WRONG:
-        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "the message is not a JSON-RPC 2.0 "
                                     "request", NULL);
         break;
 
     case BC_CLIENT_MSG_LONG_ID:
-        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
                                     "\"id\" is longer than 128 bytes of JSON",
                                     NULL);
         break;
 
+    case BC_CLIENT_MSG_LARGE:
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
+                                    "the request has more than 1024 values",
+                                    NULL);
+        break;
+
+    case BC_CLIENT_MSG_NO_MEMORY:
+        ngx_http_blockcast_client_close(rq->conn, 1013, "no memory");
+        break;
+
     case BC_CLIENT_MSG_SUBSCRIBE:
-        ngx_http_blockcast_jsonrpc_subscribe(&rq);
+        ngx_http_blockcast_jsonrpc_subscribe(rq);
         break;
 
     case BC_CLIENT_MSG_UNSUBSCRIBE:
-        ngx_http_blockcast_jsonrpc_unsubscribe(&rq);
+        ngx_http_blockcast_jsonrpc_unsubscribe(rq);
         break;
 
     case BC_CLIENT_MSG_PING:
-        ngx_str_set(&text, "\"pong\"");
-        ngx_http_blockcast_jsonrpc_result(&rq, &text);
+        ngx_http_blockcast_jsonrpc_result_string(rq, "pong");
         break;
 
     case BC_CLIENT_MSG_STREAMS:
-        ngx_http_blockcast_jsonrpc_streams(&rq);
+        ngx_http_blockcast_jsonrpc_streams(rq);
         break;
 
     case BC_CLIENT_MSG_VERSION:
-        ngx_str_set(&text, "\"blockcast/" NGX_HTTP_BLOCKCAST_VERSION "\"");
-        ngx_http_blockcast_jsonrpc_result(&rq, &text);
+        ngx_http_blockcast_jsonrpc_result_string(rq,
+                                   "blockcast/" NGX_HTTP_BLOCKCAST_VERSION);
         break;
 
     default:
-        name.data = rq.message.name;
-        name.len = rq.message.name_len;
+        name.data = rq->message.name;
+        name.len = rq->message.name_len;
 
-        ngx_http_blockcast_jsonrpc_error(&rq, NGX_HTTP_BLOCKCAST_RPC_METHOD,
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_METHOD,
                                          "method not found", &name);
     }
 }
@@ -133,7 +157,7 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
     u_char                            buf[NGX_INT64_LEN + 8];
     ngx_int_t                         rc;
-    ngx_str_t                         name, text;
+    ngx_str_t                         name;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
     ngx_http_blockcast_stream_t      *st;
@@ -179,10 +203,9 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 
     /* one id for a stream: all its clients are sent the same bytes */
 
-    text.data = buf;
-    text.len = ngx_sprintf(buf, "\"0x%xi\"", st->index + 1) - buf;
+    (void) ngx_sprintf(buf, "0x%xi%Z", st->index + 1);
 
-    ngx_http_blockcast_jsonrpc_result(rq, &text);
+    ngx_http_blockcast_jsonrpc_result_string(rq, (char *) buf);
     ngx_http_blockcast_commands_start_delivery(rq->conn, st);
 }
 
@@ -191,8 +214,10 @@ static void
 ngx_http_blockcast_jsonrpc_unsubscribe(
     ngx_http_blockcast_jsonrpc_request_t *rq)
 {
+    cJSON                            *root;
     uint64_t                          n;
-    ngx_str_t                         text;
+    ngx_uint_t                        left;
+    ngx_http_blockcast_json_out_t     out;
     ngx_http_blockcast_stream_t     **st;
     ngx_http_blockcast_main_conf_t   *bmcf;
 
@@ -205,136 +230,116 @@ ngx_http_blockcast_jsonrpc_unsubscribe(
         return;
     }
 
-    ngx_str_set(&text, "false");
-
     st = bmcf->streams.elts;
 
-    if (n >= 1 && n <= bmcf->streams.nelts
-        && ngx_http_blockcast_commands_unsubscribe(rq->conn,
-                                                   st[n - 1]) == NGX_OK)
-    {
-        ngx_str_set(&text, "true");
-    }
+    left = (n >= 1 && n <= bmcf->streams.nelts
+            && ngx_http_blockcast_commands_unsubscribe(rq->conn, st[n - 1])
+               == NGX_OK);
 
-    ngx_http_blockcast_jsonrpc_result(rq, &text);
+    root = ngx_http_blockcast_jsonrpc_begin(&out);
+
+    ngx_http_blockcast_json_out_value(&out, root, "result",
+                                      left ? "true" : "false");
+
+    ngx_http_blockcast_jsonrpc_send(rq, &out, root);
 }
 
 
 static void
 ngx_http_blockcast_jsonrpc_streams(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
-    u_char                        *p;
-    ngx_str_t                      text;
-    ngx_uint_t                     n;
-    ngx_http_blockcast_stream_t  **st;
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
 
-    text.data = ngx_alloc(NGX_HTTP_BLOCKCAST_STREAMS
-                          * (NGX_HTTP_BLOCKCAST_NAME_LEN + 3) + 2,
-                          ngx_cycle->log);
-    if (text.data == NULL) {
-        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
-        return;
-    }
+    root = ngx_http_blockcast_jsonrpc_begin(&out);
 
-    p = text.data;
-    *p++ = '[';
-    n = 0;
+    ngx_http_blockcast_commands_add_streams(rq->conn, &out,
+                   ngx_http_blockcast_json_out_array(&out, root, "result"));
 
-    for (st = rq->conn->conf->offers; *st != NULL; st++) {
-        if (rq->conn->allowed & ((uint64_t) 1 << (*st)->index)) {
-            p = ngx_sprintf(p, "%s\"%V\"", n++ ? "," : "", &(*st)->name);
-        }
-    }
-
-    *p++ = ']';
-    text.len = p - text.data;
-
-    ngx_http_blockcast_jsonrpc_result(rq, &text);
-
-    ngx_free(text.data);
+    ngx_http_blockcast_jsonrpc_send(rq, &out, root);
 }
 
 
-static void
-ngx_http_blockcast_jsonrpc_queue(ngx_http_blockcast_jsonrpc_request_t *rq,
-    ngx_http_blockcast_frame_t *frame, u_char *p)
-{
-    p = ngx_cpymem(p, ",\"id\":", sizeof(",\"id\":") - 1);
-    p = ngx_cpymem(p, rq->id.data, rq->id.len);
-    *p++ = '}';
+/* Begins a response object. */
 
-    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
-                                    p - frame->data - frame->payload);
+static cJSON *
+ngx_http_blockcast_jsonrpc_begin(ngx_http_blockcast_json_out_t *out)
+{
+    cJSON  *root;
+
+    root = ngx_http_blockcast_json_out_begin(out);
+
+    ngx_http_blockcast_json_out_string(out, root, "jsonrpc", "2.0");
+
+    return root;
+}
+
+
+/*
+ * Adds the id and queues the response; to a notification there is none.  Frees
+ * the tree.
+ */
+
+static void
+ngx_http_blockcast_jsonrpc_send(ngx_http_blockcast_jsonrpc_request_t *rq,
+    ngx_http_blockcast_json_out_t *out, cJSON *root)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (rq->id.len == 0) {
+        ngx_http_blockcast_json_out_drop(out);
+        return;
+    }
+
+    ngx_http_blockcast_json_out_raw(out, root, "id", rq->id.data, rq->id.len);
+
+    frame = ngx_http_blockcast_frame_json(out);
+
+    if (frame == NULL) {
+        ngx_http_blockcast_client_close(rq->conn, 1013, "no memory");
+        return;
+    }
+
     ngx_http_blockcast_ws_send_queue(rq->conn, frame);
 }
 
 
+/* Sends a response whose result is a string of printable ASCII. */
+
 static void
-ngx_http_blockcast_jsonrpc_result(ngx_http_blockcast_jsonrpc_request_t *rq,
-    ngx_str_t *result)
+ngx_http_blockcast_jsonrpc_result_string(
+    ngx_http_blockcast_jsonrpc_request_t *rq, const char *result)
 {
-    u_char                      *p;
-    ngx_http_blockcast_frame_t  *frame;
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
 
-    if (rq->id.len == 0) {
-        return;
-    }
+    root = ngx_http_blockcast_jsonrpc_begin(&out);
 
-    frame = ngx_http_blockcast_frame_alloc(64 + result->len + rq->id.len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
-        return;
-    }
+    ngx_http_blockcast_json_out_string(&out, root, "result", result);
 
-    p = ngx_sprintf(frame->data + frame->payload,
-                    "{\"jsonrpc\":\"2.0\",\"result\":%V", result);
-
-    ngx_http_blockcast_jsonrpc_queue(rq, frame, p);
+    ngx_http_blockcast_jsonrpc_send(rq, &out, root);
 }
 
+
+/* Sends an error; name: see ngx_http_blockcast_commands_sentence(). */
 
 static void
 ngx_http_blockcast_jsonrpc_error(ngx_http_blockcast_jsonrpc_request_t *rq,
     ngx_int_t code, const char *text, ngx_str_t *name)
 {
-    u_char                      *p, shown[64];
-    size_t                       len;
-    ngx_str_t                    said;
-    ngx_http_blockcast_frame_t  *frame;
+    u_char                          buf[NGX_HTTP_BLOCKCAST_SENTENCE];
+    cJSON                          *root, *error;
+    ngx_str_t                       message;
+    ngx_http_blockcast_json_out_t   out;
 
-    if (rq->id.len == 0) {
-        return;
-    }
+    ngx_http_blockcast_commands_sentence(&message, buf, text, name);
 
-    len = 0;
+    root = ngx_http_blockcast_jsonrpc_begin(&out);
+    error = ngx_http_blockcast_json_out_object(&out, root, "error");
 
-    if (name != NULL) {
-        said = *name;
-        ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
-        name = &said;
-        len = said.len;
-    }
+    ngx_http_blockcast_json_out_value(&out, error, "code", "%i", code);
+    ngx_http_blockcast_json_out_text(&out, error, "message", message.data,
+                                     message.len);
 
-    frame = ngx_http_blockcast_frame_alloc(128
-                      + bc_json_escape_len((u_char *) text, ngx_strlen(text))
-                      + (len ? bc_json_escape_len(name->data, len) : 0)
-                      + rq->id.len);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_close(rq->conn, 1013, "no memory");
-        return;
-    }
-
-    p = ngx_sprintf(frame->data + frame->payload,
-                    "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":%i,"
-                    "\"message\":\"", code);
-    p = bc_json_escape(p, (u_char *) text, ngx_strlen(text));
-
-    if (name != NULL) {
-        p = ngx_cpymem(p, ": ", 2);
-        p = bc_json_escape(p, name->data, len);
-    }
-
-    p = ngx_cpymem(p, "\"}", 2);
-
-    ngx_http_blockcast_jsonrpc_queue(rq, frame, p);
+    ngx_http_blockcast_jsonrpc_send(rq, &out, root);
 }

@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast_access.h"
 
 
-/* sends a refusal of _access; returns what a content handler returns */
+/*
+ * Sends a refusal of ngx_http_blockcast_access_*(), with Retry-After where it
+ * has one.  Returns what a content handler returns.
+ */
 ngx_int_t ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
@@ -26,7 +29,10 @@ ngx_int_t ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_blockcast_respond_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);
 
-/* sends a refusal: a status and a sentence, with the headers that belong to it */
+/*
+ * Sends a refusal, a status and a sentence, with the headers that belong to
+ * the status.  Returns what a content handler returns.
+ */
 ngx_int_t ngx_http_blockcast_respond_refuse(ngx_http_request_t *r,
     ngx_uint_t status, const char *sentence);
 

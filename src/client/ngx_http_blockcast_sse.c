@@ -1,9 +1,9 @@
 
 /*
- * Clients without WebSocket: server-sent events, and long-polling REST.
+ * Server-sent events.
  *
- * Both are subscribers like any other, whose messages go through nginx's
- * output filters (so HTTP/2, TLS and gzip are nginx's matter).  As with
+ * Their clients are subscribers like any other, whose messages go through
+ * nginx's output filters (so HTTP/2, TLS and gzip are nginx's matter).  As with
  * WebSocket, nothing is finalized from within the fan-out: it posts the
  * subscriber's event.
  */
@@ -12,20 +12,22 @@
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_respond.h"
-#include "ngx_http_blockcast_ws.h"
-#include "ngx_http_blockcast_ws_send.h"
 
 
-/* a comment keeps proxies from taking the silence for death */
+/* how often a comment is sent, so that no proxy closes an idle one (msec) */
 #define NGX_HTTP_BLOCKCAST_HEARTBEAT  15000
 
-/* what a browser waits before it comes back (jittered by the server) */
+/* how long a browser waits before it connects again, to twice that (msec) */
 #define NGX_HTTP_BLOCKCAST_RETRY      2000
 
 /* the buffer that a connection keeps between two messages (bytes) */
@@ -33,15 +35,9 @@
 
 
 typedef struct {
-    ngx_http_blockcast_conn_t     conn;         /* first: it is one */
-    ngx_queue_t                   queue;
-    ngx_event_t                   event;        /* heartbeat, or the end */
+    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
     uint64_t                      epoch;
-    unsigned                      counted:1;
-    unsigned                      held:1;       /* nginx waits for its end */
     unsigned                      once:1;       /* a part of a response */
-    unsigned                      ending:1;
-    ngx_http_blockcast_longpoll_pt  answer;     /* long-poll */
 
     /* the event on its way out, and the buffers that carried the ones before */
     u_char                       *text;
@@ -62,51 +58,25 @@ static ngx_int_t ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     ngx_http_blockcast_frame_t *frame, ngx_str_t *type);
 static ngx_int_t ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse,
     u_char *start, u_char *last, ngx_uint_t temporary);
-static void ngx_http_blockcast_longpoll_event(ngx_event_t *ev);
+static void ngx_http_blockcast_sse_push(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, uint64_t seq);
+static void ngx_http_blockcast_sse_mark_pending(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
+static void ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn);
 
 
-static ngx_queue_t  ngx_http_blockcast_sse_queue;
+static ngx_http_blockcast_sender_t  ngx_http_blockcast_sse_sender = {
+    ngx_http_blockcast_sse_push,
+    ngx_http_blockcast_sse_mark_pending,
+    ngx_http_blockcast_sse_flush
+};
 
 
-static ngx_http_blockcast_sse_t *
-ngx_http_blockcast_sse_create(ngx_http_request_t *r, ngx_uint_t kind,
-    ngx_event_handler_pt handler)
+void
+ngx_http_blockcast_sse_init(void)
 {
-    ngx_http_cleanup_t        *cln;
-    ngx_http_blockcast_sse_t  *sse;
-
-    sse = ngx_pcalloc(r->pool, sizeof(ngx_http_blockcast_sse_t));
-    cln = ngx_http_cleanup_add(r, 0);
-
-    if (sse == NULL || cln == NULL) {
-        return NULL;
-    }
-
-    if (ngx_http_blockcast_sse_queue.next == NULL) {
-        ngx_queue_init(&ngx_http_blockcast_sse_queue);
-    }
-
-    cln->handler = ngx_http_blockcast_sse_cleanup;
-    cln->data = sse;
-
-    sse->conn.kind = kind;
-    sse->conn.connection = r->connection;
-    sse->conn.request = r;
-    sse->conn.conf = ngx_http_get_module_loc_conf(r,
-                                                  ngx_http_blockcast_module);
-    sse->conn.last = &sse->conn.out;
-    sse->conn.subs = &sse->conn.first;
-    sse->conn.nalloc = 1;
-
-    sse->event.handler = handler;
-    sse->event.data = sse;
-    sse->event.log = r->connection->log;
-
-    ngx_queue_insert_tail(&ngx_http_blockcast_sse_queue, &sse->queue);
-
-    ngx_http_set_ctx(r, sse, ngx_http_blockcast_module);
-
-    return sse;
+    ngx_http_blockcast_fanout_register(NGX_HTTP_BLOCKCAST_SSE,
+                                       &ngx_http_blockcast_sse_sender);
 }
 
 
@@ -116,6 +86,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     u_char                          *p;
     ngx_int_t                        rc;
     ngx_str_t                        names, text;
+    ngx_pool_cleanup_t              *cln;
     ngx_http_blockcast_sse_t        *sse;
     ngx_http_blockcast_refusal_t     refusal;
     ngx_http_blockcast_loc_conf_t   *blcf;
@@ -152,13 +123,21 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
         return ngx_http_blockcast_respond_refusal(r, &refusal);
     }
 
-    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_SSE,
-                                        ngx_http_blockcast_sse_event);
-    if (sse == NULL) {
+    sse = ngx_http_blockcast_held_request_create(r,
+                                             sizeof(ngx_http_blockcast_sse_t),
+                                             NGX_HTTP_BLOCKCAST_SSE,
+                                             ngx_http_blockcast_sse_event);
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (sse == NULL || cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_blockcast_access_streams(r, &sse->conn.allowed, &refusal);
+    cln->handler = ngx_http_blockcast_sse_cleanup;
+    cln->data = sse;
+
+    rc = ngx_http_blockcast_access_streams(r, &sse->held.conn.allowed,
+                                           &refusal);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_blockcast_respond_refusal(r, &refusal);
@@ -169,7 +148,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     }
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-    blcf = sse->conn.conf;
+    blcf = sse->held.conn.conf;
 
     sse->epoch = bmcf->zone->sh->epoch;
 
@@ -225,7 +204,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_blockcast_sse_subscribe(r, sse, &names);
 
     if (rc != NGX_DECLINED) {
-        ngx_http_blockcast_ws_leave_all(&sse->conn);
+        ngx_http_blockcast_client_leave_all(&sse->held.conn);
         return rc;
     }
 
@@ -247,7 +226,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        ngx_http_blockcast_ws_leave_all(&sse->conn);
+        ngx_http_blockcast_client_leave_all(&sse->held.conn);
         return rc;
     }
 
@@ -255,28 +234,20 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
         return ngx_http_blockcast_sse_once(sse);
     }
 
-    r->main->count++;
-    r->write_event_handler = ngx_http_blockcast_sse_write;
-
-    if (!r->discard_body) {
-        r->read_event_handler = ngx_http_test_reading;
-    }
-
-    sse->held = 1;
-    sse->counted = 1;
-    ngx_http_blockcast_ws_count(1);
+    ngx_http_blockcast_held_request_hold(&sse->held,
+                                         ngx_http_blockcast_sse_write);
 
     /* the rest from the event loop, when this request is set up */
 
-    ngx_post_event(&sse->event, &ngx_posted_events);
+    ngx_http_blockcast_held_request_post(&sse->held);
 
     return NGX_DONE;
 }
 
 
 /*
- * A part of another response, which has to end some time: what a client would
- * get at first, and no more.
+ * Answers a subrequest, whose response is a part of another one and has to
+ * end: sends what a client gets at first, and no more.
  */
 
 static ngx_int_t
@@ -288,21 +259,18 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
     ngx_http_blockcast_frame_t  *frame;
 
     sse->once = 1;
-    sse->conn.started = 1;
+    sse->held.conn.started = 1;
 
-    for (i = 0; i < sse->conn.nsubs; i++) {
-        sub = &sse->conn.subs[i];
+    for (i = 0; i < sse->held.conn.nsubs; i++) {
+        sub = &sse->held.conn.subs[i];
 
-        if (!sub->pending) {
-            sub->pending = 1;
-            sse->conn.npending++;
-        }
+        ngx_http_blockcast_client_set_pending(&sse->held.conn, sub);
     }
 
     rc = NGX_OK;
 
     while (rc != NGX_ERROR) {
-        frame = ngx_http_blockcast_ws_send_next_frame(&sse->conn, &sub);
+        frame = ngx_http_blockcast_client_next_frame(&sse->held.conn, &sub);
 
         if (frame == NULL) {
             break;
@@ -314,15 +282,19 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
         ngx_http_blockcast_frame_free(frame);
     }
 
-    ngx_http_blockcast_ws_leave_all(&sse->conn);
+    ngx_http_blockcast_client_leave_all(&sse->held.conn);
 
     return (rc == NGX_ERROR) ? rc
-                             : ngx_http_send_special(sse->conn.request,
+                             : ngx_http_send_special(sse->held.conn.request,
                                                      NGX_HTTP_LAST);
 }
 
 
-/* NGX_DECLINED: it is done; else what the content handler returns */
+/*
+ * Subscribes to the streams named, with commas, or to all when names is empty,
+ * each from the seq that Last-Event-ID has of it.  Returns NGX_DECLINED when it
+ * has, else what the content handler returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
@@ -347,7 +319,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
         epoch = (n == NGX_ERROR) ? 0 : (uint64_t) n;
     }
 
-    offers = sse->conn.conf->offers;
+    offers = sse->held.conn.conf->offers;
     p = names->data;
     last = names->data + names->len;
 
@@ -360,7 +332,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                 break;
             }
 
-            if (!(sse->conn.allowed & ((uint64_t) 1 << st->index))) {
+            if (!(sse->held.conn.allowed & ((uint64_t) 1 << st->index))) {
                 continue;
             }
 
@@ -375,11 +347,11 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             name.len = (q ? q : last) - p;
             p = q ? q + 1 : last;
 
-            st = ngx_http_blockcast_commands_find_stream(&sse->conn, &name,
+            st = ngx_http_blockcast_commands_find_stream(&sse->held.conn, &name,
                                                          &reject);
 
             if (st != NULL
-                && (sse->conn.joined & ((uint64_t) 1 << st->index)))
+                && (sse->held.conn.joined & ((uint64_t) 1 << st->index)))
             {
                 /* a second time: it would only be looked for in the id */
                 continue;
@@ -429,8 +401,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             }
         }
 
-        rc = ngx_http_blockcast_commands_subscribe(&sse->conn, st, &options,
-                                                   &reject);
+        rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st,
+                                                   &options, &reject);
 
         if (rc == NGX_ERROR) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -452,13 +424,13 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
     static u_char                heartbeat[] = ":\n\n";
 
     sse = ev->data;
-    r = sse->conn.request;
+    r = sse->held.conn.request;
     c = r->connection;
 
-    first = !ev->timedout && !ev->timer_set && !sse->conn.started;
+    first = !ev->timedout && !ev->timer_set && !sse->held.conn.started;
     ev->timedout = 0;
 
-    if (sse->conn.dead) {
+    if (sse->held.conn.dead) {
         ngx_http_finalize_request(r, NGX_ERROR);
         ngx_http_run_posted_requests(c);
         return;
@@ -470,7 +442,7 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
     }
 
     if (first) {
-        sse->conn.started = 1;
+        sse->held.conn.started = 1;
 
         p = ngx_pnalloc(r->pool, 32);
 
@@ -487,9 +459,9 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
             return;
         }
 
-        for (i = 0; i < sse->conn.nsubs; i++) {
-            ngx_http_blockcast_ws_send_mark_pending(&sse->conn,
-                                                    &sse->conn.subs[i]);
+        for (i = 0; i < sse->held.conn.nsubs; i++) {
+            ngx_http_blockcast_sse_mark_pending(&sse->held.conn,
+                                                &sse->held.conn.subs[i]);
         }
 
     } else if (!r->buffered && !c->buffered) {
@@ -504,7 +476,7 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
         }
     }
 
-    if (!sse->conn.dead) {
+    if (!sse->held.conn.dead) {
         ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_HEARTBEAT);
     }
 
@@ -521,7 +493,7 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
     ngx_chain_t         *out;
     ngx_http_request_t  *r;
 
-    r = sse->conn.request;
+    r = sse->held.conn.request;
 
     /* a request may last for days: its pool must not grow with every event */
 
@@ -553,7 +525,8 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
     if (rc != NGX_ERROR && (r->buffered || r->connection->buffered)) {
 
         if (!r->connection->write->timer_set) {
-            ngx_add_timer(r->connection->write, sse->conn.conf->send_timeout);
+            ngx_add_timer(r->connection->write,
+                          sse->held.conn.conf->send_timeout);
         }
 
         if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
@@ -603,11 +576,39 @@ ngx_http_blockcast_sse_write(ngx_http_request_t *r)
     ngx_chain_update_chains(r->pool, &sse->free, &sse->busy, &none,
                             (ngx_buf_tag_t) &ngx_http_blockcast_module);
 
-    ngx_http_blockcast_sse_flush(&sse->conn);
+    ngx_http_blockcast_sse_flush(&sse->held.conn);
 }
 
 
-void
+static void
+ngx_http_blockcast_sse_push(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, uint64_t seq)
+{
+    if (conn->dead || conn->closing) {
+        return;
+    }
+
+    if (sub->pending && sub->hub->stream->field.len == 0) {
+
+        /* it is behind: what it gets next is the newest at that time */
+
+        ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);
+    }
+
+    ngx_http_blockcast_sse_mark_pending(conn, sub);
+}
+
+
+static void
+ngx_http_blockcast_sse_mark_pending(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_client_set_pending(conn, sub);
+    ngx_http_blockcast_sse_flush(conn);
+}
+
+
+static void
 ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 {
     ngx_http_request_t          *r;
@@ -618,25 +619,14 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
     sse = (ngx_http_blockcast_sse_t *) conn;
     r = conn->request;
 
-    if (conn->kind == NGX_HTTP_BLOCKCAST_LONGPOLL) {
-
-        /* what it waited for may be there: looked at from the event loop */
-
-        if (!sse->event.posted) {
-            ngx_post_event(&sse->event, &ngx_posted_events);
-        }
-
-        return;
-    }
-
     while (conn->started && !conn->dead
            && !r->buffered && !r->connection->buffered)
     {
-        frame = ngx_http_blockcast_ws_send_next_frame(conn, &sub);
+        frame = ngx_http_blockcast_client_next_frame(conn, &sub);
 
         if (frame == NULL) {
 
-            /* what took a large message is not kept for the small ones */
+            /* a buffer that a large message took is not kept */
 
             if (sse->room > NGX_HTTP_BLOCKCAST_ROOM && sse->busy == NULL) {
                 ngx_free(sse->text);
@@ -652,9 +642,7 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
         {
             conn->dead = 1;
 
-            if (!sse->event.posted) {
-                ngx_post_event(&sse->event, &ngx_posted_events);
-            }
+            ngx_http_blockcast_held_request_post(&sse->held);
         }
 
         ngx_http_blockcast_frame_free(frame);
@@ -662,7 +650,10 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* the text's memory, used again when what was in it has been sent */
+/*
+ * Returns the connection's buffer, of size bytes or more; what was in it has
+ * been sent.  NULL without memory.
+ */
 
 static u_char *
 ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
@@ -675,7 +666,7 @@ ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
         ngx_free(sse->text);
     }
 
-    sse->text = ngx_alloc(size, sse->conn.connection->log);
+    sse->text = ngx_alloc(size, sse->held.conn.connection->log);
     sse->room = (sse->text != NULL) ? size : 0;
 
     return sse->text;
@@ -683,8 +674,9 @@ ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
 
 
 /*
- * id: EPOCH;LOG=SEQ;…, data: the message.  The bytes are the connection's own,
- * given back when they are sent: the next message takes the same buffer.
+ * Sends a frame's payload as an event, whose id is EPOCH;LOG=SEQ;LOG=SEQ.  The
+ * text is in the connection's own buffer, free for the next event when it is
+ * sent.
  */
 
 static ngx_int_t
@@ -697,10 +689,10 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     ngx_http_request_t        *r;
     ngx_http_blockcast_sub_t  *sub;
 
-    r = sse->conn.request;
+    r = sse->held.conn.request;
 
     size = frame->len + 64 + type->len
-           + sse->conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
+           + sse->held.conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
                                 + NGX_INT64_LEN);
 
     /* what is a part of another response may have to wait for its turn */
@@ -713,8 +705,8 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
 
     p = ngx_sprintf(start, "id: %uL", sse->epoch);
 
-    for (i = 0; i < sse->conn.nsubs; i++) {
-        sub = &sse->conn.subs[i];
+    for (i = 0; i < sse->held.conn.nsubs; i++) {
+        sub = &sse->held.conn.subs[i];
 
         if (sub->hub->stream->field.len != 0 && sub->seq != 0) {
             p = ngx_sprintf(p, ";%V=%uL", &sub->hub->stream->name, sub->seq);
@@ -735,13 +727,13 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     *p++ = '\n';
     *p++ = '\n';
 
-    sse->conn.frames_out++;
+    sse->held.conn.frames_out++;
 
     return ngx_http_blockcast_sse_output(sse, start, p, 1);
 }
 
 
-/* the worker exits: a clean end, after which the browser comes back */
+/* Ends the response when the worker exits: the browser connects again. */
 
 static void
 ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
@@ -749,42 +741,14 @@ ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    r = sse->conn.request;
+    r = sse->held.conn.request;
     c = r->connection;
 
-    sse->held = 0;
+    sse->held.held = 0;
     r->keepalive = 0;
 
     ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
     ngx_http_run_posted_requests(c);
-}
-
-
-void
-ngx_http_blockcast_sse_drain(ngx_msec_t drain)
-{
-    ngx_queue_t               *q;
-    ngx_http_blockcast_sse_t  *sse;
-
-    if (ngx_http_blockcast_sse_queue.next == NULL) {
-        return;
-    }
-
-    for (q = ngx_queue_head(&ngx_http_blockcast_sse_queue);
-         q != ngx_queue_sentinel(&ngx_http_blockcast_sse_queue);
-         q = ngx_queue_next(q))
-    {
-        sse = ngx_queue_data(q, ngx_http_blockcast_sse_t, queue);
-
-        if (!sse->held) {
-
-            /* it has its answer, which may still be on its way */
-            continue;
-        }
-
-        ngx_add_timer(&sse->event, 1 + (ngx_msec_t) ngx_random()
-                                       % (drain + 1));
-    }
 }
 
 
@@ -793,119 +757,8 @@ ngx_http_blockcast_sse_cleanup(void *data)
 {
     ngx_http_blockcast_sse_t  *sse = data;
 
-    ngx_http_blockcast_ws_leave_all(&sse->conn);
-
-    ngx_queue_remove(&sse->queue);
-
-    if (sse->event.timer_set) {
-        ngx_del_timer(&sse->event);
-    }
-
-    if (sse->event.posted) {
-        ngx_delete_posted_event((&sse->event));
-    }
-
     if (sse->text != NULL) {
         ngx_free(sse->text);
         sse->text = NULL;
     }
-
-    if (sse->counted) {
-        sse->counted = 0;
-        ngx_http_blockcast_ws_count(-1);
-    }
-}
-
-
-ngx_int_t
-ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
-    ngx_http_blockcast_longpoll_pt answer)
-{
-    ngx_http_blockcast_sub_options_t   options;
-    ngx_http_blockcast_sse_t          *sse;
-    ngx_http_blockcast_reject_t        reject;
-
-    sse = ngx_http_blockcast_sse_create(r, NGX_HTTP_BLOCKCAST_LONGPOLL,
-                                        ngx_http_blockcast_longpoll_event);
-    if (sse == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    sse->answer = answer;
-
-    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
-
-    if (ngx_http_blockcast_commands_subscribe(&sse->conn, st, &options,
-                                              &reject)
-        == NGX_ERROR)
-    {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    sse->conn.subs[0].seq = after;
-    sse->conn.subs[0].first = 0;
-    sse->conn.started = 1;
-
-    sse->held = 1;
-    sse->counted = 1;
-    ngx_http_blockcast_ws_count(1);
-
-    r->main->count++;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    if (!r->discard_body) {
-        r->read_event_handler = ngx_http_test_reading;
-    }
-
-    ngx_add_timer(&sse->event, wait);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
-{
-    ngx_uint_t                   over;
-    ngx_connection_t            *c;
-    ngx_http_request_t          *r;
-    ngx_http_blockcast_sub_t    *sub;
-    ngx_http_blockcast_sse_t    *sse;
-    ngx_http_blockcast_stream_t *st;
-
-    sse = ev->data;
-    r = sse->conn.request;
-    c = r->connection;
-
-    over = ev->timedout || ngx_exiting || ngx_terminate;
-    ev->timedout = 0;
-
-    sub = &sse->conn.subs[0];
-    st = sub->hub->stream;
-
-    if (sub->pending) {
-        sub->pending = 0;
-        sse->conn.npending--;
-    }
-
-    if (!over
-        && (sub->hub->newest == NULL || sub->hub->snap.seq <= sub->seq))
-    {
-        /* another state, not another seq */
-
-        sub->last_status = sub->hub->freshness;
-        return;
-    }
-
-    sse->held = 0;
-
-    ngx_http_blockcast_ws_leave_all(&sse->conn);
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    ngx_http_finalize_request(r, sse->answer(r, st, over));
-    ngx_http_run_posted_requests(c);
 }

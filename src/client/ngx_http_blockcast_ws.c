@@ -13,7 +13,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
-#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_conn_pool.h"
 #include "ngx_http_blockcast_detach.h"
@@ -23,11 +23,8 @@
 #include "bc_ws_parser.h"
 
 
-/* so many times in an interval pings are sent, each to a part of the clients */
+/* how often within an interval pings are sent, each time to some clients */
 #define NGX_HTTP_BLOCKCAST_PULSES      128
-
-/* how long the peer has for its part of the end */
-#define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
 
 
 static void ngx_http_blockcast_ws_cleanup(void *data);
@@ -307,7 +304,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
         (void) ngx_tcp_nodelay(c);
     }
 
-    ngx_http_blockcast_ws_count(1);
+    ngx_http_blockcast_client_count(1);
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "blockcast: handshake done, protocol %ui, deflate %d, "
@@ -346,7 +343,10 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 }
 
 
-/* what nginx's output filters made of the response, as the first "frame" */
+/*
+ * Moves the response that nginx's output filters made to a frame, the first
+ * that is sent.  NULL without memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_ws_response_head(ngx_http_request_t *r)
@@ -383,26 +383,6 @@ ngx_http_blockcast_ws_response_head(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_blockcast_ws_count(ngx_int_t n)
-{
-    ngx_http_blockcast_zone_t       *zone;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-    zone = bmcf->zone;
-
-    if (n > 0) {
-        ngx_http_blockcast_count(ngx_http_blockcast_n_accepted, n);
-    }
-
-    if (zone != NULL) {
-        (void) ngx_atomic_fetch_add(&zone->own->connections, n);
-    }
-}
-
-
 static void
 ngx_http_blockcast_ws_handle(ngx_event_t *ev, ngx_http_blockcast_conn_t *conn)
 {
@@ -425,7 +405,7 @@ ngx_http_blockcast_ws_detached_handler(ngx_event_t *ev)
 }
 
 
-/* other modules find the request in the connection, as long as it is kept */
+/* Handles an event of a connection whose request is kept in c->data. */
 
 static void
 ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev)
@@ -461,7 +441,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
             return;
         }
 
-        /* the worker exits: goodbye, but not everybody at the same moment */
+        /* the worker exits: its clients are closed one after the other */
 
         if (!conn->closing && !conn->leaving) {
             conn->leaving = 1;
@@ -488,7 +468,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
         }
 
         if (conn->leaving) {
-            ngx_http_blockcast_ws_close(conn, 1012, "service restart");
+            ngx_http_blockcast_client_close(conn, 1012, "service restart");
 
         } else if (conn->paused) {
 
@@ -527,8 +507,9 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * The timer of pings and their answers.  An answer does not touch it: with
- * many idle clients, setting timers would be most of the work.
+ * Handles the timer of pings and pongs: pings, or closes a client that sent no
+ * pong.  A pong does not touch the timer: with many idle clients, setting
+ * timers would be most of the work.
  */
 
 static void
@@ -560,7 +541,7 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
                           timeout);
 
             ngx_http_blockcast_count(ngx_http_blockcast_n_no_pong, 1);
-            ngx_http_blockcast_ws_close(conn, 1001, "no pong");
+            ngx_http_blockcast_client_close(conn, 1001, "no pong");
             return;
         }
 
@@ -586,8 +567,8 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * The pings of many clients leave together, some times a second, and their
- * pongs come together: most of what a ping costs is that the worker wakes up.
+ * Sets that timer, rounded up so that the pings of many clients are due at the
+ * same moments: most of what a ping costs is that the worker wakes up.
  */
 
 static void
@@ -603,7 +584,7 @@ ngx_http_blockcast_ws_timer(ngx_http_blockcast_conn_t *conn, ngx_msec_t timer)
 }
 
 
-/* one frame for all of them */
+/* Sends a ping: one frame that all clients share, never freed. */
 
 static void
 ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
@@ -655,72 +636,6 @@ ngx_http_blockcast_ws_writable(ngx_http_blockcast_conn_t *conn)
 }
 
 
-void
-ngx_http_blockcast_ws_close(ngx_http_blockcast_conn_t *conn, ngx_uint_t code,
-    const char *reason)
-{
-    ngx_http_blockcast_frame_t  *frame;
-
-    if (conn->closing) {
-
-        /* ours was sent before: this is the answer to it, or too late */
-
-        ngx_http_blockcast_ws_send_flush(conn);
-        return;
-    }
-
-    ngx_http_blockcast_ws_leave_all(conn);
-
-    conn->close_code = code ? code : 1005;
-    conn->closing = 1;
-    conn->pinged = 0;
-
-    ngx_add_timer(conn->connection->read, NGX_HTTP_BLOCKCAST_CLOSE_TIME);
-
-    frame = ngx_http_blockcast_frame_alloc(BC_WS_CLOSE_LEN);
-    if (frame == NULL) {
-        ngx_http_blockcast_ws_dead(conn);
-        return;
-    }
-
-    frame->payload = 2;
-    frame->len = bc_ws_frame_close(frame->data, code, reason);
-
-    ngx_http_blockcast_ws_send_queue(conn, frame);
-}
-
-
-void
-ngx_http_blockcast_ws_leave_all(ngx_http_blockcast_conn_t *conn)
-{
-    while (conn->nsubs != 0) {
-        conn->nsubs--;
-
-        ngx_http_blockcast_hub_unsubscribe(conn->subs[conn->nsubs].hub,
-                                           conn->subs[conn->nsubs].place);
-    }
-
-    conn->npending = 0;
-
-    if (conn->subs != &conn->first) {
-        ngx_free(conn->subs);
-        conn->subs = &conn->first;
-        conn->nalloc = 1;
-    }
-}
-
-
-void
-ngx_http_blockcast_ws_dead(ngx_http_blockcast_conn_t *conn)
-{
-    conn->dead = 1;
-
-    if (!conn->busy) {
-        ngx_post_event(conn->connection->read, &ngx_posted_events);
-    }
-}
-
-
 static void
 ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 {
@@ -734,7 +649,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "blockcast: ws finalize");
 
-    ngx_http_blockcast_ws_leave_all(conn);
+    ngx_http_blockcast_client_leave_all(conn);
 
     while (conn->out != NULL) {
         out = conn->out;
@@ -746,7 +661,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 
     bc_ws_parser_free(&conn->in);
 
-    ngx_http_blockcast_ws_count(-1);
+    ngx_http_blockcast_client_count(-1);
 
     code = conn->close_code ? conn->close_code : 1006;
 
@@ -777,7 +692,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* the end of an error log line, as nginx has it while a request is open */
+/* Writes the end of an error log line, as nginx does for an open request. */
 
 static u_char *
 ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf, size_t len)

@@ -8,8 +8,8 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
-#include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_ws_parser.h"
 #include "bc_ws_deflate.h"
@@ -23,7 +23,7 @@
 /* no more input is read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
-/* so much of a message takes the time of one more (bytes) */
+/* for blockcast_rate, each of so many bytes of a message counts as one more */
 #define NGX_HTTP_BLOCKCAST_LONG       4096
 
 
@@ -53,7 +53,7 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 
         if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
 
-            /* it asks faster than it reads the answers */
+            /* it sends faster than it reads the answers */
 
             conn->paused = 1;
             goto handle;
@@ -134,7 +134,7 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
                           ev.code, ev.reason);
 
             conn->failed = 1;
-            ngx_http_blockcast_ws_close(conn, ev.code, ev.reason);
+            ngx_http_blockcast_client_close(conn, ev.code, ev.reason);
             return NGX_DONE;
         }
 
@@ -166,7 +166,7 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             code = (ev.code == 1005) ? 0 : ev.code;
 
             conn->failed = 1;
-            ngx_http_blockcast_ws_close(conn, code, NULL);
+            ngx_http_blockcast_client_close(conn, code, NULL);
             return NGX_DONE;
 
         default: /* BC_WS_TEXT, BC_WS_BINARY */
@@ -224,7 +224,7 @@ ngx_http_blockcast_ws_recv_flood(ngx_http_blockcast_conn_t *conn, size_t len)
                   "(burst %ui)", conn->conf->rate, conn->conf->burst);
 
     conn->failed = 1;
-    ngx_http_blockcast_ws_close(conn, 1008, "too many messages");
+    ngx_http_blockcast_client_close(conn, 1008, "too many messages");
 
     return NGX_DONE;
 }
@@ -239,7 +239,7 @@ ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
 
     frame = ngx_http_blockcast_frame_alloc(ev->len);
     if (frame == NULL) {
-        ngx_http_blockcast_ws_close(conn, 1011, "no memory");
+        ngx_http_blockcast_client_close(conn, 1011, "no memory");
         return;
     }
 
@@ -270,7 +270,7 @@ ngx_http_blockcast_ws_recv_pong(ngx_http_blockcast_conn_t *conn,
 
     frame = ngx_http_blockcast_frame_alloc(len);
     if (frame == NULL) {
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 

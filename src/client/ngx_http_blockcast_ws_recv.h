@@ -11,10 +11,13 @@
 #include "ngx_http_blockcast.h"
 
 
-/* _ws_in: reads what has come, for a while, and does what it says */
+/* reads from the socket, a bounded number of times, and handles the frames */
 void ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn);
 
-/* the same with input that is there; NGX_DONE: the rest is not wanted */
+/*
+ * Handles the frames of input that was read already.  NGX_OK, or NGX_DONE when
+ * the connection ends: what comes after is not handled.
+ */
 ngx_int_t ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
 

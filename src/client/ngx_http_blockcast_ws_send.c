@@ -3,7 +3,7 @@
  * What a WebSocket connection sends: the fan-out's frames at once, where the
  * socket takes them, else what waits, in one write.
  *
- * Nothing is closed from within a send, see _ws.
+ * Nothing is closed within a send, see ngx_http_blockcast_client_dead().
  */
 
 
@@ -11,35 +11,36 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_encoding_cache.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_sse.h"
-#include "ngx_http_blockcast_ws.h"
+#include "ngx_http_blockcast_client.h"
 
 
 /* frames of one write */
 #define NGX_HTTP_BLOCKCAST_WRITE      64
-/* so many bytes of several frames are copied: send() costs less than writev() */
+/* up to so many bytes frames are copied, for send() costs less than writev() */
 #define NGX_HTTP_BLOCKCAST_COPY       1024
-/* and how much of the streams is taken into it; what is not, may be conflated */
+/* so many bytes of pending streams are queued; the others may be conflated */
 #define NGX_HTTP_BLOCKCAST_GATHER     65536
 
 /* frames of the fan-out in one write */
 #define NGX_HTTP_BLOCKCAST_TOGETHER   16
 
-/* what a frame that waits costs beside its bytes: a pong has only two */
+/* what a queued frame costs beside its bytes: a pong has only two (bytes) */
 #define NGX_HTTP_BLOCKCAST_OUT        128
 
 /*
- * And with the memory that it keeps: a frame of its own has room to spare, one
- * of a snapshot keeps all of that, which may be an old one by now.
+ * What it costs with the memory that it keeps: a frame of its own was made
+ * with room to spare, and one of a snapshot keeps the whole snapshot, which
+ * may be an old one by now.
  */
 #define ngx_http_blockcast_ws_keeps(frame)                                    \
     (NGX_HTTP_BLOCKCAST_OUT                                                   \
      + ((frame)->size > (frame)->len ? (frame)->size - (frame)->len : 0))
 
-/* how long the peer has for its part of the end */
+/* how long the peer's input is discarded before the end (msec) */
 #define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
 
 
@@ -64,14 +65,29 @@ static ssize_t ngx_http_blockcast_ws_send_short(
 static void ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn);
 
 
+static ngx_http_blockcast_sender_t  ngx_http_blockcast_ws_sender = {
+    ngx_http_blockcast_ws_send_push,
+    ngx_http_blockcast_ws_send_mark_pending,
+    ngx_http_blockcast_ws_send_flush
+};
+
+
 #define ngx_http_blockcast_ws_send_count_frame(conn, frame)                   \
     do {                                                                      \
         (conn)->frames_out++;                                                 \
-        ngx_http_blockcast_count(ngx_http_blockcast_n_frames + (frame)->variant, \
-                                 1);                                          \
-        ngx_http_blockcast_count(ngx_http_blockcast_n_bytes + (frame)->variant, \
-                                 (frame)->len);                               \
+        ngx_http_blockcast_count(                                             \
+            ngx_http_blockcast_n_frames + (frame)->variant, 1);               \
+        ngx_http_blockcast_count(                                             \
+            ngx_http_blockcast_n_bytes + (frame)->variant, (frame)->len);     \
     } while (0)
+
+
+void
+ngx_http_blockcast_ws_send_init(void)
+{
+    ngx_http_blockcast_fanout_register(NGX_HTTP_BLOCKCAST_WEBSOCKET,
+                                       &ngx_http_blockcast_ws_sender);
+}
 
 
 void
@@ -94,7 +110,7 @@ ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
 
     if (n == NGX_ERROR) {
         ngx_http_blockcast_frame_free(frame);
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 
@@ -109,8 +125,9 @@ ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * The same for a frame whose first bytes were sent already; answer: it is of no
- * stream.
+ * Queues a frame whose first `sent` bytes were sent already, and takes over
+ * the caller's reference.  answer: the frame belongs to no stream and counts
+ * for blockcast_max_queue.
  */
 
 static void
@@ -135,7 +152,7 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
 
     if (ngx_http_blockcast_ws_send_append(conn, frame, sent,
                                           answer) != NGX_OK) {
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 
@@ -146,8 +163,8 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * It asks, and does not read: its memory is given back at once, but for what
- * is on its way, and it is told why.
+ * Closes a client that sends commands and does not read the answers.  Frees
+ * what is queued, except for a frame of which a part was sent.
  */
 
 static void
@@ -191,11 +208,11 @@ ngx_http_blockcast_ws_send_overflow(ngx_http_blockcast_conn_t *conn)
     }
 
     conn->failed = 1;
-    ngx_http_blockcast_ws_close(conn, 1008, "the answers are not read");
+    ngx_http_blockcast_client_close(conn, 1008, "the answers are not read");
 }
 
 
-/* takes over the caller's reference, also without memory */
+/* Appends a frame to the queue; takes its reference, also without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
@@ -227,7 +244,7 @@ ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* what the streams have for a client that was behind, one after the other */
+/* Queues frames of the streams that are pending, up to a number of bytes. */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
@@ -237,7 +254,7 @@ ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
 
     while (conn->queued < NGX_HTTP_BLOCKCAST_GATHER) {
 
-        frame = ngx_http_blockcast_ws_send_next_frame(conn, &sub);
+        frame = ngx_http_blockcast_client_next_frame(conn, &sub);
 
         if (frame == NULL) {
             break;
@@ -252,38 +269,10 @@ ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
 }
 
 
-ngx_http_blockcast_frame_t *
-ngx_http_blockcast_ws_send_next_frame(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t **sub)
-{
-    ngx_uint_t                   i;
-    ngx_http_blockcast_frame_t  *frame;
-
-    for (i = 0; i < conn->nsubs && conn->npending != 0; i++) {
-
-        *sub = &conn->subs[i];
-
-        if (!(*sub)->pending) {
-            continue;
-        }
-
-        frame = ngx_http_blockcast_encoding_cache_next(conn, *sub);
-
-        if (frame != NULL) {
-            return frame;
-        }
-
-        (*sub)->pending = 0;
-        conn->npending--;
-    }
-
-    conn->npending = 0;
-
-    return NULL;
-}
-
-
-/* NGX_OK: the queue is empty, NGX_AGAIN: the socket is full */
+/*
+ * Sends what is queued.  NGX_OK: the queue is empty, NGX_AGAIN: the socket is
+ * full.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
@@ -364,7 +353,7 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* several frames in one system call; returns as c->send() */
+/* Sends several frames with one system call; returns what c->send() does. */
 
 static ssize_t
 ngx_http_blockcast_ws_send_write(ngx_http_blockcast_conn_t *conn)
@@ -440,11 +429,6 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
-    if (conn->kind) {
-        ngx_http_blockcast_sse_flush(conn);
-        return;
-    }
-
     c = conn->connection;
 
     for ( ;; ) {
@@ -454,7 +438,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
         if (conn->npending != 0 && !conn->closing && c->write->ready
             && ngx_http_blockcast_ws_send_gather(conn) != NGX_OK)
         {
-            ngx_http_blockcast_ws_dead(conn);
+            ngx_http_blockcast_client_dead(conn);
             return;
         }
 
@@ -471,7 +455,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
         }
 
         if (rc == NGX_ERROR) {
-            ngx_http_blockcast_ws_dead(conn);
+            ngx_http_blockcast_client_dead(conn);
             return;
         }
 
@@ -482,7 +466,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
             }
 
             if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-                ngx_http_blockcast_ws_dead(conn);
+                ngx_http_blockcast_client_dead(conn);
             }
 
             return;
@@ -500,7 +484,10 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* all is said, and what still comes is only thrown away */
+/*
+ * Ends a connection on which all was sent: shuts down our side, and discards
+ * what the peer still sends for a bounded time, so that it gets our Close.
+ */
 
 static void
 ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
@@ -511,16 +498,16 @@ ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 
     if (c->ssl) {
 
-        /* closing says goodbye in TLS's own way */
+        /* closing the connection sends close_notify, TLS's own end */
 
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 
     conn->lingering = 1;
 
     if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 
@@ -533,12 +520,9 @@ void
 ngx_http_blockcast_ws_send_mark_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
-    if (!sub->pending) {
-        sub->pending = 1;
-        conn->npending++;
-    }
+    ngx_http_blockcast_client_set_pending(conn, sub);
 
-    if (conn->out == NULL && (conn->npending == 1 || conn->kind)) {
+    if (conn->out == NULL && conn->npending == 1) {
         ngx_http_blockcast_ws_send_flush(conn);
     }
 }
@@ -556,7 +540,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    if (conn->kind || conn->out != NULL || conn->npending != 0
+    if (conn->out != NULL || conn->npending != 0
         || (!conn->direct && !conn->connection->write->ready))
     {
         /* it is behind: what it gets next is the newest at that time */
@@ -569,7 +553,9 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    if (ngx_http_blockcast_fanout_nwalking > 1 && conn->direct && conn->nsubs > 1) {
+    if (ngx_http_blockcast_fanout_nwalking > 1
+        && conn->direct && conn->nsubs > 1)
+    {
         ngx_http_blockcast_ws_send_push_all(conn, sub);
         return;
     }
@@ -605,7 +591,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     }
 
     if (n == NGX_ERROR) {
-        ngx_http_blockcast_ws_dead(conn);
+        ngx_http_blockcast_client_dead(conn);
         return;
     }
 
@@ -634,10 +620,10 @@ done:
 
 
 /*
- * Several streams have something new while the fan-out is under way: a client
- * of them gets all of it in one write, for which the kernel needs little more
- * time than for one frame.  The one whose turn it is comes first: what has no
- * room is sent when it is that stream's turn.
+ * Sends the newest frames of all streams of a client with one write, when
+ * several streams are being fanned out: that costs the kernel little more than
+ * one frame.  `due`, whose turn it is, comes first; what does not fit is sent
+ * when it is that stream's turn.
  */
 
 static void
@@ -701,7 +687,7 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
         n = ngx_http_blockcast_ws_send_short(conn, n);
 
         if (n == NGX_ERROR) {
-            ngx_http_blockcast_ws_dead(conn);
+            ngx_http_blockcast_client_dead(conn);
             return;
         }
     }
@@ -745,7 +731,7 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* a send() that did not take all: returns as c->send() */
+/* Handles a send() that did not take all; returns what c->send() does. */
 
 static ssize_t
 ngx_http_blockcast_ws_send_short(ngx_http_blockcast_conn_t *conn, ssize_t n)

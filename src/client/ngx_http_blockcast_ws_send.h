@@ -14,6 +14,9 @@
 #include "ngx_http_blockcast_hub.h"
 
 
+/* registers these functions with the fan-out, in each worker */
+void ngx_http_blockcast_ws_send_init(void);
+
 /*
  * Queues a frame that is of no stream (takes over the caller's reference) and
  * tries to send it; while a handler is at work (busy), what it queues leaves
@@ -23,20 +26,14 @@
 void ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame);
 
-/* sends what waits: replies first, then the streams marked as dirty */
+/* sends what waits: answers first, then the streams that are pending */
 void ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn);
 
-/* the fan-out: sends now, or marks the stream as dirty when it cannot */
+/* sends the hub's newest frame, or marks the subscription as pending */
 void ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
 
-/*
- * The next frame of the streams that are marked as dirty, with a reference for
- * the caller, and whose it is; the mark goes when there is no more.  NULL:
- * nothing is due.
- */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_ws_send_next_frame(
-    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
+/* marks a subscription as pending and sends it, unless others wait already */
 void ngx_http_blockcast_ws_send_mark_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 

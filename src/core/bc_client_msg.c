@@ -7,7 +7,19 @@
 #include <string.h>
 
 #include "bc_client_msg.h"
+#include "bc_json_scan.h"
 
+
+/* a shorter message is copied to the stack */
+
+#define BC_CLIENT_MSG_SHORT   1024
+
+/* cJSON reads no number whose text is longer than this */
+
+#define BC_CLIENT_MSG_NUMBER  63
+
+
+/* Returns 1 when the name that was read last is this one. */
 
 static int
 bc_client_msg_is(const bc_client_msg_t *m, const char *name)
@@ -17,72 +29,259 @@ bc_client_msg_is(const bc_client_msg_t *m, const char *name)
 }
 
 
-/* true when the value is a string; its text, or the beginning, is in m->name */
+/*
+ * Copies a string, or its first BC_CLIENT_MSG_NAME bytes in whole characters,
+ * to m->name.  Returns 0 when the value is no string (m->name is empty then).
+ */
 
 static int
-bc_client_msg_name(bc_client_msg_t *m, bc_span_t value)
+bc_client_msg_name(bc_client_msg_t *m, const cJSON *value)
 {
+    size_t  len;
+
     m->name_len = 0;
 
-    return bc_json_string(value, m->name, BC_CLIENT_MSG_NAME,
-                          &m->name_len) != -1;
+    if (!cJSON_IsString(value)) {
+        return 0;
+    }
+
+    len = strlen(value->valuestring);
+
+    if (len > BC_CLIENT_MSG_NAME) {
+        len = BC_CLIENT_MSG_NAME;
+
+        while (len != 0 && ((uint8_t) value->valuestring[len] & 0xc0) == 0x80)
+        {
+            len--;
+        }
+    }
+
+    memcpy(m->name, value->valuestring, len);
+    m->name_len = len;
+
+    return 1;
 }
 
 
-/* the members that say how a stream is to be sent; data NULL: there is none */
+/* Reads "delta" and "since" of a subscribe's options. */
 
 static void
-bc_client_msg_option(bc_client_msg_t *m, bc_span_t delta, bc_span_t value)
+bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
 {
-    char    text[64], *end;
-    double  n;
+    double        n;
+    const cJSON  *since;
 
-    if (delta.data != NULL) {
-        m->delta = (delta.len == 4 && memcmp(delta.data, "true", 4) == 0);
-    }
+    m->delta = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options,
+                                                             "delta"));
+    since = cJSON_GetObjectItemCaseSensitive(options, "since");
 
-    if (value.data == NULL
-        || (value.len == 4 && memcmp(value.data, "null", 4) == 0))
-    {
+    if (since == NULL || cJSON_IsNull(since)) {
         return;
     }
 
-    m->bad_since = 1;
+    n = cJSON_IsNumber(since) ? since->valuedouble : -1;
 
-    if (value.len >= sizeof(text)) {
+    /* a double holds each seq up to this one exactly */
+
+    if (!(n >= 0 && n <= 9007199254740991.0) || n != (double) (uint64_t) n) {
+        m->bad_since = 1;
         return;
     }
 
-    memcpy(text, value.data, value.len);
-    text[value.len] = '\0';
-
-    /* JSON's true, "1" and [1] are no numbers, nor are C's inf and 0x1 */
-
-    if (text[0] != '-' && (text[0] < '0' || text[0] > '9')) {
-        return;
-    }
-
-    n = strtod(text, &end);
-
-    if (*end != '\0'
-        || !(n >= 0 && n <= 9007199254740991.0)
-        || n != (double) (uint64_t) n)
-    {
-        return;
-    }
-
-    m->bad_since = 0;
     m->has_since = 1;
     m->since = (uint64_t) n;
 }
 
 
-/* 0: an object, to be gone through by *it; -1: m->what says what it is */
+/* Returns the UTF-16 unit of the escape \uXXXX at p, or -1 if it is none. */
 
 static int
-bc_client_msg_begin(bc_client_msg_t *m, const uint8_t *p, size_t len,
-    bc_span_t *message, bc_json_iter_t *it)
+bc_client_msg_unit(const uint8_t *p, const uint8_t *last)
 {
+    int  i, unit;
+
+    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
+        return -1;
+    }
+
+    unit = 0;
+
+    for (i = 2; i < 6; i++) {
+        unit = unit * 16 + (bc_json_hex(p[i]) & 0x0f);
+    }
+
+    return unit;
+}
+
+
+/*
+ * Copies the escape sequence at p, and that of the second half of a surrogate
+ * pair, to dst.  \u0000, at which cJSON ends a string, becomes \u0001: no name
+ * has either.  A lone surrogate, which cJSON refuses, becomes U+FFFD, as in
+ * bc_json_string().  Returns the number of bytes, the same for both.
+ */
+
+static size_t
+bc_client_msg_escape(char *dst, const uint8_t *p, const uint8_t *last)
+{
+    int     unit, next;
+    size_t  len;
+
+    unit = bc_client_msg_unit(p, last);
+
+    if (unit == -1) {
+        len = (last - p < 2) ? 1 : 2;
+        memcpy(dst, p, len);
+        return len;
+    }
+
+    if (unit == 0) {
+        memcpy(dst, "\\u0001", 6);
+        return 6;
+    }
+
+    if (unit >= 0xd800 && unit <= 0xdfff) {
+        next = bc_client_msg_unit(p + 6, last);
+
+        if (unit >= 0xdc00 || next < 0xdc00 || next > 0xdfff) {
+            memcpy(dst, "\\ufffd", 6);
+            return 6;
+        }
+
+        memcpy(dst, p, 12);
+        return 12;
+    }
+
+    memcpy(dst, p, 6);
+    return 6;
+}
+
+
+/*
+ * Copies a checked text to dst, which has room for len bytes, in a form that
+ * cJSON reads as it is meant: see bc_client_msg_escape(), and a number that is
+ * too long for it becomes -1, which is no seq.  ("id" may be any number; what
+ * is sent back is the text of the message.)
+ *
+ * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
+ * values: each of them is behind a bracket or a comma, or is the only one.
+ */
+
+static size_t
+bc_client_msg_copy(char *dst, const uint8_t *p, size_t len)
+{
+    int             quoted;
+    char           *start;
+    size_t          n, values;
+    const uint8_t  *last, *end;
+
+    start = dst;
+    last = p + len;
+    values = 1;
+    quoted = 0;
+
+    while (p < last) {
+
+        if (*p == '\\') {
+            n = bc_client_msg_escape(dst, p, last);
+            dst += n;
+            p += n;
+            continue;
+        }
+
+        if (*p == '"') {
+            quoted = !quoted;
+
+        } else if (quoted) {
+            n = (size_t) (bc_json_skip_checked(p, last) - p);
+            memcpy(dst, p, n);
+            dst += n;
+            p += n;
+            continue;
+
+        } else if (*p == ',' || *p == '[' || *p == '{') {
+
+            if (++values > BC_CLIENT_MSG_VALUES) {
+                return 0;
+            }
+
+        } else if (*p == '-' || bc_json_is_digit(*p)) {
+
+            for (end = p + 1; end < last; end++) {
+                if (!bc_json_is_digit(*end) && *end != '.' && *end != '+'
+                    && *end != '-' && (*end | 0x20) != 'e')
+                {
+                    break;
+                }
+            }
+
+            n = (size_t) (end - p);
+
+            if (n > BC_CLIENT_MSG_NUMBER) {
+                memcpy(dst, "-1", 2);
+                dst += 2;
+
+            } else {
+                memcpy(dst, p, n);
+                dst += n;
+            }
+
+            p = end;
+            continue;
+        }
+
+        *dst++ = (char) *p++;
+    }
+
+    return (size_t) (dst - start);
+}
+
+
+/* Makes m->tree of a checked text.  Returns -1 with m->what set when not. */
+
+static int
+bc_client_msg_tree(bc_client_msg_t *m, const uint8_t *p, size_t len)
+{
+    char    text[BC_CLIENT_MSG_SHORT], *copy;
+    size_t  n;
+
+    copy = (len > sizeof(text)) ? malloc(len) : text;
+
+    if (copy == NULL) {
+        m->what = BC_CLIENT_MSG_NO_MEMORY;
+        return -1;
+    }
+
+    n = bc_client_msg_copy(copy, p, len);
+
+    if (n != 0) {
+        m->tree = cJSON_ParseWithLength(copy, n);
+    }
+
+    if (copy != text) {
+        free(copy);
+    }
+
+    if (m->tree == NULL) {
+        m->what = (n == 0) ? BC_CLIENT_MSG_LARGE : BC_CLIENT_MSG_NO_MEMORY;
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * Reads an object: m->id and m->tree.  Returns 0, or -1 when it is none or
+ * cannot be taken: m->what says why.
+ */
+
+static int
+bc_client_msg_begin(bc_client_msg_t *m, const uint8_t *p, size_t len)
+{
+    bc_span_t       message, id;
+    bc_json_iter_t  it;
+
     memset(m, 0, sizeof(bc_client_msg_t));
 
     if (bc_json_check(p, len, BC_CLIENT_MSG_DEPTH, NULL) != 0) {
@@ -90,46 +289,35 @@ bc_client_msg_begin(bc_client_msg_t *m, const uint8_t *p, size_t len,
         return -1;
     }
 
-    message->data = p;
-    message->len = len;
+    message.data = p;
+    message.len = len;
 
-    if (bc_json_object(it, *message) == 0) {
-        return 0;
-    }
-
-    m->what = (bc_json_array(it, *message) == 0) ? BC_CLIENT_MSG_BATCH
-                                                 : BC_CLIENT_MSG_WRONG;
-    return -1;
-}
-
-
-/* -1: it is too long to be sent back */
-
-static int
-bc_client_msg_id(bc_client_msg_t *m, bc_span_t id)
-{
-    if (id.len > BC_CLIENT_MSG_ID) {
-        m->what = BC_CLIENT_MSG_LONG_ID;
+    if (bc_json_object(&it, message) != 0) {
+        m->what = (bc_json_array(&it, message) == 0) ? BC_CLIENT_MSG_BATCH
+                                                     : BC_CLIENT_MSG_WRONG;
         return -1;
     }
 
-    m->id = id;
+    if (bc_json_member(message, "id", &id)) {
 
-    return 0;
+        if (id.len > BC_CLIENT_MSG_ID) {
+            m->what = BC_CLIENT_MSG_LONG_ID;
+            return -1;
+        }
+
+        m->id = id;
+    }
+
+    return bc_client_msg_tree(m, p, len);
 }
 
 
 void
 bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len)
 {
-    bc_span_t       message, value[6];
-    bc_json_iter_t  it;
+    const cJSON  *stream, *streams;
 
-    static const char *const  names[] = {
-        "id", "type", "delta", "since", "stream", "streams"
-    };
-
-    if (bc_client_msg_begin(m, p, len, &message, &it) != 0) {
+    if (bc_client_msg_begin(m, p, len) != 0) {
 
         if (m->what == BC_CLIENT_MSG_BATCH) {
             m->what = BC_CLIENT_MSG_WRONG;
@@ -138,13 +326,9 @@ bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len)
         return;
     }
 
-    bc_json_members(message, names, value, 6);
-
-    if (bc_client_msg_id(m, value[0]) != 0) {
-        return;
-    }
-
-    if (value[1].data == NULL || !bc_client_msg_name(m, value[1])) {
+    if (!bc_client_msg_name(m, cJSON_GetObjectItemCaseSensitive(m->tree,
+                                                                "type")))
+    {
         m->what = BC_CLIENT_MSG_UNTYPED;
         return;
     }
@@ -155,33 +339,33 @@ bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len)
               : BC_CLIENT_MSG_UNKNOWN;
 
     if (m->what == BC_CLIENT_MSG_SUBSCRIBE) {
-        bc_client_msg_option(m, value[2], value[3]);
+        bc_client_msg_options(m, m->tree);
     }
 
     /* a "stream" that is no string is as good as none */
 
-    if (value[4].len != 0 && value[4].data[0] == '"') {
-        m->stream = value[4];
-    }
+    stream = cJSON_GetObjectItemCaseSensitive(m->tree, "stream");
+    m->stream = cJSON_IsString(stream) ? stream : NULL;
 
-    if (value[5].data != NULL) {
-        (void) bc_json_array(&m->streams, value[5]);
-    }
+    streams = cJSON_GetObjectItemCaseSensitive(m->tree, "streams");
+    m->streams = cJSON_IsArray(streams) ? streams->child : NULL;
 }
 
 
 int
 bc_client_msg_stream(bc_client_msg_t *m)
 {
-    bc_span_t  key, value;
+    const cJSON  *value;
 
-    if (m->stream.len != 0) {
+    if (m->stream != NULL) {
         value = m->stream;
-        m->stream.len = 0;
+        m->stream = NULL;
 
-    } else if (m->streams.pos == NULL
-               || !bc_json_next(&m->streams, &key, &value))
-    {
+    } else if (m->streams != NULL) {
+        value = m->streams;
+        m->streams = value->next;
+
+    } else {
         return 0;
     }
 
@@ -192,48 +376,40 @@ bc_client_msg_stream(bc_client_msg_t *m)
 void
 bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len)
 {
-    size_t          space;
-    bc_span_t       message, key, value[4], wish[3];
-    bc_json_iter_t  it;
+    size_t        prefix;
+    const cJSON  *params;
 
-    static const char *const  names[] = { "id", "jsonrpc", "method", "params" };
-    static const char *const  wishes[] = { "delta", "since", "stream" };
-
-    if (bc_client_msg_begin(m, p, len, &message, &it) != 0) {
-        return;
-    }
-
-    bc_json_members(message, names, value, 4);
-
-    if (bc_client_msg_id(m, value[0]) != 0) {
+    if (bc_client_msg_begin(m, p, len) != 0) {
         return;
     }
 
     m->what = BC_CLIENT_MSG_WRONG;
 
-    if (value[1].data == NULL
-        || !bc_client_msg_name(m, value[1])
+    if (!bc_client_msg_name(m, cJSON_GetObjectItemCaseSensitive(m->tree,
+                                                                "jsonrpc"))
         || !bc_client_msg_is(m, "2.0")
-        || value[2].data == NULL
-        || !bc_client_msg_name(m, value[2]))
+        || !bc_client_msg_name(m, cJSON_GetObjectItemCaseSensitive(m->tree,
+                                                                   "method")))
     {
         return;
     }
 
-    m->params = value[3];
+    params = cJSON_GetObjectItemCaseSensitive(m->tree, "params");
+    m->params = params;
 
     if (bc_client_msg_is(m, "web3_clientVersion")) {
         m->what = BC_CLIENT_MSG_VERSION;
         return;
     }
 
-    space = (m->name_len > 4 && memcmp(m->name, "eth_", 4) == 0) ? 4
-            : (m->name_len > 10 && memcmp(m->name, "blockcast_", 10) == 0) ? 10
-            : 0;
+    prefix = (m->name_len > 4 && memcmp(m->name, "eth_", 4) == 0) ? 4
+             : (m->name_len > 10 && memcmp(m->name, "blockcast_", 10) == 0)
+               ? 10
+             : 0;
 
 #define bc_client_msg_method(s)                                               \
-    (m->name_len - space == sizeof(s) - 1                                     \
-     && memcmp(m->name + space, s, sizeof(s) - 1) == 0)
+    (m->name_len - prefix == sizeof(s) - 1                                    \
+     && memcmp(m->name + prefix, s, sizeof(s) - 1) == 0)
 
     m->what = bc_client_msg_method("subscribe") ? BC_CLIENT_MSG_SUBSCRIBE
               : bc_client_msg_method("unsubscribe") ? BC_CLIENT_MSG_UNSUBSCRIBE
@@ -241,64 +417,45 @@ bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len)
               : bc_client_msg_method("streams") ? BC_CLIENT_MSG_STREAMS
               : BC_CLIENT_MSG_UNKNOWN;
 
-    if (m->what != BC_CLIENT_MSG_SUBSCRIBE || m->params.len == 0) {
+    if (m->what != BC_CLIENT_MSG_SUBSCRIBE) {
         return;
     }
 
-    if (bc_json_array(&it, m->params) == 0) {
+    if (cJSON_IsArray(params)) {
+        m->stream = params->child;
 
-        if (bc_json_next(&it, &key, &m->stream)
-            && bc_json_next(&it, &key, &value[0]))
-        {
-            bc_json_members(value[0], wishes, wish, 2);
-            bc_client_msg_option(m, wish[0], wish[1]);
+        if (m->stream != NULL && m->stream->next != NULL) {
+            bc_client_msg_options(m, m->stream->next);
         }
 
         return;
     }
 
-    bc_json_members(m->params, wishes, wish, 3);
-    bc_client_msg_option(m, wish[0], wish[1]);
-
-    m->stream = wish[2];
+    m->stream = cJSON_GetObjectItemCaseSensitive(params, "stream");
+    bc_client_msg_options(m, params);
 }
 
 
 int
 bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id)
 {
-    size_t          i, len;
-    uint8_t         text[24];
-    uint64_t        n;
-    bc_span_t       key, value;
-    bc_json_iter_t  it;
+    size_t        i, len;
+    uint64_t      n;
+    const char   *text;
+    const cJSON  *value;
 
     *id = 0;
 
-    if (m->params.len == 0) {
+    value = cJSON_IsArray(m->params)
+            ? m->params->child
+            : cJSON_GetObjectItemCaseSensitive(m->params, "subscription");
+
+    if (!cJSON_IsString(value)) {
         return -1;
     }
 
-    if (bc_json_array(&it, m->params) == 0) {
-        if (!bc_json_next(&it, &key, &value)) {
-            return -1;
-        }
-
-    } else if (!bc_json_member(m->params, "subscription", &value)) {
-        return -1;
-    }
-
-    switch (bc_json_string(value, text, sizeof(text), &len)) {
-
-    case 0:
-        break;
-
-    case -1:
-        return -1;
-
-    default:
-        return 0;
-    }
+    text = value->valuestring;
+    len = strlen(text);
 
     if (len < 3 || len > 18 || text[0] != '0' || text[1] != 'x') {
         return 0;
@@ -309,10 +466,10 @@ bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id)
     for (i = 2; i < len; i++) {
 
         if (text[i] >= '0' && text[i] <= '9') {
-            n = n * 16 + (text[i] - '0');
+            n = n * 16 + (uint64_t) (text[i] - '0');
 
         } else if (text[i] >= 'a' && text[i] <= 'f') {
-            n = n * 16 + (text[i] - 'a' + 10);
+            n = n * 16 + (uint64_t) (text[i] - 'a' + 10);
 
         } else {
             return 0;
@@ -322,4 +479,16 @@ bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id)
     *id = n;
 
     return 0;
+}
+
+
+void
+bc_client_msg_free(bc_client_msg_t *m)
+{
+    cJSON_Delete(m->tree);
+
+    m->tree = NULL;
+    m->params = NULL;
+    m->stream = NULL;
+    m->streams = NULL;
 }

@@ -36,9 +36,11 @@ struct ngx_http_blockcast_conn_s {
     ngx_http_blockcast_ws_out_t  *out;
     ngx_http_blockcast_sub_t     *subs;         /* &first, or allocated */
 
-    unsigned                      kind:2;       /* WebSocket, or: */
+    unsigned                      kind:2;       /* by whom it is sent to: */
+#define NGX_HTTP_BLOCKCAST_WEBSOCKET  0
 #define NGX_HTTP_BLOCKCAST_SSE    1
 #define NGX_HTTP_BLOCKCAST_LONGPOLL   2
+#define NGX_HTTP_BLOCKCAST_KINDS  3
     unsigned                      direct:1;     /* WebSocket without TLS */
     unsigned                      protocol:2;   /* subprotocol */
     unsigned                      deflate:1;    /* negotiated */

@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
@@ -52,7 +52,9 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
         hub->tried |= (ngx_uint_t) 1 << variant;
     }
 
-    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS && hub->snap.variants[variant].len != 0) {
+    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS
+        && hub->snap.variants[variant].len != 0)
+    {
         frame = ngx_http_blockcast_frame_of(hub->newest, hub->buf,
                                             &hub->snap.variants[variant]);
         if (frame != NULL) {
@@ -227,7 +229,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         }
 
     } else if (sub->last_status != hub->freshness) {
-        frame = ngx_http_blockcast_commands_status(hub);
+        frame = ngx_http_blockcast_status_message(hub);
 
         if (frame != NULL) {
             sub->last_status = hub->freshness;

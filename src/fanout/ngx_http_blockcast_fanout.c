@@ -12,7 +12,6 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
-#include "ngx_http_blockcast_ws_send.h"
 
 
 /* sends in one go, about a millisecond, before other events have their turn */
@@ -51,6 +50,10 @@ ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 static ngx_event_t       ngx_http_blockcast_fanout_event;
 static ngx_connection_t  ngx_http_blockcast_fanout_dummy;
 
+/* by conn->kind */
+static ngx_http_blockcast_sender_t
+                   *ngx_http_blockcast_senders[NGX_HTTP_BLOCKCAST_KINDS];
+
 
 void
 ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle)
@@ -70,6 +73,14 @@ void
 ngx_http_blockcast_fanout_done(void)
 {
     ngx_http_blockcast_fanout_nwalking = 0;
+}
+
+
+void
+ngx_http_blockcast_fanout_register(ngx_uint_t kind,
+    ngx_http_blockcast_sender_t *sender)
+{
+    ngx_http_blockcast_senders[kind] = sender;
 }
 
 
@@ -126,23 +137,21 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
 void
 ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 {
-    ngx_http_blockcast_freshness_e  state;
-
     ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
-    (void) ngx_http_blockcast_hub_sync(hub);
-    state = ngx_http_blockcast_stream_status_freshness(hub->stream, 1);
+    ngx_http_blockcast_hub_refresh(hub);
 
-    /* hub_sync() is called by others, too, so hub->version is not enough */
+    /* others than this function refresh, too; only it tells the listeners */
 
-    if (!ngx_http_blockcast_fanout_reason(hub, state)
-        && hub->announced == hub->version && hub->freshness == state)
+    if (!ngx_http_blockcast_fanout_reason(hub, hub->freshness)
+        && hub->announced == hub->version
+        && hub->announced_freshness == hub->freshness)
     {
         return;
     }
 
     hub->announced = hub->version;
-    hub->freshness = state;
+    hub->announced_freshness = hub->freshness;
 
     if (hub->walking) {
 
@@ -203,6 +212,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 {
     uint64_t                       seq;
     ngx_http_blockcast_sub_t      *sub;
+    ngx_http_blockcast_sender_t   *sender;
     ngx_http_blockcast_listener_t *l;
 
     seq = (hub->newest != NULL) ? hub->snap.seq : 0;
@@ -241,11 +251,13 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
         sub = &l->conn->subs[l->sub];
 
         if (ngx_http_blockcast_hub_follows(sub, seq)) {
-            ngx_http_blockcast_ws_send_push(l->conn, sub, seq);
+            ngx_http_blockcast_senders[l->conn->kind]->push(l->conn, sub, seq);
 
         } else if (sub->seq != seq || sub->last_status != hub->freshness) {
-            ngx_http_blockcast_ws_send_mark_pending(l->conn, sub);
-            ngx_http_blockcast_ws_send_flush(l->conn);
+            sender = ngx_http_blockcast_senders[l->conn->kind];
+
+            sender->mark_pending(l->conn, sub);
+            sender->flush(l->conn);
         }
     }
 

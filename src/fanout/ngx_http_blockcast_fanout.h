@@ -10,6 +10,31 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_hub.h"
+
+
+/*
+ * How a kind of client is sent what its streams have, by conn->kind.  None of
+ * them closes a client, which would change the list that is walked.
+ */
+
+typedef struct {
+
+    /*
+     * Sends the hub's newest frame, number seq, now, or marks the
+     * subscription as pending when the client is behind.
+     */
+    void (*push)(ngx_http_blockcast_conn_t *conn,
+        ngx_http_blockcast_sub_t *sub, uint64_t seq);
+
+    /* Marks the subscription as pending: something else is to be sent. */
+    void (*mark_pending)(ngx_http_blockcast_conn_t *conn,
+        ngx_http_blockcast_sub_t *sub);
+
+    /* Sends what is pending, as far as the socket takes it. */
+    void (*flush)(ngx_http_blockcast_conn_t *conn);
+
+} ngx_http_blockcast_sender_t;
 
 
 /* Prepares the fan-out, in hub_init(). */
@@ -17,6 +42,10 @@ void ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle);
 
 /* Ends it, when the connections are gone. */
 void ngx_http_blockcast_fanout_done(void);
+
+/* Registers the sender of a kind, before there is a client of it. */
+void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
+    ngx_http_blockcast_sender_t *sender);
 
 /*
  * Copies what is new in the zone, and begins to send it, or the stream's other

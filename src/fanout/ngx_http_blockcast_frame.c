@@ -67,6 +67,35 @@ ngx_http_blockcast_frame_alloc(size_t size)
 }
 
 
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_json(ngx_http_blockcast_json_out_t *out)
+{
+    size_t                       size;
+    u_char                      *start;
+    ngx_http_blockcast_frame_t  *frame;
+
+    size = ngx_http_blockcast_json_out_bound(out);
+
+    if (size == 0) {
+        return NULL;
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(size);
+
+    if (frame == NULL) {
+        ngx_http_blockcast_json_out_drop(out);
+        return NULL;
+    }
+
+    start = frame->data + frame->payload;
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                     ngx_http_blockcast_json_out_print(out, start) - start);
+
+    return frame;
+}
+
+
 void
 ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len)

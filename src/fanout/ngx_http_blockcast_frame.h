@@ -8,6 +8,7 @@
 #define _NGX_HTTP_BLOCKCAST_FRAME_H_INCLUDED_
 
 
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -53,6 +54,10 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
  * one reference.  NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
+
+/* Makes a text frame of a JSON tree, which is freed; NULL without memory. */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
+    ngx_http_blockcast_json_out_t *out);
 
 /* Puts the header before a payload of len bytes, which has been written. */
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,

@@ -69,9 +69,8 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_hub_demand_event.data = &ngx_http_blockcast_hub_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
-        (void) ngx_http_blockcast_hub_sync(&hubs[i]);
-        hubs[i].freshness = ngx_http_blockcast_stream_status_freshness(
-                                        hubs[i].stream, 1);
+        ngx_http_blockcast_hub_refresh(&hubs[i]);
+        hubs[i].announced_freshness = hubs[i].freshness;
     }
 
     return NGX_OK;
@@ -199,6 +198,16 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
                    snap.seq, &hub->stream->name, snap.size);
 
     return 1;
+}
+
+
+void
+ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
+{
+    (void) ngx_http_blockcast_hub_sync(hub);
+
+    hub->freshness = ngx_http_blockcast_stream_status_freshness(hub->stream,
+                                                                1);
 }
 
 
@@ -403,9 +412,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t                      n;
     ngx_http_blockcast_listener_t  *listeners;
 
-    /* the newcomer begins with the newest, so the others get it now, too */
-
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->nlisteners == hub->nalloc) {
         n = ngx_max(64, hub->nalloc * 2);

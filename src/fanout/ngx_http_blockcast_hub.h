@@ -44,6 +44,7 @@ struct ngx_http_blockcast_hub_s {
     ngx_http_blockcast_frame_t   *page;         /* the first snapshot */
 
     ngx_http_blockcast_freshness_e  freshness;
+    ngx_http_blockcast_freshness_e  announced_freshness;
     uint64_t                      error_version;    /* of the slot, as seen */
     uint32_t                      reason;           /* hash of the error's
                                                        beginning */
@@ -109,6 +110,13 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
  */
 ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 
+/*
+ * Copies what is new in the zone and brings hub->freshness up to date, and
+ * sends nothing: the listeners have their turn with the next fan-out, that of
+ * the worker's wake-up or of its tick.
+ */
+void ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub);
+
 
 /* Sets what is called when a stream that was not polled is wanted. */
 typedef void (*ngx_http_blockcast_hub_demand_pt)(void);
@@ -126,8 +134,9 @@ void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
 
 /*
- * Adds a subscriber: conn->subs[sub], whose seq and first the caller has set.
- * NGX_ERROR without memory.
+ * Adds a subscriber, conn->subs[sub], and refreshes the hub; what that brings
+ * goes to the other subscribers with the next fan-out.  NGX_ERROR without
+ * memory.
  */
 ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);

@@ -6,15 +6,14 @@
 
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_rest.h"
-#include "bc_json.h"
 
 
 const char  *ngx_http_blockcast_freshness_names[] = {
@@ -22,70 +21,137 @@ const char  *ngx_http_blockcast_freshness_names[] = {
 };
 
 
-u_char *
-ngx_http_blockcast_health_row(u_char *p, ngx_http_blockcast_stream_t *st,
-    ngx_uint_t *healthy)
+/* Adds an error of len 0 as null. */
+
+static void
+ngx_http_blockcast_health_add_error(ngx_http_blockcast_json_out_t *out,
+    cJSON *parent, ngx_http_blockcast_error_t *error)
 {
-    ngx_int_t                        age;
+    if (error->len == 0) {
+        ngx_http_blockcast_json_out_value(out, parent, "error", "null");
+        return;
+    }
+
+    ngx_http_blockcast_json_out_text(out, parent, "error", error->text,
+                                     error->len);
+}
+
+
+void
+ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
+    cJSON *rows, ngx_http_blockcast_stream_t *st)
+{
+    cJSON                           *row, *note;
     ngx_uint_t                       subscribers;
-    ngx_http_blockcast_error_t       error;
     ngx_http_blockcast_slot_t       *slot;
-    ngx_http_blockcast_freshness_e   state;
+    ngx_http_blockcast_error_t       error;
+    ngx_http_blockcast_freshness_e   freshness;
 
     slot = st->slot;
     subscribers = ngx_http_blockcast_slot_listeners(slot);
-    state = ngx_http_blockcast_stream_status_freshness(
+    freshness = ngx_http_blockcast_stream_status_freshness(
                                         st, subscribers != 0 || st->always);
-    age = ngx_http_blockcast_stream_status_age(slot);
+
+    row = ngx_http_blockcast_json_out_object(out, rows, NULL);
+
+    ngx_http_blockcast_json_out_text(out, row, "name", st->name.data,
+                                     st->name.len);
+    ngx_http_blockcast_json_out_string(out, row, "kind",
+                                       st->field.len ? "log" : "snapshot");
+    ngx_http_blockcast_json_out_seconds(out, row, "interval", st->interval);
+    ngx_http_blockcast_json_out_value(out, row, "seq", "%uA", slot->seq);
+    ngx_http_blockcast_json_out_seconds(out, row, "age",
+                                ngx_http_blockcast_stream_status_age(slot));
+    ngx_http_blockcast_json_out_string(out, row, "state",
+                              ngx_http_blockcast_freshness_names[freshness]);
+    ngx_http_blockcast_json_out_value(out, row, "subscribers", "%ui",
+                                      subscribers);
+    ngx_http_blockcast_json_out_value(out, row, "polls", "%uA", slot->polls);
+    ngx_http_blockcast_json_out_value(out, row, "polls_failed", "%uA",
+                                      slot->polls_failed);
+    ngx_http_blockcast_json_out_value(out, row, "polls_overrun", "%uA",
+                                      slot->polls_overrun);
 
     ngx_http_blockcast_stream_status_read_error(slot, &error);
-
-    if (state == ngx_http_blockcast_freshness_waiting
-        || state == ngx_http_blockcast_freshness_stale)
-    {
-        *healthy = 0;
-    }
-
-    p = ngx_sprintf(p, "{\"name\":\"%V\",\"kind\":\"%s\","
-                    "\"interval\":%M.%03M,\"seq\":%uA,\"age\":",
-                    &st->name, st->field.len ? "log" : "snapshot",
-                    st->interval / 1000, st->interval % 1000, slot->seq);
-
-    if (age < 0) {
-        p = ngx_cpymem(p, "null", 4);
-
-    } else {
-        p = ngx_sprintf(p, "%i.%03i", age / 1000, age % 1000);
-    }
-
-    p = ngx_sprintf(p, ",\"state\":\"%s\",\"subscribers\":%ui,"
-                    "\"polls\":%uA,\"polls_failed\":%uA,"
-                    "\"polls_overrun\":%uA,\"error\":",
-                    ngx_http_blockcast_freshness_names[state], subscribers,
-                    slot->polls, slot->polls_failed, slot->polls_overrun);
-
-    if (error.len != 0) {
-        *p++ = '"';
-        p = bc_json_escape(p, error.text, error.len);
-        *p++ = '"';
-
-    } else {
-        p = ngx_cpymem(p, "null", 4);
-    }
+    ngx_http_blockcast_health_add_error(out, row, &error);
 
     ngx_http_blockcast_stream_status_read_note(slot, &error);
 
     if (error.len != 0) {
-        p = ngx_sprintf(p, ",\"note\":{\"since\":%uL,\"text\":\"",
-                        error.since);
-        p = bc_json_escape(p, error.text, error.len);
-        *p++ = '"';
-        *p++ = '}';
+        note = ngx_http_blockcast_json_out_object(out, row, "note");
+
+        ngx_http_blockcast_json_out_value(out, note, "since", "%uL",
+                                          error.since);
+        ngx_http_blockcast_json_out_text(out, note, "text", error.text,
+                                         error.len);
+    }
+}
+
+
+/* Adds a node, as the polling worker sees it. */
+
+static void
+ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
+    cJSON *rows, ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_node_t *node)
+{
+    cJSON                               *row;
+    ngx_http_blockcast_node_status_t     status;
+    ngx_http_blockcast_node_counters_t  *counters, none;
+
+    if (ngx_http_blockcast_node_status_read(zone, &node->name, &status,
+                                            &counters)
+        != NGX_OK)
+    {
+        /* nobody has polled yet */
+
+        ngx_memzero(&status, sizeof(ngx_http_blockcast_node_status_t));
+        ngx_memzero(&none, sizeof(ngx_http_blockcast_node_counters_t));
+        counters = &none;
     }
 
-    *p++ = '}';
+    row = ngx_http_blockcast_json_out_object(out, rows, NULL);
 
-    return p;
+    ngx_http_blockcast_json_out_text(out, row, "name", node->name.data,
+                                     node->name.len);
+    ngx_http_blockcast_json_out_string(out, row, "state",
+                        ngx_http_blockcast_node_health_names[status.health]);
+    ngx_http_blockcast_json_out_value(out, row, "failures", "%uD",
+                                      status.failures);
+    ngx_http_blockcast_json_out_value(out, row, "calls", "%uA",
+                                      counters->calls);
+    ngx_http_blockcast_json_out_value(out, row, "outages", "%uA",
+                                      counters->outages);
+
+    if (status.health == ngx_http_blockcast_node_ok) {
+        ngx_http_blockcast_json_out_value(out, row, "since", "null");
+        ngx_http_blockcast_json_out_value(out, row, "retry_in", "null");
+        ngx_http_blockcast_json_out_value(out, row, "error", "null");
+        return;
+    }
+
+    ngx_http_blockcast_json_out_value(out, row, "since", "%uL",
+                                      status.since_sec);
+    ngx_http_blockcast_json_out_seconds(out, row, "retry_in",
+                          ngx_http_blockcast_node_status_retry_in(&status));
+    ngx_http_blockcast_json_out_text(out, row, "error", status.text,
+                                     status.len);
+}
+
+
+/* Tells whether a stream's data is what it should be. */
+
+static ngx_uint_t
+ngx_http_blockcast_health_is_fresh(ngx_http_blockcast_stream_t *st)
+{
+    ngx_http_blockcast_freshness_e  freshness;
+
+    freshness = ngx_http_blockcast_stream_status_freshness(st,
+                          ngx_http_blockcast_slot_listeners(st->slot) != 0
+                          || st->always);
+
+    return freshness != ngx_http_blockcast_freshness_waiting
+           && freshness != ngx_http_blockcast_freshness_stale;
 }
 
 
@@ -135,21 +201,103 @@ ngx_http_blockcast_health_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
+/* Adds the newest error of the streams that a client may see, as "node". */
+
+static void
+ngx_http_blockcast_health_add_newest_error(ngx_http_blockcast_json_out_t *out,
+    cJSON *root, ngx_http_blockcast_stream_t **st, uint64_t allowed)
+{
+    cJSON                       *row;
+    ngx_http_blockcast_error_t   error, newest;
+
+    newest.len = 0;
+    newest.since = 0;
+
+    for ( /* void */ ; *st != NULL; st++) {
+
+        if (!(allowed & ((uint64_t) 1 << (*st)->index))) {
+            continue;
+        }
+
+        ngx_http_blockcast_stream_status_read_error((*st)->slot, &error);
+
+        if (error.len != 0 && error.since >= newest.since) {
+            newest = error;
+        }
+    }
+
+    row = ngx_http_blockcast_json_out_object(out, root, "node");
+
+    ngx_http_blockcast_health_add_error(out, row, &newest);
+
+    if (newest.len != 0) {
+        ngx_http_blockcast_json_out_value(out, row, "since", "%uL",
+                                          newest.since);
+    }
+}
+
+
+/* Adds which worker polls, and all workers that are there. */
+
+static void
+ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
+    cJSON *root, ngx_http_blockcast_zone_shctx_t *sh)
+{
+    cJSON                        *poller, *rows, *row;
+    uint64_t                      lease;
+    ngx_uint_t                    i, leading;
+    ngx_http_blockcast_worker_t  *w;
+
+    lease = sh->lease;
+    leading = (lease != 0
+               && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
+
+    poller = ngx_http_blockcast_json_out_object(out, root, "poller");
+
+    ngx_http_blockcast_json_out_value(out, poller, "pid", "%uL",
+                                      lease & 0xffffffff);
+    ngx_http_blockcast_json_out_value(out, poller, "generation", "%uL",
+                                      lease >> 32);
+    ngx_http_blockcast_json_out_value(out, poller, "active",
+                                      leading ? "true" : "false");
+    ngx_http_blockcast_json_out_string(out, poller, "role",
+                                (sh->role == ngx_http_blockcast_leader)
+                                ? "leader" : "follower");
+    ngx_http_blockcast_json_out_value(out, poller, "takeovers", "%uA",
+                                      sh->takeovers);
+
+    rows = ngx_http_blockcast_json_out_array(out, root, "workers");
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &sh->workers[i];
+
+        if (!ngx_http_blockcast_worker_there(w)) {
+            continue;
+        }
+
+        row = ngx_http_blockcast_json_out_object(out, rows, NULL);
+
+        ngx_http_blockcast_json_out_value(out, row, "pid", "%uA", w->pid);
+        ngx_http_blockcast_json_out_value(out, row, "connections", "%uA",
+                                          w->connections);
+    }
+}
+
+
 ngx_int_t
 ngx_http_blockcast_health_handler(ngx_http_request_t *r)
 {
-    u_char                           *p, *rows;
-    uint64_t                          lease, allowed;
+    cJSON                            *root, *rows;
+    uint64_t                          allowed;
     ngx_int_t                         rc;
     ngx_str_t                         body;
-    ngx_uint_t                        i, n, healthy, first, leading, brief;
-    ngx_http_blockcast_error_t        error, newest;
-    ngx_http_blockcast_zone_shctx_t  *sh;
+    ngx_uint_t                        i, n, healthy, brief;
     ngx_http_blockcast_node_t       **nodes;
-    ngx_http_blockcast_worker_t      *w;
     ngx_http_blockcast_stream_t     **st;
+    ngx_http_blockcast_json_out_t     out;
     ngx_http_blockcast_loc_conf_t    *blcf;
     ngx_http_blockcast_main_conf_t   *bmcf;
+    ngx_http_blockcast_zone_shctx_t  *sh;
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
@@ -175,130 +323,64 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
         brief = 1;
     }
 
-    rows = ngx_pnalloc(r->pool, 1 + n * (NGX_HTTP_BLOCKCAST_HEALTH_ROW
-                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (rows == NULL
-        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
-           != NGX_OK)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     healthy = 1;
-    newest.len = 0;
-    newest.since = 0;
-
-    p = rows;
 
     for (i = 0; i < n; i++) {
-
-        if (brief) {
-            (void) ngx_http_blockcast_health_row(p, st[i], &healthy);
-            continue;
-        }
-
-        if (!(allowed & ((uint64_t) 1 << st[i]->index))) {
-            continue;
-        }
-
-        if (p != rows) {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_health_row(p, st[i], &healthy);
-
-        ngx_http_blockcast_stream_status_read_error(st[i]->slot, &error);
-
-        if (error.len != 0 && error.since >= newest.since) {
-            newest = error;
+        if (brief || allowed & ((uint64_t) 1 << st[i]->index)) {
+            healthy &= ngx_http_blockcast_health_is_fresh(st[i]);
         }
     }
 
-    body.len = p - rows;
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    p = ngx_pnalloc(r->pool, body.len + 512 + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN
-                             + NGX_HTTP_BLOCKCAST_WORKERS * 96
-                             + bmcf->nodes.nelts
-                               * (NGX_HTTP_BLOCKCAST_NODE_ROW
-                                  + 6 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (p == NULL) {
+    ngx_http_blockcast_json_out_string(&out, root, "status",
+                                       healthy ? "ok" : "failing");
+
+    if (!brief) {
+        ngx_http_blockcast_json_out_string(&out, root, "version",
+                                           NGX_HTTP_BLOCKCAST_VERSION);
+    }
+
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+
+    if (!brief) {
+        ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
+                                          sh->epoch);
+        ngx_http_blockcast_health_add_newest_error(&out, root, st, allowed);
+
+        rows = ngx_http_blockcast_json_out_array(&out, root, "nodes");
+        nodes = bmcf->nodes.elts;
+
+        for (i = 0; i < bmcf->nodes.nelts; i++) {
+            if (ngx_http_blockcast_health_node_visible(bmcf, nodes[i], st,
+                                                       allowed))
+            {
+                ngx_http_blockcast_health_add_node(&out, rows, bmcf->zone,
+                                                   nodes[i]);
+            }
+        }
+
+        ngx_http_blockcast_health_add_workers(&out, root, sh);
+
+        rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
+
+        for (i = 0; i < n; i++) {
+            if (allowed & ((uint64_t) 1 << st[i]->index)) {
+                ngx_http_blockcast_health_add_stream(&out, rows, st[i]);
+            }
+        }
+    }
+
+    if (ngx_http_blockcast_json_out_pool(&out, r->pool, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    body.data = p;
-
-    if (brief) {
-        p = ngx_sprintf(p, "{\"status\":\"%s\",\"timestamp\":%T}",
-                        healthy ? "ok" : "failing", ngx_time());
-        goto respond;
-    }
-
-    lease = sh->lease;
-    leading = (lease != 0
-               && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0);
-
-    p = ngx_sprintf(p, "{\"status\":\"%s\",\"version\":\""
-                    NGX_HTTP_BLOCKCAST_VERSION "\",\"timestamp\":%T,"
-                    "\"epoch\":%uL,\"node\":{\"error\":",
-                    healthy ? "ok" : "failing", ngx_time(), sh->epoch);
-
-    if (newest.len != 0) {
-        *p++ = '"';
-        p = bc_json_escape(p, newest.text, newest.len);
-        p = ngx_sprintf(p, "\",\"since\":%uL}", newest.since);
-
-    } else {
-        p = ngx_cpymem(p, "null}", 5);
-    }
-
-    p = ngx_cpymem(p, ",\"nodes\":[", sizeof(",\"nodes\":[") - 1);
-
-    nodes = bmcf->nodes.elts;
-
-    for (i = 0; i < bmcf->nodes.nelts; i++) {
-
-        if (!ngx_http_blockcast_health_node_visible(bmcf, nodes[i], st,
-                                                    allowed)) {
-            continue;
-        }
-
-        if (p[-1] != '[') {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_node_status_row(p, bmcf->zone, nodes[i]);
-    }
-
-    p = ngx_sprintf(p, "],\"poller\":{\"pid\":%uL,\"generation\":%uL,"
-                    "\"active\":%s,\"role\":\"%s\",\"takeovers\":%uA},"
-                    "\"workers\":[",
-                    lease & 0xffffffff, lease >> 32,
-                    leading ? "true" : "false",
-                    (sh->role == ngx_http_blockcast_leader) ? "leader"
-                                                            : "follower",
-                    sh->takeovers);
-
-    first = 1;
-
-    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
-        w = &sh->workers[i];
-
-        if (!ngx_http_blockcast_worker_there(w)) {
-            continue;
-        }
-
-        p = ngx_sprintf(p, "%s{\"pid\":%uA,\"connections\":%uA}",
-                        first ? "" : ",", w->pid, w->connections);
-        first = 0;
-    }
-
-    p = ngx_cpymem(p, "],\"streams\":[", sizeof("],\"streams\":[") - 1);
-    p = ngx_cpymem(p, rows, body.len);
-    p = ngx_cpymem(p, "]}", 2);
-
-respond:
-
-    body.len = p - body.data;
 
     return ngx_http_blockcast_respond(r, healthy ? NGX_HTTP_OK
                                           : NGX_HTTP_SERVICE_UNAVAILABLE,

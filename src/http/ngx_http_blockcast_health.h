@@ -9,15 +9,17 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_json_out.h"
 
 
+/* content handler of blockcast_health */
 ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 
-/* how many of a location's streams this client may see */
+/* counts the streams of a location that this client may see */
 ngx_uint_t ngx_http_blockcast_health_visible(ngx_http_blockcast_stream_t **st,
     uint64_t allowed);
 
-/* whether a node is one of these streams' */
+/* tells whether a node is that of a stream which this client may see */
 ngx_uint_t ngx_http_blockcast_health_node_visible(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t *node,
     ngx_http_blockcast_stream_t **st, uint64_t allowed);
@@ -25,9 +27,9 @@ ngx_uint_t ngx_http_blockcast_health_node_visible(
 /* the words for ngx_http_blockcast_freshness_e */
 extern const char  *ngx_http_blockcast_freshness_names[];
 
-/* writes it, and clears *healthy when its data is not what it should be */
-u_char *ngx_http_blockcast_health_row(u_char *p,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t *healthy);
+/* adds how a stream is to an array */
+void ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
+    cJSON *rows, ngx_http_blockcast_stream_t *st);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_HEALTH_H_INCLUDED_ */

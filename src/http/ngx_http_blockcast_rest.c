@@ -7,17 +7,17 @@
 #include "ngx_http_blockcast_rest.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_encoding_cache.h"
-#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
-#include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_longpoll.h"
 #include "bc_json.h"
 #include "bc_span.h"
 
@@ -28,7 +28,7 @@
 /* of a long poll (msec) */
 #define NGX_HTTP_BLOCKCAST_MAX_WAIT   60000
 
-/* what the first poll of an idle stream may take (msec) */
+/* how long a request waits for the first poll of an idle stream (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
 
 
@@ -179,12 +179,6 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 }
 
 
-/*
- * Refuses other methods and, where allowed is not NULL, a client without the
- * token that is needed.  Else *allowed has the streams that this client may
- * have.
- */
-
 ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
     ngx_int_t *rc)
@@ -234,7 +228,7 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
 }
 
 
-/* what a client may not have is not there for it */
+/* Returns the stream of a name, or NULL when this client may have none. */
 
 static ngx_http_blockcast_stream_t *
 ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
@@ -258,36 +252,41 @@ ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/* {"error":CODE,"message":…}; what fmt adds may be anything the client sent */
+/*
+ * Sends {"error":CODE,"message":...}, a line.  What the arguments of fmt are
+ * may be anything that the client sent.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *fmt, ...)
 {
-    u_char    *p, *last, text[512], said[512];
-    va_list    args;
-    ngx_str_t  body;
+    cJSON                          *root;
+    u_char                          text[512], shown[512];
+    va_list                         args;
+    ngx_str_t                       body, message;
+    ngx_http_blockcast_json_out_t   out;
 
     va_start(args, fmt);
-    body.data = said;
-    body.len = ngx_vslprintf(said, said + sizeof(said), fmt, args) - said;
+    message.data = text;
+    message.len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
     va_end(args);
 
-    ngx_http_blockcast_gate_printable(&body, text, sizeof(text));
-    last = text + body.len;
+    ngx_http_blockcast_gate_printable(&message, shown, sizeof(shown));
 
-    p = ngx_pnalloc(r->pool, 128 + bc_json_escape_len(text, last - text));
-    if (p == NULL) {
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "error", code);
+    ngx_http_blockcast_json_out_text(&out, root, "message", message.data,
+                                     message.len);
+
+    if (ngx_http_blockcast_json_out_pool(&out, r->pool, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = p;
+    /* in place of the NUL that ends what was printed */
 
-    p = ngx_sprintf(p, "{\"error\":\"%s\",\"message\":\"", code);
-    p = bc_json_escape(p, text, last - text);
-    p = ngx_cpymem(p, "\"}\n", 3);
-
-    body.len = p - body.data;
+    body.data[body.len++] = '\n';
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
         != NGX_OK)
@@ -336,8 +335,8 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 
 
 /*
- * Nobody has wanted the stream so far: its first poll has just been asked for
- * and takes a moment, which the first request need not hear of.
+ * Answers a request for a stream without data.  Its first poll has just been
+ * started: the request waits for it once, rather than getting 503.
  */
 
 static ngx_int_t
@@ -435,9 +434,9 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
 
 /*
- * ?wait=10s&after=SEQ: the response comes with the first seq after that one,
- * or as 204 when the time is up.  NGX_DECLINED: it is no such request, or
- * there is nothing to wait for.
+ * Handles ?wait=10s&after=SEQ: the response comes with the first seq after that
+ * one, or as 204 when the time is up.  Returns NGX_DECLINED when the request
+ * has no wait, or there is nothing to wait for.
  */
 
 static ngx_int_t
@@ -544,7 +543,7 @@ ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
 }
 
 
-/* whole: as a WebSocket message, else only its "data" */
+/* Answers with the newest snapshot: the message, or (!whole) its "data". */
 
 static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
@@ -556,7 +555,7 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     hub = ngx_http_blockcast_hub_of(st);
 
     ngx_http_blockcast_hub_demand(hub);
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (whole) {
         rc = ngx_http_blockcast_rest_wait(r, hub);
@@ -614,7 +613,11 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 }
 
 
-/* NGX_DONE: it is none, and *rc is for nginx, from the content handler */
+/*
+ * Reads a number from the query.  NGX_OK, NGX_DECLINED when there is none, or
+ * NGX_DONE when the request was refused: *rc is what the content handler
+ * returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
@@ -663,7 +666,7 @@ ngx_http_blockcast_rest_matches(ngx_http_blockcast_ring_record_t *rec,
 }
 
 
-/* the newest entries of a log, newest first */
+/* Answers with the newest entries of a log, newest first. */
 
 static ngx_int_t
 ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
@@ -712,7 +715,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     hub = ngx_http_blockcast_hub_of(st);
 
     ngx_http_blockcast_hub_demand(hub);
-    ngx_http_blockcast_fanout_update(hub);
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->newest == NULL) {
         return ngx_http_blockcast_rest_first(r, st);
@@ -782,51 +785,40 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
 {
-    u_char                          *p;
+    cJSON                           *root, *rows;
     ngx_str_t                        body;
-    ngx_uint_t                       i, n, healthy;
     ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_json_out_t    out;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
 
-    st = blcf->offers;
-
-    for (n = 0; st[n] != NULL; n++) { /* void */ }
-
-    p = ngx_pnalloc(r->pool, 128 + n * (NGX_HTTP_BLOCKCAST_HEALTH_ROW
-                                     + 12 * NGX_HTTP_BLOCKCAST_ERROR_LEN));
-    if (p == NULL
-        || ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache", 8)
-           != NGX_OK)
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache", 8)
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = p;
+    root = ngx_http_blockcast_json_out_begin(&out);
 
-    p = ngx_sprintf(p, "{\"epoch\":%uL,\"timestamp\":%T,\"streams\":[",
-                    bmcf->zone->sh->epoch, ngx_time());
+    ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
+                                      bmcf->zone->sh->epoch);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
 
-    for (i = 0; i < n; i++) {
+    rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
 
-        if (!(allowed & ((uint64_t) 1 << st[i]->index))) {
-            continue;
+    for (st = blcf->offers; *st != NULL; st++) {
+        if (allowed & ((uint64_t) 1 << (*st)->index)) {
+            ngx_http_blockcast_health_add_stream(&out, rows, *st);
         }
-
-        if (p[-1] != '[') {
-            *p++ = ',';
-        }
-
-        p = ngx_http_blockcast_health_row(p, st[i], &healthy);
     }
 
-    *p++ = ']';
-    *p++ = '}';
-
-    body.len = p - body.data;
+    if (ngx_http_blockcast_json_out_pool(&out, r->pool, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
                                       &body);

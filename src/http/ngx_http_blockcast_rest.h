@@ -11,22 +11,19 @@
 #include "ngx_http_blockcast.h"
 
 
-/* content handlers of blockcast_api, blockcast_rest and blockcast_health */
+/* content handlers of blockcast_api and blockcast_rest */
 ngx_int_t ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_blockcast_rest_handler(ngx_http_request_t *r);
 
 
 /*
- * What each of them begins with: the method, and when allowed is not NULL, the
- * streams that this client may have (bits by index).  NGX_DECLINED: it was
- * refused, and *rc is for nginx, from the content handler.
+ * Begins a GET or HEAD: refuses other methods, and, unless allowed is NULL,
+ * clients without the token that is needed; *allowed is then the streams that
+ * this client may have, as bits by index.  NGX_OK, or NGX_DECLINED when it was
+ * refused: *rc is what the content handler returns.
  */
 ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
-
-
-/* of a stream's row in a list, its error and its note not counted */
-#define NGX_HTTP_BLOCKCAST_HEALTH_ROW  768
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_REST_H_INCLUDED_ */

@@ -60,11 +60,4 @@ ngx_msec_t ngx_http_blockcast_breaker_backoff(ngx_msec_t lasted,
     ngx_msec_t least, ngx_msec_t most);
 
 
-/*
- * The same as a JSON object, of at most NODE_ROW bytes and six for each of
- * ERROR_LEN; returns its end.
- */
-#define NGX_HTTP_BLOCKCAST_NODE_ROW  512
-
-
 #endif /* _NGX_HTTP_BLOCKCAST_BREAKER_H_INCLUDED_ */

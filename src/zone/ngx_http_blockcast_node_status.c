@@ -7,7 +7,6 @@
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_zone.h"
-#include "bc_json.h"
 
 
 const char  *ngx_http_blockcast_node_health_names[] = {
@@ -68,47 +67,4 @@ ngx_http_blockcast_node_status_retry_in(
     left = (ngx_msec_int_t) (status->until - ngx_current_msec);
 
     return (left > 0) ? (ngx_msec_t) left : 0;
-}
-
-
-u_char *
-ngx_http_blockcast_node_status_row(u_char *p, ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_node_t *node)
-{
-    ngx_msec_t                           left;
-    ngx_http_blockcast_node_status_t     status;
-    ngx_http_blockcast_node_counters_t  *counters, none;
-
-    if (ngx_http_blockcast_node_status_read(zone, &node->name, &status,
-                                            &counters)
-        != NGX_OK)
-    {
-        /* nobody has polled yet */
-
-        ngx_memzero(&status, sizeof(ngx_http_blockcast_node_status_t));
-        ngx_memzero(&none, sizeof(ngx_http_blockcast_node_counters_t));
-        counters = &none;
-    }
-
-    p = ngx_sprintf(p, "{\"name\":\"%V\",\"state\":\"%s\",\"failures\":%uD,"
-                    "\"calls\":%uA,\"outages\":%uA,\"since\":", &node->name,
-                    ngx_http_blockcast_node_health_names[status.health],
-                    status.failures, counters->calls, counters->outages);
-
-    if (status.health == ngx_http_blockcast_node_ok) {
-        return ngx_cpymem(
-                      p, "null,\"retry_in\":null,\"error\":null}",
-                      sizeof("null,\"retry_in\":null,\"error\":null}") - 1);
-    }
-
-    left = ngx_http_blockcast_node_status_retry_in(&status);
-
-    p = ngx_sprintf(p, "%uL,\"retry_in\":%M.%03M,\"error\":\"",
-                    status.since_sec, left / 1000, left % 1000);
-    p = bc_json_escape(p, status.text, status.len);
-
-    *p++ = '"';
-    *p++ = '}';
-
-    return p;
 }

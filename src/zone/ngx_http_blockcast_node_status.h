@@ -20,10 +20,6 @@ ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *name, ngx_http_blockcast_node_status_t *status,
     ngx_http_blockcast_node_counters_t **counters);
 
-/* Writes a node as JSON for the lists of nodes; returns its end. */
-u_char *ngx_http_blockcast_node_status_row(u_char *p,
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_node_t *node);
-
 /* Returns the milliseconds until the node is tried again, 0: that is due. */
 ngx_msec_t ngx_http_blockcast_node_status_retry_in(
     ngx_http_blockcast_node_status_t *status);

@@ -44,6 +44,11 @@ check(bc_client_msg_t *m, const uint8_t *p, size_t size)
         return;
     }
 
+    /* checked text is always read, whatever cJSON makes of it by itself */
+
+    must(m->what != BC_CLIENT_MSG_NO_MEMORY);
+    must(m->what != BC_CLIENT_MSG_LARGE || m->tree == NULL);
+
     for (n = 0; (rc = bc_client_msg_stream(m)) != 0; n++) {
         must(rc == 1 || rc == -1);
         must(n <= size);
@@ -67,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&m, 0xaa, sizeof(m));
     bc_client_msg_parse(&m, p, size);
     check(&m, p, size);
+    bc_client_msg_free(&m);
 
     memset(&m, 0xaa, sizeof(m));
     bc_client_msg_request(&m, p, size);
@@ -75,6 +81,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(rc == 0 || (rc == -1 && id == 0));
 
     check(&m, p, size);
+    bc_client_msg_free(&m);
 
     free(p);
 

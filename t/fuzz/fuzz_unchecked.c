@@ -192,8 +192,11 @@ messages(const uint8_t *p, size_t len)
         must(n < len);
     }
 
+    bc_client_msg_free(&m);
+
     bc_client_msg_request(&m, p, len);
     (void) bc_client_msg_subscription(&m, &id);
+    bc_client_msg_free(&m);
 
     (void) bc_jsonrpc_parse(p, len, 1, &reply);
 }

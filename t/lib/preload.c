@@ -167,7 +167,8 @@ fails(const void *caller)
         ? strncmp(name, "libjq", 5) != 0
         : strncmp(name, "nginx", 5) != 0 && strncmp(name, "ngx_", 4) != 0
           && strncmp(name, "libz.", 5) != 0
-          && strncmp(name, "libcbor", 7) != 0)
+          && strncmp(name, "libcbor", 7) != 0
+          && strncmp(name, "libcjson", 8) != 0)
     {
         return 0;
     }

@@ -34,6 +34,16 @@ parse(const char *text, int request)
 }
 
 
+/* frees a message and what was read from it */
+
+static void
+done(uint8_t *p)
+{
+    bc_client_msg_free(&m);
+    free(p);
+}
+
+
 static int
 span_is(bc_span_t span, const char *text)
 {
@@ -73,7 +83,7 @@ members(void)
     bc_json_members(object, names, value, 3);
     ok(value[0].data == NULL && value[1].data == NULL, "no object");
 
-    free(p);
+    done(p);
 }
 
 
@@ -104,30 +114,30 @@ ids(void)
     p = with_id("{\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID, "}", 0);
     is(m.what, BC_CLIENT_MSG_PING, "an id of the largest size");
     is(m.id.len, BC_CLIENT_MSG_ID, "is there");
-    free(p);
+    done(p);
 
     p = with_id("{\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID + 1, "}", 0);
     is(m.what, BC_CLIENT_MSG_LONG_ID, "one byte more");
     is(m.id.len, 0, "is not");
-    free(p);
+    done(p);
 
     p = with_id("{\"id\":1,\"type\":\"ping\",\"id\":", BC_CLIENT_MSG_ID + 1, "}",
                 0);
     is(m.what, BC_CLIENT_MSG_PING, "the first id counts");
-    free(p);
+    done(p);
 
     p = with_id("{\"jsonrpc\":\"2.0\",\"method\":\"eth_ping\",\"id\":",
                 BC_CLIENT_MSG_ID, "}", 1);
     is(m.what, BC_CLIENT_MSG_PING, "JSON-RPC: the largest size");
     is(m.id.len, BC_CLIENT_MSG_ID, "JSON-RPC: is there");
-    free(p);
+    done(p);
 
     p = with_id("{\"jsonrpc\":\"2.0\",\"method\":\"eth_ping\",\"id\":",
                 BC_CLIENT_MSG_ID + 1, "}", 1);
     is(m.what, BC_CLIENT_MSG_LONG_ID, "JSON-RPC: one byte more");
     ok(m.what <= BC_CLIENT_MSG_BATCH, "JSON-RPC: answered with a null id");
     is(m.id.len, 0, "JSON-RPC: is not");
-    free(p);
+    done(p);
 }
 
 
@@ -148,16 +158,16 @@ subscribes(void)
     ok(m.name_len == 1 && m.name[0] == 'b', "come then");
     is(bc_client_msg_stream(&m), -1, "a number is no stream");
     is(bc_client_msg_stream(&m), 0, "the end");
-    free(p);
+    done(p);
 
     p = parse("{\"type\":\"subscribe\",\"stream\":7,\"since\":-1}", 0);
     ok(m.bad_since && !m.has_since && !m.delta, "a bad since");
     is(bc_client_msg_stream(&m), 0, "a stream that is no string is none");
-    free(p);
+    done(p);
 
     p = parse("{\"type\":7}", 0);
     is(m.what, BC_CLIENT_MSG_UNTYPED, "a type that is no string is none");
-    free(p);
+    done(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_subscribe\","
               "\"params\":[\"a\",{\"since\":3,\"stream\":\"b\"}]}", 1);
@@ -165,24 +175,176 @@ subscribes(void)
     ok(m.has_since && m.since == 3, "JSON-RPC: since of a list");
     is(bc_client_msg_stream(&m), 1, "JSON-RPC: the stream of a list");
     ok(m.name_len == 1 && m.name[0] == 'a', "JSON-RPC: is its first");
-    free(p);
+    done(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\","
               "\"params\":{\"stream\":\"b\",\"since\":4,\"delta\":true}}", 1);
     ok(m.has_since && m.since == 4 && m.delta, "JSON-RPC: of an object");
     is(bc_client_msg_stream(&m), 1, "JSON-RPC: the stream of an object");
     ok(m.name_len == 1 && m.name[0] == 'b', "JSON-RPC: is named");
-    free(p);
+    done(p);
 
     p = parse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\","
               "\"params\":{\"since\":4}}", 1);
     is(bc_client_msg_stream(&m), 0, "JSON-RPC: no stream");
-    free(p);
+    done(p);
 
     p = parse("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"subscribe\"}", 1);
     is(m.what, BC_CLIENT_MSG_WRONG, "JSON-RPC: another version");
     ok(span_is(m.id, "1"), "JSON-RPC: with its id");
-    free(p);
+    done(p);
+}
+
+
+/*
+ * What cJSON by itself takes for something else: a name that goes on behind
+ * \\u0000, numbers, lone surrogates.
+ */
+
+static void
+strict(void)
+{
+    char      text[256];
+    size_t    i;
+    uint8_t  *p;
+
+    static const char *const  bad[] = {
+        "{\"type\":\"ping\",\"n\":01}", "{\"type\":\"ping\",\"n\":1.}",
+        "{\"type\":\"ping\",\"n\":+1}", "{\"type\":\"p\ting\"}",
+        "{\"type\":\"ping\",\"n\":\"\xff\"}", "\xef\xbb\xbf{\"type\":\"ping\"}",
+        "{\"type\":\"ping\"} x", "{\"type\":\"ping\",}"
+    };
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        p = parse(bad[i], 0);
+        is(m.what, BC_CLIENT_MSG_INVALID, bad[i]);
+        done(p);
+    }
+
+    p = parse("{\"type\":\"subscribe\",\"stream\":\"a\\u0000b\"}", 0);
+    is(bc_client_msg_stream(&m), 1, "a name with a NUL");
+    ok(m.name_len == 3 && memcmp(m.name, "a\1b", 3) == 0, "does not end there");
+    done(p);
+
+    p = parse("{\"type\":\"ping\\u0000\",\"id\":\"\\u0000\"}", 0);
+    is(m.what, BC_CLIENT_MSG_UNKNOWN, "a type with a NUL is another");
+    ok(span_is(m.id, "\"\\u0000\""), "an id has its own bytes");
+    done(p);
+
+    p = parse("{\"type\\u0000\":\"ping\"}", 0);
+    is(m.what, BC_CLIENT_MSG_UNTYPED, "a key with a NUL is another");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"stream\":\"\\ud800\\udc00\\udc00"
+              "\\ud800x\\\\u0000\"}", 0);
+    is(bc_client_msg_stream(&m), 1, "surrogates");
+    ok(m.name_len == 17
+       && memcmp(m.name, "\xf0\x90\x80\x80\xef\xbf\xbd\xef\xbf\xbdx"
+                         "\\u0000", 17) == 0,
+       "a pair is joined, a lone one is U+FFFD, an escaped \\ is none");
+    done(p);
+
+    p = parse("{\"type\":\"ping\",\"id\":18446744073709551615}", 0);
+    ok(span_is(m.id, "18446744073709551615"), "an id of 64 bits is exact");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"since\":9007199254740991}", 0);
+    ok(m.has_since && m.since == 9007199254740991u, "the largest since");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"since\":9007199254740993}", 0);
+    ok(m.bad_since, "a since that a double cannot hold is refused");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"since\":1e999}", 0);
+    ok(m.bad_since, "and so is one beyond all");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"since\":\"1\"}", 0);
+    ok(m.bad_since, "and a string");
+    done(p);
+
+    p = parse("{\"type\":\"subscribe\",\"since\":-0}", 0);
+    ok(m.has_since && m.since == 0, "-0 is 0");
+    done(p);
+
+    /* a number of 100 digits: more than cJSON reads */
+
+    strcpy(text, "{\"type\":\"subscribe\",\"stream\":\"a\",\"id\":");
+    memset(text + strlen(text) + 100, '\0', 1);
+    memset(text + strlen(text), '9', 100);
+    strcat(text, ",\"since\":0.");
+    memset(text + strlen(text) + 70, '\0', 1);
+    memset(text + strlen(text), '0', 70);
+    strcat(text, "}");
+
+    p = parse(text, 0);
+    is(m.what, BC_CLIENT_MSG_SUBSCRIBE, "long numbers");
+    is(m.id.len, 100, "come back as an id");
+    ok(m.bad_since, "and are no since");
+    is(bc_client_msg_stream(&m), 1, "what comes behind them");
+    is(m.name_len, 1, "is there");
+    done(p);
+}
+
+
+/* {"type":"ping","x":[0,...]} of n values */
+
+static uint8_t *
+with_values(size_t n, int request)
+{
+    char     *text, *q;
+    uint8_t  *p;
+
+    text = malloc(2 * n + 128);
+    if (text == NULL) {
+        abort();
+    }
+
+    q = text + sprintf(text, request ? "{\"jsonrpc\":\"2.0\",\"id\":7,"
+                                       "\"method\":\"ping\",\"x\":[0"
+                                     : "{\"type\":\"ping\",\"id\":7,"
+                                       "\"x\":[0");
+
+    for (n -= request ? 6 : 5; n != 0; n--) {
+        *q++ = ',';
+        *q++ = '0';
+    }
+
+    strcpy(q, "]}");
+
+    p = parse(text, request);
+
+    free(text);
+
+    return p;
+}
+
+
+static void
+values(void)
+{
+    uint8_t  *p;
+
+    p = with_values(BC_CLIENT_MSG_VALUES, 0);
+    is(m.what, BC_CLIENT_MSG_PING, "as many values as it may have");
+    done(p);
+
+    p = with_values(BC_CLIENT_MSG_VALUES + 1, 0);
+    is(m.what, BC_CLIENT_MSG_LARGE, "one more");
+    ok(span_is(m.id, "7"), "has its id");
+    ok(m.tree == NULL, "and no tree");
+    is(bc_client_msg_stream(&m), 0, "and no stream");
+    done(p);
+
+    p = with_values(32000, 1);
+    is(m.what, BC_CLIENT_MSG_LARGE, "JSON-RPC: 64 KB of zeros");
+    ok(span_is(m.id, "7"), "JSON-RPC: with their id");
+    done(p);
+
+    p = parse("{\"type\":\"ping\",\"x\":\",,[[{{,,\\\",,,\"}", 0);
+    is(m.what, BC_CLIENT_MSG_PING, "what is in a string is no value");
+    done(p);
 }
 
 
@@ -192,6 +354,8 @@ main(void)
     members();
     ids();
     subscribes();
+    strict();
+    values();
 
     return unit_done();
 }

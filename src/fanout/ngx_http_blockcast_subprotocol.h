@@ -29,16 +29,17 @@ const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
     size_t len, ngx_http_blockcast_subprotocol_e *protocol);
 
 /*
- * A message of a stream in another subprotocol, made of its text frame: a new
- * frame, or NULL without memory (which has been logged).
+ * Makes a frame in another subprotocol of a stream's text frame.  Returns a
+ * new frame, or NULL without memory (which has been logged).
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
     ngx_http_blockcast_subprotocol_e protocol, ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text);
 
 /*
- * The same for a single connection: takes over the reference to the text and
- * returns one to what the client gets.  feed is NULL for a message that
+ * Makes what one client gets of a text frame: in its subprotocol, compressed
+ * where that is worth it.  Takes over the reference to the text and returns
+ * one to the result, or NULL without memory.  hub is NULL for a message that
  * belongs to no stream.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(

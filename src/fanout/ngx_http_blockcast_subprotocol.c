@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
@@ -18,7 +19,7 @@
 
 
 typedef struct {
-    const char                     *name;
+    const char                       *name;
     ngx_http_blockcast_subprotocol_e  protocol;
 } ngx_http_blockcast_subprotocol_t;
 
@@ -59,6 +60,8 @@ ngx_http_blockcast_subprotocol_choose(const u_char *value, size_t len,
 }
 
 
+/* Makes the notification eth_subscription of a text frame; NULL: no memory. */
+
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
@@ -89,7 +92,10 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* *rc is that of bc_cbor_encode(); NULL also without memory */
+/*
+ * Makes a CBOR frame of a text frame.  Returns NULL when it cannot: *rc is
+ * then what bc_cbor_encode() returned, or 0 without memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
@@ -124,25 +130,28 @@ ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
 
 
 /*
- * What is sent in place of a message that CBOR has no words for: the client
- * knows that there was one, and which.
+ * Makes the error that is sent in place of a message that CBOR cannot
+ * represent, so that the client knows that there was one, and which.  NULL
+ * without memory.
  */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
 {
-    int                          rc;
-    u_char                      *p;
-    bc_span_t                    json, value;
-    ngx_str_t                    seq, message;
-    ngx_uint_t                   suppressed;
-    ngx_http_blockcast_frame_t  *error, *frame;
+    int                             rc;
+    cJSON                          *root;
+    bc_span_t                       json, seq;
+    ngx_str_t                       message;
+    ngx_uint_t                      suppressed;
+    ngx_http_blockcast_frame_t     *error, *frame;
+    ngx_http_blockcast_json_out_t   out;
 
     ngx_str_set(&message, "CBOR");
 
     if (ngx_http_blockcast_log_throttle(&hub->suppressed, &message,
-                                        &suppressed)) {
+                                        &suppressed))
+    {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: a message of stream \"%V\" holds a number "
                       "that CBOR cannot say, its clients get an error instead "
@@ -153,29 +162,30 @@ ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     json.data = text->data + text->payload;
     json.len = text->len - text->payload;
 
-    ngx_str_set(&seq, "null");
-
-    if (bc_json_member(json, "seq", &value) && value.len <= NGX_INT64_LEN) {
-        seq.data = (u_char *) value.data;
-        seq.len = value.len;
+    if (!bc_json_member(json, "seq", &seq) || seq.len > NGX_INT64_LEN) {
+        seq.data = (const uint8_t *) "null";
+        seq.len = 4;
     }
 
-    error = ngx_http_blockcast_frame_alloc(320 + NGX_INT64_LEN
-                                           + hub->stream->name.len);
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "type", "error");
+    ngx_http_blockcast_json_out_string(&out, root, "message",
+                                       "This message holds a number that CBOR "
+                                       "cannot say, take it as JSON");
+    ngx_http_blockcast_json_out_string(&out, root, "code",
+                                       "not_representable");
+    ngx_http_blockcast_json_out_text(&out, root, "stream",
+                                     hub->stream->name.data,
+                                     hub->stream->name.len);
+    ngx_http_blockcast_json_out_raw(&out, root, "seq", seq.data, seq.len);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+
+    error = ngx_http_blockcast_frame_json(&out);
     if (error == NULL) {
         return NULL;
     }
-
-    p = error->data + error->payload;
-    p = ngx_sprintf(p,
-                    "{\"type\":\"error\",\"message\":\"This message holds a "
-                    "number that CBOR cannot say, take it as JSON\","
-                    "\"code\":\"not_representable\",\"stream\":\"%V\","
-                    "\"seq\":%V,\"timestamp\":%T}", &hub->stream->name, &seq,
-                    ngx_time());
-
-    ngx_http_blockcast_frame_finish(error, BC_WS_TEXT,
-                                    p - error->data - error->payload);
 
     frame = ngx_http_blockcast_subprotocol_encode(error, &rc);
 
@@ -200,7 +210,7 @@ ngx_http_blockcast_subprotocol_cbor(ngx_http_blockcast_hub_t *hub,
             return ngx_http_blockcast_subprotocol_not_representable(hub, text);
         }
 
-        /* an answer: no number in it is ours */
+        /* an answer, whose numbers are the client's own */
 
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "blockcast: an answer of %uz bytes cannot be said in "

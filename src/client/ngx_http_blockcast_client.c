@@ -1,0 +1,148 @@
+
+/*
+ * What clients of all kinds have in common: their subscriptions and their end.
+ */
+
+
+#include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_encoding_cache.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "bc_ws_frame.h"
+#include "bc_ws_parser.h"
+
+
+/* how long the peer has for its part of the end (msec) */
+#define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
+
+
+void
+ngx_http_blockcast_client_count(ngx_int_t n)
+{
+    ngx_http_blockcast_zone_t       *zone;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+    zone = bmcf->zone;
+
+    if (n > 0) {
+        ngx_http_blockcast_count(ngx_http_blockcast_n_accepted, n);
+    }
+
+    if (zone != NULL) {
+        (void) ngx_atomic_fetch_add(&zone->own->connections, n);
+    }
+}
+
+
+void
+ngx_http_blockcast_client_set_pending(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    if (!sub->pending) {
+        sub->pending = 1;
+        conn->npending++;
+    }
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t **sub)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_frame_t  *frame;
+
+    for (i = 0; i < conn->nsubs && conn->npending != 0; i++) {
+
+        *sub = &conn->subs[i];
+
+        if (!(*sub)->pending) {
+            continue;
+        }
+
+        frame = ngx_http_blockcast_encoding_cache_next(conn, *sub);
+
+        if (frame != NULL) {
+            return frame;
+        }
+
+        (*sub)->pending = 0;
+        conn->npending--;
+    }
+
+    conn->npending = 0;
+
+    return NULL;
+}
+
+
+void
+ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn)
+{
+    while (conn->nsubs != 0) {
+        conn->nsubs--;
+
+        ngx_http_blockcast_hub_unsubscribe(conn->subs[conn->nsubs].hub,
+                                           conn->subs[conn->nsubs].place);
+    }
+
+    conn->npending = 0;
+
+    if (conn->subs != &conn->first) {
+        ngx_free(conn->subs);
+        conn->subs = &conn->first;
+        conn->nalloc = 1;
+    }
+}
+
+
+void
+ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t code, const char *reason)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (conn->closing) {
+
+        /* ours was sent before: this is the answer to it, or too late */
+
+        ngx_http_blockcast_ws_send_flush(conn);
+        return;
+    }
+
+    ngx_http_blockcast_client_leave_all(conn);
+
+    conn->close_code = code ? code : 1005;
+    conn->closing = 1;
+    conn->pinged = 0;
+
+    ngx_add_timer(conn->connection->read, NGX_HTTP_BLOCKCAST_CLOSE_TIME);
+
+    frame = ngx_http_blockcast_frame_alloc(BC_WS_CLOSE_LEN);
+    if (frame == NULL) {
+        ngx_http_blockcast_client_dead(conn);
+        return;
+    }
+
+    frame->payload = 2;
+    frame->len = bc_ws_frame_close(frame->data, code, reason);
+
+    ngx_http_blockcast_ws_send_queue(conn, frame);
+}
+
+
+void
+ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn)
+{
+    conn->dead = 1;
+
+    if (!conn->busy) {
+        ngx_post_event(conn->connection->read, &ngx_posted_events);
+    }
+}

@@ -1,0 +1,48 @@
+
+/*
+ * What clients of all kinds have in common: their subscriptions and their end.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CLIENT_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CLIENT_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+
+
+/* adds n, 1 or -1, to the number of this worker's clients */
+void ngx_http_blockcast_client_count(ngx_int_t n);
+
+/* marks a subscription as pending: its stream has something to be sent */
+void ngx_http_blockcast_client_set_pending(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub);
+
+/*
+ * Takes the next frame of the subscriptions that are pending: returns it with
+ * a reference for the caller, and its subscription in *sub.  NULL when there
+ * is none left; then none is pending.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_client_next_frame(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
+
+/* unsubscribes from all streams */
+void ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn);
+
+/*
+ * WebSocket: sends a Close frame and waits a bounded time for the peer's.
+ * code 0: without one; reason: a constant, or NULL.
+ */
+void ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
+    ngx_uint_t code, const char *reason);
+
+/*
+ * WebSocket: marks a connection with which nothing more can be done.  It is
+ * closed from the event loop, never from within a send.
+ */
+void ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CLIENT_H_INCLUDED_ */

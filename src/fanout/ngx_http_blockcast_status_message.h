@@ -1,0 +1,24 @@
+
+/*
+ * The message that tells a stream's subscriber how the stream is.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_STATUS_MESSAGE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_STATUS_MESSAGE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+
+
+/*
+ * Makes {"type":"status",...} of hub->freshness and what the zone has of the
+ * stream and its node: a new text frame, or NULL without memory.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_status_message(
+    ngx_http_blockcast_hub_t *hub);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_STATUS_MESSAGE_H_INCLUDED_ */

@@ -1,0 +1,35 @@
+
+/*
+ * Long polls: REST requests that wait for the next seq of a stream.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_LONGPOLL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_LONGPOLL_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * Sends the response.  over: the time is up, and nothing new has come.  Returns
+ * what a content handler returns.
+ */
+typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
+
+
+/*
+ * Holds a request until the stream's seq is larger than after, at most wait
+ * milliseconds, and then calls answer from the event loop.  Returns what the
+ * content handler has to return.
+ */
+ngx_int_t ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
+    ngx_http_blockcast_longpoll_pt answer);
+
+/* registers the kind with the fan-out, in each worker */
+void ngx_http_blockcast_longpoll_init(void);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_LONGPOLL_H_INCLUDED_ */
