@@ -29,7 +29,15 @@ char *ngx_http_blockcast_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_blockcast_msec(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_blockcast_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-/* of a ngx_conf_post_t: whether the size is within its bounds */
+/* as ngx_conf_set_enum_slot(), and the message names the choices */
+char *ngx_http_blockcast_enum(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* of a directive that belongs inside blockcast_stream, wherever else it is */
+char *ngx_http_blockcast_misplaced(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* of a ngx_conf_post_t: whether the value is within its bounds */
+char *ngx_http_blockcast_max_message(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_blockcast_max_subscriptions(ngx_conf_t *cf, void *post,
+    void *data);
 char *ngx_http_blockcast_max_queue(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_blockcast_max_connections(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

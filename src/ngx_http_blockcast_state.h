@@ -41,6 +41,8 @@ struct ngx_http_blockcast_state_s {
     ngx_core_conf_t              *core;         /* who the workers are */
     ngx_atomic_t                 *unread;       /* in the zone */
     ngx_msec_t                    interval;
+    u_char                       *file;         /* of its directive */
+    ngx_uint_t                    line;
 
     int                           dir;          /* of the folder, or -1 */
     int                           lock;         /* of PATH.lock, or -1 */
