@@ -128,8 +128,9 @@ like($out, qr{^  dashboard  http://127\.0\.0\.1:$http/$|http://localhost:$http/}
     'prints the address of the dashboard');
 like($out, qr{node +http://127\.0\.0\.1:\d+ \(simulated}, 'and of the simulated node');
 unlike($out, qr/@[A-Z_]+@/, 'and nothing else');
-unlike(Blockcast::Test::slurp("$prefix/state/nginx.conf"), qr/@[A-Z_]+@/,
-    'every name in the template is filled in');
+my $conf = Blockcast::Test::slurp("$prefix/state/nginx.conf");
+unlike($conf, qr/@[A-Z_]+@/, 'every name in the template is filled in');
+is(() = $conf =~ /^\s*listen .* reuseport;/mg, 2, 'each worker has a queue of its own for new clients');
 
 my $ask = sub { my ($path, %o) = @_; $t->get($path, port => $http, %o) };
 
@@ -162,6 +163,19 @@ for my $at (["$http/ws", $http, '/ws'], ["$ws/", $ws, '/'], ["$ws/ws", $ws, '/ws
         "plain HTTP at :$at->[0] is told to upgrade");
     $c->close(1000);
 }
+
+# an event stream does not end: its head and what comes at once is enough
+for my $path ('/events?streams=network_metrics', '/events/network_metrics') {
+    my $events = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$http") or die "connect: $!";
+    my $text = '';
+    $events->syswrite("GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for { sysread $events, $text, 65536, length $text; $text =~ /^data: \{"type":"network_metrics"/m } 20;
+    like($text, qr{^HTTP/1\.1 200 .*^Content-Type: text/event-stream}ms, "$path is an event stream");
+    like($text, qr/^data: \{"type":"network_metrics"/m, 'with data');
+    is(() = $text =~ /^Cache-Control:/mg, 1, 'and one Cache-Control');
+}
+
+is($ask->('/events/nope')->{status}, 404, 'an unknown stream has none');
 
 is($ask->('/api/health')->{status}, 200, 'healthy');
 is($ask->('/health')->{status}, 200, 'at /health too');
