@@ -25,9 +25,9 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw(sleep time);
-
 use Blockcast::Test;
+
+our $TODO;
 
 my $root = $Blockcast::Test::ROOT;
 my $readme = Blockcast::Test::slurp("$root/README.md");
@@ -80,7 +80,7 @@ sub local_text {
         s{/var/log/nginx}{$prefix/log}g;
         s{/etc/nginx}{$prefix/etc}g;
         s{/var/www}{$prefix/www}g;
-        s{/tmp/nginx}{$prefix/nginx-src}g;
+        s{\bbuild/nginx\b}{$prefix/nginx-src}g;
         s{127\.0\.0\.1:8000}{127.0.0.1:%%PORT1%%}g;
         s{(listen +)8000}{${1}127.0.0.1:%%PORT%%};
         s{localhost:8000}{127.0.0.1:%%PORT%%}g;
@@ -387,3 +387,168 @@ for my $b (@blocks) {
 
 is(join(' ', grep { !$tried{$_} } sort keys %special), '', 'every kind of command was met');
 $whole->stop if $whole;
+
+
+# The reference and the tables of directives in the sources: the same names, in
+# the same contexts, with the same defaults.
+
+my $source = join '', map { Blockcast::Test::slurp($_) } split /\n/, `find $root/src -name '*.[ch]'`;
+my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
+
+my %documented;
+
+for (split /^(?=### )/m, $reference) {
+    my ($name) = /^### (blockcast_\w+)\n/ or next;
+    my $section = $_;
+
+    fail("$name has one section") if $documented{$name};
+
+    # Syntax, of one or several lines, Default, Context
+    while ($section =~ /((?:^Syntax: .*\\\n)+)^Default: (.*)\\\n^Context: (.*)\n\n\S/mg) {
+        my ($syntax, $default, $context) = ($1, $2, $3);
+        push @{ $documented{$name} }, { default => $default, context => $context };
+        like($_, qr/^Syntax: `\Q$name\E(?: [^`]+)?(?:;|\{ … \})`\\$/, "the syntax of $name") for split /\n/, $syntax;
+        like($default, qr/^(?:—|`\Q$name\E \S[^`]*;`)$/, "the default of $name");
+    }
+
+    ok($documented{$name}, "$name has Syntax, Default and Context");
+}
+
+my %flag = (MAIN => 'http', SRV => 'server', LOC => 'location', LIF => 'if in location');
+my %table;
+
+while ($source =~ /\{ ngx_string\("(blockcast_\w+)"\),\s*([A-Z_|0-9\s]*NGX_CONF_[A-Z_|0-9\s]*),([^{}]*)\}/g) {
+    my ($name, $flags, $rest) = ($1, $2, $3);
+    $flags =~ s/NGX_HTTP_BLOCKCAST_ENDPOINT/NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF/;
+    $table{$name} = { context => [map { $flags =~ /NGX_HTTP_${_}_CONF/ ? $flag{$_} : () } qw(MAIN SRV LOC LIF)],
+        field => $rest =~ /offsetof\(\w+,\s*(\w+)\)/ ? $1 : undef };
+}
+
+push @{ $table{$1}{context} }, 'blockcast_stream' while $source =~ /^    \{ "(blockcast_\w+)", \d+, \d+\b/mg;
+
+cmp_ok(scalar(keys %table), '>=', 38, 'the tables are found in the sources');
+is(join(' ', sort keys %documented), join(' ', sort keys %table), 'the README has the directives that there are');
+
+is(join(', ', sort map { split /, / } map { $_->{context} } @{ $documented{$_} }), join(', ', sort @{ $table{$_}{context} }),
+    "the contexts of $_") for grep { $documented{$_} } sort keys %table;
+
+sub value {
+    my ($v) = @_;
+
+    return 0 + $1 if $v =~ /^(\d+)(?:ms)?$/;
+    return $1 * { k => 1024, m => 1048576 }->{$2} if $v =~ /^(\d+)([km])$/;
+    return $1 * 1000 if $v =~ /^(\d+)s$/;
+    return $1 * $2 if $v =~ /^(\d+) \* (\d+)$/;
+    return { on => 1, off => 0 }->{$v} // $v;
+}
+
+my $defaults = 0;
+
+for my $name (sort keys %table) {
+    my $field = $table{$name}{field} // ($name =~ /^blockcast_(interval|always|max_size)$/ ? $1 : next);
+    my ($set) = $source =~ /ngx_conf_(?:merge|init)_\w*value\((?:conf|st|\w+)->$field,\s*(?:prev->$field,\s*)?([^;]+?)\);/;
+    my ($told) = $documented{$name}[0]{default} =~ /^`$name (\S+);`$/;
+
+    next unless defined $set && defined $told;
+
+    $set =~ s/^ngx_http_blockcast_(?:protocol_)?json$/json/i;
+    $set = $field eq 'log_at_start' ? ('end', 'start')[$set] : value($set);
+    $set = 64 if $set eq 'NGX_HTTP_BLOCKCAST_STREAMS';
+    is(value($told), $set, "the default of $name holds");
+    $defaults++;
+}
+
+cmp_ok($defaults, '>=', 12, 'defaults are found in the sources');
+
+
+# The bounds that it tells: the outermost values are taken, the next are not.
+
+my @bounds = (
+    # what it says, where, a line with %s, taken, refused
+    ['from 50ms', 'stream', 'blockcast_interval %s; blockcast_stale 1m;', [qw(50ms)], [qw(49ms)]],
+    ['256 to 64m', 'stream', 'blockcast_max_size %s;', [qw(256 64m)], [qw(255 65m)]],
+    ['1 to 256\. Up to', 'stream', 'blockcast_call d m each=%s params_jq=.; blockcast_jq .;', [qw(1 256)], [qw(0 257)]],
+    ['1 to 1000000\)', 'stream', 'blockcast_log f key=k keep=%s;', [qw(1 1000000)], [qw(0 1000001)]],
+    ['4k to 1g;', 'stream', 'blockcast_log f key=k size=%s;', [qw(4k)], [qw(4095 1025m)]],
+    ['1 to 10000\)', 'stream', 'blockcast_log f key=k page=%s;', [qw(1 10000)], [qw(0 10001)]],
+    ['1k to 1g\)', 'server', 'location /n { blockcast_node n max_reply=%s; proxy_pass http://127.0.0.1:1; }', [qw(1k 1024m)], [qw(1023 1025m)]],
+    ['100ms to 10m', 'server', 'location /n { blockcast_node n backoff=%s; proxy_pass http://127.0.0.1:1; }', [qw(100ms 10m)], [qw(99ms 601s)]],
+    ['1 to 1024m', 'server', 'blockcast_max_message %s;', [qw(1 1024m)], [qw(0 1025m)]],
+    ['128k to 1024m', 'server', 'blockcast_max_queue %s;', [qw(128k 1024m)], [qw(127k 1025m)]],
+    ['to at a time, from 1', 'server', 'blockcast_max_subscriptions %s;', [qw(1)], [qw(0)]],
+    ['16 to 512 letters', 'server', 'blockcast_tokens %s;', [qw(t16 t512)], [qw(t15 t513)]],
+    ['at most', 'nodes', '%s', [32], [33]],
+    ['64 streams at most', 'streams', '%s', [64], [65]],
+    ['1 to 63 of the', 'name', '%s', ['n' x 63], ['n' x 64]],
+    ['about 150k and', 'zone', 'blockcast_zone z %s;', [qw(160k)], [qw(140k)]],
+);
+
+for (@bounds) {
+    my ($says, $where, $line, $taken, $refused) = @$_;
+
+    like($reference, qr/$says/, "the README says: $says");
+
+    for my $value (@$taken, @$refused) {
+        my $text = sprintf $line, $value;
+        my $http = $where eq 'zone' ? $text : "blockcast_zone z 400m;\n";
+        my $server = $where eq 'server' ? $text : '';
+
+        $http .= "blockcast_stream s { blockcast_call c m; $text }\n" if $where eq 'stream';
+        $http .= join '', map { "blockcast_stream s$_ { blockcast_max_size 1k; blockcast_call c m; }\n" } 1 .. $value if $where eq 'streams';
+        $http .= "blockcast_stream $value { blockcast_call c m; }\n" if $where eq 'name';
+        $server .= join '', map { "location /n$_ { blockcast_node n$_; proxy_pass http://127.0.0.1:1; }\n" } 2 .. $value if $where eq 'nodes';
+        $server .= "location = /_node { blockcast_node; proxy_pass http://127.0.0.1:1; }\n";
+
+        my $c = Blockcast::Test->new(start => 0, http => $http, server => $server);
+
+        for my $len (15, 16, 512, 513) {
+            open my $fh, '>', $c->prefix . "/t$len" or die $!;
+            print $fh 'a' x $len, "\n";
+        }
+
+        my ($out, $code) = $c->test_conf;
+        my $good = grep { $_ eq $value } @$taken;
+        is($code, $good ? 0 : 1, sprintf '%.60s is %s', $text eq $value ? "$where $value" : $text, $good ? 'taken' : 'refused') or diag($out);
+    }
+}
+
+
+# Links between the documents, and what the top of the repository holds.
+
+sub anchors {
+    my ($text) = @_;
+
+    return map { my $h = lc; $h =~ s/[^\w\- ]//g; $h =~ tr/ /-/; $h => 1 } $text =~ /^#+ (.*)$/mg;
+}
+
+my $links = 0;
+
+for my $from ('README.md', 'conf/README.md', 'src/PROTOCOL.md', 't/bench/README.md') {
+    my $text = Blockcast::Test::slurp("$root/$from");
+    my ($folder) = $from =~ m{^(.*/)} ? $1 : '';
+
+    while ($text =~ /\]\(([^)\s]+)\)/g) {
+        my ($file, $anchor) = split /#/, $1, 2;
+        next if $file =~ /^https?:/;
+
+        my $path = length $file ? "$root/$folder$file" : "$root/$from";
+        $links++;
+
+        local $TODO = $file =~ m{^(?:src|t)/README\.md$} && !-e $path ? 'is still to be written' : undef;
+        ok(-e $path, "$from: $file is there");
+        next unless defined $anchor;
+
+        my %there = anchors(Blockcast::Test::slurp($path));
+        ok($there{$anchor}, "$from: so is #$anchor");
+    }
+}
+
+cmp_ok($links, '>=', 20, 'links are found');
+
+my %top = map { $_ => 1 } qw(config README.md LICENSE CHANGELOG.md src t web conf Dockerfile);
+is(join(' ', grep { !$top{$_} && !/^\./ } split /\n/, `cd $root && git ls-files 2>/dev/null | sed 's,/.*,,' | sort -u`), '',
+    'nothing else is at the top of the repository');
+
+$t->stop;
+
+done_testing();
