@@ -461,6 +461,31 @@ for my $name (sort keys %table) {
 cmp_ok($defaults, '>=', 12, 'defaults are found in the sources');
 
 
+# The variables of conf/run.
+
+{
+    my $run = Blockcast::Test::slurp("$root/conf/run");
+    my ($start) = $readme =~ /^## Start\n(.*?)^## /ms;
+    my %default = (BLOCKCAST_STATE => 'run', BLOCKCAST_LOGS => 'files');
+
+    while ($start =~ /^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| ([^|]*?) *\|/mg) {
+        my ($variables, $defaults) = ($1, $2);
+        my @names = $variables =~ /\w+/g;
+        my @values = $defaults =~ /`([^`]*)`/g;
+
+        for my $name (@names) {
+            my $value = shift @values;
+            my ($set) = $run =~ /\$\{$name:-(?:\$bc_root\/)?([^}]*)\}/;
+            ok(defined $set, "conf/run knows $name");
+            is($value // '', $set, "and its default") unless $name eq 'SSL_CERT_FILE';
+            delete $default{$name};
+        }
+    }
+
+    is_deeply(\%default, {}, 'and all are told of');
+}
+
+
 # The bounds that it tells: the outermost values are taken, the next are not.
 
 my @bounds = (

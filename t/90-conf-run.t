@@ -115,6 +115,24 @@ ok(output() =~ /THEBLOCK_AUTH_TOKEN/ && output() !~ /sek"ret/,
 }
 
 
+# What dpkg says of packages. If this fails, a start without a network ends in a
+# try to install what is there, as after an apt that was broken off.
+
+{
+    mkdir "$prefix/bin" or die "bin: $!";
+    open my $fh, '>', "$prefix/bin/dpkg-query" or die "dpkg-query: $!";
+    print $fh <<'STUB';
+#!/bin/sh
+printf 'there=installed pending=triggers-pending awaited=triggers-awaited half=half-configured removed=config-files '
+STUB
+    close $fh;
+    chmod 0755, "$prefix/bin/dpkg-query";
+
+    is(`PATH=$prefix/bin:\$PATH bash -c '. $root/conf/lib.sh; bc_missing there pending awaited half removed never'`,
+        "half\nremoved\nnever\n", 'a package that waits for a trigger is installed');
+}
+
+
 # No node named: a simulated one, and everything there is.
 
 my $began = time;
