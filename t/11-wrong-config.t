@@ -511,3 +511,41 @@ location /ws {
 blockcast_origin example.com; # <-
 --- says
 [emerg] blockcast_origin "example.com" must be "same", "any" or like https://www.example.com ("forwarded" and "null" there are, too) in nginx.conf:LINE
+
+=== right: an endpoint in an if of a location with proxy_pass, and the other way round
+--- server
+location /one {
+    if ($http_upgrade) { blockcast_websocket; }
+    proxy_pass http://127.0.0.1:1;
+}
+location /two {
+    blockcast_websocket;
+    if ($arg_other) { proxy_pass http://127.0.0.1:1; }
+    limit_except GET { deny all; }
+}
+--- says
+
+
+=== right: a node whose proxy_pass is in an if
+--- server
+location = /_node {
+    blockcast_node;
+    if ($scheme = http) { proxy_pass http://127.0.0.1:1; }
+}
+--- says
+
+
+=== right: values in quotes, and a subscription or message of the least size
+--- http
+blockcast_stream s {
+    blockcast_call a net.peers 'params={"limit":100}';
+    blockcast_call b net.peers "params_jq={id: .results.a[0].id}";
+    blockcast_jq '{peers: .results.a}';
+}
+--- server
+location = /_node { blockcast_node; proxy_pass http://127.0.0.1:1; }
+blockcast_max_subscriptions 1;
+blockcast_max_message 1;
+blockcast_protocol CBOR;
+--- says
+
