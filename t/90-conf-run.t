@@ -117,6 +117,24 @@ ok(output() =~ /THEBLOCK_AUTH_TOKEN/ && output() !~ /sek"ret/,
 }
 
 
+# What dpkg says of packages. If this fails, a start without a network ends in a
+# try to install what is there, as after an apt that was broken off.
+
+{
+    mkdir "$prefix/bin" or die "bin: $!";
+    open my $fh, '>', "$prefix/bin/dpkg-query" or die "dpkg-query: $!";
+    print $fh <<'STUB';
+#!/bin/sh
+printf 'there=installed pending=triggers-pending awaited=triggers-awaited half=half-configured removed=config-files '
+STUB
+    close $fh;
+    chmod 0755, "$prefix/bin/dpkg-query";
+
+    is(`PATH=$prefix/bin:\$PATH bash -c '. $root/conf/lib.sh; bc_missing there pending awaited half removed never'`,
+        "half\nremoved\nnever\n", 'a package that waits for a trigger is installed');
+}
+
+
 # No node named: a simulated one, and everything there is.
 
 my $began = time;
@@ -130,8 +148,9 @@ like($out, qr{^  dashboard  http://127\.0\.0\.1:$http/$|http://localhost:$http/}
     'prints the address of the dashboard');
 like($out, qr{node +http://127\.0\.0\.1:\d+ \(simulated}, 'and of the simulated node');
 unlike($out, qr/@[A-Z_]+@/, 'and nothing else');
-unlike(Blockcast::Test::slurp("$prefix/state/nginx.conf"), qr/@[A-Z_]+@/,
-    'every name in the template is filled in');
+my $conf = Blockcast::Test::slurp("$prefix/state/nginx.conf");
+unlike($conf, qr/@[A-Z_]+@/, 'every name in the template is filled in');
+is(() = $conf =~ /^\s*listen .* reuseport;/mg, 2, 'each worker has a queue of its own for new clients');
 
 my $ask = sub { my ($path, %o) = @_; $t->get($path, port => $http, %o) };
 
@@ -164,6 +183,19 @@ for my $at (["$http/ws", $http, '/ws'], ["$ws/", $ws, '/'], ["$ws/ws", $ws, '/ws
         "plain HTTP at :$at->[0] is told to upgrade");
     $c->close(1000);
 }
+
+# an event stream does not end: its head and what comes at once is enough
+for my $path ('/events?streams=network_metrics', '/events/network_metrics') {
+    my $events = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$http") or die "connect: $!";
+    my $text = '';
+    $events->syswrite("GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for { sysread $events, $text, 65536, length $text; $text =~ /^data: \{"type":"network_metrics"/m } 20;
+    like($text, qr{^HTTP/1\.1 200 .*^Content-Type: text/event-stream}ms, "$path is an event stream");
+    like($text, qr/^data: \{"type":"network_metrics"/m, 'with data');
+    is(() = $text =~ /^Cache-Control:/mg, 1, 'and one Cache-Control');
+}
+
+is($ask->('/events/nope')->{status}, 404, 'an unknown stream has none');
 
 is($ask->('/api/health')->{status}, 200, 'healthy');
 is($ask->('/health')->{status}, 200, 'at /health too');

@@ -718,6 +718,15 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    if (bc_tokens_count(tokens) == 0) {
+
+        /* no error: to empty the file is how all of them are taken back */
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "blockcast_tokens \"%V\" has no token: every "
+                           "client will be refused", &value[1]);
+    }
+
     cln->handler = ngx_http_blockcast_access_free;
     cln->data = tokens;
 

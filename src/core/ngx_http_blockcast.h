@@ -163,6 +163,8 @@ struct ngx_http_blockcast_stream_s {
 typedef struct {
     ngx_shm_zone_t               *shm_zone;
     ngx_http_blockcast_zone_t    *zone;
+    u_char                       *zone_file;
+    ngx_uint_t                    zone_line;
 
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
