@@ -77,6 +77,25 @@ static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
 };
 
 
+static ngx_conf_post_t  ngx_http_blockcast_message_bounds = {
+    ngx_http_blockcast_conf_set_max_message
+};
+
+
+static ngx_conf_post_t  ngx_http_blockcast_subscriptions_bounds = {
+    ngx_http_blockcast_conf_set_max_subscriptions
+};
+
+
+/* outside of blockcast_stream: only for a message that says where it belongs */
+
+#define ngx_http_blockcast_inside(name)                                       \
+                                                                              \
+    { ngx_string(name),                                                       \
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_ANY,    \
+      ngx_http_blockcast_conf_set_misplaced, 0, 0, NULL }
+
+
 static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_zone"),
@@ -95,7 +114,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_access_log"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_blockcast_conf_set_enum,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_blockcast_main_conf_t, log_at_start),
       &ngx_http_blockcast_log_enum },
@@ -175,7 +194,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, max_message),
-      NULL },
+      &ngx_http_blockcast_message_bounds },
 
     { ngx_string("blockcast_deflate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -186,7 +205,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_protocol"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_blockcast_conf_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, protocol),
       &ngx_http_blockcast_protocol_enum },
@@ -217,7 +236,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, max_subscriptions),
-      NULL },
+      &ngx_http_blockcast_subscriptions_bounds },
 
     { ngx_string("blockcast_message_rate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -281,6 +300,16 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, send_timeout),
       NULL },
+
+    ngx_http_blockcast_inside("blockcast_interval"),
+    ngx_http_blockcast_inside("blockcast_call"),
+    ngx_http_blockcast_inside("blockcast_jq"),
+    ngx_http_blockcast_inside("blockcast_jq_file"),
+    ngx_http_blockcast_inside("blockcast_log"),
+    ngx_http_blockcast_inside("blockcast_stale"),
+    ngx_http_blockcast_inside("blockcast_always"),
+    ngx_http_blockcast_inside("blockcast_linger"),
+    ngx_http_blockcast_inside("blockcast_max_size"),
 
       ngx_null_command
 };
@@ -354,7 +383,6 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
-    ngx_conf_init_msec_value(bmcf->drain, 5000);
     ngx_conf_init_uint_value(bmcf->log_at_start, 0);
 
     return NGX_CONF_OK;
@@ -535,18 +563,6 @@ ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    if (conf->max_message == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_max_message must be larger than 0");
-        return NGX_ERROR;
-    }
-
-    if (conf->max_message > 1024 * 1024 * 1024) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_max_message must not be larger than 1024m");
-        return NGX_ERROR;
-    }
-
     limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
     if (limits == NULL) {
         return NGX_ERROR;
@@ -603,6 +619,52 @@ ngx_http_blockcast_merge_node(ngx_conf_t *cf,
 
 
 /*
+ * Warns of nodes that nobody can be asked through.  What "return" sends to an
+ * error_page may be answered all the same, so that this is no error.
+ */
+
+static void
+ngx_http_blockcast_check_nodes(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    void                           **loc, ***pass;
+    ngx_uint_t                       i, n;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_node_t      **nodes;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+
+    nodes = bmcf->nodes.elts;
+    pass = bmcf->passes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+
+        /* the location of the node, and each "if" inside of it */
+
+        for (n = 0; n < bmcf->passes.nelts; n++) {
+            loc = pass[n];
+            clcf = loc[ngx_http_core_module.ctx_index];
+            blcf = loc[ngx_http_blockcast_module.ctx_index];
+
+            while (blcf->outer != NULL && blcf->node == NULL) {
+                blcf = blcf->outer;
+            }
+
+            if (blcf->node == nodes[i] && clcf->handler != NULL) {
+                break;
+            }
+        }
+
+        if (n == bmcf->passes.nelts) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "the location of blockcast_node \"%V\" in %s:%ui "
+                          "has no proxy_pass: its streams will ask nobody",
+                          &nodes[i]->name, nodes[i]->file, nodes[i]->line);
+        }
+    }
+}
+
+
+/*
  * Checks that there is a zone if something needs one, and that it is large
  * enough for the streams.  NGX_ERROR has been logged.
  */
@@ -627,8 +689,10 @@ ngx_http_blockcast_check_zone(ngx_conf_t *cf,
 
     if (bmcf->journal != NULL && bmcf->zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_state \"%V\" needs a blockcast_zone, "
-                      "and none is declared", &bmcf->journal->path);
+                      "blockcast_state \"%V\" in %s:%ui needs a "
+                      "blockcast_zone, and none is declared",
+                      &bmcf->journal->path, bmcf->journal->file,
+                      bmcf->journal->line);
         return NGX_ERROR;
     }
 
@@ -648,9 +712,10 @@ ngx_http_blockcast_check_zone(ngx_conf_t *cf,
     if (need > bmcf->shm_zone->shm.size) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "blockcast_zone \"%V\" is %uz bytes, "
-                      "the %ui streams declared need %uz",
+                      "the %ui streams declared need %uz in %s:%ui",
                       &bmcf->shm_zone->shm.name, bmcf->shm_zone->shm.size,
-                      bmcf->streams.nelts, need);
+                      bmcf->streams.nelts, need, bmcf->zone_file,
+                      bmcf->zone_line);
         return NGX_ERROR;
     }
 
@@ -672,6 +737,8 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
     {
         return NGX_ERROR;
     }
+
+    ngx_http_blockcast_check_nodes(cf, bmcf);
 
     return ngx_http_blockcast_rpc_call_init(cf, bmcf);
 }
@@ -708,10 +775,51 @@ ngx_http_blockcast_configured(ngx_cycle_t *cycle)
 }
 
 
+/*
+ * The default of blockcast_drain; worker_shutdown_timeout may come behind
+ * http {}, so that both are known only here.  It closes connections without a
+ * word: the goodbyes have to be said before, with time for the answers.
+ */
+
+static void
+ngx_http_blockcast_init_drain(ngx_cycle_t *cycle)
+{
+    ngx_msec_t                       most;
+    ngx_core_conf_t                 *ccf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_blockcast_module);
+    if (bmcf == NULL) {
+        return;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    most = ccf->shutdown_timeout - ccf->shutdown_timeout / 4;
+
+    if (bmcf->drain == NGX_CONF_UNSET_MSEC) {
+        bmcf->drain = (most != 0 && most < 5000) ? most : 5000;
+
+    } else if (most != 0 && bmcf->drain > most) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "blockcast_drain of %M ms is taken as %M ms, for "
+                      "worker_shutdown_timeout closes what is left after "
+                      "%M ms", bmcf->drain, most, ccf->shutdown_timeout);
+
+        bmcf->drain = most;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
 {
     ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (cycle->conf_ctx[ngx_http_module.index] != NULL) {
+        ngx_http_blockcast_init_drain(cycle);
+    }
 
     bmcf = ngx_http_blockcast_configured(cycle);
 

@@ -137,11 +137,15 @@ ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
     blcf->echo = kind->echo;
     blcf->sse = kind->sse;
 
-    clcf->handler = kind->enter;
-
-    if (blcf->echo) {
-        return NGX_CONF_OK;
+    if (clcf->handler != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in location \"%V\", which another "
+                           "directive answers already, as proxy_pass does",
+                           &value[0], &clcf->name);
+        return NGX_CONF_ERROR;
     }
+
+    clcf->handler = kind->enter;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
 
@@ -154,6 +158,10 @@ ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
     place->directive = value[0];
     place->file = cf->conf_file->file.name.data;
     place->line = cf->conf_file->line;
+
+    if (blcf->echo) {
+        return NGX_CONF_OK;
+    }
 
     blcf->names = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
     if (blcf->names == NULL) {
@@ -256,10 +264,26 @@ ngx_http_blockcast_conf_endpoint_link_one(ngx_conf_t *cf,
 {
     ngx_str_t                      *name;
     ngx_uint_t                      i, n;
+    ngx_http_core_loc_conf_t       *clcf;
     ngx_http_blockcast_stream_t    *st, **all;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
     blcf = place->blcf;
+    clcf = blcf->loc_conf[ngx_http_core_module.ctx_index];
+
+    if (blcf->node != NULL || clcf->handler != blcf->kind->enter) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in %s:%ui shares its location with %s: give "
+                      "each a location of its own",
+                      &place->directive, place->file, place->line,
+                      blcf->node != NULL ? "blockcast_node"
+                      : "another directive that answers, as proxy_pass does");
+        return NGX_ERROR;
+    }
+
+    if (blcf->echo) {
+        return NGX_OK;
+    }
 
     if (bmcf->zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -122,6 +122,100 @@ ngx_http_blockcast_conf_set_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
+ngx_http_blockcast_conf_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    char             *p = conf;
+
+    u_char           *last, choices[128];
+    ngx_str_t        *value;
+    ngx_uint_t       *field;
+    ngx_conf_enum_t  *e;
+
+    field = (ngx_uint_t *) (p + cmd->offset);
+
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    last = choices;
+
+    for (e = cmd->post; e->name.len != 0; e++) {
+
+        if (e->name.len == value[1].len
+            && ngx_strcasecmp(e->name.data, value[1].data) == 0)
+        {
+            *field = e->value;
+            return NGX_CONF_OK;
+        }
+
+        last = ngx_slprintf(last, choices + sizeof(choices), "%s\"%V\"",
+                            last == choices ? ""
+                                            : e[1].name.len ? ", " : " or ",
+                            &e->name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\", it must be %*s",
+                       &value[1], &value[0], last - choices, choices);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" belongs inside \"blockcast_stream NAME { }\"",
+                       &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *size = data;
+
+    if (*size == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_max_message must be larger than 0");
+        return NGX_CONF_ERROR;
+    }
+
+    if (*size > 1024 * 1024 * 1024) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_max_message must not be larger than "
+                           "1024m");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf, void *post,
+    void *data)
+{
+    ngx_int_t *n = data;
+
+    if (*n == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_max_subscriptions must be a number "
+                           "from 1");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *size = data;
@@ -222,6 +316,8 @@ ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     bmcf->shm_zone->init = ngx_http_blockcast_zone_init;
     bmcf->shm_zone->data = zone;
     bmcf->zone = zone;
+    bmcf->zone_file = cf->conf_file->file.name.data;
+    bmcf->zone_line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 }

@@ -33,5 +33,19 @@ char *ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post,
     void *data);
 
+/* Sets a value of an enumeration; the message of a wrong one names all. */
+char *ngx_http_blockcast_conf_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Refuses a directive of blockcast_stream that stands elsewhere. */
+char *ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+/* Checks the bounds of a value, for ngx_conf_post_t. */
+char *ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post,
+    void *data);
+char *ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf,
+    void *post, void *data);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_CONF_SET_H_INCLUDED_ */

@@ -67,6 +67,8 @@ static char *ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
+static void ngx_http_blockcast_conf_stream_brace(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
 
 static char *ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
@@ -247,10 +249,48 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     *cf = save;
 
     if (rv != NGX_CONF_OK) {
+        ngx_http_blockcast_conf_stream_brace(cf, st);
         return rv;
     }
 
     return ngx_http_blockcast_conf_stream_check(cf, st);
+}
+
+
+/*
+ * nginx ends a word at "{" and has said no more than that it is unexpected:
+ * says which word that was, and what helps.
+ */
+
+static void
+ngx_http_blockcast_conf_stream_brace(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_str_t                            *value;
+    ngx_http_blockcast_conf_directive_t  *d;
+
+    if (cf->conf_file->buffer->pos[-1] != '{' || cf->args->nelts == 0) {
+        return;
+    }
+
+    value = cf->args->elts;
+
+    for (d = ngx_http_blockcast_conf_stream_directives; d->name != NULL; d++) {
+        if (ngx_strcmp(value[0].data, d->name) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of stream \"%V\" was cut at \"{\" "
+                               "behind \"%V\": a value with \"{\" needs "
+                               "quotes, like 'params={\"limit\":100}'",
+                               &value[0], &st->name,
+                               &value[cf->args->nelts - 1]);
+            return;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" inside of stream \"%V\", which begins in "
+                       "%s:%ui: the \"}\" that ends it is missing",
+                       &value[0], &st->name, st->file, st->line);
 }
 
 

@@ -111,6 +111,8 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     s->path = value[1];
     s->interval = interval;
+    s->file = cf->conf_file->file.name.data;
+    s->line = cf->conf_file->line;
     s->dir = -1;
     s->lock = -1;
     s->fd = -1;

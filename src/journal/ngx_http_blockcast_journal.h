@@ -42,6 +42,8 @@ struct ngx_http_blockcast_journal_s {
     ngx_atomic_t                 *read_error;   /* in the zone, or NULL: errno
                                                    that a worker has logged */
     ngx_msec_t                    interval;
+    u_char                       *file;         /* of its directive */
+    ngx_uint_t                    line;
 
     int                           dir;          /* of the folder, or -1 */
     int                           lock;         /* of PATH.lock, or -1 */
