@@ -307,4 +307,29 @@ ok($all <= 30, 'more is not said in a minute') or diag($all);
 
 $t->stop;
 
+
+# As many streams as there can be, with the longest names and many calls. If
+# this fails, the page of a large configuration ends in the middle, or is none.
+
+{
+    my $long = 'x' x 60;
+    my @calls = map { sprintf 'c%02d%s', $_, $long } 1 .. 16;
+    my @names = map { sprintf 's%02d%s', $_, $long } 1 .. 64;
+    my $big = Blockcast::Test->new(node => 1, http => join("\n", 'blockcast_zone main 16m;', map {
+        "blockcast_stream $_ { blockcast_max_size 1k; blockcast_jq .results; @{[map { qq(blockcast_call $_ m;) } @calls]} }"
+    } @names), server => <<'EOS');
+    location = /metrics { blockcast_metrics; }
+    location = /_node { blockcast_node; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
+EOS
+    my $r = $big->get('/metrics');
+
+    is($r->{status}, 200, 'a page of 64 streams');
+    ok(length($r->{body}) > 300_000, 'is long') or diag(length $r->{body});
+    is(scalar(() = $r->{body} =~ /^blockcast_call_errors_total\{stream="s\d\dx{60}",call="c\d\dx{60}"\} 0$/mg), 64 * 16,
+        'has every line of it, whole');
+    is(scalar(grep { !/^(?:# (?:HELP|TYPE) blockcast_\w+ .+|blockcast_\w+(?:\{[^{}]+\})? [\d.]+)$/ } split /\n/, $r->{body}),
+        0, 'and no other');
+    $big->stop;
+}
+
 done_testing();
