@@ -701,7 +701,7 @@ bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed
     my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
 
     ok(keys %names > 35, 'the directives are found in the source');
-    is(keys %inside, 10, 'those inside of a stream, too');
+    ok(keys %inside >= 10, 'those inside of a stream, too');
     is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ } sort keys %names),
         '', 'each is tried here');
     is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');

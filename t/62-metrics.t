@@ -289,8 +289,9 @@ $debug->stop;
 my $wait = 64 - (time - $began);
 sleep $wait if $wait > 0;
 my $from = length $t->error_log;
-$t->node('DELETE', '/control/fault', {});
+# in this order: a poll between the two would fail for another reason
 set(bad => 1);
+$t->node('DELETE', '/control/fault', {});
 ok($t->wait_log(qr/node "second" answers again, after [1-9]\d*\.\d+ s and \d+ tries/), 'a recovery is told, with how long it took');
 ok($t->wait_log(qr/stream "bad" is polled well again, after [1-9]\d*\.\d+ s/), 'that of a stream, too');
 ok($t->wait_log(qr/call "bad" of stream "half" is answered again, after [1-9]\d*\.\d+ s/), 'and that of a call');
@@ -306,5 +307,30 @@ my $all = grep { /\[(?:warn|error)\]/ } split /\n/, $log;
 ok($all <= 30, 'more is not said in a minute') or diag($all);
 
 $t->stop;
+
+
+# As many streams as there can be, with the longest names and many calls. If
+# this fails, the page of a large configuration ends in the middle, or is none.
+
+{
+    my $long = 'x' x 60;
+    my @calls = map { sprintf 'c%02d%s', $_, $long } 1 .. 16;
+    my @names = map { sprintf 's%02d%s', $_, $long } 1 .. 64;
+    my $big = Blockcast::Test->new(node => 1, http => join("\n", 'blockcast_zone main 16m;', map {
+        "blockcast_stream $_ { blockcast_max_size 1k; blockcast_jq .results; @{[map { qq(blockcast_call $_ m;) } @calls]} }"
+    } @names), server => <<'EOS');
+    location = /metrics { blockcast_metrics; }
+    location = /_node { blockcast_node; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
+EOS
+    my $r = $big->get('/metrics');
+
+    is($r->{status}, 200, 'a page of 64 streams');
+    ok(length($r->{body}) > 300_000, 'is long') or diag(length $r->{body});
+    is(scalar(() = $r->{body} =~ /^blockcast_call_errors_total\{stream="s\d\dx{60}",call="c\d\dx{60}"\} 0$/mg), 64 * 16,
+        'has every line of it, whole');
+    is(scalar(grep { !/^(?:# (?:HELP|TYPE) blockcast_\w+ .+|blockcast_\w+(?:\{[^{}]+\})? [\d.]+)$/ } split /\n/, $r->{body}),
+        0, 'and no other');
+    $big->stop;
+}
 
 done_testing();

@@ -19,7 +19,7 @@
 #include "bc_utf8.h"
 
 
-/* what the callbacks get as lengths changed in libcbor 0.9 */
+/* the type of a length in a callback, which changed with libcbor 0.9 */
 
 #if CBOR_MAJOR_VERSION > 0 || CBOR_MINOR_VERSION >= 9
 typedef uint64_t  bc_cbor_len_t;
@@ -66,7 +66,7 @@ bc_cbor_decode_write(bc_cbor_in_t *in, const void *p, size_t len)
 }
 
 
-/* an item begins; returns -1 when it must not */
+/* Begins an item.  Returns -1 when none may be here. */
 
 static int
 bc_cbor_decode_begin(bc_cbor_in_t *in, int text)
@@ -104,7 +104,7 @@ bc_cbor_decode_begin(bc_cbor_in_t *in, int text)
 }
 
 
-/* an item ended, and with it maybe what it is the last one of */
+/* Ends an item, and the arrays and maps of which it is the last one. */
 
 static void
 bc_cbor_decode_end(bc_cbor_in_t *in)
@@ -214,7 +214,7 @@ bc_cbor_decode_on_uint32(void *ctx, uint32_t v)
 }
 
 
-/* means -1 - v */
+/* Writes the number -1 - v. */
 
 static void
 bc_cbor_decode_on_negint64(void *ctx, uint64_t v)
@@ -374,7 +374,7 @@ bc_cbor_decode_on_boolean(void *ctx, bool v)
 }
 
 
-/* a whole text string, or a piece of one, which is valid by itself */
+/* Takes a text string, or a piece of one, which is valid UTF-8 by itself. */
 
 static void
 bc_cbor_decode_on_string(void *ctx, cbor_data p, bc_cbor_len_t len)
@@ -485,7 +485,7 @@ bc_cbor_decode_on_break(void *ctx)
 }
 
 
-/* what JSON has no place for */
+/* Refuse what JSON cannot express. */
 
 static void
 bc_cbor_decode_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)

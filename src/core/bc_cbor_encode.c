@@ -21,8 +21,8 @@
 
 
 /*
- * No two doubles are told apart by more digits than 767; whether anything
- * follows is enough to know which one is nearest.
+ * Which double is nearest depends on the first 767 digits, and on whether
+ * anything but zeros follows.
  */
 
 #define BC_CBOR_FLOAT_DIGITS  780
@@ -138,7 +138,7 @@ bc_cbor_encode_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
 }
 
 
-/* a string with its quotes */
+/* Writes a string; value has its quotes. */
 
 static int
 bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
@@ -185,8 +185,8 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
 
 
 /*
- * An integer of n digits, from 1 to BC_CBOR_MAX_DIGITS, which may be too large
- * for 64 bits; a decimal point among the digits is passed over.
+ * Writes an integer of n digits, from 1 to BC_CBOR_MAX_DIGITS, which may be
+ * too large for 64 bits; a decimal point among the digits is passed over.
  */
 
 static int
@@ -282,7 +282,7 @@ bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
 }
 
 
-/* the bits of a half float of the same value, or -1 */
+/* Returns the bits of a half float of the same value, or -1. */
 
 static int32_t
 bc_cbor_encode_half(float f)
@@ -357,7 +357,7 @@ bc_cbor_encode_double(bc_cbor_out_t *out, double d)
 }
 
 
-/* takes a number apart; -1: it is none, which is not so in checked text */
+/* Takes a number apart.  Returns -1 when it is none (not in checked text). */
 
 static int
 bc_cbor_encode_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
@@ -411,7 +411,7 @@ bc_cbor_encode_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
 }
 
 
-/* the exponent of a number, or one beyond BC_CBOR_MAX_EXPONENT */
+/* Returns the exponent of a number, or one beyond BC_CBOR_MAX_EXPONENT. */
 
 static long long
 bc_cbor_encode_exponent(const bc_cbor_number_t *n)
@@ -432,9 +432,9 @@ bc_cbor_encode_exponent(const bc_cbor_number_t *n)
 
 
 /*
- * The nearest double, infinite when it is too large.  strtod() gets the
- * digits without a decimal point, since what it takes for one depends on the
- * locale.  *zero is set when all of the digits are 0.
+ * Returns the nearest double, infinite when it is too large.  strtod() gets
+ * the digits without a decimal point, since what it takes for one depends on
+ * the locale.  *zero is set when all of the digits are 0.
  */
 
 static double
@@ -502,8 +502,8 @@ bc_cbor_encode_strtod(const bc_cbor_number_t *number, int *zero)
 
 
 /*
- * A number that no double is near to, as a decimal fraction (RFC 8949, 3.4.4):
- * tag 4, [exponent, mantissa].  The mantissa has no zeros at its ends.
+ * Writes a number that no double is near to as a decimal fraction (RFC 8949,
+ * 3.4.4): tag 4, [exponent, mantissa].  The mantissa has no zeros at its ends.
  */
 
 static int
@@ -565,7 +565,7 @@ bc_cbor_encode_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
 }
 
 
-/* returns like bc_cbor_encode() */
+/* Writes a number.  Returns as bc_cbor_encode() does. */
 
 static int
 bc_cbor_encode_number(bc_cbor_out_t *out, const uint8_t *p,
@@ -614,7 +614,7 @@ bc_cbor_encode_number(bc_cbor_out_t *out, const uint8_t *p,
 }
 
 
-/* the end of the string that begins at p */
+/* Returns the end of the string that begins at p. */
 
 static const uint8_t *
 bc_cbor_encode_string_end(const uint8_t *p, const uint8_t *last)
@@ -639,7 +639,7 @@ bc_cbor_encode_string_end(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* returns like bc_cbor_encode() */
+/* Writes true, false or null.  Returns as bc_cbor_encode() does. */
 
 static int
 bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos,

@@ -7,7 +7,7 @@
 #include "bc_json_scan.h"
 
 
-/* 2^53, the first that a double cannot tell from the next */
+/* 2^53, the first integer that is the same double as the next one */
 
 #define BC_EXACT_FIRST      "9007199254740992"
 #define BC_EXACT_FIRST_LEN  (sizeof(BC_EXACT_FIRST) - 1)
@@ -22,7 +22,7 @@
 #define BC_EXACT_KEY        9
 
 
-/* the length of the integer at p if it has to be marked (its *digits), or 0 */
+/* Returns the length of the integer at p if it is to be marked, or 0. */
 
 static size_t
 bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)
@@ -53,7 +53,7 @@ bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)
 }
 
 
-/* the value of \uXXXX, or -1 */
+/* Returns the value of \uXXXX, or -1. */
 
 static long
 bc_exact_escape(const uint8_t *p, const uint8_t *last)
@@ -82,7 +82,7 @@ bc_exact_escape(const uint8_t *p, const uint8_t *last)
 
 
 /*
- * Skips the escape at p.  *lone: a half of a pair of surrogates.
+ * Skips the escape at p.  *lone is set when it is a surrogate by itself.
  */
 
 static const uint8_t *
@@ -353,7 +353,7 @@ bc_exact_mark(bc_exact_mark_t *mark, const uint8_t *random)
 }
 
 
-/* which character of the mark is at p: 0 to 3, 4 for its end, or -1 */
+/* Tells which character of the mark is at p: 0 to 3, 4: its end; or -1. */
 
 static int
 bc_exact_which(const bc_exact_mark_t *mark, const uint8_t *p,
@@ -446,8 +446,8 @@ bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p, size_t len)
 
 
 /*
- * A complete mark at p, as bc_exact_put() makes it: *digits are those of the
- * integer and its sign.  Returns the position after it, or NULL.
+ * Reads a complete mark at p, as bc_exact_put() makes it: *digits are those of
+ * the integer and its sign.  Returns the position after it, or NULL.
  */
 
 static const uint8_t *
@@ -547,7 +547,7 @@ bc_exact_quoted(const uint8_t *base, const uint8_t *dst, const uint8_t *p,
 }
 
 
-/* an error of libjq that quotes the beginning of a marked string */
+/* Cleans an error of libjq that quotes the beginning of a marked string. */
 
 static const uint8_t *
 bc_exact_unquote(const bc_exact_mark_t *mark, uint8_t *base, uint8_t **dst,

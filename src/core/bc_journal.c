@@ -207,7 +207,7 @@ bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n)
 }
 
 
-/* entries have to be as many as it says, and to fill their place */
+/* Tells whether the entries are as many as r->n and fill their place. */
 
 static int
 bc_journal_entries_good(const bc_journal_record_t *r)
@@ -357,7 +357,7 @@ bc_journal_ours(const uint8_t *p, size_t len)
 }
 
 
-/* FNV-1a: two names that share a number only make it larger than needed */
+/* FNV-1a: of two names with the same hash one gets a larger seq than needed */
 
 uint64_t
 bc_journal_hash(const uint8_t *name, size_t len)

@@ -8,7 +8,7 @@
 #include "bc_utf8.h"
 
 
-/* skips a string of checked text, p is at its opening quote */
+/* Skips a string of checked text; p is at its opening quote. */
 
 static const uint8_t *
 bc_json_skip_string(const uint8_t *p, const uint8_t *last)
@@ -33,7 +33,7 @@ bc_json_skip_string(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* skips a value of checked text */
+/* Skips a value of checked text. */
 
 static const uint8_t *
 bc_json_skip_value(const uint8_t *p, const uint8_t *last)
@@ -472,7 +472,7 @@ bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len)
 }
 
 
-/* the letter of a two-character escape, 'u' for \u00XX, 0: as it is */
+/* Returns the letter of a short escape, 'u' for \u00XX, 0 for none. */
 
 static uint8_t
 bc_json_escape_letter(uint8_t c)

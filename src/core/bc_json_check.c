@@ -191,7 +191,7 @@ bc_json_check_literal(const uint8_t **pos, const uint8_t *last,
 }
 
 
-/* a value that is neither an array nor an object */
+/* Checks a value that is neither an array nor an object. */
 
 static int
 bc_json_check_scalar(const uint8_t **pos, const uint8_t *last,

@@ -13,11 +13,11 @@
 #include "bc_json_scan.h"
 
 
-/* so many zeros at the end of an integer are written out, more as e… */
+/* zeros at the end of an integer that are written out; more become e… */
 
 #define BC_JSON_KEY_ZEROS   20
 
-/* digits of an exponent that is calculated with */
+/* the most digits of an exponent that is calculated with */
 
 #define BC_JSON_KEY_DIGITS  18
 
@@ -60,7 +60,7 @@ bc_json_key_plain(bc_span_t value)
 }
 
 
-/* four digits, or -1 */
+/* Reads \uXXXX at p.  Returns its value, or -1. */
 
 static int32_t
 bc_json_key_unit(const uint8_t *p, const uint8_t *last)
@@ -88,7 +88,7 @@ bc_json_key_unit(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* never longer than the string that it is made of */
+/* Writes a string, which becomes no longer. */
 
 static size_t
 bc_json_key_string(bc_span_t value, uint8_t *dst)
@@ -214,8 +214,8 @@ bc_json_key_string(bc_span_t value, uint8_t *dst)
 
 
 /*
- * The digits without zeros at their ends, then up to BC_JSON_KEY_ZEROS zeros,
- * or an exponent.
+ * Writes the digits without zeros at their ends, then up to BC_JSON_KEY_ZEROS
+ * zeros, or an exponent.
  */
 
 static size_t

@@ -156,8 +156,8 @@ bc_jsonrpc_fail(bc_jsonrpc_reply_t *reply, const char *what)
 
 
 /*
- * Names the usual reasons for a body that is something else, as a person at
- * the other end of a log has to find them.
+ * Names the usual reasons for a body that is no reply, in words that help who
+ * reads the log.
  */
 
 static int
@@ -359,7 +359,7 @@ bc_jsonrpc_is(bc_span_t value, const char *text)
 }
 
 
-/* copies what can be shown of a text, with a NUL behind it */
+/* Copies what can be shown of a text, with a NUL after it. */
 
 static void
 bc_jsonrpc_print(char *dst, size_t size, const uint8_t *p, size_t len)

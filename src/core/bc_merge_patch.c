@@ -20,7 +20,7 @@
 #define BC_JSON_PATCH_SAME     0
 #define BC_JSON_PATCH_CHANGED  1
 
-/* a table of that many places needs no memory */
+/* places of a table that needs no memory of its own */
 
 #define BC_JSON_PATCH_SMALL    64
 
@@ -82,7 +82,7 @@ bc_merge_patch_put(bc_merge_patch_t *ctx, const void *p, size_t len)
 }
 
 
-/* begins a member of the patch */
+/* Begins a member of the patch. */
 
 static int
 bc_merge_patch_key(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -118,8 +118,9 @@ bc_merge_patch_key(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
 
 
 /*
- * True when an object has a member that is null, at any depth but not within
- * arrays.  Of checked text nothing but null begins with n outside of strings.
+ * Tells whether an object has a member that is null, at any depth but not
+ * within arrays.  Of checked text nothing but null begins with n outside of
+ * strings.
  */
 
 static int
@@ -174,7 +175,7 @@ bc_merge_patch_has_null(bc_span_t value)
 }
 
 
-/* a member that is new or gets another value */
+/* Writes a member that is new or gets another value. */
 
 static int
 bc_merge_patch_set(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -192,7 +193,7 @@ bc_merge_patch_set(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
 }
 
 
-/* \ud800 to \udfff that is no half of a pair: it has no decoded form */
+/* Tells whether a key has a lone surrogate, which has no decoded form. */
 
 static int
 bc_merge_patch_lone(bc_span_t raw)
@@ -242,7 +243,7 @@ bc_merge_patch_lone(bc_span_t raw)
 }
 
 
-/* adds the members of an object to the list */
+/* Adds the members of an object to the list. */
 
 static int
 bc_merge_patch_members(bc_merge_patch_t *ctx, bc_span_t object)
@@ -423,8 +424,8 @@ bc_merge_patch_pair(bc_merge_patch_member_t *members, size_t from, size_t to,
 
 
 /*
- * Are these the same value?  Returns SAME or CHANGED; what cannot be compared
- * further is taken for changed.
+ * Tells whether two values are the same: SAME or CHANGED.  What is nested too
+ * deeply to be compared is taken for changed.
  */
 
 static int
@@ -473,7 +474,7 @@ bc_merge_patch_compare(bc_merge_patch_t *ctx, bc_span_t from, bc_span_t to,
 }
 
 
-/* a member that both objects have; patch is NULL when it is only compared */
+/* Takes a member that both objects have; patch is NULL: only compares it. */
 
 static int
 bc_merge_patch_both(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -514,8 +515,8 @@ bc_merge_patch_both(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
 
 
 /*
- * Two lists of members, ctx->members[base ..]: `from` of one object, then `to`
- * of the other.
+ * Compares two lists of members, ctx->members[base ..]: `from` of one object,
+ * then `to` of the other.
  */
 
 static int
@@ -664,7 +665,7 @@ done:
 }
 
 
-/* the value without white space around it */
+/* Returns the value without white space around it. */
 
 static bc_span_t
 bc_merge_patch_trim(bc_span_t s)

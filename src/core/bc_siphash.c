@@ -23,7 +23,7 @@
     } while (0)
 
 
-/* n bytes as a little-endian number */
+/* Reads n bytes as a little-endian number. */
 
 static uint64_t
 bc_siphash_word(const uint8_t *p, size_t n)

@@ -9,7 +9,7 @@
 #include "bc_utf8.h"
 
 
-/* what ends a line, or is a control character that old terminals know */
+/* Tells whether the character ends a line or is a control character. */
 
 static int
 bc_text_space(const uint8_t *p, size_t n)

@@ -49,8 +49,8 @@ typedef struct {
 
 
 /*
- * What the compiler does not know it cannot use: without this it might see
- * that the rest of a comparison no longer matters.
+ * Hides a value from the compiler, which otherwise might see that the rest of
+ * a comparison no longer matters, and leave it out.
  */
 
 #if defined(__GNUC__)
@@ -146,8 +146,8 @@ bc_tokens_bad_streams(bc_span_t word)
 
 
 /*
- * The next line that has something: 1 with its words (data NULL: none), 0 at
- * the end, -1 when it is bad.
+ * Reads the next line that has something.  Returns 1 with its words (data
+ * NULL: none), 0 at the end, -1 when it is bad.
  */
 
 static int
@@ -230,7 +230,7 @@ bc_tokens_start(bc_tokens_reader_t *r, const char *text, size_t len)
 }
 
 
-/* a copy of a word in t->text */
+/* Copies a word to t->text. */
 
 static bc_span_t
 bc_tokens_keep(bc_tokens_t *t, bc_span_t word)
@@ -270,8 +270,9 @@ bc_tokens_cmp(const void *one, const void *two)
 
 
 /*
- * The first line with a token of a line before it: 0 none, -1 no memory.  The
- * fields are enough, no token has a zero byte.
+ * Finds the first line with a token that a line before it has: *line is its
+ * number, 0 when there is none.  Returns 0, or -1 without memory.  Fields are
+ * compared whole: no token has a zero byte.
  */
 
 static int

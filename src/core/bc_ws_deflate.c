@@ -226,7 +226,7 @@ bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
 }
 
 
-/* 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2) */
+/* Reads 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2). */
 
 static int
 bc_ws_deflate_bits(const char *value, unsigned *bits)
@@ -246,8 +246,8 @@ bc_ws_deflate_bits(const char *value, unsigned *bits)
 
 
 /*
- * A token or a quoted string with a token in it (RFC 6455, 9.1).  No value
- * that we accept is longer than two bytes: what does not fit is refused.
+ * Reads a token or a quoted string with a token in it (RFC 6455, 9.1).  No
+ * value that we accept is longer than two bytes: what does not fit is refused.
  */
 
 static int

@@ -10,7 +10,7 @@
 #include <string.h>
 
 
-/* the first allocation for a message that comes in pieces */
+/* the first allocation for a message that comes in pieces (bytes) */
 
 #define BC_WS_MIN_BUFFER  512
 
@@ -92,7 +92,7 @@ bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
 }
 
 
-/* A message of one frame, all of it in the input: it stays there. */
+/* Hands out a message of one frame that is all in the input, where it is. */
 
 static int
 bc_ws_message_whole(bc_ws_parser_t *in, uint8_t *p, bc_ws_event_t *ev)
@@ -199,8 +199,8 @@ bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p, size_t len,
 
 
 /*
- * Decompresses what has come to the end of the message so far; with `end`
- * set, finishes it.
+ * Decompresses what has come and appends it to the message; with `end` set,
+ * finishes the message.
  */
 
 static int

@@ -278,7 +278,7 @@ bc_ws_parser_ext(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev)
 }
 
 
-/* The length is known: what can be refused now costs no memory. */
+/* Refuses a frame by its length, before any memory is taken for it. */
 
 static int
 bc_ws_parser_check_len(bc_ws_parser_t *in, bc_ws_event_t *ev)
