@@ -47,11 +47,12 @@ as_root() {
 
 
 bc_installed() {
-    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+    [ -z "$(bc_missing "$1")" ]
 }
 
 
-# Prints those of the named packages that are not installed.
+# Prints those of the named packages that are not installed. One that waits for
+# a trigger of another one (man pages, ldconfig) is.
 
 bc_missing() {
     local p installed
@@ -61,7 +62,10 @@ bc_missing() {
                       2>/dev/null) "
 
     for p in "$@"; do
-        case $installed in *" $p=installed "*) ;; *) printf '%s\n' "$p" ;; esac
+        case $installed in
+        *" $p=installed "*|*" $p=triggers-"*) ;;
+        *) printf '%s\n' "$p" ;;
+        esac
     done
 }
 

@@ -167,8 +167,10 @@ ask() {
         return
     }
 
+    # some nodes put their errors into other statuses than 200
     case $body in
     *'HTTP 200') ;;
+    *'"error":{'*'HTTP 4'0[04]|*'"error":{'*'HTTP 500') ;;
     *) answer=none ask_error="HTTP ${body##*HTTP }"; return ;;
     esac
 
@@ -200,6 +202,10 @@ detect() {
 the-block|net.peer_stats_all|{"limit":1}
 the-block-seed|net.peers|{}
 ethereum|eth_chainId|[]
+bitcoin|getblockchaininfo|[]
+substrate|system_name|[]
+solana|getEpochInfo|[]
+cometbft|net_info|{}
 EOF
 
     return 0

@@ -25,8 +25,10 @@
 //   GET    /control/receipts  the ids of all receipts, in their order, chain by chain
 //   POST   /control/receipts  {"n":N,"market":"energy"} N more receipts, at once
 //   POST   /control/reset     another, shorter chain
-//   POST   /control/empty     {"empty":true|false} a chain without a block
-//   POST   /control/mining    {"on":true|false} the chain is locked: calls that need it hang
+//   POST   /control/empty     {"empty":true|false} a chain without a block; false: it mines from now
+//                             on, unless one light.latest_header of an empty chain stopped that
+//   POST   /control/mining    {"on":true|false} the chain is locked: calls that need it hang;
+//                             {"hold":true}: and all others with them, as soon as one does
 //   POST   /control/restart   {"down_ms":N} not listening, every connection cut, for that long
 //   POST   /control/clock     {"elapsed":SECONDS,"freeze":true} sets (and stops) the time
 //
@@ -241,7 +243,8 @@ export class Node {
         res.on('close', () => this.inFlight.set(method, this.inFlight.get(method) - 1));
 
         const fault = this.takeFault(method);
-        const locked = this.world.mining && NEEDS_CHAIN.includes(method);
+        const locked = this.world.mining
+            && (NEEDS_CHAIN.includes(method) || (this.world.hold && this.waiting.size > 0));
         if (locked && !fault) {
             const answer = () => this.answer(req, res, { method, params, id });
             this.waiting.add(answer);
@@ -439,14 +442,16 @@ export class Node {
             this.world.inject(p.n, p.market);
             break;
         case 'POST reset':
+            this.world.poisoned = false;
             this.world.newChain(this.elapsed(), 5);
             break;
         case 'POST empty':
             this.world.newChain(this.elapsed(), 0);
-            this.world.empty = p.empty !== false;
+            this.world.empty = p.empty !== false || this.world.poisoned;
             break;
         case 'POST mining':
             this.world.mining = p.on !== false;
+            this.world.hold = p.hold === true;
             if (!this.world.mining) {
                 this.waiting.forEach(answer => answer());
                 this.waiting.clear();
@@ -463,6 +468,10 @@ export class Node {
             say({ ok: true });
             res.on('finish', () => {
                 this.close();
+                if (this.world.poisoned) {
+                    this.world.poisoned = false;
+                    this.world.empty = false;
+                }
                 setTimeout(() => this.listen(), count(p.down_ms, 1000));
             });
             return;

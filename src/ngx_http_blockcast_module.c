@@ -7,23 +7,23 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_subprotocol.h"
-#include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_access.h"
-#include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "ngx_http_blockcast_longpoll.h"
 #include "ngx_http_blockcast_variables.h"
-#include "ngx_http_blockcast_conf_directives.h"
+#include "ngx_http_blockcast_conf_endpoint.h"
+#include "ngx_http_blockcast_conf_set.h"
 #include "ngx_http_blockcast_conf_stream.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 
 
 static void *ngx_http_blockcast_create_main_conf(ngx_conf_t *cf);
@@ -31,6 +31,16 @@ static char *ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static void ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
+    ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_origins(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_merge_node(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+static ngx_int_t ngx_http_blockcast_check_zone(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
 static ngx_int_t ngx_http_blockcast_postconfiguration(ngx_conf_t *cf);
 
 static ngx_int_t ngx_http_blockcast_init_module(ngx_cycle_t *cycle);
@@ -51,7 +61,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
 };
 
 
-/* when the access log has its line of a WebSocket connection */
+/* when the line of a WebSocket connection goes to the access log */
 
 static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
     { ngx_string("end"), 0 },
@@ -60,11 +70,30 @@ static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
 };
 
 
-/* all answers to one message have room in the least; counts are of 32 bits */
+/* the least holds all answers to one message; the sums have 32 bits */
 
 static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
     ngx_http_blockcast_conf_set_max_queue
 };
+
+
+static ngx_conf_post_t  ngx_http_blockcast_message_bounds = {
+    ngx_http_blockcast_conf_set_max_message
+};
+
+
+static ngx_conf_post_t  ngx_http_blockcast_subscriptions_bounds = {
+    ngx_http_blockcast_conf_set_max_subscriptions
+};
+
+
+/* outside of blockcast_stream: only for a message that says where it belongs */
+
+#define ngx_http_blockcast_inside(name)                                       \
+                                                                              \
+    { ngx_string(name),                                                       \
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_ANY,    \
+      ngx_http_blockcast_conf_set_misplaced, 0, 0, NULL }
 
 
 static ngx_command_t  ngx_http_blockcast_commands[] = {
@@ -85,7 +114,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_access_log"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_blockcast_conf_set_enum,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_blockcast_main_conf_t, log_at_start),
       &ngx_http_blockcast_log_enum },
@@ -113,49 +142,49 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_websocket"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_websocket },
 
     { ngx_string("blockcast_echo"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_echo },
 
     { ngx_string("blockcast_api"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_api },
 
     { ngx_string("blockcast_sse"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_sse },
 
     { ngx_string("blockcast_rest"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_TAKE1,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_rest },
 
     { ngx_string("blockcast_health"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_health },
 
     { ngx_string("blockcast_metrics"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_NOARGS,
-      ngx_http_blockcast_conf_set_endpoint,
+      ngx_http_blockcast_conf_endpoint_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_metrics },
@@ -165,7 +194,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, max_message),
-      NULL },
+      &ngx_http_blockcast_message_bounds },
 
     { ngx_string("blockcast_deflate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -176,7 +205,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     { ngx_string("blockcast_protocol"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_blockcast_conf_set_enum,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, protocol),
       &ngx_http_blockcast_protocol_enum },
@@ -207,7 +236,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, max_subscriptions),
-      NULL },
+      &ngx_http_blockcast_subscriptions_bounds },
 
     { ngx_string("blockcast_message_rate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -271,6 +300,16 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_blockcast_loc_conf_t, send_timeout),
       NULL },
+
+    ngx_http_blockcast_inside("blockcast_interval"),
+    ngx_http_blockcast_inside("blockcast_call"),
+    ngx_http_blockcast_inside("blockcast_jq"),
+    ngx_http_blockcast_inside("blockcast_jq_file"),
+    ngx_http_blockcast_inside("blockcast_log"),
+    ngx_http_blockcast_inside("blockcast_stale"),
+    ngx_http_blockcast_inside("blockcast_always"),
+    ngx_http_blockcast_inside("blockcast_linger"),
+    ngx_http_blockcast_inside("blockcast_max_size"),
 
       ngx_null_command
 };
@@ -344,7 +383,6 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
-    ngx_conf_init_msec_value(bmcf->drain, 5000);
     ngx_conf_init_uint_value(bmcf->log_at_start, 0);
 
     return NGX_CONF_OK;
@@ -388,13 +426,9 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_blockcast_loc_conf_t *prev = parent;
     ngx_http_blockcast_loc_conf_t *conf = child;
 
-    void                          ***pass;
-    ngx_str_t                       *origin;
-    bc_ws_limits_t                  *limits;
-    ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (ngx_http_blockcast_conf_inherit(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_blockcast_conf_endpoint_inherit(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -420,7 +454,71 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->guard, prev->guard, 0);
 
-    /* what one kind of endpoint does by itself is not for another inside */
+#if (nginx_version >= 1021005)
+    ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
+#else
+    if (conf->allow_streams == NULL) {
+        conf->allow_streams = prev->allow_streams;
+    }
+#endif
+
+    if (conf->guard) {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_blockcast_module);
+        bmcf->guards = 1;
+    }
+
+    ngx_http_blockcast_merge_rate(prev, conf);
+
+    if (ngx_http_blockcast_merge_origins(cf, prev, conf) != NGX_OK
+        || ngx_http_blockcast_merge_limits(cf, conf) != NGX_OK
+        || ngx_http_blockcast_merge_node(cf, prev, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Merges blockcast_message_rate.  The default of one kind of endpoint is not
+ * inherited by an endpoint of another kind inside of it.
+ */
+
+static void
+ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
+    ngx_http_blockcast_loc_conf_t *conf)
+{
+    if (conf->rate == NGX_CONF_UNSET_UINT
+        && (!prev->usual_rate || conf->kind == prev->kind))
+    {
+        conf->rate = prev->rate;
+        conf->burst = prev->burst;
+        conf->usual_rate = prev->usual_rate;
+    }
+
+    if (conf->endpoint && conf->rate == NGX_CONF_UNSET_UINT) {
+
+        /* conformance tests send to an echo as fast as they can */
+
+        conf->rate = conf->echo ? 0 : 50;
+        conf->burst = 200;
+        conf->usual_rate = 1;
+    }
+}
+
+
+/*
+ * Merges blockcast_origin.  As above, a default stays with its kind of
+ * endpoint: "same" for all that browsers read, none for an echo.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_merge_origins(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
+{
+    ngx_str_t  *origin;
 
     if (conf->origins == NULL
         && (!prev->usual_origins || conf->kind == prev->kind))
@@ -430,179 +528,154 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->usual_origins = prev->usual_origins;
     }
 
-#if (nginx_version >= 1021005)
-    ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
-#else
-    if (conf->allow_streams == NULL) {
-        conf->allow_streams = prev->allow_streams;
-    }
-#endif
-
-    if (conf->rate == NGX_CONF_UNSET_UINT
-        && (!prev->usual_rate || conf->kind == prev->kind))
+    if (conf->origins != NULL
+        || (!conf->guard && (!conf->endpoint || conf->echo)))
     {
-        conf->rate = prev->rate;
-        conf->burst = prev->burst;
-        conf->usual_rate = prev->usual_rate;
-    }
-
-    if (conf->endpoint) {
-
-        /* an echo is there to be hammered by conformance tests */
-
-        if (conf->rate == NGX_CONF_UNSET_UINT) {
-            conf->rate = conf->echo ? 0 : 50;
-            conf->burst = 200;
-            conf->usual_rate = 1;
-        }
-    }
-
-    if (conf->guard) {
-        bmcf = ngx_http_conf_get_module_main_conf(cf,
-                                                  ngx_http_blockcast_module);
-        bmcf->guards = 1;
-    }
-
-    if (conf->origins == NULL
-        && (conf->guard || (conf->endpoint && !conf->echo)))
-    {
-        conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
-        if (conf->origins == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        origin = ngx_array_push(conf->origins);
-        if (origin == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_str_set(origin, "same");
-        conf->usual_origins = 1;
-    }
-
-    if (conf->websocket || conf->echo) {
-        limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
-        if (limits == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (conf->max_message == 0) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "blockcast_max_message must be larger than 0");
-            return NGX_CONF_ERROR;
-        }
-
-        if (conf->max_message > 1024 * 1024 * 1024) {
-            ngx_log_error(
-                      NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_max_message must not be larger than 1024m");
-            return NGX_CONF_ERROR;
-        }
-
-        limits->max_message = conf->max_message;
-        limits->max_frame = conf->max_frame;
-        limits->max_fragments = conf->max_fragments;
-        conf->limits = limits;
-    }
-
-    /* an "if" in the location of a node is a location of its own */
-
-    if (conf->node != NULL) {
-        conf->max_reply = conf->node->max_reply;
-
-    } else {
-        conf->max_reply = prev->max_reply;
-    }
-
-    if (conf->max_reply != 0) {
-
-        /*
-         * the core module's values are merged before ours, and this is the
-         * limit of a reply that is kept in memory; with room for a buffer
-         * more, so that one which was too large is known by its size
-         */
-
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        clcf->subrequest_output_buffer_size = conf->max_reply
-                                              + NGX_HTTP_BLOCKCAST_REPLY_MORE;
-
-        bmcf = ngx_http_conf_get_module_main_conf(cf,
-                                                  ngx_http_blockcast_module);
-
-        pass = ngx_array_push(&bmcf->passes);
-        if (pass == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *pass = clcf->loc_conf;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_blockcast_link_place(ngx_conf_t *cf,
-                              ngx_http_blockcast_main_conf_t *bmcf,
-                              ngx_http_blockcast_conf_place_t *place)
-{
-    ngx_str_t                      *name;
-    ngx_uint_t                      i, n;
-    ngx_http_blockcast_stream_t    *st, **all;
-    ngx_http_blockcast_loc_conf_t  *blcf;
-
-    blcf = place->blcf;
-
-    if (bmcf->zone == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in %s:%ui needs a blockcast_zone, "
-                      "and none is declared",
-                      &place->directive, place->file, place->line);
-        return NGX_ERROR;
-    }
-
-    name = blcf->names->elts;
-    n = blcf->names->nelts;
-
-    if (n == 0) {
-        all = bmcf->streams.elts;
-
-        for (i = 0; i < bmcf->streams.nelts; i++) {
-            blcf->offers[i] = all[i];
-        }
-
         return NGX_OK;
     }
 
-    for (i = 0; i < n; i++) {
-        st = ngx_http_blockcast_stream_find(bmcf, &name[i]);
-
-        if (st == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"%V\" in %s:%ui names stream \"%V\", "
-                          "which is not declared",
-                          &place->directive, place->file, place->line,
-                          &name[i]);
-            return NGX_ERROR;
-        }
-
-        blcf->offers[i] = st;
+    conf->origins = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+    if (conf->origins == NULL) {
+        return NGX_ERROR;
     }
+
+    origin = ngx_array_push(conf->origins);
+    if (origin == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(origin, "same");
+    conf->usual_origins = 1;
 
     return NGX_OK;
 }
 
 
+/* Gives the WebSocket parser its limits, of the values that are merged. */
+
 static ngx_int_t
-ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
+ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *conf)
 {
-    size_t                             need;
-    ngx_uint_t                         i;
-    ngx_http_blockcast_conf_place_t   *places;
-    ngx_http_blockcast_stream_t      **streams;
-    ngx_http_blockcast_main_conf_t    *bmcf;
+    bc_ws_limits_t  *limits;
+
+    if (!conf->websocket && !conf->echo) {
+        return NGX_OK;
+    }
+
+    limits = ngx_pcalloc(cf->pool, sizeof(bc_ws_limits_t));
+    if (limits == NULL) {
+        return NGX_ERROR;
+    }
+
+    limits->max_message = conf->max_message;
+    limits->max_frame = conf->max_frame;
+    limits->max_fragments = conf->max_fragments;
+    conf->limits = limits;
+
+    return NGX_OK;
+}
+
+
+/*
+ * In the location of a node, and in an "if" inside of it, which is a location
+ * of its own: sets nginx's own subrequest_output_buffer_size, whatever the
+ * configuration says, to max_reply= of blockcast_node.  The core module has
+ * merged its values before ours.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_merge_node(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf)
+{
+    void                          ***pass;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    conf->max_reply = (conf->node != NULL) ? conf->node->max_reply
+                                           : prev->max_reply;
+
+    if (conf->max_reply == 0) {
+        return NGX_OK;
+    }
+
+    /* one buffer more: a reply that is too large is known by its size */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->subrequest_output_buffer_size = conf->max_reply
+                                          + NGX_HTTP_BLOCKCAST_REPLY_MORE;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    pass = ngx_array_push(&bmcf->passes);
+    if (pass == NULL) {
+        return NGX_ERROR;
+    }
+
+    *pass = clcf->loc_conf;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Warns of nodes that nobody can be asked through.  What "return" sends to an
+ * error_page may be answered all the same, so that this is no error.
+ */
+
+static void
+ngx_http_blockcast_check_nodes(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    void                           **loc, ***pass;
+    ngx_uint_t                       i, n;
+    ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_blockcast_node_t      **nodes;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+
+    nodes = bmcf->nodes.elts;
+    pass = bmcf->passes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+
+        /* the location of the node, and each "if" inside of it */
+
+        for (n = 0; n < bmcf->passes.nelts; n++) {
+            loc = pass[n];
+            clcf = loc[ngx_http_core_module.ctx_index];
+            blcf = loc[ngx_http_blockcast_module.ctx_index];
+
+            while (blcf->outer != NULL && blcf->node == NULL) {
+                blcf = blcf->outer;
+            }
+
+            if (blcf->node == nodes[i] && clcf->handler != NULL) {
+                break;
+            }
+        }
+
+        if (n == bmcf->passes.nelts) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "the location of blockcast_node \"%V\" in %s:%ui "
+                          "has no proxy_pass: its streams will ask nobody",
+                          &nodes[i]->name, nodes[i]->file, nodes[i]->line);
+        }
+    }
+}
+
+
+/*
+ * Checks that there is a zone if something needs one, and that it is large
+ * enough for the streams.  NGX_ERROR has been logged.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_check_zone(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    size_t                         need;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **streams;
 
     streams = bmcf->streams.elts;
 
@@ -616,48 +689,56 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
 
     if (bmcf->journal != NULL && bmcf->zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "blockcast_state \"%V\" needs a blockcast_zone, "
-                      "and none is declared", &bmcf->journal->path);
+                      "blockcast_state \"%V\" in %s:%ui needs a "
+                      "blockcast_zone, and none is declared",
+                      &bmcf->journal->path, bmcf->journal->file,
+                      bmcf->journal->line);
         return NGX_ERROR;
     }
 
-    if (bmcf->zone != NULL) {
-
-        /* the slab pool's own pages come on top */
-
-        need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
-               + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
-
-        for (i = 0; i < bmcf->streams.nelts; i++) {
-            need += ngx_http_blockcast_zone_slot_size(streams[i]);
-        }
-
-        if (need > bmcf->shm_zone->shm.size) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "blockcast_zone \"%V\" is %uz bytes, "
-                          "the %ui streams declared need %uz",
-                          &bmcf->shm_zone->shm.name,
-                          bmcf->shm_zone->shm.size,
-                          bmcf->streams.nelts, need);
-            return NGX_ERROR;
-        }
+    if (bmcf->zone == NULL) {
+        return NGX_OK;
     }
 
-    if (ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK) {
+    /* the slab pool's own pages come on top */
+
+    need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
+           + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        need += ngx_http_blockcast_slot_size(streams[i]);
+    }
+
+    if (need > bmcf->shm_zone->shm.size) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_zone \"%V\" is %uz bytes, "
+                      "the %ui streams declared need %uz in %s:%ui",
+                      &bmcf->shm_zone->shm.name, bmcf->shm_zone->shm.size,
+                      bmcf->streams.nelts, need, bmcf->zone_file,
+                      bmcf->zone_line);
         return NGX_ERROR;
     }
 
-    places = bmcf->places.elts;
+    return NGX_OK;
+}
 
-    for (i = 0; i < bmcf->places.nelts; i++) {
-        if (ngx_http_blockcast_link_place(cf, bmcf, &places[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
 
-    if (ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK) {
+static ngx_int_t
+ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
+
+    if (ngx_http_blockcast_check_zone(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_endpoint_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
+
+    ngx_http_blockcast_check_nodes(cf, bmcf);
 
     return ngx_http_blockcast_rpc_call_init(cf, bmcf);
 }
@@ -673,6 +754,8 @@ ngx_http_blockcast_drain(void)
     return bmcf->drain;
 }
 
+
+/* Returns our configuration, or NULL if there is none with a zone. */
 
 static ngx_http_blockcast_main_conf_t *
 ngx_http_blockcast_configured(ngx_cycle_t *cycle)
@@ -692,10 +775,51 @@ ngx_http_blockcast_configured(ngx_cycle_t *cycle)
 }
 
 
+/*
+ * The default of blockcast_drain; worker_shutdown_timeout may come behind
+ * http {}, so that both are known only here.  It closes connections without a
+ * word: the goodbyes have to be said before, with time for the answers.
+ */
+
+static void
+ngx_http_blockcast_init_drain(ngx_cycle_t *cycle)
+{
+    ngx_msec_t                       most;
+    ngx_core_conf_t                 *ccf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_blockcast_module);
+    if (bmcf == NULL) {
+        return;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    most = ccf->shutdown_timeout - ccf->shutdown_timeout / 4;
+
+    if (bmcf->drain == NGX_CONF_UNSET_MSEC) {
+        bmcf->drain = (most != 0 && most < 5000) ? most : 5000;
+
+    } else if (most != 0 && bmcf->drain > most) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "blockcast_drain of %M ms is taken as %M ms, for "
+                      "worker_shutdown_timeout closes what is left after "
+                      "%M ms", bmcf->drain, most, ccf->shutdown_timeout);
+
+        bmcf->drain = most;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
 {
     ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (cycle->conf_ctx[ngx_http_module.index] != NULL) {
+        ngx_http_blockcast_init_drain(cycle);
+    }
 
     bmcf = ngx_http_blockcast_configured(cycle);
 
@@ -735,21 +859,7 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_blockcast_zone_enter(bmcf->zone);
-    ngx_http_blockcast_commands_forget_welcome();
-
-    ngx_http_blockcast_ws_send_init();
-    ngx_http_blockcast_sse_init();
-    ngx_http_blockcast_longpoll_init();
-
-    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
-        || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
-        || ngx_http_blockcast_worker_notify_open(cycle, bmcf) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_blockcast_worker_init(cycle, bmcf);
 }
 
 
@@ -769,9 +879,5 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_blockcast_journal_leave(bmcf);
-    ngx_http_blockcast_poller_stop(1);
-    ngx_http_blockcast_zone_leave(bmcf->zone);
-    ngx_http_blockcast_commands_forget_welcome();
-    ngx_http_blockcast_hub_done();
+    ngx_http_blockcast_worker_exit(bmcf);
 }

@@ -475,11 +475,11 @@ for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_health', 'blockcas
 }
 
 bad('a zone too small for the streams, with both numbers',
-    qr/^blockcast_zone "z" is 65536 bytes, the 1 streams? declared needs? \d{6,7}$/,
+    qr/^blockcast_zone "z" is 65536 bytes, the 1 streams? declared needs? \d{6,7} in /,
     http => "blockcast_zone z 64k; $s");
 
 bad('a zone too small for a log\'s size=',
-    qr/^blockcast_zone "z" is 1048576 bytes, the 1 streams? declared needs? 1[0-9]{7}$/,
+    qr/^blockcast_zone "z" is 1048576 bytes, the 1 streams? declared needs? 1[0-9]{7} in /,
     http => 'blockcast_zone z 1m; blockcast_stream l {'
         . 'blockcast_call c m; blockcast_log a key=b size=16m; }');
 
@@ -600,9 +600,9 @@ bad("blockcast_max_queue $_", qr/blockcast_max_queue must be from 128k to 1024m/
     server => "location / { blockcast_echo; blockcast_max_queue $_; }")
     for qw(0 127k 1025m);
 bad('blockcast_max_message 1025m', qr/blockcast_max_message must not be larger than 1024m/,
-    server => 'location / { blockcast_echo; blockcast_max_message 1025m; }', nowhere => 1);
+    server => 'location / { blockcast_echo; blockcast_max_message 1025m; }');
 bad('blockcast_max_message 0', qr/blockcast_max_message must be larger than 0/,
-    server => 'location / { blockcast_echo; blockcast_max_message 0; }', nowhere => 1);
+    server => 'location / { blockcast_echo; blockcast_max_message 0; }');
 
 bad('blockcast_deflate maybe', qr/invalid value "maybe" in "blockcast_deflate" directive/,
     server => 'blockcast_deflate maybe;');
@@ -668,8 +668,8 @@ for ([ 'blockcast_state;', qr/invalid number of arguments/ ],
     bad($_->[0] =~ s/\n/ /r, $_->[1], http => "$_->[0]\n");
 }
 
-bad('a state file without a zone', qr/^blockcast_state ".*\/x" needs a blockcast_zone/,
-    http => "# no blockcast_zone\nblockcast_state x;", no_node => 1, nowhere => 1);
+bad('a state file without a zone', qr/^blockcast_state ".*\/x" in .*nginx\.conf:\d+ needs a blockcast_zone/,
+    http => "# no blockcast_zone\nblockcast_state x;", no_node => 1);
 
 bad('blockcast_drain x', qr/"blockcast_drain" directive invalid value/,
     http => 'blockcast_drain x;');
@@ -686,18 +686,22 @@ bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed
 
 {
     my $root = $Blockcast::Test::ROOT;
-    my ($self, $readme, @src) = map {
+    my ($self, $readme, $module, $stream) = map {
         open my $fh, '<', "$root/$_" or die "$_: $!\n";
         local $/;
         scalar <$fh>;
     } 't/10-config.t', 'README.md', 'src/ngx_http_blockcast_module.c',
         'src/conf/ngx_http_blockcast_conf_stream.c';
 
-    my %names = map { $_ => 1 } "@src" =~ /(?:ngx_string\(|\{ )"(blockcast_\w+)"/g;
+    # the rows of the two tables, of nginx's and of that of a stream's block
+
+    my %inside = map { $_ => 1 } $stream =~ /^    \{ "(blockcast_\w+)", \d/mg;
+    my %names = (%inside, map { $_ => 1 } $module =~ /^    \{ ngx_string\("(blockcast_\w+)"\),$/mg);
     my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
     my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
 
-    ok(keys %names > 25, 'the directives are found in the source');
+    ok(keys %names > 35, 'the directives are found in the source');
+    is(keys %inside, 10, 'those inside of a stream, too');
     is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ } sort keys %names),
         '', 'each is tried here');
     is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');

@@ -75,7 +75,9 @@ my @wrong = (
     [{ HTTP_HOST => 'no such' }, qr/HTTP_HOST=no such is not a host/],
     [{ HTTP_HOST => '192.0.2.1' }, qr/192\.0\.2\.1:$http is not an address of this machine/],
     [{ WS_HOST => 'nowhere.invalid' }, qr/WS_HOST=nowhere.invalid: this host name cannot/],
-    [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana is unknown/],
+    [{ BLOCKCAST_PRESET => 'dogecoin' }, qr/BLOCKCAST_PRESET=dogecoin is unknown: auto and bitcoin .*the-block are there/],
+    [{ BLOCKCAST_PRESET => '../presets/none.conf' }, qr/BLOCKCAST_PRESET=\.\.\/presets\/none\.conf is not a file that can be read/],
+    [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana needs THEBLOCK_RPC_URL/],
     [{ BLOCKCAST_PRESET => 'ethereum' }, qr/BLOCKCAST_PRESET=ethereum needs THEBLOCK_RPC_URL/],
     [{ THEBLOCK_RPC_URL => 'localhost:9933' }, qr/THEBLOCK_RPC_URL=localhost:9933 is not a URL/],
     [{ THEBLOCK_RPC_URL => 'ws://localhost:9933' }, qr/THEBLOCK_RPC_URL=.*http:\/\/ or https:\/\//],
@@ -115,6 +117,24 @@ ok(output() =~ /THEBLOCK_AUTH_TOKEN/ && output() !~ /sek"ret/,
 }
 
 
+# What dpkg says of packages. If this fails, a start without a network ends in a
+# try to install what is there, as after an apt that was broken off.
+
+{
+    mkdir "$prefix/bin" or die "bin: $!";
+    open my $fh, '>', "$prefix/bin/dpkg-query" or die "dpkg-query: $!";
+    print $fh <<'STUB';
+#!/bin/sh
+printf 'there=installed pending=triggers-pending awaited=triggers-awaited half=half-configured removed=config-files '
+STUB
+    close $fh;
+    chmod 0755, "$prefix/bin/dpkg-query";
+
+    is(`PATH=$prefix/bin:\$PATH bash -c '. $root/conf/lib.sh; bc_missing there pending awaited half removed never'`,
+        "half\nremoved\nnever\n", 'a package that waits for a trigger is installed');
+}
+
+
 # No node named: a simulated one, and everything there is.
 
 my $began = time;
@@ -128,8 +148,9 @@ like($out, qr{^  dashboard  http://127\.0\.0\.1:$http/$|http://localhost:$http/}
     'prints the address of the dashboard');
 like($out, qr{node +http://127\.0\.0\.1:\d+ \(simulated}, 'and of the simulated node');
 unlike($out, qr/@[A-Z_]+@/, 'and nothing else');
-unlike(Blockcast::Test::slurp("$prefix/state/nginx.conf"), qr/@[A-Z_]+@/,
-    'every name in the template is filled in');
+my $conf = Blockcast::Test::slurp("$prefix/state/nginx.conf");
+unlike($conf, qr/@[A-Z_]+@/, 'every name in the template is filled in');
+is(() = $conf =~ /^\s*listen .* reuseport;/mg, 2, 'each worker has a queue of its own for new clients');
 
 my $ask = sub { my ($path, %o) = @_; $t->get($path, port => $http, %o) };
 
@@ -162,6 +183,19 @@ for my $at (["$http/ws", $http, '/ws'], ["$ws/", $ws, '/'], ["$ws/ws", $ws, '/ws
         "plain HTTP at :$at->[0] is told to upgrade");
     $c->close(1000);
 }
+
+# an event stream does not end: its head and what comes at once is enough
+for my $path ('/events?streams=network_metrics', '/events/network_metrics') {
+    my $events = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$http") or die "connect: $!";
+    my $text = '';
+    $events->syswrite("GET $path HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for { sysread $events, $text, 65536, length $text; $text =~ /^data: \{"type":"network_metrics"/m } 20;
+    like($text, qr{^HTTP/1\.1 200 .*^Content-Type: text/event-stream}ms, "$path is an event stream");
+    like($text, qr/^data: \{"type":"network_metrics"/m, 'with data');
+    is(() = $text =~ /^Cache-Control:/mg, 1, 'and one Cache-Control');
+}
+
+is($ask->('/events/nope')->{status}, 404, 'an unknown stream has none');
 
 is($ask->('/api/health')->{status}, 200, 'healthy');
 is($ask->('/health')->{status}, 200, 'at /health too');
@@ -244,6 +278,49 @@ like($ask->('/api/streams')->{body}, qr/"epoch":$epoch\b/, 'in the same epoch');
 is((stat "$prefix/state/feeds")[2] & 07777, 0700, 'what it remembers is for the owner alone');
 kill 'INT', $pid;
 is(ended($pid), 0, 'ends');
+
+
+# A preset of one's own, anywhere: its programs are found beside it, and so is
+# what they include; the ones that it does not have are ours.
+
+my $spew = sub {
+    open my $fh, '>', "$prefix/mine/$_[0]" or die "$_[0]: $!\n";
+    print $fh $_[1];
+    close $fh;
+};
+
+mkdir "$prefix/mine";
+$spew->("mine.conf", <<'EOF');
+blockcast_stream scheduler {
+    blockcast_interval 500ms;
+    blockcast_call     stats scheduler.stats;
+    blockcast_call     other net.stats params_jq_file=mine-params.jq;
+    blockcast_jq_file  mine.jq;
+}
+
+blockcast_stream peers {
+    blockcast_interval 500ms;
+    blockcast_call     peers net.peers;
+    blockcast_jq_file  presets/the-block-seed-peers.jq;
+}
+EOF
+$spew->("mine.jq", 'include "mine-lib"; { answer: answer, tps: .results.other.tps }');
+$spew->("mine-params.jq", 'include "presets/mine-lib"; { n: answer }');
+$spew->("mine-lib.jq", 'def answer: 42;');
+
+{
+    $pid = start(BLOCKCAST_PRESET => "$prefix/mine/mine.conf");
+    ok(running(), 'starts with a preset of one\'s own') or diag(output());
+    my $body = wait_for {
+        my $r = $ask->('/theblock/scheduler/stats');
+        $r->{status} == 200 && $r->{body} =~ /"answer":42/ && $r->{body};
+    } 20;
+    like($body // '', qr/"tps":\d/, 'and has its stream') or diag(output());
+    ok(wait_for { $ask->('/theblock/peers/list')->{body} =~ /"total":\d/ }, 'and one with a program of ours');
+    isnt($ask->('/theblock/receipts')->{status}, 200, 'and no other');
+    kill 'INT', $pid;
+    is(ended($pid), 0, 'ends');
+}
 
 
 # nginx ending by itself is an error, and ends the rest.

@@ -1,53 +1,7 @@
-# Params of eth_getTransactionReceipt, for a node that does not have eth_getBlockReceipts (-32601) or not
-# by hash (-32602): the transactions that were not delivered yet, as many as each= allows.
+# Params of eth_getTransactionReceipt, for a node that does not have eth_getBlockReceipts, or fails in it
+# again and again: the transactions that were not delivered yet, as many as each= allows.
 
-def hex: reduce (ltrimstr("0x") | ascii_downcase | explode[]) as $c
-    (0; . * 16 + (if $c > 96 then $c - 87 else $c - 48 end));
-def block: select(type == "object" and (.hash | type) == "string" and (.number | type) == "string");
+include "presets/chain-lib";
 
-# {run, new}: the blocks from the oldest fetched one on, as far as each stands on the one before, and
-# those of them that were not delivered yet. Nothing when a block between is missing: the next poll
-# fetches it again.
-def chain($known):
-    ([.results.head? | block] | .[0]) as $head
-    | ([$head // empty, (.results.blocks?, .results.back? | arrays | .[] | block)]
-       | unique_by(.hash) | sort_by(.number | hex)) as $all
-    | (if $head == null then []
-       elif $known == null or ($head.number | hex) - $known.number > 1000 then [$head]
-       elif ($all[0].number | hex) > $known.number then
-         if ($all[0].number | hex) == $known.number + 1 and $all[0].parentHash == $known.hash
-         then $all else [] end
-       elif .errors.back? then []
-       else $all end)
-    | reduce .[] as $b ([];
-        if . == [] or (($b.number | hex) == (.[-1].number | hex) + 1 and $b.parentHash == .[-1].hash)
-        then . + [$b] else . end)
-    | . as $run
-    | ($known.hashes // []) as $hashes
-    | (reduce $hashes[] as $h ({}; .[$h] = true)) as $old
-    | ($run | map($old[.hash] // false) | rindex(true)) as $last
-    | {
-        run: $run,
-        new: (
-          if $run == [] then []
-          elif $last != null then $run[$last + 1:]
-          # none is known: all of another chain, else not those before the first one delivered
-          elif $known == null or ($head.number | hex) <= $known.number - ($hashes | length) then $run
-          else $run | map(select((.number | hex) > $known.number - ($hashes | length))) end)
-      };
-
-# The transactions of the new blocks that were not delivered yet, with their blocks.
-def todo($chain; $done):
-    [ $chain.new[]
-      | (if $done.hash? == .hash then $done.count else 0 end) as $from
-      | { number: (.number | hex), timestamp: (.timestamp | if type == "string" then hex else . end), hash,
-          parentHash } as $b
-      | .transactions | arrays | to_entries[$from:][] | select((.value.hash? | type) == "string")
-      | { b: $b, i: .key, tx: .value } ];
-
-(.state // (.last | if . == null then .
-            else { number: .block_number, hash: .block_hash, hashes: [.block_hash] } end)) as $known
-| .errors.receipts?.code as $code
-| if $code == -32601 or $code == -32602
-  then todo(chain($known); .state.done?)[] | [.tx.hash]
-  else empty end
+known(.last.block_number?; .last.block_hash?) as $known
+| if by_each then todo(chain($known); .state.done?)[] | [.tx.hash] else empty end

@@ -1,16 +1,19 @@
 # receipts and operations of the real node: what it publishes of trades, which is the ledger of the
 # compute market's settlements and the energy market's receipts. Of storage and ads it publishes none.
-# Calls: audit (settlement.audit), energy (energy.receipts, the newest page), more (energy.receipts, an
-# older page when the newest is not enough).
+# Calls: audit (settlement.audit), energy (energy.receipts, the newest page), more (further pages when the
+# newest is not enough), again (its begin once more).
 #
 #   settlement.audit   id "settlement-SEQUENCE-TIMESTAMP", market compute, amount: the delta, negative
 #                      for a debit; provider: the entity (of a refund: consumer); no block, hence null
-#   energy.receipts    id "energy-BLOCK-METERHASH-BUYER-KWH" and a number for the second of two that
-#                      are alike; market energy, amount: price_paid; no time, hence null
+#   energy.receipts    id "energy-BLOCK-METERHASH-BUYER-KWH", and from the second one of a block on its
+#                      place in that, for some are alike; market energy, amount: price_paid; no time,
+#                      hence null
 #
 # The node's other figures keep their names. Each of the two is in its own order, the oldest first; at most
 # 256 of each are delivered by one poll, the rest by the next ones. In the first poll it is the newest page
-# and the newest 100 settlements.
+# (its oldest block only when it has all of that) and the newest 100 settlements.
+
+include "presets/the-block-receipts-lib";
 
 def number: if type == "number" then tonumber else 0 end;
 def text: if type == "string" then . else "" end;
@@ -30,25 +33,15 @@ def settlement:
     + (if .anchor == null then {} else { anchor: .anchor } end);
 
 def meter_hash: .meter_reading_hash // .meter_hash;
-def energy_receipt:
+def energy_receipt($place):
     {
-        id: "energy-\(.block_settled | number)-\(meter_hash | text | .[:16])-\(.buyer | text | .[:24])-\(.kwh_delivered | number)",
+        id: ("energy-\(.block_settled | number)-\(meter_hash | text | .[:16])-\(.buyer | text | .[:24])-\(.kwh_delivered | number)"
+             + if $place > 1 then "-\($place)" else "" end),
         market: "energy", block_height: .block_settled, timestamp: null,
         provider: .seller, consumer: .buyer, amount: .price_paid,
         kwh_delivered: .kwh_delivered, treasury_fee: .treasury_fee,
         slash_applied: .slash_applied, meter_reading_hash: meter_hash
     };
-
-# Alike receipts are numbered: 2 for the second one, and so on. $key is a short form of the id, by which
-# the state knows a receipt.
-def numbered:
-    reduce .[] as $r ({ n: {}, out: [] };
-        .n[$r.id] += 1
-        | .n[$r.id] as $n
-        | "\($r.block_height | number | . % 1000)/\($r.meter_reading_hash | text | .[:6])\($r.consumer | text | .[-4:])\($r.kwh_delivered | number)" as $key
-        | .out += [if $n == 1 then $r + { $key }
-                   else $r + { id: "\($r.id)-\($n)", key: "\($key)+\($n)" } end])
-    | .out;
 
 def operation:
     { id, type: .market, market, timestamp, block_height, provider, consumer, amount, status: null,
@@ -58,8 +51,6 @@ def operation:
 def merged($one; $other):
     [ ($one, $other) | . as $list | range(0; length) | { at: ((. + 1) / ($list | length)), entry: $list[.] } ]
     | sort_by(.at) | map(.entry);
-
-def page: if type == "object" and (.receipts | type) == "array" then . else null end;
 
 # The settlements: what is new, and where it leads.
 def settlements($list; $known):
@@ -89,103 +80,68 @@ def settlements($list; $known):
           }
     end;
 
-# The energy receipts, the same way; presets/the-block-receipts-more.jq tells how they are read. Nothing is
-# delivered while a page does not reach back to the receipts that are known, so that none is left out:
-# the node serves smaller pages, then, or more receipts came in between than there was room for.
-def newest_first($page0; $more; $known):
-    ($more // $page0) as $page
-    | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
-    | ($page.total | if type == "number" then tonumber else ($page0.receipts | length) end) as $total
-    | [$page.receipts[] | select(type == "object")] as $list
-    | ([$list[] | .block_settled | number] | max // 0) as $top
-    | ($known.walk.at? // $known.seen? // 0) as $at
-    | (if $known == null or ($more == null and ($top < $known.top or $total < $at))
-       then { block: -1, keys: [], count: 0, seen: ($total - ($list | length)), top: -1, at_top: 0 }
-       else $known end) as $k
-    | (if $k.top < 0 then 0 else ($k.walk.hi? // $k.count) + $total - $at end) as $hi
-    | (reduce $k.keys[] as $key ({}; .[$key] = true)) as $old
-    | ([$list[] | select((.block_settled | number) >= $k.block)]
-       | sort_by(.block_settled | number) | map(energy_receipt) | numbered
-       | map(select($old[.key] | not))) as $batch
-    | (($batch | length) == $total - $k.seen) as $all_found
-    | if $list == [] or ($offset + ($page.receipts | length) < $hi and ($all_found | not)) then
-        {
-          batch: [],
-          state: (if $known == null or $more == null or $list == [] then $known
-                  else $known + { page_size: ($more.page_size | number) } end)
-        }
+# The energy receipts, the same way: in the order of blocks, none before those that are missing.
+def newest_first($pages; $known; $served):
+    $pages[0] as $p
+    | ($known | cursor) as $c
+    | ($c | another(.; $p)) as $another
+    | (if $c == null or $another then begin($pages; $c != null) else $c end) as $from
+    | if $from == null then
+        { batch: [],
+          state: { find: ([$known.find? // 0, ($pages[1:][] | select(.list != []) | .till)] | max),
+                   page_size: ($served // $known.page_size?) } }
       else
-        ([$k.top, ($batch[-1:][] | .block_height | number)] | max) as $newest
-        | ([$batch[] | select((.block_height | number) == $newest)] | length) as $n
+        ($from | walk($pages; 256)) as $r
         | {
-            block: $k.block, top: $newest,
-            # how many were delivered of block .top and of .block and later ones, and in all
-            at_top: ($n + (if $newest == $k.top then $k.at_top else 0 end)),
-            count: ($k.count + ($batch | length)),
-            seen: ([$k.seen + ($batch | length), $total] | min),
-            # the state has room for so many; the log itself drops what it has had before
-            keys: ($k.keys + ($batch | map(.key)))[-600:],
-            page_size: $k.page_size?
-          } as $next
-        | (($k.walk.found? // 0) + ($batch | length)) as $found
-        | {
-            batch: ($batch | map(del(.key))),
-            state: (
-              if $offset > 0 and ($all_found | not) then
-                $next + { walk: { hi: $offset, at: $total, found: $found } }
-              elif $k.walk? != null and $next.seen < $total and $found > 0 then
-                $next       # some came to where it had read already: read again
-              else
-                $next + {
-                  block: $newest, count: $next.at_top, seen: $total,
-                  keys: [$next.keys[] | select(startswith("\($newest % 1000)/"))]
-                }
-              end)
+            batch: [$r.out[] | .place as $place | .receipt | objects | energy_receipt($place)],
+            state: ($r.c + { page_size: ($served // $known.page_size?) }),
+            note: (if $another then "the energy receipts begin anew: \($p.t) after \($c.o + $c.k)" else null end)
           }
       end;
 
 # The same for a node that lists the oldest one first.
-def oldest_first($page0; $more; $known):
-    ($more // $page0) as $page
-    | (if $more == null then 0 else ($more.page | number) * ($more.page_size | number) end) as $offset
-    | ($page.total | number) as $total
-    | ([$page.receipts[] | select(type == "object") | energy_receipt] | numbered | map(del(.key))) as $all
-    | ($offset + ($all | length)) as $last
-    | (if $known == null then [$last - 50, $offset] | max
-       elif $total < $known.seen then 0 else $known.seen end) as $from
-    | if $known == null and $last < $total then         # the last page is not where it was looked for
-        { batch: [], state: { block: 0, top: 0, at_top: 0, count: 0, keys: [],
-                              seen: ([$total - 50, 0] | max), page_size: ($page.page_size | number) } }
-      elif $from < $offset or $last <= $from then
-        { batch: [],
-          state: (if $known == null or $more == null then $known
-                  else $known + { page_size: ($more.page_size | number) } end) }
+def all_first($page0; $more; $known; $served):
+    ($more // $page0) as $p
+    | (if $known.seen? == null then [$p.till - 50, $p.off] | max
+       elif $p.t < $known.seen then 0 else $known.seen end) as $from
+    | (if ($known.seen? // 0) <= $p.t then null
+       else "the energy receipts begin anew: \($p.t) after \($known.seen)" end) as $note
+    | if $known == null and $p.till < $p.t then          # the last page is not where it was looked for
+        { batch: [], state: { seen: ([$p.t - 50, 0] | max), page_size: $served }, note: null }
+      elif $from < $p.off or $p.till <= $from then
+        { batch: [], state: (if $known == null then null else $known + { page_size: ($served // $known.page_size) } end),
+          note: $note }
       else
-        $all[$from - $offset:] as $batch
-        | ($batch[-1].block_height | number) as $top
-        | { batch: $batch,
-            state: { block: $top, top: $top, at_top: 0, count: 0, keys: [], seen: $last,
-                     page_size: $known.page_size? } }
+        reduce $p.list[$from - $p.off:][] as $r ({ b: $known.b?, k: ($known.k? // 0), batch: [] };
+            (if ($r | type) == "object" then $r.block_settled else null end) as $b
+            | .k = (if .b == $b then .k + 1 else 1 end) | .b = $b
+            | .k as $place
+            | .batch += [$r | objects | energy_receipt($place)])
+        | { batch: .batch, state: { seen: $p.till, b: .b, k: .k, page_size: ($served // $known.page_size?) }, note: $note }
       end;
 
-def energies($page0; $more; $known):
-    [$page0.receipts[] | select(type == "object") | .block_settled | number] as $blocks
-    | if $blocks[0] < ($blocks | last) and ($page0.total | number) > ($blocks | length)
-      then oldest_first($page0; $more; $known)
-      else newest_first($page0; $more; $known) end;
+def energies($page0; $more; $again; $known; $served):
+    if $page0.list == [] and $page0.t > 0 then { batch: [], state: $known, note: null }
+    elif $page0.list == [] then
+      { batch: [],
+        state: { o: 0, b: null, k: 0, n: null, min: 0 },
+        note: (if another($known | cursor; $page0) then "the energy receipts begin anew: there is none yet" else null end) }
+    elif oldest_first($page0) or ($known.seen? != null and $known.count? == null)
+    then all_first($page0; $more[0]; $known; $served)
+    else newest_first([$page0] + $more + [$again | select(. != null)]; $known; $served) end;
 
 . as $in
 | (.results.audit? | if type == "array" then . else null end) as $audit
 | (.results.energy? | page) as $page0
-| (.results.more? | page) as $more
+| [.results.more? | arrays | .[] | page | select(. != null)] as $more
+| ([.results.more? | arrays | .[] | .page_size? | numbers | select(. > 0)] | .[0]) as $served
+| (.results.again? | page) as $again
 | if $audit == null and $page0 == null then error("no receipts: " + why) else . end
 | (if $audit == null or $audit == [] then { batch: [], state: .state.audit? }
    else settlements($audit; .state.audit?) end) as $s
 | (if $page0 == null then { batch: [], state: .state.energy? }
-   else energies($page0; $more; .state.energy?) end) as $e
+   else energies($page0; $more; $again; .state.energy?; $served) end) as $e
 | merged($s.batch; $e.batch) as $batch
 | { receipts: $batch, operations: ($batch | map(operation)) },
   { audit: $s.state, energy: $e.state },
-  ([$s.note, (if .state.energy? != null and $page0 != null and ($page0.total | number) < (.state.energy.seen? // 0)
-              then "the energy receipts begin anew: \($page0.total | number) after \(.state.energy.seen)" else null end)]
-   | map(select(. != null)) | if . == [] then empty else join("; ") end)
+  ([$s.note, $e.note] | map(select(. != null)) | if . == [] then empty else join("; ") end)

@@ -1,6 +1,8 @@
 # network_metrics of a node with the design document's methods.
-# Calls: peers (net.peers), stats (net.stats), header (light.latest_header).
-# What a call did not supply this time is null; it is never replaced by 0.
+# Calls: peers (net.peers), stats (net.stats), header (light.latest_header), and before the first of these
+# first (light.headers).
+# What a call did not supply this time is null, but for block_height, which stays what it was (finality_time
+# is null then); it is never replaced by 0.
 
 def object($call): .results[$call]? | if type == "object" then . else {} end;
 def number: if type == "number" then . else null end;
@@ -28,9 +30,10 @@ def strength($peers; $tps; $finality):
 
 object("stats") as $stats
 | object("header") as $header
+| .previous.block_height? as $was
 | (object("peers").peers | if type == "array" then length else null end) as $peers
 | {
-    block_height: ($header.number | number),
+    block_height: ($header.number | number // ($was | number)),
     finality_time: ($header.finality_time | number),
     peer_count: $peers,
     tps: ($stats.tps | number),
@@ -38,9 +41,10 @@ object("stats") as $stats
     bandwidth_out: ($stats.bandwidth_out | number),
     active_connections: ($stats.active_connections | number)
   } as $data
-| if [$data[] | select(. != null)] == [] then error("no network figure: " + why) else . end
+| if [$data | del(.block_height) | .[] | select(. != null)] == [] and ($header.number | number) == null
+  then error("no network figure: " + why) else . end
 | ({ network_strength: strength($peers; $data.tps | if . == null then . else tonumber end;
         $data.finality_time | if . == null then . else tonumber end) }
   + $data),
-  null,
+  { blocks: (.results.header? != null) },
   shorter($data)

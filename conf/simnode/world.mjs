@@ -116,6 +116,7 @@ export class World {
         this.start = start;
         this.chains = 0;
         this.mining = false;
+        this.poisoned = false;      // the chain's lock: until the node is started again
         this.past = [];             // the receipts' ids of former chains
         this.newChain(0, 300);
     }
@@ -163,6 +164,11 @@ export class World {
         this.balances = new Map();
         this.injected = 0;
         this.now = t;
+    }
+
+    poison() {
+        this.poisoned = true;
+        this.empty = true;
     }
 
     blockTime(i) {

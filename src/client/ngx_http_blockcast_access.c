@@ -6,12 +6,14 @@
 
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_span.h"
 #include "bc_tokens.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 static ngx_uint_t ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
@@ -52,7 +54,7 @@ ngx_http_blockcast_access_room(ngx_http_request_t *r,
         }
 
         if (bmcf->max_connections != 0
-            && ngx_http_blockcast_zone_connections(zone)
+            && ngx_http_blockcast_worker_record_connections(zone)
                >= bmcf->max_connections)
         {
             refusal->status = NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -690,8 +692,10 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (ngx_http_blockcast_read_file(cf, "directive", &value[0], &value[1],
-                                     &text) != NGX_OK) {
+    if (ngx_http_blockcast_conf_read_file(cf, "directive", &value[0],
+                                          &value[1], &text)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -712,6 +716,15 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
                            "%s in line %uz of blockcast_tokens \"%V\"",
                            why, line, &value[1]);
         return NGX_CONF_ERROR;
+    }
+
+    if (bc_tokens_count(tokens) == 0) {
+
+        /* no error: to empty the file is how all of them are taken back */
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "blockcast_tokens \"%V\" has no token: every "
+                           "client will be refused", &value[1]);
     }
 
     cln->handler = ngx_http_blockcast_access_free;

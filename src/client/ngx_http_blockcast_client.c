@@ -12,7 +12,8 @@
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_ws_send.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
+#include "bc_ws_parser.h"
 
 
 /* how long the peer has for its part of the end (msec) */

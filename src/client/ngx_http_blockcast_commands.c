@@ -18,10 +18,11 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast_ws_send.h"
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_client_msg.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 
 
 /* of a client's message in CBOR, written as JSON (bytes) */
@@ -244,7 +245,7 @@ ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    if (bc_cbor_to_json(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX, &n,
+    if (bc_cbor_decode(data, len, json, NGX_HTTP_BLOCKCAST_CBOR_MAX, &n,
                         &why)
         == 0)
     {
@@ -270,7 +271,7 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
 
     if (ctx->conn->protocol == ngx_http_blockcast_cbor
         && ctx->id.len != 0
-        && bc_cbor_from_json(ctx->id, cbor, sizeof(cbor), &len) != 0)
+        && bc_cbor_encode(ctx->id, cbor, sizeof(cbor), &len) != 0)
     {
         ctx->id.len = 0;
         ngx_http_blockcast_commands_error(ctx, "bad_request",

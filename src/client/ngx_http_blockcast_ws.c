@@ -20,7 +20,7 @@
 #include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast_ws_recv.h"
 #include "ngx_http_blockcast_ws_send.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 
 
 /* how often within an interval pings are sent, each time to some clients */

@@ -13,7 +13,7 @@
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "bc_ws_deflate.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 #define NGX_HTTP_BLOCKCAST_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -282,7 +282,7 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
                               "spoken here (Sec-WebSocket-Version).");
     }
 
-    if (u.keys != 1 || !bc_ws_key_valid(u.key.data, u.key.len)) {
+    if (u.keys != 1 || !bc_http_ws_key_valid(u.key.data, u.key.len)) {
         return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_BAD_REQUEST,
                               u.keys == 0
                               ? "The header Sec-WebSocket-Key is missing."
@@ -344,14 +344,14 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     if (blcf->deflate && u.extensions.len != 0
         && !ngx_http_blockcast_ws_handshake_broken_deflate(r))
     {
-        response = ngx_pnalloc(r->pool, BC_WS_PMD_RESPONSE_LEN);
+        response = ngx_pnalloc(r->pool, BC_WS_DEFLATE_RESPONSE_LEN);
         if (response == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         if (!bc_ws_deflate_negotiate(u.extensions.data, u.extensions.len,
                                      &hello->pmd, response,
-                                     BC_WS_PMD_RESPONSE_LEN))
+                                     BC_WS_DEFLATE_RESPONSE_LEN))
         {
             hello->pmd.server_bits = 0;
 

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_ws_send.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 #include "bc_ws_deflate.h"
 
 
@@ -251,7 +251,7 @@ ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
            == 0)
     {
         ngx_http_blockcast_frame_finish(frame, ev->type, len);
-        frame->data[0] |= 0x40;
+        frame->data[0] |= BC_WS_RSV1;
 
     } else {
         ngx_memcpy(frame->data + frame->payload, ev->data, ev->len);

@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_encoding_cache.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_client.h"
 

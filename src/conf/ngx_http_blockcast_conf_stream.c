@@ -1,51 +1,178 @@
 
 /*
- * blockcast_stream NAME { ... }: what the configuration says of a stream.
+ * blockcast_stream NAME { ... } and the directives inside of it.
+ *
+ * Each of these is a row of ngx_http_blockcast_conf_stream_directives, and the
+ * parameters of blockcast_log and blockcast_call are rows of a table each: to
+ * add one, write its handler and its row.  What depends on several directives
+ * is checked, and what is not set gets its default, in _conf_stream_check().
  */
 
 
 #include "ngx_http_blockcast_conf_stream.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_jq.h"
-#include "ngx_http_blockcast_conf_call.h"
+#include "bc_json.h"
+#include "bc_span.h"
 
 
-/* the shortest interval: a node takes about 100 requests per second */
+/* the shortest interval (msec): a node takes about 100 requests per second */
 #define NGX_HTTP_BLOCKCAST_MIN_INTERVAL  50
 
+/* the most requests of one call with each= */
+#define NGX_HTTP_BLOCKCAST_MAX_EACH      256
 
-typedef struct {
+/* the deepest nesting of params= */
+#define NGX_HTTP_BLOCKCAST_PARAMS_DEPTH  64
+
+
+typedef struct ngx_http_blockcast_conf_directive_s
+    ngx_http_blockcast_conf_directive_t;
+
+/*
+ * A directive in the block.  set() returns NGX_CONF_OK, NGX_CONF_ERROR after
+ * it has logged what is wrong, or a text that ends "directive ... in stream".
+ */
+
+struct ngx_http_blockcast_conf_directive_s {
     const char                   *name;
     ngx_uint_t                    min;      /* words, the name included */
     ngx_uint_t                    max;
-} ngx_http_blockcast_conf_stream_directive_t;
+    char                       *(*set)(ngx_conf_t *cf,
+                                    ngx_http_blockcast_stream_t *st,
+                                    ngx_http_blockcast_conf_directive_t *d);
+    size_t                        offset;   /* of the field in the stream */
+    ngx_msec_t                    least;    /* of a time */
+};
+
+
+/*
+ * A parameter of blockcast_log or blockcast_call, NAME=VALUE.  set() returns
+ * NGX_OK, NGX_ERROR after it has logged what is wrong, or NGX_DECLINED for the
+ * message that the parameter is invalid.  call: of blockcast_log NULL.
+ */
+
+typedef struct {
+    const char                   *prefix;
+    ngx_int_t                   (*set)(ngx_conf_t *cf,
+                                    ngx_http_blockcast_stream_t *st,
+                                    ngx_http_blockcast_call_conf_t *call,
+                                    ngx_str_t *param, ngx_str_t *value);
+} ngx_http_blockcast_conf_param_t;
 
 
 static char *ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_blockcast_conf_stream_set(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st);
-static char *ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st);
-static char *ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t file);
 static char *ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
+static void ngx_http_blockcast_conf_stream_brace(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+
+static char *ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_node(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_max_size(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_jq(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_jq_file(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+
+static ngx_int_t ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_log_keep(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_log_page(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_log_size(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_params_json(
+    ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_call_conf_t *call, ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_params_jq(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_params_jq_file(
+    ngx_conf_t *cf, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_call_conf_t *call, ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_fallback(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_timeout(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_call_each(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
 
 
-static ngx_http_blockcast_conf_stream_directive_t  ngx_http_blockcast_conf_stream_directives[] = {
-    { "blockcast_node", 2, 2 },
-    { "blockcast_interval", 2, 2 },
-    { "blockcast_call", 3, 64 },
-    { "blockcast_jq", 2, 2 },
-    { "blockcast_jq_file", 2, 2 },
-    { "blockcast_log", 3, 8 },
-    { "blockcast_stale", 2, 2 },
-    { "blockcast_always", 2, 2 },
-    { "blockcast_linger", 2, 2 },
-    { "blockcast_max_size", 2, 2 },
-    { NULL, 0, 0 }
+static ngx_http_blockcast_conf_directive_t
+    ngx_http_blockcast_conf_stream_directives[] =
+{
+    { "blockcast_node", 2, 2, ngx_http_blockcast_conf_stream_node, 0, 0 },
+
+    { "blockcast_interval", 2, 2, ngx_http_blockcast_conf_stream_msec,
+      offsetof(ngx_http_blockcast_stream_t, interval),
+      NGX_HTTP_BLOCKCAST_MIN_INTERVAL },
+
+    { "blockcast_call", 3, 64, ngx_http_blockcast_conf_stream_call, 0, 0 },
+
+    { "blockcast_jq", 2, 2, ngx_http_blockcast_conf_stream_jq, 0, 0 },
+
+    { "blockcast_jq_file", 2, 2, ngx_http_blockcast_conf_stream_jq_file,
+      0, 0 },
+
+    { "blockcast_log", 3, 8, ngx_http_blockcast_conf_stream_log, 0, 0 },
+
+    { "blockcast_stale", 2, 2, ngx_http_blockcast_conf_stream_msec,
+      offsetof(ngx_http_blockcast_stream_t, stale), 1 },
+
+    { "blockcast_always", 2, 2, ngx_http_blockcast_conf_stream_always, 0, 0 },
+
+    { "blockcast_linger", 2, 2, ngx_http_blockcast_conf_stream_msec,
+      offsetof(ngx_http_blockcast_stream_t, linger), 0 },
+
+    { "blockcast_max_size", 2, 2, ngx_http_blockcast_conf_stream_max_size,
+      0, 0 },
+
+    { NULL, 0, 0, NULL, 0, 0 }
+};
+
+
+static ngx_http_blockcast_conf_param_t
+    ngx_http_blockcast_conf_stream_log_params[] =
+{
+    { "key=", ngx_http_blockcast_conf_stream_log_key },
+    { "keep=", ngx_http_blockcast_conf_stream_log_keep },
+    { "page=", ngx_http_blockcast_conf_stream_log_page },
+    { "size=", ngx_http_blockcast_conf_stream_log_size },
+    { NULL, NULL }
+};
+
+
+static ngx_http_blockcast_conf_param_t
+    ngx_http_blockcast_conf_stream_call_params[] =
+{
+    { "params=", ngx_http_blockcast_conf_stream_call_params_json },
+    { "params_jq=", ngx_http_blockcast_conf_stream_call_params_jq },
+    { "params_jq_file=", ngx_http_blockcast_conf_stream_call_params_jq_file },
+    { "fallback=", ngx_http_blockcast_conf_stream_call_fallback },
+    { "timeout=", ngx_http_blockcast_conf_stream_call_timeout },
+    { "each=", ngx_http_blockcast_conf_stream_call_each },
+    { NULL, NULL }
 };
 
 
@@ -122,6 +249,7 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     *cf = save;
 
     if (rv != NGX_CONF_OK) {
+        ngx_http_blockcast_conf_stream_brace(cf, st);
         return rv;
     }
 
@@ -129,44 +257,46 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-static char *
-ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st, ngx_msec_t *field, ngx_msec_t min)
+/*
+ * nginx ends a word at "{" and has said no more than that it is unexpected:
+ * says which word that was, and what helps.
+ */
+
+static void
+ngx_http_blockcast_conf_stream_brace(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
 {
-    ngx_int_t   msec;
-    ngx_str_t  *value;
+    ngx_str_t                            *value;
+    ngx_http_blockcast_conf_directive_t  *d;
+
+    if (cf->conf_file->buffer->pos[-1] != '{' || cf->args->nelts == 0) {
+        return;
+    }
 
     value = cf->args->elts;
 
-    if (*field != NGX_CONF_UNSET_MSEC) {
-        return "is duplicate";
+    for (d = ngx_http_blockcast_conf_stream_directives; d->name != NULL; d++) {
+        if (ngx_strcmp(value[0].data, d->name) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" of stream \"%V\" was cut at \"{\" "
+                               "behind \"%V\": a value with \"{\" needs "
+                               "quotes, like 'params={\"limit\":100}'",
+                               &value[0], &st->name,
+                               &value[cf->args->nelts - 1]);
+            return;
+        }
     }
 
-    msec = ngx_parse_time(&value[1], 0);
-
-    if (msec == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V %V\" of stream \"%V\" is not a time like "
-                           "2s or 500ms", &value[0], &value[1], &st->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if ((ngx_msec_t) msec < min) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V %V\" of stream \"%V\" is shorter than "
-                           "%M ms", &value[0], &value[1], &st->name, min);
-        return NGX_CONF_ERROR;
-    }
-
-    *field = msec;
-
-    return NGX_CONF_OK;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" inside of stream \"%V\", which begins in "
+                       "%s:%ui: the \"}\" that ends it is missing",
+                       &value[0], &st->name, st->file, st->line);
 }
 
 
 /*
- * A line inside the block.  All bits of nginx's directive contexts are taken,
- * so the block has a handler of its own, as those of "map" and "types" have.
+ * Reads a line inside the block.  nginx has no bit for a context of ours, so
+ * the block has a handler of its own, as those of "map" and "types" have.
  */
 
 static char *
@@ -175,9 +305,9 @@ ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_blockcast_stream_t *st = conf;
 
-    char                                        *rv;
-    ngx_str_t                                   *value;
-    ngx_http_blockcast_conf_stream_directive_t  *d;
+    char                                 *rv;
+    ngx_str_t                            *value;
+    ngx_http_blockcast_conf_directive_t  *d;
 
     value = cf->args->elts;
 
@@ -205,7 +335,7 @@ ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    rv = ngx_http_blockcast_conf_stream_set(cf, st);
+    rv = d->set(cf, st, d);
 
     if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -218,123 +348,175 @@ ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/* Sets the parameters of a directive from its word number i to the last. */
+
 static char *
-ngx_http_blockcast_conf_stream_set(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_conf_stream_params(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_http_blockcast_conf_param_t *params, ngx_uint_t i)
 {
-    char       *name, *rv;
-    ssize_t     size;
-    ngx_str_t  *value;
+    ngx_int_t                         rc;
+    ngx_str_t                        *word, value;
+    ngx_http_blockcast_conf_param_t  *param;
 
-    value = cf->args->elts;
-    name = (char *) value[0].data + sizeof("blockcast_") - 1;
+    word = cf->args->elts;
 
-    if (ngx_strcmp(name, "interval") == 0) {
-        rv = ngx_http_blockcast_conf_stream_msec(
-                                        cf, st, &st->interval,
-                                        NGX_HTTP_BLOCKCAST_MIN_INTERVAL);
+    for ( /* void */ ; i < cf->args->nelts; i++) {
+        rc = NGX_DECLINED;
 
-    } else if (ngx_strcmp(name, "stale") == 0) {
-        rv = ngx_http_blockcast_conf_stream_msec(cf, st, &st->stale, 1);
-
-    } else if (ngx_strcmp(name, "linger") == 0) {
-        rv = ngx_http_blockcast_conf_stream_msec(cf, st, &st->linger, 0);
-
-    } else if (ngx_strcmp(name, "call") == 0) {
-        rv = ngx_http_blockcast_conf_call(cf, st);
-
-    } else if (ngx_strcmp(name, "jq") == 0) {
-        rv = ngx_http_blockcast_conf_stream_program(cf, st, 0);
-
-    } else if (ngx_strcmp(name, "jq_file") == 0) {
-        rv = ngx_http_blockcast_conf_stream_program(cf, st, 1);
-
-    } else if (ngx_strcmp(name, "log") == 0) {
-        rv = ngx_http_blockcast_conf_stream_log(cf, st);
-
-    } else if (ngx_strcmp(name, "node") == 0) {
-
-        if (st->node_name.len != 0) {
-            return "is duplicate";
+        for (param = params; param->prefix != NULL; param++) {
+            if (ngx_http_blockcast_conf_read_param(&word[i], param->prefix,
+                                                   &value))
+            {
+                rc = param->set(cf, st, call, &word[i], &value);
+                break;
+            }
         }
 
-        st->node_name = value[1];
-        rv = NGX_CONF_OK;
-
-    } else if (ngx_strcmp(name, "always") == 0) {
-
-        if (st->always != NGX_CONF_UNSET) {
-            return "is duplicate";
+        if (rc == NGX_OK) {
+            continue;
         }
 
-        rv = NGX_CONF_OK;
-
-        if (ngx_strcmp(value[1].data, "on") == 0) {
-            st->always = 1;
-
-        } else if (ngx_strcmp(value[1].data, "off") == 0) {
-            st->always = 0;
-
-        } else {
+        if (rc == NGX_DECLINED && call != NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\" of stream "
-                               "\"%V\", it must be \"on\" or \"off\"",
-                               &value[1], &value[0], &st->name);
-            rv = NGX_CONF_ERROR;
-        }
+                               "invalid parameter \"%V\" of call \"%V\" in "
+                               "stream \"%V\"",
+                               &word[i], &call->name, &st->name);
 
-    } else { /* max_size */
-
-        if (st->max_size != NGX_CONF_UNSET_SIZE) {
-            return "is duplicate";
-        }
-
-        size = ngx_parse_size(&value[1]);
-        rv = NGX_CONF_OK;
-
-        if (size < 256 || size > 64 * 1024 * 1024) {
+        } else if (rc == NGX_DECLINED) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V %V\" of stream \"%V\" must be a size "
-                               "from 256 to 64m",
-                               &value[0], &value[1], &st->name);
-            rv = NGX_CONF_ERROR;
-
-        } else {
-            st->max_size = size;
+                               "invalid parameter \"%V\" of log stream "
+                               "\"%V\"", &word[i], &st->name);
         }
+
+        return NGX_CONF_ERROR;
     }
 
-    return rv;
+    return NGX_CONF_OK;
+}
+
+
+/* Sets a time; d->offset: its field, d->least: the shortest (msec). */
+
+static char *
+ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_int_t    msec;
+    ngx_str_t   *value;
+    ngx_msec_t  *field;
+
+    field = (ngx_msec_t *) ((char *) st + d->offset);
+    value = cf->args->elts;
+
+    if (*field != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    msec = ngx_parse_time(&value[1], 0);
+
+    if (msec == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" of stream \"%V\" is not a time like "
+                           "2s or 500ms", &value[0], &value[1], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if ((ngx_msec_t) msec < d->least) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" of stream \"%V\" is shorter than "
+                           "%M ms", &value[0], &value[1], &st->name, d->least);
+        return NGX_CONF_ERROR;
+    }
+
+    *field = msec;
+
+    return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t file)
+ngx_http_blockcast_conf_stream_node(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
 {
-    ngx_str_t  *value, error;
+    ngx_str_t  *value;
+
+    if (st->node_name.len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    st->node_name = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_str_t  *value;
+
+    if (st->always != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
 
     value = cf->args->elts;
 
-    if (st->jq != NULL) {
+    if (ngx_strcmp(value[1].data, "on") == 0) {
+        st->always = 1;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        st->always = 0;
+
+    } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stream \"%V\" has a second jq program", &st->name);
+                           "invalid value \"%V\" in \"%V\" of stream "
+                           "\"%V\", it must be \"on\" or \"off\"",
+                           &value[1], &value[0], &st->name);
         return NGX_CONF_ERROR;
     }
 
-    if (file) {
-        st->program_file = value[1];
+    return NGX_CONF_OK;
+}
 
-        if (ngx_http_blockcast_read_file(cf, "stream", &st->name,
-                                         &st->program_file, &st->program)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
 
-    } else {
-        st->program = value[1];
+static char *
+ngx_http_blockcast_conf_stream_max_size(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (st->max_size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
     }
+
+    value = cf->args->elts;
+    size = ngx_parse_size(&value[1]);
+
+    if (size < 256 || size > 64 * 1024 * 1024) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" of stream \"%V\" must be a size "
+                           "from 256 to 64m",
+                           &value[0], &value[1], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    st->max_size = size;
+
+    return NGX_CONF_OK;
+}
+
+
+/* Compiles st->program, the one program that a stream may have. */
+
+static char *
+ngx_http_blockcast_conf_stream_compile(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_str_t  error;
 
     if (ngx_http_blockcast_jq_compile(cf->pool, &st->program,
                                       &cf->cycle->conf_prefix, &st->jq, &error)
@@ -343,7 +525,7 @@ ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
-    if (file) {
+    if (st->program_file.len != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "jq program \"%V\" of stream \"%V\": %V",
                            &st->program_file, &st->name, &error);
@@ -359,19 +541,63 @@ ngx_http_blockcast_conf_stream_program(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
-    ngx_http_blockcast_stream_t *st)
+ngx_http_blockcast_conf_stream_jq(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
 {
-    ssize_t     size;
-    ngx_int_t   n;
-    ngx_str_t  *value, s;
-    ngx_uint_t  i;
+    ngx_str_t  *value;
+
+    if (st->jq != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "stream \"%V\" has a second jq program", &st->name);
+        return NGX_CONF_ERROR;
+    }
 
     value = cf->args->elts;
+    st->program = value[1];
+
+    return ngx_http_blockcast_conf_stream_compile(cf, st);
+}
+
+
+static char *
+ngx_http_blockcast_conf_stream_jq_file(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_str_t  *value;
+
+    if (st->jq != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "stream \"%V\" has a second jq program", &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+    st->program_file = value[1];
+
+    if (ngx_http_blockcast_conf_read_file(cf, "stream", &st->name,
+                                          &st->program_file, &st->program)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_blockcast_conf_stream_compile(cf, st);
+}
+
+
+/* Sets blockcast_log FIELD key=NAME ..., which makes a stream a log. */
+
+static char *
+ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_str_t  *value;
 
     if (st->field.len != 0) {
         return "is duplicate";
     }
+
+    value = cf->args->elts;
 
     if (!ngx_http_blockcast_stream_name_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -385,59 +611,10 @@ ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
     st->keep = 1000;
     st->page = 20;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "key=", 4) == 0 && value[i].len > 4) {
-            st->key.data = value[i].data + 4;
-            st->key.len = value[i].len - 4;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "keep=", 5) == 0) {
-            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
-
-            if (n < 1 || n > 1000000) {
-                goto invalid;
-            }
-
-            st->keep = n;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "page=", 5) == 0) {
-            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
-
-            if (n < 1 || n > 10000) {
-                goto invalid;
-            }
-
-            st->page = n;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "size=", 5) == 0) {
-            s.data = value[i].data + 5;
-            s.len = value[i].len - 5;
-
-            size = ngx_parse_size(&s);
-
-            if (size < 4096 || size > 1024 * 1024 * 1024) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"%V\" of log stream \"%V\" must be a "
-                                   "size from 4k to 1g",
-                                   &value[i], &st->name);
-                return NGX_CONF_ERROR;
-            }
-
-            st->ring_size = ngx_align((size_t) size, 64);
-            continue;
-        }
-
-    invalid:
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of log stream \"%V\"",
-                           &value[i], &st->name);
+    if (ngx_http_blockcast_conf_stream_params(cf, st, NULL,
+                            ngx_http_blockcast_conf_stream_log_params, 2)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -451,6 +628,339 @@ ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
     return NGX_CONF_OK;
 }
 
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    st->key = *value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_log_keep(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 1 || n > 1000000) {
+        return NGX_DECLINED;
+    }
+
+    st->keep = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_log_page(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 1 || n > 10000) {
+        return NGX_DECLINED;
+    }
+
+    st->page = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_log_size(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    ssize_t  size;
+
+    size = ngx_parse_size(value);
+
+    if (size < 4096 || size > 1024 * 1024 * 1024) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of log stream \"%V\" must be a size from "
+                           "4k to 1g", param, &st->name);
+        return NGX_ERROR;
+    }
+
+    st->ring_size = ngx_align((size_t) size, 64);
+
+    return NGX_OK;
+}
+
+
+/* Adds a method to those of a call: the first, or one to fall back to. */
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_method(
+    ngx_http_blockcast_call_conf_t *call, ngx_str_t *name)
+{
+    ngx_str_t  *method;
+
+    method = ngx_array_push(&call->methods);
+    if (method == NULL) {
+        return NGX_ERROR;
+    }
+
+    *method = *name;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Adds a call to those of the stream.  NULL: there was no memory, or it has
+ * been logged that the name is taken or invalid.
+ */
+
+static ngx_http_blockcast_call_conf_t *
+ngx_http_blockcast_conf_stream_call_add(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *name)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    call = st->calls.elts;
+
+    for (i = 0; i < st->calls.nelts; i++) {
+        if (call[i].name.len == name->len
+            && ngx_memcmp(call[i].name.data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate call \"%V\" in stream \"%V\"",
+                               name, &st->name);
+            return NULL;
+        }
+    }
+
+    if (!ngx_http_blockcast_stream_name_valid(name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_call name \"%V\" in stream \"%V\" "
+                           "must be 1 to %d of the characters "
+                           "a-z A-Z 0-9 _ - .",
+                           name, &st->name, NGX_HTTP_BLOCKCAST_NAME_LEN);
+        return NULL;
+    }
+
+    call = ngx_array_push(&st->calls);
+    if (call == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(call, sizeof(ngx_http_blockcast_call_conf_t));
+
+    if (ngx_array_init(&call->methods, cf->pool, 2, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    call->name = *name;
+
+    return call;
+}
+
+
+/* Checks the parameters of a call against each other, compiles params_jq. */
+
+static char *
+ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call)
+{
+    ngx_str_t  error;
+
+    if (call->params.len != 0 && call->params_jq.len != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "call \"%V\" in stream \"%V\" has both params and "
+                           "params_jq", &call->name, &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->each != 0 && call->params_jq.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "call \"%V\" in stream \"%V\" has each=%ui "
+                           "but no params_jq",
+                           &call->name, &st->name, call->each);
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->params_jq.len != 0
+        && ngx_http_blockcast_jq_compile(cf->pool, &call->params_jq,
+                                         &cf->cycle->conf_prefix, &call->jq,
+                                         &error)
+           != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "params_jq of call \"%V\" in stream \"%V\": %V",
+                           &call->name, &st->name, &error);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Sets blockcast_call NAME METHOD [PARAMETER ...]. */
+
+static char *
+ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_str_t                       *value;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    value = cf->args->elts;
+
+    call = ngx_http_blockcast_conf_stream_call_add(cf, st, &value[1]);
+    if (call == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_blockcast_conf_stream_call_method(call, &value[2]) != NGX_OK
+        || ngx_http_blockcast_conf_stream_params(cf, st, call,
+                            ngx_http_blockcast_conf_stream_call_params, 3)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_blockcast_conf_stream_call_check(cf, st, call);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_params_json(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    size_t          offset;
+    bc_span_t       span;
+    bc_json_iter_t  it;
+
+    call->params = *value;
+
+    if (bc_json_check(value->data, value->len, NGX_HTTP_BLOCKCAST_PARAMS_DEPTH,
+                      &offset)
+        != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "params of call \"%V\" in stream \"%V\" are not "
+                           "JSON, see byte %uz of %V",
+                           &call->name, &st->name, offset, value);
+        return NGX_ERROR;
+    }
+
+    span.data = value->data;
+    span.len = value->len;
+
+    if (bc_json_object(&it, span) != 0 && bc_json_array(&it, span) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "params of call \"%V\" in stream \"%V\" must be a "
+                           "JSON object or array: %V",
+                           &call->name, &st->name, value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_params_jq(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    call->params_jq = *value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_params_jq_file(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    return ngx_http_blockcast_conf_read_file(cf, "stream", &st->name, value,
+                                             &call->params_jq);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_fallback(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_blockcast_conf_stream_call_method(call, value);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_timeout(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    ngx_int_t  msec;
+
+    msec = ngx_http_blockcast_conf_read_msec(value);
+
+    if (msec == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    call->timeout = msec;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_call_each(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 1 || n > NGX_HTTP_BLOCKCAST_MAX_EACH) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of call \"%V\" in stream \"%V\" must be a "
+                           "number from 1 to %d",
+                           param, &call->name, &st->name,
+                           NGX_HTTP_BLOCKCAST_MAX_EACH);
+        return NGX_ERROR;
+    }
+
+    call->each = n;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Checks the directives of a stream against each other, and sets the defaults
+ * of those that are not there.
+ */
 
 static char *
 ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
@@ -494,7 +1004,7 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
     if (st->field.len != 0 && st->ring_size == 0) {
 
-        /* what size= says holds, its default grows with the messages */
+        /* the default of size= grows with the messages */
 
         st->ring_size = ngx_max(512 * 1024, ngx_align(2 * st->max_size, 64));
     }
@@ -503,7 +1013,7 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
         if (call[i].timeout == 0) {
 
-            /* a call that hangs should not hide the others' results long */
+            /* one call that hangs holds back the results of all */
 
             call[i].timeout = ngx_max(ngx_min(st->interval, 10000), 500);
         }

@@ -14,7 +14,7 @@
 
 #include <cbor.h>
 
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
 #include "bc_json.h"
 #include "bc_utf8.h"
 
@@ -54,7 +54,7 @@ typedef struct {
 
 
 static void
-bc_cbor_write(bc_cbor_in_t *in, const void *p, size_t len)
+bc_cbor_decode_write(bc_cbor_in_t *in, const void *p, size_t len)
 {
     if ((size_t) (in->last - in->pos) < len) {
         in->why = "is too long as JSON";
@@ -69,7 +69,7 @@ bc_cbor_write(bc_cbor_in_t *in, const void *p, size_t len)
 /* an item begins; returns -1 when it must not */
 
 static int
-bc_cbor_begin(bc_cbor_in_t *in, int text)
+bc_cbor_decode_begin(bc_cbor_in_t *in, int text)
 {
     bc_cbor_level_t  *level;
 
@@ -85,7 +85,7 @@ bc_cbor_begin(bc_cbor_in_t *in, int text)
     level = &in->level[in->depth - 1];
 
     if (level->value) {
-        bc_cbor_write(in, ":", 1);
+        bc_cbor_decode_write(in, ":", 1);
 
     } else {
         if (level->map && !text) {
@@ -94,7 +94,7 @@ bc_cbor_begin(bc_cbor_in_t *in, int text)
         }
 
         if (level->some) {
-            bc_cbor_write(in, ",", 1);
+            bc_cbor_decode_write(in, ",", 1);
         }
     }
 
@@ -107,7 +107,7 @@ bc_cbor_begin(bc_cbor_in_t *in, int text)
 /* an item ended, and with it maybe what it is the last one of */
 
 static void
-bc_cbor_end(bc_cbor_in_t *in)
+bc_cbor_decode_end(bc_cbor_in_t *in)
 {
     bc_cbor_level_t  *level;
 
@@ -133,7 +133,7 @@ bc_cbor_end(bc_cbor_in_t *in)
             return;
         }
 
-        bc_cbor_write(in, level->map ? "}" : "]", 1);
+        bc_cbor_decode_write(in, level->map ? "}" : "]", 1);
         in->depth--;
     }
 
@@ -142,11 +142,11 @@ bc_cbor_end(bc_cbor_in_t *in)
 
 
 static void
-bc_cbor_open(bc_cbor_in_t *in, int map, int indefinite, uint64_t items)
+bc_cbor_decode_open(bc_cbor_in_t *in, int map, int indefinite, uint64_t items)
 {
     bc_cbor_level_t  *level;
 
-    if (bc_cbor_begin(in, 0) != 0) {
+    if (bc_cbor_decode_begin(in, 0) != 0) {
         return;
     }
 
@@ -155,11 +155,11 @@ bc_cbor_open(bc_cbor_in_t *in, int map, int indefinite, uint64_t items)
         return;
     }
 
-    bc_cbor_write(in, map ? "{" : "[", 1);
+    bc_cbor_decode_write(in, map ? "{" : "[", 1);
 
     if (!indefinite && items == 0) {
-        bc_cbor_write(in, map ? "}" : "]", 1);
-        bc_cbor_end(in);
+        bc_cbor_decode_write(in, map ? "}" : "]", 1);
+        bc_cbor_decode_end(in);
         return;
     }
 
@@ -173,51 +173,51 @@ bc_cbor_open(bc_cbor_in_t *in, int map, int indefinite, uint64_t items)
 
 
 static void
-bc_cbor_scalar(bc_cbor_in_t *in, const char *text, size_t len)
+bc_cbor_decode_scalar(bc_cbor_in_t *in, const char *text, size_t len)
 {
-    if (bc_cbor_begin(in, 0) == 0) {
-        bc_cbor_write(in, text, len);
-        bc_cbor_end(in);
+    if (bc_cbor_decode_begin(in, 0) == 0) {
+        bc_cbor_decode_write(in, text, len);
+        bc_cbor_decode_end(in);
     }
 }
 
 
 static void
-bc_cbor_on_uint64(void *ctx, uint64_t v)
+bc_cbor_decode_on_uint64(void *ctx, uint64_t v)
 {
     int   n;
     char  text[BC_CBOR_NUMBER_LEN];
 
     n = snprintf(text, sizeof(text), "%" PRIu64, v);
-    bc_cbor_scalar(ctx, text, (size_t) n);
+    bc_cbor_decode_scalar(ctx, text, (size_t) n);
 }
 
 
 static void
-bc_cbor_on_uint8(void *ctx, uint8_t v)
+bc_cbor_decode_on_uint8(void *ctx, uint8_t v)
 {
-    bc_cbor_on_uint64(ctx, v);
+    bc_cbor_decode_on_uint64(ctx, v);
 }
 
 
 static void
-bc_cbor_on_uint16(void *ctx, uint16_t v)
+bc_cbor_decode_on_uint16(void *ctx, uint16_t v)
 {
-    bc_cbor_on_uint64(ctx, v);
+    bc_cbor_decode_on_uint64(ctx, v);
 }
 
 
 static void
-bc_cbor_on_uint32(void *ctx, uint32_t v)
+bc_cbor_decode_on_uint32(void *ctx, uint32_t v)
 {
-    bc_cbor_on_uint64(ctx, v);
+    bc_cbor_decode_on_uint64(ctx, v);
 }
 
 
 /* means -1 - v */
 
 static void
-bc_cbor_on_negint64(void *ctx, uint64_t v)
+bc_cbor_decode_on_negint64(void *ctx, uint64_t v)
 {
     int   n;
     char  text[BC_CBOR_NUMBER_LEN];
@@ -229,28 +229,28 @@ bc_cbor_on_negint64(void *ctx, uint64_t v)
         n = snprintf(text, sizeof(text), "-%" PRIu64, v + 1);
     }
 
-    bc_cbor_scalar(ctx, text, (size_t) n);
+    bc_cbor_decode_scalar(ctx, text, (size_t) n);
 }
 
 
 static void
-bc_cbor_on_negint8(void *ctx, uint8_t v)
+bc_cbor_decode_on_negint8(void *ctx, uint8_t v)
 {
-    bc_cbor_on_negint64(ctx, v);
+    bc_cbor_decode_on_negint64(ctx, v);
 }
 
 
 static void
-bc_cbor_on_negint16(void *ctx, uint16_t v)
+bc_cbor_decode_on_negint16(void *ctx, uint16_t v)
 {
-    bc_cbor_on_negint64(ctx, v);
+    bc_cbor_decode_on_negint64(ctx, v);
 }
 
 
 static void
-bc_cbor_on_negint32(void *ctx, uint32_t v)
+bc_cbor_decode_on_negint32(void *ctx, uint32_t v)
 {
-    bc_cbor_on_negint64(ctx, v);
+    bc_cbor_decode_on_negint64(ctx, v);
 }
 
 
@@ -261,7 +261,7 @@ bc_cbor_on_negint32(void *ctx, uint32_t v)
  */
 
 static size_t
-bc_cbor_dtoa(char *dst, double d)
+bc_cbor_decode_dtoa(char *dst, double d)
 {
     int    n, exp, precision;
     char   text[BC_CBOR_NUMBER_LEN], digits[20], *p, *start;
@@ -339,7 +339,7 @@ bc_cbor_dtoa(char *dst, double d)
 
 
 static void
-bc_cbor_on_float8(void *ctx, double v)
+bc_cbor_decode_on_float8(void *ctx, double v)
 {
     char           text[BC_CBOR_NUMBER_LEN];
     bc_cbor_in_t  *in = ctx;
@@ -349,46 +349,46 @@ bc_cbor_on_float8(void *ctx, double v)
         return;
     }
 
-    bc_cbor_scalar(in, text, bc_cbor_dtoa(text, v));
+    bc_cbor_decode_scalar(in, text, bc_cbor_decode_dtoa(text, v));
 }
 
 
 static void
-bc_cbor_on_float(void *ctx, float v)
+bc_cbor_decode_on_float(void *ctx, float v)
 {
-    bc_cbor_on_float8(ctx, (double) v);
+    bc_cbor_decode_on_float8(ctx, (double) v);
 }
 
 
 static void
-bc_cbor_on_null(void *ctx)
+bc_cbor_decode_on_null(void *ctx)
 {
-    bc_cbor_scalar(ctx, "null", 4);
+    bc_cbor_decode_scalar(ctx, "null", 4);
 }
 
 
 static void
-bc_cbor_on_boolean(void *ctx, bool v)
+bc_cbor_decode_on_boolean(void *ctx, bool v)
 {
-    bc_cbor_scalar(ctx, v ? "true" : "false", v ? 4 : 5);
+    bc_cbor_decode_scalar(ctx, v ? "true" : "false", v ? 4 : 5);
 }
 
 
 /* a whole text string, or a piece of one, which is valid by itself */
 
 static void
-bc_cbor_on_string(void *ctx, cbor_data p, bc_cbor_len_t len)
+bc_cbor_decode_on_string(void *ctx, cbor_data p, bc_cbor_len_t len)
 {
     size_t         n;
     uint32_t       utf8;
     bc_cbor_in_t  *in = ctx;
 
     if (!in->text) {
-        if (bc_cbor_begin(in, 1) != 0) {
+        if (bc_cbor_decode_begin(in, 1) != 0) {
             return;
         }
 
-        bc_cbor_write(in, "\"", 1);
+        bc_cbor_decode_write(in, "\"", 1);
     }
 
     utf8 = BC_UTF8_START;
@@ -408,62 +408,62 @@ bc_cbor_on_string(void *ctx, cbor_data p, bc_cbor_len_t len)
     in->pos = bc_json_escape(in->pos, p, (size_t) len);
 
     if (!in->text) {
-        bc_cbor_write(in, "\"", 1);
-        bc_cbor_end(in);
+        bc_cbor_decode_write(in, "\"", 1);
+        bc_cbor_decode_end(in);
     }
 }
 
 
 static void
-bc_cbor_on_string_start(void *ctx)
+bc_cbor_decode_on_string_start(void *ctx)
 {
     bc_cbor_in_t  *in = ctx;
 
-    if (bc_cbor_begin(in, 1) == 0) {
-        bc_cbor_write(in, "\"", 1);
+    if (bc_cbor_decode_begin(in, 1) == 0) {
+        bc_cbor_decode_write(in, "\"", 1);
         in->text = 1;
     }
 }
 
 
 static void
-bc_cbor_on_array(void *ctx, bc_cbor_len_t items)
+bc_cbor_decode_on_array(void *ctx, bc_cbor_len_t items)
 {
-    bc_cbor_open(ctx, 0, 0, items);
+    bc_cbor_decode_open(ctx, 0, 0, items);
 }
 
 
 static void
-bc_cbor_on_indef_array(void *ctx)
+bc_cbor_decode_on_indef_array(void *ctx)
 {
-    bc_cbor_open(ctx, 0, 1, 0);
+    bc_cbor_decode_open(ctx, 0, 1, 0);
 }
 
 
 static void
-bc_cbor_on_map(void *ctx, bc_cbor_len_t items)
+bc_cbor_decode_on_map(void *ctx, bc_cbor_len_t items)
 {
-    bc_cbor_open(ctx, 1, 0, items);
+    bc_cbor_decode_open(ctx, 1, 0, items);
 }
 
 
 static void
-bc_cbor_on_indef_map(void *ctx)
+bc_cbor_decode_on_indef_map(void *ctx)
 {
-    bc_cbor_open(ctx, 1, 1, 0);
+    bc_cbor_decode_open(ctx, 1, 1, 0);
 }
 
 
 static void
-bc_cbor_on_break(void *ctx)
+bc_cbor_decode_on_break(void *ctx)
 {
     bc_cbor_in_t     *in = ctx;
     bc_cbor_level_t  *level;
 
     if (in->text) {
         in->text = 0;
-        bc_cbor_write(in, "\"", 1);
-        bc_cbor_end(in);
+        bc_cbor_decode_write(in, "\"", 1);
+        bc_cbor_decode_end(in);
         return;
     }
 
@@ -479,16 +479,16 @@ bc_cbor_on_break(void *ctx)
         return;
     }
 
-    bc_cbor_write(in, level->map ? "}" : "]", 1);
+    bc_cbor_decode_write(in, level->map ? "}" : "]", 1);
     in->depth--;
-    bc_cbor_end(in);
+    bc_cbor_decode_end(in);
 }
 
 
 /* what JSON has no place for */
 
 static void
-bc_cbor_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)
+bc_cbor_decode_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)
 {
     (void) p;
     (void) len;
@@ -498,14 +498,14 @@ bc_cbor_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)
 
 
 static void
-bc_cbor_on_bytes_start(void *ctx)
+bc_cbor_decode_on_bytes_start(void *ctx)
 {
     ((bc_cbor_in_t *) ctx)->why = "has a byte string";
 }
 
 
 static void
-bc_cbor_on_tag(void *ctx, uint64_t tag)
+bc_cbor_decode_on_tag(void *ctx, uint64_t tag)
 {
     (void) tag;
 
@@ -514,43 +514,43 @@ bc_cbor_on_tag(void *ctx, uint64_t tag)
 
 
 static void
-bc_cbor_on_undefined(void *ctx)
+bc_cbor_decode_on_undefined(void *ctx)
 {
     ((bc_cbor_in_t *) ctx)->why = "has an undefined value";
 }
 
 
 static const struct cbor_callbacks  bc_cbor_callbacks = {
-    .uint8 = bc_cbor_on_uint8,
-    .uint16 = bc_cbor_on_uint16,
-    .uint32 = bc_cbor_on_uint32,
-    .uint64 = bc_cbor_on_uint64,
-    .negint64 = bc_cbor_on_negint64,
-    .negint32 = bc_cbor_on_negint32,
-    .negint16 = bc_cbor_on_negint16,
-    .negint8 = bc_cbor_on_negint8,
-    .byte_string_start = bc_cbor_on_bytes_start,
-    .byte_string = bc_cbor_on_bytes,
-    .string = bc_cbor_on_string,
-    .string_start = bc_cbor_on_string_start,
-    .indef_array_start = bc_cbor_on_indef_array,
-    .array_start = bc_cbor_on_array,
-    .indef_map_start = bc_cbor_on_indef_map,
-    .map_start = bc_cbor_on_map,
-    .tag = bc_cbor_on_tag,
-    .float2 = bc_cbor_on_float,
-    .float4 = bc_cbor_on_float,
-    .float8 = bc_cbor_on_float8,
-    .undefined = bc_cbor_on_undefined,
-    .null = bc_cbor_on_null,
-    .boolean = bc_cbor_on_boolean,
-    .indef_break = bc_cbor_on_break
+    .uint8 = bc_cbor_decode_on_uint8,
+    .uint16 = bc_cbor_decode_on_uint16,
+    .uint32 = bc_cbor_decode_on_uint32,
+    .uint64 = bc_cbor_decode_on_uint64,
+    .negint64 = bc_cbor_decode_on_negint64,
+    .negint32 = bc_cbor_decode_on_negint32,
+    .negint16 = bc_cbor_decode_on_negint16,
+    .negint8 = bc_cbor_decode_on_negint8,
+    .byte_string_start = bc_cbor_decode_on_bytes_start,
+    .byte_string = bc_cbor_decode_on_bytes,
+    .string = bc_cbor_decode_on_string,
+    .string_start = bc_cbor_decode_on_string_start,
+    .indef_array_start = bc_cbor_decode_on_indef_array,
+    .array_start = bc_cbor_decode_on_array,
+    .indef_map_start = bc_cbor_decode_on_indef_map,
+    .map_start = bc_cbor_decode_on_map,
+    .tag = bc_cbor_decode_on_tag,
+    .float2 = bc_cbor_decode_on_float,
+    .float4 = bc_cbor_decode_on_float,
+    .float8 = bc_cbor_decode_on_float8,
+    .undefined = bc_cbor_decode_on_undefined,
+    .null = bc_cbor_decode_on_null,
+    .boolean = bc_cbor_decode_on_boolean,
+    .indef_break = bc_cbor_decode_on_break
 };
 
 
 int
-bc_cbor_to_json(const uint8_t *p, size_t len, uint8_t *dst, size_t size,
-    size_t *out_len, const char **why)
+bc_cbor_decode(const uint8_t *p, size_t len, uint8_t *dst, size_t size,
+   size_t *out_len, const char **why)
 {
     bc_cbor_in_t                in;
     const uint8_t              *last;

@@ -15,7 +15,7 @@
 
 #include <cbor.h>
 
-#include "bc_cbor.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_json_scan.h"
 
@@ -47,7 +47,7 @@ typedef struct {
     const uint8_t  *digits;
     const uint8_t  *int_end;   /* of the digits before the point */
     const uint8_t  *end;       /* of those behind it */
-    const uint8_t  *exp;       /* digits of the exponent, NULL: there is none */
+    const uint8_t  *exp;       /* digits of the exponent, or NULL */
     const uint8_t  *last;
 } bc_cbor_number_t;
 
@@ -62,7 +62,7 @@ typedef struct {
 
 
 size_t
-bc_cbor_bound(size_t json_len)
+bc_cbor_encode_bound(size_t json_len)
 {
     /*
      * The worst is a list of numbers like 0.1, which with the comma are four
@@ -80,7 +80,7 @@ bc_cbor_bound(size_t json_len)
 /* libcbor's functions return 0 when there is no room */
 
 static int
-bc_cbor_put(bc_cbor_out_t *out, size_t n)
+bc_cbor_encode_put(bc_cbor_out_t *out, size_t n)
 {
     out->pos += n;
 
@@ -89,7 +89,7 @@ bc_cbor_put(bc_cbor_out_t *out, size_t n)
 
 
 static size_t
-bc_cbor_head_len(size_t n)
+bc_cbor_encode_head_len(size_t n)
 {
     if (n < 24) {
         return 1;
@@ -118,12 +118,12 @@ typedef size_t (*bc_cbor_start_pt)(size_t n, unsigned char *dst, size_t size);
  */
 
 static int
-bc_cbor_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
-    bc_cbor_start_pt start)
+bc_cbor_encode_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
+           bc_cbor_start_pt start)
 {
     size_t  len;
 
-    len = bc_cbor_head_len(n);
+    len = bc_cbor_encode_head_len(n);
 
     if (len - 1 > bc_cbor_room(out)) {
         return -1;
@@ -141,7 +141,7 @@ bc_cbor_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
 /* a string with its quotes */
 
 static int
-bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
+bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
 {
     size_t    n;
     uint8_t  *head;
@@ -154,8 +154,8 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
     if (memchr(value.data, '\\', value.len) == NULL) {
         n = value.len - 2;
 
-        if (bc_cbor_put(out, cbor_encode_string_start(n, out->pos,
-                                                      bc_cbor_room(out)))
+        if (bc_cbor_encode_put(out,
+                   cbor_encode_string_start(n, out->pos, bc_cbor_room(out)))
             != 0
             || bc_cbor_room(out) < n)
         {
@@ -180,7 +180,7 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
 
     out->pos += n;
 
-    return bc_cbor_head(out, head, n, cbor_encode_string_start);
+    return bc_cbor_encode_head(out, head, n, cbor_encode_string_start);
 }
 
 
@@ -190,7 +190,8 @@ bc_cbor_string(bc_cbor_out_t *out, bc_span_t value)
  */
 
 static int
-bc_cbor_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negative)
+bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
+    int negative)
 {
     size_t    i, len, limbs;
     uint8_t   bytes[BC_CBOR_LIMBS * 4];
@@ -256,19 +257,19 @@ bc_cbor_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negative)
             v = v << 8 | bytes[i];
         }
 
-        return bc_cbor_put(out, negative
-                              ? cbor_encode_negint(v, out->pos,
-                                                   bc_cbor_room(out))
-                              : cbor_encode_uint(v, out->pos,
-                                                 bc_cbor_room(out)));
+        return bc_cbor_encode_put(out, negative
+                                     ? cbor_encode_negint(v, out->pos,
+                                                          bc_cbor_room(out))
+                                     : cbor_encode_uint(v, out->pos,
+                                                        bc_cbor_room(out)));
     }
 
-    if (bc_cbor_put(out, cbor_encode_tag(negative ? 3 : 2, out->pos,
-                                         bc_cbor_room(out)))
+    if (bc_cbor_encode_put(out, cbor_encode_tag(negative ? 3 : 2, out->pos,
+                                                bc_cbor_room(out)))
         != 0
-        || bc_cbor_put(out, cbor_encode_bytestring_start(len, out->pos,
-                                                         bc_cbor_room(out)))
-        != 0
+        || bc_cbor_encode_put(out,
+               cbor_encode_bytestring_start(len, out->pos, bc_cbor_room(out)))
+           != 0
         || bc_cbor_room(out) < len)
     {
         return -1;
@@ -284,7 +285,7 @@ bc_cbor_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n, int negative)
 /* the bits of a half float of the same value, or -1 */
 
 static int32_t
-bc_cbor_half(float f)
+bc_cbor_encode_half(float f)
 {
     int       exp;
     uint32_t  u, m, sign;
@@ -318,7 +319,7 @@ bc_cbor_half(float f)
 
 
 static int
-bc_cbor_double(bc_cbor_out_t *out, double d)
+bc_cbor_encode_double(bc_cbor_out_t *out, double d)
 {
     float    f;
     int32_t  half;
@@ -327,11 +328,11 @@ bc_cbor_double(bc_cbor_out_t *out, double d)
         f = (float) d;
 
         if ((double) f == d) {
-            half = bc_cbor_half(f);
+            half = bc_cbor_encode_half(f);
 
             if (half < 0) {
-                return bc_cbor_put(out, cbor_encode_single(f, out->pos,
-                                                           bc_cbor_room(out)));
+                return bc_cbor_encode_put(out,
+                           cbor_encode_single(f, out->pos, bc_cbor_room(out)));
             }
 
             /*
@@ -351,15 +352,15 @@ bc_cbor_double(bc_cbor_out_t *out, double d)
         }
     }
 
-    return bc_cbor_put(out, cbor_encode_double(d, out->pos,
-                                               bc_cbor_room(out)));
+    return bc_cbor_encode_put(out, cbor_encode_double(d, out->pos,
+                                                      bc_cbor_room(out)));
 }
 
 
 /* takes a number apart; -1: it is none, which is not so in checked text */
 
 static int
-bc_cbor_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
+bc_cbor_encode_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
 {
     n->negative = (*p == '-');
     p += n->negative;
@@ -413,7 +414,7 @@ bc_cbor_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
 /* the exponent of a number, or one beyond BC_CBOR_MAX_EXPONENT */
 
 static long long
-bc_cbor_exponent(const bc_cbor_number_t *n)
+bc_cbor_encode_exponent(const bc_cbor_number_t *n)
 {
     long long       exp;
     const uint8_t  *p;
@@ -437,7 +438,7 @@ bc_cbor_exponent(const bc_cbor_number_t *n)
  */
 
 static double
-bc_cbor_strtod(const bc_cbor_number_t *number, int *zero)
+bc_cbor_encode_strtod(const bc_cbor_number_t *number, int *zero)
 {
     int             fraction, rest;
     char            text[BC_CBOR_FLOAT_DIGITS + 32];
@@ -482,7 +483,7 @@ bc_cbor_strtod(const bc_cbor_number_t *number, int *zero)
         scale--;
     }
 
-    scale += bc_cbor_exponent(number);
+    scale += bc_cbor_encode_exponent(number);
 
     if (scale > 99999) {
         scale = 99999;
@@ -506,13 +507,13 @@ bc_cbor_strtod(const bc_cbor_number_t *number, int *zero)
  */
 
 static int
-bc_cbor_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
+bc_cbor_encode_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
 {
     size_t          n;
     long long       exp;
     const uint8_t  *p, *first, *last;
 
-    exp = bc_cbor_exponent(number);
+    exp = bc_cbor_encode_exponent(number);
 
     if (exp > BC_CBOR_MAX_EXPONENT || exp < -BC_CBOR_MAX_EXPONENT) {
         return -2;
@@ -544,28 +545,31 @@ bc_cbor_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
     exp += (last <= number->int_end) ? number->int_end - last
                                      : number->int_end + 1 - last;
 
-    if (bc_cbor_put(out, cbor_encode_tag(4, out->pos, bc_cbor_room(out))) != 0
-        || bc_cbor_put(out, cbor_encode_array_start(2, out->pos,
-                                                    bc_cbor_room(out)))
+    if (bc_cbor_encode_put(out,
+               cbor_encode_tag(4, out->pos, bc_cbor_room(out)))
+        != 0
+        || bc_cbor_encode_put(out,
+               cbor_encode_array_start(2, out->pos, bc_cbor_room(out)))
            != 0
-        || bc_cbor_put(out, (exp < 0)
-                            ? cbor_encode_negint((uint64_t) (-1 - exp),
-                                                 out->pos, bc_cbor_room(out))
-                            : cbor_encode_uint((uint64_t) exp, out->pos,
-                                               bc_cbor_room(out)))
+        || bc_cbor_encode_put(out,
+               (exp < 0) ? cbor_encode_negint((uint64_t) (-1 - exp), out->pos,
+                                              bc_cbor_room(out))
+                         : cbor_encode_uint((uint64_t) exp, out->pos,
+                                            bc_cbor_room(out)))
            != 0)
     {
         return -1;
     }
 
-    return bc_cbor_integer(out, first, n, number->negative);
+    return bc_cbor_encode_integer(out, first, n, number->negative);
 }
 
 
-/* returns like bc_cbor_from_json() */
+/* returns like bc_cbor_encode() */
 
 static int
-bc_cbor_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
+bc_cbor_encode_number(bc_cbor_out_t *out, const uint8_t *p,
+    const uint8_t *last)
 {
     int                zero;
     double             d;
@@ -573,7 +577,7 @@ bc_cbor_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
     uint64_t           v;
     bc_cbor_number_t   number;
 
-    if (bc_cbor_scan(&number, p, last) != 0) {
+    if (bc_cbor_encode_scan(&number, p, last) != 0) {
         return -2;
     }
 
@@ -585,35 +589,35 @@ bc_cbor_number(bc_cbor_out_t *out, const uint8_t *p, const uint8_t *last)
 
         if (n > 19) {
             return n > BC_CBOR_MAX_DIGITS
-                   ? bc_cbor_decimal(out, &number)
-                   : bc_cbor_integer(out, p, n, number.negative);
+                   ? bc_cbor_encode_decimal(out, &number)
+                   : bc_cbor_encode_integer(out, p, n, number.negative);
         }
 
         for (v = 0; n != 0; n--) {
             v = v * 10 + (uint64_t) (*p++ - '0');
         }
 
-        return bc_cbor_put(out, number.negative
-                              ? cbor_encode_negint(v - 1, out->pos,
-                                                   bc_cbor_room(out))
-                              : cbor_encode_uint(v, out->pos,
-                                                 bc_cbor_room(out)));
+        return bc_cbor_encode_put(out, number.negative
+                                     ? cbor_encode_negint(v - 1, out->pos,
+                                                          bc_cbor_room(out))
+                                     : cbor_encode_uint(v, out->pos,
+                                                        bc_cbor_room(out)));
     }
 
-    d = bc_cbor_strtod(&number, &zero);
+    d = bc_cbor_encode_strtod(&number, &zero);
 
     if (!isfinite(d) || (d == 0 && !zero)) {
-        return bc_cbor_decimal(out, &number);
+        return bc_cbor_encode_decimal(out, &number);
     }
 
-    return bc_cbor_double(out, d);
+    return bc_cbor_encode_double(out, d);
 }
 
 
 /* the end of the string that begins at p */
 
 static const uint8_t *
-bc_cbor_string_end(const uint8_t *p, const uint8_t *last)
+bc_cbor_encode_string_end(const uint8_t *p, const uint8_t *last)
 {
     p++;
 
@@ -635,11 +639,11 @@ bc_cbor_string_end(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* returns like bc_cbor_from_json() */
+/* returns like bc_cbor_encode() */
 
 static int
-bc_cbor_literal(bc_cbor_out_t *out, const uint8_t **pos, const uint8_t *last,
-    const char *literal)
+bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos,
+    const uint8_t *last, const char *literal)
 {
     size_t  n;
 
@@ -651,15 +655,16 @@ bc_cbor_literal(bc_cbor_out_t *out, const uint8_t **pos, const uint8_t *last,
 
     *pos += n;
 
-    return bc_cbor_put(out, (*literal == 'n')
-                            ? cbor_encode_null(out->pos, bc_cbor_room(out))
-                            : cbor_encode_bool(*literal == 't', out->pos,
-                                               bc_cbor_room(out)));
+    return bc_cbor_encode_put(out,
+               (*literal == 'n') ? cbor_encode_null(out->pos,
+                                                    bc_cbor_room(out))
+                                 : cbor_encode_bool(*literal == 't', out->pos,
+                                                    bc_cbor_room(out)));
 }
 
 
 int
-bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
+bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
 {
     int              rc;
     size_t           depth;
@@ -732,33 +737,33 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
             o = &open[--depth];
 
             if (o->map) {
-                rc = bc_cbor_head(&out, o->head, o->items / 2,
-                                  cbor_encode_map_start);
+                rc = bc_cbor_encode_head(&out, o->head, o->items / 2,
+                                         cbor_encode_map_start);
 
             } else {
-                rc = bc_cbor_head(&out, o->head, o->items,
-                                  cbor_encode_array_start);
+                rc = bc_cbor_encode_head(&out, o->head, o->items,
+                                         cbor_encode_array_start);
             }
 
             p++;
             break;
 
         case '"':
-            p = bc_cbor_string_end(p, last);
+            p = bc_cbor_encode_string_end(p, last);
             value.len = (size_t) (p - value.data);
-            rc = bc_cbor_string(&out, value);
+            rc = bc_cbor_encode_string(&out, value);
             break;
 
         case 't':
-            rc = bc_cbor_literal(&out, &p, last, "true");
+            rc = bc_cbor_encode_literal(&out, &p, last, "true");
             break;
 
         case 'f':
-            rc = bc_cbor_literal(&out, &p, last, "false");
+            rc = bc_cbor_encode_literal(&out, &p, last, "false");
             break;
 
         case 'n':
-            rc = bc_cbor_literal(&out, &p, last, "null");
+            rc = bc_cbor_encode_literal(&out, &p, last, "null");
             break;
 
         default:
@@ -768,7 +773,7 @@ bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
                 p++;
             }
 
-            rc = bc_cbor_number(&out, value.data, p);
+            rc = bc_cbor_encode_number(&out, value.data, p);
         }
 
         if (rc != 0) {

@@ -20,7 +20,10 @@
 #include "bc_span.h"
 
 
-/* five characters of the planes 15 and 16, which are for private use */
+/*
+ * five characters of the planes 15 and 16, which are for private use
+ * (bytes)
+ */
 
 #define BC_EXACT_START    16
 #define BC_EXACT_END      4
@@ -33,7 +36,7 @@ typedef struct {
 } bc_exact_mark_t;
 
 
-/* what bc_exact_scan() saw: sums of the texts, to be zeroed at first */
+/* the sums over all texts that were scanned; all 0 at first */
 
 typedef struct {
     size_t    integers;     /* to be marked */
@@ -43,17 +46,19 @@ typedef struct {
 } bc_exact_scan_t;
 
 
+/* Adds what a text has to the sums. */
+
 void bc_exact_scan(bc_exact_scan_t *scan, const uint8_t *p, size_t len);
 
 
-/* A mark of BC_EXACT_RANDOM random bytes. */
+/* Makes a mark of BC_EXACT_RANDOM random bytes. */
 
 void bc_exact_mark(bc_exact_mark_t *mark, const uint8_t *random);
 
 
 /*
- * Whether the mark is in a text, as it is or in \u escapes: 0, 1 (characters
- * of it are) or 2 (all of what begins a marked integer).
+ * Tells whether the mark is in a text, as it is or in \u escapes: 0 (no), 1
+ * (characters of it are) or 2 (all of what begins a marked integer).
  */
 
 int bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p,
@@ -63,7 +68,7 @@ int bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p,
 /*
  * Writes a text to dst with its integers marked (mark is not NULL) and its
  * lone surrogates as \ufffd, and returns the position after it.  It needs
- * len bytes and, with a mark, what bc_exact_scan() said in `grow`.
+ * len bytes and, with a mark, scan.grow bytes more.
  */
 
 uint8_t *bc_exact_write(const bc_exact_mark_t *mark, uint8_t *dst,

@@ -19,8 +19,9 @@
  * The note, in another file, tells the newest seq of each stream, so that a
  * state file that is older is known as such:
  *
- *     lock     "0\n" or "1\n" (see _state_note); from BC_JOURNAL_LEAD on who leads
- *              (see _state_lead), zeros up to there and up to BC_JOURNAL_NOTE
+ *     lock     "0\n" or "1\n" (see _journal_note); from BC_JOURNAL_LEAD on who
+ *              leads (see _journal_lead), zeros up to there and up to
+ *              BC_JOURNAL_NOTE
  *     note     "BCNOTE1\n" epoch:8 gone:8 file:8 n:4 crc:4      (40 bytes)
  *     n times  hash:8 seq:8 crc:4 zero:4                        (24 bytes)
  */
@@ -95,24 +96,25 @@ typedef struct {
 } bc_journal_record_t;
 
 
-/* writes BC_JOURNAL_HEADER bytes */
+/* Writes BC_JOURNAL_HEADER bytes. */
 void bc_journal_header_put(uint8_t *p, const bc_journal_header_t *h);
 
 /*
  * Reads the header of a file of len bytes, of which at least the first
- * min(len, BC_JOURNAL_HEADER) are at p.  0, or -1 with *why, a part of a
- * sentence: "it is …".
+ * min(len, BC_JOURNAL_HEADER) are at p.  Returns 0, or -1 with *why, a part
+ * of a sentence: "it is …".
  */
 int bc_journal_header_get(const uint8_t *p, uint64_t len,
     bc_journal_header_t *h, const char **why);
 
-/* bytes of a record with everything but its entries; and of an entry */
+/* Return the bytes of a record without its entries, and of an entry. */
 size_t bc_journal_size(const bc_journal_record_t *r);
 size_t bc_journal_entry_size(size_t key_len, size_t data_len);
 
 /*
- * Writes a record: begin (everything but n and the entries), then n times
- * entry, then end, which returns the size of all.  The caller has made room.
+ * Write a record: _begin() all but n and the entries, then n times
+ * _put_entry(), then _end(), which returns the size of the whole.  The first
+ * two return the position after what they wrote.  The caller has made room.
  */
 uint8_t *bc_journal_begin(uint8_t *p, const bc_journal_record_t *r);
 uint8_t *bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
@@ -120,8 +122,8 @@ size_t bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n);
 
 /*
  * Reads the record at *p, which is moved behind it; its spans point into the
- * input.  1: a record; 0: the end; BC_JOURNAL_CUT: the rest may be the beginning
- * of a record; BC_JOURNAL_BAD: it is damaged.
+ * input.  Returns 1 with a record; 0 at the end; BC_JOURNAL_CUT when the rest
+ * may be the beginning of a record; BC_JOURNAL_BAD when it is damaged.
  */
 #define BC_JOURNAL_CUT  -1
 #define BC_JOURNAL_BAD  -2
@@ -129,15 +131,17 @@ size_t bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n);
 int bc_journal_next(const uint8_t **p, const uint8_t *last,
     bc_journal_record_t *r);
 
-/* the next entry of r->entries, moved behind it; 0 at the end */
+/*
+ * Returns 1 with the next entry of r->entries, moved behind it; 0 at the
+ * end.
+ */
 int bc_journal_entry(bc_span_t *entries, bc_span_t *key, bc_span_t *data);
 
 /*
- * True when len bytes at p are an image, whole: every record is good and they
- * end with it.
+ * Tells whether len bytes at p are a whole image: every record is good, and
+ * the last one ends where they end.
  */
 int bc_journal_whole(const uint8_t *p, size_t len);
-
 
 
 typedef struct {
@@ -150,18 +154,23 @@ typedef struct {
 } bc_journal_note_t;
 
 
-/* of a stream's name */
+/* Returns the hash of a stream's name that a note has. */
 uint64_t bc_journal_hash(const uint8_t *name, size_t len);
 
-/* true when len bytes are the beginning of a state file, or of a part of it */
+/*
+ * Tells whether len bytes are the beginning of a state file, or a part of
+ * it.
+ */
 int bc_journal_ours(const uint8_t *p, size_t len);
 
-/* writes the note, at most BC_JOURNAL_NOTE_HEAD + n * BC_JOURNAL_NOTE_SEQ bytes,
-   and returns how many; or just the place of one stream */
+/*
+ * Writes a note, at most BC_JOURNAL_NOTE_HEAD + n * BC_JOURNAL_NOTE_SEQ bytes,
+ * and returns how many.  _put_seq() writes the part of one stream.
+ */
 size_t bc_journal_note_put(uint8_t *p, const bc_journal_note_t *note);
 void bc_journal_note_put_seq(uint8_t *p, uint64_t hash, uint64_t seq);
 
-/* reads len bytes of a note: 0, or -1 when it is none or damaged */
+/* Reads a note of len bytes.  Returns 0, or -1 when it is damaged or none. */
 int bc_journal_note_get(const uint8_t *p, size_t len, bc_journal_note_t *note);
 
 

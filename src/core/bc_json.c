@@ -503,7 +503,7 @@ bc_json_escape_letter(uint8_t c)
 }
 
 
-/* a whole sequence beyond ASCII that is escaped: U+0080-009F, U+2028, U+2029 */
+/* Tells whether a sequence beyond ASCII is escaped: C1, U+2028, U+2029. */
 
 static int
 bc_json_escape_wide(const uint8_t *s, size_t n)

@@ -2,51 +2,21 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON without a tree: a strict checker (RFC 8259), iterators over checked
- * text that hand out the exact bytes of each value, and string escaping.
- * Nothing here allocates memory.
+ * JSON without a tree: iterators over checked text that hand out the exact
+ * bytes of each value, and the escaping of strings; with the strict checker of
+ * bc_json_check.h.  Nothing here allocates memory.
  */
 
 #ifndef _BC_JSON_H_INCLUDED_
 #define _BC_JSON_H_INCLUDED_
 
 
+#include "bc_json_check.h"
 #include "bc_span.h"
 
 
-/* The deepest nesting that can be asked for: larger max_depth is cut to it. */
-
-#define BC_JSON_MAX_DEPTH  1024
-
-
 /*
- * Checks that p[0..len) is exactly one JSON value with optional white space
- * around it: RFC 8259 to the letter, including the UTF-8 of strings.  A value
- * of `max_depth` nested arrays and objects passes, one level more does not
- * (0: scalars only).  Lone surrogates in \u escapes are allowed, as the
- * grammar allows them.  Iterative, 128 bytes of stack.
- *
- * Returns 0, or -1 with the offset of the first byte that cannot be right in
- * *err_off (for bad UTF-8 that of the whole sequence, for nesting that of the
- * bracket; len: the text ends too early); err_off may be NULL.
- */
-
-int bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
-    size_t *err_off);
-
-
-/*
- * The same; additionally, on -1, *why is a constant phrase that reads well
- * before "at offset N" ("unexpected byte", "unexpected end", "invalid UTF-8",
- * "nested too deeply").
- */
-
-int bc_json_check_why(const uint8_t *p, size_t len, unsigned max_depth,
-    size_t *err_off, const char **why);
-
-
-/*
- * Iteration over the members of an object or the elements of an array.  What
+ * Walks over the members of an object or the elements of an array.  What
  * comes out is only right for a text that passed bc_json_check() before, in
  * whole or as a part of a larger value; it is only read and must stay where it
  * is.  On other bytes these functions are safe as well: nothing outside of the
@@ -61,8 +31,8 @@ typedef struct {
 
 
 /*
- * Start at the first member or element.  White space around the value is
- * skipped.  Return 0, or -1 when the value is not an object / array; the
+ * Starts at the first member or element.  White space around the value is
+ * skipped.  Returns 0, or -1 when the value is not an object / array; the
  * iterator is then empty.
  */
 
@@ -89,8 +59,8 @@ int bc_json_member(bc_span_t object, const char *name, bc_span_t *value);
 
 
 /*
- * The same for n names at once, in one pass: values[i] is that of the first
- * member names[i], its data NULL when there is none.
+ * Does the same for n names at once, in one pass: values[i] is that of the
+ * first member names[i], its data NULL when there is none.
  */
 
 void bc_json_members(bc_span_t object, const char *const *names,
@@ -98,10 +68,10 @@ void bc_json_members(bc_span_t object, const char *const *names,
 
 
 /*
- * The body of a JSON string (without the quotes) for arbitrary bytes:
- * `"` and `\` escaped, \b \f \n \r \t short, other control characters (C0, DEL
- * and C1) as \u00XX, U+2028 and U+2029 as such escapes, too; each invalid UTF-8
- * sequence as U+FFFD (EF BF BD).
+ * Writes the body of a JSON string (without the quotes) for arbitrary bytes:
+ * `"` and `\` escaped, \b \f \n \r \t short, other control characters (C0,
+ * DEL and C1) as \u00XX, U+2028 and U+2029 as such escapes, too; each invalid
+ * UTF-8 sequence as U+FFFD (EF BF BD).
  *
  * bc_json_escape_len() returns how many bytes bc_json_escape() will write;
  * bc_json_escape() writes them to dst and returns the position after them.
@@ -122,24 +92,6 @@ uint8_t *bc_json_escape(uint8_t *dst, const uint8_t *s, size_t len);
  */
 
 int bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len);
-
-
-/*
- * What tells entries apart: the text that all ways to write one scalar value
- * have in common.  1, 1.0, 10e-1 and 1e0 are 1, -0 is 0, "\u0041" is "A";
- * digits are kept however many they are.  A number with an exponent of more
- * than 18 digits stays as it is written, and so does a lone surrogate.
- *
- * bc_json_key_plain() tells that a value is that text already.  Otherwise
- * bc_json_key() writes it to dst, where there must be room for
- * BC_JSON_KEY_BOUND(value.len) bytes, and returns its length.  A value that
- * is no scalar, or was not checked, is copied in one way or another.
- */
-
-int bc_json_key_plain(bc_span_t value);
-size_t bc_json_key(bc_span_t value, uint8_t *dst);
-
-#define BC_JSON_KEY_BOUND(len)  ((len) + 24)
 
 
 #endif /* _BC_JSON_H_INCLUDED_ */

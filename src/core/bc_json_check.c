@@ -3,7 +3,7 @@
  * Copyright (C) the blockcast authors
  */
 
-#include "bc_json.h"
+#include "bc_json_check.h"
 #include "bc_json_scan.h"
 #include "bc_utf8.h"
 

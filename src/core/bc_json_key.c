@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_json_scan.h"
 
 

@@ -2,7 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * What the JSON checker and the JSON readers share.
+ * Classes of characters, and skipping eight bytes at once: for the JSON
+ * checker and the JSON readers.
  */
 
 #ifndef _BC_JSON_SCAN_H_INCLUDED_
@@ -20,7 +21,7 @@
 #define bc_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
 
-/* true when one of the 8 bytes is below n (n <= 0x80) */
+/* not 0 when one of the 8 bytes of w is below n (n <= 0x80), or is c */
 
 #define bc_json_has_less(w, n)                                                \
     (((w) - 0x0101010101010101u * (n)) & ~(w) & 0x8080808080808080u)
@@ -107,7 +108,7 @@ bc_json_skip_plain(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* the same in checked text, where only a quote or a backslash is of interest */
+/* Skips the same in checked text, where only quote and backslash matter. */
 
 static inline const uint8_t *
 bc_json_skip_checked(const uint8_t *p, const uint8_t *last)

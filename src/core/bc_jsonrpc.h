@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON-RPC 2.0: one request out, one reply in.
+ * JSON-RPC 2.0: builds a request, reads a reply.
  */
 
 #ifndef _BC_JSONRPC_H_INCLUDED_

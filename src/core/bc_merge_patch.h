@@ -49,5 +49,4 @@ int bc_merge_patch_diff(bc_span_t from, bc_span_t to, uint8_t *dst,
     size_t size, size_t *len);
 
 
-
 #endif /* _BC_MERGE_PATCH_H_INCLUDED_ */

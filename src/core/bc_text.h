@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Text of others for our log lines and messages.
+ * Makes text from outside fit for our log lines and messages.
  */
 
 #ifndef _BC_TEXT_H_INCLUDED_

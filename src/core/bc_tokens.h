@@ -43,13 +43,15 @@ typedef struct bc_tokens_s  bc_tokens_t;
 bc_tokens_t *bc_tokens_parse(const char *text, size_t len, size_t *bad_line,
     const char **why);
 
+/* Returns how many tokens there are. */
+
 size_t bc_tokens_count(const bc_tokens_t *t);
 
 
 /*
- * Is that one of the tokens?  The time it takes depends on the length of what
- * was given and on the file, but neither on which token of the file is meant
- * nor on how many characters are right.
+ * Looks for a token that a client has sent.  The time it takes depends on the
+ * length of what was given and on the file, but neither on which token of the
+ * file is meant nor on how many characters are right.
  *
  * Returns 1 with the second and third word of its line, which live as long as
  * t does: *name is empty when there is none, *streams has data == NULL when
@@ -61,14 +63,14 @@ int bc_tokens_check(const bc_tokens_t *t, const uint8_t *token, size_t len,
 
 
 /*
- * Is `name` one of the comma-separated names in `streams`, as it came from
- * bc_tokens_check()?  1 or 0; always 1 when streams.data is NULL.
+ * Tells whether `name` is one of the comma-separated names in `streams`, as it
+ * came from bc_tokens_check(): 1 or 0; always 1 when streams.data is NULL.
  */
 
 int bc_tokens_stream(bc_span_t streams, const uint8_t *name, size_t len);
 
 
-/* NULL is fine.  The tokens are wiped before the memory is given back. */
+/* Wipes the tokens and frees them.  NULL is fine. */
 
 void bc_tokens_free(bc_tokens_t *t);
 

@@ -29,15 +29,15 @@
 int bc_utf8_feed(uint32_t *state, const uint8_t *p, size_t len);
 
 
-/* True when the text may end here: no sequence is open, none was bad. */
+/* Tells whether the text may end here: no sequence is open, none was bad. */
 
 #define bc_utf8_done(state)  ((state) == BC_UTF8_START)
 
 
 /*
- * The length of the valid sequence at p, 1 to 4, or 0 when the bytes at p
- * (len of them, at least 1) do not start with one.  *bad, when not NULL and
- * the result is 0, is the number of bytes to replace by one U+FFFD: the
+ * Returns the length of the valid sequence at p, 1 to 4, or 0 when the bytes
+ * at p (len of them, at least 1) do not start with one.  *bad, when not NULL
+ * and the result is 0, is the number of bytes to replace by one U+FFFD: the
  * maximal subpart of an ill-formed sequence (Unicode 3.9), at least 1.
  */
 

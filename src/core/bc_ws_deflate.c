@@ -3,8 +3,9 @@
  * Copyright (C) the blockcast authors
  */
 
-#include "bc_ws_handshake.h"
 #include "bc_ws_deflate.h"
+#include "bc_http.h"
+#include "bc_ws_inflate.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,14 +15,17 @@
 #include <zlib.h>
 
 
-#define BC_WS_PMD_NAME        "permessage-deflate"
+#define BC_WS_DEFLATE_NAME       "permessage-deflate"
 
-#define BC_WS_PMD_MIN_BITS    8
-#define BC_WS_PMD_MAX_BITS    15
+#define BC_WS_DEFLATE_MIN_BITS   8
+#define BC_WS_DEFLATE_MAX_BITS   15
+
+/* bytes of the end of each message, 00 00 ff ff, which is not sent */
+#define BC_WS_DEFLATE_TAIL       4
 
 /* as zlib's default: 256K of memory, of which there is one per process */
 
-#define BC_WS_PMD_MEM_LEVEL   8
+#define BC_WS_DEFLATE_MEM_LEVEL  8
 
 
 typedef struct {
@@ -34,14 +38,6 @@ typedef struct {
 } bc_ws_deflate_offer_t;
 
 
-struct bc_ws_inflate_s {
-    z_stream  z;
-    size_t    tail;                /* bytes of the tail already supplied */
-    unsigned  fed:1;               /* the message has data */
-    unsigned  ended:1;             /* the last block had BFINAL */
-};
-
-
 static int  bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer);
 static int  bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
     int has_value, const char *value);
@@ -52,16 +48,11 @@ static void  bc_ws_deflate_space(const uint8_t **pos, const uint8_t *last);
 static int  bc_ws_deflate_is(bc_span_t name, const char *s);
 
 
-static const uint8_t  bc_ws_deflate_tail[4] = { 0x00, 0x00, 0xff, 0xff };
-
-
 /* one per process: messages are compressed and decompressed one by one */
 
 static z_stream          bc_ws_deflater;
 static unsigned          bc_ws_deflater_bits;      /* 0: not initialised */
 static int               bc_ws_deflater_level;
-
-static bc_ws_inflate_t  *bc_ws_inflate_spare;
 
 
 int
@@ -91,7 +82,7 @@ bc_ws_deflate_negotiate(const uint8_t *header, size_t len,
                      offer.server_bits);
 
         } else {
-            offer.server_bits = BC_WS_PMD_MAX_BITS;
+            offer.server_bits = BC_WS_DEFLATE_MAX_BITS;
         }
 
         if (offer.client_bits != 0) {
@@ -99,11 +90,11 @@ bc_ws_deflate_negotiate(const uint8_t *header, size_t len,
                      offer.client_bits);
 
         } else {
-            offer.client_bits = BC_WS_PMD_MAX_BITS;
+            offer.client_bits = BC_WS_DEFLATE_MAX_BITS;
         }
 
         n = snprintf(response, size,
-                     BC_WS_PMD_NAME "; server_no_context_takeover"
+                     BC_WS_DEFLATE_NAME "; server_no_context_takeover"
                      "; client_no_context_takeover%s%s", server, client);
 
         if (n < 0 || (size_t) n >= size) {
@@ -139,7 +130,7 @@ bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer)
     last = item.data + item.len;
 
     if (!bc_http_token(&p, last, &name)
-        || !bc_ws_deflate_is(name, BC_WS_PMD_NAME))
+        || !bc_ws_deflate_is(name, BC_WS_DEFLATE_NAME))
     {
         return 0;
     }
@@ -344,8 +335,8 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
         bits = 9;
     }
 
-    if (bits > BC_WS_PMD_MAX_BITS) {
-        bits = BC_WS_PMD_MAX_BITS;
+    if (bits > BC_WS_DEFLATE_MAX_BITS) {
+        bits = BC_WS_DEFLATE_MAX_BITS;
     }
 
     if (bc_ws_deflater_bits == bits && bc_ws_deflater_level == level) {
@@ -360,7 +351,7 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
         memset(z, 0, sizeof(z_stream));
 
         if (deflateInit2(z, level, Z_DEFLATED, -(int) bits,
-                         BC_WS_PMD_MEM_LEVEL, Z_DEFAULT_STRATEGY)
+                         BC_WS_DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY)
             != Z_OK)
         {
             return -1;
@@ -393,7 +384,7 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
 
     } while (len != 0);
 
-    *out_len = size - z->avail_out - sizeof(bc_ws_deflate_tail);
+    *out_len = size - z->avail_out - BC_WS_DEFLATE_TAIL;
 
     return 0;
 }
@@ -407,186 +398,5 @@ bc_ws_deflate_cleanup(void)
         bc_ws_deflater_bits = 0;
     }
 
-    if (bc_ws_inflate_spare != NULL) {
-        inflateEnd(&bc_ws_inflate_spare->z);
-        free(bc_ws_inflate_spare);
-        bc_ws_inflate_spare = NULL;
-    }
-}
-
-
-bc_ws_inflate_t *
-bc_ws_inflate_get(void)
-{
-    bc_ws_inflate_t  *z;
-
-    z = bc_ws_inflate_spare;
-
-    if (z != NULL) {
-        bc_ws_inflate_spare = NULL;
-        inflateReset(&z->z);
-
-    } else {
-        z = calloc(1, sizeof(bc_ws_inflate_t));
-        if (z == NULL) {
-            return NULL;
-        }
-
-        if (inflateInit2(&z->z, -BC_WS_PMD_MAX_BITS) != Z_OK) {
-            free(z);
-            return NULL;
-        }
-    }
-
-    z->tail = 0;
-    z->fed = 0;
-    z->ended = 0;
-
-    return z;
-}
-
-
-void
-bc_ws_inflate_put(bc_ws_inflate_t *z)
-{
-    if (z == NULL) {
-        return;
-    }
-
-    if (bc_ws_inflate_spare == NULL) {
-        bc_ws_inflate_spare = z;
-        return;
-    }
-
-    inflateEnd(&z->z);
-    free(z);
-}
-
-
-int
-bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src, const uint8_t *last,
-    uint8_t **dst, uint8_t *end)
-{
-    int     rc;
-    size_t  in, out;
-
-    if (*src < last) {
-        z->fed = 1;
-    }
-
-    for ( ;; ) {
-
-        if (z->ended) {
-
-            if (*src == last) {
-                return BC_WS_INFLATE_OK;
-            }
-
-            /* a new stream, but the window remains */
-
-            inflateResetKeep(&z->z);
-            z->ended = 0;
-        }
-
-        in = (size_t) (last - *src);
-        out = (size_t) (end - *dst);
-
-        if (in > UINT_MAX / 2) {
-            in = UINT_MAX / 2;
-        }
-
-        if (out > UINT_MAX / 2) {
-            out = UINT_MAX / 2;
-        }
-
-        z->z.next_in = (Bytef *) *src;
-        z->z.avail_in = (uInt) in;
-        z->z.next_out = *dst;
-        z->z.avail_out = (uInt) out;
-
-        rc = inflate(&z->z, Z_SYNC_FLUSH);
-
-        *src += in - z->z.avail_in;
-        *dst += out - z->z.avail_out;
-
-        switch (rc) {
-
-        case Z_STREAM_END:
-            z->ended = 1;
-            continue;
-
-        case Z_OK:
-        case Z_BUF_ERROR:
-            break;
-
-        case Z_MEM_ERROR:
-            return BC_WS_INFLATE_NOMEM;
-
-        default:
-            return BC_WS_INFLATE_BAD;
-        }
-
-        if (*dst == end) {
-            return BC_WS_INFLATE_FULL;
-        }
-
-        if (*src == last) {
-            return BC_WS_INFLATE_OK;
-        }
-    }
-}
-
-
-int
-bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
-{
-    int             rc;
-    const uint8_t  *src;
-
-    if (z->tail == 0) {
-
-        /*
-         * No data at all is no deflate stream, but what some clients send for
-         * an empty message.  And where a final block was the last one, there
-         * should be one more byte for the tail to make an empty block of:
-         * without it there is nothing left to decode.
-         */
-
-        if (!z->fed || z->ended) {
-            rc = BC_WS_INFLATE_OK;
-            goto done;
-        }
-    }
-
-    src = bc_ws_deflate_tail + z->tail;
-
-    rc = bc_ws_inflate(z, &src,
-                       bc_ws_deflate_tail + sizeof(bc_ws_deflate_tail), dst,
-                       end);
-
-    z->tail = (size_t) (src - bc_ws_deflate_tail);
-
-    if (rc == BC_WS_INFLATE_FULL) {
-        return rc;
-    }
-
-    /*
-     * The tail must have ended a block: 128 in data_type means just that,
-     * its low bits count the input bits not used yet.
-     */
-
-    if (rc == BC_WS_INFLATE_OK
-        && !z->ended && (z->z.data_type & (128 | 31)) != 128)
-    {
-        rc = BC_WS_INFLATE_BAD;
-    }
-
-done:
-
-    /* with context takeover the next message goes on from here */
-
-    z->tail = 0;
-    z->fed = 0;
-
-    return rc;
+    bc_ws_inflate_cleanup();
 }

@@ -2,11 +2,11 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * permessage-deflate (RFC 7692): negotiation, and one message at a time in
- * either direction.
+ * permessage-deflate (RFC 7692): negotiates it, and compresses messages, one
+ * at a time.
  *
- * The compressor and one spare decompressor are kept per process and used by
- * all connections in turn: this file must not be used from several threads.
+ * One compressor is kept per process and used by all connections in turn: this
+ * file must not be used from several threads.
  */
 
 #ifndef _BC_WS_DEFLATE_H_INCLUDED_
@@ -27,7 +27,7 @@ typedef struct {
 
 /* Longer than any response bc_ws_deflate_negotiate() writes, with its NUL. */
 
-#define BC_WS_PMD_RESPONSE_LEN  160
+#define BC_WS_DEFLATE_RESPONSE_LEN  160
 
 
 /*
@@ -65,8 +65,8 @@ int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
 
 
 /*
- * Whether a frame compressed with bc_ws_deflate(…, bits, …) from a message of
- * `len` bytes may be sent to a client whose window is client_window (its
+ * Tells whether a frame that bc_ws_deflate() made, with `bits`, of a message
+ * of `len` bytes may be sent to a client whose window is client_window (its
  * negotiated server_bits): without context no reference reaches further back
  * than the message is long, so a short message suits every window.
  */
@@ -75,47 +75,12 @@ int bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
     ((bits) <= (client_window) || (len) <= ((size_t) 1 << (client_window)))
 
 
-/* Frees what the process keeps between messages; it is made again at need. */
+/*
+ * Frees what the process keeps between messages, of bc_ws_inflate, too; it is
+ * made again when it is needed.
+ */
 
 void bc_ws_deflate_cleanup(void);
-
-
-/*
- * Decompression of one message, used by bc_ws_parser_feed().
- *
- * bc_ws_inflate_get() returns a fresh decompressor (the spare one when it is
- * not in use) or NULL: no memory.  bc_ws_inflate_put() gives it back.
- */
-
-typedef struct bc_ws_inflate_s  bc_ws_inflate_t;
-
-bc_ws_inflate_t *bc_ws_inflate_get(void);
-void bc_ws_inflate_put(bc_ws_inflate_t *z);
-
-
-#define BC_WS_INFLATE_OK      0    /* all input consumed */
-#define BC_WS_INFLATE_FULL    1    /* output is full, more may come */
-#define BC_WS_INFLATE_BAD    -1    /* not deflate data */
-#define BC_WS_INFLATE_NOMEM  -2
-
-
-/*
- * Decompresses *src (advanced) into *dst (advanced) up to `end`.  A block
- * with BFINAL set does not end the message: decoding goes on at the next byte
- * with the window kept (RFC 7692, 7.2.3.4 and 7.2.3.5).
- */
-
-int bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src,
-    const uint8_t *last, uint8_t **dst, uint8_t *end);
-
-
-/*
- * The end of a message: supplies the removed 00 00 ff ff.  To be repeated
- * while it returns BC_WS_INFLATE_FULL.  BC_WS_INFLATE_BAD: the message stops
- * in the middle of a block.
- */
-
-int bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end);
 
 
 #endif /* _BC_WS_DEFLATE_H_INCLUDED_ */

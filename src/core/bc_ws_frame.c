@@ -3,10 +3,17 @@
  * Copyright (C) the blockcast authors
  */
 
+#include "bc_ws_frame.h"
 #include "bc_utf8.h"
-#include "bc_ws_private.h"
 
 #include <string.h>
+
+
+size_t
+bc_ws_frame_header_len(uint64_t len)
+{
+    return (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
+}
 
 
 size_t
@@ -35,7 +42,7 @@ bc_ws_frame_header(uint8_t *dst, int opcode, int fin, int rsv1, uint64_t len)
         dst[2 + i] = (uint8_t) (len >> (56 - 8 * i));
     }
 
-    return 10;
+    return BC_WS_HEADER_LEN;
 }
 
 
@@ -47,7 +54,7 @@ bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason)
     dst[0] = BC_WS_FIN | BC_WS_CLOSE;
     dst[1] = 0;
 
-    if (!bc_ws_close_code_valid(code)) {
+    if (!bc_ws_frame_code_valid(code)) {
         return 2;
     }
 
@@ -78,7 +85,7 @@ bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason)
 
 
 int
-bc_ws_close_code_valid(unsigned code)
+bc_ws_frame_code_valid(unsigned code)
 {
     return (code >= 1000 && code <= 1003)
            || (code >= 1007 && code <= 1014)

@@ -4,7 +4,7 @@
  */
 
 #include "bc_utf8.h"
-#include "bc_ws_private.h"
+#include "bc_ws_message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -131,9 +131,9 @@ bc_ws_message_whole(bc_ws_parser_t *in, uint8_t *p, bc_ws_event_t *ev)
 static int
 bc_ws_message_open(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
-    bc_ws_msg_t  *msg;
+    bc_ws_message_t  *msg;
 
-    msg = calloc(1, sizeof(bc_ws_msg_t));
+    msg = calloc(1, sizeof(bc_ws_message_t));
 
     if (msg == NULL) {
         return bc_ws_parser_fail(in, ev, BC_WS_INTERNAL, BC_WS_NO_MEMORY);
@@ -169,7 +169,7 @@ bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p, size_t len,
     bc_ws_event_t *ev)
 {
     uint64_t      cap;
-    bc_ws_msg_t  *msg;
+    bc_ws_message_t  *msg;
 
     msg = in->msg;
 
@@ -210,7 +210,7 @@ bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
     int           rc;
     size_t        n;
     uint8_t       scratch, *dst, *dst_end, *start;
-    bc_ws_msg_t  *msg;
+    bc_ws_message_t  *msg;
 
     msg = in->msg;
 
@@ -285,7 +285,7 @@ bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
 static int
 bc_ws_message_end(bc_ws_parser_t *in, bc_ws_event_t *ev)
 {
-    bc_ws_msg_t  *msg;
+    bc_ws_message_t  *msg;
 
     static const uint8_t  none;
 
@@ -332,7 +332,7 @@ bc_ws_message_grow(bc_ws_parser_t *in, size_t len, uint64_t cap,
 {
     size_t        size;
     uint8_t      *buf;
-    bc_ws_msg_t  *msg;
+    bc_ws_message_t  *msg;
 
     msg = in->msg;
 

@@ -4,7 +4,7 @@
  */
 
 #include "bc_utf8.h"
-#include "bc_ws_private.h"
+#include "bc_ws_message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -426,7 +426,7 @@ bc_ws_parser_close(bc_ws_parser_t *in, bc_ws_event_t *ev)
         ev->data += 2;
         ev->len -= 2;
 
-        if (!bc_ws_close_code_valid(ev->code)) {
+        if (!bc_ws_frame_code_valid(ev->code)) {
             return bc_ws_parser_fail(in, ev, BC_WS_PROTOCOL_ERROR,
                            "a Close frame with an invalid code");
         }

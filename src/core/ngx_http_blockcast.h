@@ -2,37 +2,9 @@
 /*
  * blockcast: a blockchain node's JSON-RPC as live feeds.
  *
- * The path of the data, file by file:
- *
- *   _stream_conf  what the configuration says of a stream
- *   _poller       one worker holds the lease and starts the rounds
- *   _round        the calls of a stream, side by side
- *   _ask          a request is shared, held back or made
- *   _call         one JSON-RPC call as a background subrequest
- *   _node         whether a node is asked at all, and when it is tried again
- *   _repeat       how often an error that stays is logged
- *   _publish      what the results of a round become
- *   _note         what happened to a stream, and is no error
- *   _shape        libjq makes the stream's data of the calls' results
- *   _zone         the newest state in shared memory: slots, workers, lease
- *   _lease        which worker is the poller
- *   _store        what is in a slot, written by one, read by every worker
- *   _recover      what a former poller left in it
- *   _wake         an eventfd for each worker, so that none has to wait
- *   _state        the file that a restarted nginx goes on with, and who leads
- *   _image        between the slots and the records of that file
- *   _feed         a worker's copy of a stream, and its subscribers
- *   _fanout       what is new goes to all of them, in slices
- *   _frame        what each of them gets, made once for all that take the same
- *   _session      the JSON messages of a client
- *   _ws           the WebSocket connection: its beginning, timers and end
- *   _ws_in        what it receives
- *   _ws_out       what it sends, and what waits for the socket
- *   _conn         its memory
- *   _request      the request it began with, which is not kept open
- *   _rest         the same state over plain HTTP
- *   _cors         which pages may read that, and what else they may reach
- *   _health       how all of that is
+ * What all folders share: the limits, a node and a stream as configured, the
+ * configuration of the module.  src/README.md has the layers, the way of the
+ * data through them, and the rules of memory.
  */
 
 
@@ -65,37 +37,43 @@
 /* no buffer of a reply on its way through nginx's filters is larger (bytes) */
 #define NGX_HTTP_BLOCKCAST_REPLY_MORE  65536
 
-/* the housekeeping tick of every worker, and how long a silent poller leads */
+/* of each worker's housekeeping, and of a silent poller's lease (msec) */
 #define NGX_HTTP_BLOCKCAST_TICK        200
 #define NGX_HTTP_BLOCKCAST_LEASE       1000
 
-/* a worker without a sign of life for so long cannot be counted on (msec); one
-   that is about to run a program may need so long, and no longer than that */
+/*
+ * How long a worker may give no sign of life before another one takes its
+ * place (msec): as a rule; while it runs a program; at most, whatever it does.
+ */
 #define NGX_HTTP_BLOCKCAST_STUCK       1500
 #define NGX_HTTP_BLOCKCAST_PATIENCE    10000
 #define NGX_HTTP_BLOCKCAST_LONGEST     60000
 
 
-typedef struct ngx_http_blockcast_stream_s   ngx_http_blockcast_stream_t;
-typedef struct ngx_http_blockcast_hub_s     ngx_http_blockcast_hub_t;
-typedef struct ngx_http_blockcast_conn_s     ngx_http_blockcast_conn_t;
+typedef struct ngx_http_blockcast_stream_s    ngx_http_blockcast_stream_t;
+typedef struct ngx_http_blockcast_hub_s       ngx_http_blockcast_hub_t;
+typedef struct ngx_http_blockcast_conn_s      ngx_http_blockcast_conn_t;
 typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
-typedef struct ngx_http_blockcast_rpc_call_s      ngx_http_blockcast_rpc_call_t;
-typedef struct ngx_http_blockcast_slot_s     ngx_http_blockcast_slot_t;
-typedef struct ngx_http_blockcast_zone_s     ngx_http_blockcast_zone_t;
-typedef struct ngx_http_blockcast_journal_s    ngx_http_blockcast_journal_t;
+typedef struct ngx_http_blockcast_rpc_call_s  ngx_http_blockcast_rpc_call_t;
+typedef struct ngx_http_blockcast_slot_s      ngx_http_blockcast_slot_t;
+typedef struct ngx_http_blockcast_zone_s      ngx_http_blockcast_zone_t;
+typedef struct ngx_http_blockcast_journal_s   ngx_http_blockcast_journal_t;
+typedef struct ngx_http_blockcast_recorder_s  ngx_http_blockcast_recorder_t;
 
 
-/* what a worker knows of a node, see _node */
+/* whether a node is called, see _breaker */
 
 typedef enum {
     ngx_http_blockcast_node_ok = 0,
     ngx_http_blockcast_node_down,           /* it does not answer */
-    ngx_http_blockcast_node_limited         /* it does not want to be asked */
+    ngx_http_blockcast_node_limited         /* it asks for fewer calls */
 } ngx_http_blockcast_node_health_e;
 
 
-/* what may be wrong with a call; the node has not answered but for the first */
+/*
+ * what is wrong with a call; all but the first: there is no answer of the
+ * node
+ */
 
 typedef enum {
     ngx_http_blockcast_fault_none = 0,      /* a result, or the node's error */
@@ -110,14 +88,14 @@ typedef enum {
 } ngx_http_blockcast_fault_e;
 
 
-/* a node: the internal location with proxy_pass through which it is asked */
+/* a node: the internal location with proxy_pass through which it is called */
 
 typedef struct {
     ngx_str_t                     name;
     ngx_http_core_srv_conf_t     *cscf;
     ngx_http_core_loc_conf_t     *clcf;
     size_t                        max_reply;
-    ngx_msec_t                    backoff;      /* at most; 0: by itself */
+    ngx_msec_t                    backoff;      /* the longest; 0: default */
     ngx_uint_t                    index;
     u_char                       *file;
     ngx_uint_t                    line;
@@ -127,12 +105,12 @@ typedef struct {
     ngx_uint_t                    failures;     /* calls in a row */
     ngx_msec_t                    since;        /* of the first of them */
     time_t                        since_sec;
-    ngx_msec_t                    until;        /* not asked, unless ok */
+    ngx_msec_t                    until;        /* no calls, unless ok */
     ngx_uint_t                    tries;        /* calls made since */
-    ngx_http_blockcast_rpc_call_t     *probe;        /* the one that tries it now */
-    ngx_queue_t                   held;         /* what waits for that */
-    ngx_http_blockcast_log_throttle_t   repeat;
-    ngx_uint_t                    next_stream;         /* stream to try it with */
+    ngx_http_blockcast_rpc_call_t  *probe;      /* the call that tries it */
+    ngx_queue_t                   held;         /* calls that wait for probe */
+    ngx_http_blockcast_log_throttle_t  repeat;
+    ngx_uint_t                    next_stream;  /* the one to try it with */
     ngx_str_t                     reason;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 } ngx_http_blockcast_node_t;
@@ -185,6 +163,8 @@ struct ngx_http_blockcast_stream_s {
 typedef struct {
     ngx_shm_zone_t               *shm_zone;
     ngx_http_blockcast_zone_t    *zone;
+    u_char                       *zone_file;
+    ngx_uint_t                    zone_line;
 
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
@@ -192,7 +172,8 @@ typedef struct {
     ngx_uint_t                    guards;   /* blockcast_guard on */
     ngx_array_t                   passes;   /* void **: where calls may pass */
 
-    ngx_http_blockcast_journal_t   *journal;    /* the state file, or NULL */
+    ngx_http_blockcast_journal_t *journal;  /* of the state file, or NULL */
+    const ngx_http_blockcast_recorder_t  *recorder;  /* its hooks, or NULL */
 
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */
@@ -207,11 +188,14 @@ typedef struct {
 } ngx_http_blockcast_main_conf_t;
 
 
-/* what a directive like blockcast_sse makes of a location */
+/*
+ * a kind of endpoint: what a directive like blockcast_sse makes of a
+ * location
+ */
 
 typedef struct {
     ngx_http_handler_pt           enter;    /* nginx's content handler */
-    ngx_http_handler_pt           handler;  /* what that calls, once sure */
+    ngx_http_handler_pt           handler;  /* called by enter */
     unsigned                      websocket:1;
     unsigned                      echo:1;
     unsigned                      sse:1;
@@ -236,7 +220,7 @@ struct ngx_http_blockcast_loc_conf_s {
     ngx_uint_t                    rate;         /* frames/s, 0: any */
     ngx_uint_t                    burst;
     ngx_array_t                  *origins;      /* ngx_str_t */
-    time_t                        told;         /* of one that was refused */
+    time_t                        told;         /* last log of a refusal */
     ngx_flag_t                    guard;
     void                         *tokens;       /* bc_tokens_t */
     ngx_http_complex_value_t     *allow_streams;
@@ -247,7 +231,7 @@ struct ngx_http_blockcast_loc_conf_s {
     unsigned                      echo:1;
     unsigned                      sse:1;
     unsigned                      forwarded:1;  /* is among the origins */
-    unsigned                      usual_rate:1;     /* no directive said so */
+    unsigned                      usual_rate:1;     /* it is the default */
     unsigned                      usual_origins:1;
 
     /* an endpoint, or an "if" or limit_except that is one by its location */
@@ -264,20 +248,20 @@ struct ngx_http_blockcast_loc_conf_s {
 };
 
 
-/* what a worker tells of a stream */
+/* how fresh the data of a stream is */
 
 typedef enum {
-    ngx_http_blockcast_freshness_waiting = 0,         /* nothing was polled yet */
+    ngx_http_blockcast_freshness_waiting = 0,   /* there is none yet */
     ngx_http_blockcast_freshness_live,
     ngx_http_blockcast_freshness_stale,
-    ngx_http_blockcast_freshness_idle                 /* old, for nobody listens */
+    ngx_http_blockcast_freshness_idle           /* old: nobody listens */
 } ngx_http_blockcast_freshness_e;
 
 
 extern ngx_module_t  ngx_http_blockcast_module;
 
 
-/* the time over which an exiting worker spreads its goodbyes (msec) */
+/* Returns the time over which an exiting worker closes its clients (msec). */
 ngx_msec_t ngx_http_blockcast_drain(void);
 
 

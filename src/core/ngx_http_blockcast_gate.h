@@ -1,7 +1,7 @@
 
 /*
- * The gate: what is published, and what is read from the state file, is valid
- * JSON and no deeper than what nodes may send.
+ * The gate: checks that what is published, and what is read from the state
+ * file, is valid JSON and no deeper than what nodes may send.
  */
 
 
@@ -14,19 +14,20 @@
 
 
 /*
- * NGX_OK when the text is one JSON value in valid UTF-8, nested no deeper than
- * BC_JSONRPC_MAX_DEPTH.  Else NGX_ERROR with a sentence in *error, of size bytes
- * at most (none when error is NULL): what it is begins it, "the data".
+ * Returns NGX_OK when the text is one JSON value in valid UTF-8, nested no
+ * deeper than BC_JSONRPC_MAX_DEPTH.  Otherwise NGX_ERROR with a sentence in
+ * *error, which begins with `what` ("the data") and is written to buf, of size
+ * bytes; error may be NULL.
  *
- * A reply of a node has passed the same check, and so has what is cut out of
- * it: it is not looked through twice.
+ * Replies of nodes are not checked again, whole or in part: reading them as
+ * JSON-RPC has checked them the same way.
  */
 ngx_int_t ngx_http_blockcast_gate_check(ngx_str_t *text, const char *what,
     u_char *buf, size_t size, ngx_str_t *error);
 
 /*
- * A text of others for the log and for messages: copied to buf, of size bytes
- * at most, as bc_text_print() does; *text is what came out.
+ * Makes a text from outside fit for the log and for messages: copies it to
+ * buf, of size bytes, as bc_text_print() does, and sets *text to the copy.
  */
 void ngx_http_blockcast_gate_printable(ngx_str_t *text, u_char *buf,
     size_t size);

@@ -1,6 +1,7 @@
 
 /*
- * What fails again and again is told of once, and then from time to time.
+ * Rate-limited logging: an error that stays is logged once, then from time to
+ * time with the number of lines left out.
  */
 
 
@@ -13,10 +14,11 @@ ngx_uint_t
 ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
     ngx_str_t *message, ngx_uint_t *suppressed)
 {
-    time_t      again;
+    time_t      now, again;
     uint32_t    hash;
     ngx_uint_t  i;
 
+    now = ngx_time();
     again = repeat->count ? NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
                           : NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON;
 
@@ -24,7 +26,7 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
         repeat->since = ngx_current_msec;
     }
 
-    /* the digits in it change from time to time; what is wrong does not */
+    /* without digits: those of a port or a time change, the reason does not */
 
     hash = 0;
 
@@ -43,11 +45,10 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
     if (i == NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS) {
         i = repeat->next % NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS;
 
-        /* a few different ones at once; what is new each time comes slowly */
+        /* new reasons: a few at once, then one each _NEW seconds */
 
-        if (ngx_time(
-                 ) - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
-            && ngx_time() - repeat->last < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW)
+        if (now - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
+            && now - repeat->last < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW)
         {
             repeat->suppressed++;
             return 0;
@@ -56,13 +57,13 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
         repeat->next++;
         repeat->reasons[i] = hash;
 
-    } else if (ngx_time() - repeat->logged[i] < again) {
+    } else if (now - repeat->logged[i] < again) {
         repeat->suppressed++;
         return 0;
     }
 
-    repeat->logged[i] = ngx_time();
-    repeat->last = ngx_time();
+    repeat->logged[i] = now;
+    repeat->last = now;
     repeat->reported = 1;
 
     *suppressed = repeat->suppressed;

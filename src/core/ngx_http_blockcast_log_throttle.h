@@ -1,6 +1,7 @@
 
 /*
- * What fails again and again is told of once, and then from time to time.
+ * Rate-limited logging: an error that stays is logged once, then from time to
+ * time with the number of lines left out.
  */
 
 
@@ -13,41 +14,42 @@
 
 
 /*
- * An error that stays the same is logged that often (seconds), one that comes
- * back after all was well, and one of many that are different
+ * Seconds between two lines: of an error that stays the same, of one that
+ * comes back after a success, of errors that are different each time.
  */
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN  60
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON   10
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW    15
 
-/* different errors of the same thing that are told apart */
-#define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS    4
+/* how many errors of the same thing are told apart */
+#define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS  4
 
 
-/* what was logged of something that fails again and again */
+/* what was logged of one thing that can fail, all 0 at first */
 
 typedef struct {
-    uint32_t                      reasons[NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS];
-    time_t                        logged[NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS];
-    ngx_uint_t                    next;
-    time_t                        last;         /* line of any reason */
-    ngx_uint_t                    count;        /* failures in a row */
-    ngx_uint_t                    suppressed;   /* ... since the last line */
-    ngx_msec_t                    since;
-    unsigned                      reported:1;
+    uint32_t     reasons[NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS];
+    time_t       logged[NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS];
+    ngx_uint_t   next;              /* reason to be replaced */
+    time_t       last;              /* line of any reason */
+    ngx_uint_t   count;             /* failures in a row */
+    ngx_uint_t   suppressed;        /* failures since the last line */
+    ngx_msec_t   since;             /* the first of the failures in a row */
+    unsigned     reported:1;        /* one of these was logged */
 } ngx_http_blockcast_log_throttle_t;
 
 
 /*
- * Counts a failure with this message.  True: it is to be logged, and *unsaid
- * is how many of them were not since the last line.
+ * Counts a failure with this message.  Returns 1 when it is to be logged, then
+ * *suppressed is the number of failures that were not since the last line.
  */
 ngx_uint_t ngx_http_blockcast_log_throttle(
     ngx_http_blockcast_log_throttle_t *repeat, ngx_str_t *message,
     ngx_uint_t *suppressed);
+
 /*
- * All is well again, after *count failures within *lasted msec.  True: that is
- * to be logged, too.
+ * Notes a success after *count failures in a row within *lasted msec.  Returns
+ * 1 when that is to be logged: one of the failures was.
  */
 ngx_uint_t ngx_http_blockcast_log_throttle_end(
     ngx_http_blockcast_log_throttle_t *repeat, ngx_uint_t *count,

@@ -1,6 +1,6 @@
 
 /*
- * Helpers that streams and directives share: names, times, files.
+ * Finds a stream by its name, and checks names of streams and calls.
  */
 
 
@@ -11,17 +11,14 @@
 #include "ngx_http_blockcast.h"
 
 
-/* reads a whole file to pool; its name is taken relative to nginx.conf.  The
-   messages say whose it is: kind "owner" */
-ngx_int_t ngx_http_blockcast_read_file(ngx_conf_t *cf, const char *kind,
-    ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text);
+/* Returns the stream of the configuration with that name, or NULL. */
 ngx_http_blockcast_stream_t *ngx_http_blockcast_stream_find(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *name);
 
-/* milliseconds of "2s", "500ms" or "1m"; NGX_ERROR when it is no time > 0 */
-ngx_int_t ngx_http_blockcast_parse_msec(ngx_str_t *value);
-
-/* a name of a stream or of a call: 1 to 63 of a-z A-Z 0-9 _ - . */
+/*
+ * Tells whether a stream, a call or the field of a log may have that name: 1
+ * to NGX_HTTP_BLOCKCAST_NAME_LEN of the characters a-z A-Z 0-9 _ - .
+ */
 ngx_uint_t ngx_http_blockcast_stream_name_valid(ngx_str_t *name);
 
 

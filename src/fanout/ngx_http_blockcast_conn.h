@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 
 
 /* frames that wait for the socket */

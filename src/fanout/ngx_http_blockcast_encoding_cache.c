@@ -14,7 +14,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The fan-out: what is new in a feed goes to its subscribers in this worker,
- * in slices, so that nobody else has to wait for thousands of sends.
+ * The fan-out: sends what is new in a hub to its subscribers in this worker,
+ * in slices, so that no other event has to wait for thousands of sends.
  */
 
 
@@ -17,15 +17,15 @@
 /* sends in one go, about a millisecond, before other events have their turn */
 #define NGX_HTTP_BLOCKCAST_FANOUT_SLICE     128
 
-/* so many clients ahead is the memory of the next one fetched */
+/* how many clients ahead their memory is fetched */
 #define NGX_HTTP_BLOCKCAST_FANOUT_AHEAD     3
 
 
 /*
- * A send() throws most of a core's caches out, and the clients are spread over
- * the memory: the first line of one is fetched while the kernel is at work for
- * those before it.  A macro, for gcc takes a function that does only
- * this for one that does nothing.
+ * Fetches the first cache line of a client while the kernel sends to those
+ * before it: a send() evicts most of a core's caches, and the clients are
+ * spread over the memory.  A macro: gcc drops calls of a function that does
+ * only this.
  */
 
 #if (__GNUC__)
@@ -41,12 +41,39 @@
 
 static ngx_uint_t ngx_http_blockcast_fanout_walk(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
+static void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
 
 ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
+/* posted while not all subscribers have it */
+static ngx_event_t       ngx_http_blockcast_fanout_event;
+static ngx_connection_t  ngx_http_blockcast_fanout_dummy;
+
+/* by conn->kind */
 static ngx_http_blockcast_sender_t
                    *ngx_http_blockcast_senders[NGX_HTTP_BLOCKCAST_KINDS];
+
+
+void
+ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle)
+{
+    /* debug logging reads the descriptor of an event's connection */
+
+    ngx_http_blockcast_fanout_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_blockcast_fanout_event.handler =
+                                       ngx_http_blockcast_fanout_walk_handler;
+    ngx_http_blockcast_fanout_event.log = cycle->log;
+    ngx_http_blockcast_fanout_event.data = &ngx_http_blockcast_fanout_dummy;
+}
+
+
+void
+ngx_http_blockcast_fanout_done(void)
+{
+    ngx_http_blockcast_fanout_nwalking = 0;
+}
 
 
 void
@@ -58,8 +85,9 @@ ngx_http_blockcast_fanout_register(ngx_uint_t kind,
 
 
 /*
- * A stream that nobody wanted is stale without an error at first.  When its
- * poll fails then, those who were told "stale" are told why.
+ * Returns true when the reason of the stream's state has changed, and has it
+ * sent again to those that know the state.  A stream that was not polled is
+ * stale without an error at first; when its poll fails then, they learn why.
  */
 
 static ngx_uint_t
@@ -79,7 +107,7 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
 
     ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
 
-    /* seconds and bytes further on in it change, the reason does not */
+    /* numbers further on in the text change with each poll */
 
     reason = (error.len != 0)
              ? (uint32_t) ngx_hash_key(error.text, ngx_min(error.len, 24)) : 0;
@@ -127,7 +155,7 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 
     if (hub->walking) {
 
-        /* who is still to come gets the newest; the others the next time */
+        /* the rest of this walk get the newest, the others in another walk */
 
         hub->again = 1;
         return;
@@ -142,15 +170,12 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* the time from the publish to the last of this worker's sockets */
+/* Counts the time from the publish to the last of this worker's sockets. */
 
 static void
 ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 {
-    uint64_t          usec, now;
-    ngx_uint_t        i;
-    static ngx_uint_t limits[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000,
-                                   25000, 50000, 100000 };
+    uint64_t  usec, now;
 
     now = ngx_http_blockcast_zone_usec();
 
@@ -160,13 +185,11 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 
     usec = now - hub->snap.published;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (usec <= limits[i]) {
-            break;
-        }
-    }
-
-    ngx_http_blockcast_count(ngx_http_blockcast_n_fanout + i, 1);
+    ngx_http_blockcast_histogram_add(
+                                    &ngx_http_blockcast_zone_counters[
+                                                ngx_http_blockcast_n_fanout],
+                                    ngx_http_blockcast_histogram_publish,
+                                    usec);
     ngx_http_blockcast_count(ngx_http_blockcast_n_fanout_usec, usec);
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
@@ -177,10 +200,11 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * In the order in which the clients came: that is mostly the order of their
- * sockets and descriptors in the kernel's memory, and of their records here,
- * and a processor fetches ahead what is read upwards.  The other way round a
- * send() of one of 1,000 takes about 2 % longer.
+ * Sends to n subscribers at most; returns how many of the n are left when all
+ * have it.  They have their turn in the order in which they came: that is
+ * mostly the order of their sockets in the kernel's memory, and of their
+ * records here, and a processor fetches ahead what is read upwards.  The other
+ * way round a send() to one of 1,000 takes about 2 % longer.
  */
 
 static ngx_uint_t
@@ -199,7 +223,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 
             if (hub->again) {
 
-                /* only now, or the first ones would never have their turn */
+                /* not before, or the last ones would never have their turn */
 
                 hub->again = 0;
                 hub->cursor = 0;
@@ -246,9 +270,9 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 }
 
 
-/* a slice for all of them together, each time another one begins */
+/* Sends one slice for all hubs together; each time another one is first. */
 
-void
+static void
 ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 {
     ngx_uint_t                 i, n;

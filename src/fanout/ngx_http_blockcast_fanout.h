@@ -1,7 +1,7 @@
 
 /*
- * The fan-out: what is new in a feed goes to its subscribers in this worker,
- * in slices, so that nobody else has to wait for thousands of sends.
+ * The fan-out: sends what is new in a hub to its subscribers in this worker,
+ * in slices, so that no other event has to wait for thousands of sends.
  */
 
 
@@ -27,25 +27,37 @@ typedef struct {
     void (*push)(ngx_http_blockcast_conn_t *conn,
         ngx_http_blockcast_sub_t *sub, uint64_t seq);
 
-    /* marks the subscription as pending: something else is to be sent */
+    /* Marks the subscription as pending: something else is to be sent. */
     void (*mark_pending)(ngx_http_blockcast_conn_t *conn,
         ngx_http_blockcast_sub_t *sub);
 
-    /* sends what is pending, as far as the socket takes it */
+    /* Sends what is pending, as far as the socket takes it. */
     void (*flush)(ngx_http_blockcast_conn_t *conn);
 
 } ngx_http_blockcast_sender_t;
 
 
-/* registers the sender of a kind, before there is a client of it */
+/* Prepares the fan-out, in hub_init(). */
+void ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle);
+
+/* Ends it, when the connections are gone. */
+void ngx_http_blockcast_fanout_done(void);
+
+/* Registers the sender of a kind, before there is a client of it. */
 void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
     ngx_http_blockcast_sender_t *sender);
 
-/* copies what is new of a stream and sends it to this worker's clients */
+/*
+ * Copies what is new in the zone, and begins to send it, or the stream's other
+ * status, to this worker's clients.
+ */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
-/* does so for all streams */
+/* Does so for all streams. */
 void ngx_http_blockcast_fanout_update_all(void);
+
+/* the hubs whose fan-out is under way */
+extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_FANOUT_H_INCLUDED_ */

@@ -1,16 +1,14 @@
 
 /*
- * Frames: bytes that go to many sockets, with a count of references.
+ * Frames: bytes that are sent to many sockets, with a count of references.
  */
 
 
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_zone.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
-
-/* a frame that is part of a snapshot's buffer; the first one owns it */
 
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
@@ -104,7 +102,7 @@ ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
 {
     size_t  header;
 
-    header = (len < 126) ? 2 : (len < 65536) ? 4 : 10;
+    header = bc_ws_frame_header_len(len);
 
     if (header != frame->payload) {
         ngx_memmove(frame->data + header, frame->data + frame->payload, len);
@@ -144,7 +142,7 @@ ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
     }
 
     ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
-    z->data[0] |= 0x40;
+    z->data[0] |= BC_WS_RSV1;
     z->plain = plain;
 
     return z;

@@ -1,6 +1,6 @@
 
 /*
- * Frames: bytes that go to many sockets, with a count of references.
+ * Frames: bytes that are sent to many sockets, with a count of references.
  */
 
 
@@ -12,8 +12,6 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* bytes that go to many sockets; freed with the last reference */
-
 typedef struct ngx_http_blockcast_frame_s  ngx_http_blockcast_frame_t;
 
 struct ngx_http_blockcast_frame_s {
@@ -21,7 +19,7 @@ struct ngx_http_blockcast_frame_s {
     size_t                        len;
     size_t                        payload;      /* where it begins */
     size_t                        plain;        /* its length before deflate */
-    uint32_t                      variant;      /* FORMS: of no stream's */
+    uint32_t                      variant;      /* VARIANTS: of no stream */
     uint32_t                      size;         /* of the memory it keeps */
     u_char                       *data;         /* of ngx_alloc(), or: */
     ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
@@ -29,41 +27,49 @@ struct ngx_http_blockcast_frame_s {
 
 
 /*
- * The frames of a snapshot.  The first ones are those of the zone, see there;
- * those of the other subprotocols are made in each worker that needs them,
- * once.  The deflated form follows its plain one.
+ * The frames of a snapshot: first those in the zone, then those that a worker
+ * makes for the other subprotocols, once, when a client needs them.  The
+ * deflated form follows its plain one.
  */
 
 #define NGX_HTTP_BLOCKCAST_FRAME_JSONRPC     NGX_HTTP_BLOCKCAST_VARIANTS
 #define NGX_HTTP_BLOCKCAST_FRAME_CBOR    (NGX_HTTP_BLOCKCAST_FRAME_JSONRPC + 2)
 #define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_FRAME_CBOR + 2)
 
-/* no frame, but the response to the handshake */
+/* not a frame: the response to the handshake */
 #define NGX_HTTP_BLOCKCAST_FRAME_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
 
 
 /*
- * A frame that is part of a snapshot's buffer: the first one (parent NULL)
- * owns it, the others hold a reference to that.  NULL without memory.
+ * Makes a frame of a part of a snapshot's buffer, with one reference.  The
+ * first one (parent NULL) owns the buffer, of ngx_alloc(), and the others hold
+ * a reference to the first.  NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
     ngx_http_blockcast_frame_t *parent, u_char *buf,
     ngx_http_blockcast_variant_t *variant);
 
-/* a text frame of size bytes of payload at data + payload; refs is 1 */
+/*
+ * Makes a frame with room for size bytes of payload at data + payload, with
+ * one reference.  NULL without memory.
+ */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
 
-/* makes a text frame of a JSON tree, which is freed; NULL without memory */
+/* Makes a text frame of a JSON tree, which is freed; NULL without memory. */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
     ngx_http_blockcast_json_out_t *out);
 
-/* the payload has been written, len bytes: puts the header before it */
+/* Puts the header before a payload of len bytes, which has been written. */
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len);
 
-/* the same compressed, a new frame; NULL: not worth it, or no memory */
+/* Makes a compressed copy; NULL: it saves too little, or no memory. */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
     ngx_http_blockcast_frame_t *frame);
+
+/*
+ * Gives back a reference, the last of which frees the frame; NULL is ignored.
+ */
 void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Feeds: a worker's copy of each stream, and the list of its subscribers.
+ * Hubs: a worker's copy of each stream, and its subscribers.
  */
 
 
@@ -10,17 +10,16 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
-#include "ngx_http_blockcast_poller.h"
 
 
-static ngx_uint_t ngx_http_blockcast_hub_sync_ring(
+static ngx_int_t ngx_http_blockcast_hub_sync_ring(
     ngx_http_blockcast_hub_t *hub);
-static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
-static void ngx_http_blockcast_hub_wanted(ngx_event_t *ev);
+static void ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t from, ngx_uint_t to);
 
@@ -28,11 +27,10 @@ static void ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
 ngx_http_blockcast_hub_t              *ngx_http_blockcast_hubs;
 ngx_uint_t                              ngx_http_blockcast_nhubs;
 ngx_http_blockcast_main_conf_t         *ngx_http_blockcast_hub_conf;
-ngx_event_t                             ngx_http_blockcast_fanout_event;
 
-static ngx_event_t                      ngx_http_blockcast_worker_tick_event;
-static ngx_event_t                      ngx_http_blockcast_wanted_event;
-static ngx_connection_t                 ngx_http_blockcast_worker_dummy;
+static ngx_http_blockcast_hub_demand_pt  ngx_http_blockcast_hub_poll;
+static ngx_event_t                      ngx_http_blockcast_hub_demand_event;
+static ngx_connection_t                 ngx_http_blockcast_hub_dummy;
 
 
 ngx_int_t
@@ -61,28 +59,19 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
 
     /* debug logging reads the descriptor of an event's connection */
 
-    ngx_http_blockcast_worker_dummy.fd = (ngx_socket_t) -1;
+    ngx_http_blockcast_hub_dummy.fd = (ngx_socket_t) -1;
 
-    ngx_http_blockcast_fanout_event.handler =
-                                         ngx_http_blockcast_fanout_walk_handler;
-    ngx_http_blockcast_fanout_event.log = cycle->log;
-    ngx_http_blockcast_fanout_event.data = &ngx_http_blockcast_worker_dummy;
+    ngx_http_blockcast_fanout_init(cycle);
 
-    ngx_http_blockcast_worker_tick_event.handler = ngx_http_blockcast_worker_tick;
-    ngx_http_blockcast_worker_tick_event.log = cycle->log;
-    ngx_http_blockcast_worker_tick_event.data = &ngx_http_blockcast_worker_dummy;
-    ngx_http_blockcast_worker_tick_event.cancelable = 1;
-
-    ngx_http_blockcast_wanted_event.handler = ngx_http_blockcast_hub_wanted;
-    ngx_http_blockcast_wanted_event.log = cycle->log;
-    ngx_http_blockcast_wanted_event.data = &ngx_http_blockcast_worker_dummy;
+    ngx_http_blockcast_hub_demand_event.handler =
+                                         ngx_http_blockcast_hub_demand_handler;
+    ngx_http_blockcast_hub_demand_event.log = cycle->log;
+    ngx_http_blockcast_hub_demand_event.data = &ngx_http_blockcast_hub_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         ngx_http_blockcast_hub_refresh(&hubs[i]);
         hubs[i].announced_freshness = hubs[i].freshness;
     }
-
-    ngx_add_timer(&ngx_http_blockcast_worker_tick_event, 1);
 
     return NGX_OK;
 }
@@ -115,7 +104,7 @@ ngx_http_blockcast_hub_done(void)
     }
 
     ngx_http_blockcast_nhubs = 0;
-    ngx_http_blockcast_fanout_nwalking = 0;
+    ngx_http_blockcast_fanout_done();
 }
 
 
@@ -126,21 +115,15 @@ ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 }
 
 
-/*
- * The slow safety net under the wake-ups, and what only time brings about:
- * the lease, and data becoming stale.
- */
-
-static void
-ngx_http_blockcast_worker_tick(ngx_event_t *ev)
+void
+ngx_http_blockcast_hub_tick(ngx_uint_t attached)
 {
-    ngx_uint_t                  i, attached;
+    ngx_uint_t                  i;
     ngx_http_blockcast_hub_t   *hub;
     ngx_http_blockcast_slot_t  *slot;
     ngx_http_blockcast_zone_t  *zone;
 
     zone = ngx_http_blockcast_hub_conf->zone;
-    attached = ngx_http_blockcast_zone_beat(zone);
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
@@ -152,19 +135,9 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
         }
 
         if (hub->nlisteners != 0 && (attached || zone->worker == 0)) {
-            ngx_http_blockcast_zone_listened(zone, slot, hub->nlisteners);
+            ngx_http_blockcast_slot_add_listeners(zone, slot, hub->nlisteners);
         }
     }
-
-    ngx_http_blockcast_fanout_update_all();
-
-    if (!ngx_terminate && !ngx_exiting) {
-        ngx_http_blockcast_poller_tick();
-    }
-
-    /* the clients of a worker that exits are served until they have left */
-
-    ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_TICK);
 }
 
 
@@ -187,7 +160,6 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
                                          ngx_cycle->log)
         != NGX_OK)
     {
-        /* no memory now: the next tick tries again */
         return 0;
     }
 
@@ -239,47 +211,63 @@ ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
 }
 
 
-static ngx_uint_t
-ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
+static ngx_int_t
+ngx_http_blockcast_hub_alloc_ring(ngx_http_blockcast_hub_t *hub)
 {
-    size_t                             size, n, place;
-    u_char                            *src;
-    uint64_t                           pos, head, tail, from, gone;
-    ngx_uint_t                         fresh;
-    ngx_http_blockcast_slot_t         *slot;
-    ngx_http_blockcast_ring_record_t  *rec;
-    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_stream_t  *st;
 
     st = hub->stream;
-    slot = st->slot;
-    size = st->ring_size;
 
-    if (hub->ring == NULL) {
-        hub->entries = ngx_alloc(st->keep * sizeof(uint64_t), ngx_cycle->log);
-        if (hub->entries == NULL) {
-            return NGX_ERROR;
-        }
-
-        hub->ring = ngx_alloc(size, ngx_cycle->log);
-        if (hub->ring == NULL) {
-            ngx_free(hub->entries);
-            return NGX_ERROR;
-        }
+    hub->entries = ngx_alloc(st->keep * sizeof(uint64_t), ngx_cycle->log);
+    if (hub->entries == NULL) {
+        return NGX_ERROR;
     }
 
-    src = ngx_http_blockcast_zone_slot_ring(slot);
+    hub->ring = ngx_alloc(st->ring_size, ngx_cycle->log);
+    if (hub->ring == NULL) {
+        ngx_free(hub->entries);
+        return NGX_ERROR;
+    }
 
-    head = slot->head;
-    ngx_memory_barrier();
+    return NGX_OK;
+}
+
+
+/* Drops the oldest entry that is kept. */
+
+static void
+ngx_http_blockcast_hub_evict(ngx_http_blockcast_hub_t *hub)
+{
+    hub->evicted = ngx_http_blockcast_hub_entry(hub, 0)->seq;
+    hub->first = (hub->first + 1) % hub->stream->keep;
+    hub->count--;
+}
+
+
+/*
+ * Copies the ring of the slot up to position head.  Returns from where on the
+ * copy is valid, and in *gone the newest seq with an entry before that.
+ */
+
+static uint64_t
+ngx_http_blockcast_hub_copy_ring(ngx_http_blockcast_hub_t *hub, uint64_t head,
+    uint64_t *gone)
+{
+    size_t                      size, n, place;
+    u_char                     *src;
+    uint64_t                    pos, tail, from;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = hub->stream->slot;
+    size = hub->stream->ring_size;
+    src = ngx_http_blockcast_slot_ring(slot);
+
     from = ngx_max(hub->head, (uint64_t) slot->tail);
 
-    /* the entries whose place is about to be taken */
+    /* drop the entries whose place is about to be taken */
 
     while (hub->count != 0 && hub->entries[hub->first] + size < head) {
-        rec = ngx_http_blockcast_hub_entry(hub, 0);
-        hub->evicted = rec->seq;
-        hub->first = (hub->first + 1) % st->keep;
-        hub->count--;
+        ngx_http_blockcast_hub_evict(hub);
     }
 
     for (pos = from; pos < head; pos += n) {
@@ -291,21 +279,46 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
     ngx_memory_barrier();
     tail = slot->tail;
     ngx_memory_barrier();
-    gone = slot->gone;
+    *gone = slot->gone;
 
-    /* what the writer reached meanwhile is not to be trusted */
+    /* what the writer has overwritten meanwhile is not valid */
 
-    from = ngx_max(from, tail);
-    fresh = (from != hub->head);
+    return ngx_max(from, tail);
+}
+
+
+/* Copies what is new in the ring; NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t                           pos, head, gone;
+    ngx_uint_t                         fresh;
+    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    st = hub->stream;
+
+    if (hub->ring == NULL
+        && ngx_http_blockcast_hub_alloc_ring(hub) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    head = st->slot->head;
+    ngx_memory_barrier();
+
+    pos = ngx_http_blockcast_hub_copy_ring(hub, head, &gone);
+
+    fresh = (pos != hub->head);
 
     if (fresh) {
         hub->count = 0;
         hub->evicted = gone;
     }
 
-    pos = from;
-
-    while ((rec = ngx_http_blockcast_ring_next(hub->ring, size, &pos, head))
+    while ((rec = ngx_http_blockcast_ring_next(hub->ring, st->ring_size, &pos,
+                                               head))
            != NULL)
     {
         if (rec->seq > hub->snap.seq) {
@@ -316,7 +329,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 
         if (fresh) {
 
-            /* the writer may have gone further since, but we have this one */
+            /* slot->gone may be newer by now than what we have copied */
 
             fresh = 0;
             hub->evicted = ngx_min(hub->evicted,
@@ -324,9 +337,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
         }
 
         if (hub->count == st->keep) {
-            hub->evicted = ngx_http_blockcast_hub_entry(hub, 0)->seq;
-            hub->first = (hub->first + 1) % st->keep;
-            hub->count--;
+            ngx_http_blockcast_hub_evict(hub);
         }
 
         hub->entries[(hub->first + hub->count) % st->keep] = pos;
@@ -368,21 +379,28 @@ ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub)
 
     slot->demanded = ngx_current_msec;
 
-    ngx_http_blockcast_poller_kick();
+    ngx_http_blockcast_hub_poll();
     ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
 }
 
 
+void
+ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_hub_demand_pt handler)
+{
+    ngx_http_blockcast_hub_poll = handler;
+}
+
+
 /*
- * Streams have got their first listener in this worker.  The others are woken
- * once for all of them: a client that comes and goes would have them do
- * nothing else.
+ * Runs once after one or more streams have got their first listener in this
+ * worker: notifying the other workers for each of them would let clients that
+ * come and go keep all workers busy.
  */
 
 static void
-ngx_http_blockcast_hub_wanted(ngx_event_t *ev)
+ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev)
 {
-    ngx_http_blockcast_poller_kick();
+    ngx_http_blockcast_hub_poll();
     ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
 }
 
@@ -423,11 +441,12 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->listeners[hub->nlisteners].sub = sub;
     hub->nlisteners++;
 
-    ngx_http_blockcast_zone_listened(ngx_http_blockcast_hub_conf->zone,
-                                     hub->stream->slot, 1);
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
+                                          hub->stream->slot, 1);
 
-    if (hub->nlisteners == 1 && !ngx_http_blockcast_wanted_event.posted) {
-        ngx_post_event(&ngx_http_blockcast_wanted_event, &ngx_posted_events);
+    if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_hub_demand_event,
+                       &ngx_posted_events);
     }
 
     return NGX_OK;
@@ -446,7 +465,7 @@ ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub)
 }
 
 
-/* a listener gets another place in the list */
+/* Moves a listener to another place in the list. */
 
 static void
 ngx_http_blockcast_hub_move_listener(ngx_http_blockcast_hub_t *hub,
@@ -476,7 +495,7 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
         hub->npatched--;
     }
 
-    /* those who had their turn in a fan-out under way stay before the rest */
+    /* in a fan-out under way, those that have it stay before the cursor */
 
     if (hub->walking && place < hub->cursor) {
         hub->cursor--;
@@ -489,6 +508,6 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
 
     hub->stream->slot->left = ngx_current_msec;
 
-    ngx_http_blockcast_zone_listened(ngx_http_blockcast_hub_conf->zone,
-                                     hub->stream->slot, -1);
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
+                                          hub->stream->slot, -1);
 }

@@ -1,7 +1,6 @@
 
 /*
- * Feeds: a worker's copy of each stream, its subscribers (_feed), the fan-out
- * to them (_fanout) and what they get (_frame).
+ * Hubs: a worker's copy of each stream, and its subscribers.
  */
 
 
@@ -15,7 +14,7 @@
 #include "ngx_http_blockcast_frame.h"
 
 
-/* a place in a feed's list of subscribers */
+/* a place in a hub's list of subscribers */
 
 typedef struct {
     ngx_http_blockcast_conn_t    *conn;
@@ -26,13 +25,14 @@ typedef struct {
 struct ngx_http_blockcast_hub_s {
     ngx_http_blockcast_stream_t  *stream;
 
-    uint64_t                      version;      /* of the zone, as copied */
-    uint64_t                      announced;    /* ... as the listeners know */
+    uint64_t                      version;      /* of the slot, as copied */
+    uint64_t                      announced;    /* ... as the fan-out began */
     ngx_http_blockcast_snapshot_t  snap;
     u_char                       *buf;          /* of the snapshot */
     ngx_http_blockcast_frame_t   *newest;       /* the text; NULL: waiting */
     ngx_http_blockcast_frame_t   *frames[NGX_HTTP_BLOCKCAST_FRAMES];
-    ngx_uint_t                    tried;        /* bits: NULL is the answer */
+    ngx_uint_t                    tried;        /* bits: frames[] that were
+                                                   made, or cannot be */
 
     /* log: a copy of the zone's ring and where the kept entries are in it */
     u_char                       *ring;
@@ -45,17 +45,19 @@ struct ngx_http_blockcast_hub_s {
 
     ngx_http_blockcast_freshness_e  freshness;
     ngx_http_blockcast_freshness_e  announced_freshness;
-    uint64_t                      error_version;    /* of the zone, as seen */
-    uint32_t                      reason;           /* hash of its beginning */
+    uint64_t                      error_version;    /* of the slot, as seen */
+    uint32_t                      reason;           /* hash of the error's
+                                                       beginning */
 
     ngx_http_blockcast_listener_t  *listeners;
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
     ngx_uint_t                    npatched;     /* of them: take patches */
 
-    ngx_http_blockcast_log_throttle_t   suppressed;       /* CBOR could not say it */
+    ngx_http_blockcast_log_throttle_t  suppressed;  /* data that CBOR cannot
+                                                       express */
 
-    uint64_t                      timed;        /* fan-out was measured */
+    uint64_t                      timed;        /* seq that was measured */
 
     /* the fan-out, in slices */
     ngx_uint_t                    cursor;       /* the next listener */
@@ -68,9 +70,9 @@ struct ngx_http_blockcast_hub_s {
 
 typedef struct {
     ngx_http_blockcast_hub_t     *hub;
-    uint64_t                      seq;          /* newest one handed over */
-    uint32_t                      place;        /* in feed->listeners */
-    unsigned                      last_status:2;  /* state it was told of */
+    uint64_t                      seq;          /* newest that was sent */
+    uint32_t                      place;        /* in hub->listeners */
+    unsigned                      last_status:2;  /* freshness it was sent */
     unsigned                      pending:1;    /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
     unsigned                      delta:1;      /* it takes merge patches */
@@ -78,8 +80,8 @@ typedef struct {
 
 
 /*
- * Whether a stream's newest frame, number `newest`, is what a subscriber lacks:
- * any later snapshot is, and of a log the next batch alone.
+ * Returns whether a subscriber is to get the stream's newest frame, number
+ * `newest`, as it is: any later snapshot, but of a log only the next batch.
  */
 
 #define ngx_http_blockcast_hub_follows(sub, newest)                           \
@@ -88,20 +90,24 @@ typedef struct {
          || ((sub)->seq + 1 == (newest) && !(sub)->first)))
 
 
-/* those of this worker, by the streams' index */
+/* the hubs of this worker, by the streams' index */
 extern ngx_http_blockcast_hub_t  *ngx_http_blockcast_hubs;
 extern ngx_uint_t                  ngx_http_blockcast_nhubs;
 extern ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_hub_conf;
 
 
+/* Makes this worker's hubs; frees them, when its connections are gone. */
 ngx_int_t ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
-/* at the end of a worker, when its connections are gone */
 void ngx_http_blockcast_hub_done(void);
+
 ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
     ngx_http_blockcast_stream_t *st);
 
-/* copies what is new in the zone; true when there was anything */
+/*
+ * Copies what is new in the zone.  Returns true when there was anything; false
+ * without memory, too: the next tick tries again.
+ */
 ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 
 /*
@@ -112,15 +118,20 @@ ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub);
 
 
-/* posted while not all of them have it */
-extern ngx_event_t  ngx_http_blockcast_fanout_event;
-/* the feeds whose fan-out is under way */
-extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
-void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
+/* Sets what is called when a stream that was not polled is wanted. */
+typedef void (*ngx_http_blockcast_hub_demand_pt)(void);
+void ngx_http_blockcast_hub_on_demand(
+    ngx_http_blockcast_hub_demand_pt handler);
 
-
-/* marks a REST request for the stream, which is polled for a while then */
+/* Has the stream polled for a while, for a request over plain HTTP. */
 void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
+
+/*
+ * On each tick of a worker: keeps the streams' slots in use, and shows the
+ * zone what this worker's clients take.  attached: the worker has got its
+ * record in the zone only now, where its clients have not been counted yet.
+ */
+void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
 
 /*
  * Adds a subscriber, conn->subs[sub], and refreshes the hub; what that brings
@@ -129,14 +140,16 @@ void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
  */
 ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
+
+/* Removes the subscriber at a place of hub->listeners. */
 void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t place);
 
-/* a subscriber that joined takes merge patches from now on */
+/* Notes that a subscriber takes merge patches from now on. */
 void ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub);
 
 
-/* log: the kept entries, 0 is the oldest */
+/* Returns an entry that a log keeps, of hub->count; 0 is the oldest. */
 ngx_http_blockcast_ring_record_t *ngx_http_blockcast_hub_entry(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
 

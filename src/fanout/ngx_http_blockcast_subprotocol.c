@@ -10,12 +10,12 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
-#include "bc_cbor.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 
 typedef struct {
@@ -94,7 +94,7 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 
 /*
  * Makes a CBOR frame of a text frame.  Returns NULL when it cannot: *rc is
- * then what bc_cbor_from_json() returned, or 0 without memory.
+ * then what bc_cbor_encode() returned, or 0 without memory.
  */
 
 static ngx_http_blockcast_frame_t *
@@ -110,13 +110,13 @@ ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
     json.data = text->data + text->payload;
     json.len = text->len - text->payload;
 
-    frame = ngx_http_blockcast_frame_alloc(bc_cbor_bound(json.len));
+    frame = ngx_http_blockcast_frame_alloc(bc_cbor_encode_bound(json.len));
     if (frame == NULL) {
         return NULL;
     }
 
-    *rc = bc_cbor_from_json(json, frame->data + frame->payload,
-                            bc_cbor_bound(json.len), &len);
+    *rc = bc_cbor_encode(json, frame->data + frame->payload,
+                         bc_cbor_encode_bound(json.len), &len);
 
     if (*rc != 0) {
         ngx_http_blockcast_frame_free(frame);

@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
@@ -47,7 +48,7 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
     ngx_http_blockcast_freshness_e   freshness;
 
     slot = st->slot;
-    subscribers = ngx_http_blockcast_zone_listeners(slot);
+    subscribers = ngx_http_blockcast_slot_listeners(slot);
     freshness = ngx_http_blockcast_stream_status_freshness(
                                         st, subscribers != 0 || st->always);
 
@@ -146,7 +147,7 @@ ngx_http_blockcast_health_is_fresh(ngx_http_blockcast_stream_t *st)
     ngx_http_blockcast_freshness_e  freshness;
 
     freshness = ngx_http_blockcast_stream_status_freshness(st,
-                          ngx_http_blockcast_zone_listeners(st->slot) != 0
+                          ngx_http_blockcast_slot_listeners(st->slot) != 0
                           || st->always);
 
     return freshness != ngx_http_blockcast_freshness_waiting

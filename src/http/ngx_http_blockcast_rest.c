@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_encoding_cache.h"
 #include "ngx_http_blockcast_frame.h"
@@ -396,7 +397,7 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
     state = ngx_http_blockcast_freshness_names[
                  ngx_http_blockcast_stream_status_freshness(hub->stream,
-                          ngx_http_blockcast_zone_listeners(
+                          ngx_http_blockcast_slot_listeners(
                                         hub->stream->slot))];
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache",

@@ -1,22 +1,26 @@
 
 /*
- * The state file: who leads, and what is read from it.  See the header for
- * how it works.
+ * The state file: who leads, and what is read from it.  The header tells how
+ * it works.
  */
 
 
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
 #include "ngx_http_blockcast_journal_file.h"
 #include "ngx_http_blockcast_journal_lead.h"
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast_journal_own.h"
+#include "ngx_http_blockcast_journal_replay.h"
 #include "ngx_http_blockcast_journal_sync.h"
 #include "bc_journal.h"
 
@@ -26,12 +30,12 @@
 /* no stream publishes more often, whatever the node sends (per second) */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
-/* the file tells how old the data is, exactly enough (msec) */
-#define NGX_HTTP_BLOCKCAST_NOTED    10000
+/* how often a good poll that changed nothing is recorded (msec) */
+#define NGX_HTTP_BLOCKCAST_RECORD_AGAIN    10000
 
 
-/* how the file is read: at a start, and nobody else has it; by the family that
-   leads; by a new poller of the zone that the file was written from */
+/* how the file is read: at a start, when no other family has it; by the family
+   that leads; by a new poller of the zone that the file was written from */
 #define NGX_HTTP_BLOCKCAST_ALONE    1
 #define NGX_HTTP_BLOCKCAST_LEADING  2
 #define NGX_HTTP_BLOCKCAST_REDO     4
@@ -39,9 +43,27 @@
 
 static void ngx_http_blockcast_journal_read(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t how);
+static void ngx_http_blockcast_journal_polled(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_slot_t *slot);
 
 
-/* of the master: its workers inherit it, and those of the next configuration */
+static const ngx_http_blockcast_recorder_t
+    ngx_http_blockcast_journal_recorder =
+{
+    ngx_http_blockcast_journal_own_check,
+    ngx_http_blockcast_journal_lead_write_begin,
+    ngx_http_blockcast_journal_lead_write_end,
+    ngx_http_blockcast_journal_codec_publication,
+    ngx_http_blockcast_journal_codec_error,
+    ngx_http_blockcast_journal_file_append,
+    ngx_http_blockcast_journal_note_number,
+    ngx_http_blockcast_journal_incomplete,
+    ngx_http_blockcast_journal_polled,
+    ngx_http_blockcast_journal_lead_beat
+};
+
+
+/* of the master: workers inherit it, also those of the next configuration */
 
 static int    ngx_http_blockcast_journal_lock_fd = -1;
 static char  *ngx_http_blockcast_journal_lock_path;
@@ -69,10 +91,9 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         interval = NGX_ERROR;
 
-        if (ngx_strncmp(value[2].data, "interval=", 9) == 0) {
-            time.data = value[2].data + 9;
-            time.len = value[2].len - 9;
-            interval = ngx_http_blockcast_parse_msec(&time);
+        if (ngx_http_blockcast_conf_read_param(&value[2], "interval=", &time))
+        {
+            interval = ngx_http_blockcast_conf_read_msec(&time);
         }
 
         if (interval == NGX_ERROR) {
@@ -90,10 +111,12 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     s->path = value[1];
     s->interval = interval;
+    s->file = cf->conf_file->file.name.data;
+    s->line = cf->conf_file->line;
     s->dir = -1;
     s->lock = -1;
     s->fd = -1;
-    s->rfd = -1;
+    s->read_fd = -1;
 
     if (s->path.len == 0 || s->path.data[s->path.len - 1] == '/') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -129,6 +152,7 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     s->folder[p - s->path.data + (p == s->path.data)] = '\0';
 
     bmcf->journal = s;
+    bmcf->recorder = &ngx_http_blockcast_journal_recorder;
 
     return NGX_CONF_OK;
 }
@@ -146,11 +170,11 @@ ngx_http_blockcast_journal_held(ngx_http_blockcast_main_conf_t *bmcf)
 ngx_uint_t
 ngx_http_blockcast_journal_followed(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    return bmcf->journal != NULL && bmcf->journal->followed;
+    return bmcf->journal != NULL && bmcf->journal->has_followers;
 }
 
 
-/* the lock file of the former configuration is kept when it is the same */
+/* Opens the lock file, or keeps that of the former configuration. */
 
 static void
 ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
@@ -202,9 +226,9 @@ ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
 
     if (ngx_http_blockcast_journal_lock_fd != -1) {
 
-        /* the streams go on without that file, which grows old */
+        /* the streams go on without that file */
 
-        ngx_http_blockcast_journal_note_note(
+        ngx_http_blockcast_journal_note_set_incomplete(
                                         ngx_http_blockcast_journal_lock_fd, 1);
         (void) close(ngx_http_blockcast_journal_lock_fd);
     }
@@ -259,7 +283,7 @@ ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     }
 
     zone = bmcf->zone;
-    s->unread = &zone->sh->unread;
+    s->read_error = &zone->sh->read_error;
 
     ngx_http_blockcast_journal_lead_join(s);
     ngx_http_blockcast_journal_file_clean(s);
@@ -286,10 +310,10 @@ ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
 }
 
 
-/* nothing has been published here: the epoch is known to nobody */
+/* Returns true when nothing was published here: no client has the epoch. */
 
 static ngx_uint_t
-ngx_http_blockcast_journal_blank(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_journal_is_blank(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                      i;
     ngx_http_blockcast_stream_t   **streams;
@@ -307,16 +331,17 @@ ngx_http_blockcast_journal_blank(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * What is missing at the end of a file that nobody closed: nothing when only
- * its processes died; what was not synced when the machine did; and as much
- * as may have been published since when the file could not be written.
+ * Returns how many numbers may be missing at the end of the file: none when it
+ * was closed or only its processes died; those that were not synced when the
+ * machine died; and as many as may have been published since when it could not
+ * be written.
  */
 
 static uint64_t
-ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
-                                 bc_journal_header_t *h,
-                                 ngx_http_blockcast_journal_tail_t *tail,
-                                 uint64_t behind)
+ngx_http_blockcast_journal_max_lost(ngx_http_blockcast_journal_t *s,
+                                    bc_journal_header_t *h,
+                                    ngx_http_blockcast_journal_tail_t *tail,
+                                    uint64_t behind)
 {
     time_t    ago;
     uint64_t  newest;
@@ -324,7 +349,7 @@ ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
     if ((tail->closed && behind == 0)
         || (!tail->bad
             && ngx_http_blockcast_journal_file_same_boot(h)
-            && !ngx_http_blockcast_journal_note_lacks(s)))
+            && !ngx_http_blockcast_journal_note_is_incomplete(s)))
     {
         return 0;
     }
@@ -337,11 +362,14 @@ ngx_http_blockcast_journal_doubt(ngx_http_blockcast_journal_t *s,
 }
 
 
-/* the numbers of streams that are not configured are not used again, either */
+/*
+ * Takes over the numbers of streams that are not configured, so that they are
+ * not used again; log: names these streams in the log.
+ */
 
 static void
-ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
-    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t said)
+ngx_http_blockcast_journal_unconfigured(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t log)
 {
     u_char                            printable[NGX_HTTP_BLOCKCAST_NAME_LEN];
     ngx_str_t                         name, former;
@@ -373,7 +401,7 @@ ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
 
         sh->seq = ngx_max(sh->seq, r.seq + jump);
 
-        if (!said || name.len == 0
+        if (!log || name.len == 0
             || (name.len == former.len
                 && ngx_memcmp(name.data, former.data, name.len) == 0))
         {
@@ -394,7 +422,62 @@ ngx_http_blockcast_journal_others(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* reads the file, or what was appended since */
+/*
+ * Takes over the epoch of a file that begins, unless clients may have another
+ * one from here: then the file will not be read.
+ */
+
+static void
+ngx_http_blockcast_journal_read_epoch(ngx_http_blockcast_main_conf_t *bmcf,
+    uint64_t epoch, ngx_uint_t alone)
+{
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
+    zone = bmcf->zone;
+
+    if (alone || (epoch != zone->sh->epoch
+                  && ngx_http_blockcast_journal_is_blank(bmcf)))
+    {
+        zone->sh->epoch = epoch;
+    }
+
+    if (epoch != zone->sh->epoch) {
+        s->other_epoch = 1;
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the state file \"%V\" is of epoch %uL, "
+                      "this nginx is in epoch %uL and does not read it",
+                      &s->path, epoch, zone->sh->epoch);
+    }
+}
+
+
+/* Returns why numbers were skipped, for the log. */
+
+static const char *
+ngx_http_blockcast_journal_jump_reason(ngx_http_blockcast_journal_t *s,
+    bc_journal_header_t *h, ngx_http_blockcast_journal_tail_t *tail,
+    uint64_t behind)
+{
+    if (tail->bad) {
+        return "it is damaged";
+    }
+
+    if (behind != 0 && !ngx_http_blockcast_journal_note_is_incomplete(s)) {
+        return "it is older than its lock file tells";
+    }
+
+    if (ngx_http_blockcast_journal_file_same_boot(h)) {
+        return "it could not be written";
+    }
+
+    return "the machine was started again";
+}
+
+
+/* Reads the file, or what was appended since, into the zone. */
 
 static void
 ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
@@ -416,10 +499,10 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     zone = bmcf->zone;
     alone = how & NGX_HTTP_BLOCKCAST_ALONE;
 
-    rc = ngx_http_blockcast_journal_file_news(s, &data, &len, &h, &why);
+    rc = ngx_http_blockcast_journal_file_read(s, &data, &len, &h, &why);
 
     if (rc == NGX_ERROR) {
-        ngx_http_blockcast_journal_file_refused(
+        ngx_http_blockcast_journal_file_refuse(
                                         s, why,
                                         how & NGX_HTTP_BLOCKCAST_LEADING);
         return;
@@ -440,11 +523,11 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
             != NGX_OK)
         {
             ngx_free(data);
-            ngx_http_blockcast_journal_file_refused(s, why, 1);
+            ngx_http_blockcast_journal_file_refuse(s, why, 1);
             return;
         }
 
-        jump = ngx_http_blockcast_journal_doubt(s, &h, &tail, behind);
+        jump = ngx_http_blockcast_journal_max_lost(s, &h, &tail, behind);
 
         if (behind != 0) {
             jump = ngx_max(jump, behind + 1);
@@ -452,40 +535,23 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (rc == NGX_OK) {
-
-        /* a new file, from its beginning */
-
-        if (alone || (h.epoch != zone->sh->epoch
-                      && ngx_http_blockcast_journal_blank(bmcf)))
-        {
-            zone->sh->epoch = h.epoch;
-        }
-
-        if (h.epoch != zone->sh->epoch) {
-            s->foreign = 1;
-
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: the state file \"%V\" is of epoch %uL, "
-                          "this nginx is in epoch %uL and does not read it",
-                          &s->path, h.epoch, zone->sh->epoch);
-        }
+        ngx_http_blockcast_journal_read_epoch(bmcf, h.epoch, alone);
     }
 
     if (tail.bad || behind != 0) {
-        s->whole = 0;
+        s->intact = 0;
     }
 
-    if (s->foreign) {
+    if (s->other_epoch) {
         ngx_free(data);
         return;
     }
 
-    n = ngx_http_blockcast_journal_codec_apply(zone, data, data + tail.good,
-                                               jump,
-                                               how & NGX_HTTP_BLOCKCAST_REDO);
+    n = ngx_http_blockcast_journal_replay(zone, data, data + tail.good, jump,
+                                          how & NGX_HTTP_BLOCKCAST_REDO);
 
-    ngx_http_blockcast_journal_others(bmcf, data, data + tail.good, jump,
-                                      alone);
+    ngx_http_blockcast_journal_unconfigured(bmcf, data, data + tail.good, jump,
+                                            alone);
 
     ngx_free(data);
 
@@ -503,13 +569,8 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
                           "blockcast: the end of \"%V\" may be missing (%s), "
                           "all seq go on %uL further",
                           &s->path,
-                          tail.bad ? "it is damaged"
-                          : (behind != 0
-                             && !ngx_http_blockcast_journal_note_lacks(s))
-                            ? "it is older than its lock file tells"
-                          : ngx_http_blockcast_journal_file_same_boot(&h)
-                            ? "it could not be written"
-                            : "the machine was started again",
+                          ngx_http_blockcast_journal_jump_reason(s, &h, &tail,
+                                                                 behind),
                           jump);
         }
     }
@@ -532,9 +593,9 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_sync_job(bmcf);
 
-    /* before anything is believed of the lock */
+    /* before anything is read of the lock file */
 
-    kept = ngx_http_blockcast_journal_own_lock_kept(s, zone->sh->role
+    kept = ngx_http_blockcast_journal_own_keep_lock(s, zone->sh->role
                                                  == ngx_http_blockcast_leader);
 
     if (!ngx_http_blockcast_journal_lead_owns(s)) {
@@ -565,7 +626,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
         return 1;
     }
 
-    /* the poller before may be publishing: after this it cannot any more */
+    /* a former poller may be publishing: when the lock is free, it is done */
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return 0;
@@ -616,17 +677,17 @@ ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    s->at = ngx_current_msec;
+    s->synced_at = ngx_current_msec;
 
     ngx_http_blockcast_journal_note_begin(bmcf);
 
-    if (s->fd != -1 && !s->failing) {
+    if (s->fd != -1 && !s->incomplete) {
         return;
     }
 
     if (s->job != NULL) {
 
-        /* of the time when this worker polled before: after it */
+        /* the thread is at an image of an earlier time: write one after it */
 
         ngx_http_blockcast_journal_incomplete(bmcf);
         return;
@@ -640,8 +701,8 @@ void
 ngx_http_blockcast_journal_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
 {
     if (bmcf->journal != NULL) {
-        bmcf->journal->failing = 1;
-        ngx_http_blockcast_journal_note_note(bmcf->journal->lock, 1);
+        bmcf->journal->incomplete = 1;
+        ngx_http_blockcast_journal_note_set_incomplete(bmcf->journal->lock, 1);
     }
 }
 
@@ -668,14 +729,14 @@ ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf)
         fl.l_start = NGX_HTTP_BLOCKCAST_FOLLOWS;
         fl.l_len = 1;
 
-        s->followed = (fcntl(s->lock, F_OFD_GETLK, &fl) == 0
+        s->has_followers = (fcntl(s->lock, F_OFD_GETLK, &fl) == 0
                        && fl.l_type != F_UNLCK);
     }
 
-    if (ngx_current_msec - s->at >= s->interval
+    if (ngx_current_msec - s->synced_at >= s->interval
         || s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE / 2)
     {
-        s->at = ngx_current_msec;
+        s->synced_at = ngx_current_msec;
         ngx_http_blockcast_journal_sync(bmcf);
     }
 }
@@ -696,12 +757,14 @@ ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_journal_sync_job(bmcf);
 
     s->ready = 0;
-    s->followed = 0;
-    s->noted = 0;
+    s->has_followers = 0;
+    s->note_valid = 0;
 
-    if (s->private) {
+    if (s->lock_private) {
 
-        /* no other process has it open, and so it would keep them out */
+        /*
+         * no other process has it open: it would lock out the family's others
+         */
 
         (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
                                                     NGX_HTTP_BLOCKCAST_LEADS);
@@ -724,13 +787,13 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
     s = bmcf->journal;
     zone = bmcf->zone;
 
-    if (s == NULL || s->left) {
+    if (s == NULL || s->has_left) {
         return;
     }
 
-    s->left = 1;
+    s->has_left = 1;
 
-    if (!ngx_http_blockcast_zone_last(zone)) {
+    if (!ngx_http_blockcast_worker_record_last(zone)) {
         return;
     }
 
@@ -755,8 +818,8 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_file_finish(bmcf);
 
-    /* another nginx goes on, whatever time the disk takes now; the clients
-       that are still here follow it */
+    /* another nginx goes on, however long the disk takes now; the clients that
+       are still here follow it */
 
     zone->sh->role = ngx_http_blockcast_follower;
 
@@ -764,15 +827,15 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
         ngx_http_blockcast_journal_lead_release(s);
     }
 
-    if (s->fd != -1 && !s->failing) {
+    if (s->fd != -1 && !s->incomplete) {
 
         if (s->lock != -1) {
             (void) fdatasync(s->lock);
         }
 
         if (fdatasync(s->fd) == -1) {
-            ngx_http_blockcast_journal_file_failed(s, "fdatasync()",
-                                                   ngx_errno);
+            ngx_http_blockcast_journal_file_fail(s, "fdatasync()",
+                                                 ngx_errno);
 
         } else {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -794,7 +857,7 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (bmcf->zone->sh->role == ngx_http_blockcast_leader) {
 
-        /* who is being drained sees that nobody here leads any more */
+        /* a worker that is drained sees that its family leads no more */
 
         if (!ngx_exiting || !ngx_http_blockcast_journal_lead_lost(
                                         bmcf->journal)) {
@@ -808,7 +871,9 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-void
+/* Records, now and then, that the data is fresh, for those that follow. */
+
+static void
 ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_slot_t *slot)
 {
@@ -819,8 +884,9 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
     s = bmcf->journal;
 
     if (s == NULL || !s->ready
-        || (!s->followed
-            && ngx_current_msec - slot->noted < NGX_HTTP_BLOCKCAST_NOTED))
+        || (!s->has_followers
+            && ngx_current_msec - slot->polled_recorded
+               < NGX_HTTP_BLOCKCAST_RECORD_AGAIN))
     {
         return;
     }
@@ -831,13 +897,13 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    slot->noted = ngx_current_msec;
+    slot->polled_recorded = ngx_current_msec;
 
-    /* not worth a sync of its own */
+    /* such a record needs no sync of its own */
 
     unsynced = s->unsynced;
 
-    ngx_http_blockcast_journal_codec_poll(slot, 0, NULL, &record);
+    ngx_http_blockcast_journal_codec_polled(slot, &record);
     ngx_http_blockcast_journal_file_append(bmcf, &record);
 
     s->unsynced = unsynced;

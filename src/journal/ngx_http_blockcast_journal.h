@@ -2,22 +2,23 @@
 /*
  * The state file: what a restarted nginx goes on with.
  *
- * One file holds an image of all streams and, behind it, a journal: a record
+ * One file holds an image of all streams and, behind it, a journal: one record
  * is appended with one write() before each publish becomes visible, so the
- * death of all processes loses nothing that a client has seen.  That is less
- * than a checkpoint at each interval would write, and needs no second file
- * that might not fit the first.  At the interval what was appended is synced,
- * for a power loss, by a thread; a new image is written, atomically, when the
- * journal has become large, or lacks something.  What a power loss takes from the end of the journal is less than "reserve" numbers: a start
- * after another boot goes on that far behind what it finds.
+ * death of all processes loses nothing that a client has seen.  That writes
+ * less than a checkpoint at each interval would, and there is no second file
+ * that might not fit the first.  At the interval a thread syncs what was
+ * appended, against a power loss; a new image takes the place of the file,
+ * atomically, when the journal has become large, or lacks something.  A power
+ * loss takes less than "reserve" numbers from the journal's end: a start after
+ * another boot goes on that far behind what it finds.
  *
- * Two masters share the file during a binary upgrade.  Their families have
- * zones of their own, and the file PATH.lock tells who leads, by a record and
- * by locks (see _state_lead): those that follow read what the leader appends.
- * The locks belong to a descriptor that the master has opened and the workers
- * inherited, so the kernel gives them back with the last process of a family;
- * one of whose workers the one that polls gives no sign of life any more loses
- * the lead all the same.
+ * Two masters share the file during a binary upgrade.  A family, a master and
+ * its workers, has a zone of its own; PATH.lock says which family leads, by a
+ * record and by locks (see _journal_lead), and those that follow read what the
+ * leader appends.  The locks belong to a descriptor that the master has opened
+ * and the workers inherited, so the kernel releases them with the last process
+ * of a family.  A family whose polling worker gives no sign of life loses the
+ * lead all the same.
  */
 
 
@@ -28,112 +29,118 @@
 #include "ngx_http_blockcast.h"
 
 
-typedef struct ngx_http_blockcast_journal_job_s  ngx_http_blockcast_journal_job_t;
+typedef struct ngx_http_blockcast_journal_job_s
+    ngx_http_blockcast_journal_job_t;
 
 
 struct ngx_http_blockcast_journal_s {
     ngx_str_t                     path;         /* with a NUL behind */
     char                         *name;         /* without its folder */
-    char                         *lockname;
+    char                         *lockname;     /* NAME.lock */
     char                         *folder;
-    ngx_core_conf_t              *core;         /* who the workers are */
-    ngx_atomic_t                 *unread;       /* in the zone */
+    ngx_core_conf_t              *core;         /* has the workers' user */
+    ngx_atomic_t                 *read_error;   /* in the zone, or NULL: errno
+                                                   that a worker has logged */
     ngx_msec_t                    interval;
+    u_char                       *file;         /* of its directive */
+    ngx_uint_t                    line;
 
     int                           dir;          /* of the folder, or -1 */
     int                           lock;         /* of PATH.lock, or -1 */
 
     /* of the polling worker */
-    int                           fd;           /* the journal's end, or -1 */
+    int                           fd;           /* to append to, or -1 */
     ino_t                         inode;
     off_t                         size;
-    off_t                         image;        /* ... of which this is */
-    ngx_msec_t                    at;           /* last done at the interval */
+    off_t                         image_size;   /* of the image in it */
+    ngx_msec_t                    synced_at;    /* last turn at the interval */
     ngx_uint_t                    unsynced;     /* records */
     int                           error;        /* errno that was logged */
-    off_t                         full;         /* no room for more, or 0 */
-    ngx_http_blockcast_journal_job_t  *job;     /* what a thread does */
+    off_t                         full;         /* size the disk had no room
+                                                   for, or 0 */
+    ngx_http_blockcast_journal_job_t  *job;     /* of the thread, or NULL */
 
     /* of a worker that follows */
-    int                           rfd;
-    ino_t                         rinode;
-    off_t                         rimage;       /* bytes of its image */
-    off_t                         offset;
+    int                           read_fd;      /* or -1 */
+    ino_t                         read_inode;
+    off_t                         read_image_size;
+    off_t                         read_offset;  /* read up to here */
 
-    /* the beat of who leads, as this worker saw it with its ticks */
-    uint64_t                      seen_owner;
-    uint64_t                      seen_beat;
-    ngx_msec_t                    seen;         /* first */
-    ngx_msec_t                    looked;       /* last */
-    ngx_uint_t                    looks;
+    /* the leader's beat, as this worker saw it on its ticks */
+    uint64_t                      beat_owner;
+    uint64_t                      beat_value;
+    ngx_msec_t                    beat_since;   /* first seen */
+    ngx_msec_t                    beat_checked; /* last seen */
+    ngx_uint_t                    beat_checks;  /* times it was seen */
 
-    unsigned                      ready:1;      /* this process has the lead */
-    unsigned                      bare:1;       /* ... and no record says so */
-    unsigned                      failing:1;    /* the file lacks something */
-    unsigned                      followed:1;   /* other families are there */
-    unsigned                      left:1;
-    unsigned                      foreign:1;    /* rfd: of another epoch */
-    unsigned                      whole:1;      /* rfd: of this boot, good */
-    unsigned                      alien:1;      /* rfd: none of ours */
-    unsigned                      noted:1;      /* the note is of ours */
-    unsigned                      private:1;    /* lock: of this worker alone */
-    unsigned                      unlocked:1;   /* lock: gone, which was said */
+    unsigned                      ready:1;      /* this worker leads and has
+                                                   read all before it */
+    unsigned                      without_record:1;  /* the lead could not be
+                                                   written to PATH.lock */
+    unsigned                      incomplete:1;  /* the file lacks something */
+    unsigned                      has_followers:1;  /* other families wait */
+    unsigned                      has_left:1;   /* this worker exits */
+    unsigned                      other_epoch:1;  /* read_fd: is not read */
+    unsigned                      intact:1;     /* read_fd: of this boot, and
+                                                   nothing is damaged */
+    unsigned                      not_ours:1;   /* read_fd: not a state file */
+    unsigned                      note_valid:1;  /* this worker writes it */
+    unsigned                      lock_private:1;  /* lock: of this worker */
+    unsigned                      lock_loss_logged:1;
 };
 
 
-/* blockcast_state PATH [interval=TIME]; */
+/* Handles blockcast_state PATH [interval=TIME]. */
 char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-
 /*
- * In the master, when a configuration is in force: takes the lock if nobody
- * has it, and reads the file when the zone is new or another family has led.
- * bmcf is NULL when nothing is configured.
+ * In the master, when a configuration is in force: takes the lead if no other
+ * family has it, and reads the file when the zone is new or another family has
+ * led.  bmcf is NULL when nothing is configured.
  */
 void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * For the worker that holds the lease: true when this family leads, and all
- * that was published before is in the zone.
+ * On the ticks of the worker with the lease.  Returns true when its family
+ * leads, and all that was published before is in the zone.
  */
 ngx_uint_t ngx_http_blockcast_journal_lead(
     ngx_http_blockcast_main_conf_t *bmcf);
-/* it begins to poll: a new image, unless the file can be gone on with */
+
+/*
+ * When that worker begins to poll: writes a new image, unless the file that is
+ * there is complete.
+ */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
-/* on its ticks: syncs, or makes a new image, when it is time */
+
+/* On its ticks: syncs, or writes a new image, when it is time. */
 void ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf);
-/* something became visible that is not in the file */
-void ngx_http_blockcast_journal_incomplete(
-    ngx_http_blockcast_main_conf_t *bmcf);
-/* it polls no longer */
+
+/* When it stops polling: closes the file. */
 void ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* a worker begins to exit: the last one closes the file and gives up the lead */
+/* Marks the file as lacking something: a new image will be written. */
+void ngx_http_blockcast_journal_incomplete(
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * When a worker begins to exit: the last one that could poll completes the
+ * file and gives up the lead.
+ */
 void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* true: another nginx follows this one and may want any stream */
+/* Returns true when another nginx follows, which may want any stream. */
 ngx_uint_t ngx_http_blockcast_journal_followed(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* any worker of a family that follows: takes over what the leader wrote */
+/* In any worker of a family that follows: takes over what the leader wrote. */
 void ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* false: another family has taken the lead, nothing may be published */
+/* Returns false when another family has taken the lead. */
 ngx_uint_t ngx_http_blockcast_journal_held(
     ngx_http_blockcast_main_conf_t *bmcf);
-
-
-/* a good poll without a change: those that follow know that it is fresh */
-void ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_slot_t *slot);
-
-
-/*
- * Between slots and records (_image).  Records are of ngx_alloc(); data is
- * NULL without memory.
- */
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_H_INCLUDED_ */

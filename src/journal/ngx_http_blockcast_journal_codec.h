@@ -1,6 +1,6 @@
 
 /*
- * Between the slots of the zone and the records of the state file.
+ * Encodes the slots of the zone as records of the state file.
  */
 
 
@@ -9,35 +9,45 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_journal.h"
 
 
-/* one record; of a log's batch when there are entries */
-void ngx_http_blockcast_journal_codec_record(ngx_http_blockcast_stream_t *st,
-    bc_journal_type_e type, uint64_t seq, time_t timestamp, ngx_str_t *data,
-    ngx_str_t *memory, ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n,
+/*
+ * The data of a log's record "seq": what it published beside the entries that
+ * it keeps.  Numbers of 8 bytes, little-endian: the newest seq with an entry
+ * that is gone, whether keys were forgotten, the seed (two), and the hashes
+ * with it of the keys that are gone but not forgotten, in their order.
+ */
+#define NGX_HTTP_BLOCKCAST_PAST_GONE    0
+#define NGX_HTTP_BLOCKCAST_PAST_FORGOT  1
+#define NGX_HTTP_BLOCKCAST_PAST_SEED    2
+#define NGX_HTTP_BLOCKCAST_PAST_KEYS    4
+
+
+/*
+ * Make a record, of ngx_alloc(), which the caller frees; its data is NULL
+ * without memory.  Of what is about to be published; of a stream's error (an
+ * empty text: there is none any more); of a good poll that changed nothing.
+ */
+void ngx_http_blockcast_journal_codec_publication(
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record);
+void ngx_http_blockcast_journal_codec_error(ngx_http_blockcast_slot_t *slot,
+    int64_t code, ngx_str_t *text, ngx_str_t *record);
+void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
-/* of a slot: polled (text NULL), or failed */
-void ngx_http_blockcast_journal_codec_poll(ngx_http_blockcast_slot_t *slot,
-    int64_t code, ngx_str_t *text, ngx_str_t *record);
-
 /*
- * All streams of the configuration as the poller knows them, behind the room
- * for a header.
+ * Makes an image: the records of all streams of the configuration, behind the
+ * room for a file's header.  For the poller; image->data is of ngx_alloc(),
+ * NULL without memory.
  */
-void ngx_http_blockcast_journal_codec_make(ngx_http_blockcast_zone_t *zone,
+void ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *image);
 
-/*
- * Takes over what records say and the zone does not know.  jump is added to
- * the numbers; redo: the zone is the leader's own, only what was about to be
- * published is missing.  Returns the number of streams.
- */
-ngx_uint_t ngx_http_blockcast_journal_codec_apply(
-    ngx_http_blockcast_zone_t *zone, const u_char *p, const u_char *last,
-    uint64_t jump, ngx_uint_t redo);
+/* Returns the time in Unix milliseconds. */
+uint64_t ngx_http_blockcast_journal_codec_now(void);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_CODEC_H_INCLUDED_ */

@@ -22,7 +22,7 @@
 /* a file that is larger is none of ours */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST  (1024 * 1024 * 1024)
 
-/* the disk is slow: said, but not too often (msec, sec) */
+/* when a slow disk is logged (msec), and again at the earliest (sec) */
 #define NGX_HTTP_BLOCKCAST_SLOW           100
 #define NGX_HTTP_BLOCKCAST_SLOW_AGAIN     60
 
@@ -30,7 +30,7 @@
 static void ngx_http_blockcast_journal_file_boot(u_char *boot);
 
 
-/* the folder was opened by the master, whose rights may be needed on its way */
+/* The master opens it: its rights may be needed on the way to the folder. */
 
 int
 ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s)
@@ -46,9 +46,9 @@ ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s)
 void
 ngx_http_blockcast_journal_file_close(ngx_http_blockcast_journal_t *s)
 {
-    if (s->rfd != -1) {
-        (void) close(s->rfd);
-        s->rfd = -1;
+    if (s->read_fd != -1) {
+        (void) close(s->read_fd);
+        s->read_fd = -1;
     }
 }
 
@@ -83,94 +83,117 @@ ngx_http_blockcast_journal_file_pread(int fd, u_char *p, size_t size,
 }
 
 
+/*
+ * Opens the file in place of the one that was read so far, and reads its
+ * header; *st describes it.  Returns as _read() does.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_journal_file_open(ngx_http_blockcast_journal_t *s,
+    struct stat *st, bc_journal_header_t *h, const char **why)
+{
+    int     fd;
+    u_char  head[BC_JOURNAL_HEADER];
+    size_t  n;
+
+    fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == -1 || fstat(fd, st) == -1) {
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    ngx_http_blockcast_journal_file_close(s);
+
+    /* unless it is good, it is not read again until another is there */
+
+    s->read_fd = fd;
+    s->read_inode = st->st_ino;
+    s->read_offset = NGX_MAX_OFF_T_VALUE;
+    s->other_epoch = 0;
+    s->intact = 0;
+    s->not_ours = 0;
+
+    if (s->read_error != NULL) {
+        *s->read_error = 0;
+    }
+
+    if (!S_ISREG(st->st_mode)) {
+        s->not_ours = 1;
+        *why = "not a regular file";
+        return NGX_ERROR;
+    }
+
+    if (st->st_size == 0) {
+
+        /* the first image takes its place */
+
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_blockcast_journal_file_pread(fd, head, BC_JOURNAL_HEADER, 0,
+                                              &n)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
+        return NGX_DECLINED;
+    }
+
+    if (bc_journal_header_get(head, n < BC_JOURNAL_HEADER
+                                    ? n : (uint64_t) st->st_size, h, why)
+        != 0)
+    {
+        s->not_ours = !bc_journal_ours(head, n);
+        return NGX_ERROR;
+    }
+
+    s->read_offset = BC_JOURNAL_HEADER;
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
-ngx_http_blockcast_journal_file_news(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
     u_char **data, size_t *len, bc_journal_header_t *h, const char **why)
 {
-    int           fd;
-    u_char       *p, head[BC_JOURNAL_HEADER];
+    u_char       *p;
     off_t         from;
     size_t        n;
+    ngx_int_t     rc;
     ngx_uint_t    fresh;
     struct stat   st;
 
     if (ngx_http_blockcast_journal_file_folder(s) == -1
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
     {
-        ngx_http_blockcast_journal_own_unread(s, ngx_errno);
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
         return NGX_DECLINED;
     }
 
-    fresh = (s->rfd == -1 || st.st_ino != s->rinode);
+    fresh = (s->read_fd == -1 || st.st_ino != s->read_inode);
 
-    if (!fresh && st.st_size <= s->offset) {
+    if (!fresh && st.st_size <= s->read_offset) {
         return NGX_DECLINED;
     }
 
     if (fresh) {
-        fd = openat(s->dir, s->name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+        rc = ngx_http_blockcast_journal_file_open(s, &st, h, why);
 
-        if (fd == -1 || fstat(fd, &st) == -1) {
-            ngx_http_blockcast_journal_own_unread(s, ngx_errno);
-
-            if (fd != -1) {
-                (void) close(fd);
-            }
-
-            return NGX_DECLINED;
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        ngx_http_blockcast_journal_file_close(s);
-
-        /* whatever it is, it is not looked at again until another is there */
-
-        s->rfd = fd;
-        s->rinode = st.st_ino;
-        s->offset = NGX_MAX_OFF_T_VALUE;
-        s->foreign = 0;
-        s->whole = 0;
-        s->alien = 0;
-
-        if (s->unread != NULL) {
-            *s->unread = 0;
-        }
-
-        if (!S_ISREG(st.st_mode)) {
-            s->alien = 1;
-            *why = "not a regular file";
-            return NGX_ERROR;
-        }
-
-        if (st.st_size == 0) {
-
-            /* the first image takes its place */
-
-            return NGX_DECLINED;
-        }
-
-        if (ngx_http_blockcast_journal_file_pread(fd, head, BC_JOURNAL_HEADER,
-                                                  0, &n)
-            != NGX_OK)
-        {
-            ngx_http_blockcast_journal_own_unread(s, ngx_errno);
-            return NGX_DECLINED;
-        }
-
-        if (bc_journal_header_get(head, n < BC_JOURNAL_HEADER
-                                      ? n : (uint64_t) st.st_size, h, why)
-            != 0)
-        {
-            s->alien = !bc_journal_ours(head, n);
-            return NGX_ERROR;
-        }
-
-        s->offset = BC_JOURNAL_HEADER;
     }
 
-    from = s->offset;
+    from = s->read_offset;
 
     if (st.st_size - from > NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST) {
-        s->offset = NGX_MAX_OFF_T_VALUE;
+        s->read_offset = NGX_MAX_OFF_T_VALUE;
         *why = "too large";
         return NGX_ERROR;
     }
@@ -183,9 +206,10 @@ ngx_http_blockcast_journal_file_news(ngx_http_blockcast_journal_t *s,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_journal_file_pread(s->rfd, p, n, from,
-                                              len) != NGX_OK) {
-        ngx_http_blockcast_journal_own_unread(s, ngx_errno);
+    if (ngx_http_blockcast_journal_file_pread(s->read_fd, p, n, from, len)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_journal_own_log_unreadable(s, ngx_errno);
         ngx_free(p);
         ngx_http_blockcast_journal_file_close(s);
         return NGX_DECLINED;
@@ -193,14 +217,14 @@ ngx_http_blockcast_journal_file_news(ngx_http_blockcast_journal_t *s,
 
     if (fresh && (*len < h->image || !bc_journal_whole(p, h->image))) {
         ngx_free(p);
-        s->offset = NGX_MAX_OFF_T_VALUE;
+        s->read_offset = NGX_MAX_OFF_T_VALUE;
         *why = "damaged";
         return NGX_ERROR;
     }
 
     if (fresh) {
-        s->whole = ngx_http_blockcast_journal_file_same_boot(h);
-        s->rimage = BC_JOURNAL_HEADER + h->image;
+        s->intact = ngx_http_blockcast_journal_file_same_boot(h);
+        s->read_image_size = BC_JOURNAL_HEADER + h->image;
     }
 
     *data = p;
@@ -235,12 +259,12 @@ ngx_http_blockcast_journal_file_tail(ngx_http_blockcast_journal_t *s,
     }
 
     tail->good = p - data;
-    s->offset += tail->good;
+    s->read_offset += tail->good;
 }
 
 
 void
-ngx_http_blockcast_journal_file_refused(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_file_refuse(ngx_http_blockcast_journal_t *s,
     const char *why, ngx_uint_t aside)
 {
     char         name[NGX_MAX_PATH];
@@ -248,11 +272,11 @@ ngx_http_blockcast_journal_file_refused(ngx_http_blockcast_journal_t *s,
     ngx_int_t    rc;
     ngx_uint_t   i;
 
-    if (!aside || s->alien) {
+    if (!aside || s->not_ours) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: the state file \"%V\" is %s, it is not "
                       "believed%s", &s->path, why,
-                      s->alien ? " and left alone" : "");
+                      s->not_ours ? " and left alone" : "");
         return;
     }
 
@@ -269,7 +293,7 @@ ngx_http_blockcast_journal_file_refused(ngx_http_blockcast_journal_t *s,
                           "%s.damaged.%ui", s->name, i) = '\0';
         }
 
-        rc = ngx_http_blockcast_journal_own_aside(s, name);
+        rc = ngx_http_blockcast_journal_own_set_aside(s, name);
 
         if (rc == NGX_OK || ngx_errno != NGX_EEXIST) {
             break;
@@ -340,7 +364,7 @@ ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s)
 
         if (pid > 0 && kill((ngx_pid_t) pid, 0) == -1
             && ngx_errno == NGX_ESRCH
-            && ngx_http_blockcast_journal_own_ours(s->dir, de->d_name))
+            && ngx_http_blockcast_journal_own_replaceable(s->dir, de->d_name))
         {
             (void) unlinkat(s->dir, de->d_name, 0);
         }
@@ -350,7 +374,7 @@ ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* the kernel's number of this boot: what was written since is still there */
+/* Reads the kernel's id of this boot, since which nothing written is lost. */
 
 static void
 ngx_http_blockcast_journal_file_boot(u_char *boot)
@@ -403,12 +427,12 @@ ngx_http_blockcast_journal_file_same_boot(bc_journal_header_t *h)
 
 
 void
-ngx_http_blockcast_journal_file_failed(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_file_fail(ngx_http_blockcast_journal_t *s,
     const char *what, int err)
 {
-    if (!s->failing) {
-        s->failing = 1;
-        ngx_http_blockcast_journal_note_note(s->lock, 1);
+    if (!s->incomplete) {
+        s->incomplete = 1;
+        ngx_http_blockcast_journal_note_set_incomplete(s->lock, 1);
     }
 
     if (err != s->error) {
@@ -423,7 +447,7 @@ ngx_http_blockcast_journal_file_failed(ngx_http_blockcast_journal_t *s,
 
 
 static void
-ngx_http_blockcast_journal_file_good(ngx_http_blockcast_journal_t *s)
+ngx_http_blockcast_journal_file_log_recovered(ngx_http_blockcast_journal_t *s)
 {
     if (s->error != 0) {
         s->error = 0;
@@ -436,20 +460,20 @@ ngx_http_blockcast_journal_file_good(ngx_http_blockcast_journal_t *s)
 
 
 void
-ngx_http_blockcast_journal_file_timed(ngx_http_blockcast_journal_t *s,
-    uint64_t since, ngx_msec_t limit, const char *so)
+ngx_http_blockcast_journal_file_log_slow(ngx_http_blockcast_journal_t *s,
+    uint64_t since, ngx_msec_t limit, const char *consequence)
 {
     uint64_t       took;
-    static time_t  said;
+    static time_t  logged;
 
     took = (ngx_http_blockcast_zone_usec() - since) / 1000;
 
-    if (took > limit && ngx_time() - said >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN) {
-        said = ngx_time();
+    if (took > limit && ngx_time() - logged >= NGX_HTTP_BLOCKCAST_SLOW_AGAIN) {
+        logged = ngx_time();
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "blockcast: writing the state file \"%V\" took %uL ms%s",
-                      &s->path, took, so);
+                      &s->path, took, consequence);
     }
 }
 
@@ -465,7 +489,7 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
 
     s = bmcf->journal;
 
-    if (!s->ready || s->failing) {
+    if (!s->ready || s->incomplete) {
         return;
     }
 
@@ -474,14 +498,14 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
         /* the first image comes when the poller has begun */
 
         if (s->fd != -1) {
-            ngx_http_blockcast_journal_file_failed(s, "appending to",
-                                                   NGX_ENOMEM);
+            ngx_http_blockcast_journal_file_fail(s, "appending to",
+                                                 NGX_ENOMEM);
         }
 
         return;
     }
 
-    /* more than one write() only tells why the first one was cut */
+    /* a second write() is only there to learn why the first one was cut */
 
     for (done = 0; done < record->len; done += (n == -1) ? 0 : n) {
         n = write(s->fd, record->data + done, record->len - done);
@@ -497,7 +521,7 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (s->full != 0 && s->size > s->full) {
             s->full = 0;
-            ngx_http_blockcast_journal_file_good(s);
+            ngx_http_blockcast_journal_file_log_recovered(s);
         }
 
         return;
@@ -511,13 +535,13 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
 
     s->full = s->size + record->len;
 
-    ngx_http_blockcast_journal_file_failed(s, "write()", err);
+    ngx_http_blockcast_journal_file_fail(s, "write()", err);
 }
 
 
 int
-ngx_http_blockcast_journal_file_temp(int dir, char *temp, ngx_str_t *image,
-    const char **what)
+ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
+    ngx_str_t *image, const char **what)
 {
     int      fd, err;
     size_t   done;
@@ -525,7 +549,7 @@ ngx_http_blockcast_journal_file_temp(int dir, char *temp, ngx_str_t *image,
 
     *what = "open()";
 
-    if (ngx_http_blockcast_journal_own_ours(dir, temp)) {
+    if (ngx_http_blockcast_journal_own_replaceable(dir, temp)) {
         (void) unlinkat(dir, temp, 0);
     }
 
@@ -573,19 +597,19 @@ failed:
 
 
 ngx_int_t
-ngx_http_blockcast_journal_file_image(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_str_t *image, char *temp)
+ngx_http_blockcast_journal_file_make_image(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *image, char *temp)
 {
     bc_journal_header_t            h;
     ngx_http_blockcast_journal_t  *s;
 
     s = bmcf->journal;
 
-    ngx_http_blockcast_journal_codec_make(bmcf->zone, image);
+    ngx_http_blockcast_journal_codec_image(bmcf->zone, image);
 
     if (image->data == NULL) {
-        ngx_http_blockcast_journal_file_failed(s, "making an image",
-                                               NGX_ENOMEM);
+        ngx_http_blockcast_journal_file_fail(s, "making an image",
+                                             NGX_ENOMEM);
         return NGX_ERROR;
     }
 
@@ -619,15 +643,14 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
     s = bmcf->journal;
     zone = bmcf->zone;
 
-    /* a poller that was stopped does not put its old image in the place of a
-       newer one */
+    /* a poller that was stopped must not replace a newer image by its own */
 
     rc = ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log);
     err = 0;
 
     if (rc == NGX_OK) {
 
-        if (!ngx_http_blockcast_journal_own_ours(s->dir, s->name)) {
+        if (!ngx_http_blockcast_journal_own_replaceable(s->dir, s->name)) {
             err = NGX_EEXIST;
 
         } else if (fstat(fd, &st) == -1
@@ -644,9 +667,9 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
         (void) close(fd);
 
         if (err != 0) {
-            ngx_http_blockcast_journal_file_failed(s, (err == NGX_EEXIST)
-                                                   ? "rename() to what is not ours"
-                                                   : "rename()", err);
+            ngx_http_blockcast_journal_file_fail(s, (err == NGX_EEXIST)
+                                         ? "rename() to what is not ours"
+                                         : "rename()", err);
         }
 
         return NGX_ERROR;
@@ -659,20 +682,20 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
     s->fd = fd;
     s->inode = st.st_ino;
     s->size = st.st_size;
-    s->image = image;
-    s->failing = 0;
+    s->image_size = image;
+    s->incomplete = 0;
     zone->sh->jumped = 0;
 
     /* the name in the folder, and what is behind the image */
 
     s->unsynced = 1;
 
-    ngx_http_blockcast_journal_note_note(s->lock, 0);
+    ngx_http_blockcast_journal_note_set_incomplete(s->lock, 0);
 
     /* an image may fit where the journal behind it soon does not any more */
 
     if (s->full == 0) {
-        ngx_http_blockcast_journal_file_good(s);
+        ngx_http_blockcast_journal_file_log_recovered(s);
     }
 
     return NGX_OK;
@@ -692,11 +715,13 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
     s = bmcf->journal;
 
     if (ngx_http_blockcast_journal_file_folder(s) == -1) {
-        ngx_http_blockcast_journal_file_failed(s, "open()", ngx_errno);
+        ngx_http_blockcast_journal_file_fail(s, "open()", ngx_errno);
         return;
     }
 
-    if (ngx_http_blockcast_journal_file_image(bmcf, &image, temp) != NGX_OK) {
+    if (ngx_http_blockcast_journal_file_make_image(bmcf, &image, temp)
+        != NGX_OK)
+    {
         return;
     }
 
@@ -706,19 +731,20 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 
     since = ngx_http_blockcast_zone_usec();
 
-    fd = ngx_http_blockcast_journal_file_temp(s->dir, temp, &image, &what);
+    fd = ngx_http_blockcast_journal_file_write_temp(s->dir, temp, &image,
+                                                    &what);
 
     ngx_free(image.data);
 
     if (fd == -1) {
-        ngx_http_blockcast_journal_file_failed(s, what, ngx_errno);
+        ngx_http_blockcast_journal_file_fail(s, what, ngx_errno);
 
     } else if (ngx_http_blockcast_journal_file_replace(bmcf, fd, temp,
                                                        image.len)
                == NGX_OK)
     {
-        ngx_http_blockcast_journal_file_timed(s, since,
-                                              NGX_HTTP_BLOCKCAST_SLOW,
+        ngx_http_blockcast_journal_file_log_slow(s, since,
+                                                 NGX_HTTP_BLOCKCAST_SLOW,
                                               ", nothing was sent meanwhile");
     }
 
@@ -726,10 +752,7 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/*
- * The poller goes on with the file that is there, when that tells everything:
- * nobody else can append to it any more.
- */
+/* No other process can append to the file any more. */
 
 void
 ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
@@ -737,8 +760,8 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
     int          fd;
     struct stat  st;
 
-    if (s->rfd == -1 || !s->whole || s->foreign
-        || ngx_http_blockcast_journal_note_lacks(s))
+    if (s->read_fd == -1 || !s->intact || s->other_epoch
+        || ngx_http_blockcast_journal_note_is_incomplete(s))
     {
         return;
     }
@@ -752,10 +775,11 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
     /* the last record may have been cut: nobody has seen what it tells */
 
     if (fstat(fd, &st) == -1
-        || st.st_ino != s->rinode
+        || st.st_ino != s->read_inode
         || st.st_nlink != 1
-        || st.st_size < s->offset
-        || (st.st_size > s->offset && ftruncate(fd, s->offset) == -1))
+        || st.st_size < s->read_offset
+        || (st.st_size > s->read_offset
+            && ftruncate(fd, s->read_offset) == -1))
     {
         (void) close(fd);
         return;
@@ -763,11 +787,11 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
 
     s->fd = fd;
     s->inode = st.st_ino;
-    s->size = s->offset;
-    s->image = s->rimage;
-    s->failing = 0;
+    s->size = s->read_offset;
+    s->image_size = s->read_image_size;
+    s->incomplete = 0;
 
-    /* whether the poller before has synced it is not known */
+    /* the poller before may not have synced it */
 
     s->unsynced = 1;
 }
@@ -783,7 +807,7 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
 
     s = bmcf->journal;
 
-    if ((s->fd == -1 || s->failing) && s->job == NULL) {
+    if ((s->fd == -1 || s->incomplete) && s->job == NULL) {
         ngx_http_blockcast_journal_file_write(bmcf);
     }
 

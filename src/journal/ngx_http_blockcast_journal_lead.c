@@ -4,8 +4,8 @@
  *
  * A record in PATH.lock names the family (a master and its workers) that
  * polls, and holds a beat, which the worker that polls changes with each tick.
- * Nobody compares clocks: who follows looks at the beat again and again, and
- * when it has not changed for as long as it may, takes the lead.  A worker
+ * Nobody compares clocks: a family that follows looks at the beat again and
+ * again, and when it has not changed for too long, takes the lead.  A worker
  * that is stopped, hangs, or has died with its number in use again cannot keep
  * the beat up, whatever locks its descriptors hold.
  *
@@ -17,9 +17,9 @@
  *     2    of the process (fcntl(2): gone with it) that is about to change the
  *          record or what it guards: between the look at the record and the
  *          end of a publish nobody takes the lead.  It is held for as long as
- *          a message is copied; who is stopped just then holds up the others,
- *          which say so, until it goes on or is killed, for what it has begun
- *          would be a second content of the same number
+ *          a message is copied.  A process that is stopped just then holds up
+ *          the others, which log that, until it goes on or is killed: what it
+ *          has begun would be a second content of the same number
  *     beyond 2^62: one for each family, while any of its processes is there
  */
 
@@ -41,12 +41,14 @@
 #define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_JOURNAL_LEAD
 #define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
 
-/* looks at an unchanged beat, for who looks may have been stopped, too */
-#define NGX_HTTP_BLOCKCAST_LOOKS      5
+/* how often a beat has to be seen unchanged: a worker that looks may have been
+   stopped, too */
+#define NGX_HTTP_BLOCKCAST_BEAT_CHECKS  5
 
-/* how long the section is waited for (msec), and when that is said again */
+/* how long the section is waited for (msec), and when it is logged that this
+   failed, again (sec) */
 #define NGX_HTTP_BLOCKCAST_WAIT       20
-#define NGX_HTTP_BLOCKCAST_SAID       10
+#define NGX_HTTP_BLOCKCAST_LOG_AGAIN  10
 
 
 typedef struct {
@@ -160,7 +162,7 @@ ngx_http_blockcast_journal_lead_write(ngx_http_blockcast_journal_t *s,
 
 
 ngx_uint_t
-ngx_http_blockcast_journal_lead_ours(const u_char *p)
+ngx_http_blockcast_journal_lead_is_record(const u_char *p)
 {
     uint64_t  magic;
 
@@ -170,12 +172,14 @@ ngx_http_blockcast_journal_lead_ours(const u_char *p)
 }
 
 
+/* Locks the section, for WAIT msec at most; logs which process has it. */
+
 static ngx_int_t
-ngx_http_blockcast_journal_lead_section(ngx_http_blockcast_journal_t *s)
+ngx_http_blockcast_journal_lead_enter_section(ngx_http_blockcast_journal_t *s)
 {
     ngx_uint_t     i;
     struct flock   fl;
-    static time_t  said;
+    static time_t  logged;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_WAIT; i++) {
 
@@ -190,14 +194,14 @@ ngx_http_blockcast_journal_lead_section(ngx_http_blockcast_journal_t *s)
         ngx_msleep(1);
     }
 
-    if (ngx_time() - said >= NGX_HTTP_BLOCKCAST_SAID
+    if (ngx_time() - logged >= NGX_HTTP_BLOCKCAST_LOG_AGAIN
         && ngx_http_blockcast_journal_lead_fcntl(s, F_GETLK, F_WRLCK,
                                                  NGX_HTTP_BLOCKCAST_SECTION,
                                                  &fl)
            == 0
         && fl.l_type != F_UNLCK)
     {
-        said = ngx_time();
+        logged = ngx_time();
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: \"%V\" is locked by process %P, which does "
@@ -210,7 +214,7 @@ ngx_http_blockcast_journal_lead_section(ngx_http_blockcast_journal_t *s)
 
 
 static void
-ngx_http_blockcast_journal_lead_section_end(ngx_http_blockcast_journal_t *s)
+ngx_http_blockcast_journal_lead_leave_section(ngx_http_blockcast_journal_t *s)
 {
     struct flock  fl;
 
@@ -220,10 +224,10 @@ ngx_http_blockcast_journal_lead_section_end(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* any process of a family, stuck or not */
+/* Returns true when there is a process of a family, stuck or not. */
 
 static ngx_uint_t
-ngx_http_blockcast_journal_lead_there(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_lead_family_exists(ngx_http_blockcast_journal_t *s,
     uint64_t family)
 {
     struct flock  fl;
@@ -237,46 +241,46 @@ ngx_http_blockcast_journal_lead_there(ngx_http_blockcast_journal_t *s,
 }
 
 
-/* called with each tick: the beat has not changed for longer than it may */
+/*
+ * Called on each tick: returns true when the beat has not changed for longer
+ * than it may.
+ */
 
 static ngx_uint_t
-ngx_http_blockcast_journal_lead_silent(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_lead_is_silent(ngx_http_blockcast_journal_t *s,
     ngx_http_blockcast_lead_t *lead)
 {
     ngx_msec_t  lasts;
 
-    if (s->looks == 0
-        || lead->owner != s->seen_owner
-        || lead->beat != s->seen_beat)
+    if (s->beat_checks == 0
+        || lead->owner != s->beat_owner
+        || lead->beat != s->beat_value)
     {
-        s->seen_owner = lead->owner;
-        s->seen_beat = lead->beat;
-        s->seen = ngx_current_msec;
-        s->looked = ngx_current_msec;
-        s->looks = 1;
+        s->beat_owner = lead->owner;
+        s->beat_value = lead->beat;
+        s->beat_since = ngx_current_msec;
+        s->beat_checked = ngx_current_msec;
+        s->beat_checks = 1;
 
         return 0;
     }
 
-    if (ngx_current_msec - s->looked < NGX_HTTP_BLOCKCAST_TICK / 2) {
+    if (ngx_current_msec - s->beat_checked < NGX_HTTP_BLOCKCAST_TICK / 2) {
         return 0;
     }
 
-    s->looked = ngx_current_msec;
-    s->looks++;
+    s->beat_checked = ngx_current_msec;
+    s->beat_checks++;
 
     lasts = (ngx_msec_t) ngx_min(lead->lasts, NGX_HTTP_BLOCKCAST_LONGEST);
     lasts = ngx_max(lasts, NGX_HTTP_BLOCKCAST_STUCK);
 
-    return s->looks > NGX_HTTP_BLOCKCAST_LOOKS
-           && ngx_current_msec - s->seen > lasts;
+    return s->beat_checks > NGX_HTTP_BLOCKCAST_BEAT_CHECKS
+           && ngx_current_msec - s->beat_since > lasts;
 }
 
 
-/*
- * This family leads, whichever of its workers.  Without a lock file, too:
- * there is nobody else to be seen then.
- */
+/* Without a lock file no other family can be seen: this one leads then. */
 
 ngx_uint_t
 ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
@@ -293,21 +297,72 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
         return 1;
     }
 
-    /* the record could not be written: as it was before there was one */
+    /* the record could not be written: byte 0 decides, as in older versions */
 
-    return s->bare
-           && !ngx_http_blockcast_journal_lead_there(s, lead.owner)
+    return s->without_record
+           && !ngx_http_blockcast_journal_lead_family_exists(s, lead.owner)
            && ngx_http_blockcast_journal_lead_lock(s, F_WRLCK,
                                                    NGX_HTTP_BLOCKCAST_LEADS)
               == NGX_OK;
 }
 
 
+/*
+ * Writes this family into the record, unless another one did so since it was
+ * read to *lead; within the section, which it leaves.  got: the family has
+ * byte 0; silent: the one that leads gives no sign of life.  Returns true when
+ * this family leads now.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_lead_claim(ngx_http_blockcast_journal_t *s,
+    ngx_http_blockcast_lead_t *lead, ngx_uint_t got, ngx_uint_t silent)
+{
+    ngx_uint_t                 owns;
+    ngx_http_blockcast_lead_t  now;
+
+    ngx_http_blockcast_journal_lead_read(s, &now);
+
+    owns = 0;
+
+    if (now.owner == lead->owner && (!silent || now.beat == lead->beat)) {
+
+        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
+                                                  !got)
+            == NGX_OK)
+        {
+            owns = 1;
+            s->without_record = 0;
+
+        } else if (got && !silent) {
+            owns = 1;
+            s->without_record = 1;
+        }
+    }
+
+    ngx_http_blockcast_journal_lead_leave_section(s);
+
+    if (!owns) {
+        return 0;
+    }
+
+    s->beat_checks = 0;
+
+    if (silent) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the nginx that has \"%V\" gives no sign "
+                      "of life, it is not waited for", &s->path);
+    }
+
+    return 1;
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 {
-    ngx_uint_t                 got, silent, owns;
-    ngx_http_blockcast_lead_t  lead, now;
+    ngx_uint_t                 got, silent;
+    ngx_http_blockcast_lead_t  lead;
 
     if (s->lock == -1) {
         return 1;
@@ -331,11 +386,11 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 
     if (lead.owner == ngx_http_blockcast_family) {
 
-        /* who kept byte 0 has gone */
+        /* the family that kept byte 0 is gone */
 
-    } else if (ngx_http_blockcast_journal_lead_there(s, lead.owner)) {
+    } else if (ngx_http_blockcast_journal_lead_family_exists(s, lead.owner)) {
 
-        silent = ngx_http_blockcast_journal_lead_silent(s, &lead);
+        silent = ngx_http_blockcast_journal_lead_is_silent(s, &lead);
 
         if (!silent) {
             goto follow;
@@ -347,7 +402,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
         return 0;
     }
 
-    if (ngx_http_blockcast_journal_lead_section(s) != NGX_OK) {
+    if (ngx_http_blockcast_journal_lead_enter_section(s) != NGX_OK) {
 
         if (lead.owner == ngx_http_blockcast_family) {
             return 1;
@@ -356,36 +411,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
         goto follow;
     }
 
-    ngx_http_blockcast_journal_lead_read(s, &now);
-
-    owns = 0;
-
-    if (now.owner == lead.owner && (!silent || now.beat == lead.beat)) {
-
-        if (ngx_http_blockcast_journal_lead_write(s, ngx_http_blockcast_family,
-                                                  !got)
-            == NGX_OK)
-        {
-            owns = 1;
-            s->bare = 0;
-
-        } else if (got && !silent) {
-            owns = 1;
-            s->bare = 1;
-        }
-    }
-
-    ngx_http_blockcast_journal_lead_section_end(s);
-
-    if (owns) {
-        s->looks = 0;
-
-        if (silent) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "blockcast: the nginx that has \"%V\" gives no sign "
-                          "of life, it is not waited for", &s->path);
-        }
-
+    if (ngx_http_blockcast_journal_lead_claim(s, &lead, got, silent)) {
         return 1;
     }
 
@@ -412,7 +438,7 @@ ngx_http_blockcast_journal_lead_lost(ngx_http_blockcast_journal_t *s)
     ngx_http_blockcast_journal_lead_read(s, &lead);
 
     return lead.owner != ngx_http_blockcast_family
-           && ngx_http_blockcast_journal_lead_there(s, lead.owner);
+           && ngx_http_blockcast_journal_lead_family_exists(s, lead.owner);
 }
 
 
@@ -421,10 +447,10 @@ ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
 {
     ngx_http_blockcast_lead_t  lead;
 
-    if (s->lock == -1 || ngx_http_blockcast_journal_lead_section(
+    if (s->lock == -1 || ngx_http_blockcast_journal_lead_enter_section(
                                         s) != NGX_OK) {
 
-        /* the beat ends now, too */
+        /* the beat ends now: the others will find this family silent */
         return;
     }
 
@@ -434,7 +460,7 @@ ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
         (void) ngx_http_blockcast_journal_lead_write(s, 0, lead.without);
     }
 
-    ngx_http_blockcast_journal_lead_section_end(s);
+    ngx_http_blockcast_journal_lead_leave_section(s);
 
     (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
                                                 NGX_HTTP_BLOCKCAST_LEADS);
@@ -492,12 +518,12 @@ ngx_http_blockcast_journal_lead_write_begin(
         return NGX_OK;
     }
 
-    if (ngx_http_blockcast_journal_lead_section(s) != NGX_OK) {
+    if (ngx_http_blockcast_journal_lead_enter_section(s) != NGX_OK) {
         return NGX_DECLINED;
     }
 
     if (!ngx_http_blockcast_journal_lead_leads(s)) {
-        ngx_http_blockcast_journal_lead_section_end(s);
+        ngx_http_blockcast_journal_lead_leave_section(s);
         return NGX_DECLINED;
     }
 
@@ -509,6 +535,6 @@ void
 ngx_http_blockcast_journal_lead_write_end(ngx_http_blockcast_main_conf_t *bmcf)
 {
     if (bmcf->journal != NULL && bmcf->journal->lock != -1) {
-        ngx_http_blockcast_journal_lead_section_end(bmcf->journal);
+        ngx_http_blockcast_journal_lead_leave_section(bmcf->journal);
     }
 }

@@ -11,35 +11,49 @@
 #include "ngx_http_blockcast.h"
 
 
-/* NGX_OK: the same, and no other takes it before the end; NGX_DECLINED */
+/*
+ * Begins a write.  NGX_OK: this family leads, and no other takes the lead
+ * before _write_end(); NGX_DECLINED: it does not lead.
+ */
 ngx_int_t ngx_http_blockcast_journal_lead_write_begin(
     ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_journal_lead_write_end(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* a sign of life, which is to do for so long (0: until the next ticks) */
+/*
+ * Gives a sign of life, which is to last for msec; 0: until the next ticks.
+ */
 void ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_msec_t lasts);
 
-/* in the master, when the lock file is open */
+/* In the master, with the lock file open: makes the family known. */
 void ngx_http_blockcast_journal_lead_join(ngx_http_blockcast_journal_t *s);
 
-/* this family leads, and takes the lead when that is free, or when who has it
-   gives no sign of life; another one does; as _held, but not begun yet */
+/*
+ * Returns true when this family leads, and takes the lead for it when that is
+ * free, or when the family that has it gives no sign of life.
+ */
 ngx_uint_t ngx_http_blockcast_journal_lead_owns(
     ngx_http_blockcast_journal_t *s);
-ngx_uint_t ngx_http_blockcast_journal_lead_lost(
-    ngx_http_blockcast_journal_t *s);
+
+/* Returns true when this family leads, without taking the lead. */
 ngx_uint_t ngx_http_blockcast_journal_lead_leads(
     ngx_http_blockcast_journal_t *s);
 
-/* whether it is such a record, or none (BC_JOURNAL_LEAD_LEN bytes) */
-ngx_uint_t ngx_http_blockcast_journal_lead_ours(const u_char *p);
+/* Returns true when another family leads. */
+ngx_uint_t ngx_http_blockcast_journal_lead_lost(
+    ngx_http_blockcast_journal_t *s);
 
-/* it gives up the lead */
+/* Checks that BC_JOURNAL_LEAD_LEN bytes are a record of the lead, or zeros. */
+ngx_uint_t ngx_http_blockcast_journal_lead_is_record(const u_char *p);
+
+/* Gives up the lead. */
 void ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s);
 
-/* a lock of the family's: NGX_DECLINED when another one has it */
+/*
+ * Takes or releases (type as for fcntl()) the family's lock of a byte of
+ * PATH.lock.  NGX_DECLINED: another family has it.
+ */
 ngx_int_t ngx_http_blockcast_journal_lead_lock(ngx_http_blockcast_journal_t *s,
     short type, off_t byte);
 

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "bc_journal.h"
@@ -22,14 +23,15 @@
 
 
 /*
- * That the file lacks something is noted in the lock file, too: its descriptor
- * is there whatever became of the folder, and overwriting needs no room.
+ * The lock file is open whatever became of the folder, and overwriting needs
+ * no room on the disk.
  */
 
 void
-ngx_http_blockcast_journal_note_note(int lock, ngx_uint_t lacks)
+ngx_http_blockcast_journal_note_set_incomplete(int lock,
+    ngx_uint_t incomplete)
 {
-    if (lock != -1 && pwrite(lock, lacks ? "1\n" : "0\n", 2, 0) == -1) {
+    if (lock != -1 && pwrite(lock, incomplete ? "1\n" : "0\n", 2, 0) == -1) {
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, ngx_errno,
                        "blockcast: pwrite() of the lock file failed");
     }
@@ -37,7 +39,7 @@ ngx_http_blockcast_journal_note_note(int lock, ngx_uint_t lacks)
 
 
 ngx_uint_t
-ngx_http_blockcast_journal_note_lacks(ngx_http_blockcast_journal_t *s)
+ngx_http_blockcast_journal_note_is_incomplete(ngx_http_blockcast_journal_t *s)
 {
     char  ch;
 
@@ -46,8 +48,8 @@ ngx_http_blockcast_journal_note_lacks(ngx_http_blockcast_journal_t *s)
 
 
 /*
- * What tells a file from its copies: the number of its inode, which may be
- * given to another one later, and when it was made, where that is known.
+ * Returns what distinguishes a file from its copies: the number of its inode,
+ * which another file may get later, and when it was made, if that is known.
  */
 
 static uint64_t
@@ -72,8 +74,8 @@ ngx_http_blockcast_journal_note_file_id(int fd)
 
 
 /*
- * NGX_OK: the note; NGX_DECLINED: none, as a former version has left it;
- * NGX_ERROR: no good one, or one that was written to another file.
+ * Reads the note.  NGX_DECLINED: there is none, as in a lock file of a former
+ * version; NGX_ERROR: it is damaged, or was written to another file.
  */
 
 static ngx_int_t
@@ -91,7 +93,7 @@ ngx_http_blockcast_journal_note_read(ngx_http_blockcast_journal_t *s,
 
     n = pread(s->lock, buf, sizeof(buf), 0);
 
-    /* the lead is noted behind what a former version has left */
+    /* a record of the lead may be behind what a former version wrote */
 
     if (n == 2
         || (n == BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN && buf[1] == '\n'))
@@ -112,7 +114,7 @@ ngx_http_blockcast_journal_note_read(ngx_http_blockcast_journal_t *s,
 
 
 static uint64_t
-ngx_http_blockcast_journal_note_noted(bc_journal_note_t *note,
+ngx_http_blockcast_journal_note_seq(bc_journal_note_t *note,
     ngx_http_blockcast_stream_t *st)
 {
     uint32_t  i;
@@ -130,10 +132,10 @@ ngx_http_blockcast_journal_note_noted(bc_journal_note_t *note,
 }
 
 
-/* the newest number of the streams in the note that are not configured */
+/* Returns the newest number of the note's streams that are not configured. */
 
 static uint64_t
-ngx_http_blockcast_journal_note_noted_gone(bc_journal_note_t *note,
+ngx_http_blockcast_journal_note_seq_unconfigured(bc_journal_note_t *note,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     uint32_t                        i;
@@ -174,7 +176,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_stream_t   **streams;
 
     s = bmcf->journal;
-    s->noted = 0;
+    s->note_valid = 0;
 
     if (s->lock == -1) {
         return;
@@ -189,8 +191,9 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_memzero(&note, sizeof(bc_journal_note_t));
 
     note.epoch = bmcf->zone->sh->epoch;
-    note.gone = ngx_max(ngx_http_blockcast_zone_seq(bmcf->zone),
-                        ngx_http_blockcast_journal_note_noted_gone(&old,
+    note.gone = ngx_max(ngx_http_blockcast_slot_seq_unconfigured(bmcf->zone,
+                                                                 bmcf),
+                        ngx_http_blockcast_journal_note_seq_unconfigured(&old,
                                                                    bmcf));
     note.file = ngx_http_blockcast_journal_note_file_id(s->lock);
 
@@ -200,17 +203,17 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
         note.hash[i] = bc_journal_hash(streams[i]->name.data,
                                        streams[i]->name.len);
         note.seq[i] = ngx_max((uint64_t) streams[i]->slot->seq,
-                              ngx_http_blockcast_journal_note_noted(
+                              ngx_http_blockcast_journal_note_seq(
                                         &old, streams[i]));
     }
 
     note.n = bmcf->streams.nelts;
 
-    /* what is before it stays: who leads */
+    /* the bytes before it, the record of the lead, stay */
 
-    ngx_http_blockcast_journal_note_note(
+    ngx_http_blockcast_journal_note_set_incomplete(
                                     s->lock,
-                                    ngx_http_blockcast_journal_note_lacks(s));
+                             ngx_http_blockcast_journal_note_is_incomplete(s));
 
     len = bc_journal_note_put(buf, &note);
 
@@ -221,7 +224,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    s->noted = 1;
+    s->note_valid = 1;
 }
 
 
@@ -235,7 +238,7 @@ ngx_http_blockcast_journal_note_number(ngx_http_blockcast_main_conf_t *bmcf,
 
     s = bmcf->journal;
 
-    if (s == NULL || !s->noted) {
+    if (s == NULL || !s->note_valid) {
         return;
     }
 
@@ -252,7 +255,7 @@ ngx_http_blockcast_journal_note_number(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* of the streams of the configuration, what the file knows */
+/* what the file has of the configured streams */
 
 typedef struct {
     uint64_t                      seq[NGX_HTTP_BLOCKCAST_STREAMS];
@@ -291,7 +294,7 @@ ngx_http_blockcast_journal_note_known(ngx_http_blockcast_main_conf_t *bmcf,
 
         seq = &known->seq[st->index];
 
-        /* behind the image there is each of them */
+        /* behind the image each batch must follow the one before */
 
         if (r.type == bc_journal_batch && p > journal
             && *seq != 0 && r.seq > *seq + 1)
@@ -338,7 +341,7 @@ ngx_http_blockcast_journal_note_verify(ngx_http_blockcast_main_conf_t *bmcf,
     streams = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        noted = ngx_http_blockcast_journal_note_noted(note, streams[i]);
+        noted = ngx_http_blockcast_journal_note_seq(note, streams[i]);
 
         if (noted > known.seq[i]) {
             *behind = ngx_max(*behind, noted - known.seq[i]);
@@ -360,7 +363,7 @@ ngx_http_blockcast_journal_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_stream_t      **streams;
 
     sh = bmcf->zone->sh;
-    seq = ngx_http_blockcast_journal_note_noted_gone(note, bmcf);
+    seq = ngx_http_blockcast_journal_note_seq_unconfigured(note, bmcf);
 
     if (seq != 0) {
         sh->seq = ngx_max(sh->seq, seq + jump);
@@ -370,10 +373,10 @@ ngx_http_blockcast_journal_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
         slot = streams[i]->slot;
-        seq = ngx_http_blockcast_journal_note_noted(note, streams[i]);
+        seq = ngx_http_blockcast_journal_note_seq(note, streams[i]);
 
         if (seq > slot->seq) {
-            slot->least = seq + jump;
+            slot->dataless_seq = seq + jump;
             slot->seq = seq + jump;
         }
 

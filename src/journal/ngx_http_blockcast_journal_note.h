@@ -12,29 +12,39 @@
 #include "bc_journal.h"
 
 
-/* notes the number, which is about to become visible (_state_note) */
+/* Writes the number that is about to become visible. */
 void ngx_http_blockcast_journal_note_number(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
     uint64_t seq);
 
-/*
- * The note (_state_note).  It is written anew by who begins to poll.  At a
- * start verify tells whether the file may be believed, and by how many numbers
- * it is behind; apply takes over what the file does not have.
- */
+/* Writes the whole note, when this worker begins to poll. */
 void ngx_http_blockcast_journal_note_begin(
     ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * At a start: reads the note and compares the file with it.  *behind is by how
+ * many numbers the file is older.  NGX_ERROR: the file is not to be used, *why
+ * says what is wrong with it.
+ */
 ngx_int_t ngx_http_blockcast_journal_note_verify(
     ngx_http_blockcast_main_conf_t *bmcf, bc_journal_header_t *h,
     const u_char *data, size_t len, bc_journal_note_t *note, uint64_t *behind,
     const char **why);
+
+/*
+ * Takes over the numbers that the file does not have; jump is added to them.
+ */
 void ngx_http_blockcast_journal_note_apply(
     ngx_http_blockcast_main_conf_t *bmcf, bc_journal_note_t *note,
     uint64_t jump);
 
-/* something was published that is not in the file */
-void ngx_http_blockcast_journal_note_note(int lock, ngx_uint_t lacks);
-ngx_uint_t ngx_http_blockcast_journal_note_lacks(
+/*
+ * Write to a lock file, and read from it, whether something was published that
+ * is not in the state file.
+ */
+void ngx_http_blockcast_journal_note_set_incomplete(int lock,
+    ngx_uint_t incomplete);
+ngx_uint_t ngx_http_blockcast_journal_note_is_incomplete(
     ngx_http_blockcast_journal_t *s);
 
 

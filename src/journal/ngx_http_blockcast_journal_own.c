@@ -1,8 +1,8 @@
 
 /*
- * The state file: what is ours, and what is left alone.  Nothing is opened but
- * by its name in a folder that is held open, no link is followed, and nothing
- * is waited for.
+ * Which files are ours, and which are left alone.  Files are opened by their
+ * names in a folder that is held open; no link is followed, and no open() can
+ * block.
  */
 
 
@@ -44,7 +44,7 @@ ngx_http_blockcast_journal_own_kind(mode_t mode)
 }
 
 
-/* the workers' user, or our own one when the master cannot change it */
+/* Returns the workers' user, or ours when the master cannot change it. */
 
 static uid_t
 ngx_http_blockcast_journal_own_user(ngx_http_blockcast_journal_t *s)
@@ -53,7 +53,7 @@ ngx_http_blockcast_journal_own_user(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* for messages: "NAME", or the number of who has none */
+/* Writes a user for a message: "NAME", or the number when there is none. */
 
 static char *
 ngx_http_blockcast_journal_own_user_name(uid_t uid, char *text)
@@ -80,8 +80,8 @@ ngx_http_blockcast_journal_own_user_name(uid_t uid, char *text)
 
 
 /*
- * Opens a regular file that is there, and nothing else; -1: errno is 0 when it
- * is no regular file.
+ * Opens a regular file, if there is one.  Returns -1 with errno, which is 0
+ * when it is another kind of file.
  */
 
 static int
@@ -117,7 +117,7 @@ ngx_http_blockcast_journal_own_regular(int dir, const char *name, int flags,
 
 
 ngx_uint_t
-ngx_http_blockcast_journal_own_ours(int dir, const char *name)
+ngx_http_blockcast_journal_own_replaceable(int dir, const char *name)
 {
     int          fd;
     u_char       head[8];
@@ -138,7 +138,7 @@ ngx_http_blockcast_journal_own_ours(int dir, const char *name)
 }
 
 
-/* in *why what a lock file is that is not ours, NULL: it is */
+/* Returns what a lock file is that is not ours, or NULL when it is. */
 
 static const char *
 ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
@@ -170,17 +170,18 @@ ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
 
     for (i = 2; i < n; i++) {
 
-        /* the record of who leads may be there */
+        /* the record of the lead may be there */
 
         if (head[i] != 0
-            && (i < BC_JOURNAL_LEAD || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN))
+            && (i < BC_JOURNAL_LEAD
+                || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN))
         {
             return "not a lock file of blockcast";
         }
     }
 
     if (n >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN
-        && !ngx_http_blockcast_journal_lead_ours(head + BC_JOURNAL_LEAD))
+        && !ngx_http_blockcast_journal_lead_is_record(head + BC_JOURNAL_LEAD))
     {
         return "not a lock file of blockcast";
     }
@@ -232,8 +233,8 @@ ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
 
 
 /*
- * Whether the workers can make files in the folder.  Their rights are not
- * ours, and what an access control list gives cannot be told from the mode.
+ * Returns whether the workers can make files in the folder, with errno when
+ * not.  An access control list is taken to allow it: the mode does not show.
  */
 
 static ngx_uint_t
@@ -395,13 +396,16 @@ ngx_http_blockcast_journal_own_check_lock(ngx_http_blockcast_journal_t *s,
 
 
 ngx_int_t
-ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_own_check(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_log_t *log)
 {
-    int          dir;
-    char         user[NGX_HTTP_BLOCKCAST_USER];
-    ngx_int_t    rc;
-    struct stat  st;
+    int                            dir;
+    char                           user[NGX_HTTP_BLOCKCAST_USER];
+    ngx_int_t                      rc;
+    struct stat                    st;
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
 
     ngx_http_blockcast_journal_own_user_name(
                                         ngx_http_blockcast_journal_own_user(s),
@@ -448,7 +452,7 @@ ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
 
 
 ngx_int_t
-ngx_http_blockcast_journal_own_aside(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_own_set_aside(ngx_http_blockcast_journal_t *s,
     const char *name)
 {
     if (renameat2(s->dir, s->name, s->dir, name, RENAME_NOREPLACE) == 0) {
@@ -470,12 +474,13 @@ ngx_http_blockcast_journal_own_aside(ngx_http_blockcast_journal_t *s,
 
 
 void
-ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s, int err)
+ngx_http_blockcast_journal_own_log_unreadable(
+    ngx_http_blockcast_journal_t *s, int err)
 {
     char               owner[NGX_HTTP_BLOCKCAST_USER];
     char               user[NGX_HTTP_BLOCKCAST_USER];
     struct stat        st;
-    ngx_atomic_uint_t  said;
+    ngx_atomic_uint_t  logged;
 
     if (err == s->error || err == NGX_ENOENT) {
         return;
@@ -483,13 +488,14 @@ ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s, int err)
 
     s->error = err;
 
-    /* all workers meet the same: one of them tells it */
+    /* all workers meet the same error: one of them logs it */
 
-    if (s->unread != NULL) {
-        said = *s->unread;
+    if (s->read_error != NULL) {
+        logged = *s->read_error;
 
-        if (said == (ngx_atomic_uint_t) err
-            || !ngx_atomic_cmp_set(s->unread, said, (ngx_atomic_uint_t) err))
+        if (logged == (ngx_atomic_uint_t) err
+            || !ngx_atomic_cmp_set(s->read_error, logged,
+                                   (ngx_atomic_uint_t) err))
         {
             return;
         }
@@ -521,7 +527,7 @@ ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s, int err)
  */
 
 ngx_uint_t
-ngx_http_blockcast_journal_own_lock_kept(ngx_http_blockcast_journal_t *s,
+ngx_http_blockcast_journal_own_keep_lock(ngx_http_blockcast_journal_t *s,
     ngx_uint_t leads)
 {
     int          fd, err;
@@ -544,7 +550,7 @@ ngx_http_blockcast_journal_own_lock_kept(ngx_http_blockcast_journal_t *s,
         gone = 1;
 
     } else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
-        s->unlocked = 0;
+        s->lock_loss_logged = 0;
         return 1;
     }
 
@@ -557,8 +563,8 @@ ngx_http_blockcast_journal_own_lock_kept(ngx_http_blockcast_journal_t *s,
             (void) close(fd);
         }
 
-        if (!s->unlocked) {
-            s->unlocked = 1;
+        if (!s->lock_loss_logged) {
+            s->lock_loss_logged = 1;
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
                           "blockcast: the lock file \"%V.lock\" was %s while "
@@ -573,8 +579,8 @@ ngx_http_blockcast_journal_own_lock_kept(ngx_http_blockcast_journal_t *s,
 
     (void) close(fd);
 
-    s->unlocked = 0;
-    s->private = 1;
+    s->lock_loss_logged = 0;
+    s->lock_private = 1;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "blockcast: the lock file \"%V.lock\" was %s while nginx "

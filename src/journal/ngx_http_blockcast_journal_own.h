@@ -12,21 +12,45 @@
 
 
 /*
- * Before a configuration is in force, and for nginx -t: what is there is ours,
- * and the workers will be able to write.  Changes nothing.
+ * Checks, for nginx -t and before a configuration is in force, that the files
+ * that are there are ours and that the workers can write.  Changes nothing;
+ * logs why it returns NGX_ERROR.
  */
-ngx_int_t ngx_http_blockcast_journal_own_check(ngx_http_blockcast_journal_t *s,
-    ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_journal_own_check(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_log_t *log);
 
-/* said once by all workers; never for a file that is not there yet */
-void ngx_http_blockcast_journal_own_unread(ngx_http_blockcast_journal_t *s,
-    int err);
-ngx_uint_t ngx_http_blockcast_journal_own_ours(int dir, const char *name);
-ngx_int_t ngx_http_blockcast_journal_own_aside(ngx_http_blockcast_journal_t *s,
+/*
+ * Logs, once for all workers, why the state file cannot be read; never that it
+ * is not there yet.
+ */
+void ngx_http_blockcast_journal_own_log_unreadable(
+    ngx_http_blockcast_journal_t *s, int err);
+
+/*
+ * Returns true when a name in the folder is free, or that of a state file or
+ * of the beginning of one.
+ */
+ngx_uint_t ngx_http_blockcast_journal_own_replaceable(int dir,
     const char *name);
+
+/* Renames the state file to a name that is free; NGX_ERROR with errno. */
+ngx_int_t ngx_http_blockcast_journal_own_set_aside(
+    ngx_http_blockcast_journal_t *s, const char *name);
+
+/*
+ * Opens the lock file, and makes it if need be.  Returns -1 when it fails,
+ * with errno and *why NULL, or when the file is not ours: *why says what it
+ * is.
+ */
 int ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
     ngx_uint_t make, const char **why);
-ngx_uint_t ngx_http_blockcast_journal_own_lock_kept(
+
+/*
+ * Makes the lock file again when it was removed and this family leads, and
+ * opens the one that was put in its place.  Returns false when the lock file
+ * is another one now, so that its note has to be written.
+ */
+ngx_uint_t ngx_http_blockcast_journal_own_keep_lock(
     ngx_http_blockcast_journal_t *s, ngx_uint_t leads);
 
 

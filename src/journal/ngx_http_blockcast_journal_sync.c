@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 
-/* a journal may be so much longer than the image */
+/* bytes that a journal may be longer than twice the image */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_ROOM  (1024 * 1024)
 
 
@@ -50,9 +50,9 @@ ngx_http_blockcast_journal_sync_thread(void *data)
             (void) fdatasync(job->lock);
         }
 
-        job->fd = ngx_http_blockcast_journal_file_temp(job->dir, job->temp,
-                                                       &job->image,
-                                                       &job->what);
+        job->fd = ngx_http_blockcast_journal_file_write_temp(
+                                        job->dir, job->temp, &job->image,
+                                        &job->what);
         job->err = (job->fd == -1) ? ngx_errno : 0;
 
     } else {
@@ -118,7 +118,8 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
 
     if (image) {
-        if (ngx_http_blockcast_journal_file_image(bmcf, &job->image, job->temp)
+        if (ngx_http_blockcast_journal_file_make_image(bmcf, &job->image,
+                                                       job->temp)
             != NGX_OK)
         {
             ngx_http_blockcast_journal_sync_job_free(job);
@@ -165,7 +166,7 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* what was appended while the image was written belongs behind it */
+/* Appends to the image what was appended to the journal meanwhile. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_journal_t *s,
@@ -206,9 +207,10 @@ ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
     job = s->job;
     s->job = NULL;
 
-    if (job->given_up || !s->ready || s->failing || s->fd == -1) {
+    if (job->given_up || !s->ready || s->incomplete || s->fd == -1) {
 
-        /* it is of a time when this worker polled, or the journal was good */
+        /* this worker stopped polling meanwhile, or a record could not be
+           written */
 
         if (job->image.len != 0 && job->fd != -1) {
             (void) unlinkat(job->dir, job->temp, 0);
@@ -218,19 +220,19 @@ ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    ngx_http_blockcast_journal_file_timed(s, job->since,
-                                          ngx_max(s->interval, 1000),
+    ngx_http_blockcast_journal_file_log_slow(s, job->since,
+                                             ngx_max(s->interval, 1000),
                                           ", a power loss may take as much");
 
     if (job->err != 0) {
-        ngx_http_blockcast_journal_file_failed(s, job->what, job->err);
+        ngx_http_blockcast_journal_file_fail(s, job->what, job->err);
 
     } else if (job->image.len == 0) {
         s->unsynced -= ngx_min(s->unsynced, job->unsynced);
 
     } else if (ngx_http_blockcast_journal_sync_job_rest(s, job) != NGX_OK) {
         (void) unlinkat(job->dir, job->temp, 0);
-        ngx_http_blockcast_journal_file_failed(s, "write()", ngx_errno);
+        ngx_http_blockcast_journal_file_fail(s, "write()", ngx_errno);
 
     } else {
         fd = job->fd;
@@ -254,8 +256,8 @@ ngx_http_blockcast_journal_sync_job_leave(ngx_http_blockcast_journal_t *s)
 
 
 /*
- * The folder may have been moved, or made anew, under our descriptor.  When it
- * cannot be seen from here, only the master was let in.
+ * Closes the folder when it was moved, or made anew, under our descriptor.
+ * One that this user cannot look into stays open as the master opened it.
  */
 
 static void
@@ -293,12 +295,12 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (s->fd == -1
         || s->dir == -1
-        || s->failing
+        || s->incomplete
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
         || st.st_ino != s->inode
         || st.st_size != s->size)
     {
-        /* one at a time: the thread may be at a file of the same name */
+        /* the thread may be writing a temporary file of the same name */
 
         ngx_http_blockcast_journal_sync_job_leave(s);
 
@@ -314,7 +316,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
         if (s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE * 9 / 10
             && fdatasync(s->fd) == 0)
         {
-            /* so many numbers behind the disk: now it has to be waited for */
+            /* too many records are not on the disk: wait for it */
 
             s->unsynced = 0;
         }
@@ -322,7 +324,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    if (s->size > 2 * s->image + NGX_HTTP_BLOCKCAST_JOURNAL_ROOM) {
+    if (s->size > 2 * s->image_size + NGX_HTTP_BLOCKCAST_JOURNAL_ROOM) {
 
         if (ngx_http_blockcast_journal_sync_job_start(bmcf, 1) != NGX_OK) {
             ngx_http_blockcast_journal_file_write(bmcf);
@@ -338,7 +340,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     if (fdatasync(s->fd) == -1) {
-        ngx_http_blockcast_journal_file_failed(s, "fdatasync()", ngx_errno);
+        ngx_http_blockcast_journal_file_fail(s, "fdatasync()", ngx_errno);
         return;
     }
 

@@ -12,11 +12,13 @@
 #include "ngx_http_blockcast.h"
 
 
-/* at the interval: a sync or a new image, whatever is due (_state_sync) */
+/* At the interval: begins a sync or a new image, whichever is due. */
 void ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* on every tick: what the thread has done; its work is of no use any more */
+/* On every tick: takes up what the thread has done. */
 void ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* Gives up what the thread does: its result will be thrown away. */
 void ngx_http_blockcast_journal_sync_job_leave(
     ngx_http_blockcast_journal_t *s);
 

@@ -287,25 +287,18 @@ ngx_http_blockcast_inflight_find(ngx_http_blockcast_node_t *node,
 static void
 ngx_http_blockcast_inflight_time(ngx_http_blockcast_rpc_call_t *rpc)
 {
-    ngx_uint_t                        i;
     ngx_msec_t                        msec;
     ngx_http_blockcast_zone_shctx_t  *sh;
     ngx_http_blockcast_main_conf_t   *bmcf;
-    static ngx_msec_t                 limits[] = { 1, 2, 5, 10, 25, 50, 100,
-                                                  250, 500, 1000, 2500 };
 
     bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_blockcast_module);
     sh = bmcf->zone->sh;
     msec = ngx_current_msec - rpc->started;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (msec <= limits[i]) {
-            break;
-        }
-    }
-
-    sh->call_times[i]++;
+    ngx_http_blockcast_histogram_add(sh->call_times,
+                                     ngx_http_blockcast_histogram_call,
+                                     (uint64_t) msec * 1000);
     sh->call_msec += msec;
 }
 

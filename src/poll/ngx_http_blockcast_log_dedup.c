@@ -5,10 +5,12 @@
 
 
 #include "ngx_http_blockcast_log_dedup.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_poll.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_span.h"
 
 
@@ -16,7 +18,7 @@ void
 ngx_http_blockcast_log_dedup_past_init(
     ngx_http_blockcast_log_dedup_past_t *past, ngx_http_blockcast_slot_t *slot)
 {
-    past->keys = ngx_http_blockcast_zone_slot_keys(slot);
+    past->keys = ngx_http_blockcast_slot_keys(slot);
     past->nkeys = slot->nkeys;
     past->last = slot->keys;
     past->first = past->last - ngx_min(past->last, past->nkeys);

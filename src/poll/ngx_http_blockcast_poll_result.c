@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_stream_note.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_siphash.h"
 #include "bc_span.h"
 
@@ -357,20 +358,13 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t         i;
-    ngx_msec_t         msec;
-    static ngx_msec_t  limits[] = { 5, 10, 25, 50, 100, 250, 500, 1000, 2500,
-                                    5000, 10000 };
+    ngx_msec_t  msec;
 
     msec = ngx_current_msec - poll->started;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (msec <= limits[i]) {
-            break;
-        }
-    }
-
-    poll->stream->slot->poll_times[i]++;
+    ngx_http_blockcast_histogram_add(poll->stream->slot->poll_times,
+                                     ngx_http_blockcast_histogram_poll,
+                                     (uint64_t) msec * 1000);
     poll->stream->slot->poll_msec += msec;
 }
 
@@ -382,22 +376,14 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll,
     uint64_t begun)
 {
     uint64_t                          usec;
-    ngx_uint_t                        i;
     ngx_http_blockcast_zone_shctx_t  *sh;
-    static ngx_uint_t                 limits[] = { 50, 100, 250, 500, 1000, 2500,
-                                              5000, 10000, 25000, 50000,
-                                              100000 };
 
     sh = poll->bmcf->zone->sh;
     usec = ngx_http_blockcast_zone_usec() - begun;
 
-    for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
-        if (usec <= limits[i]) {
-            break;
-        }
-    }
-
-    sh->publish_times[i]++;
+    ngx_http_blockcast_histogram_add(sh->publish_times,
+                                     ngx_http_blockcast_histogram_publish,
+                                     usec);
     sh->publish_usec += usec;
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
@@ -505,7 +491,8 @@ static ngx_int_t
 ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *memory, ngx_str_t *error)
 {
-    ngx_http_blockcast_hub_t  *hub;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_publication_t   pub;
 
     hub = ngx_http_blockcast_hub_of(poll->stream);
 
@@ -526,8 +513,11 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
         return NGX_ERROR;
     }
 
-    return ngx_http_blockcast_snapshot_publish_memory(poll->bmcf->zone,
-                                                      poll->stream, memory,
+    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
+    pub.stream = poll->stream;
+    pub.memory = *memory;
+
+    return ngx_http_blockcast_snapshot_publish_memory(poll->bmcf->zone, &pub,
                                                       ngx_cycle->log);
 }
 
@@ -536,9 +526,9 @@ static ngx_int_t
 ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
 {
-    ngx_str_t                     previous;
-    ngx_http_blockcast_hub_t     *hub;
-    ngx_http_blockcast_stream_t  *st;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_publication_t   pub;
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
@@ -569,17 +559,19 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
         return NGX_ERROR;
     }
 
-    previous.data = NULL;
+    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
+    pub.stream = st;
+    pub.timestamp = ngx_time();
+    pub.data = *data;
+    pub.memory = *memory;
 
     if (hub->newest != NULL && hub->snap.seq == st->slot->seq) {
-        previous.data = hub->buf + hub->snap.data;
-        previous.len = hub->snap.data_len;
+        pub.previous.data = hub->buf + hub->snap.data;
+        pub.previous.len = hub->snap.data_len;
     }
 
-    return ngx_http_blockcast_snapshot_publish(
-                                        poll->bmcf->zone, st, data,
-                                        previous.data ? &previous : NULL,
-                                        memory, ngx_time(), ngx_cycle->log);
+    return ngx_http_blockcast_snapshot_publish(poll->bmcf->zone, &pub,
+                                               ngx_cycle->log);
 }
 
 
@@ -592,11 +584,12 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     uint64_t                                number, first, last, hash64;
     bc_span_t                               span, list, item, key;
     ngx_int_t                               rc;
-    ngx_str_t                               k, *st_state, kept_state;
+    ngx_str_t                               k, kept_state;
     ngx_uint_t                              i, n, total, mask, from, bad, seen;
     ngx_uint_t                              before, after;
     bc_json_iter_t                          it;
     ngx_http_blockcast_log_dedup_entry_t   *new;
+    ngx_http_blockcast_publication_t        pub;
     ngx_http_blockcast_log_dedup_past_t     past;
     ngx_http_blockcast_hub_t               *hub;
     ngx_http_blockcast_log_entry_t         *entries;
@@ -835,11 +828,14 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
             }
         }
 
-        st_state = (i == n) ? memory : &kept_state;
+        ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
+        pub.stream = st;
+        pub.timestamp = ngx_time();
+        pub.entries = &entries[from];
+        pub.count = i - from;
+        pub.memory = (i == n) ? *memory : kept_state;
 
-        rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, st,
-                                                     &entries[from], i - from,
-                                                     st_state, ngx_time(),
+        rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, &pub,
                                                      ngx_cycle->log);
         if (rc != NGX_OK) {
             return rc;

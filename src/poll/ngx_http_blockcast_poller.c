@@ -13,8 +13,11 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_snapshot_recover.h"
 #include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_poll.h"
@@ -67,6 +70,7 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_poller_polls = polls;
     ngx_http_blockcast_poller_npolls = bmcf->streams.nelts;
 
+    ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_poller_kick);
     ngx_http_blockcast_breaker_init(bmcf);
 
     ngx_http_blockcast_poller_dummy.fd = (ngx_socket_t) -1;
@@ -125,8 +129,8 @@ ngx_http_blockcast_poller_tick(void)
     if (ngx_current_msec - ngx_http_blockcast_poller_reaped > 1000) {
         ngx_http_blockcast_poller_reaped = ngx_current_msec;
 
-        ngx_http_blockcast_zone_reap(ngx_http_blockcast_poller_conf->zone,
-                                     ngx_cycle->log);
+        ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_poller_conf->zone,
+                                              ngx_cycle->log);
     }
 
     /* streams whose listeners' time has come, lingering that is over */
@@ -233,7 +237,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     slot = st->slot;
     now = ngx_current_msec;
 
-    if (st->always || ngx_http_blockcast_zone_listeners(slot) != 0
+    if (st->always || ngx_http_blockcast_slot_listeners(slot) != 0
         || ngx_http_blockcast_journal_followed(ngx_http_blockcast_poller_conf))
     {
         return 1;

@@ -769,8 +769,6 @@ ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf, size_t len)
     ngx_http_log_ctx_t             *ctx;
     ngx_http_blockcast_rpc_call_t  *rpc;
 
-    p = buf;
-
     if (log->action) {
         p = ngx_snprintf(buf, len, " while %s", log->action);
         len -= p - buf;

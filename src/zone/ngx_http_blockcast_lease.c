@@ -1,13 +1,14 @@
 
 /*
- * The lease of the poller: one worker has it, and is known to be alive.
+ * The lease of the poller: the one worker that has it polls.
  */
 
 
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_recorder.h"
+#include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal_lead.h"
 
 
 ngx_int_t
@@ -38,7 +39,8 @@ ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     if (old != 0
         && (old >> 32) >= zone->bmcf->generation
         && (ngx_msec_int_t) (sh->lease_until - ngx_current_msec) > 0
-        && ngx_http_blockcast_zone_alive((ngx_pid_t) (old & 0xffffffff)))
+        && ngx_http_blockcast_worker_record_exists(
+                                           (ngx_pid_t) (old & 0xffffffff)))
     {
         return NGX_DECLINED;
     }
@@ -68,11 +70,11 @@ void
 ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec)
 {
-    /* what was done in this turn of the event loop may have taken long, too */
+    /* this turn of the event loop may have taken long already */
 
     ngx_time_update();
 
-    /* of an interval of hours: a worker that is stopped now is waited for */
+    /* a timeout may be hours: a worker that hangs must not lead for so long */
 
     msec = ngx_min(msec, NGX_HTTP_BLOCKCAST_LONGEST);
 
@@ -83,7 +85,9 @@ ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
 
         /* those of another master wait, too */
 
-        ngx_http_blockcast_journal_lead_beat(zone->bmcf, msec);
+        if (zone->bmcf->recorder != NULL) {
+            zone->bmcf->recorder->beat(zone->bmcf, msec);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 
 /*
- * The lease of the poller: one worker has it, and is known to be alive.
+ * The lease of the poller: the one worker that has it polls.
  */
 
 
@@ -12,16 +12,22 @@
 
 
 /*
- * NGX_OK: this worker polls now (took or renewed the lease); *taken is set
- * when it did not before.  NGX_DECLINED: somebody else does.
+ * Takes or renews the lease, for LEASE msec.  NGX_OK: this worker polls, and
+ * *taken is set when it did not before; NGX_DECLINED: another one does.
  */
 ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t *taken);
+
+/* Gives the lease up, if this worker has it. */
 void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
+
+/* Returns true when this worker has it. */
 ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
 
-/* before work that may take long: the lease holds for msec from now; after it
-   with 0 */
+/*
+ * Makes the lease hold for msec from now, before work that may take so long;
+ * with 0, after it, for the usual time.
+ */
 void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec);
 

@@ -1,6 +1,6 @@
 
 /*
- * What every worker can read of a node, as the polling worker wrote it.
+ * The status of a node in the zone, as the polling worker wrote it.
  */
 
 
@@ -9,7 +9,9 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-const char  *ngx_http_blockcast_node_health_names[] = { "ok", "down", "limited" };
+const char  *ngx_http_blockcast_node_health_names[] = {
+    "ok", "down", "limited"
+};
 
 const char  *ngx_http_blockcast_fault_names[] = {
     "none", "unreachable", "timeout", "closed", "http", "limited", "invalid"

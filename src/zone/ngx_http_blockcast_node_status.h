@@ -1,6 +1,6 @@
 
 /*
- * What every worker can read of a node, as the polling worker wrote it.
+ * The status of a node in the zone, as the polling worker wrote it.
  */
 
 
@@ -12,14 +12,19 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* what every worker can read of a node in the zone; NGX_DECLINED: nothing */
+/*
+ * Copies a node's status, and points *counters to its counters in the zone.
+ * NGX_DECLINED: it was not polled yet.
+ */
 ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *name, ngx_http_blockcast_node_status_t *told,
+    ngx_str_t *name, ngx_http_blockcast_node_status_t *status,
     ngx_http_blockcast_node_counters_t **counters);
 
-/* msec until the next try, 0 when that is due */
+/* Returns the milliseconds until the node is tried again, 0: that is due. */
 ngx_msec_t ngx_http_blockcast_node_status_retry_in(
-    ngx_http_blockcast_node_status_t *told);
+    ngx_http_blockcast_node_status_t *status);
+
+/* the words for ngx_http_blockcast_node_health_e and _fault_e */
 extern const char  *ngx_http_blockcast_node_health_names[];
 extern const char  *ngx_http_blockcast_fault_names[];
 

@@ -4,15 +4,16 @@
  * record with its size, and padding where the next one did not fit in before
  * the end.
  *
- * Of entries that are gone two things are remembered: the newest seq that had
- * one, which tells who has missed something, and a hash of the key, since the
- * node may still show it.  Hashes are kept for a bounded number of keys, the
- * last ones that were published.
+ * Of entries that are gone two things stay: the newest seq that had one, from
+ * which a client learns that it has missed something, and a hash of the key,
+ * since the node may still show the entry.  Hashes are kept for a bounded
+ * number of keys, those published last.
  */
 
 
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_siphash.h"
 
@@ -55,7 +56,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     uint64_t                           head, tail, hash;
     ngx_http_blockcast_ring_record_t  *rec;
 
-    ring = ngx_http_blockcast_zone_slot_ring(slot);
+    ring = ngx_http_blockcast_slot_ring(slot);
 
     size = ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
                      + entry->key.len + entry->data.len, 8);
@@ -66,10 +67,11 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     room = slot->ring_size - head % slot->ring_size;
     pad = (room < size) ? room : 0;
 
-    /* what will be overwritten is no longer valid before it is written */
+    /* make invalid what will be overwritten, before it is */
 
     while (head + pad + size - tail > slot->ring_size) {
-        rec = (ngx_http_blockcast_ring_record_t *) (ring + tail % slot->ring_size);
+        rec = (ngx_http_blockcast_ring_record_t *)
+                  (ring + tail % slot->ring_size);
         tail += rec->size;
 
         if (rec->size >= sizeof(ngx_http_blockcast_ring_record_t)
@@ -79,7 +81,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
         }
     }
 
-    /* who sees the new tail sees what is gone with it */
+    /* a reader that sees the new tail must see slot->gone, too */
 
     ngx_memory_barrier();
     slot->tail = tail;
@@ -87,7 +89,8 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_memory_barrier();
 
     if (pad != 0) {
-        rec = (ngx_http_blockcast_ring_record_t *) (ring + head % slot->ring_size);
+        rec = (ngx_http_blockcast_ring_record_t *)
+                  (ring + head % slot->ring_size);
 
         /* the rest may be as small as 8 bytes: only these two are written */
         rec->size = pad;
@@ -124,9 +127,9 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     slot->head = head + size;
     ngx_http_blockcast_test_moment("ring: an entry more");
 
-    /* after it is in the ring: what is not, and is remembered, never comes */
+    /* only now: an entry that is remembered and not in the ring is lost */
 
-    ngx_http_blockcast_zone_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
+    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
     slot->keys++;
 }
 
@@ -140,7 +143,7 @@ ngx_http_blockcast_ring_clear(ngx_http_blockcast_slot_t *slot, uint64_t gone)
 
     ngx_memory_barrier();
 
-    /* readers see that they are behind; the place is the same one */
+    /* readers see that they are behind; the place in the ring is the same */
 
     slot->head += slot->ring_size;
     slot->tail = slot->head;
@@ -161,7 +164,7 @@ ngx_http_blockcast_ring_keys(ngx_http_blockcast_slot_t *slot,
     slot->seed[1] = seed[1];
 
     if (n != 0) {
-        ngx_memcpy(ngx_http_blockcast_zone_slot_keys(slot), p,
+        ngx_memcpy(ngx_http_blockcast_slot_keys(slot), p,
                    n * sizeof(uint64_t));
     }
 

@@ -1,23 +1,20 @@
 
 /*
- * What is in a slot: its snapshots are built, published and read here, and so
- * are a stream's error, age and state.
+ * Snapshots: how a slot's data is built, published by the poller, and read by
+ * every worker.
  */
 
 
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal_codec.h"
-#include "ngx_http_blockcast_journal_file.h"
-#include "ngx_http_blockcast_journal_lead.h"
-#include "ngx_http_blockcast_journal_note.h"
-#include "bc_journal.h"
 #include "bc_merge_patch.h"
 #include "bc_span.h"
-#include "bc_ws.h"
+#include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
 
@@ -65,7 +62,8 @@ ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     }
 
     if (!ngx_http_blockcast_lease_held(zone)
-        || ngx_http_blockcast_journal_lead_write_begin(zone->bmcf) != NGX_OK)
+        || (zone->bmcf->recorder != NULL
+            && zone->bmcf->recorder->write_begin(zone->bmcf) != NGX_OK))
     {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
@@ -78,39 +76,45 @@ ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
 void
 ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
 {
-    ngx_http_blockcast_journal_lead_write_end(zone->bmcf);
+    if (zone->bmcf->recorder != NULL) {
+        zone->bmcf->recorder->write_end(zone->bmcf);
+    }
+
     ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
-/* to the state file; the mutex is locked, so nobody else comes between */
+/* Makes the record of a publication, if there is a recorder. */
 
-void
-ngx_http_blockcast_snapshot_journal(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *record)
+static void
+ngx_http_blockcast_snapshot_encode(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
 {
-    if (zone->bmcf->journal != NULL) {
-        ngx_http_blockcast_journal_file_append(zone->bmcf, record);
+    ngx_str_null(record);
+
+    if (zone->bmcf->recorder != NULL) {
+        zone->bmcf->recorder->encode(pub, record);
+    }
+}
+
+
+/* Records a publication and its number; between _begin() and _end(). */
+
+static void
+ngx_http_blockcast_snapshot_record(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
+{
+    if (zone->bmcf->recorder != NULL) {
+        zone->bmcf->recorder->append(zone->bmcf, record);
+
+        if (pub->type != ngx_http_blockcast_publish_memory) {
+            zone->bmcf->recorder->numbered(zone->bmcf, pub->stream, pub->seq);
+        }
     }
 }
 
 
 static void
-ngx_http_blockcast_snapshot_record(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, bc_journal_type_e type, uint64_t seq,
-    time_t timestamp, ngx_str_t *data, ngx_str_t *memory,
-    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *record)
-{
-    ngx_str_null(record);
-
-    if (zone->bmcf->journal != NULL) {
-        ngx_http_blockcast_journal_codec_record(st, type, seq, timestamp, data,
-                                                memory, entries, n, record);
-    }
-}
-
-
-void
 ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
 {
     if (record->data != NULL) {
@@ -119,14 +123,18 @@ ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
 }
 
 
-/* after so long without a client that takes it, nothing is compressed */
+/* how long frames are deflated after the last client that takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
-/* who takes merge patches says so with each tick */
+/* how long patches are made after the last tick of a worker that has a client
+   for them (msec) */
 #define NGX_HTTP_BLOCKCAST_PATCH_TIME    (25 * NGX_HTTP_BLOCKCAST_TICK)
 
 
-/* a payload at buf + offset + BC_WS_HEADER_LEN gets its header before it */
+/*
+ * Puts the header before a payload of len bytes, which is at
+ * buf + offset + BC_WS_HEADER_LEN, so that the frame begins at offset.
+ */
 
 static void
 ngx_http_blockcast_snapshot_variant_finish(
@@ -134,7 +142,7 @@ ngx_http_blockcast_snapshot_variant_finish(
     size_t len, ngx_uint_t deflated)
 {
     variant->offset = offset;
-    variant->payload = (len < 126) ? 2 : (len < 65536) ? 4 : BC_WS_HEADER_LEN;
+    variant->payload = bc_ws_frame_header_len(len);
     variant->len = variant->payload + len;
     variant->plain = len;
 
@@ -147,7 +155,10 @@ ngx_http_blockcast_snapshot_variant_finish(
 }
 
 
-/* the deflated form of another, at *end, when it is worth it */
+/*
+ * Appends the deflated form of the frame `from`, in max bytes at most, when it
+ * saves a tenth.
+ */
 
 static void
 ngx_http_blockcast_snapshot_variant_deflate(
@@ -183,7 +194,7 @@ ngx_http_blockcast_snapshot_variant_deflate(
 }
 
 
-/* whether some worker had a client for it of late */
+/* Tells whether a time is less than `time` msec ago; last is 0 for never. */
 
 static ngx_uint_t
 ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
@@ -194,26 +205,97 @@ ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
 }
 
 
-/*
- * Builds all that a snapshot consists of in memory of this worker: the time
- * under the lock is that of a memcpy().
- */
+/* Puts the text frame at the beginning of buf. */
 
-u_char *
-ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
-    ngx_str_t *data, ngx_str_t *previous, ngx_str_t *memory, uint64_t seq,
-    time_t timestamp, ngx_uint_t count, ngx_http_blockcast_snapshot_t *snap,
-    ngx_log_t *log)
+static void
+ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf)
 {
-    u_char                        *buf, *p, *payload;
-    size_t                         max, len;
-    bc_span_t                      from, to;
-    ngx_uint_t                     deflate;
+    u_char                        *p, *payload;
     ngx_http_blockcast_variant_t  *text;
 
-    /* room for what deflate writes beyond its limit before it gives up */
+    text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
+    payload = buf + BC_WS_HEADER_LEN;
 
-    buf = ngx_alloc(ngx_http_blockcast_zone_buffer_size(st->max_size,
+    p = ngx_http_blockcast_snapshot_message_head(payload, pub->stream);
+    snap->data = p - payload;
+    p = ngx_cpymem(p, pub->data.data, pub->data.len);
+    p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
+
+    ngx_http_blockcast_snapshot_variant_finish(text, buf, 0, p - payload, 0);
+
+    snap->data += text->payload;
+    snap->data_len = pub->data.len;
+    snap->size = text->len;
+}
+
+
+/*
+ * Puts the frame with a merge patch behind the others, when it is smaller than
+ * the data.  max is the room for its payload in bytes.  Returns 0 when there
+ * is none.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_snapshot_build_delta(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf, size_t max)
+{
+    u_char                        *p, *payload;
+    size_t                         len;
+    bc_span_t                      from, to;
+    ngx_http_blockcast_variant_t  *delta;
+
+    payload = buf + snap->size + BC_WS_HEADER_LEN;
+
+    p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":",
+                    &pub->stream->name);
+
+    from.data = pub->previous.data;
+    from.len = pub->previous.len;
+    to.data = pub->data.data;
+    to.len = pub->data.len;
+
+    if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_MESSAGE_AROUND >= max
+        || bc_merge_patch_diff(from, to, p,
+                               ngx_min(max - (p - payload)
+                                       - NGX_HTTP_BLOCKCAST_MESSAGE_AROUND,
+                                       pub->data.len), &len)
+           != 1
+        || len + sizeof(",\"base\":") + NGX_INT64_LEN >= pub->data.len)
+    {
+        return 0;
+    }
+
+    p += len;
+    p = ngx_sprintf(p, ",\"base\":%uL", pub->seq - 1);
+    p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
+
+    delta = &snap->variants[NGX_HTTP_BLOCKCAST_DELTA];
+
+    ngx_http_blockcast_snapshot_variant_finish(delta, buf, snap->size,
+                                               p - payload, 0);
+    snap->size += delta->len;
+
+    return 1;
+}
+
+
+/* Builds in this worker's memory, so that the lock is held for a memcpy(). */
+
+u_char *
+ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, ngx_log_t *log)
+{
+    u_char                       *buf;
+    size_t                        max;
+    ngx_uint_t                    deflate;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = pub->stream;
+
+    /* deflate writes up to 64 bytes beyond its limit before it gives up */
+
+    buf = ngx_alloc(ngx_http_blockcast_slot_buffer_size(st->max_size,
                                                         st->field.len != 0)
                     + 64, log);
     if (buf == NULL) {
@@ -222,28 +304,16 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
 
     ngx_memzero(snap, sizeof(ngx_http_blockcast_snapshot_t));
 
-    snap->seq = seq;
-    snap->timestamp = timestamp;
-    snap->count = count;
+    snap->seq = pub->seq;
+    snap->timestamp = pub->timestamp;
+    snap->count = pub->count;
 
-    text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
-    payload = buf + BC_WS_HEADER_LEN;
+    ngx_http_blockcast_snapshot_build_text(pub, snap, buf);
 
-    p = ngx_http_blockcast_snapshot_message_head(payload, st);
-    snap->data = p - payload;
-    p = ngx_cpymem(p, data->data, data->len);
-    p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
-
-    ngx_http_blockcast_snapshot_variant_finish(text, buf, 0, p - payload, 0);
-
-    snap->data += text->payload;
-    snap->data_len = data->len;
-    snap->size = text->len;
-
-    max = ngx_http_blockcast_zone_frame_size(
+    max = ngx_http_blockcast_slot_frame_size(
                                         st->max_size) / 2 - BC_WS_HEADER_LEN;
 
-    /* a worker that has its first compresses for itself until then */
+    /* a worker whose first such client came since compresses for itself */
 
     deflate = ngx_http_blockcast_snapshot_wanted(
                         st->slot->deflated,
@@ -255,60 +325,28 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
                                                     buf, max);
     }
 
-    if (previous != NULL
+    if (pub->previous.data != NULL
         && ngx_http_blockcast_snapshot_wanted(st->slot->patched,
-                                              NGX_HTTP_BLOCKCAST_PATCH_TIME))
+                                              NGX_HTTP_BLOCKCAST_PATCH_TIME)
+        && ngx_http_blockcast_snapshot_build_delta(pub, snap, buf, max)
+        && deflate)
     {
-        payload = buf + snap->size + BC_WS_HEADER_LEN;
-
-        p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":", &st->name);
-
-        from.data = previous->data;
-        from.len = previous->len;
-        to.data = data->data;
-        to.len = data->len;
-
-        /* never sent when it is not smaller than the data itself */
-
-        if ((size_t) (p - payload) + NGX_HTTP_BLOCKCAST_MESSAGE_AROUND < max
-            && bc_merge_patch_diff(from, to, p,
-                                   ngx_min(max - (p - payload)
-                                           - NGX_HTTP_BLOCKCAST_MESSAGE_AROUND,
-                                           data->len), &len)
-               == 1
-            && len + sizeof(",\"base\":") + NGX_INT64_LEN < data->len)
-        {
-            p += len;
-            p = ngx_sprintf(p, ",\"base\":%uL", seq - 1);
-            p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
-
-            ngx_http_blockcast_snapshot_variant_finish(
-                                   &snap->variants[NGX_HTTP_BLOCKCAST_DELTA],
-                                   buf, snap->size, p - payload, 0);
-
-            snap->size += snap->variants[NGX_HTTP_BLOCKCAST_DELTA].len;
-
-            if (deflate) {
-                ngx_http_blockcast_snapshot_variant_deflate(
-                                        snap, NGX_HTTP_BLOCKCAST_DELTA, buf,
-                                        max);
-            }
-        }
+        ngx_http_blockcast_snapshot_variant_deflate(snap,
+                                                    NGX_HTTP_BLOCKCAST_DELTA,
+                                                    buf, max);
     }
 
     snap->memory = snap->size;
 
-    if (memory != NULL && memory->len != 0) {
-        ngx_memcpy(buf + snap->size, memory->data, memory->len);
-        snap->memory_len = memory->len;
-        snap->size += memory->len;
+    if (pub->memory.len != 0) {
+        ngx_memcpy(buf + snap->size, pub->memory.data, pub->memory.len);
+        snap->memory_len = pub->memory.len;
+        snap->size += pub->memory.len;
     }
 
     return buf;
 }
 
-
-/* the mutex is locked */
 
 void
 ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
@@ -318,7 +356,7 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 
     n = (slot->version + 1) & 1;
 
-    ngx_memcpy(ngx_http_blockcast_zone_slot_buffer(slot, n), buf, snap->size);
+    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
     slot->snap[n] = *snap;
     slot->snap[n].published = ngx_http_blockcast_zone_usec();
 
@@ -334,37 +372,37 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 
 ngx_int_t
 ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *memory, time_t timestamp, ngx_log_t *log)
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
 {
     u_char                         *buf;
     ngx_int_t                       rc;
     ngx_str_t                       record;
+    ngx_http_blockcast_slot_t      *slot;
     ngx_http_blockcast_snapshot_t   snap;
 
-    if (data->len > st->max_size) {
+    slot = pub->stream->slot;
+
+    if (pub->data.len > pub->stream->max_size) {
         return NGX_ERROR;
     }
 
-    buf = ngx_http_blockcast_snapshot_build(st, data, previous, memory,
-                                            st->slot->seq + 1, timestamp, 0,
-                                            &snap, log);
+    pub->type = ngx_http_blockcast_publish_data;
+    pub->seq = slot->seq + 1;
+
+    buf = ngx_http_blockcast_snapshot_build(pub, &snap, log);
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_snap, snap.seq,
-                                       timestamp, data, memory, NULL, 0,
-                                       &record);
+    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
 
     rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
         ngx_http_blockcast_test_moment("publish: locked");
-        ngx_http_blockcast_snapshot_journal(zone, &record);
-        ngx_http_blockcast_journal_note_number(zone->bmcf, st, snap.seq);
+        ngx_http_blockcast_snapshot_record(zone, pub, &record);
         ngx_http_blockcast_test_moment("publish: recorded");
-        ngx_http_blockcast_snapshot_commit(st->slot, &snap, buf);
+        ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
         ngx_http_blockcast_snapshot_end(zone);
         ngx_http_blockcast_test_moment("publish: unlocked");
     }
@@ -378,23 +416,24 @@ ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
 
 ngx_int_t
 ngx_http_blockcast_snapshot_publish_memory(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *memory, ngx_log_t *log)
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
 {
     ngx_int_t                   rc;
     ngx_str_t                   record;
     ngx_http_blockcast_slot_t  *slot;
 
-    slot = st->slot;
+    slot = pub->stream->slot;
 
-    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_program,
-                                       slot->snap[slot->version & 1].seq, 0,
-                                       NULL, memory, NULL, 0, &record);
+    pub->type = ngx_http_blockcast_publish_memory;
+    pub->seq = slot->snap[slot->version & 1].seq;
+
+    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
 
     rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
-        ngx_http_blockcast_snapshot_journal(zone, &record);
-        ngx_http_blockcast_snapshot_commit_memory(slot, memory);
+        ngx_http_blockcast_snapshot_record(zone, pub, &record);
+        ngx_http_blockcast_snapshot_commit_memory(slot, &pub->memory);
         ngx_http_blockcast_snapshot_end(zone);
     }
 
@@ -416,7 +455,7 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     }
 
     snap = &slot->snap[slot->version & 1];
-    buf = ngx_http_blockcast_zone_slot_buffer(slot, slot->version);
+    buf = ngx_http_blockcast_slot_buffer(slot, slot->version);
 
     if (slot->version != 0
         && snap->seq == seq
@@ -430,7 +469,7 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* the same message with another state; the mutex is locked */
+/* Makes a copy with another memory the newest; the mutex is locked. */
 
 static void
 ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
@@ -442,8 +481,8 @@ ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
 
     n = slot->version & 1;
 
-    from = ngx_http_blockcast_zone_slot_buffer(slot, n);
-    to = ngx_http_blockcast_zone_slot_buffer(slot, n ^ 1);
+    from = ngx_http_blockcast_slot_buffer(slot, n);
+    to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
 
     snap = &slot->snap[n ^ 1];
     *snap = slot->snap[n];
@@ -476,66 +515,87 @@ ngx_http_blockcast_snapshot_batch_head(u_char *p,
 }
 
 
-ngx_int_t
-ngx_http_blockcast_snapshot_publish_log(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_log_entry_t *entries,
-    ngx_uint_t n, ngx_str_t *memory, time_t timestamp, ngx_log_t *log)
-{
-    u_char                         *p, *text, *buf;
-    uint64_t                        seq;
-    ngx_int_t                       rc;
-    ngx_str_t                       data, record;
-    ngx_uint_t                      i;
-    ngx_http_blockcast_snapshot_t   snap;
+/* Makes a batch's data of its entries: {"FIELD":[ENTRY,...],"count":N}. */
 
-    text = ngx_alloc(st->max_size, log);
-    if (text == NULL) {
+static ngx_int_t
+ngx_http_blockcast_snapshot_batch_data(ngx_http_blockcast_publication_t *pub,
+    ngx_str_t *data, ngx_log_t *log)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    data->data = ngx_alloc(pub->stream->max_size, log);
+    if (data->data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_http_blockcast_snapshot_batch_head(text, st);
+    p = ngx_http_blockcast_snapshot_batch_head(data->data, pub->stream);
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < pub->count; i++) {
         if (i != 0) {
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, entries[i].data.data, entries[i].data.len);
+        p = ngx_cpymem(p, pub->entries[i].data.data,
+                       pub->entries[i].data.len);
     }
 
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
+    p = ngx_sprintf(p, "],\"count\":%ui}", pub->count);
 
-    data.data = text;
-    data.len = p - text;
+    data->len = p - data->data;
 
-    seq = st->slot->seq + 1;
+    return NGX_OK;
+}
 
-    buf = ngx_http_blockcast_snapshot_build(st, &data, NULL, memory, seq,
-                                            timestamp, n, &snap, log);
-    ngx_free(text);
+
+ngx_int_t
+ngx_http_blockcast_snapshot_publish_log(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
+{
+    u_char                         *buf;
+    ngx_int_t                       rc;
+    ngx_str_t                       record;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_slot_t      *slot;
+    ngx_http_blockcast_snapshot_t   snap;
+
+    slot = pub->stream->slot;
+
+    pub->type = ngx_http_blockcast_publish_batch;
+    pub->seq = slot->seq + 1;
+
+    ngx_str_null(&pub->previous);
+
+    if (ngx_http_blockcast_snapshot_batch_data(pub, &pub->data, log)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    buf = ngx_http_blockcast_snapshot_build(pub, &snap, log);
+
+    ngx_free(pub->data.data);
+    ngx_str_null(&pub->data);
 
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_snapshot_record(zone, st, bc_journal_batch, seq,
-                                       timestamp, NULL, memory, entries, n,
-                                       &record);
+    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
 
     rc = ngx_http_blockcast_snapshot_begin(zone, log);
 
     if (rc == NGX_OK) {
 
-        ngx_http_blockcast_snapshot_journal(zone, &record);
-        ngx_http_blockcast_journal_note_number(zone->bmcf, st, seq);
+        ngx_http_blockcast_snapshot_record(zone, pub, &record);
         ngx_http_blockcast_test_moment("log: recorded");
 
-        for (i = 0; i < n; i++) {
-            ngx_http_blockcast_ring_append(st->slot, &entries[i], seq,
-                                           timestamp, i);
+        for (i = 0; i < pub->count; i++) {
+            ngx_http_blockcast_ring_append(slot, &pub->entries[i], pub->seq,
+                                           pub->timestamp, i);
         }
 
-        ngx_http_blockcast_snapshot_commit(st->slot, &snap, buf);
+        ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
         ngx_http_blockcast_snapshot_end(zone);
         ngx_http_blockcast_test_moment("log: unlocked");
     }
@@ -556,7 +616,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     uint64_t    version;
     ngx_uint_t  i;
 
-    max = ngx_http_blockcast_zone_buffer_size(slot->max_size, slot->log);
+    max = ngx_http_blockcast_slot_buffer_size(slot->max_size, slot->log);
 
     for (i = 0; i < 100; i++) {
         version = slot->version;
@@ -581,7 +641,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
             return NGX_ERROR;
         }
 
-        ngx_memcpy(p, ngx_http_blockcast_zone_slot_buffer(slot, version),
+        ngx_memcpy(p, ngx_http_blockcast_slot_buffer(slot, version),
                    size);
 
         ngx_memory_barrier();
@@ -591,7 +651,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
             return NGX_OK;
         }
 
-        /* the writer came by meanwhile and may have been in this buffer */
+        /* a writer may have been in this buffer meanwhile */
 
         ngx_free(p);
     }

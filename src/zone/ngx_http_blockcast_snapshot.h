@@ -1,7 +1,7 @@
 
 /*
- * Between the zone's parts: _zone (slots, workers), _lease, _store and _ring
- * (what is in a slot), _recover (what a former poller left in it).
+ * Snapshots: how a slot's data is built, published by the poller, and read by
+ * every worker.
  */
 
 
@@ -13,15 +13,15 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* text around the data of a message, the stream's name twice not counted */
+/* bytes around the data of a message, without the stream's name */
 #define NGX_HTTP_BLOCKCAST_MESSAGE_AROUND                                     \
     (sizeof("{\"type\":\"\",\"data\":,\"timestamp\":,\"seq\":}")             \
      + 2 * NGX_INT64_LEN)
 
 
 /*
- * Moments of a publish at which a worker may die.  In a module built for that
- * test only, the test's library ends the process at one of them.
+ * Marks a moment of a publish at which a worker may die.  Only a module built
+ * for t/84-kill.t has it: the test's library ends the process there.
  */
 
 #if (NGX_HTTP_BLOCKCAST_TEST_KILL)
@@ -31,67 +31,100 @@ void ngx_http_blockcast_test_moment(const char *name);
 #endif
 
 
-/* NGX_OK with the mutex locked, for who has the lease, and the lead, which
-   nobody takes before the end; else NGX_DECLINED */
+/*
+ * What is published of a stream at a time.  All it points to belongs to the
+ * caller and has to last for the call only.
+ */
+
+typedef enum {
+    ngx_http_blockcast_publish_data = 0,    /* a snapshot */
+    ngx_http_blockcast_publish_batch,       /* the new entries of a log */
+    ngx_http_blockcast_publish_memory       /* only the program's memory */
+} ngx_http_blockcast_publication_e;
+
+
+typedef struct {
+    ngx_http_blockcast_stream_t  *stream;
+    ngx_http_blockcast_publication_e  type;     /* set by the publish_*() */
+    uint64_t                      seq;          /* set by the publish_*() */
+    time_t                        timestamp;    /* Unix seconds of the poll */
+    ngx_str_t                     data;         /* JSON, not of a batch */
+    ngx_str_t                     previous;     /* data of the seq before, to
+                                                   make a delta; or empty */
+    ngx_str_t                     memory;       /* of the program, or empty */
+    ngx_http_blockcast_log_entry_t  *entries;   /* of a batch */
+    ngx_uint_t                    count;        /* entries of the batch */
+} ngx_http_blockcast_publication_t;
+
+
+/*
+ * Begins a write to the slots: locks the zone's mutex.  NGX_DECLINED, and
+ * nothing is locked, when this worker does not hold the lease or another
+ * nginx publishes.
+ */
 ngx_int_t ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 void ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone);
 
 /*
- * Builds all that a message consists of, in memory of ngx_alloc(); and makes
- * it the newest, with the mutex locked.
+ * Builds the frames of a publication, with its seq, in memory of ngx_alloc(),
+ * and describes them in *snap.  The caller frees it; NULL without memory.
  */
-u_char *ngx_http_blockcast_snapshot_build(ngx_http_blockcast_stream_t *st,
-    ngx_str_t *data, ngx_str_t *previous, ngx_str_t *memory, uint64_t seq,
-    time_t timestamp, ngx_uint_t count, ngx_http_blockcast_snapshot_t *snap,
-    ngx_log_t *log);
+u_char *ngx_http_blockcast_snapshot_build(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, ngx_log_t *log);
+
+/* Makes what was built the newest snapshot; the mutex is locked. */
 void ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf);
-/* the beginning of a batch: {"FIELD":[ */
+
+/* Writes the beginning of a batch, {"FIELD":[, and returns its end. */
 u_char *ngx_http_blockcast_snapshot_batch_head(u_char *p,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * What another nginx tells of a slot: the program's state that belongs to a
- * seq, and the error.  Nothing happens when it is known already.
+ * Sets the program's memory that belongs to number seq, as another nginx
+ * recorded it.  Does nothing when it is the same, or seq is not the newest.
  */
 void ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq);
 
 
+/*
+ * Publish data, or a batch of entries, as the stream's next seq; or another
+ * memory of the program with the same seq.  For the poller only.  NGX_OK;
+ * NGX_DECLINED when this worker has lost the lease, and nothing was written;
+ * NGX_ERROR when the data does not fit or there is no memory.
+ */
 ngx_int_t ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *data, ngx_str_t *previous,
-    ngx_str_t *memory, time_t timestamp, ngx_log_t *log);
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log);
 ngx_int_t ngx_http_blockcast_snapshot_publish_log(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
-    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory,
-    time_t timestamp, ngx_log_t *log);
-
-/* the same data, another state of the program: not a new seq */
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_publication_t *pub,
+    ngx_log_t *log);
 ngx_int_t ngx_http_blockcast_snapshot_publish_memory(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *memory, ngx_log_t *log);
+    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_publication_t *pub,
+    ngx_log_t *log);
 
 /*
- * The newest snapshot: *snap and its buffer (the frames, then the program's
- * state) copied to memory of ngx_alloc(), which the caller frees.  NGX_OK,
- * NGX_DECLINED before the first snapshot, NGX_ERROR without memory.
+ * Copies the newest snapshot: *snap, and its buffer (the frames, then the
+ * program's memory) to *buf of ngx_alloc(), which the caller frees.  Needs no
+ * lock.  NGX_OK, NGX_DECLINED before the first snapshot, NGX_ERROR without
+ * memory.
  */
 ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
 
-/* writes {"type":…,"data":DATA,"timestamp":…,"seq":…}; returns its end */
+/*
+ * Write {"type":NAME,"data":DATA,"timestamp":SEC,"seq":SEQ}: its head, then
+ * the caller's DATA, then its tail; both return the end.  _len is the bound
+ * in bytes.
+ */
 size_t ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
     size_t data_len);
 u_char *ngx_http_blockcast_snapshot_message_head(u_char *p,
     ngx_http_blockcast_stream_t *st);
 u_char *ngx_http_blockcast_snapshot_message_tail(u_char *p, uint64_t seq,
     time_t timestamp);
-
-/* to the state file; the mutex is locked, so nobody else comes between */
-void ngx_http_blockcast_snapshot_journal(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *record);
-void ngx_http_blockcast_snapshot_record_free(ngx_str_t *record);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_SNAPSHOT_H_INCLUDED_ */

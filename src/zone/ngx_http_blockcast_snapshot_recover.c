@@ -1,65 +1,47 @@
 
 /*
- * What a former poller left in a slot.
+ * Finishes what a former poller left in a slot.
  */
 
 
 #include "ngx_http_blockcast_snapshot_recover.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_journal_note.h"
 
 
 /*
- * What the poller before left behind.  In a configuration with other sizes it
- * has published until it lost the lease, after the master made our slot.  One
- * that was killed may have counted a message that nobody has seen; and, between
- * the ring and the version word, it leaves entries that nobody was told of,
- * which become a batch of their own.
+ * Collects, as the data of a batch, the entries of the ring beyond the slot's
+ * seq.  pub->data is of ngx_alloc() when NGX_OK; NGX_DECLINED: there are none,
+ * or there is no memory.
  */
 
-void
-ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_log_t *log)
+static ngx_int_t
+ngx_http_blockcast_snapshot_recover_batch(
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
 {
-    u_char                            *p, *text, *last, *ring, *old, *buf;
-    uint64_t                           pos, timestamp;
-    ngx_str_t                          data, state;
-    ngx_uint_t                         n;
+    u_char                            *p, *last, *ring;
+    uint64_t                           pos;
     ngx_http_blockcast_slot_t         *slot;
-    ngx_http_blockcast_snapshot_t      snap;
+    ngx_http_blockcast_stream_t       *st;
     ngx_http_blockcast_ring_record_t  *rec;
 
-    ngx_http_blockcast_zone_slot_takeover(zone, st);
-
+    st = pub->stream;
     slot = st->slot;
 
-    if (slot->version != 0
-        && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
-    {
-        slot->seq = ngx_max(slot->snap[slot->version & 1].seq, slot->least);
-
-        ngx_http_blockcast_snapshot_end(zone);
+    pub->data.data = ngx_alloc(st->max_size, log);
+    if (pub->data.data == NULL) {
+        return NGX_DECLINED;
     }
 
-    if (slot->log == 0 || slot->head == slot->tail) {
-        return;
-    }
+    last = pub->data.data + st->max_size
+           - sizeof("],\"count\":}") - NGX_INT_T_LEN;
+    p = ngx_http_blockcast_snapshot_batch_head(pub->data.data, st);
 
-    text = ngx_alloc(st->max_size, log);
-    if (text == NULL) {
-        return;
-    }
-
-    last = text + st->max_size - sizeof("],\"count\":}") - NGX_INT_T_LEN;
-    p = ngx_http_blockcast_snapshot_batch_head(text, st);
-
-    ring = ngx_http_blockcast_zone_slot_ring(slot);
-    n = 0;
-    timestamp = 0;
+    ring = ngx_http_blockcast_slot_ring(slot);
 
     for (pos = slot->tail;
          (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
@@ -75,8 +57,8 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
             break;
         }
 
-        if (n++ == 0) {
-            timestamp = rec->timestamp;
+        if (pub->count++ == 0) {
+            pub->timestamp = rec->timestamp;
 
         } else {
             *p++ = ',';
@@ -85,41 +67,93 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
         p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
     }
 
-    if (n == 0) {
-        ngx_free(text);
+    if (pub->count == 0) {
+        ngx_free(pub->data.data);
+        return NGX_DECLINED;
+    }
+
+    p = ngx_sprintf(p, "],\"count\":%ui}", pub->count);
+    pub->data.len = p - pub->data.data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * In a configuration with other sizes the poller before published until it
+ * lost the lease, after the master had made our slot: that is imported.  One
+ * that was killed may have counted a seq that nobody has seen: it is given
+ * again.  And, killed between the ring and the version word, it leaves entries
+ * that were never announced: they become a batch of their own.
+ */
+
+void
+ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_log_t *log)
+{
+    u_char                               *old, *buf;
+    ngx_http_blockcast_slot_t            *slot;
+    ngx_http_blockcast_snapshot_t         snap;
+    const ngx_http_blockcast_recorder_t  *recorder;
+    ngx_http_blockcast_publication_t      pub;
+
+    ngx_http_blockcast_slot_take_over(zone, st);
+
+    slot = st->slot;
+    recorder = zone->bmcf->recorder;
+
+    if (slot->version != 0
+        && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
+    {
+        slot->seq = ngx_max(slot->snap[slot->version & 1].seq,
+                            slot->dataless_seq);
+
+        ngx_http_blockcast_snapshot_end(zone);
+    }
+
+    if (slot->log == 0 || slot->head == slot->tail) {
         return;
     }
 
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
-    data.data = text;
-    data.len = p - text;
+    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
+    pub.stream = st;
 
-    old = NULL;
-    ngx_str_null(&state);
-
-    if (ngx_http_blockcast_snapshot_read(slot, &snap, &old, log) == NGX_OK) {
-        state.data = old + snap.memory;
-        state.len = snap.memory_len;
+    if (ngx_http_blockcast_snapshot_recover_batch(&pub, log) != NGX_OK) {
+        return;
     }
 
-    buf = ngx_http_blockcast_snapshot_build(st, &data, NULL, &state,
-                                            slot->seq + 1, timestamp, n, &snap,
-                                            log);
+    old = NULL;
 
-    if (buf != NULL && ngx_http_blockcast_snapshot_begin(zone,
-                                                         log) == NGX_OK) {
-        ngx_http_blockcast_journal_note_number(zone->bmcf, st, snap.seq);
+    if (ngx_http_blockcast_snapshot_read(slot, &snap, &old, log) == NGX_OK) {
+        pub.memory.data = old + snap.memory;
+        pub.memory.len = snap.memory_len;
+    }
+
+    pub.seq = slot->seq + 1;
+
+    buf = ngx_http_blockcast_snapshot_build(&pub, &snap, log);
+
+    if (buf != NULL
+        && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
+    {
+        if (recorder != NULL) {
+            recorder->numbered(zone->bmcf, st, snap.seq);
+        }
+
         ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
         ngx_http_blockcast_snapshot_end(zone);
 
-        ngx_http_blockcast_journal_incomplete(zone->bmcf);
+        if (recorder != NULL) {
+            recorder->incomplete(zone->bmcf);
+        }
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "blockcast: %ui entries of stream \"%V\" that a former "
-                      "poller left unannounced are published", n, &st->name);
+                      "poller left unannounced are published", pub.count,
+                      &st->name);
     }
 
-    ngx_free(text);
+    ngx_free(pub.data.data);
 
     if (buf != NULL) {
         ngx_free(buf);

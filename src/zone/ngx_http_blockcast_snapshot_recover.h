@@ -1,6 +1,6 @@
 
 /*
- * What a former poller left in a slot.
+ * Finishes what a former poller left in a slot.
  */
 
 
@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* for who has just become the poller: finishes what the former one began */
+/*
+ * Finishes what the former poller of a stream began.  For the worker that has
+ * just become the poller, before its first poll.
+ */
 void ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log);
 

@@ -1,6 +1,6 @@
 
 /*
- * Freshness of a stream: its age, its error, its note.
+ * The status of a stream: its age, freshness, error and note.
  */
 
 
@@ -8,10 +8,9 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_journal_codec.h"
 
 
 static void ngx_http_blockcast_stream_status_commit(
@@ -23,8 +22,6 @@ void
 ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot)
 {
-    static ngx_str_t  none = ngx_string("");
-
     if (!ngx_http_blockcast_lease_held(zone)) {
         return;
     }
@@ -34,10 +31,44 @@ ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     slot->polled = ngx_current_msec;
 
     if (slot->error[slot->error_version & 1].len != 0) {
-        ngx_http_blockcast_stream_status_fail(zone, slot, 0, &none);
+        ngx_http_blockcast_stream_status_clear(zone, slot);
     }
 
-    ngx_http_blockcast_journal_polled(zone->bmcf, slot);
+    if (zone->bmcf->recorder != NULL) {
+        zone->bmcf->recorder->polled(zone->bmcf, slot);
+    }
+}
+
+
+/* Records an error, or with an empty text that there is none, and sets it. */
+
+static void
+ngx_http_blockcast_stream_status_write(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
+{
+    ngx_str_t                             record;
+    const ngx_http_blockcast_recorder_t  *recorder;
+
+    recorder = zone->bmcf->recorder;
+    ngx_str_null(&record);
+
+    if (recorder != NULL) {
+        recorder->encode_error(slot, code, text, &record);
+    }
+
+    if (ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log) == NGX_OK) {
+
+        if (recorder != NULL) {
+            recorder->append(zone->bmcf, &record);
+        }
+
+        ngx_http_blockcast_stream_status_commit(slot, code, text, ngx_time());
+        ngx_http_blockcast_snapshot_end(zone);
+    }
+
+    if (record.data != NULL) {
+        ngx_free(record.data);
+    }
 }
 
 
@@ -45,29 +76,27 @@ void
 ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text)
 {
-    u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_str_t   cut, record;
+    u_char     printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t  cut;
 
     cut = *text;
     ngx_http_blockcast_gate_printable(&cut, printable, sizeof(printable));
 
-    ngx_str_null(&record);
-
-    if (zone->bmcf->journal != NULL) {
-        ngx_http_blockcast_journal_codec_poll(slot, code, &cut, &record);
-    }
-
-    if (ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log) == NGX_OK) {
-        ngx_http_blockcast_snapshot_journal(zone, &record);
-        ngx_http_blockcast_stream_status_commit(slot, code, &cut, ngx_time());
-        ngx_http_blockcast_snapshot_end(zone);
-    }
-
-    ngx_http_blockcast_snapshot_record_free(&record);
+    ngx_http_blockcast_stream_status_write(zone, slot, code, &cut);
 }
 
 
-/* the mutex is locked; the text is not too long */
+void
+ngx_http_blockcast_stream_status_clear(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot)
+{
+    ngx_str_t  none = ngx_string("");
+
+    ngx_http_blockcast_stream_status_write(zone, slot, 0, &none);
+}
+
+
+/* Makes a text of at most ERROR_LEN bytes the error; the mutex is locked. */
 
 static void
 ngx_http_blockcast_stream_status_commit(ngx_http_blockcast_slot_t *slot,
@@ -117,29 +146,52 @@ ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
 }
 
 
-void
-ngx_http_blockcast_stream_status_read_error(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *error)
+/*
+ * Copies the newest of two texts that a writer fills in turn, as the version
+ * word says; without a lock, so it looks whether the writer came by meanwhile.
+ */
+
+static void
+ngx_http_blockcast_stream_status_read(ngx_http_blockcast_error_t *texts,
+    ngx_atomic_t *newest, ngx_http_blockcast_error_t *text)
 {
-    ngx_uint_t  i;
     uint64_t    version;
+    ngx_uint_t  i;
 
     for (i = 0; i < 100; i++) {
-        version = slot->error_version;
+        version = *newest;
         ngx_memory_barrier();
 
-        *error = slot->error[version & 1];
+        *text = texts[version & 1];
 
         ngx_memory_barrier();
 
-        if (slot->error_version == version) {
+        if (*newest == version) {
             break;
         }
     }
 
-    if (error->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        error->len = 0;
+    if (text->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
+        text->len = 0;
     }
+}
+
+
+void
+ngx_http_blockcast_stream_status_read_error(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *error)
+{
+    ngx_http_blockcast_stream_status_read(slot->error, &slot->error_version,
+                                          error);
+}
+
+
+void
+ngx_http_blockcast_stream_status_read_note(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_error_t *note)
+{
+    ngx_http_blockcast_stream_status_read(slot->note, &slot->note_version,
+                                          note);
 }
 
 
@@ -186,30 +238,4 @@ ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
     }
 
     return ngx_http_blockcast_freshness_stale;
-}
-
-
-void
-ngx_http_blockcast_stream_status_read_note(ngx_http_blockcast_slot_t *slot,
-    ngx_http_blockcast_error_t *note)
-{
-    uint64_t    version;
-    ngx_uint_t  i;
-
-    for (i = 0; i < 100; i++) {
-        version = slot->note_version;
-        ngx_memory_barrier();
-
-        *note = slot->note[version & 1];
-
-        ngx_memory_barrier();
-
-        if (slot->note_version == version) {
-            break;
-        }
-    }
-
-    if (note->len > NGX_HTTP_BLOCKCAST_ERROR_LEN) {
-        note->len = 0;
-    }
 }

@@ -1,6 +1,6 @@
 
 /*
- * Freshness of a stream: its age, its error, its note.
+ * The status of a stream: its age, freshness, error and note.
  */
 
 
@@ -12,28 +12,43 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* the newest note, or one with len 0 */
-void ngx_http_blockcast_stream_status_read_note(
-    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *note);
+/*
+ * Sets a slot's error, or none with an empty text, as another nginx recorded
+ * it (since in Unix seconds).  Does nothing when the text is the same.
+ */
 void ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
     time_t since);
 
-/* a good poll without a change; refreshes the age and clears the error */
+/*
+ * For the poller, after a good poll: makes the data fresh and clears the
+ * error.
+ */
 void ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot);
 
-/* a failed poll; text is cut to ERROR_LEN bytes at a character */
+/*
+ * For the poller, after a failed poll: sets the error and records it.  text is
+ * cut to ERROR_LEN bytes at a character.
+ */
 void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);
 
-/* the newest error, or one with len 0 */
+/* Clears the error and records that. */
+void ngx_http_blockcast_stream_status_clear(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_slot_t *slot);
+
+/* Copy the newest error, or note; its len is 0 when there is none. */
 void ngx_http_blockcast_stream_status_read_error(
     ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *error);
+void ngx_http_blockcast_stream_status_read_note(
+    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *note);
+
+/* Tells how fresh the data is; listened: someone waits for the stream. */
 ngx_http_blockcast_freshness_e ngx_http_blockcast_stream_status_freshness(
     ngx_http_blockcast_stream_t *st, ngx_uint_t listened);
 
-/* milliseconds since the last good poll, or -1 */
+/* Returns the milliseconds since the last good poll; -1 before the first. */
 ngx_int_t ngx_http_blockcast_stream_status_age(
     ngx_http_blockcast_slot_t *slot);
 

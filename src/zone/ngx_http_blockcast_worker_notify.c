@@ -1,6 +1,7 @@
 
 /*
- * Waking the workers: an eventfd for each, made before they are forked.
+ * How workers wake each other: an eventfd for each, made before they are
+ * forked.
  *
  * The same descriptor tells a worker that it is to exit: nginx closes idle
  * connections first of all, and this one is marked as idle.
@@ -9,19 +10,11 @@
 
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_journal.h"
-#include "ngx_http_blockcast_fanout.h"
-#include "ngx_http_blockcast_poller.h"
-#include "ngx_http_blockcast_held_request.h"
 
 #include <sys/eventfd.h>
 
 
 static void ngx_http_blockcast_worker_notify_cleanup(void *data);
-static void ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev);
-
-
-static ngx_connection_t  *ngx_http_blockcast_worker_notify_connection;
 
 
 ngx_int_t
@@ -78,7 +71,7 @@ ngx_http_blockcast_worker_notify_cleanup(void *data)
 
 ngx_int_t
 ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
-    ngx_http_blockcast_main_conf_t *bmcf)
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_event_handler_pt handler)
 {
     ngx_connection_t  *c;
 
@@ -96,49 +89,25 @@ ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
     c->log = cycle->log;
     c->read->log = cycle->log;
     c->write->log = cycle->log;
-    c->read->handler = ngx_http_blockcast_worker_wake_handler;
+    c->read->handler = handler;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_free_connection(c);
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_worker_notify_connection = c;
-
     return NGX_OK;
 }
 
 
-static void
-ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
+void
+ngx_http_blockcast_worker_notify_read(ngx_event_t *ev)
 {
     ssize_t            n;
     uint64_t           count;
     ngx_connection_t  *c;
 
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
     c = ev->data;
-
-    if (c->close) {
-
-        /* the worker begins to exit */
-
-        ngx_http_blockcast_worker_notify_connection = NULL;
-
-        ngx_http_blockcast_journal_leave(c->data);
-        ngx_http_blockcast_poller_stop(1);
-        ngx_http_blockcast_held_request_drain(ngx_http_blockcast_drain());
-
-        /* the number is in the configuration of the master too: not closed
-           there, and in this worker only once */
-
-        bmcf = c->data;
-        bmcf->eventfds[ngx_worker] = -1;
-
-        ngx_close_connection(c);
-        return;
-    }
 
     do {
         n = read(c->fd, &count, sizeof(uint64_t));
@@ -155,9 +124,23 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
         ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
                       "blockcast: no wake-ups, the timer has to do");
     }
+}
 
-    ngx_http_blockcast_fanout_update_all();
-    ngx_http_blockcast_poller_kick();
+
+void
+ngx_http_blockcast_worker_notify_close(ngx_connection_t *c)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    /*
+     * In this worker the number must not be closed a second time with the
+     * pool; the master has its own copy of the array.
+     */
+
+    bmcf = c->data;
+    bmcf->eventfds[ngx_worker] = -1;
+
+    ngx_close_connection(c);
 }
 
 

@@ -1,6 +1,7 @@
 
 /*
- * Waking the workers: an eventfd for each, made before they are forked.
+ * How workers wake each other: an eventfd for each, made before they are
+ * forked.
  */
 
 
@@ -11,11 +12,27 @@
 #include "ngx_http_blockcast.h"
 
 
-/* wakes every other worker of this configuration (_wake) */
+/*
+ * In the master: makes a descriptor for each worker, closed with the cycle's
+ * pool.
+ */
 ngx_int_t ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * In a worker: calls handler when another one notifies it, and, with c->close
+ * set, when it begins to exit; c->data is bmcf.
+ */
 ngx_int_t ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
-    ngx_http_blockcast_main_conf_t *bmcf);
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_event_handler_pt handler);
+
+/* For that handler: takes the notifications that have come. */
+void ngx_http_blockcast_worker_notify_read(ngx_event_t *ev);
+
+/* For that handler, with c->close: closes this worker's descriptor. */
+void ngx_http_blockcast_worker_notify_close(ngx_connection_t *c);
+
+/* Wakes every other worker of this configuration. */
 void ngx_http_blockcast_worker_notify_others(
     ngx_http_blockcast_main_conf_t *bmcf);
 

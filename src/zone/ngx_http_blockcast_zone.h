@@ -1,6 +1,6 @@
 
 /*
- * The zone: the newest state of every stream in shared memory.
+ * The zone: the newest data of every stream, in shared memory.
  *
  * Everything in it has a fixed size, set by the configuration.  There are no
  * pointers into a process' memory and no locks but the slab pool's, which the
@@ -15,12 +15,13 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_histogram.h"
 
 
 /*
- * The frames of a snapshot that are made once per box, by the poller: ready
- * to be sent, with their header.  Those other than the text are only there
- * when they are worth it (len is 0 otherwise).
+ * The frames of a snapshot that the poller makes once for all workers, ready
+ * to be sent, with their header.  Those other than the text are left out, with
+ * a len of 0, when they do not save enough.
  */
 
 #define NGX_HTTP_BLOCKCAST_TEXT     0
@@ -29,13 +30,10 @@
 #define NGX_HTTP_BLOCKCAST_DELTA_Z  3
 #define NGX_HTTP_BLOCKCAST_VARIANTS    4
 
-/* shorter messages are not worth compressing */
+/* shorter messages are not compressed (bytes) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
 
-/* of a histogram of times; the last one has no limit */
-#define NGX_HTTP_BLOCKCAST_BUCKETS  12
-
-/* calls of a stream that are counted apart */
+/* calls of a stream that have a counter of their own */
 #define NGX_HTTP_BLOCKCAST_CALLS    16
 
 /* bytes of its own that a program may keep from poll to poll */
@@ -44,9 +42,9 @@
 
 typedef struct {
     uint32_t                      offset;       /* in the buffer */
-    uint32_t                      len;          /* bytes of the frame */
-    uint32_t                      payload;      /* length of its header */
-    uint32_t                      plain;        /* payload before deflate */
+    uint32_t                      len;          /* of the frame, in bytes */
+    uint32_t                      payload;      /* where it begins in it */
+    uint32_t                      plain;        /* its length before deflate */
 } ngx_http_blockcast_variant_t;
 
 
@@ -74,37 +72,39 @@ typedef struct {
 
 struct ngx_http_blockcast_slot_s {
     u_char                        name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
-    uint64_t                      next;         /* offset from the pool, or 0 */
+    uint64_t                      next;         /* its offset, or 0 */
     uint32_t                      log;
     uint32_t                      pad;
     uint64_t                      max_size;
     uint64_t                      ring_size;
     uint64_t                      size;         /* of this slot, all in all */
 
-    ngx_atomic_t                  touched;      /* a worker uses it (msec) */
+    ngx_atomic_t                  touched;      /* last use, msec */
 
     /* the snapshot: buffer number version & 1; 0 before the first */
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
-    uint64_t                      least;        /* seq of data too large */
-    uint64_t                      passed;       /* seq of a slot of the same
-                                                   name that was given back */
+    uint64_t                      dataless_seq;  /* newest seq whose data is
+                                                   not here: too large, lost */
+    uint64_t                      freed_seq;    /* newest seq of a freed slot
+                                                   of the same name */
     uint64_t                      hole;         /* log: entries up to this seq
                                                    may be lost */
-    uint64_t                      noted;        /* state file: polled, msec */
-    ngx_atomic_t                  polled;       /* last good poll, msec, or 0 */
+    uint64_t                      polled_recorded;  /* when `polled` was last
+                                                   recorded, msec */
+    ngx_atomic_t                  polled;       /* last good poll, msec or 0 */
     ngx_atomic_t                  polled_sec;   /* the same, Unix seconds */
-    ngx_atomic_t                  attempted;    /* last round's start, msec */
+    ngx_atomic_t                  attempted;    /* last poll's start, msec */
     ngx_atomic_t                  demanded;     /* last REST request, msec */
     ngx_atomic_t                  left;         /* last listener left, msec */
     ngx_atomic_t                  deflated;     /* last sent so, msec, or 0 */
-    ngx_atomic_t                  patched;      /* someone takes patches, ... */
+    ngx_atomic_t                  patched;      /* the same for patches */
 
-    /* what is wrong: text number error_version & 1; 0 or len 0: nothing */
+    /* the error: text number error_version & 1; with len 0 there is none */
     ngx_atomic_t                  error_version;
     ngx_http_blockcast_error_t    error[2];
 
-    /* what happened last, in the same way */
+    /* the note, what happened last: text number note_version & 1 */
     ngx_atomic_t                  note_version;
     ngx_http_blockcast_error_t    note[2];
 
@@ -121,7 +121,7 @@ struct ngx_http_blockcast_slot_s {
     /* log: byte positions that only grow; position % ring_size is the place */
     ngx_atomic_t                  head;
     ngx_atomic_t                  tail;
-    ngx_atomic_t                  gone;         /* newest seq not all kept */
+    ngx_atomic_t                  gone;         /* newest seq lacking entries */
 
     /* ... and the hashes of the keys published last, those in the ring, too:
        number n is at n % nkeys */
@@ -156,7 +156,7 @@ typedef struct {
     (ngx_http_blockcast_ring_record_key(rec) + (rec)->key_len)
 
 
-/* what the poller tells of a node, see _node */
+/* the status of a node, written by the poller (poll/breaker) */
 
 typedef struct {
     u_char                        name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
@@ -186,8 +186,8 @@ typedef struct {
 
 
 /*
- * Counters.  Each worker has its own and adds to them without a lock; those of
- * one that has gone are added to the zone's.
+ * Counters.  Each worker adds to its own without a lock; those of a worker
+ * that is gone are added to the zone's.
  */
 
 typedef enum {
@@ -219,30 +219,32 @@ typedef enum {
 
 
 /*
- * The process is there, or may be, while pid is set.  What tells whether it
- * goes on is beat: a process that is stopped, or another one with its number,
- * cannot keep that up.
+ * A worker's record.  Its process exists, or may, while pid is set.  The beat
+ * shows that it goes on: neither a stopped process nor another one with the
+ * same pid keeps that up.
  */
 
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free; or _CLEANING */
     ngx_atomic_t                  beat;         /* last tick (msec) */
-    ngx_atomic_t                  started;      /* kernel's time, or 0 */
-    ngx_atomic_t                  stuck;        /* that was said */
+    ngx_atomic_t                  started;      /* kernel's ticks, or 0 */
+    ngx_atomic_t                  stuck;        /* no beat: this was logged */
     ngx_atomic_t                  generation;
     ngx_atomic_t                  exiting;
     ngx_atomic_t                  connections;
     ngx_atomic_t                  counters[ngx_http_blockcast_n_all];
 } ngx_http_blockcast_worker_t;
 
-/* in pid: its worker is gone, and the process with that pid clears it */
+/*
+ * flag in pid: the worker is gone, the process with that pid frees the record
+ */
 #define NGX_HTTP_BLOCKCAST_CLEANING  0x40000000
 
 #define ngx_http_blockcast_worker_there(w)                                    \
     ((w)->pid != 0 && !((w)->pid & NGX_HTTP_BLOCKCAST_CLEANING))
 
 
-/* this worker's counters; of no use when there is no zone */
+/* this worker's counters; nobody reads them when there is no zone */
 extern ngx_atomic_t  *ngx_http_blockcast_zone_counters;
 
 #define ngx_http_blockcast_count(counter, n)                                  \
@@ -261,7 +263,7 @@ typedef struct {
     uint64_t                      magic;
     uint64_t                      epoch;
     uint64_t                      slots;        /* offset of the first slot */
-    uint64_t                      seq;          /* newest of slots given back */
+    uint64_t                      seq;          /* newest of freed slots */
     ngx_atomic_t                  generations;  /* numbers given out */
     ngx_atomic_t                  generation;   /* newest one with workers */
 
@@ -271,7 +273,8 @@ typedef struct {
     ngx_atomic_t                  takeovers;
     ngx_atomic_t                  role;
     ngx_atomic_t                  jumped;       /* seqs are beyond the file */
-    ngx_atomic_t                  unread;       /* errno that was logged */
+    ngx_atomic_t                  read_error;   /* of the state file: errno
+                                                   that was logged */
 
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];
@@ -279,6 +282,7 @@ typedef struct {
     ngx_atomic_t                  publish_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  publish_usec;
 
+    /* of workers that are gone */
     ngx_atomic_t                  gone[ngx_http_blockcast_n_all];
 
     ngx_http_blockcast_node_record_t  nodes[NGX_HTTP_BLOCKCAST_NODES];
@@ -293,65 +297,24 @@ struct ngx_http_blockcast_zone_s {
     ngx_http_blockcast_zone_shctx_t  *sh;
     ngx_uint_t                    worker;       /* our record in sh->workers,
                                                    or 0: there was none left */
-    ngx_http_blockcast_worker_t  *own;          /* that one, or of no use to
-                                                   others */
+    ngx_http_blockcast_worker_t  *own;          /* that one, or one that no
+                                                   other worker sees */
     ngx_http_blockcast_main_conf_t  *bmcf;
     ngx_http_blockcast_zone_t    *former;       /* of another size, until in
                                                    force */
-    ngx_uint_t                    fresh;        /* nothing was known before */
+    ngx_uint_t                    fresh;        /* made by this start: empty */
 };
 
 
-/* bytes a stream needs in the zone */
-size_t ngx_http_blockcast_zone_slot_size(ngx_http_blockcast_stream_t *st);
+/* the address in this process of an offset in the zone, and back */
 
-/* shm_zone->init: makes the slots, or finds those of the running cycle */
-ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-/* in the master, when the configuration cannot fail any more */
-void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
-
-/* takes a record for this worker; it is given back when the worker leaves */
-void ngx_http_blockcast_zone_enter(ngx_http_blockcast_zone_t *zone);
-/* on each tick: a sign of life; true when a record was had only now, and what
-   it is to hold of the slots is not there yet */
-ngx_uint_t ngx_http_blockcast_zone_beat(ngx_http_blockcast_zone_t *zone);
-void ngx_http_blockcast_zone_leave(ngx_http_blockcast_zone_t *zone);
-
-/* connections of all workers, as far as they are known */
-ngx_uint_t ngx_http_blockcast_zone_connections(
-    ngx_http_blockcast_zone_t *zone);
-
-/* this worker begins to exit; true when no other is left that could poll */
-ngx_uint_t ngx_http_blockcast_zone_last(ngx_http_blockcast_zone_t *zone);
-
-/* the newest number of all streams that are not configured (any more) */
-uint64_t ngx_http_blockcast_zone_seq(ngx_http_blockcast_zone_t *zone);
-
-/* the clock of snap.published, in microseconds */
-uint64_t ngx_http_blockcast_zone_usec(void);
-
-/* frees the records of dead workers; called by the poller */
-void ngx_http_blockcast_zone_reap(ngx_http_blockcast_zone_t *zone,
-    ngx_log_t *log);
+#define ngx_http_blockcast_zone_at(zone, offset)                              \
+    ((void *) ((u_char *) (zone)->shpool + (offset)))
+#define ngx_http_blockcast_zone_offset(zone, p)                               \
+    ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
 
 
-ngx_uint_t ngx_http_blockcast_zone_listeners(ngx_http_blockcast_slot_t *slot);
-/* n of this worker's come, or go */
-void ngx_http_blockcast_zone_listened(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_slot_t *slot, ngx_int_t n);
-
-/* the buffers of a slot, and its ring */
-u_char *ngx_http_blockcast_zone_slot_buffer(ngx_http_blockcast_slot_t *slot,
-    ngx_uint_t n);
-u_char *ngx_http_blockcast_zone_slot_ring(ngx_http_blockcast_slot_t *slot);
-uint64_t *ngx_http_blockcast_zone_slot_keys(ngx_http_blockcast_slot_t *slot);
-
-/*
- * Publishes new data (or a log's batch) as the next seq.  Only the poller
- * calls it; NGX_DECLINED when this worker lost the lease meanwhile, and
- * nothing is written then; NGX_ERROR when it does not fit.  previous is the
- * data of the seq before, for a delta (when somebody takes those), or NULL.
- */
+/* an entry of a log, in the memory of whoever has it */
 
 typedef struct {
     ngx_str_t                     key;
@@ -359,18 +322,24 @@ typedef struct {
 } ngx_http_blockcast_log_entry_t;
 
 
-/* bytes of a text frame, and of all a snapshot may consist of, at most */
-size_t ngx_http_blockcast_zone_frame_size(size_t max_size);
-size_t ngx_http_blockcast_zone_buffer_size(size_t max_size, ngx_uint_t log);
+/*
+ * Is shm_zone->init: makes the zone and the streams' slots, or finds those of
+ * the running configuration.
+ */
+ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-/* the slab pool's mutex; NGX_ERROR: somebody else does not give it back */
+/* In the master, when the configuration cannot fail any more. */
+void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
+
+/*
+ * Locks the slab pool's mutex.  NGX_DECLINED: another process does not give it
+ * back, which is logged.
+ */
 ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 
-/* a process that is there, or may be */
-ngx_uint_t ngx_http_blockcast_zone_alive(ngx_pid_t pid);
-void ngx_http_blockcast_zone_slot_takeover(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st);
+/* Returns the time in microseconds, on the clock of snap.published. */
+uint64_t ngx_http_blockcast_zone_usec(void);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_ZONE_H_INCLUDED_ */

@@ -17,7 +17,8 @@ const hex = n => `0x${BigInt(n).toString(16)}`;
 class Chain {
     constructor() {
         this.blocks = [];
-        this.lacks = new Set();             // methods answered with -32601
+        this.lacks = new Set();             // methods that fail with .error
+        this.error = { code: -32601, message: 'Method not found' };
         this.hidden = new Set();            // transactions whose receipt is not there yet
         this.methods = [];
     }
@@ -82,7 +83,7 @@ class Chain {
                 this.methods.push(method);
                 const result = this.lacks.has(method) ? undefined : this.answer(method, params ?? []);
                 res.end(JSON.stringify({ jsonrpc: '2.0', id, ...(result === undefined
-                    ? { error: { code: -32601, message: 'Method not found' } } : { result }) }));
+                    ? { error: this.error } : { result }) }));
             });
         });
         await new Promise(resolve => { server.listen(0, '127.0.0.1', resolve); });
@@ -112,7 +113,9 @@ test('a quantity must be exact: a number below 2^53, else all its digits', async
         assert.equal(got, n < 2n ** 53n ? Number(n) : String(n));
         assert.equal(height, null);
     });
-    for (const odd of ['12', '', '0x', '0xzz', 'x', 5, null, {}, [], true]) {
+    // the last ones: more than 256 bits are no quantity, and cost no time
+    for (const odd of ['12', '', '0x', '0xzz', 'x', 5, null, {}, [], true, '0x-1', '0x1:', '0x1@', hex(2n ** 256n),
+        `0x${'1'.repeat(100000)}`, `0x${'1'.repeat(1000000)}`]) {
         const [text] = await jq(program, JSON.stringify(
             { results: { gas_price: odd, syncing: false }, errors: {}, time: 1 }));
         assert.equal(JSON.parse(text).gas_price, null, JSON.stringify(odd));
@@ -134,8 +137,10 @@ test('the chain stream must say what the node says, and null for what it does no
     assert.deepEqual(chain.methods.sort(),
         ['eth_gasPrice', 'eth_getBlockByNumber', 'eth_syncing', 'net_peerCount']);
     chain.methods.length = 0;
-    await s.poll(1061);
-    assert.ok(chain.methods.includes('eth_chainId'), 'and asked again after a minute');
+    for (const time of [1004, 1006, 1008, 1010]) {
+        await s.poll(time);
+    }
+    assert.equal(chain.methods.filter(m => m === 'eth_chainId').length, 1, 'and asked again after 10 s');
 
     chain.lacks.add('eth_getBlockByNumber');
     assert.deepEqual((await s.poll(1062)).data, { ...expected, base_fee: null }, 'height from eth_blockNumber');
@@ -146,6 +151,38 @@ test('the chain stream must say what the node says, and null for what it does no
         chain.lacks.add(m);
     }
     await assert.rejects(s.poll(1200), /the node answers nothing: .*block: Method not found/);
+});
+
+test('a node that comes back as another chain must be told as what it is at once', async t => {
+    const restarts = [
+        chain => { chain.blocks.length = 0; chain.grow(3, 'n'); },              // shorter
+        chain => { chain.blocks.length = 0; chain.grow(10, 'n'); },             // as long as before
+        chain => { chain.blocks.length = 0; chain.grow(11, 'n'); },             // one block longer
+    ];
+    for (const restart of restarts) {
+        const chain = new Chain().grow(10);
+        const answer = chain.answer.bind(chain);
+        const { chain: s } = await chain.listen(t);
+        await s.poll(1000);
+        await s.poll(1002);
+        restart(chain);
+        chain.answer = (m, p) => ({ eth_chainId: '0x1', web3_clientVersion: 'other/1' }[m] ?? answer(m, p));
+        const { data } = await s.poll(1004);
+        assert.deepEqual([data.chain_id, data.client], [1, 'other/1']);
+        assert.match(s.notes.join(), /chain id 1 after 31337; the node is another one: other\/1 after made\/up/);
+    }
+    // longer, after it was away
+    const chain = new Chain().grow(10);
+    const answer = chain.answer.bind(chain);
+    const { chain: s, blocks } = await chain.listen(t);
+    await s.poll(1000);
+    await blocks.poll();
+    chain.blocks.length = 0;
+    chain.grow(50, 'n');
+    chain.answer = (m, p) => (m === 'eth_chainId' ? '0x1' : answer(m, p));
+    assert.equal((await s.poll(1009)).data.chain_id, 1);
+    await blocks.poll();
+    assert.match(blocks.notes.join(), /^none of the 1 blocks delivered last is on the node's chain any more/);
 });
 
 // ---------------------------------------------------------------------------------------------- blocks
@@ -178,8 +215,167 @@ test('after being away the stream must catch up without a hole, a bounded number
         got.push(...n);
     }
     assert.deepEqual(got, range(10, 80));
-    chain.grow(1500);
-    assert.deepEqual(numbers(await s.poll()), [1579], 'too far behind: it begins with the newest one');
+});
+
+// Polls until there is nothing new any more.
+async function all(s, max = 400) {
+    const out = [];
+    for (let i = 0; i < max; i++) {
+        const { entries } = await s.poll();
+        if (entries.length === 0) break;
+        out.push(...entries);
+    }
+    return out;
+}
+
+test('a thousand blocks at once, and many more while nobody listened, must not be skipped in silence', async t => {
+    const chain = new Chain().grow(10, 'a', 1);
+    const { blocks: s, transactions: x } = await chain.listen(t);
+    await s.poll();
+    await x.poll();
+    chain.grow(1005, 'a', 1);
+    assert.deepEqual((await all(s)).map(e => e.number), range(10, 1015));
+    assert.deepEqual((await all(x)).map(e => e.block_number), range(10, 1015));
+    chain.grow(4000);
+    assert.deepEqual((await all(s)).map(e => e.number), range(1015, 5015));
+    assert.deepEqual([s.notes, x.notes], [[], []]);
+
+    chain.grow(10001, 'a');
+    chain.grow(1, 'a', 1);
+    const told = /^blocks 5015 to (\d+) are not delivered: more than 10000 came since the last one$/;
+    const rest = await all(s);
+    assert.equal(s.notes.length, 1);
+    assert.equal(rest[0].number, Number(told.exec(s.notes[0])[1]) + 1, s.notes[0]);
+    assert.equal(rest[0].number, 15017 - 1000);
+    assert.deepEqual(rest.map(e => e.number), range(rest[0].number, 15017));
+    for (let i = 0; i < 60; i++) {          // blocks without a transaction
+        const { entries } = await x.poll();
+        if (entries.length > 0) {
+            assert.deepEqual(entries.map(e => e.block_number), [15016]);
+        }
+    }
+    assert.equal(x.notes.length, 1);
+    assert.match(x.notes[0], /^blocks 1015 to \d+ are not delivered/);
+    assert.equal(JSON.parse(x.state).number, 15016);
+});
+
+test('a deep reorganisation must deliver all blocks that replace others, and say so', async t => {
+    for (const [depth, longer] of [[12, 0], [13, 2], [30, 1], [30, -3], [64, 5], [100, 0], [240, 30]]) {
+        const chain = new Chain().grow(20);
+        const { blocks: s, transactions: x } = await chain.listen(t);
+        await s.poll();
+        await x.poll();
+        chain.grow(300, 'a', 1);
+        await all(s);
+        await all(x);
+        chain.blocks.length -= depth;
+        chain.grow(depth + longer, 'r', 1);
+        const expected = chain.blocks.filter(b => b.hash.startsWith('0xbr')).map(b => b.hash);
+        const got = [];
+        const gotx = [];
+        for (let i = 0; i < 25; i++) {
+            got.push(...(await s.poll()).entries.map(e => e.hash));
+            gotx.push(...(await x.poll()).entries.map(e => e.block_hash));
+        }
+        assert.deepEqual(got, expected, `depth ${depth}, ${longer} longer`);
+        assert.deepEqual(gotx, expected, `depth ${depth}, ${longer} longer`);
+        assert.ok(s.notes.length > 0 === depth > 12 && s.notes.length < 3, `${depth}: ${s.notes}`);
+        chain.grow(3, 'c');
+        assert.deepEqual(numbers(await s.poll()), range(chain.blocks.length - 3, chain.blocks.length));
+        assert.ok(s.state.length < 16384 && x.state.length < 16384);
+    }
+});
+
+test('a reorganisation deeper than what is remembered must be told', async t => {
+    const chain = new Chain().grow(20);
+    const { blocks: s } = await chain.listen(t);
+    await s.poll();
+    chain.grow(600);
+    await all(s);
+    chain.blocks.length = 40;
+    chain.grow(590, 'r');
+    const got = (await all(s)).map(e => e.hash);
+    assert.deepEqual(got, chain.blocks.slice(-got.length).map(b => b.hash), 'in order, without a hole');
+    assert.ok(got.length >= 256, `${got.length}`);
+    assert.match(s.notes.join('; '), /^none of the 256 blocks delivered last is on the node's chain any more: /);
+});
+
+test('blocks that do not name the one before as their parent must not stop the logs', async t => {
+    const chain = new Chain().grow(20);
+    const { blocks: s, transactions: x } = await chain.listen(t);
+    await s.poll();
+    await x.poll();
+    const zeros = `0x${'0'.repeat(64)}`;
+    for (const [polls, blocks] of [[4, 1], [2, 5], [2, 60]]) {
+        const from = chain.blocks.length;
+        chain.grow(blocks, 'a', 1);
+        chain.blocks[from].parentHash = zeros;
+        if (blocks > 1) chain.blocks[from + 3].parentHash = null;
+        const got = [];
+        const gotx = [];
+        for (let i = 0; i < polls + 3; i++) {
+            got.push(...numbers(await s.poll()));
+            gotx.push(...(await x.poll()).entries.map(e => e.block_number));
+        }
+        assert.deepEqual(got, range(from, from + blocks));
+        assert.deepEqual(gotx, range(from, from + blocks));
+    }
+    assert.deepEqual(s.notes, ['block 20 does not name block 19 as its parent: it is delivered all the same, '
+        + 'as the node has that one still']);
+    chain.grow(30);
+    await all(s);
+    // a reorganisation is seen all the same
+    chain.blocks.length -= 40;
+    chain.grow(45, 'r');
+    const after = [];
+    for (let i = 0; i < 6; i++) {
+        after.push(...(await s.poll()).entries.map(e => e.hash));
+    }
+    assert.deepEqual(after, chain.blocks.slice(-45).map(b => b.hash));
+});
+
+test('rounds without a block must not stop the logs', async t => {
+    for (const how of [null, undefined]) {              // null, or an error
+        const chain = new Chain().grow(20);
+        chain.error = { code: 12, message: 'requested epoch was a null round' };
+        const answer = chain.answer.bind(chain);
+        const gone = new Set();
+        chain.answer = (m, p) => (gone.has(Number(p[0])) ? how : answer(m, p));
+        const { blocks: s } = await chain.listen(t);
+        await s.poll();
+        chain.grow(2);
+        for (const holes of [1, 1, 3]) {
+            const before = chain.blocks.at(-1).hash;
+            for (let i = 0; i < holes; i++) {
+                gone.add(chain.blocks.length);
+                chain.grow(1);
+            }
+            chain.grow(3);
+            chain.blocks.at(-3).parentHash = before;
+        }
+        const got = [];
+        for (let i = 0; i < 25; i++) {
+            got.push(...numbers(await s.poll()));
+        }
+        assert.deepEqual(got, range(20, chain.blocks.length).filter(n => !gone.has(n)), `${how}`);
+        assert.deepEqual(s.notes.filter(n => n.includes('not delivered')), []);
+    }
+});
+
+test('blocks that the node never tells must be left out after some polls, with a note', async t => {
+    const chain = new Chain().grow(20);
+    const answer = chain.answer.bind(chain);
+    chain.answer = (m, p) => ([22, 23].includes(Number(p[0])) ? undefined : answer(m, p));
+    const { blocks: s } = await chain.listen(t);
+    await s.poll();
+    chain.grow(10);
+    const got = [];
+    for (let i = 0; i < 14; i++) {
+        got.push(...numbers(await s.poll()));
+    }
+    assert.deepEqual(got, [20, 21, ...range(24, 30)]);
+    assert.match(s.notes.at(-1), /^blocks 22 to 23 are not delivered: the node did not tell them in \d+ polls$/);
+    assert.ok(s.notes.some(n => /^no block after 21 can be delivered/.test(n)), 'it says that it waits');
 });
 
 test('a reorganisation must deliver the blocks that replace others, and only these', async t => {
@@ -271,6 +467,36 @@ test('every transaction must be delivered once, with its receipt, however the no
         assert.deepEqual(txs(await s.poll()),
             ['0xta6-0', '0xta6-1', '0xta7-0', '0xta7-1', '0xta8-0', '0xta8-1']);
         assert.deepEqual(txs(await s.poll()), []);
+    }
+});
+
+test('however a node says that it lacks eth_getBlockReceipts, each one\'s receipt is asked for', async t => {
+    for (const [code, message, polls] of [[-32700, 'The method eth_getBlockReceipts does not exist', 1],
+        [-32004, 'Method eth_getBlockReceipts is not supported', 1], [-32602, 'invalid argument', 1],
+        [-32000, 'unknown', 2], [5, 'anything', 2], [null, 'no reply', 2]]) {
+        const chain = new Chain().grow(5);
+        const { transactions: s } = await chain.listen(t);
+        await s.poll();
+        chain.lacks.add('eth_getBlockReceipts');
+        chain.error = { code, message };
+        chain.grow(3, 'a', 2);
+        const got = [];
+        for (let i = 0; i < polls; i++) {
+            got.push(...(await s.poll()).entries);
+        }
+        assert.deepEqual(got.map(e => [e.hash, e.status, e.gas_used]), range(5, 8).flatMap(n => [
+            [`0xta${n}-0`, 1, 21000], [`0xta${n}-1`, 0, 21000]]), `${code}`);
+        // and when that fails, too, the transactions come without
+        chain.lacks.add('eth_getTransactionReceipt');
+        chain.grow(6, 'a', 2);
+        const then = [];
+        for (let i = 0; i < 7; i++) {
+            then.push(...(await s.poll()).entries);
+        }
+        assert.deepEqual(then.map(e => e.status), Array(12).fill(null), `${code}`);
+        chain.lacks.clear();
+        chain.grow(1, 'a', 2);
+        assert.deepEqual((await s.poll()).entries.map(e => e.status), [1, 0], 'and with them when they are there');
     }
 });
 

@@ -3,6 +3,7 @@
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Node } from '../../conf/simnode.mjs';
@@ -180,7 +181,10 @@ test('receipts of the real node must be those of its ledger and of its energy ma
     assert.ok(anchor.provider === null && /^[0-9a-f]{64}$/.test(anchor.anchor));
 
     const energy = entries.filter(e => e.market === 'energy');
-    const page = node.world.energyPage(0, 50);
+    // of the page's oldest block it may have a part
+    const whole = node.world.energyPage(0, 50);
+    const page = whole.filter(r => r.block_settled !== whole.at(-1).block_settled);
+    assert.ok(energy.length >= 45);
     assert.equal(energy.length, page.length);
     assert.deepEqual(energy.map(e => e.meter_reading_hash).sort(),
         page.map(r => r.meter_reading_hash).sort());
@@ -314,6 +318,7 @@ test('two energy receipts that are alike are two receipts', async t => {
     node.methods.set('settlement.audit', () => []);
     const s = preset('the-block', node.url).receipts;
     const ids = async () => (await s.poll()).entries.map(e => e.id);
+    // the second one of a block has its place in that at its end, whether it is like another or not
     const id = n => `energy-${n}-abababababababab-b-5`;
     assert.deepEqual(await ids(), [id(8), id(9), `${id(9)}-2`]);
     assert.deepEqual(await ids(), []);
@@ -321,6 +326,62 @@ test('two energy receipts that are alike are two receipts', async t => {
     assert.deepEqual(await ids(), [`${id(9)}-3`]);
     list = [receipt(11), receipt(9), receipt(9), receipt(9), receipt(8)];
     assert.deepEqual(await ids(), [id(11)]);
+});
+
+const oneBlock = JSON.parse(fs.readFileSync(path.join(here, 'lib/energy.receipts.one-block.json'), 'utf8')
+    .replace(/(price_paid": )(\d+)/g, '$1"$2"'));          // as a double holds them here
+
+test('hundreds of receipts of one block, many alike, must all arrive once, while new ones come', async t => {
+    assert.equal(oneBlock.length, 433);
+    // how many there are already, how many come with each poll, blocks after it
+    for (const [first, more, later] of [[0, 433, 0], [433, 0, 0], [433, 40, 0], [1, 30, 0], [49, 10, 5], [120, 3, 40],
+        [433, 0, 300], [433, 25, 25]]) {
+        for (const most of [250, 100]) {
+            const node = await simnode(t, { dialect: 'real' });
+            const blocks = [[], oneBlock.slice(0, first)].filter(b => b.length > 0);
+            let top = 4;
+            const add = (list, height) => (blocks.length > 0 && blocks.at(-1)[0]?.block_settled === height
+                ? blocks.at(-1).push(...list) : blocks.push([...list]));
+            const like = (n, height) => Array.from({ length: n }, (_, i) => ({ ...oneBlock[i % 7], block_settled: height }));
+            node.methods.set('settlement.audit', () => []);
+            let between = 0;
+            node.methods.set('energy.receipts', ({ p }) => {
+                if (between > 0) {                              // one more between two calls
+                    between--;
+                    add(like(1, top), top);
+                }
+                const size = Math.min(p.page_size, most);
+                const list = [...blocks].reverse().flat();
+                return { page: p.page, page_size: size, total: list.length, status: 'ok',
+                    receipts: list.slice(p.page * size, (p.page + 1) * size) };
+            });
+            const s = preset('the-block', node.url).receipts;
+            const got = [];
+            const poll = async () => got.push(...(await s.poll()).entries);
+            await poll();
+            for (let i = 0; i < 6; i++) {
+                add(like(more, top), top);
+                between = 3;
+                await poll();
+            }
+            if (later > 0) {
+                top++;
+                add(like(later, top), top);
+                between = 1;
+                await poll();
+                top++;
+                add(like(1, top), top);
+            }
+            for (let i = 0; i < 30; i++) await poll();
+            const what = `${[first, more, later, most]}`;
+            assert.deepEqual(got.map(e => e.block_height), blocks.flat().map(r => r.block_settled), what);
+            assert.deepEqual(got.map(e => [e.consumer, e.kwh_delivered]),
+                blocks.flat().map(r => [r.buyer, r.kwh_delivered]), what);
+            assert.equal(new Set(got.map(e => e.id)).size, got.length, what);
+            assert.equal(s.asked.length, 2, `nothing is asked for in vain: ${what} ${JSON.stringify(s.asked)}`);
+            assert.deepEqual(s.notes, [], what);
+        }
+    }
 });
 
 test('settlements of a burst must all arrive, and a ledger that begins anew must not silence them', async t => {
@@ -567,6 +628,8 @@ test('a call that fails in any way must leave the fields of the others alone', a
         node.at(22);
         const state = s.state;
         const good = (await s.poll(12)).data;
+        s.state = state.replace(/"next":[\d.]+/, '"next":0');
+        await s.poll(12);
         for (const [i, [method, fields]] of Object.entries(supplies[name]).entries()) {
             for (const fault of [...(i === 0 ? ['hang'] : []), 'unknown', 'drop', 'rate_limited', 'not_json', 'truncate',
                 'wrong_id', 'other_type', 'unavailable', 'null', 'http_500']) {
@@ -576,6 +639,10 @@ test('a call that fails in any way must leave the fields of the others alone', a
                 const expected = { ...good };
                 for (const f of fields) {
                     expected[f] = null;
+                }
+                // it stays what it was
+                if (fields.includes('block_height')) {
+                    expected.block_height = good.block_height;
                 }
                 assert.deepEqual(figures(data), figures(expected), `${method} ${fault}`);
                 assert.ok(data.network_strength === null || data.network_strength >= 0);
@@ -598,6 +665,86 @@ test('while the chain mines or is empty, the other figures must go on', async t 
         node.world.newChain(20, 0);
         node.world.empty = true;
         assert.ok((await s.poll()).data.peer_count > 0);
+    }
+});
+
+test('looking at a fresh node must not stop it from ever mining', async t => {
+    for (const name of PRESETS) {
+        const node = await simnode(t, { dialect: 'both' });
+        node.world.newChain(20, 0);
+        node.world.empty = true;
+        const streams = preset(name, node.url);
+        for (let i = 0; i < 4; i++) {
+            for (const s of Object.values(streams)) {
+                await s.poll(1000 + 20 * i).catch(() => { });
+            }
+        }
+        assert.equal(node.stats.by_method['light.latest_header'], undefined, name);
+        assert.equal(node.stats.by_method['consensus.difficulty'], undefined, name);
+        assert.ok(node.stats.by_method['light.headers'] > 0, name);
+        assert.equal(node.world.poisoned, false);
+        node.world.empty = false;                       // it mines
+        node.at(28);
+        const { data } = await streams.network_metrics.poll(1090);
+        assert.ok(data.block_height >= 3, `${name}: ${data.block_height}`);
+    }
+});
+
+test('the header must be asked rarely, never while it hangs, and a sentence must say so', async t => {
+    const node = await simnode(t, { dialect: 'real' });
+    const { network_metrics: s, peers } = preset('the-block', node.url);
+    const asked = () => (node.stats.by_method['light.headers'] ?? 0) + (node.stats.by_method['light.latest_header'] ?? 0);
+    const height = (await s.poll(1000)).data.block_height;
+    for (let time = 1002; time < 1060; time += 2) {
+        assert.equal((await s.poll(time)).data.block_height, height, 'it stays');
+    }
+    assert.equal(asked(), 4, 'twice in a minute');
+    assert.deepEqual(s.notes, []);
+
+    node.world.mining = true;
+    node.world.hold = true;
+    const before = asked();
+    for (let time = 1060; time < 1120; time += 2) {
+        const { data } = await s.poll(time);
+        assert.equal(data.block_height, height);
+        assert.ok(data.peer_count > 0);
+        await peers.poll(time);
+    }
+    assert.equal(asked(), before + 1, 'once');
+    assert.equal(new Set(s.notes).size, 1, `${[...new Set(s.notes)]}`);
+    assert.match(s.notes[0], /^the node does not tell its header \(.*\), as while it mines: block_height is of 00:17:10 UTC, and asked again at 00:18:40 UTC$/);
+    for (let time = 1120; time < 1700; time += 10) {
+        await s.poll(time);
+    }
+    assert.equal(asked(), before + 4, 'and more and more rarely');
+
+    node.world.mining = false;
+    node.at(40);
+    node.world.newChain(40, 3);                         // and the chain is shorter
+    node.at(41);
+    s.notes.length = 0;
+    const { data } = await s.poll(3000);
+    assert.ok(data.block_height < height && data.block_height !== null);
+    assert.deepEqual(s.notes, [`the chain is shorter than before: block ${data.block_height} after ${height}`]);
+    node.world.newChain(50, 0);
+    node.world.empty = true;
+    assert.equal((await s.poll(3060)).data.block_height, null);
+    assert.match(s.notes[1], /^the chain is shorter than before: no block after \d+$/);
+});
+
+test('the last good data must have the height when the node goes away call by call', async t => {
+    for (const name of PRESETS) {
+        const node = await simnode(t, { dialect: DIALECT[name] });
+        const { network_metrics: s } = preset(name, node.url);
+        const { data: { block_height: height } } = await s.poll(1000);
+        node.faults = ['light.headers', 'light.latest_header'].map(method => ({ method, fault: 'drop' }));
+        assert.equal((await s.poll(1031)).data.block_height, height, name);
+        assert.match(s.notes.join(), name === 'the-block' ? /^the node does not tell its header/ : /^$/);
+        node.faults = [{ method: '*', fault: 'drop' }];
+        await assert.rejects(s.poll(1033));
+        assert.equal(JSON.parse(s.previous).block_height, height);
+        node.faults = [];
+        assert.ok((await s.poll(2000)).data.block_height >= height);
     }
 });
 
@@ -718,7 +865,7 @@ test('bandwidth must not jump when peers come and go, or after a pause', async (
     }));
     const [first, state] = await run(null, 100, { a: 1000, b: 5000 });
     assert.equal(first.bandwidth_out, null);
-    assert.deepEqual(state, { time: 100, bytes: { a: 1000, b: 5000 } });
+    assert.deepEqual([state.time, state.bytes], [100, { a: 1000, b: 5000 }]);
     assert.equal((await run(state, 102, { a: 3000, b: 5000 }))[0].bandwidth_out, 1000);
     assert.equal((await run(state, 102, { a: 3000, c: 999999999 }))[0].bandwidth_out, 1000, 'a new peer');
     assert.equal((await run(state, 102, { a: 10, b: 5200 }))[0].bandwidth_out, 100, 'a counter set back');
@@ -730,7 +877,7 @@ test('bandwidth must not jump when peers come and go, or after a pause', async (
     });
     assert.deepEqual([held.bandwidth_out, kept1.time], [1000, 102], 'a header that hung for a second');
     const [, kept] = await shape('the-block', 'network_metrics', { state, time: 102, results: { overlay: { active_peers: 1 } } });
-    assert.deepEqual(kept, state, 'a failed call keeps the counters');
+    assert.deepEqual([kept.time, kept.bytes], [state.time, state.bytes], 'a failed call keeps the counters');
 });
 
 test('the scheduler of a node with either dialect must be told in one form', async t => {

@@ -373,17 +373,43 @@ test('a result set by a test must come back byte for byte', async t => {
     assert.equal((await node.call('whoami')).result.handle, null);
 });
 
-test('an empty chain must kill the handler as it does in the node', async t => {
+test('a call of the header on an empty chain must stop the chain for ever, as it does in the node', async t => {
     const node = await start(t, '--dialect', 'real');
     await node.control('empty');
-    for (const method of ['light.latest_header', 'light.headers']) {
-        await assert.rejects(node.call(method), { code: 'ECONNRESET' });
-    }
+    assert.deepEqual((await node.call('light.headers', { start: 0, limit: 1 })).result, [], 'harmless');
     assert.deepEqual((await node.call('settlement.audit')).result, []);
     assert.equal((await node.call('energy.receipts')).result.total, 0);
     await node.control('empty', { empty: false });
     await new Promise(resolve => { setTimeout(resolve, 1800); });
+    assert.ok((await node.call('light.latest_header')).result.hash, 'it mines');
+
+    await node.control('empty');
+    await assert.rejects(node.call('light.latest_header'), { code: 'ECONNRESET' });
+    await node.control('empty', { empty: false });
+    await new Promise(resolve => { setTimeout(resolve, 1800); });
+    for (const method of ['light.latest_header', 'light.headers']) {
+        await assert.rejects(node.call(method), { code: 'ECONNRESET' });
+    }
+    assert.equal((await node.call('consensus.difficulty')).result.difficulty, 1);
+    await node.control('reset');
     assert.ok((await node.call('light.latest_header')).result.hash);
+});
+
+test('while the chain mines, one call that needs it can hold up all others', async t => {
+    const node = await start(t, '--dialect', 'real');
+    await node.control('mining', { hold: true });
+    assert.ok((await node.call('net.overlay_status')).result);
+    let answered = 0;
+    const calls = [node.call('light.latest_header')];
+    await new Promise(resolve => { setTimeout(resolve, 100); });
+    calls.push(...Array.from({ length: 8 }, () => node.call('net.overlay_status')));
+    calls.forEach(c => c.then(() => { answered++; }));
+    await new Promise(resolve => { setTimeout(resolve, 300); });
+    assert.equal(answered, 0);
+    await node.control('mining', { on: false });
+    for (const r of await Promise.all(calls)) {
+        assert.ok(r.result);
+    }
 });
 
 test('while the chain mines, the calls that need it hang and the others do not', async t => {

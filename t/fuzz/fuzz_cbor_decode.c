@@ -7,7 +7,8 @@
  * which stays the same when it goes to CBOR and back.
  */
 
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
@@ -188,14 +189,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     expected = (rc == REF_ITEM || rc == REF_TEXT) && r.p == r.last;
 
     why = NULL;
-    rc = bc_cbor_to_json(p, size, json, BC_CBOR_JSON_BOUND(size), &n, &why);
+    rc = bc_cbor_decode(p, size, json, BC_CBOR_JSON_BOUND(size), &n, &why);
 
     must((rc == 0) == expected);
     must((rc == 0) == (why == NULL));
 
     if (rc != 0) {
         must(rc == -1 && n == 0 && strcmp(why, "is too long as JSON") != 0);
-        must(bc_cbor_to_json(p, size, NULL, 0, &n, &why) == -1 && n == 0);
+        must(bc_cbor_decode(p, size, NULL, 0, &n, &why) == -1 && n == 0);
 
         free(json);
         free(p);
@@ -209,22 +210,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     small = malloc(n);
     must(small != NULL);
-    must(bc_cbor_to_json(p, size, small, n, &m, NULL) == 0 && m == n);
+    must(bc_cbor_decode(p, size, small, n, &m, NULL) == 0 && m == n);
     must(memcmp(small, json, n) == 0);
-    must(bc_cbor_to_json(p, size, small, n - 1, &m, &why) == -1 && m == 0);
+    must(bc_cbor_decode(p, size, small, n - 1, &m, &why) == -1 && m == 0);
     free(small);
 
     /* there and back */
 
     text.data = json;
     text.len = n;
-    cbor = malloc(bc_cbor_bound(n));
+    cbor = malloc(bc_cbor_encode_bound(n));
     must(cbor != NULL);
-    must(bc_cbor_from_json(text, cbor, bc_cbor_bound(n), &len) == 0);
+    must(bc_cbor_encode(text, cbor, bc_cbor_encode_bound(n), &len) == 0);
 
     again = malloc(n);
     must(again != NULL);
-    must(bc_cbor_to_json(cbor, len, again, n, &m, NULL) == 0);
+    must(bc_cbor_decode(cbor, len, again, n, &m, NULL) == 0);
     must(m == n && memcmp(again, json, n) == 0);
 
     free(again);

@@ -10,8 +10,9 @@
 
 #include <cbor.h>
 
-#include "bc_cbor.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "fuzz.h"
 
 
@@ -322,11 +323,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text.data = p;
     text.len = size;
 
-    bound = bc_cbor_bound(size);
+    bound = bc_cbor_encode_bound(size);
     cbor = malloc(bound);
     must(cbor != NULL);
 
-    rc = bc_cbor_from_json(text, cbor, bound, &n);
+    rc = bc_cbor_encode(text, cbor, bound, &n);
     must(rc == 0 || rc == -2);
 
     if (rc == 0) {
@@ -336,9 +337,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         small = malloc(n);
         must(small != NULL);
-        must(bc_cbor_from_json(text, small, n, &m) == 0 && m == n);
+        must(bc_cbor_encode(text, small, n, &m) == 0 && m == n);
         must(memcmp(small, cbor, n) == 0);
-        must(bc_cbor_from_json(text, small, n - 1, &m) == -1 && m == 0);
+        must(bc_cbor_encode(text, small, n - 1, &m) == -1 && m == 0);
         free(small);
 
         item = cbor_load(cbor, n, &result);

@@ -5,7 +5,7 @@
  * Header values: the extension offers, lists, tokens, keys.
  */
 
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 #include "bc_ws_deflate.h"
 #include "fuzz.h"
 
@@ -13,8 +13,8 @@
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char                     response[BC_WS_PMD_RESPONSE_LEN];
-    char                     again[BC_WS_PMD_RESPONSE_LEN];
+    char                     response[BC_WS_DEFLATE_RESPONSE_LEN];
+    char                     again[BC_WS_DEFLATE_RESPONSE_LEN];
     size_t                   covered;
     uint8_t                 *p;
     bc_span_t                item;
@@ -44,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     bc_http_has_token(p, size, "upgrade");
 
-    if (bc_ws_key_valid(p, size)) {
+    if (bc_http_ws_key_valid(p, size)) {
         must(size == 24);
     }
 

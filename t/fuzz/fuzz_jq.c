@@ -585,7 +585,7 @@ sorted(fuzz_t *f)
     char         text[4096], want[16384];
     ngx_str_t    out[3], error;
     ngx_uint_t   count;
-    const char  *v[16], *t;
+    const char  *t, *v[16] = { NULL };
 
     n = (int) (fuzz_byte(f) % 15) + 1;
     text[0] = '\0';

@@ -10,7 +10,7 @@
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 #include "fuzz.h"
-#include "../unit/merge_apply.c"
+#include "../unit/merge_apply.h"
 
 
 typedef struct {
@@ -359,7 +359,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         result = malloc(from.len + to.len + n);
         must(result != NULL);
-        must(bc_merge_patch_apply(from, patch, result, from.len + to.len + n,
+        must(merge_apply(from, patch, result, from.len + to.len + n,
                                  &made.len)
              == 1);
         made.data = result;
@@ -379,7 +379,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     result = malloc(from.len + to.len + 2);
     must(result != NULL);
 
-    if (bc_merge_patch_apply(from, to, result, from.len + to.len + 2, &n) == 1)
+    if (merge_apply(from, to, result, from.len + to.len + 2, &n) == 1)
     {
         must(bc_json_check(result, n, 200, NULL) == 0);
 

@@ -7,8 +7,10 @@
  * and what is shown of them is one line of valid UTF-8.
  */
 
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_merge_patch.h"
 #include "bc_client_msg.h"
 #include "bc_jsonrpc.h"
@@ -17,7 +19,7 @@
 #include "bc_text.h"
 #include "bc_utf8.h"
 #include "fuzz.h"
-#include "../unit/merge_apply.c"
+#include "../unit/merge_apply.h"
 
 
 /* a key that is made of a key is the same one */
@@ -168,7 +170,7 @@ diff(bc_span_t from, bc_span_t to)
     (void) bc_merge_patch_diff(from, to, patch, to.len / 2, &n);
     must(n <= to.len / 2);
 
-    (void) bc_merge_patch_apply(from, to, result, size, &m);
+    (void) merge_apply(from, to, result, size, &m);
     must(m <= size);
 
     free(patch);
@@ -272,17 +274,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     messages(p, f.len);
     state(p, f.len);
 
-    bound = bc_cbor_bound(f.len);
+    bound = bc_cbor_encode_bound(f.len);
     cbor = malloc(bound);
     must(cbor != NULL);
-    rc = bc_cbor_from_json(text, cbor, bound, &n);
+    rc = bc_cbor_encode(text, cbor, bound, &n);
     must(n <= bound && (rc == 0) == (n != 0));
-    (void) bc_cbor_from_json(text, cbor, cut < bound ? cut : bound, &n);
+    (void) bc_cbor_encode(text, cbor, cut < bound ? cut : bound, &n);
     free(cbor);
 
     json = malloc(BC_CBOR_JSON_BOUND(f.len) + 1);
     must(json != NULL);
-    rc = bc_cbor_to_json(p, f.len, json, BC_CBOR_JSON_BOUND(f.len), &n, &why);
+    rc = bc_cbor_decode(p, f.len, json, BC_CBOR_JSON_BOUND(f.len), &n, &why);
     must(rc != 0 || bc_json_check(json, n, BC_CBOR_MAX_DEPTH, NULL) == 0);
     free(json);
 

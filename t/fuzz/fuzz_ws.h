@@ -10,7 +10,7 @@
 
 
 #include "bc_utf8.h"
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 #include "fuzz.h"
 
 
@@ -72,7 +72,7 @@ ws_event(ws_said_t *said, int rc, const bc_ws_event_t *ev,
 
         case BC_WS_CLOSE:
             must(ev->code == 1005 ? ev->len == 0
-                                  : bc_ws_close_code_valid(ev->code));
+                                  : bc_ws_frame_code_valid(ev->code));
             must(bc_utf8_feed(&utf8, ev->data, ev->len) == 0
                  && bc_utf8_done(utf8));
             must(ev->len <= 123);

@@ -8,7 +8,7 @@
  * connection fails. Usage: wslay [SEQUENCES [SEED]].
  */
 
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 #include "fuzz.h"
 
 #include <wslay/wslay.h>
@@ -373,7 +373,7 @@ sequence(wire_t *w)
             len = 2 + text(c + 2, 20 + rnd(100));
 
             /* what is wrong first, the code or the reason, is no matter */
-            if (!bc_ws_close_code_valid((unsigned) code)) {
+            if (!bc_ws_frame_code_valid((unsigned) code)) {
                 len = 2 + rnd(124);
                 memset(c + 2, 'x', len - 2);
             }

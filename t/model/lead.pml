@@ -4,14 +4,14 @@
  * upgrade, or one stuck worker keeps everybody from polling for ever.
  *
  * It stands for
- *     ngx_http_blockcast_journal_lead_owns()         the claim, within the section
- *     ngx_http_blockcast_journal_lead_silent()       the looks at a beat
- *     ngx_http_blockcast_journal_lead_beat()         ... which is written without the
- *                                             section, and without the owner
- *     ngx_http_blockcast_journal_lead()         reads the file to its end first
+ *     ngx_http_blockcast_journal_lead_owns()         the claim, in the section
+ *     ngx_http_blockcast_journal_lead_is_silent()    the looks at a beat
+ *     ngx_http_blockcast_journal_lead_beat()         written without the section,
+ *                                                    and without the owner
+ *     ngx_http_blockcast_journal_lead()              reads the whole file first
  *     ngx_http_blockcast_journal_lead_write_begin()  the section, then a look
  *     ngx_http_blockcast_journal_file_append()       then the file
- *     ngx_http_blockcast_snapshot_commit()             then the zone: clients see it
+ *     ngx_http_blockcast_snapshot_commit()           then the zone: clients see it
  *
  * Each family is the one worker that has its lease (zone.pml has the lease).
  * One may be killed at any step: the kernel gives back its section, and its

@@ -4,14 +4,14 @@
  * contents under one number, or a number is left out.
  *
  * It stands for
- *     ngx_http_blockcast_lease_hold()       the lease: here it can be lost at
- *                                           any moment, as if time flew
- *     ngx_http_blockcast_snapshot_begin()    mutex, then a look at the lease
- *     ngx_http_blockcast_snapshot_publish()          built before, committed within
- *     ngx_http_blockcast_snapshot_commit()           each of its writes is a step
- *     ngx_http_blockcast_snapshot_recover()          what a new poller does first
- *     ngx_http_blockcast_snapshot_read()        the copy, and the looks around it
- *     ngx_unlock_mutexes()                  of nginx' master, after a death
+ *     ngx_http_blockcast_lease_hold()          the lease: here it can be
+ *                                              lost at any moment
+ *     ngx_http_blockcast_snapshot_begin()      mutex, then a look at the lease
+ *     ngx_http_blockcast_snapshot_publish()    built before, committed within
+ *     ngx_http_blockcast_snapshot_commit()     each of its writes is a step
+ *     ngx_http_blockcast_snapshot_recover()    what a new poller does first
+ *     ngx_http_blockcast_snapshot_read()       the copy, and the looks around
+ *     ngx_unlock_mutexes()                     of nginx' master, after a death
  *
  * Workers publish.  One may be killed at any step, and stays dead; one that is
  * not scheduled is one that was stopped, and may go on at any step.

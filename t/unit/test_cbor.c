@@ -9,7 +9,8 @@
 
 #include <math.h>
 
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "unit.h"
 
@@ -255,7 +256,7 @@ from_json(const char *json, size_t json_len, uint8_t *dst, size_t size,
     }
 
     *len = 99;
-    rc = bc_cbor_from_json(span, buf, size, len);
+    rc = bc_cbor_encode(span, buf, size, len);
 
     if (rc == 0) {
         memcpy(dst, buf, *len);
@@ -279,7 +280,7 @@ to_json(const uint8_t *p, size_t n, uint8_t *dst, size_t size, size_t *len,
     buf = malloc(size + (size == 0));
 
     *len = 99;
-    rc = bc_cbor_to_json(in, n, buf, size, len, why);
+    rc = bc_cbor_decode(in, n, buf, size, len, why);
 
     if (rc == 0) {
         memcpy(dst, buf, *len);
@@ -301,7 +302,7 @@ encodes(const char *json, const char *hex)
 
     n = unhex(expected, hex);
 
-    rc = from_json(json, strlen(json), got, bc_cbor_bound(strlen(json)), &len);
+    rc = from_json(json, strlen(json), got, bc_cbor_encode_bound(strlen(json)), &len);
 
     if (!ok(rc == 0 && len == n && memcmp(got, expected, n) == 0,
             "%s is %s", json, hex))
@@ -529,7 +530,7 @@ test_unchecked(void)
     for (i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
         span.len = strlen(text[i]);
         span.data = unit_copy(text[i], span.len);
-        rc = bc_cbor_from_json(span, got, sizeof(got), &len);
+        rc = bc_cbor_encode(span, got, sizeof(got), &len);
         ok(rc == -2 && len == 0, "%s is refused", text[i]);
         free((void *) span.data);
     }
@@ -553,7 +554,7 @@ test_halves(void)
         in[1] = (uint8_t) (i >> 8);
         in[2] = (uint8_t) i;
 
-        if (bc_cbor_to_json(in, 3, text, BC_CBOR_JSON_BOUND(3), &n, NULL)
+        if (bc_cbor_decode(in, 3, text, BC_CBOR_JSON_BOUND(3), &n, NULL)
             != 0)
         {
             wrong += ((i & 0x7c00) != 0x7c00);
@@ -620,7 +621,7 @@ test_doubles(void)
             in[1 + n] = (uint8_t) (u >> (56 - 8 * n));
         }
 
-        if (bc_cbor_to_json(in, 9, text, 27, &n, NULL) != 0) {
+        if (bc_cbor_decode(in, 9, text, 27, &n, NULL) != 0) {
             wrong++;
             continue;
         }
@@ -828,15 +829,15 @@ test_bounds(void)
         *p = ']';
 
         if (from_json(json, (size_t) (p + 1 - json), got,
-                      bc_cbor_bound((size_t) (p + 1 - json)), &len) != 0)
+                      bc_cbor_encode_bound((size_t) (p + 1 - json)), &len) != 0)
         {
             wrong++;
         }
     }
 
     is(wrong, 0, "the bound holds for short numbers");
-    is(from_json("0.1", 3, got, bc_cbor_bound(3), &len), 0, "and for one");
-    ok(bc_cbor_bound(SIZE_MAX) == SIZE_MAX && bc_cbor_bound(1000) < 2300,
+    is(from_json("0.1", 3, got, bc_cbor_encode_bound(3), &len), 0, "and for one");
+    ok(bc_cbor_encode_bound(SIZE_MAX) == SIZE_MAX && bc_cbor_encode_bound(1000) < 2300,
        "it is not more than it has to be");
 
     /* whatever the digits after the 780th, they count */

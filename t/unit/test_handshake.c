@@ -7,7 +7,7 @@
  * offers it closes the connection at once.
  */
 
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 #include "bc_ws_deflate.h"
 #include "unit.h"
 
@@ -43,12 +43,12 @@ keys(void)
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         p = unit_copy(cases[i].key, strlen(cases[i].key));
 
-        is(bc_ws_key_valid(p, strlen(cases[i].key)), cases[i].valid,
+        is(bc_http_ws_key_valid(p, strlen(cases[i].key)), cases[i].valid,
            "key \"%s\"", cases[i].key);
         free(p);
     }
 
-    is(bc_ws_key_valid((uint8_t *) "dGhlIHNhbXBsZSBub25\0ZQ==", 24), 0,
+    is(bc_http_ws_key_valid((uint8_t *) "dGhlIHNhbXBsZSBub25\0ZQ==", 24), 0,
        "a NUL in the key");
 }
 
@@ -139,7 +139,7 @@ tokens(void)
 static void
 extensions(void)
 {
-    char                     response[BC_WS_PMD_RESPONSE_LEN];
+    char                     response[BC_WS_DEFLATE_RESPONSE_LEN];
     size_t                   i;
     uint8_t                 *p;
     bc_ws_deflate_params_t   params;

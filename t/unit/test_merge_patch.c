@@ -11,7 +11,7 @@
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 #include "unit.h"
-#include "merge_apply.c"
+#include "merge_apply.h"
 
 
 /* the allocator fails from the n-th call on, 0: never */
@@ -123,7 +123,7 @@ apply(const char *target, const char *patch, char *out, size_t size)
     b.len = strlen(patch);
     buf = malloc(size + (size == 0));
 
-    rc = bc_merge_patch_apply(a, b, buf, size, &len);
+    rc = merge_apply(a, b, buf, size, &len);
 
     memcpy(out, buf, len);
     out[len] = '\0';

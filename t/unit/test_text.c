@@ -8,6 +8,7 @@
  */
 
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_siphash.h"
 #include "bc_text.h"
 #include "unit.h"

@@ -463,7 +463,7 @@ closes(void)
         snprintf(say, sizeof(say), "CLOSE:%u:", valid[i]);
         snprintf(name, sizeof(name), "7.7.* code %u", valid[i]);
         wire_check(&w, say, name);
-        ok(bc_ws_close_code_valid(valid[i]), "and may be sent");
+        ok(bc_ws_frame_code_valid(valid[i]), "and may be sent");
     }
 
     for (i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
@@ -476,10 +476,10 @@ closes(void)
 
         wire_frame(&w, 0x88, p, 10);
         wire_check(&w, "FAIL:1002", "the same with a reason");
-        ok(!bc_ws_close_code_valid(invalid[i]), "and may not be sent");
+        ok(!bc_ws_frame_code_valid(invalid[i]), "and may not be sent");
     }
 
-    ok(!bc_ws_close_code_valid(65536 + 1000), "no code has 17 bits");
+    ok(!bc_ws_frame_code_valid(65536 + 1000), "no code has 17 bits");
 }
 
 

@@ -11,7 +11,7 @@
 #define _WS_TEST_H_INCLUDED_
 
 
-#include "bc_ws.h"
+#include "bc_ws_parser.h"
 #include "unit.h"
 
 

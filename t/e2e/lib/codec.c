@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bc_cbor.h"
+#include "bc_cbor_decode.h"
+#include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_merge_patch.h"
 
@@ -39,9 +40,9 @@ from_json(bc_span_t json)
     size_t    i, len, size;
     uint8_t  *cbor;
 
-    size = bc_cbor_bound(json.len);
+    size = bc_cbor_encode_bound(json.len);
     cbor = memory(size);
-    rc = bc_cbor_from_json(json, cbor, size, &len);
+    rc = bc_cbor_encode(json, cbor, size, &len);
 
     if (rc != 0) {
         printf("! %d\n", rc);
@@ -74,7 +75,7 @@ to_json(const char *hex)
 
     json = memory(BC_CBOR_JSON_BOUND(n));
 
-    if (bc_cbor_to_json(cbor, n, json, BC_CBOR_JSON_BOUND(n), &len, &why)
+    if (bc_cbor_decode(cbor, n, json, BC_CBOR_JSON_BOUND(n), &len, &why)
         != 0)
     {
         printf("! %s\n", why);

@@ -1,6 +1,7 @@
 
 /*
- * Runs a jq program with the libjq that the module is built with.  Each line
+ * Runs a jq program with the libjq that the module is built with; the second
+ * argument is the folder that "include" looks in.  Each line
  * of the input is a JSON text; for each, the outputs are printed one a line,
  * then a line that begins with U+001E and holds the program's message when it
  * failed.  Exit code 3: the program does not compile.
@@ -63,7 +64,16 @@ main(int argc, char **argv)
 
     jq = jq_init();
 
-    if (argc != 2 || jq == NULL || !jq_compile(jq, argv[1])) {
+    if (argc != 3 || jq == NULL) {
+        return 3;
+    }
+
+    jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_string(argv[2]));
+    jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_string(argv[2]));
+    jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"),
+                jv_array_append(jv_array(), jv_string(argv[2])));
+
+    if (!jq_compile(jq, argv[1])) {
         return 3;
     }
 

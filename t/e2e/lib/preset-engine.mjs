@@ -110,7 +110,7 @@ const built = spawnSync('cc', ['-o', runner, path.join(here, 'jq.c'), '-ljq'], {
 if (built.status !== 0) {
     throw new Error(`cc cannot build jq.c (packages gcc and libjq-dev): ${built.error ?? built.stderr}`);
 }
-const exact = spawnSync(runner, ['.'], { input: '18446744073709551615' })
+const exact = spawnSync(runner, ['.', conf], { input: '18446744073709551615' })
     .stdout.toString().split('\n')[0] === '18446744073709551615';
 const PRELUDE = exact ? '' : `
 def bc_int: type == "string" and startswith("${MARK}");
@@ -132,6 +132,9 @@ function unmark(text) {
     return text.replace(number, '$1').replaceAll(MARK, '').replaceAll(TEXT, '');
 }
 
+// "include" has to stay at a program's beginning.
+const IMPORTS = /^(?:\s|#[^\n]*\n|include "[^"]*"\s*;)*/;
+
 // One process for each program, that takes one input after the other.
 class Runner {
     constructor(program) {
@@ -139,7 +142,8 @@ class Runner {
         this.rest = '';
         this.outputs = [];
         this.errors = '';
-        this.child = spawn(runner, [PRELUDE + program]);
+        const imports = IMPORTS.exec(program)[0];
+        this.child = spawn(runner, [imports + PRELUDE + program.slice(imports.length), conf]);
         this.child.stderr.setEncoding('utf8').on('data', d => { this.errors += d; });
         this.child.stdin.on('error', () => { });
         this.child.stdout.setEncoding('utf8').on('data', d => {
@@ -226,12 +230,13 @@ export function call(url, method, params, timeout = 2000) {
                 } catch {
                     return fail('not JSON');
                 }
-                if (res.statusCode !== 200 || m?.get('id')?.text !== '1') {
+                // "error":null beside a result is JSON-RPC 1.0; errors of it come with other statuses than 200
+                const error = m?.has('error') ? JSON.parse(m.get('error').text) : null;
+                if (m?.get('id')?.text !== '1' || (res.statusCode !== 200 && typeof error?.code !== 'number')) {
                     return fail(`status ${res.statusCode}`);
                 }
-                if (m.has('error')) {
-                    const { code, message } = JSON.parse(m.get('error').text);
-                    return fail(message, code);
+                if (error !== null) {
+                    return fail(error.message, error.code);
                 }
                 return m.has('result') ? resolve({ result: m.get('result').text }) : fail('no result');
             });
@@ -250,6 +255,7 @@ export class Stream {
         Object.assign(this, { stream, url, previous: 'null', state: 'null', last: 'null' });
         this.keys = new Set();
         this.asked = [];                // what the last poll asked: [method, params]
+        this.notes = [];                // what all polls told
     }
 
     // The input of a program: results and errors are maps of JSON texts and errors.
@@ -291,12 +297,21 @@ export class Stream {
                 continue;
             }
             const answers = await Promise.all(params.map(p => this.one(c, p)));
-            const failed = answers.find(a => a.error);
-            store(c.name, failed ?? { result: c.each ? `[${answers.map(a => a.result).join(',')}]`
-                : answers[0].result });
+            const failed = answers.findIndex(a => a.error);
+            const good = failed < 0 ? answers : answers.slice(0, failed);
+            if (failed >= 0) {
+                store(c.name, answers[failed]);
+            }
+            if (good.length > 0) {          // with each=, those before the first that failed
+                store(c.name, { result: c.each ? `[${good.map(a => a.result).join(',')}]`
+                    : good[0].result });
+            }
         }
-        const [data, state] = await jq(this.stream.program, this.input(results, errors, time));
+        const [data, state, note] = await jq(this.stream.program, this.input(results, errors, time));
         this.state = state ?? this.state;
+        if (note?.startsWith('"')) {
+            this.notes.push(JSON.parse(note));
+        }
         if (!this.stream.log) {
             this.previous = data;
             return { data: JSON.parse(data), text: data };

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON to CBOR (RFC 8949) and back, for the binary subprotocol: it carries
- * the messages of the JSON one.
+ * Makes CBOR (RFC 8949) of JSON, for the binary subprotocol: it carries the
+ * messages of the JSON one (see bc_cbor_decode.h for the way back).
  *
  * Why CBOR: it is an Internet Standard (STD 94), and all that JSON and a
  * chain's numbers need has a place in it, integers of any size included
@@ -14,16 +14,12 @@
  * functions work item by item on the caller's memory: no tree, no allocation.
  */
 
-#ifndef _BC_CBOR_H_INCLUDED_
-#define _BC_CBOR_H_INCLUDED_
+#ifndef _BC_CBOR_ENCODE_H_INCLUDED_
+#define _BC_CBOR_ENCODE_H_INCLUDED_
 
 
 #include "bc_span.h"
 
-
-/* How deep a client's message may nest. */
-
-#define BC_CBOR_MAX_DEPTH     16
 
 /*
  * Integers and decimal fractions of more digits, and exponents beyond that,
@@ -59,36 +55,12 @@
  * Nothing is allocated; about 26K of stack are used.
  */
 
-int bc_cbor_from_json(bc_span_t json, uint8_t *dst, size_t size, size_t *len);
+int bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len);
 
 
-/* Any JSON text of that length takes at most so many bytes of CBOR. */
+/* Returns the most bytes that a JSON text of that length takes as CBOR. */
 
-size_t bc_cbor_bound(size_t json_len);
-
-
-/*
- * Decodes a message of a client: exactly one item, made of maps with text
- * keys, arrays, text, integers, finite floats, true, false and null, nested
- * at most BC_CBOR_MAX_DEPTH deep.  Indefinite lengths and items that are not
- * in their shortest form are accepted.  Whole numbers below 2^53 come out as
- * integers whatever their type was (JavaScript encoders send them as floats
- * when they are large), other floats with as many digits, 17 at most, as give
- * them back.  A key that is there twice stays so.
- *
- * Returns 0 with JSON without white space that passes bc_json_check(), its
- * length in *out_len; -1 when it is none of this or the result does not fit
- * in `size` (BC_CBOR_JSON_BOUND() always does): *out_len is 0 then, and *why,
- * when `why` is not NULL, a constant phrase that says what is wrong, which
- * reads well after "the CBOR message ".
- */
-
-int bc_cbor_to_json(const uint8_t *p, size_t len, uint8_t *dst, size_t size,
-    size_t *out_len, const char **why);
-
-/* a half float is 3 bytes, and up to 23 characters and a comma */
-
-#define BC_CBOR_JSON_BOUND(len)  ((len) * 8)
+size_t bc_cbor_encode_bound(size_t json_len);
 
 
-#endif /* _BC_CBOR_H_INCLUDED_ */
+#endif /* _BC_CBOR_ENCODE_H_INCLUDED_ */

@@ -2,28 +2,20 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * RFC 6455 frames and messages: bytes in, events out.  Works on whatever the
- * socket delivered, in pieces of any size; knows nothing of sockets.
+ * Reads RFC 6455 frames and messages: bytes in, events out.  Works on whatever
+ * the socket delivered, in pieces of any size; knows nothing of sockets.
  */
 
-#ifndef _BC_WS_H_INCLUDED_
-#define _BC_WS_H_INCLUDED_
+#ifndef _BC_WS_PARSER_H_INCLUDED_
+#define _BC_WS_PARSER_H_INCLUDED_
 
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "bc_ws_deflate.h"
-
-
-/* opcodes (RFC 6455, 5.2), also the types of events */
-
-#define BC_WS_CONT    0
-#define BC_WS_TEXT    1
-#define BC_WS_BINARY  2
-#define BC_WS_CLOSE   8
-#define BC_WS_PING    9
-#define BC_WS_PONG    10
+#include "bc_ws_frame.h"
+#include "bc_ws_inflate.h"
 
 
 /* results of bc_ws_parser_feed() */
@@ -44,7 +36,7 @@ typedef struct {
 
 
 typedef struct bc_ws_parser_s   bc_ws_parser_t;
-typedef struct bc_ws_msg_s  bc_ws_msg_t;
+typedef struct bc_ws_message_s  bc_ws_message_t;
 
 
 /*
@@ -55,7 +47,7 @@ typedef struct bc_ws_msg_s  bc_ws_msg_t;
 
 struct bc_ws_parser_s {
     const bc_ws_limits_t  *limits;
-    bc_ws_msg_t           *msg;        /* the open message */
+    bc_ws_message_t       *msg;        /* the open message */
     uint8_t               *control;    /* payload of a split control frame */
     bc_ws_inflate_t       *inflate;    /* only kept with context takeover */
     uint64_t               left;       /* length, then what is to come of it */
@@ -78,7 +70,7 @@ typedef struct {
     const uint8_t  *data;          /* never NULL for an event */
     size_t          len;
     unsigned        code;          /* CLOSE: the peer's, 1005 when it sent
-                                      none; BC_WS_FAIL: the one to close with */
+                                      none; BC_WS_FAIL: to close with */
     const char     *reason;        /* BC_WS_FAIL: a constant sentence that fits
                                       into a Close frame */
     unsigned        compressed:1;  /* the message came compressed */
@@ -121,49 +113,21 @@ int bc_ws_parser_feed(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev);
 
 
-/* True while a message or a frame has begun and not ended (for timeouts). */
+/*
+ * Tells whether a message or a frame has begun and not ended (for
+ * timeouts).
+ */
 
 int bc_ws_parser_pending(const bc_ws_parser_t *in);
 
 
 /*
- * Writes the header of an unmasked frame to dst, which has room for
- * BC_WS_HEADER_LEN bytes, and returns its length (2, 4 or 10).
+ * For bc_ws_message.c: frees everything, fills *ev with the code and the
+ * reason to close with, returns BC_WS_FAIL.
  */
 
-#define BC_WS_HEADER_LEN  10
-
-size_t bc_ws_frame_header(uint8_t *dst, int opcode, int fin, int rsv1,
-    uint64_t len);
+int bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,
+    const char *reason);
 
 
-/*
- * Writes a complete unmasked Close frame to dst, which has room for
- * BC_WS_CLOSE_LEN bytes, and returns its length.  code 0 (or one that must not
- * be sent, as 1005): an empty one.  `reason` (may be NULL) is cut before a
- * character that does not fit into 123 bytes or is not valid UTF-8.
- */
-
-#define BC_WS_CLOSE_LEN  127
-
-size_t bc_ws_frame_close(uint8_t *dst, unsigned code, const char *reason);
-
-
-/*
- * True for codes which may appear in a Close frame: 1000-1003, 1007-1014 (the
- * registered ones), 3000-4999 (RFC 6455, 7.4).
- */
-
-int bc_ws_close_code_valid(unsigned code);
-
-
-/*
- * XORs len bytes from src to dst (may be the same) with the 4 bytes of mask,
- * and rotates mask so that the next piece of the same frame can follow.
- */
-
-void bc_ws_frame_unmask(uint8_t *dst, const uint8_t *src, size_t len,
-    uint8_t mask[4]);
-
-
-#endif /* _BC_WS_H_INCLUDED_ */
+#endif /* _BC_WS_PARSER_H_INCLUDED_ */

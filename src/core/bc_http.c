@@ -3,12 +3,13 @@
  * Copyright (C) the blockcast authors
  */
 
-#include "bc_ws_handshake.h"
+#include "bc_http.h"
 
 #include <string.h>
 
 
-#define BC_WS_KEY_LEN  24
+/* the base64 of 16 bytes */
+#define BC_HTTP_WS_KEY_LEN  24
 
 
 static uint8_t
@@ -38,15 +39,15 @@ bc_http_is_tchar(uint8_t c)
 
 
 int
-bc_ws_key_valid(const uint8_t *p, size_t len)
+bc_http_ws_key_valid(const uint8_t *p, size_t len)
 {
     size_t  i;
 
-    if (len != BC_WS_KEY_LEN || p[len - 1] != '=' || p[len - 2] != '=') {
+    if (len != BC_HTTP_WS_KEY_LEN || p[len - 1] != '=' || p[len - 2] != '=') {
         return 0;
     }
 
-    for (i = 0; i < BC_WS_KEY_LEN - 2; i++) {
+    for (i = 0; i < BC_HTTP_WS_KEY_LEN - 2; i++) {
         if (!bc_http_is_alnum(p[i]) && p[i] != '+' && p[i] != '/') {
             return 0;
         }

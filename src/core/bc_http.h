@@ -2,24 +2,24 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * What a WebSocket handshake needs to read of HTTP header values.
+ * Reads values of HTTP headers: lists, tokens, the key of a WebSocket.
  */
 
-#ifndef _BC_WS_HANDSHAKE_H_INCLUDED_
-#define _BC_WS_HANDSHAKE_H_INCLUDED_
+#ifndef _BC_HTTP_H_INCLUDED_
+#define _BC_HTTP_H_INCLUDED_
 
 
 #include "bc_span.h"
 
 
 /*
- * True when p[0..len) is a Sec-WebSocket-Key: the base64 of 16 bytes, 24
+ * Tells whether p[0..len) is a Sec-WebSocket-Key: the base64 of 16 bytes, 24
  * characters ending in "==" (RFC 6455, 4.2.1).  Bits behind the last byte are
  * not looked at: the RFC has an example with some.  White space around it must
  * be gone already.
  */
 
-int bc_ws_key_valid(const uint8_t *p, size_t len);
+int bc_http_ws_key_valid(const uint8_t *p, size_t len);
 
 
 /*
@@ -34,7 +34,7 @@ int bc_http_list_next(const uint8_t **pos, const uint8_t *last,
 
 
 /*
- * True when `token` (NUL-terminated) is an element of the list in
+ * Tells whether `token` (NUL-terminated) is an element of the list in
  * value[0..len), compared as a whole and without regard to case.
  */
 
@@ -49,4 +49,4 @@ int bc_http_has_token(const uint8_t *value, size_t len, const char *token);
 int bc_http_token(const uint8_t **pos, const uint8_t *last, bc_span_t *token);
 
 
-#endif /* _BC_WS_HANDSHAKE_H_INCLUDED_ */
+#endif /* _BC_HTTP_H_INCLUDED_ */

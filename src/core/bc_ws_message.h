@@ -2,25 +2,15 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * What the two halves of the receiver share: frames (bc_ws_parser.c) and messages
- * (bc_ws_message.c).
+ * Puts messages together of the frames that bc_ws_parser.c reads; what only
+ * these two files know of each other is here.
  */
 
-#ifndef _BC_WS_PRIVATE_H_INCLUDED_
-#define _BC_WS_PRIVATE_H_INCLUDED_
+#ifndef _BC_WS_MESSAGE_H_INCLUDED_
+#define _BC_WS_MESSAGE_H_INCLUDED_
 
 
-#include "bc_ws.h"
-
-
-#define BC_WS_FIN              0x80
-#define BC_WS_RSV1             0x40
-#define BC_WS_RSV              0x70
-#define BC_WS_CONTROL          0x08
-#define BC_WS_OPCODE           0x0f
-#define BC_WS_MASK             0x80
-
-#define BC_WS_MAX_CONTROL      125
+#include "bc_ws_parser.h"
 
 
 /* status codes (RFC 6455, 7.4.1) */
@@ -47,7 +37,7 @@ enum {
 };
 
 
-struct bc_ws_msg_s {
+struct bc_ws_message_s {
     uint8_t          *buf;
     size_t            len;
     size_t            size;
@@ -69,10 +59,4 @@ int bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
     bc_ws_event_t *ev);
 
 
-/* Frees everything, sets the event, returns BC_WS_FAIL. */
-
-int bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,
-    const char *reason);
-
-
-#endif /* _BC_WS_PRIVATE_H_INCLUDED_ */
+#endif /* _BC_WS_MESSAGE_H_INCLUDED_ */

@@ -1,35 +1,25 @@
 
 /*
- * Applies merge patches, as the pseudocode in RFC 7396, 2 says it: tests and
- * fuzzers include this file, to try what bc_merge_patch_diff() made.
+ * Copyright (C) the blockcast authors
+ *
+ * Applies merge patches, as a client does: what bc_merge_patch_diff() makes is
+ * tried with it.
  */
+
+#ifndef _MERGE_APPLY_H_INCLUDED_
+#define _MERGE_APPLY_H_INCLUDED_
+
 
 #include <string.h>
 
 #include "bc_json.h"
-#include "bc_merge_patch.h"
 #include "bc_json_scan.h"
-
-
-/*
- * Merges `patch` into `target` (both passed bc_json_check()): MergePatch() of
- * RFC 7396, 2.  Of a key that an object has twice the last one counts, and
- * keys compare by UTF-16 code units, as with JSON.parse().  This is what a
- * client does with a patch; here it is for tests: its time grows with the
- * square of the number of members.
- *
- * Returns 1 with the length of the result in *len; 0 when it does not fit in
- * `size`, or is nested deeper than BC_JSON_MAX_DEPTH.
- */
-
-int bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
-    size_t size, size_t *len);
 
 
 typedef struct {
     uint8_t  *pos;
     uint8_t  *last;
-} bc_merge_apply_t;
+} merge_out_t;
 
 
 /* a string as UTF-16 code units, however it is written */
@@ -38,11 +28,11 @@ typedef struct {
     const uint8_t  *pos;
     const uint8_t  *last;
     unsigned        low;       /* the second half of a pair, or 0 */
-} bc_json_units_t;
+} merge_units_t;
 
 
 static int
-bc_merge_apply_put(bc_merge_apply_t *out, const void *p, size_t len)
+merge_apply_put(merge_out_t *out, const void *p, size_t len)
 {
     if ((size_t) (out->last - out->pos) < len) {
         return -1;
@@ -60,7 +50,7 @@ bc_merge_apply_put(bc_merge_apply_t *out, const void *p, size_t len)
 /* the next code unit, -1 at the end */
 
 static int
-bc_json_unit(bc_json_units_t *u)
+merge_apply_unit(merge_units_t *u)
 {
     int       n;
     uint32_t  c;
@@ -122,10 +112,10 @@ bc_json_unit(bc_json_units_t *u)
 
 
 static int
-bc_merge_apply_same(bc_span_t a, bc_span_t b)
+merge_apply_same(bc_span_t a, bc_span_t b)
 {
     int              c;
-    bc_json_units_t  one, two;
+    merge_units_t  one, two;
 
     one.pos = a.data;
     one.last = a.data + a.len;
@@ -136,9 +126,9 @@ bc_merge_apply_same(bc_span_t a, bc_span_t b)
     two.low = 0;
 
     do {
-        c = bc_json_unit(&one);
+        c = merge_apply_unit(&one);
 
-        if (bc_json_unit(&two) != c) {
+        if (merge_apply_unit(&two) != c) {
             return 0;
         }
 
@@ -151,7 +141,7 @@ bc_merge_apply_same(bc_span_t a, bc_span_t b)
 /* the last member with that key among those to come */
 
 static int
-bc_merge_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
+merge_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
 {
     int        found;
     bc_span_t  key, v;
@@ -159,7 +149,7 @@ bc_merge_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
     found = 0;
 
     while (bc_json_next(&it, &key, &v)) {
-        if (bc_merge_apply_same(key, name)) {
+        if (merge_apply_same(key, name)) {
             *value = v;
             found = 1;
         }
@@ -170,12 +160,12 @@ bc_merge_apply_find(bc_json_iter_t it, bc_span_t name, bc_span_t *value)
 
 
 static int
-bc_merge_apply_key(bc_merge_apply_t *out, int *some, bc_span_t raw)
+merge_apply_key(merge_out_t *out, int *some, bc_span_t raw)
 {
-    if ((*some && bc_merge_apply_put(out, ",", 1) != 0)
-        || bc_merge_apply_put(out, "\"", 1) != 0
-        || bc_merge_apply_put(out, raw.data, raw.len) != 0
-        || bc_merge_apply_put(out, "\":", 2) != 0)
+    if ((*some && merge_apply_put(out, ",", 1) != 0)
+        || merge_apply_put(out, "\"", 1) != 0
+        || merge_apply_put(out, raw.data, raw.len) != 0
+        || merge_apply_put(out, "\":", 2) != 0)
     {
         return -1;
     }
@@ -186,10 +176,13 @@ bc_merge_apply_key(bc_merge_apply_t *out, int *some, bc_span_t raw)
 }
 
 
-/* target.data is NULL when there is none; as deep as the patch is, or `depth` */
+/*
+ * target.data is NULL when there is none; as deep as the patch is, or
+ * `depth`
+ */
 
 static int
-bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
+merge_apply_value(merge_out_t *out, bc_span_t target, bc_span_t patch,
     unsigned depth)
 {
     int              some;
@@ -197,10 +190,10 @@ bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
     bc_json_iter_t   t, p, patches, targets;
 
     if (bc_json_object(&patches, patch) != 0) {
-        return bc_merge_apply_put(out, patch.data, patch.len);
+        return merge_apply_put(out, patch.data, patch.len);
     }
 
-    if (depth == 0 || bc_merge_apply_put(out, "{", 1) != 0) {
+    if (depth == 0 || merge_apply_put(out, "{", 1) != 0) {
         return -1;
     }
 
@@ -215,15 +208,15 @@ bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
 
     while (bc_json_next(&t, &key, &value)) {
 
-        if (bc_merge_apply_find(t, key, &other)) {
+        if (merge_apply_find(t, key, &other)) {
             /* the last one counts */
             continue;
         }
 
-        if (!bc_merge_apply_find(patches, key, &other)) {
+        if (!merge_apply_find(patches, key, &other)) {
 
-            if (bc_merge_apply_key(out, &some, key) != 0
-                || bc_merge_apply_put(out, value.data, value.len) != 0)
+            if (merge_apply_key(out, &some, key) != 0
+                || merge_apply_put(out, value.data, value.len) != 0)
             {
                 return -1;
             }
@@ -235,8 +228,8 @@ bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
             continue;
         }
 
-        if (bc_merge_apply_key(out, &some, key) != 0
-            || bc_merge_apply(out, value, other, depth - 1) != 0)
+        if (merge_apply_key(out, &some, key) != 0
+            || merge_apply_value(out, value, other, depth - 1) != 0)
         {
             return -1;
         }
@@ -247,28 +240,38 @@ bc_merge_apply(bc_merge_apply_t *out, bc_span_t target, bc_span_t patch,
     while (bc_json_next(&p, &key, &value)) {
 
         if (value.data[0] == 'n'
-            || bc_merge_apply_find(p, key, &other)
-            || bc_merge_apply_find(targets, key, &other))
+            || merge_apply_find(p, key, &other)
+            || merge_apply_find(targets, key, &other))
         {
             continue;
         }
 
-        if (bc_merge_apply_key(out, &some, key) != 0
-            || bc_merge_apply(out, none, value, depth - 1) != 0)
+        if (merge_apply_key(out, &some, key) != 0
+            || merge_apply_value(out, none, value, depth - 1) != 0)
         {
             return -1;
         }
     }
 
-    return bc_merge_apply_put(out, "}", 1);
+    return merge_apply_put(out, "}", 1);
 }
 
 
-int
-bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
+/*
+ * Merges patch into target (both passed bc_json_check()): MergePatch() of RFC
+ * 7396, 2.  Of a key that an object has twice the last one counts, and keys
+ * compare by UTF-16 code units, as with JSON.parse().  The time grows with the
+ * square of the number of members.
+ *
+ * Returns 1 with the length of the result in *len; 0 when it does not fit in
+ * size bytes, or is nested deeper than BC_JSON_MAX_DEPTH.
+ */
+
+static inline int
+merge_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     size_t size, size_t *len)
 {
-    bc_merge_apply_t  out;
+    merge_out_t  out;
 
     *len = 0;
 
@@ -284,7 +287,7 @@ bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
     out.pos = dst;
     out.last = (size != 0) ? dst + size : dst;
 
-    if (bc_merge_apply(&out, target, patch, BC_JSON_MAX_DEPTH) != 0) {
+    if (merge_apply_value(&out, target, patch, BC_JSON_MAX_DEPTH) != 0) {
         return 0;
     }
 
@@ -292,3 +295,6 @@ bc_merge_patch_apply(bc_span_t target, bc_span_t patch, uint8_t *dst,
 
     return 1;
 }
+
+
+#endif /* _MERGE_APPLY_H_INCLUDED_ */

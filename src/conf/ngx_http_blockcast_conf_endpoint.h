@@ -1,0 +1,59 @@
+
+/*
+ * Endpoints: the directives that make a location one of ours.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CONF_ENDPOINT_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CONF_ENDPOINT_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * an endpoint that the configuration names, to be linked when it is all
+ * read
+ */
+
+typedef struct {
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_str_t                        directive;
+    u_char                          *file;
+    ngx_uint_t                       line;
+} ngx_http_blockcast_conf_place_t;
+
+
+/* for cmd->post of each directive that makes a location one of ours */
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_websocket;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_echo;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_api;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_sse;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rest;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_health;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_metrics;
+
+
+/*
+ * Sets a directive that makes a location an endpoint, of the kind cmd->post;
+ * its arguments are names of streams.
+ */
+char *ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Makes an "if" or a limit_except that names no endpoint of its own the same
+ * endpoint as the location around it.  Called when the two are merged.
+ */
+ngx_int_t ngx_http_blockcast_conf_endpoint_inherit(ngx_conf_t *cf,
+    ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);
+
+/*
+ * Finds the streams that each endpoint offers, once the whole configuration is
+ * read.  NGX_ERROR has been logged: a stream or the zone is not declared.
+ */
+ngx_int_t ngx_http_blockcast_conf_endpoint_link(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CONF_ENDPOINT_H_INCLUDED_ */

@@ -1,0 +1,51 @@
+
+/*
+ * Setters of directives for which nginx has no slot.  Those of an endpoint are
+ * in _conf_endpoint, those inside blockcast_stream in _conf_stream.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CONF_SET_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CONF_SET_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * Handlers of ngx_command_t: they return NGX_CONF_OK, NGX_CONF_ERROR after
+ * they have logged what is wrong, or a text for nginx to log.
+ */
+char *ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_blockcast_conf_set_max_connections(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+/* Sets the ngx_msec_t at cmd->offset; unlike nginx's slot it refuses 0. */
+char *ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Handler of an ngx_conf_post_t: checks that *data, a size_t, is in bounds. */
+char *ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post,
+    void *data);
+
+/* Sets a value of an enumeration; the message of a wrong one names all. */
+char *ngx_http_blockcast_conf_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Refuses a directive of blockcast_stream that stands elsewhere. */
+char *ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+/* Checks the bounds of a value, for ngx_conf_post_t. */
+char *ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post,
+    void *data);
+char *ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf,
+    void *post, void *data);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CONF_SET_H_INCLUDED_ */

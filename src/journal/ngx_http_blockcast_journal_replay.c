@@ -1,0 +1,678 @@
+
+/*
+ * Replays the records of a state file into the slots of the zone.
+ *
+ * Nothing in a record is taken on trust: other programs may have written to
+ * the file.  What a slot has already, by its numbers, is left as it is.
+ */
+
+
+#include "ngx_http_blockcast_journal_replay.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal_codec.h"
+#include "bc_json_key.h"
+#include "bc_journal.h"
+#include "bc_json.h"
+#include "bc_span.h"
+
+
+/* what the records say of a stream, in the end */
+
+typedef struct {
+    bc_journal_record_t           newest;
+    bc_journal_record_t           error;
+    bc_span_t                     program;
+    bc_span_t                     past;
+    uint64_t                      seq;
+    uint64_t                      polled;
+    unsigned                      has_newest:1;
+    unsigned                      has_program:1;
+    unsigned                      has_error:1;
+    unsigned                      found:1;
+} ngx_http_blockcast_journal_replay_found_t;
+
+
+static ngx_msec_t
+ngx_http_blockcast_journal_replay_monotonic(uint64_t polled)
+{
+    uint64_t    now;
+    ngx_msec_t  msec;
+
+    now = ngx_http_blockcast_journal_codec_now();
+    msec = ngx_current_msec - ((polled < now) ? now - polled : 0);
+
+    /* 0 is "never" */
+
+    return (msec != 0) ? msec : 1;
+}
+
+
+static uint64_t
+ngx_http_blockcast_journal_replay_past_get(bc_span_t *past, ngx_uint_t i)
+{
+    uint64_t    n;
+    ngx_uint_t  byte;
+
+    n = 0;
+
+    for (byte = 8; byte-- != 0; /* void */ ) {
+        n = n << 8 | past->data[8 * i + byte];
+    }
+
+    return n;
+}
+
+
+/* Finds the next record of a stream; 0: there is none. */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_next(const u_char **p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, bc_journal_record_t *r)
+{
+    while (bc_journal_next(p, last, r) == 1) {
+        if (r->name.len == st->name.len
+            && ngx_memcmp(r->name.data, st->name.data, r->name.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_blockcast_journal_replay_find(
+                              const u_char *p, const u_char *last,
+                              ngx_http_blockcast_stream_t *st,
+                              ngx_http_blockcast_journal_replay_found_t *found)
+{
+    bc_journal_record_t  r;
+
+    ngx_memzero(found, sizeof(ngx_http_blockcast_journal_replay_found_t));
+
+    while (ngx_http_blockcast_journal_replay_next(&p, last, st, &r)) {
+
+        found->found = 1;
+
+        switch (r.type) {
+
+        case bc_journal_polled:
+            found->polled = ngx_max(found->polled, r.polled);
+            break;
+
+        case bc_journal_error:
+            found->error = r;
+            found->has_error = 1;
+            break;
+
+        case bc_journal_snap:
+        case bc_journal_batch:
+            found->seq = ngx_max(found->seq, r.seq);
+
+            if (r.log != (st->field.len != 0)) {
+
+                /* it was of another kind then: older data is not shown */
+
+                found->has_newest = 0;
+
+            } else {
+                found->newest = r;
+                found->program = r.state;
+                found->has_newest = 1;
+                found->has_program = 0;
+                found->polled = ngx_max(found->polled, r.polled);
+            }
+
+            break;
+
+        case bc_journal_program:
+            if (r.log == (st->field.len != 0)
+                && (!found->has_newest || r.seq == found->newest.seq))
+            {
+                found->newest.seq = r.seq;
+                found->program = r.state;
+                found->has_program = 1;
+            }
+
+            break;
+
+        case bc_journal_seq:
+            if (r.log && r.data.len >= 8 * NGX_HTTP_BLOCKCAST_PAST_KEYS) {
+                found->past = r.data;
+            }
+
+            /* fall through */
+
+        default:
+            found->seq = ngx_max(found->seq, r.seq);
+        }
+    }
+}
+
+
+/*
+ * Checks text of the file as that of a node is checked; logs why it returns
+ * false.  what: how the log calls it.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_good(ngx_http_blockcast_stream_t *st,
+    bc_span_t *span, const char *what)
+{
+    u_char     buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t  text, error;
+
+    text.data = (u_char *) span->data;
+    text.len = span->len;
+
+    if (ngx_http_blockcast_gate_check(&text, what, buf, sizeof(buf), &error)
+        == NGX_OK)
+    {
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "blockcast: stream \"%V\" of the state file: %V, it is left "
+                  "out", &st->name, &error);
+
+    return 0;
+}
+
+
+/* Tells whether all entries of a record pass that check. */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_whole(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r)
+{
+    bc_span_t  rest, key, data;
+
+    rest = r->entries;
+
+    while (bc_journal_entry(&rest, &key, &data)) {
+        if (!ngx_http_blockcast_journal_replay_good(st, &data, "an entry")) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * Drops the entries beyond a seq, of a message that a dead poller, or another
+ * follower, had begun to write.
+ */
+
+static void
+ngx_http_blockcast_journal_replay_drop(ngx_http_blockcast_slot_t *slot,
+    uint64_t seq)
+{
+    u_char                            *ring;
+    uint64_t                           pos, kept, n;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    ring = ngx_http_blockcast_slot_ring(slot);
+    kept = slot->head;
+    n = 0;
+
+    for (pos = slot->tail;
+         (rec = ngx_http_blockcast_ring_next(ring, slot->ring_size, &pos,
+                                             slot->head))
+         != NULL;
+         pos += rec->size)
+    {
+        if (rec->seq > seq && n++ == 0) {
+            kept = pos;
+        }
+    }
+
+    slot->head = kept;
+
+    /* their keys, too, or they would not be accepted when they come again */
+
+    slot->keys -= ngx_min(slot->keys, n);
+}
+
+
+/*
+ * Takes over the hashes of keys that the file remembers, if the slot has no
+ * entries yet, and which number is the newest that is gone.
+ */
+
+static void
+ngx_http_blockcast_journal_replay_remember(ngx_http_blockcast_slot_t *slot,
+    bc_span_t *past, uint64_t seq, uint64_t newest)
+{
+    uint64_t    gone, seed[2], *keys;
+    ngx_uint_t  i, n;
+
+    gone = ngx_min(ngx_http_blockcast_journal_replay_past_get(past,
+                                             NGX_HTTP_BLOCKCAST_PAST_GONE),
+                   newest);
+
+    if (slot->version == 0 && slot->keys == 0) {
+
+        n = past->len / 8 - NGX_HTTP_BLOCKCAST_PAST_KEYS;
+
+        keys = ngx_alloc(8 * n + 8, ngx_cycle->log);
+
+        if (keys == NULL) {
+            slot->forgot = 1;
+
+        } else {
+            for (i = 0; i < n; i++) {
+                keys[i] = ngx_http_blockcast_journal_replay_past_get(past,
+                                           NGX_HTTP_BLOCKCAST_PAST_KEYS + i);
+            }
+
+            seed[0] = ngx_http_blockcast_journal_replay_past_get(past,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED);
+            seed[1] = ngx_http_blockcast_journal_replay_past_get(past,
+                                              NGX_HTTP_BLOCKCAST_PAST_SEED
+                                              + 1);
+
+            ngx_http_blockcast_ring_keys(slot, seed, keys, n,
+                              ngx_http_blockcast_journal_replay_past_get(past,
+                                           NGX_HTTP_BLOCKCAST_PAST_FORGOT)
+                              != 0);
+            ngx_free(keys);
+        }
+
+    } else if (gone > seq) {
+        slot->forgot = 1;
+    }
+
+    if (gone > seq) {
+        ngx_http_blockcast_ring_clear(slot, gone);
+    }
+}
+
+
+/*
+ * Appends an entry of a record to the ring, as entry nth of number seq, and
+ * returns 1.  Returns 0 when it does not fit in or is not valid: entries
+ * before it are dropped, so that a client that lacks it learns of a gap.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_entry(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r, bc_span_t key, bc_span_t data, uint64_t seq,
+    uint32_t nth)
+{
+    u_char                          *buf;
+    ngx_http_blockcast_slot_t       *slot;
+    ngx_http_blockcast_log_entry_t   entry;
+
+    slot = st->slot;
+
+    if (2 * (BC_JSON_KEY_BOUND(key.len) + data.len
+             + sizeof(ngx_http_blockcast_ring_record_t) + 8)
+        > slot->ring_size
+        || !ngx_http_blockcast_journal_replay_good(st, &data, "an entry"))
+    {
+        ngx_http_blockcast_ring_clear(slot, r->seq);
+        return 0;
+    }
+
+    entry.key.data = (u_char *) key.data;
+    entry.key.len = key.len;
+    entry.data.data = (u_char *) data.data;
+    entry.data.len = data.len;
+
+    /* a former version wrote keys as the node had written them */
+
+    buf = NULL;
+
+    if (!bc_json_key_plain(key)) {
+        buf = ngx_alloc(BC_JSON_KEY_BOUND(key.len), ngx_cycle->log);
+
+        if (buf != NULL) {
+            entry.key.data = buf;
+            entry.key.len = bc_json_key(key, buf);
+        }
+    }
+
+    ngx_http_blockcast_ring_append(slot, &entry, seq, r->time, nth);
+
+    if (buf != NULL) {
+        ngx_free(buf);
+    }
+
+    return 1;
+}
+
+
+/*
+ * Appends the entries beyond number seq to the ring; the mutex is locked.  as
+ * is 0, or the number they all get: entries may be missing behind them, and as
+ * the end of a message whose beginning is lost they make whoever has an older
+ * number learn of a gap.
+ */
+
+static void
+ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
+    ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t as,
+    bc_span_t *past, uint64_t newest)
+{
+    uint32_t                         nth, lost;
+    bc_span_t                        rest, key, data;
+    ngx_uint_t                       joined;
+    bc_journal_record_t              r;
+    ngx_http_blockcast_slot_t       *slot;
+
+    slot = st->slot;
+    joined = 0;
+    lost = 1;
+
+    if (past->len != 0) {
+        joined = 1;
+        ngx_http_blockcast_journal_replay_remember(slot, past, seq, newest);
+    }
+
+    if (as != 0) {
+
+        /* a client that comes after another restart must learn of it, too */
+
+        ngx_http_blockcast_ring_clear(slot, as);
+    }
+
+    while (ngx_http_blockcast_journal_replay_next(&p, last, st, &r)) {
+
+        if (r.log == 0
+            || (r.type != bc_journal_batch && r.type != bc_journal_kept))
+        {
+            continue;
+        }
+
+        if (r.seq <= seq) {
+            joined = 1;
+            continue;
+        }
+
+        if (!joined) {
+            joined = 1;
+
+            if (r.seq > seq + 1 || r.nth != 0) {
+
+                /* those between are lost: what was before them goes, too, so
+                   that a client learns of a gap */
+
+                ngx_http_blockcast_ring_clear(slot,
+                                              r.nth ? r.seq : r.seq - 1);
+                slot->forgot = 1;
+            }
+        }
+
+        rest = r.entries;
+
+        for (nth = r.nth; bc_journal_entry(&rest, &key, &data); nth++) {
+
+            if (as == 0) {
+                (void) ngx_http_blockcast_journal_replay_entry(st, &r, key,
+                                                               data, r.seq,
+                                                               nth);
+
+            } else {
+                lost += ngx_http_blockcast_journal_replay_entry(st, &r, key,
+                                                                data, as,
+                                                                lost);
+            }
+        }
+    }
+}
+
+
+/* Makes a snapshot's data, in *text of ngx_alloc(), of a record. */
+
+static ngx_int_t
+ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
+    bc_journal_record_t *r, ngx_str_t *text)
+{
+    u_char      *p;
+    bc_span_t    rest, key, data;
+    ngx_uint_t   n;
+
+    text->data = ngx_alloc(st->field.len + r->entries.len + r->data.len + 64,
+                           ngx_cycle->log);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (r->type == bc_journal_snap) {
+        text->len = r->data.len;
+        ngx_memcpy(text->data, r->data.data, r->data.len);
+
+    } else {
+        p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
+        rest = r->entries;
+
+        for (n = 0; bc_journal_entry(&rest, &key, &data); n++) {
+            if (n != 0) {
+                *p++ = ',';
+            }
+
+            p = ngx_cpymem(p, data.data, data.len);
+        }
+
+        p = ngx_sprintf(p, "],\"count\":%ui}", n);
+        text->len = p - text->data;
+    }
+
+    if (st->field.len != 0
+        && (text->len > st->max_size
+            || (r->type == bc_journal_snap
+                ? !ngx_http_blockcast_journal_replay_good(st, &r->data,
+                                                          "the data")
+                : !ngx_http_blockcast_journal_replay_whole(st, r))))
+    {
+        /* a batch without entries: those that are valid are in the ring */
+
+        p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
+        p = ngx_sprintf(p, "],\"count\":0}");
+        text->len = p - text->data;
+        r->n = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Returns the number of the snapshot that readers see, 0 before the first. */
+
+static uint64_t
+ngx_http_blockcast_journal_replay_announced(ngx_http_blockcast_slot_t *slot)
+{
+    return (slot->version != 0) ? slot->snap[slot->version & 1].seq : 0;
+}
+
+
+/*
+ * Publishes the newest data of a stream, and of a log the entries before it.
+ */
+
+static void
+ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
+    ngx_http_blockcast_journal_replay_found_t *found, uint64_t jump)
+{
+    u_char                        *buf;
+    uint64_t                       seq;
+    ngx_str_t                      text;
+    ngx_http_blockcast_snapshot_t  snap;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_publication_t  pub;
+
+    slot = st->slot;
+
+    if (st->field.len == 0
+        && !ngx_http_blockcast_journal_replay_good(st, &found->newest.data,
+                                                   "the data"))
+    {
+        /* not the data, but its number goes on */
+
+        found->seq = ngx_max(found->seq, found->newest.seq);
+        return;
+    }
+
+    if (found->program.len != 0
+        && (found->program.len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX
+            || !ngx_http_blockcast_journal_replay_good(st, &found->program,
+                                                       "the program's state")))
+    {
+        found->program.len = 0;
+    }
+
+    if (ngx_http_blockcast_journal_replay_data(st, &found->newest,
+                                               &text) != NGX_OK) {
+        return;
+    }
+
+    if (text.len > st->max_size) {
+
+        /* too large for the stream as it is now, but its number goes on */
+
+        found->seq = ngx_max(found->seq, found->newest.seq);
+        ngx_free(text.data);
+        return;
+    }
+
+    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
+
+    pub.stream = st;
+    pub.seq = found->newest.seq + jump;
+    pub.timestamp = found->newest.time;
+    pub.count = found->newest.n;
+    pub.data = text;
+    pub.memory.data = (u_char *) found->program.data;
+    pub.memory.len = found->program.len;
+
+    buf = ngx_http_blockcast_snapshot_build(&pub, &snap, ngx_cycle->log);
+    ngx_free(text.data);
+
+    if (buf == NULL) {
+        return;
+    }
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) == NGX_OK) {
+
+        seq = ngx_http_blockcast_journal_replay_announced(slot);
+
+        /* another worker may have been here */
+
+        if (snap.seq > seq) {
+
+            if (slot->log) {
+                ngx_http_blockcast_journal_replay_drop(slot, seq);
+                ngx_http_blockcast_journal_replay_entries(p, last, st, seq,
+                                                          jump ? snap.seq : 0,
+                                                          &found->past,
+                                                          found->newest.seq);
+            }
+
+            ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
+        }
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+
+    ngx_free(buf);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
+    uint64_t jump, ngx_uint_t redo)
+{
+    uint64_t                                   announced;
+    ngx_str_t                                  text;
+    ngx_msec_t                                 polled;
+    ngx_http_blockcast_slot_t                 *slot;
+    ngx_http_blockcast_journal_replay_found_t   found;
+
+    slot = st->slot;
+    announced = ngx_http_blockcast_journal_replay_announced(slot);
+
+    ngx_http_blockcast_journal_replay_find(p, last, st, &found);
+
+    if (!found.found) {
+        return 0;
+    }
+
+    if (found.has_newest && found.newest.seq > announced) {
+        ngx_http_blockcast_journal_replay_commit(zone, st, p, last, &found,
+                                                 jump);
+
+    } else if (found.has_program && !redo && found.newest.seq == announced) {
+        text.data = (u_char *) found.program.data;
+        text.len = found.program.len;
+
+        if (text.len == 0
+            || (text.len <= NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX
+                && ngx_http_blockcast_journal_replay_good(
+                                        st, &found.program,
+                                        "the program's state")))
+        {
+            ngx_http_blockcast_snapshot_set_memory(zone, slot, &text,
+                                                   announced);
+        }
+    }
+
+    if (found.seq != 0 && found.seq + jump > slot->seq) {
+        slot->dataless_seq = found.seq + jump;
+        slot->seq = found.seq + jump;
+    }
+
+    if (redo) {
+        return 1;
+    }
+
+    if (found.polled != 0 && slot->version != 0) {
+        polled = ngx_http_blockcast_journal_replay_monotonic(found.polled);
+
+        if (slot->polled == 0
+            || (ngx_msec_int_t) (polled - slot->polled) > 0)
+        {
+            slot->polled_sec = found.polled / 1000;
+            slot->polled = polled;
+        }
+    }
+
+    if (found.has_error) {
+        text.data = (u_char *) found.error.data.data;
+        text.len = found.error.data.len;
+
+        ngx_http_blockcast_stream_status_set(zone, slot,
+                                             (int64_t) found.error.seq, &text,
+                                             found.error.time);
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_journal_replay(ngx_http_blockcast_zone_t *zone,
+    const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo)
+{
+    ngx_uint_t                      i, n;
+    ngx_http_blockcast_stream_t   **streams;
+
+    n = 0;
+    streams = zone->bmcf->streams.elts;
+
+    for (i = 0; i < zone->bmcf->streams.nelts; i++) {
+        n += ngx_http_blockcast_journal_replay_stream(zone, streams[i], p,
+                                                           last, jump, redo);
+    }
+
+    return n;
+}

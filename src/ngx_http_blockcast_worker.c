@@ -1,0 +1,143 @@
+
+/*
+ * A worker's life with this module: its tick, its wake-ups, its exit.
+ */
+
+
+#include "ngx_http_blockcast_worker.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_worker_record.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "ngx_http_blockcast_longpoll.h"
+
+
+static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
+static void ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_worker_drain(ngx_connection_t *c);
+
+
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_worker_conf;
+static ngx_event_t                      ngx_http_blockcast_worker_tick_event;
+static ngx_connection_t                 ngx_http_blockcast_worker_dummy;
+
+
+ngx_int_t
+ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_event_t  *tick;
+
+    ngx_http_blockcast_worker_conf = bmcf;
+
+    ngx_http_blockcast_worker_record_enter(bmcf->zone);
+    ngx_http_blockcast_commands_forget_welcome();
+
+    ngx_http_blockcast_ws_send_init();
+    ngx_http_blockcast_sse_init();
+    ngx_http_blockcast_longpoll_init();
+
+    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
+        || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* debug logging reads the descriptor of an event's connection */
+
+    ngx_http_blockcast_worker_dummy.fd = (ngx_socket_t) -1;
+
+    tick = &ngx_http_blockcast_worker_tick_event;
+
+    tick->handler = ngx_http_blockcast_worker_tick;
+    tick->log = cycle->log;
+    tick->data = &ngx_http_blockcast_worker_dummy;
+    tick->cancelable = 1;
+
+    ngx_add_timer(tick, 1);
+
+    return ngx_http_blockcast_worker_notify_open(
+                                    cycle, bmcf,
+                                    ngx_http_blockcast_worker_wake_handler);
+}
+
+
+void
+ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_journal_leave(bmcf);
+    ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_worker_record_leave(bmcf->zone);
+    ngx_http_blockcast_commands_forget_welcome();
+    ngx_http_blockcast_hub_done();
+}
+
+
+/*
+ * Does every TICK msec what only time brings about, the lease and data that
+ * becomes stale, and what a lost wake-up would have.
+ */
+
+static void
+ngx_http_blockcast_worker_tick(ngx_event_t *ev)
+{
+    ngx_uint_t  attached;
+
+    attached = ngx_http_blockcast_worker_record_beat(
+                                        ngx_http_blockcast_worker_conf->zone);
+
+    ngx_http_blockcast_hub_tick(attached);
+    ngx_http_blockcast_fanout_update_all();
+
+    if (!ngx_terminate && !ngx_exiting) {
+        ngx_http_blockcast_poller_tick();
+    }
+
+    /* a worker that exits serves its clients until they have left */
+
+    ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_TICK);
+}
+
+
+/* Takes up what another worker has published, or wants polled. */
+
+static void
+ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    if (c->close) {
+        ngx_http_blockcast_worker_drain(c);
+        return;
+    }
+
+    ngx_http_blockcast_worker_notify_read(ev);
+
+    ngx_http_blockcast_fanout_update_all();
+    ngx_http_blockcast_poller_kick();
+}
+
+
+/*
+ * Begins the worker's exit: another one polls, and the clients are sent off.
+ */
+
+static void
+ngx_http_blockcast_worker_drain(ngx_connection_t *c)
+{
+    ngx_http_blockcast_journal_leave(c->data);
+    ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_held_request_drain(ngx_http_blockcast_drain());
+
+    ngx_http_blockcast_worker_notify_close(c);
+}

@@ -1,0 +1,67 @@
+
+/*
+ * The recorder: what the zone calls for each change, so that a state file can
+ * follow.  journal/ provides the functions; the zone knows nothing of files.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_RECORDER_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RECORDER_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
+
+
+/*
+ * bmcf->recorder points to one of these with blockcast_state, and is NULL
+ * without it.  A record is memory of ngx_alloc(), which the zone frees; its
+ * data is NULL when there was no memory.
+ */
+
+struct ngx_http_blockcast_recorder_s {
+
+    /*
+     * Checks, for nginx -t and before a configuration is in force, that the
+     * file can be used.  Changes nothing; logs why it returns NGX_ERROR.
+     */
+    ngx_int_t  (*check)(ngx_http_blockcast_main_conf_t *bmcf, ngx_log_t *log);
+
+    /*
+     * Returns NGX_OK when this nginx may publish; no other one with the same
+     * file does so before write_end().  NGX_DECLINED: it may not.
+     */
+    ngx_int_t  (*write_begin)(ngx_http_blockcast_main_conf_t *bmcf);
+    void       (*write_end)(ngx_http_blockcast_main_conf_t *bmcf);
+
+    /* Make a record: of a publication; of a stream's error (len 0: none). */
+    void       (*encode)(ngx_http_blockcast_publication_t *pub,
+                         ngx_str_t *record);
+    void       (*encode_error)(ngx_http_blockcast_slot_t *slot, int64_t code,
+                               ngx_str_t *text, ngx_str_t *record);
+
+    /*
+     * Writes a record, between write_begin() and write_end(), before what it
+     * describes becomes visible.  Logs failures, which stop no publish.
+     */
+    void       (*append)(ngx_http_blockcast_main_conf_t *bmcf,
+                         ngx_str_t *record);
+
+    /* Notes that the stream's number seq is about to become visible. */
+    void       (*numbered)(ngx_http_blockcast_main_conf_t *bmcf,
+                           ngx_http_blockcast_stream_t *st, uint64_t seq);
+
+    /* Learns that something became visible without a record of it. */
+    void       (*incomplete)(ngx_http_blockcast_main_conf_t *bmcf);
+
+    /* Learns of a good poll that changed nothing: slot->polled is set. */
+    void       (*polled)(ngx_http_blockcast_main_conf_t *bmcf,
+                         ngx_http_blockcast_slot_t *slot);
+
+    /* Tells other nginxes that this one may be silent for msec. */
+    void       (*beat)(ngx_http_blockcast_main_conf_t *bmcf, ngx_msec_t msec);
+};
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_RECORDER_H_INCLUDED_ */
