@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast.h"
 #include "bc_json.h"
+#include "bc_json_key.h"
 #include "bc_span.h"
 
 
