@@ -267,7 +267,13 @@ for my $c (['limit=2&offset=1', '119 118', 2, 120], ['offset=118', '2 1', 2, 120
     ['market=storage&limit=2&offset=58', '3 1', 2, 60],
     ['market=%65nergy&limit=1', '120', 1, 60],
     ['market=nope', '', 0, 0], ['market=Energy', '', 0, 0], ['market=&limit=1', '120', 1, 120],
-    ['limit=1&unknown=x&', '120', 1, 120], ['limit=007', '120 119 118 117 116 115 114', 7, 120])
+    ['market=nope&market=storage&limit=2', '119 117', 2, 60], ['market=energy&market=storage&limit=2', '120 119', 2, 120],
+    ['market=energy&id=119', '', 0, 0], ['market=storage&id=119', '119', 1, 1], ['id=1.19e2', '119', 1, 1],
+    ['id=120&id=7&id="8"', '120 7', 2, 2], ['%69d=7', '7', 1, 1], ['id=07', '', 0, 0], ['id=%37', '7', 1, 1],
+    ['amount=18446744073709551615&limit=1', '120', 1, 120], ['amount=18446744073709551616', '', 0, 0],
+    ['amount=18446744073709552000', '', 0, 0], ['market=energy%00', '', 0, 0], ['id&limit=1', '120', 1, 120],
+    ['_=7&limit=1', '120', 1, 120], ['unknown=x&market=storage&limit=1', '119', 1, 60], ['=7&limit=1', '120', 1, 120],
+    ['market=' . 'x' x 5000, '', 0, 0], ['limit=1&unknown=x&', '120', 1, 120], ['limit=007', '120 119 118 117 116 115 114', 7, 120])
 {
     my ($query, $ids, $count, $total) = @$c;
     my $page = $t->get_json("/api/list?$query");
@@ -275,6 +281,10 @@ for my $c (['limit=2&offset=1', '119 118', 2, 120], ['offset=118', '2 1', 2, 120
 }
 
 is($t->get_json('/api/list?limit=10000')->{count}, 120, 'limit=10000 is the largest');
+
+json_error($t->get('/api/list?' . join '&', map { "m$_=1" } 1 .. 9), 400, 'bad_parameter', qr/up to 8 members/, 'nine members');
+json_error($t->get('/api/list?' . join '&', ('id=1') x 33), 400, 'bad_parameter', qr/32 values/, '33 values');
+is($t->get_json('/api/list?' . join '&', map { "id=$_" } 1 .. 32)->{total}, 32, '32 values');
 
 for my $bad ('x', '-1', '+1', '1.5', '1e3', '0x10', '', '%201', '1%20', '10001', '4294967297',
     '99999999999999999999', '18446744073709551616', '%22%3E%0d%0aX:')

@@ -27,13 +27,13 @@ ngx_http_blockcast_detached_t *ngx_http_blockcast_detach(ngx_http_request_t *r,
 
 /*
  * Makes a request of it again, as far as variables and the access log can
- * see, and frees `parked`.  c->data is the request then, to be given to
+ * see, and frees `detached`.  c->data is the request then, to be given to
  * ngx_http_free_request().  NULL without memory.
  */
 ngx_http_request_t *ngx_http_blockcast_detach_restore(ngx_connection_t *c,
     ngx_http_blockcast_detached_t *detached);
 
-/* what nginx names in an error log line; both are the parked request's own */
+/* what nginx names in an error log line; both live as long as `detached` */
 void ngx_http_blockcast_detach_names(ngx_http_blockcast_detached_t *detached,
     ngx_str_t *server, ngx_str_t *line);
 

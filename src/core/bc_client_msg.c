@@ -14,6 +14,10 @@
 
 #define BC_CLIENT_MSG_SHORT   1024
 
+/* so much of a string is read (bytes, with its escapes): enough for a name */
+
+#define BC_CLIENT_MSG_STRING  (6 * BC_CLIENT_MSG_NAME + 12)
+
 /* cJSON reads no number whose text is longer than this */
 
 #define BC_CLIENT_MSG_NUMBER  63
@@ -160,8 +164,9 @@ bc_client_msg_escape(char *dst, const uint8_t *p, const uint8_t *last)
 /*
  * Copies a checked text to dst, which has room for len bytes, in a form that
  * cJSON reads as it is meant: see bc_client_msg_escape(), and a number that is
- * too long for it becomes -1, which is no seq.  ("id" may be any number; what
- * is sent back is the text of the message.)
+ * too long for it becomes -1, which is no seq.  Of a long string only the
+ * beginning is copied.  ("id" may be anything: what is sent back is the text
+ * of the message.)
  *
  * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
  * values: each of them is behind a bracket or a comma, or is the only one.
@@ -171,11 +176,12 @@ static size_t
 bc_client_msg_copy(char *dst, const uint8_t *p, size_t len)
 {
     int             quoted;
-    char           *start;
-    size_t          n, values;
+    char           *start, *string;
+    size_t          n, keep, values;
     const uint8_t  *last, *end;
 
     start = dst;
+    string = dst;
     last = p + len;
     values = 1;
     quoted = 0;
@@ -184,18 +190,34 @@ bc_client_msg_copy(char *dst, const uint8_t *p, size_t len)
 
         if (*p == '\\') {
             n = bc_client_msg_escape(dst, p, last);
-            dst += n;
             p += n;
+
+            if (dst - string < BC_CLIENT_MSG_STRING) {
+                dst += n;
+            }
+
             continue;
         }
 
         if (*p == '"') {
             quoted = !quoted;
+            string = dst;
 
         } else if (quoted) {
             n = (size_t) (bc_json_skip_checked(p, last) - p);
-            memcpy(dst, p, n);
-            dst += n;
+            keep = n;
+
+            if (dst - string + n > BC_CLIENT_MSG_STRING) {
+                keep = (dst - string < BC_CLIENT_MSG_STRING)
+                       ? (size_t) (string + BC_CLIENT_MSG_STRING - dst) : 0;
+
+                while (keep != 0 && (p[keep] & 0xc0) == 0x80) {
+                    keep--;
+                }
+            }
+
+            memcpy(dst, p, keep);
+            dst += keep;
             p += n;
             continue;
 

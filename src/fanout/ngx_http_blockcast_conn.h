@@ -89,7 +89,7 @@ struct ngx_http_blockcast_conn_s {
 
     union {
         ngx_http_request_t           *request;
-        ngx_http_blockcast_detached_t  *detached;   /* with is_parked */
+        ngx_http_blockcast_detached_t  *detached;   /* is_detached */
     };
 
     bc_ws_parser_t                in;

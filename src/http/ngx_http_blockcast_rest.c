@@ -16,9 +16,9 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast_longpoll.h"
-#include "bc_json.h"
 #include "bc_span.h"
 
 
@@ -30,6 +30,16 @@
 
 /* how long a request waits for the first poll of an idle stream (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
+
+
+/* a page of a log's entries */
+
+typedef struct {
+    ngx_uint_t  count;      /* of those on the page */
+    ngx_uint_t  total;      /* of those that match */
+    ngx_uint_t  limit;
+    ngx_uint_t  offset;
+} ngx_http_blockcast_rest_page_t;
 
 
 static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r,
@@ -648,68 +658,99 @@ ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
 }
 
 
-static ngx_uint_t
-ngx_http_blockcast_rest_matches(ngx_http_blockcast_ring_record_t *rec,
-    ngx_str_t *market)
+/* Returns the bytes of a log's entry; 0 is the oldest. */
+
+static bc_span_t
+ngx_http_blockcast_rest_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 {
-    size_t     len;
-    u_char     text[256];
-    bc_span_t  entry, value;
+    bc_span_t                          entry;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    rec = ngx_http_blockcast_hub_entry(hub, n);
 
     entry.data = ngx_http_blockcast_ring_record_data(rec);
     entry.len = rec->len;
 
-    return bc_json_member(entry, "market", &value)
-           && bc_json_string(value, text, sizeof(text), &len) == 0
-           && len == market->len
-           && ngx_memcmp(text, market->data, len) == 0;
+    return entry;
 }
 
 
-/* Answers with the newest entries of a log, newest first. */
+/*
+ * Prints what comes behind the entries: the counts, and what the request was.
+ * The text begins where its '{' is, for which the caller has a comma.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_rest_page_t *page,
+    ngx_str_t *tail)
+{
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
+
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_value(&out, root, "count", "%ui", page->count);
+    ngx_http_blockcast_json_out_value(&out, root, "total", "%ui", page->total);
+    ngx_http_blockcast_json_out_value(&out, root, "limit", "%ui", page->limit);
+    ngx_http_blockcast_json_out_value(&out, root, "offset", "%ui",
+                                      page->offset);
+    ngx_http_blockcast_json_out_value(&out, root, "seq", "%uL",
+                                      hub->snap.seq);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%uL",
+                                      hub->snap.timestamp);
+
+    return ngx_http_blockcast_json_out_pool(&out, r->pool, tail);
+}
+
+
+/*
+ * Answers with the newest entries of a log, newest first.  The entries are the
+ * data path: their bytes are copied as they are.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st)
 {
-    u_char                            *p, *src, *dst;
-    size_t                             size;
-    ngx_int_t                          rc;
-    ngx_str_t                          body, market;
-    ngx_uint_t                         i, n, limit, offset, total, *found;
-    ngx_http_blockcast_hub_t          *hub;
-    ngx_http_blockcast_ring_record_t  *rec;
+    u_char                          *p;
+    size_t                           size;
+    bc_span_t                        entry;
+    ngx_int_t                        rc;
+    ngx_str_t                        body, tail;
+    ngx_uint_t                       i, *found;
+    ngx_http_blockcast_hub_t        *hub;
+    ngx_http_blockcast_filter_t      filter;
+    ngx_http_blockcast_rest_page_t   page;
 
-    limit = NGX_HTTP_BLOCKCAST_LIMIT;
-    offset = 0;
+    page.count = 0;
+    page.total = 0;
+    page.limit = NGX_HTTP_BLOCKCAST_LIMIT;
+    page.offset = 0;
 
     if (ngx_http_blockcast_rest_number(r, "limit",
-                                       NGX_HTTP_BLOCKCAST_MAX_LIMIT, &limit,
-                                       &rc)
+                                       NGX_HTTP_BLOCKCAST_MAX_LIMIT,
+                                       &page.limit, &rc)
         == NGX_DONE
-        || ngx_http_blockcast_rest_number(r, "offset", 1000000000, &offset,
-                                          &rc)
+        || ngx_http_blockcast_rest_number(r, "offset", 1000000000,
+                                          &page.offset, &rc)
            == NGX_DONE)
     {
         return rc;
     }
 
-    ngx_str_null(&market);
+    rc = ngx_http_blockcast_filter_parse(r, &filter);
 
-    if (ngx_http_arg(r, (u_char *) "market", 6, &market) == NGX_OK
-        && market.len != 0)
-    {
-        dst = ngx_pnalloc(r->pool, market.len);
-        if (dst == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (rc == NGX_DECLINED) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "a request may filter by up to "
+                             "%d members and %d values",
+                             NGX_HTTP_BLOCKCAST_FILTER_MEMBERS,
+                             NGX_HTTP_BLOCKCAST_FILTER_VALUES);
+    }
 
-        src = market.data;
-        p = dst;
-        ngx_unescape_uri(&p, &src, market.len, 0);
-
-        market.data = dst;
-        market.len = p - dst;
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     hub = ngx_http_blockcast_hub_of(st);
@@ -721,33 +762,45 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_first(r, st);
     }
 
-    found = ngx_palloc(r->pool, (ngx_min(limit, hub->count) + 1)
+    found = ngx_palloc(r->pool, (ngx_min(page.limit, hub->count) + 1)
                                 * sizeof(ngx_uint_t));
     if (found == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    size = 256 + st->field.len + 6 * NGX_INT_T_LEN;
-    total = 0;
-    n = 0;
+    for (i = hub->count; i > 0 && filter.nmembers != 0; i--) {
+        entry = ngx_http_blockcast_rest_entry(hub, i - 1);
+
+        if (ngx_http_blockcast_filter_learn(&filter, entry)) {
+            break;
+        }
+    }
+
+    size = 0;
 
     for (i = hub->count; i > 0; i--) {
-        rec = ngx_http_blockcast_hub_entry(hub, i - 1);
+        entry = ngx_http_blockcast_rest_entry(hub, i - 1);
 
-        if (market.len != 0 && !ngx_http_blockcast_rest_matches(rec, &market))
+        if (filter.known != 0
+            && !ngx_http_blockcast_filter_matches(&filter, entry))
         {
             continue;
         }
 
-        if (total >= offset && n < limit) {
-            found[n++] = i - 1;
-            size += rec->len + 1;
+        if (page.total >= page.offset && page.count < page.limit) {
+            found[page.count++] = i - 1;
+            size += entry.len + 1;
         }
 
-        total++;
+        page.total++;
     }
 
-    p = ngx_pnalloc(r->pool, size);
+    if (ngx_http_blockcast_rest_entries_tail(r, hub, &page, &tail) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("{\"\":[]") + st->field.len + size
+                             + tail.len);
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -756,20 +809,19 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 
     p = ngx_sprintf(p, "{\"%V\":[", &st->field);
 
-    for (i = 0; i < n; i++) {
-        rec = ngx_http_blockcast_hub_entry(hub, found[i]);
+    for (i = 0; i < page.count; i++) {
+        entry = ngx_http_blockcast_rest_entry(hub, found[i]);
 
         if (i != 0) {
             *p++ = ',';
         }
 
-        p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
+        p = ngx_cpymem(p, entry.data, entry.len);
     }
 
-    p = ngx_sprintf(p, "],\"count\":%ui,\"total\":%ui,\"limit\":%ui,"
-                    "\"offset\":%ui,\"seq\":%uL,\"timestamp\":%uL}",
-                    n, total, limit, offset, hub->snap.seq,
-                    hub->snap.timestamp);
+    *p++ = ']';
+    *p++ = ',';
+    p = ngx_cpymem(p, tail.data + 1, tail.len - 1);
 
     body.len = p - body.data;
 

@@ -268,6 +268,33 @@ strict(void)
     ok(m.has_since && m.since == 0, "-0 is 0");
     done(p);
 
+    /* of long strings the beginning, in whole characters */
+
+    for (i = 0; i < 4; i++) {
+        size_t  n;
+        char    text2[8192], *q;
+
+        static const char *const  unit[] = { "x", "\xc3\xa9", "\\u00e9", "\\n" };
+        static const size_t       width[] = { 1, 2, 2, 1 };
+
+        q = text2 + sprintf(text2, "{\"type\":\"subscribe\",\"stream\":\"");
+
+        for (n = 0; n < 1000; n++) {
+            q += sprintf(q, "%s", unit[i]);
+        }
+
+        strcpy(q, "\",\"streams\":[\"b\"]}");
+
+        p = parse(text2, 0);
+        is(m.what, BC_CLIENT_MSG_SUBSCRIBE, "a long name");
+        is(bc_client_msg_stream(&m), 1, "is one");
+        is(m.name_len, BC_CLIENT_MSG_NAME / width[i] * width[i],
+           "of which the beginning is known");
+        is(bc_client_msg_stream(&m), 1, "what comes behind it");
+        ok(m.name_len == 1 && m.name[0] == 'b', "is read");
+        done(p);
+    }
+
     /* a number of 100 digits: more than cJSON reads */
 
     strcpy(text, "{\"type\":\"subscribe\",\"stream\":\"a\",\"id\":");
