@@ -170,7 +170,7 @@ ask() {
     # some nodes put their errors into other statuses than 200
     case $body in
     *'HTTP 200') ;;
-    *'"error":{'*'HTTP 4'0[04]|*'"error":{'*'HTTP 500') ;;
+    *'"error":{'*'HTTP 400'|*'"error":{'*'HTTP 404'|*'"error":{'*'HTTP 500') ;;
     *) answer=none ask_error="HTTP ${body##*HTTP }"; return ;;
     esac
 

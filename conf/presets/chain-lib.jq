@@ -54,13 +54,14 @@ def short: if type == "string" then .[-16:] else null end;
 def head: [.results.head? | block] | .[0];
 def fetched: .results.blocks?, .results.back? | arrays | .[] | block;
 
-# Of what a log delivered: {number, hash, hashes: the last 256} of its newest block. After a start without
-# a state it is the newest entry of the log that tells.
+# Of what a log delivered: {number, hash, hashes: the last 256} of its newest block, and where it began
+# (.first). After a start without a state it is the newest entry of the log that tells.
 def known(number; hash):
     [number][0] as $number | [hash][0] as $hash
     | if .state != null then .state | .hash |= short | .hashes |= map(short)
+                                   | .first //= .number - (.hashes | length) + 1
       elif (.last | type) != "object" or ($number | type) != "number" or ($hash | type) != "string" then null
-      else { number: $number, hash: ($hash | short), hashes: [$hash | short] } end;
+      else { number: $number, hash: ($hash | short), hashes: [$hash | short], first: $number } end;
 
 # What is missed is delivered as long as it is not more than this; else the newest 1000 are.
 def most: 10000;
@@ -82,6 +83,10 @@ def range_from($known; $n):
 # that one and the 12 before it, and a few farther back. The newest of them that was delivered is where
 # the chain is still the same.
 def range_back($known):
+    def before:
+        [ range(.; . - 13; -1), . - (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 255),
+          (if . - $known.first < 256 then $known.first else empty end) ]
+        | unique | reverse[];
     head as $head
     | if $known == null or $head == null then empty
       else
@@ -91,9 +96,9 @@ def range_back($known):
           elif $newest > $known.number then
             if ($next.parentHash | short) == $known.hash then empty
             elif $known.unlinked? then $known.number
-            else $known.number | (range(.; . - 13; -1), . - (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 255)) end
+            else $known.number | before | select(. >= $known.first) end
           elif any($known.hashes[]; . == ($head.hash | short)) then empty
-          else $newest - 1 | (range(.; . - 13; -1), . - (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 255)) end
+          else ($newest - 1) as $top | $top | before | select(. <= $top and (. >= $known.first or $top < $known.first)) end
         | select(. >= 0)
       end;
 
@@ -109,7 +114,7 @@ def chain($known):
     | if $head == null then { new: [], known: $known, run: [], from: null }
       elif $known == null then
         ($head | . + { n: (.number | hex), h: (.hash | short), p: (.parentHash | short) }) as $b
-        | { new: [$head], known: { number: $b.n, hash: $b.h, hashes: [$b.h] }, run: [$b], from: null }
+        | { new: [$head], known: { number: $b.n, hash: $b.h, hashes: [$b.h], first: $b.n }, run: [$b], from: null }
       else
         ([$head, fetched] | unique_by(.hash)
          | map(. + { n: (.number | hex), h: (.hash | short), p: (.parentHash | short) }) | sort_by(.n)) as $all
@@ -125,9 +130,8 @@ def chain($known):
                 and ($looked or $newest < $known.number - 5)
            then { number: $common.n, hash: $common.h, after: $common.n }
            elif $looked and $common == null and ($failed or $known.unlinked? | not) then
-             ($known.number - ($known.hashes | length)) as $first
              # another chain: all that was fetched of it, but not what was before the first one delivered
-             | { lost: true, after: (if $newest <= $first then -1 else $first end) }
+             { lost: true, after: (if $newest < $known.first then -1 else $known.first - 1 end) }
            else { number: $known.number, hash: $known.hash, after: $known.number } end) as $from
         | [$all[] | select(.n > $from.after)] as $next
         | (reduce $next[] as $b ({}; if $b.p == null then . else .[$b.p] = true end)) as $parents
@@ -149,11 +153,12 @@ def chain($known):
             new: ($new | map(del(.n, .h, .p))),
             known: (
               if $r.run != [] then
-                { number: $r.n, hash: $r.h, hashes: (($known.hashes + ($new | map(.h)))[-256:]) }
+                { number: $r.n, hash: $r.h, hashes: (($known.hashes + ($new | map(.h)))[-256:]),
+                  first: (if $from.jump or ($from.lost and $newest < $known.first) then $r.run[0].n else $known.first end) }
                 + (if $r.bare != null then { unlinked: 64 }
                    elif ($known.unlinked? // 0) > 1 then { unlinked: ($known.unlinked - 1) } else {} end)
               elif $from.number != $known.number then
-                { number: $from.number, hash: $from.hash, hashes: $known.hashes }
+                { number: $from.number, hash: $from.hash, hashes: $known.hashes, first: ([$known.first, $from.number] | min) }
                 | if .number == null then $known else . end
               elif $next == [] then $known | del(.tries, .skip)
               else
@@ -188,11 +193,14 @@ def until_block($chain; $known; $hash):
     | ([$chain.new[] | .hash] | .[:index($hash)]) as $whole
     | if $at > 0 then
         $chain.run[$at - 1]
-        | { number: .n, hash: .h, hashes: ((($known.hashes // []) + ($whole | map(short)))[-256:]) }
+        | { number: .n, hash: .h, hashes: ((($known.hashes // []) + ($whole | map(short)))[-256:]),
+            first: $chain.known.first }
       elif $chain.from.hash? != null then
         ($known | del(.done)) + ($chain.from | { number, hash })
       else
-        $chain.run[0] | { number: (.n - 1), hash: .p, hashes: (($known.hashes // []) + [.p]) }
+        $chain.run[0]
+        | { number: (.n - 1), hash: .p, hashes: ((($known.hashes // []) + [.p])[-256:]),
+            first: ([$chain.known.first, .n - 1] | min) }
       end;
 
 # The transactions of the new blocks that were not delivered yet, with their blocks.

@@ -685,3 +685,59 @@ test('a reorganisation of a real node must bring the blocks that replace others'
     assert.deepEqual(numbers({ entries: more }), range(after.at(-1).number + 1, more.at(-1).number + 1));
     assert.ok(more.length >= 40);
 });
+
+test('whatever a chain does, every block of it must arrive once, after its parent', async t => {
+    let x = Number(process.env.BLOCKCAST_SEED ?? 20261128);
+    const random = n => { x = (Math.imul(x, 1103515245) + 12345) >>> 0; return Math.floor(x / 2 ** 32 * n); };
+    for (let run = 0; run < 3; run++) {
+        const chain = new Chain().grow(30, 'a', 1);
+        const { blocks: s, transactions: tx } = await chain.listen(t);
+        const answer = chain.answer.bind(chain);
+        const got = [];
+        const gotx = [];
+        const poll = async () => {
+            got.push(...(await s.poll().catch(() => ({ entries: [] }))).entries);
+            gotx.push(...(await tx.poll().catch(() => ({ entries: [] }))).entries);
+        };
+        await poll();
+        for (let i = 0; i < 60; i++) {
+            const what = random(10);
+            if (what < 3) {
+                const depth = Math.max(Math.min([1, 3, 15, 60][random(4)], chain.blocks.length - 31), 0);
+                chain.blocks.length -= depth;
+                chain.grow(random(depth + 4), `r${i}x`, 1);
+            } else if (what < 9) {
+                chain.grow(random(random(5) ? 4 : 80), `g${i}x`, 1);
+            }
+            // now and then a call fails, or the chain changes within a poll
+            const bad = random(4) === 0;
+            chain.answer = (m, p) => {
+                if (bad && random(8) === 0) return undefined;
+                if (random(400) === 0 && chain.blocks.length > 33) {
+                    chain.blocks.length -= 2;
+                    chain.grow(3, `w${i}x${random(1e6)}`, 1);
+                }
+                return answer(m, p);
+            };
+            await poll();
+        }
+        chain.answer = answer;
+        for (let i = 0; i < 60; i++) {
+            await poll();
+        }
+        const seen = new Map(got.map((b, i) => [b.hash, i]));
+        assert.equal(seen.size, got.length, 'none twice');
+        const first = chain.blocks.findIndex(b => seen.has(b.hash));
+        assert.ok(first <= 31, `${first}`);
+        for (const b of chain.blocks.slice(first + 1)) {
+            assert.ok(seen.has(b.hash), `${b.hash} ${s.notes}`);
+            assert.ok(!seen.has(b.parentHash) || seen.get(b.parentHash) < seen.get(b.hash), `${b.hash} before ${b.parentHash} ${seen.get(b.hash)} ${seen.get(b.parentHash)}: ${got.map(g => g.hash).slice(seen.get(b.hash) - 8, seen.get(b.parentHash) + 2)} ${s.notes}`);
+        }
+        const sent = new Set(gotx.map(e => e.hash));
+        assert.equal(sent.size, gotx.length, 'no transaction twice');
+        for (const b of chain.blocks.slice(31)) {
+            assert.ok(sent.has(b.transactions[0].hash), `${b.hash} ${tx.notes}`);
+        }
+        assert.deepEqual([...s.notes, ...tx.notes].filter(n => /not delivered|does not name/.test(n)), []);
+    }
+});

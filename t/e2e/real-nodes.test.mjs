@@ -1,0 +1,147 @@
+// The presets with real nodes of other makers than anvil: Hardhat and Ganache for ethereum, bcoin for
+// bitcoin. If this fails, a visitor of such a node misses blocks or sees no receipt.
+//
+// needs: nodes
+// limit: 900
+
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { call, preset } from './lib/preset-engine.mjs';
+
+const nodes = path.join(path.dirname(fileURLToPath(import.meta.url)), 'nodes');
+const sleep = ms => new Promise(resolve => { setTimeout(resolve, ms); });
+const range = (a, b) => Array.from({ length: b - a }, (_, i) => a + i);
+const hex = n => `0x${n.toString(16)}`;
+
+// Node.js with this program, until it prints the port it listens on.
+async function start(t, program, listens, options = {}) {
+    const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    t.after(() => child.kill('SIGKILL'));
+    const [port, told] = await new Promise((resolve, reject) => {
+        let text = '';
+        for (const out of [child.stdout, child.stderr]) {
+            out.on('data', d => {
+                text += d;
+                const m = listens.exec(text);
+                if (m) resolve([Number(m[1]), text]);
+            });
+        }
+        child.on('error', reject);
+        child.on('exit', code => reject(new Error(`the node ended with ${code}: ${text}`)));
+    });
+    const url = `http://${options.auth ?? ''}127.0.0.1:${port}/`;
+    const rpc = async (method, ...params) => {
+        const { result, error } = await call(url, method, JSON.stringify(params), 20000);
+        assert.equal(error, undefined, `${method}: ${JSON.stringify(error)}`);
+        return JSON.parse(result);
+    };
+    return { url, rpc, told };
+}
+
+const makers = {
+    async hardhat(t) {
+        const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'blockcast-hardhat-'));
+        t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+        fs.writeFileSync(path.join(folder, 'package.json'), '{"private":true}');
+        fs.writeFileSync(path.join(folder, 'hardhat.config.js'), 'module.exports = { solidity: "0.8.24" };\n');
+        fs.symlinkSync(path.join(nodes, 'node_modules'), path.join(folder, 'node_modules'));
+        const node = await start(t, ['node_modules/hardhat/internal/cli/bootstrap.js', 'node', '--hostname', '127.0.0.1',
+            '--port', '0'], /server at http:\/\/127\.0\.0\.1:(\d+)/, { cwd: folder,
+            env: { ...process.env, HOME: folder, HARDHAT_DISABLE_TELEMETRY_PROMPT: 'true' } });
+        return { ...node, mine: n => node.rpc('hardhat_mine', hex(n)), one: () => node.rpc('evm_mine') };
+    },
+    async ganache(t) {
+        const node = await start(t, ['-e', `
+            const server = require(${JSON.stringify(path.join(nodes, 'node_modules/ganache'))}).server({ logging: { quiet: true } });
+            server.listen(0, '127.0.0.1', e => { if (e) throw e; console.log('port ' + server.address().port); });`],
+        /port (\d+)/);
+        return { ...node, mine: n => node.rpc('evm_mine', { blocks: n }), one: () => node.rpc('evm_mine') };
+    },
+};
+
+for (const [name, make] of Object.entries(makers)) {
+    test(`${name}: blocks and transactions must all arrive, once, with their receipts`, async t => {
+        const node = await make(t);
+        const s = preset('ethereum', node.url);
+        const blocks = [];
+        const transactions = [];
+        const step = async () => {
+            blocks.push(...(await s.blocks.poll()).entries);
+            transactions.push(...(await s.transactions.poll()).entries);
+        };
+        await step();
+        const [from, to] = await node.rpc('eth_accounts');
+        const sent = [];
+        const send = async () => sent.push(await node.rpc('eth_sendTransaction', { from, to, value: '0x1' }));
+        for (let i = 0; i < 4; i++) {
+            await send();
+            if (i % 2) await send();
+            await step();
+        }
+        await node.mine(300);                       // Hardhat makes these when they are asked for
+        await node.one();
+        await send();
+        await step();
+        await send();
+        for (let i = 0; i < 25; i++) {
+            await step();
+        }
+        const last = Number(await node.rpc('eth_blockNumber'));
+        assert.deepEqual(blocks.map(b => b.number), range(blocks[0].number, last + 1), s.blocks.notes.join());
+        for (const b of [blocks.at(-1), blocks.at(-5), blocks[3]]) {
+            assert.equal((await node.rpc('eth_getBlockByNumber', hex(b.number), false)).hash, b.hash);
+        }
+        assert.deepEqual(transactions.map(x => x.hash), sent, s.transactions.notes.join());
+        assert.deepEqual(transactions.map(x => [x.status, x.gas_used]), sent.map(() => [1, 21000]));
+        const { data } = await s.chain.poll();
+        assert.equal(data.height, last);
+        assert.match(data.client, new RegExp(name, 'i'));
+        assert.ok(data.chain_id > 0 && data.gas_price > 0);
+    });
+}
+
+test('bcoin: the streams of bitcoin must have what the node tells', async t => {
+    // its native modules are not built: for the store in memory, and with NODE_BACKEND, it needs none
+    const node = await start(t, ['-e', `
+        const Module = require('module');
+        const load = Module._load;
+        Module._load = function (name, ...rest) { return name === 'leveldown' ? function () { } : load.call(this, name, ...rest); };
+        const { Address, FullNode } = require(${JSON.stringify(path.join(nodes, 'node_modules/bcoin'))});
+        (async () => {
+            const net = require('net').createServer().listen(0, '127.0.0.1');
+            await new Promise(resolve => net.on('listening', resolve));
+            const { port } = net.address();
+            await new Promise(resolve => net.close(resolve));
+            const node = new FullNode({ network: 'regtest', memory: true, workers: false, listen: false, logLevel: 'none',
+                httpHost: '127.0.0.1', httpPort: port, apiKey: 'secret' });
+            await node.open();
+            console.log(Address.fromHash(Buffer.alloc(20, 7)).toString('regtest') + ' port ' + port);
+        })().catch(e => { console.error(e); process.exit(1); });`], /port (\d+)/, { auth: 'x:secret@', env: { ...process.env, NODE_BACKEND: 'js' } });
+    const s = preset('bitcoin', node.url);
+    const [address] = node.told.split(' ');
+    await node.rpc('generatetoaddress', 3, address);
+    const first = (await s.blocks.poll()).entries;
+    assert.deepEqual(first.map(b => b.number), [3]);
+    await node.rpc('generatetoaddress', 40, address);
+    const blocks = [];
+    for (let i = 0; i < 3; i++) {
+        blocks.push(...(await s.blocks.poll()).entries);
+        await sleep(10);
+    }
+    assert.deepEqual(blocks.map(b => b.number), range(4, 44));
+    for (const b of [blocks[0], blocks.at(-1)]) {
+        assert.equal(await node.rpc('getblockhash', b.number), b.hash);
+        assert.deepEqual([b.tx_count, typeof b.timestamp, b.size > 100], [1, 'number', true]);
+    }
+    const { data } = await s.chain.poll();
+    assert.deepEqual([data.height, data.chain, data.peer_count], [43, 'regtest', 0]);
+    assert.match(data.client, /bcoin/);
+    assert.equal((await s.mempool.poll()).data.size, 0);
+    assert.deepEqual((await s.peers.poll()).data, { peers: [], total: 0, inbound: 0 });
+    assert.equal((await s.fees.poll()).data.in_6_blocks, null, 'it has not seen enough');
+});
