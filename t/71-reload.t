@@ -338,4 +338,30 @@ $t->stop;
 
 $node->stop;
 
+
+# A wrong configuration on a reload. If this fails, a mistake stops a server
+# that was running well.
+
+subtest 'a wrong configuration on a reload' => sub {
+    my $t = Blockcast::Test->new(node => 1,
+        http => 'blockcast_stream s { blockcast_call c net.stats; }',
+        server => 'location /api/ { blockcast_api; }');
+
+    my $right = $t->{http};
+    my $pid = wait_for { ($t->worker_pids)[0] };
+
+    $t->write_conf(http => 'blockcast_stream s { blockcast_call c m; blockcast_jq "|"; }');
+    $t->allow(qr/jq program of stream "s": jq: error/);
+    $t->signal('HUP');
+
+    ok($t->wait_log(qr/\[emerg\].*jq program of stream "s": jq: error/, 20), 'is logged');
+    is(($t->worker_pids)[0], $pid, 'and the worker stays');
+    is($t->get('/api/streams')->{status}, 200, 'and serves');
+
+    $t->write_conf(http => $right);
+    ok($t->reload(gone => 20), 'and the corrected one is taken');
+
+    $t->stop;
+};
+
 done_testing();

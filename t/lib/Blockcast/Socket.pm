@@ -1,19 +1,173 @@
 package Blockcast::Socket;
 
 # Test::Nginx::Socket for this module: `use Blockcast::Socket 'no_plan';` in
-# place of `use Test::Nginx::Socket 'no_plan';`. The module is loaded, every
-# block looks for [alert] and [emerg] in the log unless it says otherwise, and
-# a block without `--- http_config` gets a zone.
+# place of `use Test::Nginx::Socket 'no_plan';`. t/README.md shows how a test in
+# this form is written; in short, it adds
+#
+#   - the module is loaded; a configuration that uses it and declares no zone
+#     gets one; every block looks for [alert] and [emerg] in the log unless it
+#     says otherwise;
+#   - share(http_config => ..., config => ..., node => ...): what the blocks of
+#     a file have in common. nginx is started again only when a block's
+#     configuration is another one than that of the block before;
+#   - --- each: a table; the block is run once for each of its rows;
+#   - --- node: a simulated node, which answers what the block says;
+#   - --- ws_send, --- ws_like, --- ws_close: one exchange over a WebSocket;
+#   - --- handshake: the bytes of a request, sent as they are;
+#   - --- until, --- until_log: what is waited for before the block is checked;
+#   - --- body_json: members of a JSON answer;
+#   - a block with --- must_die is refused with exactly one message, which says
+#     where the mistake is.
+#
+# %%PORT1%% ... %%PORT9%% are free ports, the same in all blocks of a file;
+# %%NODE%% is the address of the simulated node, %%ROOT%% the repository.
 
 use Test::Nginx::Socket -Base;
+use Blockcast::Test ();
+use Blockcast::WebSocket ();
 use Cwd ();
+use Digest::MD5 ();
 use File::Basename ();
+use JSON::PP ();
+use Test::Nginx::Util ();
+
+our @EXPORT = qw(run_tests share node body_of);
 
 our $ROOT = Cwd::realpath(File::Basename::dirname(__FILE__) . '/../../..');
 our $MODULE = $ENV{BLOCKCAST_MODULE}
     || "$ROOT/build/module/ngx_http_blockcast_module.so";
 
 -f $MODULE or die "the module is not built, there is no $MODULE: run t/run\n";
+
+my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
+my $PATIENCE = 20;      # seconds a test waits for what has to come
+
+my (%share, %port, $node, $cases);
+
+
+# What the blocks have in common: http_config, config, node (sections of the
+# same names; a block's own comes in place of them), conf_files. It is called
+# before run_tests().
+
+sub share(@) {
+    my (%more) = @_;
+
+    exists $more{$_} and $share{$_} = $more{$_} for keys %more;
+}
+
+
+# The tests of the file, with its tables expanded.
+
+{
+    no warnings qw(redefine prototype);
+
+    *run_tests = sub () {
+        my $text = do { local $/; <main::DATA> };
+
+        Test::Base::spec_string(_expand($text));
+        Test::Nginx::Util::run_tests();
+    };
+}
+
+
+# Blocks with `--- each`: the first line has names, each further line values for
+# them, both separated by " | ". The block comes once for each line, with
+# %%NAME%% replaced. Several tables in a block: every combination. A value is
+# taken as it is; (none) is an empty one. Paragraphs of comments between blocks
+# are left out: Test::Base would take them for the end of a section.
+
+sub _expand($) {
+    my ($text) = @_;
+    my $out = '';
+
+    for my $block (split /^(?====)/m, $text) {
+        $block =~ s/\n\s*\n(?:#[^\n]*\n)+\s*\z/\n\n/;
+        my @copies = ($block);
+
+        while ($block =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms) {
+            my ($head, @rows) = grep { /\S/ } split /\n/, $1;
+            my @names = map { s/^\s+|\s+$//gr } split /\|/, $head;
+            my @next;
+
+            for my $copy (@copies) {
+                $copy =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms;
+
+                for my $row (@rows) {
+                    my @values = map { s/^\s+|\s+$//gr } split / \| /, $row, scalar @names;
+                    my %value;
+                    @value{@names} = map { $_ eq '(none)' ? '' : $_ } @values;
+                    push @next, $copy =~ s/%%(\w+)%%/$value{$1} \/\/ "%%$1%%"/ger;
+                }
+            }
+
+            @copies = @next;
+        }
+
+        $out .= join '', @copies;
+    }
+
+    return $out;
+}
+
+
+# The simulated node, started when it is first needed: a Blockcast::Test that
+# runs no nginx.
+
+sub node() {
+    $node ||= Blockcast::Test->new(start => 0, node => { rate_limit => 1000000 });
+    return $node;
+}
+
+
+# Lines of `--- node`:
+#
+#   METHOD RESULT                   what it answers, byte for byte
+#   METHOD error JSON               an error object
+#   METHOD fault {"fault":...}      see conf/simnode.mjs
+
+sub _set_node($) {
+    my ($lines) = @_;
+
+    node()->node('DELETE', '/control/fault', {});
+
+    for (grep { /\S/ } split /\n/, $lines) {
+        my ($method, $what) = /^\s*(\S+)\s+(.*)/ or die "--- node: $_\n";
+
+        if ($what =~ /^fault\s+\{(.*)/) {
+            node()->node(POST => '/control/fault', qq({"method":"$method",$1));
+        } elsif ($what =~ /^error\s+(.*)/) {
+            node()->node(POST => '/control/set', qq({"method":"$method","error":$1}));
+        } else {
+            node()->node(POST => '/control/set', qq({"method":"$method","result":$what}));
+        }
+    }
+}
+
+
+my $NODE_LOCATION = <<'EOC';
+    location = /_node {
+        internal;
+        blockcast_node;
+        proxy_pass http://%%NODE%%/;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host localhost;
+    }
+EOC
+
+
+# Replaces the placeholders of a text.
+
+sub _fill($) {
+    my ($text) = @_;
+
+    $text =~ s/%%ROOT%%/$ROOT/g;
+    $text =~ s/%%PORT(\d)%%/$port{$1} \/\/= Blockcast::Test::free_port()/ge;
+    $text =~ s/%%NODE%%/node()->{node_addr}/ge;
+
+    return $text;
+}
+
 
 add_block_preprocessor(sub {
     my ($block) = @_;
@@ -23,14 +177,46 @@ add_block_preprocessor(sub {
             . ($block->main_config // ''));
     }
 
-    if (!defined $block->http_config && ($block->config // '') =~ /blockcast_/) {
-        $block->set_value('http_config', "blockcast_zone main 4m;\n");
+    my $own = defined $block->config || defined $block->http_config;
+
+    for my $name (qw(http_config config node conf_files)) {
+        next if !defined $share{$name} || defined $block->$name
+            || ($own && $name ne 'node');
+        $block->set_value($name, $share{$name});
     }
 
-    for my $name (qw(http_config config)) {
-        my $text = $block->$name or next;
-        $text =~ s/%%ROOT%%/$ROOT/g;
-        $block->set_value($name, $text);
+    my $http = _fill($block->http_config // '');
+    my $server = _fill($block->config // '');
+
+    $http = "blockcast_zone main 4m;\n$http"
+        if "$http$server" =~ /blockcast_/ && $http !~ /blockcast_zone/;
+
+    if (defined $block->node) {
+        $server = _fill($NODE_LOCATION) . $server
+            if "$http$server" !~ /blockcast_node\s*(?:\w+\s*)?;/;
+        _set_node($block->node);
+    }
+
+    $block->set_value('http_config', $http);
+
+    # Test::Nginx compares this part alone with that of the block before
+    $block->set_value('config', "$server\n# "
+        . Digest::MD5::md5_hex($http . $block->main_config . ($block->conf_files // ''))
+        . "\n");
+
+    # Test::Nginx writes files into html
+    if (defined $block->conf_files) {
+        $block->set_value('user_files',
+            _fill($block->conf_files =~ s/^>>> (?=\S)/>>> ..\/conf\//mgr));
+    }
+
+    if (defined $block->must_die) {
+        $block->set_value('suppress_stderr', 1);
+        # it ends without giving its memory back, which is a leak to a sanitizer
+        $ENV{LSAN_OPTIONS} = Blockcast::Test::without_leaks($ENV{BLOCKCAST_LSAN})
+            if $ENV{BLOCKCAST_SANITIZE};
+    } elsif ($ENV{BLOCKCAST_SANITIZE}) {
+        $ENV{LSAN_OPTIONS} = $ENV{BLOCKCAST_LSAN} // '';
     }
 
     if (!defined $block->no_error_log && !defined $block->must_die
@@ -38,8 +224,234 @@ add_block_preprocessor(sub {
     {
         $block->set_value('no_error_log', "[alert]\n[emerg]\n");
     }
+
+    if (defined $block->handshake || defined $block->ws_send || defined $block->ws_like
+        || defined $block->ws_close)
+    {
+        $block->set_value('request', 'GET /') if !defined $block->request;
+    }
 });
 
-no_shuffle() if $ENV{BLOCKCAST_NO_SHUFFLE};
+
+# The log of this nginx since it was started.
+
+sub _log() { Blockcast::Test::slurp("$Test::Nginx::Util::ServRoot/logs/error.log") }
+
+
+# A configuration that is refused: one message, which says where, and nothing of
+# the inside of the module.
+
+add_test_cleanup_handler(sub {
+    my ($block) = @_;
+
+    return if !defined $block->must_die;
+
+    my $name = $block->name;
+    my @lines = _log() =~ /\[emerg\] \d+#\d+: (.*)/g;
+
+    Test::More::is(scalar @lines, 1, "$name - one message")
+        or Test::More::diag(join "\n", @lines);
+    Test::More::like($lines[0], qr/nginx\.conf:\d+|\.inc:\d+|^blockcast_zone/,
+        "$name - that says where") if !defined $block->nowhere;
+    Test::More::unlike(_log(), qr/\[alert\]|bc_int|bc_to|\xee\x80/,
+        "$name - and nothing of the inside");
+});
+
+
+# An HTTP request of ours beside those of Test::Nginx.
+
+sub _get($) {
+    my ($path) = @_;
+
+    return node()->request(GET => $path, port => $Test::Nginx::Util::ServerPortForClient)
+        if $node;
+
+    my $client = bless {}, 'Blockcast::Test';
+    return $client->request(GET => $path, port => $Test::Nginx::Util::ServerPortForClient);
+}
+
+
+sub body_of($) { _get($_[0])->{body} }
+
+
+# Sections that wait: `--- until` has a pattern of the body of the block's
+# (first) request, or a path and a pattern in one line; `--- until_log` a
+# pattern of a line of the error log.
+
+sub _wait($) {
+    my ($block) = @_;
+    my $name = $block->name;
+
+    if (defined $block->until) {
+        my $text = $block->until =~ s/\n\z//r;
+        my ($path, $re) = $text =~ m{^(/\S+)\s+(.*)}s ? ($1, $2)
+            : ((ref $block->request ? $block->request->[0] : $block->request)
+                =~ m{^\s*\w+\s+(\S+)}, $text);
+        my $r;
+
+        Test::More::ok(Blockcast::Test::wait_for(sub {
+            $r = _get($path);
+            $r->{body} =~ /$re/s;
+        }, $PATIENCE), "$name - $path becomes $re")
+            or Test::More::diag("$r->{head}\n$r->{body}");
+    }
+
+    if (defined $block->until_log) {
+        for my $re (split /\n+/, $block->until_log) {
+            Test::More::ok(Blockcast::Test::wait_for(sub { _log() =~ /$re/m },
+                $PATIENCE), "$name - the log has $re");
+        }
+    }
+}
+
+
+# Members of a JSON body: lines `PATH VALUE`, where PATH is like streams.0.name
+# and VALUE is JSON, or /PATTERN/, or "missing".
+
+sub _json($$$) {
+    my ($name, $text, $lines) = @_;
+
+    my $all = eval { $JSON->decode($text) };
+    Test::More::ok(defined $all, "$name - JSON") or Test::More::diag($text);
+
+    for (grep { /\S/ } split /\n/, $lines) {
+        my ($path, $want) = /^\s*(\S+)\s+(.*)/ or die "--- body_json: $_\n";
+        my ($at, $there) = ($all, 1);
+
+        for my $step ($path eq '.' ? () : split /\./, $path) {
+            if (ref $at eq 'HASH' && exists $at->{$step}) {
+                $at = $at->{$step};
+            } elsif (ref $at eq 'ARRAY' && $step =~ /^\d+$/ && $step < @$at) {
+                $at = $at->[$step];
+            } elsif (ref $at eq 'ARRAY' && $step eq 'length') {
+                $at = scalar @$at;
+            } elsif (ref $at eq 'ARRAY' && $step =~ /^(\w+)=(.*)$/) {
+                my ($key, $value) = ($1, $2);
+                ($at) = grep { ($_->{$key} // '') eq $value } @$at;
+            } else {
+                $there = 0;
+            }
+        }
+
+        if ($want eq 'missing') {
+            Test::More::ok(!$there, "$name - no $path");
+        } elsif ($want =~ m{^/(.*)/$}) {
+            Test::More::like($there && defined $at ? ref $at ? $JSON->encode($at) : $at : '',
+                qr/$1/, "$name - $path");
+        } else {
+            Test::More::is($there ? $JSON->encode($at) : 'missing',
+                $JSON->encode($JSON->decode($want)), "$name - $path");
+        }
+    }
+}
+
+
+add_response_body_check(sub {
+    my ($block, $body, $req_idx) = @_;
+
+    return if !defined $block->body_json;
+
+    my $lines = ref $block->body_json ? $block->body_json->[$req_idx] : $block->body_json;
+    _json($block->name, $body, $lines);
+});
+
+
+# A WebSocket: opened as `--- request` says (its path, with `--- more_headers`),
+# then the lines of ws_send are sent, each a text message, and ws_like has a
+# pattern for each message that is awaited, in this order; messages between them
+# may be others. `--- ws_close: CODE` is the code of the server's Close; with
+# `--- ws_code: CODE` the client closes with that one first.
+
+sub _websocket($) {
+    my ($block) = @_;
+
+    my $name = $block->name;
+    my ($path) = $block->request =~ m{^\s*\w+\s+(\S+)};
+    my @headers = map { [split /:\s*/, $_, 2] }
+        grep { /\S/ } split /\n/, $block->more_headers // '';
+    my $status = $block->error_code // 101;
+
+    my $ws = eval { Blockcast::WebSocket->connect(path => $path, may_fail => 1,
+        port => $Test::Nginx::Util::ServerPortForClient, headers => \@headers,
+        (grep { lc $_->[0] eq 'origin' } @headers) ? (origin => undef) : ()) };
+
+    if (!$ws) {
+        Test::More::fail("$name - $@");
+        return;
+    }
+
+    Test::More::is($ws->status, $status, "$name - status");
+
+    if (defined $block->response_headers) {
+        my $wanted = Test::Nginx::Util::parse_headers($block->response_headers);
+        Test::More::is($ws->header($_), $wanted->{$_}, "$name - header $_")
+            for sort keys %$wanted;
+    }
+
+    if ($ws->status != 101) {
+        my $body = $ws->body;
+        Test::More::like($body, qr/$_/s, "$name - the body")
+            for defined $block->response_body_like ? $block->response_body_like =~ s/\n\z//r : ();
+        return;
+    }
+
+    $ws->send_text($_) for grep { length } split /\n/, $block->ws_send // '';
+
+    for my $re (grep { length } split /\n/, $block->ws_like // '') {
+        my ($text, @seen);
+
+        while (defined($text = $ws->recv_message($PATIENCE))) {
+            last if $text =~ /$re/;
+            push @seen, $text;
+        }
+
+        Test::More::ok(defined $text, "$name - a message like $re")
+            or Test::More::diag(join "\n", @seen);
+    }
+
+    $ws->close($block->ws_code =~ /(\d+)/ ? $1 : ()) if defined $block->ws_code;
+
+    if (defined $block->ws_close) {
+        my ($code) = $ws->recv_close($PATIENCE);
+        Test::More::is($code, $block->ws_close =~ s/\s//gr, "$name - the server's Close");
+        Test::More::ok($ws->wait_eof($PATIENCE), "$name - and the end");
+    }
+
+    $ws->drop;
+}
+
+
+# `--- handshake`: a request head, line by line; the answer is checked as that
+# of a WebSocket handshake. `--- error_code` (101), `--- response_headers`,
+# `--- response_body_like`; a 101 is followed by an echo.
+
+$cases = $Test::Nginx::Util::RunTestHelper;
+
+$Test::Nginx::Util::RunTestHelper = sub {
+    my ($block, $dry_run, $repeated) = @_;
+
+    _wait($block);
+
+    if (defined $block->ws_send || defined $block->ws_like || defined $block->ws_close) {
+        _websocket($block);
+        $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
+        return;
+    }
+
+    $cases->($block, $dry_run, $repeated);
+};
+
+# Test::Nginx warns of every [emerg], those that a block asks for too.
+
+my $quiet;
+
+add_block_preprocessor(sub { $quiet = defined $_[0]->must_die });
+
+$SIG{__WARN__} = sub {
+    print STDERR $_[0] unless $quiet && $_[0] =~ /^WARNING: .*\[emerg\]/;
+};
+
+no_shuffle();
+log_level('info');
 
 1;
