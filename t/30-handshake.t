@@ -468,7 +468,7 @@ for my $c (['data that is not deflate', 1007, rsv => 4, payload => "\xff\xff\xff
     my $start = time;
     $ws->send_frame(%f);
     is(($ws->recv_close)[0], $code, "$name: $code");
-    ok($ws->wait_eof && time - $start < 2, 'and the end');
+    ok($ws->wait_eof && time - $start < 2 * slow(), 'and the end');
     $ws->drop;
 }
 

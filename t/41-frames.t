@@ -61,7 +61,7 @@ sub closes {
     my $start = time;
     my @frames;
 
-    while (my $f = $ws->recv(8)) {
+    while (my $f = $ws->recv(8 * slow())) {
         push @frames, $f;
     }
 
@@ -71,7 +71,7 @@ sub closes {
     my $got = !@close ? 'none' : length $payload ? unpack 'n', $payload : 1005;
 
     ok(@close == 1 && @frames == 1 && $got eq $code && length $payload <= 125
-        && ($ws->eof // '') eq 'closed' && $took < ($opt{within} // 2), $name)
+        && ($ws->eof // '') eq 'closed' && $took < ($opt{within} // 2) * slow(), $name)
         or diag(sprintf 'opcodes %s, code %s, reason "%s", %s after %.1f s',
             join(',', map { $_->{opcode} } @frames), $got,
             length $payload > 2 ? substr($payload, 2) : '',
@@ -384,12 +384,12 @@ for my $v (['text that is not UTF-8', 1007, frame(length => 50000, payload => "a
     is(($ws->recv_close)[0], 1007, 'a client that ignores our close gets it');
 
     my $sent = 1;
-    while ($sent && time - $start < 8) {
+    while ($sent && time - $start < 8 * slow()) {
         $sent = $ws->send_raw(frame(payload => 'still here'));
         sleep 0.1;
     }
 
-    ok(!$sent && time - $start < 6, 'and is cut off while it still sends');
+    ok(!$sent && time - $start < 6 * slow(), 'and is cut off while it still sends');
 }
 
 
@@ -457,7 +457,7 @@ for my $v (['text that is not UTF-8', 1007, frame(length => 50000, payload => "a
     my $ws = $t->ws('/ping', auto_pong => 0);
     my $start = time;
     my $f = $ws->recv;
-    ok($f && $f->{opcode} == 9 && time - $start < 1, 'the server pings');
+    ok($f && $f->{opcode} == 9 && time - $start < slow(), 'the server pings');
     closes($ws, 1001, 'and closes a client that does not answer', within => 5);
     ok($t->wait_log(qr/WebSocket client sent no pong within 300 ms.*client:/),
         'with a line in the log');
@@ -502,7 +502,7 @@ for my $v (['text that is not UTF-8', 1007, frame(length => 50000, payload => "a
 
         $ws->socket->blocking(0);
 
-        while (time - $start < 8 && $sent < $max) {
+        while (time - $start < 8 * slow() && $sent < $max) {
             vec(my $w = '', fileno $ws->socket, 1) = 1;
             select(undef, $w, undef, $quiet) > 0 or last;
             my $n = syswrite $ws->socket, $data, 65536, $sent % length $data;
@@ -517,7 +517,7 @@ for my $v (['text that is not UTF-8', 1007, frame(length => 50000, payload => "a
     my $start = time;
     my ($sent, $gone) = $pour->($ws, 5, 1 << 40);
 
-    ok($gone && time - $start < 6, 'a client that sends and never reads is cut off')
+    ok($gone && time - $start < 6 * slow(), 'a client that sends and never reads is cut off')
         or diag("$sent bytes sent");
     ok($t->wait_log(qr/WebSocket client took nothing for 400 ms, \d+ bytes wait.*client:/),
         'with a line in the log');
@@ -532,7 +532,7 @@ for my $v (['text that is not UTF-8', 1007, frame(length => 50000, payload => "a
     $start = time;
     $other->send_text('quick');
     is_frame($other, 1, 'quick', 'others are served meanwhile');
-    ok(time - $start < 1, 'at once');
+    ok(time - $start < slow(), 'at once');
 
     $deaf->socket->blocking(1);
     my $f = $deaf->recv;

@@ -43,12 +43,6 @@ my $json = JSON::PP->new->canonical->allow_nonref->allow_bignum;
 
 # The node's next answer to a method: a text, sent byte for byte.
 
-sub set {
-    my ($method, $text) = @_;
-    $t->node(POST => '/control/set', qq({"method":"$method","result":$text}));
-}
-
-
 sub rest { $t->get("/api/streams/$_[0]")->{body} }
 
 
@@ -117,9 +111,9 @@ my $pmd = 'permessage-deflate; client_max_window_bits';
 # One compression for all: the same bytes on every connection and in every
 # worker.
 
-set('test.big', big(1));
-set('test.small', '{"n":1}');
-set('test.ledger', '[]');
+$t->set('test.big', big(1));
+$t->set('test.small', '{"n":1}');
+$t->set('test.ledger', '[]');
 
 my @all = map { client($pmd) } 1 .. 8;
 my $none = client(undef);
@@ -127,7 +121,7 @@ my $off = client($pmd, path => '/off');
 
 subscribe($_, 'big') for @all, $none, $off;
 
-set('test.big', big(2));
+$t->set('test.big', big(2));
 
 my @got = map { [next_of($_, qr/"mark":2\b/)] } @all;
 my ($plain_frame, $plain) = next_of($none, qr/"mark":2\b/);
@@ -162,11 +156,11 @@ $all[0]->send_json({ type => 'ping', id => 'x' x 126 });
 my ($pong) = next_of($all[0], qr/"pong"/);
 is($pong->{rsv}, 0, 'nor is an answer');
 
-set('test.big', '"' . join('', map { sprintf '%04x', rand 65536 } 1 .. 1000) . '"');
+$t->set('test.big', '"' . join('', map { sprintf '%04x', rand 65536 } 1 .. 1000) . '"');
 my ($hex) = next_of($all[1], qr/^\{"type":"big","data":"/);
 is($hex->{rsv}, 4, 'digits are');
 
-set('test.big', '"' . join('', map { ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '+', '-',
+$t->set('test.big', '"' . join('', map { ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '+', '-',
     split //, '!#$%&()*.,:;<=>?@[]^_{|}~')[rand 88] } 1 .. 4000) . '"');
 my ($noise) = next_of($all[1], qr/^\{"type":"big","data":"(?![0-9a-f]{100})/);
 ok($noise, 'what hardly gets smaller comes all the same');
@@ -178,7 +172,7 @@ for my $bits (8 .. 15) {
     my $ws = client("permessage-deflate; server_max_window_bits=$bits");
 
     subscribe($ws, 'big');
-    set('test.big', big("1$bits", 4));
+    $t->set('test.big', big("1$bits", 4));
     my ($f, $text) = next_of($ws, qr/"mark":1$bits\b/, $bits == 8 ? 9 : $bits);
 
     like($text // '', qr/"mark":1$bits,.*node number 4/,
@@ -190,7 +184,7 @@ for my $bits (8 .. 15) {
         cmp_ok($bits, '<', 9, 'plain, it is longer than the window');
     }
 
-    set('test.big', big("2$bits", 100));
+    $t->set('test.big', big("2$bits", 100));
     ($f, $text) = next_of($ws, qr/"mark":2$bits\b/, $bits);
     is($f->{rsv}, length $text <= 1 << $bits ? 4 : 0, 'and a long one');
 }
@@ -202,14 +196,14 @@ sub entries {
     return '[' . join(',', map { qq({"id":$_,"text":"entry number $_"}) } @_) . ']';
 }
 
-set('test.ledger', entries(1 .. 40));
+$t->set('test.ledger', entries(1 .. 40));
 
 my $reader = client($pmd);
 subscribe($reader, 'ledger');
 my ($page, $page_text) = next_of($reader, qr/"entries":\[\{/);
 is($page->{rsv}, 4, 'the first page of a log is compressed');
 
-set('test.ledger', entries(1 .. 80));
+$t->set('test.ledger', entries(1 .. 80));
 my ($batch) = next_of($reader, qr/"entries":\[\{"id":41/);
 is($batch->{rsv}, 4, 'a new batch is');
 
@@ -272,7 +266,7 @@ my @states = (
     'null',
 );
 
-set('test.big', $states[0]);
+$t->set('test.big', $states[0]);
 
 my $delta = client(undef);
 my $packed = client($pmd);
@@ -286,7 +280,7 @@ my ($patches, $whole, $wrong, $larger) = (0, 0, '', '');
 my %unlike;
 
 for my $i (0 .. $#states) {
-    set('test.big', $states[$i]);
+    $t->set('test.big', $states[$i]);
     my $want = $json->decode($states[$i]);
 
     for my $name (sort keys %have) {
@@ -350,7 +344,7 @@ for my $step (1 .. 25) {
         else { $walk{$k} = [undef, int rand 3] }
     }
     $walk{step} = $step;
-    set('test.big', $json->encode(\%walk));
+    $t->set('test.big', $json->encode(\%walk));
 
     my ($ws, $seq, $data) = @{ $have{packed} };
     while (ref $data ne 'HASH' || ($data->{step} // 0) != $step) {
@@ -376,19 +370,19 @@ sub table {
         . ($_ % $n ? 'true}' : 'false}') } 1 .. 80) . '}';
 }
 
-set('test.big', table(7));
+$t->set('test.big', table(7));
 my $both = client($pmd);
 $both->send_json({ type => 'subscribe', stream => 'big', delta => JSON::PP::true });
 my ($f0, $t0) = next_of($both, qr/"data":\{"node 1"/);
 is($f0->{rsv}, 4, 'the snapshot is compressed');
-set('test.big', table(3));
+$t->set('test.big', table(3));
 my ($f1, $t1) = next_of($both, qr/"delta"/);
 is($f1->{rsv}, 4, 'so is a delta that is large enough');
 ok(same(merge($json->decode($t0)->{data}, $json->decode($t1)->{delta}),
     $json->decode(table(3))), 'which gives the new data');
 cmp_ok($f1->{size}, '<', $f0->{size}, 'in fewer bytes');
 
-set('test.big', table(3) =~ s/"weight":7,/"weight":8,/r);
+$t->set('test.big', table(3) =~ s/"weight":7,/"weight":8,/r);
 my ($f2, $t2) = next_of($both, qr/"weight":8/);
 like($t2, qr/"delta"/, 'a small change is a delta');
 is($f2->{rsv}, 0, 'that is not compressed');
@@ -411,7 +405,7 @@ sub padded {
     return qq({"n":$n,"pad":") . chr(97 + $pad % 26) x 60000 . '"}';
 }
 
-set('test.big', padded(0, 0));
+$t->set('test.big', padded(0, 0));
 my $slow = $t->ws('/ws', rcvbuf => 4096);
 $slow->send_json({ type => 'subscribe', stream => 'big', delta => JSON::PP::true });
 
@@ -419,11 +413,11 @@ my $reading = client($pmd);
 $reading->send_json({ type => 'subscribe', stream => 'big' });
 
 for my $n (1 .. 80) {
-    set('test.big', padded($n, $n));
+    $t->set('test.big', padded($n, $n));
     next_of($reading, qr/"n":$n,/) or last;
 }
 
-set('test.big', padded(1000, 80));
+$t->set('test.big', padded(1000, 80));
 next_of($reading, qr/"n":1000,/);
 
 my ($data, $at, $skips, $bad) = (undef, 0, 0, '');
@@ -454,7 +448,7 @@ $_->drop for @all, $none, $off, $late, $delta, $packed, $both, $slow, $reader, $
 
 sub other { '{"n":' . $_[0] . ',"pad":"' . 'o' x 400 . '"}' }
 
-set('test.big', other(0));
+$t->set('test.big', other(0));
 my $whole = client(undef);
 subscribe($whole, 'big');
 next_of($whole, qr/"n":0,/);
@@ -474,7 +468,7 @@ for (@takers) {
 
 for my $n (1, 2) {
     sleep 6 if $n == 2;
-    set('test.big', other($n));
+    $t->set('test.big', other($n));
     my @got = map { (next_of($_, qr/"n":$n\b/))[1] } @takers;
     is(scalar(grep { /"delta":\{"n":$n\}/ } @got), scalar @takers,
         $n == 1 ? 'the first update is a patch for clients of both workers' : 'so is one after a silence');

@@ -183,57 +183,12 @@ for my $f (['lib-user.jq', qq(# a comment\ninclude "lib";\n\n{n: (.results.c.n |
     close $fh;
 }
 
-sub set { $t->node(POST => '/control/set', qq({"method":"x.$_[0]","result":$_[1]})) }
-sub fault { my ($m, %f) = @_; $t->node(POST => '/control/fault', { method => "x.$m", %f }) }
-sub heal { $t->node('DELETE', '/control/fault', {}) }
-sub get { my ($n) = @_; $t->get("/api/streams/$n") }
-
-# the text of the newest data, or the answer's own when there is none
-
-sub data {
-    my ($n) = @_;
-
-    my $r = get($n);
-    return $r->{body} =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s ? $1
-        : $r->{body};
-}
-
-sub row {
-    my ($n) = @_;
-
-    my ($row) = grep { $_->{name} eq $n } @{ $t->get_json('/api/streams')->{streams} };
-    return $row;
-}
-
-# becomes: the data is this text, at the latest after 5 s
-
-sub becomes {
-    my ($n, $text, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $got;
-    wait_for(sub { ($got = data($n)) eq $text }, 5);
-    is($got, $text, $name);
-}
-
-# fails: the stream's error matches, and its data is still this text
-
-sub fails {
-    my ($n, $re, $text, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $error;
-    wait_for(sub { data($n); ($error = row($n)->{error} // '') =~ $re }, 5);
-    like($error, $re, $name);
-    is(data($n), $text, 'and the last good data is kept') if defined $text;
-}
-
 # the params of the newest request for a method, as they were sent
 
 sub last_params {
     my ($m) = @_;
 
-    data('chain');                      # which has it polled
+    $t->data('chain');                      # which has it polled
     open my $fh, '<', $t->prefix . '/body.log' or return '';
     my @p = map { /"method":"x\.$m".*?"params":(.*)\}\s*\z/ ? $1 : () } <$fh>;
     return $p[-1] // '';
@@ -252,16 +207,16 @@ for my $v ($big, '1.10', '1e400', '-0', '-0.0', '1E+2', '9007199254740993', '-18
     '{"n":' . $big . ',"l":[1.10,{"x":1e400}]}', '""', '[[[[[[[[[[1]]]]]]]]]]',
     '"' . 'x' x 60000 . '"')
 {
-    set(plain => $v);
-    becomes('plain', $v, 'byte for byte: ' . substr $v, 0, 40);
+    $t->set(plain => $v);
+    $t->becomes('plain', $v, 'byte for byte: ' . substr $v, 0, 40);
 }
 
-set(plain => qq({\n\t"a": 1,\r\n  "b":\t2\n}));
-becomes('plain', qq({\n\t"a": 1,\r\n  "b":\t2\n}), 'byte for byte: white space of all kinds');
+$t->set(plain => qq({\n\t"a": 1,\r\n  "b":\t2\n}));
+$t->becomes('plain', qq({\n\t"a": 1,\r\n  "b":\t2\n}), 'byte for byte: white space of all kinds');
 
 my $ws = $t->ws('/ws');
 $ws->subscribe('plain');
-set(plain => qq({"amount": $big}));
+$t->set(plain => qq({"amount": $big}));
 my $text = '';
 for (1 .. 4) {
     $text = $ws->recv_message // last;
@@ -274,7 +229,7 @@ $ws->drop;
 # Large integers through a program. If this fails, what a program passes on is
 # rounded, or becomes text.
 
-set(v => $big);
+$t->set(v => $big);
 
 my %expect = (
     same    => $big,
@@ -294,137 +249,137 @@ my %expect = (
     rounded => '[18446744073709552000,18446744073709552000,18446744073709552000]',
 );
 
-becomes("n_$_", $expect{$_}, "$big in: $programs{$_}") for sort keys %expect;
-fails('n_failing', qr/\Atoo big: $big\z/, undef, "and in an error's text");
-fails('n_type_error', qr/\Aobject \(\{\}\) and number \(18446744073(?:\.\.\.|709551615)\) cannot be subtracted\z/,
+$t->becomes("n_$_", $expect{$_}, "$big in: $programs{$_}") for sort keys %expect;
+$t->fails('n_failing', qr/\Atoo big: $big\z/, undef, "and in an error's text");
+$t->fails('n_type_error', qr/\Aobject \(\{\}\) and number \(18446744073(?:\.\.\.|709551615)\) cannot be subtracted\z/,
     undef, 'and in an error of jq');
 
 for my $v ('-18446744073709551615', '9007199254740993', '-9007199254740993',
     '123456789012345678901234567890', '9007199254740992', '9007199254740991', '12345678901234567',
     '0', '-1', '1.5')
 {
-    set(v => $v);
-    becomes('n_same', $v, "$v as it is");
-    becomes('n_member', qq({"a":$v,"b":{"c":[$v]}}), "$v in objects and arrays");
-    becomes('n_text', qq(["$v","$v","$v","n=$v","string",) . length($v) . ']', "$v as text");
+    $t->set(v => $v);
+    $t->becomes('n_same', $v, "$v as it is");
+    $t->becomes('n_member', qq({"a":$v,"b":{"c":[$v]}}), "$v in objects and arrays");
+    $t->becomes('n_text', qq(["$v","$v","$v","n=$v","string",) . length($v) . ']', "$v as text");
 }
 
-set(v => qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}));
-becomes('n_same', qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}),
+$t->set(v => qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}));
+$t->becomes('n_same', qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}),
     'large integers anywhere in a result, and text that looks like them');
-set(v => '"a\"b\\\\c\u0001\ud83d\ude00"');
-becomes('n_same', '"a\"b\\\\c\u0001' . "\xf0\x9f\x98\x80" . '"', 'strings with escapes');
+$t->set(v => '"a\"b\\\\c\u0001\ud83d\ude00"');
+$t->becomes('n_same', '"a\"b\\\\c\u0001' . "\xf0\x9f\x98\x80" . '"', 'strings with escapes');
 
 
 # What a program sees. If this fails, programs that were written after the
 # README do not work.
 
-set(good => '{"n":1}');
-set(third => '"3"');
-becomes('input', '{"keys":["errors","last","methods","previous","results","state","time"],'
+$t->set(good => '{"n":1}');
+$t->set(third => '"3"');
+$t->becomes('input', '{"keys":["errors","last","methods","previous","results","state","time"],'
     . '"results":{"good":{"n":1},"second":"3"},'
     . '"errors":{"bad":{"code":-32601,"message":"method not found"}},'
     . '"methods":{"good":"x.good","second":"x.third"},'
     . '"previous":1,"state":null,"last":null,"late":true,"n":1}',
     'results, errors, methods, previous, state, last, time; the failure of a call is its own');
-set(good => '{"n":2}');
-ok(wait_for(sub { data('input') =~ /"previous":2,.*"n":2/ }), 'previous is the data published before');
+$t->set(good => '{"n":2}');
+ok(wait_for(sub { $t->data('input') =~ /"previous":2,.*"n":2/ }), 'previous is the data published before');
 
-fault('bad', fault => 'error', code => -32123, message => 'not "today"');
-fault('good', fault => 'drop');
-ok(wait_for(sub { data('input') =~ /"results":\{"second":"3"\}/ }), 'a call that fails is missing in results');
-like(data('input'), qr/"good":\{"code":null,"message":"the node closed the connection without a reply"\}/,
+$t->fault('bad', 'error', code => -32123, message => 'not "today"');
+$t->fault('good', 'drop');
+ok(wait_for(sub { $t->data('input') =~ /"results":\{"second":"3"\}/ }), 'a call that fails is missing in results');
+like($t->data('input'), qr/"good":\{"code":null,"message":"the node closed the connection without a reply"\}/,
     'and in errors, with a message');
-is(row('input')->{state}, 'live', 'the stream lives on the others');
-heal();
+is($t->row('input')->{state}, 'live', 'the stream lives on the others');
+$t->heal();
 
-becomes('lib', '{"n":4}', 'a program from a file that includes a library');
+$t->becomes('lib', '{"n":4}', 'a program from a file that includes a library');
 
 
 # State. If this fails, programs that count or average begin anew each time,
 # or what they keep is sent to everybody.
 
-set(counter => 7);
-becomes('stateful', '{"v":7,"before":2}', 'a second output is the state of the next poll');
-ok(wait_for(sub { data('stateful') =~ /"before":(\d+)/ && $1 > 5 }), 'and goes on');
-becomes('hidden_state', '7', 'the state is not in the data');
-my $seq = row('hidden_state')->{seq};
+$t->set(counter => 7);
+$t->becomes('stateful', '{"v":7,"before":2}', 'a second output is the state of the next poll');
+ok(wait_for(sub { $t->data('stateful') =~ /"before":(\d+)/ && $1 > 5 }), 'and goes on');
+$t->becomes('hidden_state', '7', 'the state is not in the data');
+my $seq = $t->row('hidden_state')->{seq};
 sleep 0.4;
-data('hidden_state');
-is(row('hidden_state')->{seq}, $seq, 'and a change of it alone is no new data');
+$t->data('hidden_state');
+is($t->row('hidden_state')->{seq}, $seq, 'and a change of it alone is no new data');
 
 
-set(counter => 16382);
-becomes('much_state', '[16382,16382]', 'a state of 16 KiB');
-set(counter => 16383);
-fails('much_state', qr/state.*16385.*16384|16385.*state/, undef, 'and one byte more: an error with both numbers');
+$t->set(counter => 16382);
+$t->becomes('much_state', '[16382,16382]', 'a state of 16 KiB');
+$t->set(counter => 16383);
+$t->fails('much_state', qr/state.*16385.*16384|16385.*state/, undef, 'and one byte more: an error with both numbers');
 
 
 # Programs that fail. If this fails, one odd reply of the node blanks a page,
 # or nobody learns of it.
 
-set(strict => 3);
-becomes('strict', '3', 'a program that is content');
-set(strict => 9);
-fails('strict', qr/\Amore than 5: 9\z/, '3', 'error("...") fails the poll with its text');
+$t->set(strict => 3);
+$t->becomes('strict', '3', 'a program that is content');
+$t->set(strict => 9);
+$t->fails('strict', qr/\Amore than 5: 9\z/, '3', 'error("...") fails the poll with its text');
 ok($t->wait_log(qr/\[error\].*poll of stream "strict" failed: more than 5: 9/), 'which is in the log');
-ok(wait_for(sub { data("strict"); row('strict')->{state} eq 'stale' }), 'and the stream becomes stale');
-set(strict => 4);
-becomes('strict', '4', 'until the program is content again');
-is(row('strict')->{error}, undef, 'then the error is gone');
+ok(wait_for(sub { $t->data("strict"); $t->row('strict')->{state} eq 'stale' }), 'and the stream becomes stale');
+$t->set(strict => 4);
+$t->becomes('strict', '4', 'until the program is content again');
+is($t->row('strict')->{error}, undef, 'then the error is gone');
 ok($t->wait_log(qr/stream "strict" is polled well again/), 'and the log says so');
 
-fails('empty', qr/\Athe jq program has no output\z/, undef, 'a program without output');
-fails('broken', qr/cannot be added/, undef, 'a type error of jq');
-fails('lines', qr/\Aone two   three\z/, undef, 'an error of several lines is one in the log');
+$t->fails('empty', qr/\Athe jq program has no output\z/, undef, 'a program without output');
+$t->fails('broken', qr/cannot be added/, undef, 'a type error of jq');
+$t->fails('lines', qr/\Aone two   three\z/, undef, 'an error of several lines is one in the log');
 unlike($t->error_log, qr/^two/m, 'whatever is in it');
-fails('object_error', qr/\A\{"code":7\}\z/, undef, 'error with an object');
+$t->fails('object_error', qr/\A\{"code":7\}\z/, undef, 'error with an object');
 
-set(strict => 9);
-fails('strict', qr/more than 5/, '4', 'and again');
+$t->set(strict => 9);
+$t->fails('strict', qr/more than 5/, '4', 'and again');
 
 
 # Too much data. If this fails, a stream stops without a word, or overwrites
 # another one's memory.
 
-set(small => '"' . 'x' x 1022 . '"');
-becomes('small', '"' . 'x' x 1022 . '"', 'data of max_size bytes');
-becomes('small_jq', '"' . 'x' x 1022 . '"', 'and of a program');
-set(small => '"' . 'y' x 1023 . '"');
-fails($_, qr/\Athe data is 1025 bytes, blockcast_max_size is 1024\z/, '"' . 'x' x 1022 . '"',
+$t->set(small => '"' . 'x' x 1022 . '"');
+$t->becomes('small', '"' . 'x' x 1022 . '"', 'data of max_size bytes');
+$t->becomes('small_jq', '"' . 'x' x 1022 . '"', 'and of a program');
+$t->set(small => '"' . 'y' x 1023 . '"');
+$t->fails($_, qr/\Athe data is 1025 bytes, blockcast_max_size is 1024\z/, '"' . 'x' x 1022 . '"',
     "$_: one byte more: both numbers") for 'small', 'small_jq';
-set(small => '"ok"');
-becomes('small', '"ok"', 'it goes on when it fits');
+$t->set(small => '"ok"');
+$t->becomes('small', '"ok"', 'it goes on when it fits');
 
 
 # Logs whose program is wrong. If this fails, the log stays empty without a
 # word.
 
 for my $v ('[]', '{"other":[]}', '{"rows":{}}', '{"rows":null}', '"x"', 'null') {
-    set(nolist => $v);
-    fails('nolist', qr/\Athe data of a log stream has to be an object with the array "rows"\z/,
+    $t->set(nolist => $v);
+    $t->fails('nolist', qr/\Athe data of a log stream has to be an object with the array "rows"\z/,
         undef, "a log with $v");
 }
 
-set(nolist => '{"rows":[{"id":1}],"other":5}');
-becomes('nolist', '{"rows":[{"id":1}],"count":1}', 'a log with its field');
+$t->set(nolist => '{"rows":[{"id":1}],"other":5}');
+$t->becomes('nolist', '{"rows":[{"id":1}],"count":1}', 'a log with its field');
 
-set(bigkeys => qq([{"id":$big,"v":1},{"id":18446744073709551614},{"id":$big,"v":2}]));
-becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614}],"count":2}),
+$t->set(bigkeys => qq([{"id":$big,"v":1},{"id":18446744073709551614},{"id":$big,"v":2}]));
+$t->becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614}],"count":2}),
     'large keys that differ in the last digit are two');
-set(bigkeys => qq([{"id":18446744073709551614},{"id":"18446744073709551614"}]));
-becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614},{"id":"18446744073709551614"}],"count":3}),
+$t->set(bigkeys => qq([{"id":18446744073709551614},{"id":"18446744073709551614"}]));
+$t->becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614},{"id":"18446744073709551614"}],"count":3}),
     'and a string is another key than a number');
 
 
 # params_jq. If this fails, "what is new since the last one" cannot be asked.
 
-set(head => 5);
-set(block => '"b5"');
-set(more => '"m"');
-set(oops => '"never"');
-set(none => '"never"');
-becomes('chain', '{"head":5,"results":{"head":5,"block":"b5"},'
+$t->set(head => 5);
+$t->set(block => '"b5"');
+$t->set(more => '"m"');
+$t->set(oops => '"never"');
+$t->set(none => '"never"');
+$t->becomes('chain', '{"head":5,"results":{"head":5,"block":"b5"},'
     . '"errors":{"oops":{"code":null,"message":"params: no params for 5"}}}',
     'null and empty: not called; an error in the params is that call\'s own');
 ok(wait_for(sub { last_params('block') eq '{"height":5,"before":5}' }),
@@ -433,58 +388,58 @@ ok(wait_for(sub { last_params('block') eq '{"height":5,"before":5}' }),
 my $stats = $t->node(GET => '/control/stats')->{by_method};
 ok(!$stats->{'x.none'} && !$stats->{'x.oops'} && !$stats->{'x.more'}, 'those were not asked');
 
-set(head => 11);
-ok(wait_for(sub { data('chain') =~ /"more":"m"/ }), 'when there are params it is called');
+$t->set(head => 11);
+ok(wait_for(sub { $t->data('chain') =~ /"more":"m"/ }), 'when there are params it is called');
 is(last_params('more'), '["b5"]', 'with the result of a call that had params of its own');
 
-set(head => $big);
+$t->set(head => $big);
 ok(wait_for(sub { last_params('block') =~ /"height":18446744073709551615/ }),
     'large integers in params') or diag(last_params('block'));
 
-fault('head', fault => 'drop');
+$t->fault('head', 'drop');
 ok(wait_for(sub { last_params('block') =~ /"height":null/ }), 'when the call before fails, it sees that');
-heal();
+$t->heal();
 
 
 # each=. If this fails, items are mixed up, or one bad item loses all.
 
-set(item => '"i"');
-set(list => '[]');
-becomes('each', '{"items":null,"errors":{},"has":false}', 'no output: not called');
-set(list => '[3,1,2]');
-becomes('each', '{"items":["i","i","i"],"errors":{},"has":true}', 'one call for each output');
+$t->set(item => '"i"');
+$t->set(list => '[]');
+$t->becomes('each', '{"items":null,"errors":{},"has":false}', 'no output: not called');
+$t->set(list => '[3,1,2]');
+$t->becomes('each', '{"items":["i","i","i"],"errors":{},"has":true}', 'one call for each output');
 my @recent = map { $_->{params}{n} } grep { $_->{method} eq 'x.item' }
     @{ $t->node(GET => '/control/stats')->{recent} };
 is("@recent[-3 .. -1]", '3 1 2', 'in order');
 
-set(list => '[1,2,3,4,5,6]');
-becomes('each', '{"items":["i","i","i","i"],"errors":{},"has":true}', 'no more than N');
+$t->set(list => '[1,2,3,4,5,6]');
+$t->becomes('each', '{"items":["i","i","i","i"],"errors":{},"has":true}', 'no more than N');
 
 # answers that come in another order than the questions
 
-set(list => '[1,2,3]');
-set(item => '"late"');
-fault('item', fault => 'slow', ms => 60, count => 1) for 1 .. 3;
-becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'slow ones');
+$t->set(list => '[1,2,3]');
+$t->set(item => '"late"');
+$t->fault('item', 'slow', ms => 60, count => 1) for 1 .. 3;
+$t->becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'slow ones');
 
 # an error in the middle: what was before it is kept, and the error is told
 
-fault('item', fault => 'other_type', result => 'first', count => 1);
-fault('item', fault => 'error', message => 'gone', count => 1);
+$t->fault('item', 'other_type', result => 'first', count => 1);
+$t->fault('item', 'error', message => 'gone', count => 1);
 my $seen;
-ok(wait_for(sub { ($seen = data('each')) =~ /"errors":\{"item"/ }), 'an error in the middle');
+ok(wait_for(sub { ($seen = $t->data('each')) =~ /"errors":\{"item"/ }), 'an error in the middle');
 like($seen, qr/\A\{"items":(?:\["first"\]|null|\["late"(?:,"late")?\]),"errors":\{"item":\{"code":-32000,"message":"gone"\}\},/,
     'the results before it, and the error');
-heal();
-becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'and all again');
+$t->heal();
+$t->becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'and all again');
 
 
 # What are no params. If this fails, the node is sent what is no JSON-RPC.
 
-set(some => '"s"');
-set(text => '"never"');
-set(list => '[1,3,2,4]');
-becomes('params', '{"some":["s","s"],"errors":{'
+$t->set(some => '"s"');
+$t->set(text => '"never"');
+$t->set(list => '[1,3,2,4]');
+$t->becomes('params', '{"some":["s","s"],"errors":{'
     . '"text":"params: the program must put out objects or arrays",'
     . '"odd":"params: the program must put out objects or arrays"}}',
     'null of several outputs: not asked; text and numbers: an error of that call');
@@ -495,7 +450,7 @@ ok(!grep({ $_->{method} =~ /^x\.(?:text|odd)$/ } @{ $t->node(GET => '/control/st
 # Shared calls. If this fails, the node is asked the same thing once for each
 # stream, and bans us.
 
-set(shared => '"s"');
+$t->set(shared => '"s"');
 $ws = $t->ws('/ws');
 $ws->subscribe($_) for 'shared_a', 'shared_b';
 sleep 0.7;
@@ -509,8 +464,8 @@ $by{$Blockcast::Test::JSON->encode($_->{params})}++
 ok($by{'{"a":1}'} >= 8 && $by{'{"a":1}'} <= 12, 'two streams, the same call: made once per tick')
     or diag(explain(\%by));
 ok($by{'{"a":2}'} >= 8 && $by{'{"a":2}'} <= 12, 'other params are another call');
-is(data('shared_a'), '"s"', 'and both have');
-is(data('shared_b'), '{"same":"s","differs":"s"}', 'the result');
+is($t->data('shared_a'), '"s"', 'and both have');
+is($t->data('shared_b'), '{"same":"s","differs":"s"}', 'the result');
 $ws->drop;
 
 unlike($t->error_log, qr/\xee\x80|bc_int/, 'nothing of the inside is in the log');

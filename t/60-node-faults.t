@@ -54,39 +54,25 @@ EOF
 
 my ($n, $host) = (0, $t);
 
-sub set { $host->node(POST => '/control/set', qq({"method":"x.$_[0]","result":$_[1]})) }
-sub fault { my ($m, $f, %o) = @_; $host->node(POST => '/control/fault', { method => $m, fault => $f, %o }) }
-sub heal { $host->node('DELETE', '/control/fault', {}) }
-sub asked { $host->node(GET => '/control/stats')->{by_method}{$_[0]} // 0 }
-sub data { ($host->get_json("/api/streams/$_[0]") // {})->{data} }
-
-sub row {
-    my ($name) = @_;
-
-    my ($row) = grep { $_->{name} eq $name }
-        @{ ($host->get_json('/api/streams') // {})->{streams} // [] };
-    return $row;
-}
-
 # new data of the stream that is well arrives, over WebSocket
 
 sub others_go_on {
     my ($ws, $name) = @_;
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    set(ok => ++$n);
+    $host->set(ok => ++$n);
     my $start = time;
     my $m;
-    do { $m = $ws->recv_type('ok', 5) } until !$m || $m->{data} == $n;
+    do { $m = $ws->recv_type('ok', 20) } until !$m || $m->{data} == $n;
     my $took = time - $start;
-    ok($m && $took < 1, "$name: another stream goes on") or diag("$took s");
+    ok($m && $took < slow(), "$name: another stream goes on") or diag("$took s");
 }
 
-set(bad => '"good"');
-set(ok => 0);
+$host->set(bad => '"good"');
+$host->set(ok => 0);
 $t->start;
 
-ok(wait_for { my $d = data('mix'); $d && ($d->{bad} // '') eq 'good' }, 'all is well');
+ok(wait_for { my $d = $host->value('mix'); $d && ($d->{bad} // '') eq 'good' }, 'all is well');
 is($t->get('/_node')->{status}, 404, 'the world cannot ask the node through us');
 is($t->request(POST => '/_node', body => '{"jsonrpc":"2.0","id":1,"method":"x.ok"}')->{status}, 404,
     'with no method');
@@ -118,12 +104,12 @@ my @faults = (
 for my $f (@faults) {
     my ($kind, $re, %opt) = @$f;
     my $log = length $t->error_log;
-    my $polls = row('ok')->{polls};
+    my $polls = $host->row('ok')->{polls};
 
-    fault('x.bad', $kind, %opt);
+    $host->fault('x.bad', $kind, %opt);
 
     my $error = '';
-    wait_for { ($error = row('bad')->{error} // '') =~ $re } 3;
+    wait_for { ($error = $host->row('bad')->{error} // '') =~ $re } 3;
     like($error, $re, "$kind: the error names the method and what is wrong");
 
     others_go_on($ws, $kind);
@@ -133,28 +119,28 @@ for my $f (@faults) {
     # poll that was told of the fault
 
     wait_for {
-        $mix = data('mix');
+        $mix = $host->value('mix');
         $mix && $mix->{ok} == $n && "x.bad: " . ($mix->{error} // '') =~ $re
     } 3;
     ok($mix && $mix->{ok} == $n && !defined $mix->{bad}, "$kind: another call of the same stream goes on");
     like("x.bad: $mix->{error}", $re, "$kind: its program is told of the error");
-    is(row('mix')->{state}, 'live', "$kind: that stream is live");
+    is($host->row('mix')->{state}, 'live', "$kind: that stream is live");
 
-    wait_for { row('bad')->{state} eq 'stale' } 2;
-    is(row('bad')->{state}, 'stale', "$kind: the stream that fails becomes stale");
-    is(data('bad'), 'good', "$kind: with its last good data");
+    wait_for { $host->row('bad')->{state} eq 'stale' } 2;
+    is($host->row('bad')->{state}, 'stale', "$kind: the stream that fails becomes stale");
+    is($host->value('bad'), 'good', "$kind: with its last good data");
 
-    heal();
+    $host->heal();
 
     my $row;
-    wait_for { $row = row('bad'); $row->{state} eq 'live' && !defined $row->{error} } 4;
+    wait_for { $row = $host->row('bad'); $row->{state} eq 'live' && !defined $row->{error} } 4;
     is($row->{state}, 'live', "$kind: the recovery is noticed");
     is($row->{error}, undef, "$kind: and the error is gone");
-    ok(wait_for(sub { ($mix = data('mix')) && ($mix->{bad} // '') eq 'good' }, 4), "$kind: everywhere");
+    ok(wait_for(sub { ($mix = $host->value('mix')) && ($mix->{bad} // '') eq 'good' }, 4), "$kind: everywhere");
 
     my $lines = grep { /\[(?:warn|error)\]/ } split /\n/, substr $t->error_log, $log;
     ok($lines <= 8, "$kind: the log is not flooded")
-        or diag("$lines lines for " . (row('ok')->{polls} - $polls) . " polls\n",
+        or diag("$lines lines for " . ($host->row('ok')->{polls} - $polls) . " polls\n",
             substr $t->error_log, $log);
 }
 
@@ -173,15 +159,15 @@ like($log, qr/upstream prematurely closed connection .*blockcast call "x\.bad" t
 # What the node says is text. If this fails, a node can write lines of its own
 # into our log, or break the JSON that we send.
 
-fault('x.bad', 'error', message => qq(first\r\nsecond [forged] "alert"\t\x{7f}\x{1b}[31m\xe2\x82\xac) . 'z' x 400);
+$host->fault('x.bad', 'error', message => qq(first\r\nsecond [forged] "alert"\t\x{7f}\x{1b}[31m\xe2\x82\xac) . 'z' x 400);
 my $text = '';
-ok(wait_for {; ($text = row('bad')->{error} // '') =~ /first/ }, 'an error in several lines');
+ok(wait_for {; ($text = $host->row('bad')->{error} // '') =~ /first/ }, 'an error in several lines');
 like($text, qr/\Ax\.bad: first  second \[forged\] "alert"   \[31m\xe2\x82\xacz+\z/, 'becomes one');
 ok(length $text <= 255, 'of bounded length');
 ok($t->wait_log(qr/^\d\d\d\d[^\n]*first  second/m), 'in the log');
 unlike($t->error_log, qr/^second|\x1b/m, 'and none of its own');
-heal();
-wait_for { row('bad')->{state} eq 'live' };
+$host->heal();
+wait_for { $host->row('bad')->{state} eq 'live' };
 
 
 # Results of another kind are results. If this fails, "telemetry disabled" is
@@ -191,20 +177,20 @@ for my $f ([other_type => 'telemetry disabled'], [null => undef],
     [unavailable => { status => 'unavailable' }], [other_type => 5, result => 5])
 {
     my ($kind, $data, %opt) = @$f;
-    fault('x.bad', $kind, %opt);
+    $host->fault('x.bad', $kind, %opt);
     ok(wait_for {; my $d = $t->get_json('/api/streams/bad');
         $Blockcast::Test::JSON->encode($d->{data}) eq $Blockcast::Test::JSON->encode($data) },
-        "$kind is data") or diag(explain(data('bad')));
-    is(row('bad')->{error}, undef, 'and no error');
-    heal();
-    wait_for { (data('bad') // '') eq 'good' };
+        "$kind is data") or diag(explain($host->value('bad')));
+    is($host->row('bad')->{error}, undef, 'and no error');
+    $host->heal();
+    wait_for { ($host->value('bad') // '') eq 'good' };
 }
 
 
 # A call that hangs. If this fails, calls pile up in a node that is busy, and
 # their connections are never given back.
 
-fault('x.bad', 'hang');
+$host->fault('x.bad', 'hang');
 sleep 0.5;
 $t->node(POST => '/control/stats', {});
 sleep 1;
@@ -214,7 +200,7 @@ ok(($stats->{by_method}{'x.bad'} // 0) <= 6, 'it is not asked with each poll whi
     or diag($stats->{by_method}{'x.bad'});
 ok($stats->{max_in_flight}{'x.bad'} <= 2, 'it is in flight once for each params')
     or diag($stats->{max_in_flight}{'x.bad'});
-ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: no reply for [1-9]/ }, 3),
+ok(wait_for(sub { ($host->row('bad')->{error} // '') =~ /\Ax\.bad: no reply for [1-9]/ }, 3),
     'the error says for how long');
 $t->node(POST => '/control/stats', {});
 sleep 2.2;
@@ -224,33 +210,33 @@ ok(($stats->{by_method}{'x.bad'} // 0) >= 2, 'it is tried again')
 ok($stats->{by_method}{'x.bad'} <= 8, 'the longer it lasts, the rarer')
     or diag($stats->{by_method}{'x.bad'});
 ok($stats->{max_in_flight}{'x.bad'} <= 2, 'and the old connections are closed');
-heal();
-ok(wait_for(sub { row('bad')->{state} eq 'live' }, 4), 'and it recovers');
+$host->heal();
+ok(wait_for(sub { $host->row('bad')->{state} eq 'live' }, 4), 'and it recovers');
 
 # slower than the interval, within the timeout: fewer polls, good data
 
-fault('x.bad', 'slow', ms => 250);
-set(bad => '"slow"');
-ok(wait_for {; (data('bad') // '') eq 'slow' }, 'a call slower than the interval');
-my $before = row('bad');
+$host->fault('x.bad', 'slow', ms => 250);
+$host->set(bad => '"slow"');
+ok(wait_for {; ($host->value('bad') // '') eq 'slow' }, 'a call slower than the interval');
+my $before = $host->row('bad');
 sleep 1.2;
-my $after = row('bad');
+my $after = $host->row('bad');
 is($after->{state}, 'live', 'is live');
 ok($after->{polls_overrun} > $before->{polls_overrun}, 'the ticks that it missed are counted');
 ok($after->{polls} - $before->{polls} <= 8, 'there are fewer polls')
     or diag($after->{polls} - $before->{polls});
-heal();
+$host->heal();
 
 # slower than the timeout: its answer is taken with the next poll
 
-fault('x.bad', 'slow', ms => 450);
-set(bad => '"late"');
-ok(wait_for {; (data('bad') // '') eq 'late' }, 'a reply that came too late is not lost');
-heal();
+$host->fault('x.bad', 'slow', ms => 450);
+$host->set(bad => '"late"');
+ok(wait_for {; ($host->value('bad') // '') eq 'late' }, 'a reply that came too late is not lost');
+$host->heal();
 $ws->drop;
 
-set(bad => '"good"');
-ok(wait_for(sub { (data('bad') // '') eq 'good' && row('bad')->{state} eq 'live' }, 4),
+$host->set(bad => '"good"');
+ok(wait_for(sub { ($host->value('bad') // '') eq 'good' && $host->row('bad')->{state} eq 'live' }, 4),
     'well again');
 
 
@@ -312,42 +298,42 @@ EOF
     location = /_none { blockcast_node none; }
 EOS
 
-set(bad => '"good"');
-set(ok => 1);
+$host->set(bad => '"good"');
+$host->set(ok => 1);
 $t->start;
-ok(wait_for {; (data('bad') // '') eq 'good' }, 'all is well');
+ok(wait_for {; ($host->value('bad') // '') eq 'good' }, 'all is well');
 
 # once, and the whole node is left alone
 
-fault('x.bad', 'rate_limited', count => 1);
-ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: rate limited/ }, 3),
-    'HTTP 429: the node\'s words are the error') or diag(row('bad')->{error});
+$host->fault('x.bad', 'rate_limited', count => 1);
+ok(wait_for(sub { ($host->row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: rate limited/ }, 3),
+    'HTTP 429: the node\'s words are the error') or diag($host->row('bad')->{error});
 ok($t->wait_log(qr/\[warn\].*node "default" answers "HTTP 429: rate limited", it is not asked for \d+ ms/),
     'the log says that the node is left alone');
 like($t->error_log, qr/node "default" answers [^\n]* it is not asked for (?:[5-9]\d\d|1\d\d\d) ms/,
     'for half a second to one at first');
 
-$before = asked('x.bad');
-my $others = row('elsewhere')->{polls};
-set(ok => 2);
+$before = $host->asked('x.bad');
+my $others = $host->row('elsewhere')->{polls};
+$host->set(ok => 2);
 sleep 0.4;
-is(asked('x.bad'), $before, 'it is not asked meanwhile');
-like(row('ok')->{error}, qr/\Ax\.ok: HTTP 429: rate limited \(asked again in \d+ s\)\z/,
+is($host->asked('x.bad'), $before, 'it is not asked meanwhile');
+like($host->row('ok')->{error}, qr/\Ax\.ok: HTTP 429: rate limited \(asked again in \d+ s\)\z/,
     'nor for the other streams, whose error says why');
-is(data('ok'), 1, 'which keep their data');
-ok(row('elsewhere')->{polls} >= $others + 3, 'other nodes are asked');
-is(data('elsewhere'), 2, 'and answer');
-ok(wait_for(sub { row('bad')->{state} eq 'live' }, 6), 'then it is asked again');
+is($host->value('ok'), 1, 'which keep their data');
+ok($host->row('elsewhere')->{polls} >= $others + 3, 'other nodes are asked');
+is($host->value('elsewhere'), 2, 'and answer');
+ok(wait_for(sub { $host->row('bad')->{state} eq 'live' }, 6), 'then it is asked again');
 ok($t->wait_log(qr/\[notice\].*node "default" takes requests again/), 'and the log says so');
-is(data('ok'), 2, 'all streams go on');
+is($host->value('ok'), 2, 'all streams go on');
 
-fault('x.bad', 'banned');
-ok(wait_for(sub { (row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: banned/ }, 3), 'a ban');
-heal();
+$host->fault('x.bad', 'banned');
+ok(wait_for(sub { ($host->row('bad')->{error} // '') =~ /\Ax\.bad: HTTP 429: banned/ }, 3), 'a ban');
+$host->heal();
 
 # Retry-After
 
-ok(wait_for(sub { (row('limited')->{error} // '') =~ /\Ax\.ok: HTTP 429/ }, 3), 'Retry-After: 1');
+ok(wait_for(sub { ($host->row('limited')->{error} // '') =~ /\Ax\.ok: HTTP 429/ }, 3), 'Retry-After: 1');
 open my $fh, '<', $t->prefix . '/limited.log';
 my $first = () = <$fh>;
 sleep 2.5;
@@ -359,7 +345,7 @@ unlike($t->error_log =~ s/it is not asked for [^\n]*//gr, qr/(?:node "limiting".
 
 # a location without proxy_pass
 
-like(row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"(?: \(asked again in \d+ s\))?\z/,
+like($host->row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"(?: \(asked again in \d+ s\))?\z/,
     'a location that asks nobody: the error names it');
 
 $t->stop;
@@ -383,32 +369,32 @@ $host = $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0,
     }
 EOF
 
-set(old => '"old"');
-set(oldest => '"oldest"');
+$host->set(old => '"old"');
+$host->set(oldest => '"oldest"');
 $t->start;
-ok(wait_for {; (data('fallback') // {})->{data} }, 'a fallback answers');
-is_deeply(data('fallback'), { data => 'old', method => 'x.old' }, 'the first that there is, and the program knows which');
-ok(wait_for(sub { asked('x.old') >= 5 }, 3), 'it is polled');
-is(asked('x.new'), 1, 'the method that is missing was asked once');
-is(asked('x.oldest'), 0, 'the one behind it never');
-is(asked('y.one'), 1, 'of a stream without any it was asked once');
-is(asked('y.two'), 1, 'and so was its fallback');
-like(row('missing')->{error}, qr/\Ay\.two: method not found\z/, 'the error names the last of them');
-is(row('missing')->{state}, 'waiting', 'it waits');
+ok(wait_for {; ($host->value('fallback') // {})->{data} }, 'a fallback answers');
+is_deeply($host->value('fallback'), { data => 'old', method => 'x.old' }, 'the first that there is, and the program knows which');
+ok(wait_for(sub { $host->asked('x.old') >= 5 }, 3), 'it is polled');
+is($host->asked('x.new'), 1, 'the method that is missing was asked once');
+is($host->asked('x.oldest'), 0, 'the one behind it never');
+is($host->asked('y.one'), 1, 'of a stream without any it was asked once');
+is($host->asked('y.two'), 1, 'and so was its fallback');
+like($host->row('missing')->{error}, qr/\Ay\.two: method not found\z/, 'the error names the last of them');
+is($host->row('missing')->{state}, 'waiting', 'it waits');
 $lines = () = $t->error_log =~ /stream "missing" failed/g;
 is($lines, 1, 'with one line in the log');
 
-fault('x.old', 'unknown');
-ok(wait_for {; (data('fallback')->{data} // '') eq 'oldest' }, 'a method that goes missing: the next');
-heal();
+$host->fault('x.old', 'unknown');
+ok(wait_for {; ($host->value('fallback')->{data} // '') eq 'oldest' }, 'a method that goes missing: the next');
+$host->heal();
 
 # a new node, for which nginx is reloaded
 
-set(new => '"new"');
+$host->set(new => '"new"');
 $t->node(POST => '/control/set', '{"method":"y.one","result":"y"}');
 ok($t->reload(gone => 10), 'reload');
-ok(wait_for {; (data('fallback')->{data} // '') eq 'new' }, 'the first method is tried again');
-ok(wait_for {; (data('missing') // '') eq 'y' }, 'and that of the stream that had none');
+ok(wait_for {; ($host->value('fallback')->{data} // '') eq 'new' }, 'the first method is tried again');
+ok(wait_for {; ($host->value('missing') // '') eq 'y' }, 'and that of the stream that had none');
 
 $t->stop;
 

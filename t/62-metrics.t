@@ -50,8 +50,6 @@ EOF
     location = /_second { blockcast_node second; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
 EOS
 
-sub set { $t->node(POST => '/control/set', qq({"method":"x.$_[0]","result":$_[1]})) }
-
 my ($types, $page);
 
 # name{labels} => value, of a page that is as strict as it must be
@@ -83,9 +81,9 @@ sub run_promtool {
     return ($rc, Blockcast::Test::slurp($out));
 }
 
-set(good => 1);
-set(log => '[{"id":1}]');
-$t->node(POST => '/control/fault', { method => 'x.bad', fault => 'http_500' });
+$t->set(good => 1);
+$t->set(log => '[{"id":1}]');
+$t->fault(bad => 'http_500');
 $t->start;
 my $began = time;
 
@@ -105,12 +103,12 @@ for ($ws, $deflate) {
 }
 $ws->subscribe('log');
 $ws->recv_type('log');
-set(good => 2);
+$t->set(good => 2);
 is($_->recv_type('good')->{data}, 2, 'an update') for $ws, $deflate;
 is($t->get('/ws')->{status}, 426, 'no handshake');
 
 for my $i (2 .. 9) {
-    set(log => '[' . join(',', map { qq({"id":$_}) } 1 .. $i) . ']');
+    $t->set(log => '[' . join(',', map { qq({"id":$_}) } 1 .. $i) . ']');
     $ws->recv_type('log');
 }
 
@@ -256,7 +254,7 @@ my $debug = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0, 
         blockcast_call c x.bad;
     }
 EOF
-$debug->node(POST => '/control/fault', { method => 'x.bad', fault => 'http_500' });
+$debug->fault(bad => 'http_500');
 $debug->start;
 my $d = $debug->ws('/ws');
 $d->subscribe('good');
@@ -289,8 +287,10 @@ $debug->stop;
 my $wait = 64 - (time - $began);
 sleep $wait if $wait > 0;
 my $from = length $t->error_log;
-$t->node('DELETE', '/control/fault', {});
-set(bad => 1);
+
+# the result first: between the two the node would not know the method
+$t->set(bad => 1);
+$t->heal;
 ok($t->wait_log(qr/node "second" answers again, after [1-9]\d*\.\d+ s and \d+ tries/), 'a recovery is told, with how long it took');
 ok($t->wait_log(qr/stream "bad" is polled well again, after [1-9]\d*\.\d+ s/), 'that of a stream, too');
 ok($t->wait_log(qr/call "bad" of stream "half" is answered again, after [1-9]\d*\.\d+ s/), 'and that of a call');

@@ -125,8 +125,13 @@ sub node() {
 #   METHOD error JSON               an error object
 #   METHOD fault {"fault":...}      see conf/simnode.mjs
 
+my $told = '';     # the node knows this already
+
 sub _set_node($) {
     my ($lines) = @_;
+
+    return if $lines eq $told && $lines !~ /^\s*\S+\s+fault\b/m;
+    $told = $lines;
 
     node()->node('DELETE', '/control/fault', {});
 
@@ -305,6 +310,32 @@ sub _wait($) {
 }
 
 
+# A member of a value, by steps: a name; in an array an index, "length", "*" (of
+# each element), or name=text (the element with this member). Returns the member
+# and whether it is there.
+
+sub _member(@);
+
+sub _member(@) {
+    my ($at, $step, @more) = @_;
+
+    return ($at, 1) if !defined $step;
+
+    if (ref $at eq 'HASH') {
+        return exists $at->{$step} ? _member($at->{$step}, @more) : (undef, 0);
+    }
+
+    return (undef, 0) if ref $at ne 'ARRAY';
+    return ([map { (_member($_, @more))[0] } @$at], 1) if $step eq '*';
+    return (scalar @$at, 1) if $step eq 'length';
+    return $step < @$at ? _member($at->[$step], @more) : (undef, 0) if $step =~ /^\d+$/;
+
+    my ($name, $text) = split /=/, $step, 2;
+    my ($found) = grep { ($_->{$name} // '') eq ($text // '') } @$at;
+    return $found ? _member($found, @more) : (undef, 0);
+}
+
+
 # Members of a JSON body: lines `PATH VALUE`, where PATH is like streams.0.name
 # and VALUE is JSON, or /PATTERN/, or "missing".
 
@@ -316,22 +347,7 @@ sub _json($$$) {
 
     for (grep { /\S/ } split /\n/, $lines) {
         my ($path, $want) = /^\s*(\S+)\s+(.*)/ or die "--- body_json: $_\n";
-        my ($at, $there) = ($all, 1);
-
-        for my $step ($path eq '.' ? () : split /\./, $path) {
-            if (ref $at eq 'HASH' && exists $at->{$step}) {
-                $at = $at->{$step};
-            } elsif (ref $at eq 'ARRAY' && $step =~ /^\d+$/ && $step < @$at) {
-                $at = $at->[$step];
-            } elsif (ref $at eq 'ARRAY' && $step eq 'length') {
-                $at = scalar @$at;
-            } elsif (ref $at eq 'ARRAY' && $step =~ /^(\w+)=(.*)$/) {
-                my ($key, $value) = ($1, $2);
-                ($at) = grep { ($_->{$key} // '') eq $value } @$at;
-            } else {
-                $there = 0;
-            }
-        }
+        my ($at, $there) = _member($all, $path eq '.' ? () : split /\./, $path);
 
         if ($want eq 'missing') {
             Test::More::ok(!$there, "$name - no $path");
@@ -348,6 +364,13 @@ sub _json($$$) {
 
 add_response_body_check(sub {
     my ($block, $body, $req_idx) = @_;
+
+    # a body for GET, and none for HEAD and 304
+    if (defined $block->body_if_get) {
+        my $some = $block->request =~ /GET/ && ($block->error_code // 200) == 200;
+        Test::More::is(length $body ? 1 : 0, $some ? 1 : 0,
+            $block->name . ($some ? ' - a body' : ' - no body'));
+    }
 
     return if !defined $block->body_json;
 
@@ -431,6 +454,16 @@ $Test::Nginx::Util::RunTestHelper = sub {
     my ($block, $dry_run, $repeated) = @_;
 
     _wait($block);
+
+    # an ETag that is known only now
+    for my $section (qw(more_headers response_headers)) {
+        my $text = $block->$section // next;
+        next if ref $text;
+        $block->set_value($section, $text) if $text =~ s{%%ETAG(PART)?\ (\S+?)%%}{
+            my $etag = _get($2)->{headers}{etag} // 'none';
+            $1 ? substr($etag, 0, -2) . '"' : $etag;
+        }gex;
+    }
 
     if (defined $block->ws_send || defined $block->ws_like || defined $block->ws_close) {
         _websocket($block);
