@@ -32,6 +32,7 @@ use JSON::PP ();
 use Test::Nginx::Util ();
 
 our @EXPORT = qw(run_tests share node body_of);
+our @EXPORT_OK = qw(handshake_text);
 
 our $ROOT = Cwd::realpath(File::Basename::dirname(__FILE__) . '/../../..');
 our $MODULE = $ENV{BLOCKCAST_MODULE}
@@ -444,9 +445,109 @@ sub _websocket($) {
 }
 
 
-# `--- handshake`: a request head, line by line; the answer is checked as that
-# of a WebSocket handshake. `--- error_code` (101), `--- response_headers`,
-# `--- response_body_like`; a 101 is followed by an echo.
+# `--- handshake`: a WebSocket handshake that differs from a good one in these
+# lines: `Name: VALUE` in place of the header, `Name: (none)` without it,
+# `+Name: VALUE` beside it; `GET /path HTTP/1.1` is the first line (of /echo
+# unless told), `raw` leaves out all that is not there. A body follows an empty
+# line.
+#
+# `--- error_code: 101` unless told. An accepted one has what belongs to it
+# (`--- accept` is its Sec-WebSocket-Accept; `--- extensions` what is agreed to,
+# "none" unless told) and echoes a message. A refused one says in one sentence
+# (`--- response_body_like`) why, with the headers of its status.
+
+my $KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+
+sub handshake_text($) {
+    my ($lines) = @_;
+
+    my ($head, $body) = split /\n\n/, $lines, 2;
+    my @lines = split /\n/, $head;
+    my $raw = grep { $_ eq 'raw' } @lines;
+    my ($first) = grep { m{^[A-Z]+ /} } @lines;
+    my @header = $raw ? (['Host', 'localhost']) : (['Host', 'localhost'],
+        ['Upgrade', 'websocket'], ['Connection', 'Upgrade'],
+        ['Sec-WebSocket-Key', $KEY], ['Sec-WebSocket-Version', '13']);
+
+    for (@lines) {
+        my ($add, $name, $value) = /^(\+?)([\w-]+):\s?(.*)/ or next;
+        my ($old) = grep { $_->[0] eq $name } @header;
+
+        if ($value eq '(none)') { @header = grep { $_->[0] ne $name } @header }
+        elsif ($old && !$add) { $old->[1] = $value }
+        else { push @header, [$name, $value] }
+    }
+
+    $body //= '';
+    $body =~ s/\n\z//;
+    $body =~ s/\\r\\n/\r\n/g;
+
+    return CORE::join("\r\n", $first // 'GET /echo HTTP/1.1',
+        (map { "$_->[0]: $_->[1]" } @header), '', $body);
+}
+
+
+sub _handshake($) {
+    my ($block) = @_;
+
+    my $name = $block->name;
+    my $status = $block->error_code // 101;
+    my $text = handshake_text($block->handshake);
+    my $ws = Blockcast::WebSocket->connect(handshake => 0,
+        port => $Test::Nginx::Util::ServerPortForClient);
+
+    $ws->send_raw($text);
+    $ws->read_head($PATIENCE);
+    Test::More::is($ws->status, $status, "$name - status") or Test::More::diag($ws->head);
+
+    if (defined $block->response_headers) {
+        my $wanted = Test::Nginx::Util::parse_headers($block->response_headers);
+        Test::More::is($ws->header($_), $wanted->{$_}, "$name - header $_")
+            for sort keys %$wanted;
+    }
+
+    if (($ws->status // 0) == 101) {
+        Test::More::like($ws->head, qr{^HTTP/1\.1 101 Switching Protocols\r\n}, "$name - 101");
+        Test::More::is($ws->header('upgrade'), 'websocket', "$name - Upgrade");
+        Test::More::is(lc $ws->header('connection'), 'upgrade', "$name - Connection");
+        Test::More::is($ws->header('sec-websocket-accept'),
+            ($block->accept // 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=') =~ s/\s//gr, "$name - accept");
+        Test::More::is($ws->header('sec-websocket-extensions') // 'none',
+            ($block->extensions // 'none') =~ s/\n//gr, "$name - extensions");
+        Test::More::is($ws->header($_), undef, "$name - no $_") for qw(content-length
+            transfer-encoding content-type sec-websocket-protocol);
+
+        if ($text =~ m{^GET /echo}) {
+            $ws->send_text('hello');
+            Test::More::is($ws->recv_message($PATIENCE), 'hello', "$name - a message passes");
+        }
+
+        $ws->drop;
+        return;
+    }
+
+    Test::More::like($ws->header('content-type'), qr{^text/plain}, "$name - text");
+    Test::More::is($ws->header('cache-control'), 'no-store', "$name - kept by no cache");
+    Test::More::is($ws->header('sec-websocket-accept'), undef, "$name - no accept");
+
+    if ($text !~ /^HEAD/) {
+        my $body = $ws->body;
+        my $re = ($block->response_body_like // '') =~ s/\n\z//r;
+        Test::More::like($body, qr/$re/s, "$name - the sentence says why");
+        Test::More::like($body, qr/\A[A-Z][^\n]*\.\n\z|\A[A-Z][^\n]*\)\.\n\z/,
+            "$name - it is one sentence");
+    }
+
+    if ($status == 426) {
+        Test::More::is($ws->header('upgrade'), 'websocket', "$name - Upgrade");
+        Test::More::like($ws->header('connection'), qr/\bupgrade\b/i, "$name - Connection");
+        Test::More::is($ws->header('sec-websocket-version'), '13', "$name - version");
+    }
+
+    Test::More::is($ws->header('allow'), 'GET', "$name - Allow") if $status == 405;
+    $ws->drop;
+}
+
 
 $cases = $Test::Nginx::Util::RunTestHelper;
 
@@ -463,6 +564,12 @@ $Test::Nginx::Util::RunTestHelper = sub {
             my $etag = _get($2)->{headers}{etag} // 'none';
             $1 ? substr($etag, 0, -2) . '"' : $etag;
         }gex;
+    }
+
+    if (defined $block->handshake) {
+        _handshake($block);
+        $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
+        return;
     }
 
     if (defined $block->ws_send || defined $block->ws_like || defined $block->ws_close) {
