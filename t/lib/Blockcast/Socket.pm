@@ -12,8 +12,9 @@ package Blockcast::Socket;
 #     configuration is another one than that of the block before;
 #   - --- each: a table; the block is run once for each of its rows;
 #   - --- node: a simulated node, which answers what the block says;
-#   - --- ws_send, --- ws_like, --- ws_close: one exchange over a WebSocket;
-#   - --- handshake: the bytes of a request, sent as they are;
+#   - --- websocket, with --- ws_send, --- ws_like, --- ws_close: an exchange of
+#     messages;
+#   - --- handshake: a WebSocket handshake, good or not, and its answer;
 #   - --- until, --- until_log: what is waited for before the block is checked;
 #   - --- body_json: members of a JSON answer;
 #   - a block with --- must_die is refused with exactly one message, which says
@@ -231,11 +232,8 @@ add_block_preprocessor(sub {
         $block->set_value('no_error_log', "[alert]\n[emerg]\n");
     }
 
-    if (defined $block->handshake || defined $block->ws_send || defined $block->ws_like
-        || defined $block->ws_close)
-    {
-        $block->set_value('request', 'GET /') if !defined $block->request;
-    }
+    $block->set_value('request', 'GET /')
+        if !defined $block->request && defined $block->handshake;
 });
 
 
@@ -380,8 +378,8 @@ add_response_body_check(sub {
 });
 
 
-# A WebSocket: opened as `--- request` says (its path, with `--- more_headers`),
-# then the lines of ws_send are sent, each a text message, and ws_like has a
+# `--- websocket`: opened as `--- request` says (its path, with `--- more_headers`
+# and `--- origin`: none when it is empty, (empty) when it has no value), then the lines of ws_send are sent, each a text message, and ws_like has a
 # pattern for each message that is awaited, in this order; messages between them
 # may be others. `--- ws_close: CODE` is the code of the server's Close; with
 # `--- ws_code: CODE` the client closes with that one first.
@@ -395,9 +393,15 @@ sub _websocket($) {
         grep { /\S/ } split /\n/, $block->more_headers // '';
     my $status = $block->error_code // 101;
 
+    my %origin;
+
+    if (defined $block->origin) {
+        my $origin = $block->origin =~ s/\n//r;
+        $origin{origin} = $origin eq '' ? undef : $origin eq '(empty)' ? '' : $origin;
+    }
+
     my $ws = eval { Blockcast::WebSocket->connect(path => $path, may_fail => 1,
-        port => $Test::Nginx::Util::ServerPortForClient, headers => \@headers,
-        (grep { lc $_->[0] eq 'origin' } @headers) ? (origin => undef) : ()) };
+        port => $Test::Nginx::Util::ServerPortForClient, headers => \@headers, %origin) };
 
     if (!$ws) {
         Test::More::fail("$name - $@");
@@ -572,7 +576,7 @@ $Test::Nginx::Util::RunTestHelper = sub {
         return;
     }
 
-    if (defined $block->ws_send || defined $block->ws_like || defined $block->ws_close) {
+    if (defined $block->websocket) {
         _websocket($block);
         $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
         return;
