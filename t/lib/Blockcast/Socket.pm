@@ -23,6 +23,9 @@ package Blockcast::Socket;
 # %%PORT1%% ... %%PORT9%% are free ports, the same in all blocks of a file;
 # %%NODE%% is the address of the simulated node, %%ROOT%% the repository.
 
+# one nginx serves all blocks in a row that have the same configuration
+BEGIN { $ENV{TEST_NGINX_FORCE_RESTART_ON_TEST} //= 0 }
+
 use Test::Nginx::Socket -Base;
 use Blockcast::Test ();
 use Blockcast::WebSocket ();
@@ -44,7 +47,7 @@ our $MODULE = $ENV{BLOCKCAST_MODULE}
 my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
 my $PATIENCE = 20;      # seconds a test waits for what has to come
 
-my (%share, %port, $node, $cases);
+my (%share, %port, $node);
 
 
 # What the blocks have in common: http_config, config, node (sections of the
@@ -553,10 +556,15 @@ sub _handshake($) {
 }
 
 
-$cases = $Test::Nginx::Util::RunTestHelper;
+my $served = '';
+my $http = $Test::Nginx::Util::RunTestHelper;
 
 $Test::Nginx::Util::RunTestHelper = sub {
     my ($block, $dry_run, $repeated) = @_;
+
+    # of an nginx that serves this block, too, only what it logs from now on
+    $Test::Nginx::Util::ErrLogFilePos = length _log() if $block->config eq $served;
+    $served = $block->config;
 
     _wait($block);
 
@@ -582,7 +590,7 @@ $Test::Nginx::Util::RunTestHelper = sub {
         return;
     }
 
-    $cases->($block, $dry_run, $repeated);
+    $http->($block, $dry_run, $repeated);
 };
 
 # Test::Nginx warns of every [emerg], those that a block asks for too.
