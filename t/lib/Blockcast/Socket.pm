@@ -15,6 +15,7 @@ package Blockcast::Socket;
 #   - --- websocket, with --- ws_send, --- ws_like, --- ws_close: an exchange of
 #     messages;
 #   - --- handshake: a WebSocket handshake, good or not, and its answer;
+#   - --- events_like: an event stream;
 #   - --- until, --- until_log: what is waited for before the block is checked;
 #   - --- body_json: members of a JSON answer;
 #   - a block with --- must_die is refused with exactly one message, which says
@@ -33,6 +34,7 @@ use Cwd ();
 use Digest::MD5 ();
 use File::Basename ();
 use JSON::PP ();
+use Time::HiRes ();
 use Test::Nginx::Util ();
 
 our @EXPORT = qw(run_tests share node body_of);
@@ -452,6 +454,50 @@ sub _websocket($) {
 }
 
 
+# `--- events_like`: an event stream, read until its text matches each of these
+# patterns, one after the other.
+
+sub _events($) {
+    my ($block) = @_;
+
+    my $name = $block->name;
+    my ($path) = $block->request =~ m{^\s*\w+\s+(\S+)};
+    my $more = CORE::join '', map { "$_\r\n" } grep { /\S/ } split /\n/, $block->more_headers // '';
+
+    # a client of WebSockets reads the head of any answer
+    my $c = Blockcast::WebSocket->connect(handshake => 0,
+        port => $Test::Nginx::Util::ServerPortForClient);
+    $c->send_raw("GET $path HTTP/1.1\r\nHost: localhost\r\n$more\r\n");
+    $c->read_head($PATIENCE);
+    Test::More::is($c->status, $block->error_code // 200, "$name - status");
+
+    my $wanted = Test::Nginx::Util::parse_headers($block->response_headers // '');
+    Test::More::is($c->header($_), $wanted->{$_}, "$name - header $_") for sort keys %$wanted;
+
+    my ($text, $end) = ('', Time::HiRes::time() + $PATIENCE);
+
+    for my $re (grep { length } split /\n/, $block->events_like // '') {
+        my $found;
+
+        while (1) {
+            while ($c->{buf} =~ /^([0-9a-f]+)\r\n/i
+                && length $c->{buf} >= CORE::length($&) + hex($1) + 2)
+            {
+                $text .= substr $c->{buf}, CORE::length($&), hex $1;
+                substr($c->{buf}, 0, CORE::length($&) + hex($1) + 2) = '';
+            }
+
+            last if $found = $text =~ s/\A.*?(?:$re)//ms;
+            $c->_fill($end) or last;
+        }
+
+        Test::More::ok($found, "$name - events like $re") or Test::More::diag($text);
+    }
+
+    $c->drop;
+}
+
+
 # `--- handshake`: a WebSocket handshake that differs from a good one in these
 # lines: `Name: VALUE` in place of the header, `Name: (none)` without it,
 # `+Name: VALUE` beside it; `GET /path HTTP/1.1` is the first line (of /echo
@@ -580,6 +626,12 @@ $Test::Nginx::Util::RunTestHelper = sub {
 
     if (defined $block->handshake) {
         _handshake($block);
+        $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
+        return;
+    }
+
+    if (defined $block->events_like) {
+        _events($block);
         $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
         return;
     }
