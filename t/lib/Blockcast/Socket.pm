@@ -16,7 +16,7 @@ package Blockcast::Socket;
 #     messages;
 #   - --- handshake: a WebSocket handshake, good or not, and its answer;
 #   - --- events_like: an event stream;
-#   - --- until, --- until_log: what is waited for before the block is checked;
+#   - --- until, --- until_log, --- data, --- stream_error: what is waited for;
 #   - --- body_json: members of a JSON answer;
 #   - a block with --- must_die is refused with exactly one message, which says
 #     where the mistake is.
@@ -78,7 +78,7 @@ sub share(@) {
 
 
 # Blocks with `--- each`: the first line has names, each further line values for
-# them, both separated by " | ". The block comes once for each line, with
+# them, both separated by " | ", or all by " || ". The block comes once for each line, with
 # %%NAME%% replaced. Several tables in a block: every combination. A value is
 # taken as it is; (none) is an empty one. Paragraphs of comments between blocks
 # are left out: Test::Base would take them for the end of a section.
@@ -93,14 +93,15 @@ sub _expand($) {
 
         while ($block =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms) {
             my ($head, @rows) = grep { /\S/ } split /\n/, $1;
-            my @names = map { s/^\s+|\s+$//gr } split /\|/, $head;
+            my $by = $head =~ /\|\|/ ? '||' : '|';
+            my @names = map { s/^\s+|\s+$//gr } split /\Q$by\E/, $head;
             my @next;
 
             for my $copy (@copies) {
                 $copy =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms;
 
                 for my $row (@rows) {
-                    my @values = map { s/^\s+|\s+$//gr } split / \| /, $row, scalar @names;
+                    my @values = map { s/^\s+|\s+$//gr } split / \Q$by\E /, $row, scalar @names;
                     my %value;
                     @value{@names} = map { $_ eq '(none)' ? '' : $_ } @values;
                     push @next, $copy =~ s/%%(\w+)%%/$value{$1} \/\/ "%%$1%%"/ger;
@@ -285,7 +286,8 @@ sub body_of($) { _get($_[0])->{body} }
 
 # Sections that wait: `--- until` has a pattern of the body of the block's
 # (first) request, or a path and a pattern in one line; `--- until_log` a
-# pattern of a line of the error log.
+# pattern of a line of the error log; `--- data` lines `STREAM TEXT`: the data it
+# has at last; `--- stream_error` lines `STREAM PATTERN`: the error of its row.
 
 sub _wait($) {
     my ($block) = @_;
@@ -303,6 +305,33 @@ sub _wait($) {
             $r->{body} =~ /$re/s;
         }, $PATIENCE), "$name - $path becomes $re")
             or Test::More::diag("$r->{head}\n$r->{body}");
+    }
+
+    # what a stream's data becomes, byte for byte
+    for (grep { /\S/ } split /\n/, $block->data // '') {
+        my ($stream, $text) = /^\s*(\S+)\s+(.*)/s or die "--- data: $_\n";
+        my $got = '';
+
+        Blockcast::Test::wait_for(sub {
+            $got = _get("/api/streams/$stream")->{body};
+            $got = $1 if $got =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s;
+            $got eq $text;
+        }, $PATIENCE);
+        Test::More::is($got, $text, "$name - the data of $stream");
+    }
+
+    # the error a stream has in the list
+    for (grep { /\S/ } split /\n/, $block->stream_error // '') {
+        my ($stream, $re) = /^\s*(\S+)\s+(.*)/ or die "--- stream_error: $_\n";
+        my $error = '';
+
+        Blockcast::Test::wait_for(sub {
+            _get("/api/streams/$stream");
+            my $list = eval { $JSON->decode(_get('/api/streams')->{body}) } // {};
+            my ($row) = grep { $_->{name} eq $stream } @{ $list->{streams} // [] };
+            ($error = $row->{error} // '') =~ /$re/;
+        }, $PATIENCE);
+        Test::More::like($error, qr/$re/, "$name - the error of $stream");
     }
 
     if (defined $block->until_log) {
@@ -642,7 +671,10 @@ $Test::Nginx::Util::RunTestHelper = sub {
         return;
     }
 
-    $http->($block, $dry_run, $repeated);
+    return $http->($block, $dry_run, $repeated) if defined $block->request;
+
+    # nothing but what was waited for
+    $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
 };
 
 # Test::Nginx warns of every [emerg], those that a block asks for too.
