@@ -15,7 +15,7 @@ package Blockcast::Socket;
 #   - --- websocket, with --- ws_send, --- ws_like, --- ws_close: an exchange of
 #     messages;
 #   - --- handshake: a WebSocket handshake, good or not, and its answer;
-#   - --- events_like: an event stream;
+#   - --- events_like, --- cors: an event stream, what a browser may read;
 #   - --- until, --- until_log, --- data, --- stream_error: what is waited for;
 #   - --- body_json: members of a JSON answer;
 #   - a block with --- must_die is refused with exactly one message, which says
@@ -47,7 +47,7 @@ our $MODULE = $ENV{BLOCKCAST_MODULE}
 -f $MODULE or die "the module is not built, there is no $MODULE: run t/run\n";
 
 my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
-my $PATIENCE = 20;      # seconds a test waits for what has to come
+my $PATIENCE = 20;      # seconds that a test waits for what has to come
 
 my (%share, %port, $node);
 
@@ -78,10 +78,13 @@ sub share(@) {
 
 
 # Blocks with `--- each`: the first line has names, each further line values for
-# them, both separated by " | ", or all by " || ". The block comes once for each line, with
-# %%NAME%% replaced. Several tables in a block: every combination. A value is
-# taken as it is; (none) is an empty one. Paragraphs of comments between blocks
-# are left out: Test::Base would take them for the end of a section.
+# them, separated by " | ", or all by " || ". The block comes once for each line,
+# with %%NAME%% replaced. Several tables in a block: every combination, and a
+# table may use the names of those before it. A value is taken as it is; (none)
+# is an empty one. Paragraphs of comments between blocks are left out: Test::Base
+# would take them for the end of a section.
+
+sub _expand($);
 
 sub _expand($) {
     my ($text) = @_;
@@ -89,29 +92,22 @@ sub _expand($) {
 
     for my $block (split /^(?====)/m, $text) {
         $block =~ s/\n\s*\n(?:#[^\n]*\n)+\s*\z/\n\n/;
-        my @copies = ($block);
 
-        while ($block =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms) {
-            my ($head, @rows) = grep { /\S/ } split /\n/, $1;
-            my $by = $head =~ /\|\|/ ? '||' : '|';
-            my @names = map { s/^\s+|\s+$//gr } split /\Q$by\E/, $head;
-            my @next;
-
-            for my $copy (@copies) {
-                $copy =~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms;
-
-                for my $row (@rows) {
-                    my @values = map { s/^\s+|\s+$//gr } split / \Q$by\E /, $row, scalar @names;
-                    my %value;
-                    @value{@names} = map { $_ eq '(none)' ? '' : $_ } @values;
-                    push @next, $copy =~ s/%%(\w+)%%/$value{$1} \/\/ "%%$1%%"/ger;
-                }
-            }
-
-            @copies = @next;
+        if ($block !~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms) {
+            $out .= $block;
+            next;
         }
 
-        $out .= join '', @copies;
+        my ($head, @rows) = grep { /\S/ } split /\n/, $1;
+        my $by = $head =~ /\|\|/ ? '||' : '|';
+        my @names = map { s/^\s+|\s+$//gr } split /\Q$by\E/, $head;
+
+        for my $row (@rows) {
+            my @values = map { s/^\s+|\s+$//gr } split / \Q$by\E /, $row, scalar @names;
+            my %value;
+            @value{@names} = map { $_ eq '(none)' ? '' : $_ } @values;
+            $out .= _expand($block =~ s/%%(\w+)%%/$value{$1} \/\/ "%%$1%%"/ger);
+        }
     }
 
     return $out;
@@ -214,7 +210,8 @@ add_block_preprocessor(sub {
 
     # Test::Nginx compares this part alone with that of the block before
     $block->set_value('config', "$server\n# "
-        . Digest::MD5::md5_hex($http . $block->main_config . ($block->conf_files // ''))
+        . Digest::MD5::md5_hex($http . $block->main_config . ($block->conf_files // '')
+            . ($block->log_level // ''))
         . "\n");
 
     # Test::Nginx writes files into html
@@ -284,9 +281,22 @@ sub _get($) {
 sub body_of($) { _get($_[0])->{body} }
 
 
+# Waits for lines of the error log that match each of these patterns.
+
+sub _log_has($$) {
+    my ($block, $patterns) = @_;
+
+    for my $re (grep { length } split /\n+/, $patterns // '') {
+        Test::More::ok(Blockcast::Test::wait_for(sub { _log() =~ /$re/m },
+            $PATIENCE), $block->name . " - the log has $re");
+    }
+}
+
+
 # Sections that wait: `--- until` has a pattern of the body of the block's
-# (first) request, or a path and a pattern in one line; `--- until_log` a
-# pattern of a line of the error log; `--- data` lines `STREAM TEXT`: the data it
+# (first) request, or a path and a pattern in one line; `--- until_log`
+# patterns of lines of the error log (`--- after_log`: after a WebSocket's
+# messages, before it is closed); `--- data` lines `STREAM TEXT`: the data it
 # has at last; `--- stream_error` lines `STREAM PATTERN`: the error of its row.
 
 sub _wait($) {
@@ -334,12 +344,7 @@ sub _wait($) {
         Test::More::like($error, qr/$re/, "$name - the error of $stream");
     }
 
-    if (defined $block->until_log) {
-        for my $re (split /\n+/, $block->until_log) {
-            Test::More::ok(Blockcast::Test::wait_for(sub { _log() =~ /$re/m },
-                $PATIENCE), "$name - the log has $re");
-        }
-    }
+    _log_has($block, $block->until_log);
 }
 
 
@@ -418,6 +423,8 @@ add_response_body_check(sub {
 # may be others. `--- ws_close: CODE` is the code of the server's Close; with
 # `--- ws_code: CODE` the client closes with that one first.
 
+sub _origin($);
+
 sub _websocket($) {
     my ($block) = @_;
 
@@ -427,13 +434,7 @@ sub _websocket($) {
         grep { /\S/ } split /\n/, $block->more_headers // '';
     my $status = $block->error_code // 101;
 
-    my %origin;
-
-    if (defined $block->origin) {
-        my $origin = $block->origin =~ s/\n//r;
-        $origin{origin} = $origin eq '' ? undef : $origin eq '(empty)' ? '' : $origin;
-    }
-
+    my %origin = defined $block->origin ? (origin => _origin($block)) : ();
     my $ws = eval { Blockcast::WebSocket->connect(path => $path, may_fail => 1,
         port => $Test::Nginx::Util::ServerPortForClient, headers => \@headers, %origin) };
 
@@ -471,6 +472,8 @@ sub _websocket($) {
             or Test::More::diag(join "\n", @seen);
     }
 
+    _log_has($block, $block->after_log);
+
     $ws->close($block->ws_code =~ /(\d+)/ ? $1 : ()) if defined $block->ws_code;
 
     if (defined $block->ws_close) {
@@ -484,24 +487,52 @@ sub _websocket($) {
 
 
 # `--- events_like`: an event stream, read until its text matches each of these
-# patterns, one after the other.
+# patterns, one after the other. `--- cors`: what a browser reads of a head (the
+# body may have no end): the status, Access-Control-Allow-Origin and
+# -Credentials, "vary" when Vary has Origin, "exposed" when the ETag is;
+# "-" for what is not there. Both with `--- origin`, as for a WebSocket.
+
+sub _origin($) {
+    my ($block) = @_;
+
+    my $origin = ($block->origin // return) =~ s/\n//gr;
+    return $origin eq '' ? undef : $origin eq '(empty)' ? '' : $origin;
+}
+
 
 sub _events($) {
     my ($block) = @_;
 
     my $name = $block->name;
-    my ($path) = $block->request =~ m{^\s*\w+\s+(\S+)};
-    my $more = CORE::join '', map { "$_\r\n" } grep { /\S/ } split /\n/, $block->more_headers // '';
+    my ($method, $path) = $block->request =~ m{^\s*(\w+)\s+(\S+)};
+    my @more = grep { /\S/ } split /\n/, $block->more_headers // '';
+    my $origin = _origin($block);
+
+    push @more, "Origin: $origin" if defined $origin;
+    unshift @more, 'Host: localhost' unless grep { /^Host:/ } @more;
 
     # a client of WebSockets reads the head of any answer
     my $c = Blockcast::WebSocket->connect(handshake => 0,
         port => $Test::Nginx::Util::ServerPortForClient);
-    $c->send_raw("GET $path HTTP/1.1\r\nHost: localhost\r\n$more\r\n");
+    $c->send_raw(CORE::join "\r\n", "$method $path HTTP/1.1", @more, '', '');
     $c->read_head($PATIENCE);
-    Test::More::is($c->status, $block->error_code // 200, "$name - status");
+
+    if (defined $block->cors) {
+        Test::More::is(Blockcast::Test::cors($c->head // ''), $block->cors =~ s/\n//gr, "$name - CORS");
+    } else {
+        Test::More::is($c->status, $block->error_code // 200, "$name - status");
+    }
 
     my $wanted = Test::Nginx::Util::parse_headers($block->response_headers // '');
     Test::More::is($c->header($_), $wanted->{$_}, "$name - header $_") for sort keys %$wanted;
+
+    for my $section (qw(raw_response_headers_like raw_response_headers_unlike)) {
+        my $re = $block->$section // next;
+        $re =~ s/\n\z//;
+        my $found = ($c->head // '') =~ /$re/ms;
+        Test::More::ok($section =~ /unlike/ ? !$found : $found, "$name - $section $re")
+            or Test::More::diag($c->head);
+    }
 
     my ($text, $end) = ('', Time::HiRes::time() + $PATIENCE);
 
@@ -531,7 +562,7 @@ sub _events($) {
 # lines: `Name: VALUE` in place of the header, `Name: (none)` without it,
 # `+Name: VALUE` beside it; `GET /path HTTP/1.1` is the first line (of /echo
 # unless told), `raw` leaves out all that is not there. A body follows an empty
-# line.
+# line. `--- port`: another one than that of the block's server.
 #
 # `--- error_code: 101` unless told. An accepted one has what belongs to it
 # (`--- accept` is its Sec-WebSocket-Accept; `--- extensions` what is agreed to,
@@ -575,8 +606,8 @@ sub _handshake($) {
     my $name = $block->name;
     my $status = $block->error_code // 101;
     my $text = handshake_text($block->handshake);
-    my $ws = Blockcast::WebSocket->connect(handshake => 0,
-        port => $Test::Nginx::Util::ServerPortForClient);
+    my $ws = Blockcast::WebSocket->connect(handshake => 0, port => defined $block->port
+        ? _fill($block->port) =~ s/\s//gr : $Test::Nginx::Util::ServerPortForClient);
 
     $ws->send_raw($text);
     $ws->read_head($PATIENCE);
@@ -659,7 +690,7 @@ $Test::Nginx::Util::RunTestHelper = sub {
         return;
     }
 
-    if (defined $block->events_like) {
+    if (defined $block->events_like || defined $block->cors) {
         _events($block);
         $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
         return;
@@ -671,9 +702,13 @@ $Test::Nginx::Util::RunTestHelper = sub {
         return;
     }
 
-    return $http->($block, $dry_run, $repeated) if defined $block->request;
+    return $http->($block, $dry_run, $repeated) if defined $block->request
+        || defined $block->raw_request || defined $block->pipelined_requests;
 
     # nothing but what was waited for
+    defined $block->data || defined $block->stream_error || defined $block->until_log
+        or Test::More::fail($block->name . ' - neither a request nor anything to wait for');
+
     $Test::Nginx::Util::CheckErrorLog->($block, undef, $dry_run, $repeated, 0);
 };
 

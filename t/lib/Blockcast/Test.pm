@@ -68,7 +68,7 @@ sub module_path {
 
 
 # How many times longer than on an idle machine things may take now: 1 there, 3
-# at least with sanitizers, and more when others want the processors. For the
+# at least with sanitizers, up to six times more when others want the processors. For the
 # bounds of what has to happen soon; what only has to happen is waited for.
 
 my $processors;
@@ -78,7 +78,8 @@ sub slow {
     $processors //= () = slurp('/proc/cpuinfo') =~ /^processor\b/mg;
     my $busy = List::Util::max($load // 0, $running // 0) / ($processors || 1);
 
-    return List::Util::max(1, 1.5 * $busy) * ($ENV{BLOCKCAST_SANITIZE} ? 3 : 1);
+    return List::Util::min(6, List::Util::max(1, 1.5 * $busy))
+        * ($ENV{BLOCKCAST_SANITIZE} ? 3 : 1);
 }
 
 
@@ -568,6 +569,26 @@ sub is_error {
         Test::More::like($body->{message}, $re, 'a message');
         Test::More::is($r->{headers}{'cache-control'}, 'no-store', 'kept by no cache');
     });
+}
+
+
+# What a browser reads of a response's head, in one line: the status,
+# Access-Control-Allow-Origin and -Credentials, "vary" when Vary has Origin,
+# "exposed" when the ETag is; "-" for what is not there.
+
+sub cors {
+    my ($head) = @_;
+
+    my ($status) = $head =~ m{^HTTP/1\.1 (\d+)};
+    my %h;
+    push @{ $h{lc $1} }, $2 while $head =~ /^([\w-]+): (.*?)\r?$/mg;
+    my @vary = map { split /,\s*/ } @{ $h{vary} // [] };
+
+    return join ' ', $status // 'none',
+        join(' ', @{ $h{'access-control-allow-origin'} // ['-'] }),
+        join(' ', @{ $h{'access-control-allow-credentials'} // ['-'] }),
+        (grep { /^Origin$/i } @vary) ? 'vary' : '-',
+        "@{ $h{'access-control-expose-headers'} // [] }" =~ /ETag/ ? 'exposed' : '-';
 }
 
 
