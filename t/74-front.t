@@ -20,7 +20,7 @@ my $node = Blockcast::Ledger->new(big => 300_000);
 my $spare = Blockcast::Ledger->new;
 
 
-my ($unix_path, $own);
+my ($unix_path, $own, $unix);        # $unix: it ends when it is forgotten
 
 sub node_streams {
     return <<'HTTP';
@@ -64,7 +64,7 @@ sub data {
 
 subtest 'the node: the same three streams, asked in every way nginx knows' => sub {
     $unix_path = "/tmp/blockcast-$$.sock";
-    my $unix = Blockcast::Ledger->new(unix => $unix_path);
+    $unix = Blockcast::Ledger->new(unix => $unix_path);
     my $dead = Blockcast::Test::free_port();
 
     $own = 'proxy_http_version 1.1; proxy_set_header Connection "";';
