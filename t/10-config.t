@@ -1,90 +1,68 @@
 #!/usr/bin/perl
 
-# What `nginx -t` says. If this fails, an operator's correct configuration is
-# refused, or a mistake in it passes the test and is met at run time, or the
+# What nginx says of a configuration. If this fails, an operator's correct
+# configuration is refused, or a mistake in it is met at run time, or the
 # message does not tell which stream is meant and what is wrong with it.
+#
+# A block with --- must_die is refused, with one message, which says where. A
+# block with --- stream has the stream "sample" with a call and these lines.
 
-use strict;
-use warnings;
+use Blockcast::Socket 'no_plan';
 
-use Test::More;
-use Blockcast::Test;
+add_block_preprocessor(sub {
+    my ($block) = @_;
 
-my $node = <<'EOC';
+    $block->set_value('http_config', "blockcast_stream sample {\n"
+        . "    blockcast_call c a.method;\n" . $block->stream . "}\n"
+        . ($block->http_config // '')) if defined $block->stream;
+
+    $block->set_value('config', (defined $block->no_node ? '' : <<'EOC') . ($block->config // ''));
     location = /_node { blockcast_node; proxy_pass http://127.0.0.1:1; }
 EOC
 
+    return if defined $block->must_die;
 
-# One configuration: texts of the http and server blocks, and files beside
-# nginx.conf by name. Returns the output and the exit code of nginx -t.
+    # a good one: the server starts, says nothing, and serves
+    $block->set_value('config', $block->config . 'location = /up { return 200 "up"; }');
+    $block->set_value('request', 'GET /up');
+    $block->set_value('timeout', 20);
+    $block->set_value('response_body', 'up');
+    # what follows the start is said of calls to a node that is not there
+    $block->set_value('no_error_log',
+        [qr/\[(?:warn|error|crit|alert|emerg)\](?!.*(?:call|node|poll of stream) ")/]);
+});
 
-sub conf_test {
-    my (%arg) = @_;
-
-    my $t = Blockcast::Test->new(http => $arg{http}, main => $arg{main},
-        server => ($arg{no_node} ? '' : $node) . ($arg{server} // ''),
-        start => 0);
-    my $prefix = $t->prefix;
-
-    for my $name (keys %{ $arg{files} // {} }) {
-        open my $fh, '>', "$prefix/$name" or die "$name: $!\n";
-        print $fh $arg{files}{$name};
-        close $fh;
-    }
-
-    return $t->test_conf;
-}
+run_tests();
 
 
-sub good {
-    my ($name, %arg) = @_;
+# Every directive is in this file and in the README. If this fails, one is
+# used by nobody but its author.
 
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($out, $code) = conf_test(%arg);
+my $root = $Blockcast::Socket::ROOT;
+my ($self, $readme) = map { Blockcast::Test::slurp("$root/$_") } 't/10-config.t', 'README.md';
+my $source = join '', map { Blockcast::Test::slurp($_) }
+    grep { !/variables\.c$/ } glob "$root/src/*.c $root/src/*/*.c";
 
-    ok($code == 0 && $out =~ /test is successful/
-        && $out !~ /\[(?:warn|error|crit|alert|emerg)\]/, "good: $name")
-        or diag($out);
-}
+my %names = map { $_ => 1 } $source =~ /(?:ngx_string\(|\{ )"(blockcast_\w+)"/g;
+my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
+my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
 
+Test::More::ok(keys %names > 25, 'the directives are found in the source');
+Test::More::is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ }
+    sort keys %names), '', 'each is tried here');
+Test::More::is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');
+Test::More::is(join(' ', grep { !$names{$_} } sort keys %headed), '', 'and none there that is none');
 
-# Wrong: nginx -t ends with 1, one [emerg] line, and that says what `re` has.
+__DATA__
 
-sub bad {
-    my ($name, $re, %arg) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my ($out, $code) = conf_test(%arg);
-    my @lines = $out =~ /\[emerg\] \d+#\d+: (.*)/g;
-
-    subtest "wrong: $name" => sub {
-        is($code, 1, 'refused');
-        is(scalar @lines, 1, 'with one message');
-        like($lines[0], $re, 'that says why');
-        like($lines[0], qr/nginx\.conf:\d+|\.inc:\d+|^blockcast_zone/,
-            'and where') unless $arg{nowhere};
-        unlike($out, qr/\[alert\]|bc_int|bc_to|\xee\x80/,
-            'and nothing of the inside');
-    } or diag($out);
-}
+=== TEST 1: a stream with one call
+--- http_config
+    blockcast_stream s { blockcast_call c net.stats; }
 
 
-# In a stream named "sample" with a call, unless `call` says otherwise.
 
-sub stream {
-    my ($lines) = @_;
-
-    return (http => "blockcast_stream sample {\n"
-        . "    blockcast_call c a.method;\n    $lines\n}\n");
-}
-
-
-# Correct forms. If one fails, what the README says cannot be typed.
-
-good('a stream with one call',
-    http => 'blockcast_stream s { blockcast_call c net.stats; }');
-
-good('every directive of a stream', http => <<'EOC', server => <<'EOS');
+=== TEST 2: every directive of a stream
+--- http_config
     blockcast_zone main 4m;
     blockcast_stream all.of-them_1 {
         blockcast_node other;
@@ -103,33 +81,36 @@ good('every directive of a stream', http => <<'EOC', server => <<'EOS');
         blockcast_jq '{entries: .results.d}, {at: .time}';
         blockcast_log entries key=id keep=500 size=1m page=50;
     }
-EOC
+--- config
     location /other/ {
         internal;
         blockcast_node other max_reply=64k;
         proxy_pass http://127.0.0.1:1;
     }
-EOS
 
-good('shortest and longest values', stream(<<'EOC'));
-        blockcast_interval 50ms;
-        blockcast_stale 50ms;
-        blockcast_linger 0;
-        blockcast_always off;
-        blockcast_max_size 256;
-        blockcast_call least m timeout=1ms each=1 params_jq=.;
-        blockcast_jq .;
-EOC
 
-good('every endpoint, and a stream that is declared later',
-    http => <<'EOC', server => <<'EOS',
+
+=== TEST 3: shortest and longest values
+--- stream
+    blockcast_interval 50ms;
+    blockcast_stale 50ms;
+    blockcast_linger 0;
+    blockcast_always off;
+    blockcast_max_size 256;
+    blockcast_call least m timeout=1ms each=1 params_jq=.;
+    blockcast_jq .;
+
+
+
+=== TEST 4: every endpoint, and a stream that is declared later
+--- http_config
     blockcast_max_message 32k;
     blockcast_ping_interval 20s;
     blockcast_pong_timeout 5s;
     blockcast_send_timeout 10s;
     blockcast_drain 3s;
     blockcast_access_log start;
-    blockcast_state tmp/../tmp/feeds interval=500ms;
+    blockcast_state html/../html/feeds interval=500ms;
     blockcast_deflate on;
     blockcast_protocol jsonrpc;
     blockcast_max_frame 16k;
@@ -151,7 +132,7 @@ good('every endpoint, and a stream that is declared later',
 
     blockcast_stream later { blockcast_call c m; }
     blockcast_stream more { blockcast_call c m; }
-EOC
+--- config
     blockcast_ping_interval 500ms;
     location = /ws { blockcast_websocket; }
     location /some { blockcast_websocket later more; }
@@ -168,569 +149,1030 @@ EOC
     location /closed { blockcast_websocket; blockcast_tokens tokens; }
     location /front { blockcast_websocket; blockcast_origin forwarded null http://*.test:8000; }
     location /passed { blockcast_guard on; proxy_pass http://127.0.0.1:1; }
-EOS
-    files => { tokens => "# whose\n0123456789abcdef0123456789abcdef somebody later\n" });
+--- conf_files
+>>> tokens
+# whose
+0123456789abcdef0123456789abcdef somebody later
 
-good('blockcast_echo needs no zone, no node and no stream', no_node => 1,
-    http => '# no blockcast_zone', server => 'location / { blockcast_echo; }');
 
-good('a zone that no stream uses yet', no_node => 1,
-    http => 'blockcast_zone main 1m;');
 
-good('the zone behind the streams',
-    http => 'blockcast_stream s { blockcast_call c m; } blockcast_zone z 1m;');
+=== TEST 5: blockcast_echo needs no zone, no node and no stream
+--- no_node
+--- http_config
+    # no blockcast_zone
+--- config
+    location = /e { blockcast_echo; }
 
-good('as many streams as there can be',
-    http => "blockcast_zone z 32m;\n" . join "\n",
-        map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 64);
 
-good('streams from files, and the inside of one, and programs beside them',
-    http => 'include streams/*.inc; include whole.inc;',
-    files => {
-        'whole.inc' => <<'EOC', 'inside.inc' => <<'EOC', 'p.jq' => <<'EOP', 'q.jq' => '[.last]' });
+
+=== TEST 6: a zone that no stream uses yet
+--- no_node
+--- http_config
+    blockcast_zone main 1m;
+
+
+
+=== TEST 7: the zone behind the streams
+--- http_config
+    blockcast_stream s { blockcast_call c m; }
+    blockcast_zone z 1m;
+
+
+
+=== TEST 8: as many streams as there can be
+--- http_config eval
+"blockcast_zone z 32m;\n" . CORE::join "\n",
+    map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 64
+
+
+
+=== TEST 9: streams from files, and the inside of one, and programs beside them
+--- http_config
+    include streams/*.inc;
+    include whole.inc;
+--- conf_files
+>>> whole.inc
 blockcast_stream s {
     blockcast_interval 1s;
     include inside.inc;
     blockcast_jq_file p.jq;
 }
-EOC
+>>> inside.inc
 blockcast_call c m;
 blockcast_call d m params_jq_file=q.jq;
-EOC
+>>> p.jq
 # a comment, and several lines
 def half: . / 2;
 
 { h: (.results.c.height | half) }
-EOP
+>>> q.jq
+[.last]
 
-good('a program that includes a library that lies beside nginx.conf',
-    stream(q(blockcast_jq 'include "lib"; # ours
-        import "other" as o; .results.c | double | o::triple';)),
-    files => { 'lib.jq' => 'def double: . * 2;',
-               'other.jq' => 'def triple: . * 3;' });
+
+
+=== TEST 10: a program that includes a library that lies beside nginx.conf
+--- stream
+    blockcast_jq 'include "lib"; # ours
+        import "other" as o; .results.c | double | o::triple';
+--- conf_files
+>>> lib.jq
+def double: . * 2;
+>>> other.jq
+def triple: . * 3;
+
 
 
 # The jq programs. If this fails, the operator has to find the error of a
 # program without jq's own message, or in text that is not theirs.
 
-bad('jq syntax error, with jq\'s words and the program as it was written',
-    qr/jq program of stream "sample": jq: error: syntax error, unexpected (?:\$end|end of file).* line 1(?:, column \d+)?: +\.results \|[ ^]*;/,
-    stream(q(blockcast_jq '.results |';)));
+=== TEST 11: jq syntax error, with jq's words and the program as it was written
+--- stream
+    blockcast_jq '.results |';
+--- must_die
+--- error_log eval
+qr/jq program of stream "sample": jq: error: syntax error, unexpected (?:\$end|end of file).* line 1(?:, column \d+)?: +\.results \|[ ^]*;/
 
-bad('jq syntax error further down',
-    qr/stream "sample": jq: error: syntax error, .* line 3(?:, column \d+)?: +\| 2\)[ ^]*;/,
-    stream("blockcast_jq '.results\n| 1\n| 2)';"));
 
-bad('jq: a function that does not exist',
-    qr/stream "sample": jq: error: nosuch\/1 is not defined.* line 1(?:, column \d+)?: +\{a: nosuch\(1\)\}/,
-    stream(q(blockcast_jq '{a: nosuch(1)}';)));
 
-bad('jq: a variable that does not exist',
-    qr/stream "sample": jq: error: \$b is not defined/,
-    stream(q(blockcast_jq '. as [$a] | $b';)));
+=== TEST 12: jq syntax error further down
+--- stream
+    blockcast_jq '.results
+| 1
+| 2)';
+--- must_die
+--- error_log eval
+qr/stream "sample": jq: error: syntax error, .* line 3(?:, column \d+)?: +\| 2\)[ ^]*;/
 
-bad('jq file with a syntax error names the file too',
-    qr/jq program ".*\/bad\.jq" of stream "sample": jq: error: .* line 2(?:, column \d+)?: +\.a \|/,
-    stream('blockcast_jq_file bad.jq;'), files => { 'bad.jq' => "#\n.a |\n" });
 
-bad('jq file that is not there',
-    qr/\/nope\.jq" of stream "sample" .*No such file/s,
-    stream('blockcast_jq_file nope.jq;'));
 
-bad('jq file that is a folder', qr/tmp" of stream "sample" /,
-    stream('blockcast_jq_file tmp;'));
+=== TEST 13: jq: a function that does not exist
+--- stream
+    blockcast_jq '{a: nosuch(1)}';
+--- must_die
+--- error_log eval
+qr/stream "sample": jq: error: nosuch\/1 is not defined.* line 1(?:, column \d+)?: +\{a: nosuch\(1\)\}/
 
-bad('jq library that is not there',
-    qr/jq program of stream "sample": .*nolib/,
-    stream(q(blockcast_jq 'include "nolib"; .';)));
 
-bad('a second program', qr/stream "sample" has a second jq program/,
-    stream('blockcast_jq .; blockcast_jq .a;'));
 
-bad('a second program, from a file',
-    qr/stream "sample" has a second jq program/,
-    stream('blockcast_jq_file p.jq; blockcast_jq .;'), files => { 'p.jq' => '.' });
+=== TEST 14: jq: a variable that does not exist
+--- stream
+    blockcast_jq '. as [$a] | $b';
+--- must_die
+--- error_log
+stream "sample": jq: error: $b is not defined
 
-bad('params_jq with a syntax error names the call',
-    qr/params_jq of call "c2" in stream "sample": jq: error: .*\.a \|/,
-    stream(q(blockcast_call c2 m 'params_jq=.a |'; blockcast_jq .;)));
 
-bad('params_jq_file that is not there',
-    qr/nope\.jq" of stream "sample" .*No such file/,
-    stream('blockcast_call c2 m params_jq_file=nope.jq; blockcast_jq .;'));
+
+=== TEST 15: jq file with a syntax error names the file too
+--- stream
+    blockcast_jq_file bad.jq;
+--- conf_files
+>>> bad.jq
+#
+.a |
+--- must_die
+--- error_log eval
+qr/jq program ".*\/bad\.jq" of stream "sample": jq: error: .* line 2(?:, column \d+)?: +\.a \|/
+
+
+
+=== TEST 16: a program's file that is not there, or a folder
+--- each
+NAME        | MESSAGE
+nope.jq     | \/nope\.jq" of stream "sample" .*No such file
+../html     | html" of stream "sample"
+--- stream
+    blockcast_jq_file %%NAME%%;
+--- must_die
+--- error_log eval
+qr/%%MESSAGE%%/
+
+
+
+=== TEST 17: jq library that is not there
+--- stream
+    blockcast_jq 'include "nolib"; .';
+--- must_die
+--- error_log eval
+qr/jq program of stream "sample": .*nolib/
+
+
+
+=== TEST 18: a second program: %%LINES%%
+--- each
+LINES
+blockcast_jq .; blockcast_jq .a;
+blockcast_jq_file p.jq; blockcast_jq .;
+--- stream
+    %%LINES%%
+--- conf_files
+>>> p.jq
+.
+--- must_die
+--- error_log
+stream "sample" has a second jq program
+
+
+
+=== TEST 19: params_jq with a syntax error names the call
+--- stream
+    blockcast_call c2 m 'params_jq=.a |';
+    blockcast_jq .;
+--- must_die
+--- error_log eval
+qr/params_jq of call "c2" in stream "sample": jq: error: .*\.a \|/
+
+
+
+=== TEST 20: params_jq_file that is not there
+--- stream
+    blockcast_call c2 m params_jq_file=nope.jq;
+    blockcast_jq .;
+--- must_die
+--- error_log eval
+qr/nope\.jq" of stream "sample" .*No such file/
+
 
 
 # Calls. If this fails, a call is made with parameters that the node refuses,
 # and the dashboard stays empty for a reason that only its log knows.
 
-bad('params that are not JSON',
-    qr/params of call "p" in stream "sample" are not JSON, see byte 7 of \{"a":1,\}/,
-    stream(q(blockcast_call p m 'params={"a":1,}'; blockcast_jq .;)));
+=== TEST 21: params that are not JSON: %%PARAMS%%
+--- each
+PARAMS          | MESSAGE
+'params={"a":1,}' | are not JSON, see byte 7 of {"a":1,}
+'params=[1]]'   | are not JSON, see byte 3 of [1]]
+params=         | are not JSON
+'params=7'      | must be a JSON object or array: 7 in
+'params="text"' | must be a JSON object or array: "text" in
+'params=null'   | must be a JSON object or array: null in
+'params=true'   | must be a JSON object or array: true in
+--- stream
+    blockcast_call p m %%PARAMS%%;
+    blockcast_jq .;
+--- must_die
+--- error_log
+params of call "p" in stream "sample" %%MESSAGE%%
 
-bad('params with something behind the JSON',
-    qr/params of call "p" in stream "sample" are not JSON, see byte 3 of \[1\]\]/,
-    stream(q(blockcast_call p m 'params=[1]]'; blockcast_jq .;)));
 
-bad('params that are empty',
-    qr/params of call "p" in stream "sample" are not JSON/,
-    stream(q(blockcast_call p m params=; blockcast_jq .;)));
 
-for my $scalar ('7', '"text"', 'null', 'true') {
-    bad("params $scalar",
-        qr/params of call "p" in stream "sample" must be a JSON object or array: \Q$scalar\E in/,
-        stream(qq(blockcast_call p m 'params=$scalar'; blockcast_jq .;)));
-}
+=== TEST 22: a call with %%PARAMETERS%%
+--- each
+PARAMETERS              | MESSAGE
+params=[] params_jq=.   | call "p" in stream "sample" has both params and params_jq
+each=3                  | call "p" in stream "sample" has each=3 but no params_jq
+fallback=               | invalid parameter "fallback=" of call "p" in stream "sample"
+retries=3               | invalid parameter "retries=3" of call "p" in stream "sample"
+--- stream
+    blockcast_call p m %%PARAMETERS%%;
+    blockcast_jq .;
+--- must_die
+--- error_log
+%%MESSAGE%%
 
-bad('both params and params_jq',
-    qr/call "p" in stream "sample" has both params and params_jq/,
-    stream('blockcast_call p m params=[] params_jq=.; blockcast_jq .;'));
 
-bad('each without params_jq',
-    qr/call "p" in stream "sample" has each=3 but no params_jq/,
-    stream('blockcast_call p m each=3; blockcast_jq .;'));
 
-for my $each ('0', '257', '-1', 'x', '', '99999999999999999999') {
-    bad("each=$each",
-        qr/"each=\Q$each\E" of call "p" in stream "sample" must be a number from 1 to 256/,
-        stream("blockcast_call p m each=$each params_jq=.; blockcast_jq .;"));
-}
+=== TEST 23: each=%%N%%
+--- each
+N
+0
+257
+-1
+x
+(none)
+99999999999999999999
+--- stream
+    blockcast_call p m each=%%N%% params_jq=.;
+    blockcast_jq .;
+--- must_die
+--- error_log
+"each=%%N%%" of call "p" in stream "sample" must be a number from 1 to 256
 
-for my $time ('x', '', '0', '-1s', '1.5s', '3parsecs') {
-    bad("timeout=$time",
-        qr/invalid parameter "timeout=\Q$time\E" of call "p" in stream "sample"/,
-        stream("blockcast_call p m timeout=$time; blockcast_jq .;"));
-}
 
-bad('a fallback without a name',
-    qr/invalid parameter "fallback=" of call "p" in stream "sample"/,
-    stream('blockcast_call p m fallback=; blockcast_jq .;'));
 
-bad('a parameter that there is not',
-    qr/invalid parameter "retries=3" of call "p" in stream "sample"/,
-    stream('blockcast_call p m retries=3; blockcast_jq .;'));
+=== TEST 24: timeout=%%TIME%%
+--- each
+TIME
+x
+(none)
+0
+-1s
+1.5s
+3parsecs
+--- stream
+    blockcast_call p m timeout=%%TIME%%;
+    blockcast_jq .;
+--- must_die
+--- error_log
+invalid parameter "timeout=%%TIME%%" of call "p" in stream "sample"
 
-bad('two calls of one name', qr/duplicate call "c" in stream "sample"/,
-    stream('blockcast_call c other; blockcast_jq .;'));
 
-for my $name ('a b', '', 'x/y', "\xc3\xa9", 'n' x 64) {
-    bad("a call's name \"$name\"",
-        qr/call name "\Q$name\E" in stream "sample" must be 1 to 63 of the characters/,
-        stream(qq(blockcast_call "$name" m; blockcast_jq .;)));
-}
 
-bad('a call without a method',
-    qr/invalid number of arguments in "blockcast_call" of stream "sample"/,
-    stream('blockcast_call only;'));
+=== TEST 25: two calls of one name
+--- stream
+    blockcast_call c other;
+    blockcast_jq .;
+--- must_die
+--- error_log
+duplicate call "c" in stream "sample"
 
-bad('several calls without a program',
-    qr/stream "sample" has several calls, it needs blockcast_jq/,
-    stream('blockcast_call d m;'));
 
-bad('no call', qr/stream "s" has no blockcast_call/,
-    http => 'blockcast_stream s { blockcast_interval 1s; }');
 
-bad('an empty block', qr/stream "s" has no blockcast_call/,
-    http => 'blockcast_stream s { }');
+=== TEST 26: a call's name "%%NAME%%"
+--- each
+NAME
+a b
+(none)
+x/y
+é
+nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
+--- stream
+    blockcast_call "%%NAME%%" m;
+    blockcast_jq .;
+--- must_die
+--- error_log
+call name "%%NAME%%" in stream "sample" must be 1 to 63 of the characters
+
+
+
+=== TEST 27: a call without a method
+--- stream
+    blockcast_call only;
+--- must_die
+--- error_log
+invalid number of arguments in "blockcast_call" of stream "sample"
+
+
+
+=== TEST 28: several calls without a program
+--- stream
+    blockcast_call d m;
+--- must_die
+--- error_log
+stream "sample" has several calls, it needs blockcast_jq
+
+
+
+=== TEST 29: a stream without a call: { %%LINES%% }
+--- each
+LINES
+blockcast_interval 1s;
+(none)
+--- http_config
+    blockcast_stream s { %%LINES%% }
+--- must_die
+--- error_log
+stream "s" has no blockcast_call
+
 
 
 # Times, sizes, flags. If this fails, a slip of the pen makes a stream that is
 # always stale, or polls a node until it bans us.
 
-for my $d (qw(interval stale linger)) {
-    for my $v ('x', '', '5 s', '-1s', '1.5s', '99999999999999999999') {
-        bad("blockcast_$d \"$v\"",
-            qr/"blockcast_$d \Q$v\E" of stream "sample" is not a time like 2s/,
-            stream(qq(blockcast_$d "$v";)));
-    }
-}
+=== TEST 30: blockcast_%%NAME%% "%%VALUE%%"
+--- each
+NAME
+interval
+stale
+linger
+--- each
+VALUE
+x
+(none)
+5 s
+-1s
+1.5s
+99999999999999999999
+--- stream
+    blockcast_%%NAME%% "%%VALUE%%";
+--- must_die
+--- error_log
+"blockcast_%%NAME%% %%VALUE%%" of stream "sample" is not a time like 2s
 
-bad('an interval that gets us banned',
-    qr/"blockcast_interval 49ms" of stream "sample" is shorter than 50 ms/,
-    stream('blockcast_interval 49ms;'));
 
-bad('stale of no time', qr/"blockcast_stale 0" of stream "sample" is shorter than 1 ms/,
-    stream('blockcast_stale 0;'));
 
-bad('stale between two polls',
-    qr/stream "sample" would be stale between two polls: blockcast_stale is 900 ms, blockcast_interval 1000 ms/,
-    stream('blockcast_interval 1s; blockcast_stale 900ms;'));
+=== TEST 31: a stream with %%LINES%%
+--- each
+LINES                       | MESSAGE
+blockcast_interval 49ms;    | "blockcast_interval 49ms" of stream "sample" is shorter than 50 ms
+blockcast_stale 0;          | "blockcast_stale 0" of stream "sample" is shorter than 1 ms
+blockcast_interval 1s; blockcast_stale 900ms; | stream "sample" would be stale between two polls: blockcast_stale is 900 ms, blockcast_interval 1000 ms
+blockcast_always maybe;     | invalid value "maybe" in "blockcast_always" of stream "sample", it must be "on" or "off"
+blockcast_intervall 1s;     | unknown directive "blockcast_intervall" in stream "sample"
+proxy_pass http://127.0.0.1; | unknown directive "proxy_pass" in stream "sample"
+--- stream
+    %%LINES%%
+--- must_die
+--- error_log
+%%MESSAGE%%
 
-for my $v ('x', '', '255', '65m', '-1', '1.5k', '99999999999999999999') {
-    bad("blockcast_max_size \"$v\"",
-        qr/"blockcast_max_size \Q$v\E" of stream "sample" must be a size from 256 to 64m/,
-        stream(qq(blockcast_max_size "$v";)));
-}
 
-bad('blockcast_always maybe',
-    qr/invalid value "maybe" in "blockcast_always" of stream "sample", it must be "on" or "off"/,
-    stream('blockcast_always maybe;'));
 
-for my $line ('blockcast_interval 1s', 'blockcast_stale 20s', 'blockcast_linger 1s',
-    'blockcast_max_size 1k', 'blockcast_always on', 'blockcast_node default',
-    'blockcast_log a key=b')
-{
-    my ($name) = $line =~ /^(\S+)/;
+=== TEST 32: blockcast_max_size "%%VALUE%%"
+--- each
+VALUE
+x
+(none)
+255
+65m
+-1
+1.5k
+99999999999999999999
+--- stream
+    blockcast_max_size "%%VALUE%%";
+--- must_die
+--- error_log
+"blockcast_max_size %%VALUE%%" of stream "sample" must be a size from 256 to 64m
 
-    bad("$name twice", qr/"$name" directive is duplicate in stream "sample"/,
-        stream("$line; $line;"));
-}
 
-for my $line ('blockcast_interval', 'blockcast_interval 1s 2s', 'blockcast_node',
-    'blockcast_node a b', 'blockcast_stale', 'blockcast_always',
-    'blockcast_linger 1s 1s', 'blockcast_max_size', 'blockcast_jq',
-    'blockcast_jq . .', 'blockcast_jq_file', 'blockcast_log',
-    'blockcast_log receipts')
-{
-    my ($name) = $line =~ /^(\S+)/;
 
-    bad("\"$line;\"",
-        qr/invalid number of arguments in "$name" of stream "sample"/,
-        stream("$line;"));
-}
+=== TEST 33: %%NAME%% twice
+--- each
+NAME                | VALUE
+blockcast_interval  | 1s
+blockcast_stale     | 20s
+blockcast_linger    | 1s
+blockcast_max_size  | 1k
+blockcast_always    | on
+blockcast_node      | default
+blockcast_log       | a key=b
+--- stream
+    %%NAME%% %%VALUE%%;
+    %%NAME%% %%VALUE%%;
+--- must_die
+--- error_log
+"%%NAME%%" directive is duplicate in stream "sample"
 
-bad('a directive that there is not',
-    qr/unknown directive "blockcast_intervall" in stream "sample"/,
-    stream('blockcast_intervall 1s;'));
 
-bad('another module\'s directive', qr/unknown directive "proxy_pass" in stream "sample"/,
-    stream('proxy_pass http://127.0.0.1;'));
 
-bad('a mistake in an included file names that file',
-    qr/unknown directive "oops" in stream "sample" in .*part\.inc:2/,
-    stream('include part.inc;'), files => { 'part.inc' => "#\noops 1;\n" });
+=== TEST 34: "%%NAME%% %%ARGUMENTS%%;"
+--- each
+NAME                | ARGUMENTS
+blockcast_interval  | (none)
+blockcast_interval  | 1s 2s
+blockcast_node      | (none)
+blockcast_node      | a b
+blockcast_stale     | (none)
+blockcast_always    | (none)
+blockcast_linger    | 1s 1s
+blockcast_max_size  | (none)
+blockcast_jq        | (none)
+blockcast_jq        | . .
+blockcast_jq_file   | (none)
+blockcast_log       | (none)
+blockcast_log       | receipts
+--- stream
+    %%NAME%% %%ARGUMENTS%%;
+--- must_die
+--- error_log
+invalid number of arguments in "%%NAME%%" of stream "sample"
 
-bad('an included file that is not there', qr/nope\.inc.*No such file/,
-    stream('include nope.inc;'));
+
+
+=== TEST 35: a mistake in an included file names that file
+--- stream
+    include part.inc;
+--- conf_files
+>>> part.inc
+#
+oops 1;
+--- must_die
+--- error_log eval
+qr/unknown directive "oops" in stream "sample" in .*part\.inc:2/
+
+
+
+=== TEST 36: an included file that is not there
+--- stream
+    include nope.inc;
+--- must_die
+--- error_log eval
+qr/nope\.inc.*No such file/
+
 
 
 # Logs. If this fails, entries are delivered twice or never.
 
-bad('a log without a key',
-    qr/log stream "sample" needs key=NAME, the member that tells one entry from another/,
-    stream('blockcast_log receipts keep=3;'));
+=== TEST 37: a log with %%ARGUMENTS%%
+--- each
+ARGUMENTS               | MESSAGE
+receipts keep=3         | log stream "sample" needs key=NAME, the member that tells one entry from another
+receipts key=           | invalid parameter "key=" of log stream "sample"
+a/b key=id              | the field "a/b" of log stream "sample" must be 1 to 63 of the characters
+--- stream
+    blockcast_log %%ARGUMENTS%%;
+--- must_die
+--- error_log
+%%MESSAGE%%
 
-bad('an empty key', qr/invalid parameter "key=" of log stream "sample"/,
-    stream('blockcast_log receipts key=;'));
 
-for my $p ('keep=0', 'keep=x', 'keep=1000001', 'keep=', 'page=0', 'page=10001',
-    'page=-1', 'kept=1')
-{
-    bad("blockcast_log with $p", qr/invalid parameter "$p" of log stream "sample"/,
-        stream("blockcast_log receipts key=id $p;"));
-}
 
-for my $p ('size=4095', 'size=2g', 'size=x', 'size=') {
-    bad("blockcast_log with $p",
-        qr/"$p" of log stream "sample" must be a size from 4k to 1g/,
-        stream("blockcast_log receipts key=id $p;"));
-}
+=== TEST 38: blockcast_log with %%PARAMETER%%
+--- each
+PARAMETER
+keep=0
+keep=x
+keep=1000001
+keep=
+page=0
+page=10001
+page=-1
+kept=1
+--- stream
+    blockcast_log receipts key=id %%PARAMETER%%;
+--- must_die
+--- error_log
+invalid parameter "%%PARAMETER%%" of log stream "sample"
 
-bad('a field that is no name',
-    qr/the field "a\/b" of log stream "sample" must be 1 to 63 of the characters/,
-    stream('blockcast_log a/b key=id;'));
+
+
+=== TEST 39: blockcast_log with %%PARAMETER%%
+--- each
+PARAMETER
+size=4095
+size=2g
+size=x
+size=
+--- stream
+    blockcast_log receipts key=id %%PARAMETER%%;
+--- must_die
+--- error_log
+"%%PARAMETER%%" of log stream "sample" must be a size from 4k to 1g
+
 
 
 # Names of streams. If this fails, two streams overwrite each other.
 
-bad('two streams of one name',
-    qr/duplicate blockcast_stream "twin", the first is in .*nginx\.conf:\d+/,
-    http => 'blockcast_stream twin { blockcast_call c m; }'
-        . 'blockcast_stream twin { blockcast_call c m; }');
+=== TEST 40: two streams of one name
+--- http_config
+    blockcast_stream twin { blockcast_call c m; }
+    blockcast_stream twin { blockcast_call c m; }
+--- must_die
+--- error_log eval
+qr/duplicate blockcast_stream "twin", the first is in .*nginx\.conf:\d+/
 
-for my $name ('a b', '', 'x/y', "\xc3\xa9", 'n' x 64) {
-    bad("a stream's name \"$name\"",
-        qr/blockcast_stream name "\Q$name\E" must be 1 to 63 of the characters a-z A-Z 0-9 _ - \./,
-        http => qq(blockcast_stream "$name" { blockcast_call c m; }));
-}
 
-bad('a stream without a name', qr/invalid number of arguments in "blockcast_stream"/,
-    http => 'blockcast_stream { blockcast_call c m; }');
 
-bad('a stream without a block', qr/directive "blockcast_stream" has no opening "\{"/,
-    http => 'blockcast_stream s;');
+=== TEST 41: a stream's name "%%NAME%%"
+--- each
+NAME
+a b
+(none)
+x/y
+é
+nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
+--- http_config
+    blockcast_stream "%%NAME%%" { blockcast_call c m; }
+--- must_die
+--- error_log
+blockcast_stream name "%%NAME%%" must be 1 to 63 of the characters a-z A-Z 0-9 _ - .
 
-bad('one stream more than there can be',
-    qr/blockcast_stream "s65" is one more than the 64 streams there can be/,
-    http => "blockcast_zone z 32m;\n" . join "\n",
-        map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 65);
 
-bad('a stream inside of a server', qr/"blockcast_stream" directive is not allowed here/,
-    server => 'blockcast_stream s { blockcast_call c m; }');
+
+=== TEST 42: a stream written as: blockcast_stream %%REST%%
+--- each
+REST                        | MESSAGE
+{ blockcast_call c m; }     | invalid number of arguments in "blockcast_stream"
+s;                          | directive "blockcast_stream" has no opening "{"
+--- http_config
+    blockcast_stream %%REST%%
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 43: one stream more than there can be
+--- http_config eval
+"blockcast_zone z 32m;\n" . CORE::join "\n",
+    map { "blockcast_stream s$_ { blockcast_call c m; }" } 1 .. 65
+--- must_die
+--- error_log
+blockcast_stream "s65" is one more than the 64 streams there can be
+
+
+
+=== TEST 44: a stream inside of a server
+--- config
+    blockcast_stream s { blockcast_call c m; }
+--- must_die
+--- error_log
+"blockcast_stream" directive is not allowed here
+
 
 
 # The zone. If this fails, the server starts and cannot keep what it polls.
 
-my $s = 'blockcast_stream sample { blockcast_call c m; }';
+=== TEST 45: a stream and no zone
+--- http_config
+    # no blockcast_zone
+    blockcast_stream sample { blockcast_call c m; }
+--- must_die
+--- error_log eval
+qr/stream "sample" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/
 
-bad('a stream and no zone',
-    qr/stream "sample" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/,
-    http => "# no blockcast_zone\n$s");
 
-for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_health', 'blockcast_sse',
-    'blockcast_metrics')
-{
-    bad("$e and no zone",
-        qr/"$e" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/,
-        http => '# no blockcast_zone', server => "location / { $e; }");
-}
 
-bad('a zone too small for the streams, with both numbers',
-    qr/^blockcast_zone "z" is 65536 bytes, the 1 streams? declared needs? \d{6,7} in /,
-    http => "blockcast_zone z 64k; $s");
+=== TEST 46: %%ENDPOINT%% and no zone
+--- each
+ENDPOINT
+blockcast_websocket
+blockcast_api
+blockcast_health
+blockcast_sse
+blockcast_metrics
+--- http_config
+    # no blockcast_zone
+--- config
+    location /e { %%ENDPOINT%%; }
+--- must_die
+--- error_log eval
+qr/"%%ENDPOINT%%" in .*nginx\.conf:\d+ needs a blockcast_zone, and none is declared/
 
-bad('a zone too small for a log\'s size=',
-    qr/^blockcast_zone "z" is 1048576 bytes, the 1 streams? declared needs? 1[0-9]{7} in /,
-    http => 'blockcast_zone z 1m; blockcast_stream l {'
-        . 'blockcast_call c m; blockcast_log a key=b size=16m; }');
 
-bad('a zone that is hardly one',
-    qr/blockcast_zone "z" of 4096 bytes is too small, the least is 32768/,
-    http => 'blockcast_zone z 4k;');
 
-for my $v ('x', '-1', '', '1.5m') {
-    bad("a zone of \"$v\"", qr/blockcast_zone "z" has the invalid size "\Q$v\E"/,
-        http => qq(blockcast_zone z "$v";));
-}
+=== TEST 47: a zone too small for the streams, with both numbers
+--- http_config
+    blockcast_zone z 64k;
+    blockcast_stream sample { blockcast_call c m; }
+--- must_die
+--- error_log eval
+qr/: blockcast_zone "z" is 65536 bytes, the 1 streams? declared needs? \d{6,7} in /
 
-bad('two zones', qr/"blockcast_zone" directive is duplicate/,
-    http => 'blockcast_zone a 1m; blockcast_zone b 1m;');
 
-bad('a zone without a size', qr/invalid number of arguments in "blockcast_zone"/,
-    http => 'blockcast_zone main;');
 
-bad('the name of another module\'s zone', qr/zone "z" is already .*|conflict/,
-    http => "limit_req_zone \$uri zone=z:1m rate=1r/s; blockcast_zone z 1m; $s");
+=== TEST 48: a zone too small for a log's size=
+--- http_config
+    blockcast_zone z 1m;
+    blockcast_stream l { blockcast_call c m; blockcast_log a key=b size=16m; }
+--- must_die
+--- error_log eval
+qr/: blockcast_zone "z" is 1048576 bytes, the 1 streams? declared needs? 1[0-9]{7} in /
+
+
+
+=== TEST 49: a zone like: blockcast_zone %%ARGUMENTS%%
+--- each
+ARGUMENTS       | MESSAGE
+z 4k            | blockcast_zone "z" of 4096 bytes is too small, the least is 32768
+z "x"           | blockcast_zone "z" has the invalid size "x"
+z "-1"          | blockcast_zone "z" has the invalid size "-1"
+z ""            | blockcast_zone "z" has the invalid size ""
+z "1.5m"        | blockcast_zone "z" has the invalid size "1.5m"
+main            | invalid number of arguments in "blockcast_zone"
+--- http_config
+    blockcast_zone %%ARGUMENTS%%;
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 50: two zones
+--- http_config
+    blockcast_zone a 1m;
+    blockcast_zone b 1m;
+--- must_die
+--- error_log
+"blockcast_zone" directive is duplicate
+
+
+
+=== TEST 51: the name of another module's zone
+--- http_config
+    limit_req_zone $uri zone=z:1m rate=1r/s;
+    blockcast_zone z 1m;
+    blockcast_stream sample { blockcast_call c m; }
+--- must_die
+--- error_log eval
+qr/zone "z" is already .*|conflict/
+
 
 
 # Nodes. If this fails, a stream asks nobody, or the whole world may ask the
 # node through us.
 
-bad('a stream and no node',
-    qr/stream "sample" in .*nginx\.conf:\d+ asks node "default", but no location has "blockcast_node default;"/,
-    no_node => 1, http => $s);
+=== TEST 52: a stream and no node
+--- no_node
+--- http_config
+    blockcast_stream sample { blockcast_call c m; }
+--- must_die
+--- error_log eval
+qr/stream "sample" in .*nginx\.conf:\d+ asks node "default", but no location has "blockcast_node default;"/
 
-bad('a node that there is not',
-    qr/stream "sample" in .*nginx\.conf:\d+ asks node "backup", but no location has "blockcast_node backup;"/,
-    stream('blockcast_node backup;'));
 
-bad('two nodes of one name',
-    qr/duplicate blockcast_node "default", the first is in .*nginx\.conf:\d+/,
-    server => 'location /b { blockcast_node; proxy_pass http://127.0.0.1:1; }');
 
-bad('blockcast_node twice in a location', qr/"blockcast_node" directive is duplicate/,
-    no_node => 1, server => 'location /b { blockcast_node; blockcast_node other; }');
+=== TEST 53: a node that there is not
+--- stream
+    blockcast_node backup;
+--- must_die
+--- error_log eval
+qr/stream "sample" in .*nginx\.conf:\d+ asks node "backup", but no location has "blockcast_node backup;"/
 
-bad('a node in a regex location',
-    qr/blockcast_node "n" must be in a prefix or exact location/,
-    server => 'location ~ ^/n$ { blockcast_node n; proxy_pass http://127.0.0.1:1; }');
 
-bad('a node in a named location',
-    qr/blockcast_node "n" must be in a prefix or exact location/,
-    server => 'location @n { blockcast_node n; proxy_pass http://127.0.0.1:1; }');
 
-for my $p ('max_reply=x', 'max_reply=1023', 'max_reply=2g', 'max_reply=') {
-    bad("blockcast_node with $p", qr/"$p" must be a size from 1k to 1g/,
-        server => "location = /b { blockcast_node b $p; }");
-}
+=== TEST 54: two nodes of one name
+--- config
+    location /b { blockcast_node; proxy_pass http://127.0.0.1:1; }
+--- must_die
+--- error_log eval
+qr/duplicate blockcast_node "default", the first is in .*nginx\.conf:\d+/
 
-bad('blockcast_node with two names', qr/invalid parameter "two"/,
-    server => 'location = /b { blockcast_node one two; }');
 
-bad('blockcast_node in the server', qr/"blockcast_node" directive is not allowed here/,
-    server => 'blockcast_node n;');
+
+=== TEST 55: blockcast_node twice in a location
+--- no_node
+--- config
+    location /b { blockcast_node; blockcast_node other; }
+--- must_die
+--- error_log
+"blockcast_node" directive is duplicate
+
+
+
+=== TEST 56: a node in location %%LOCATION%%
+--- each
+LOCATION
+~ ^/n$
+@n
+--- config
+    location %%LOCATION%% { blockcast_node n; proxy_pass http://127.0.0.1:1; }
+--- must_die
+--- error_log
+blockcast_node "n" must be in a prefix or exact location
+
+
+
+=== TEST 57: blockcast_node with %%PARAMETER%%
+--- each
+PARAMETER
+max_reply=x
+max_reply=1023
+max_reply=2g
+max_reply=
+--- config
+    location = /b { blockcast_node b %%PARAMETER%%; }
+--- must_die
+--- error_log
+"%%PARAMETER%%" must be a size from 1k to 1g
+
+
+
+=== TEST 58: blockcast_node with two names
+--- config
+    location = /b { blockcast_node one two; }
+--- must_die
+--- error_log
+invalid parameter "two"
+
+
+
+=== TEST 59: blockcast_node in the server
+--- config
+    blockcast_node n;
+--- must_die
+--- error_log
+"blockcast_node" directive is not allowed here
+
 
 
 # Endpoints. If this fails, an address answers with nothing, or with what
 # another directive of its location meant.
 
-for my $e ('blockcast_websocket', 'blockcast_api', 'blockcast_rest', 'blockcast_sse') {
-    bad("$e with an unknown stream",
-        qr/"$e" in .*nginx\.conf:\d+ names stream "nope", which is not declared/,
-        http => $s, server => "location / { $e nope; }");
-}
+=== TEST 60: %%ENDPOINT%% with an unknown stream
+--- each
+ENDPOINT
+blockcast_websocket
+blockcast_api
+blockcast_rest
+blockcast_sse
+--- stream
+--- config
+    location /e { %%ENDPOINT%% nope; }
+--- must_die
+--- error_log eval
+qr/"%%ENDPOINT%%" in .*nginx\.conf:\d+ names stream "nope", which is not declared/
 
-bad('an unknown stream behind a known one', qr/names stream "nope"/,
-    http => $s, server => 'location / { blockcast_websocket sample nope; }');
 
-bad('blockcast_rest without a stream', qr/invalid number of arguments in "blockcast_rest"/,
-    http => $s, server => 'location / { blockcast_rest; }');
 
-bad('blockcast_rest with two', qr/invalid number of arguments in "blockcast_rest"/,
-    http => $s, server => 'location / { blockcast_rest sample sample; }');
+=== TEST 61: an unknown stream behind a known one
+--- stream
+--- config
+    location /e { blockcast_websocket sample nope; }
+--- must_die
+--- error_log
+names stream "nope"
 
-bad('blockcast_echo with a parameter', qr/invalid number of arguments in "blockcast_echo"/,
-    server => 'location / { blockcast_echo x; }');
 
-bad('blockcast_health with a parameter', qr/invalid number of arguments in "blockcast_health"/,
-    http => $s, server => 'location / { blockcast_health x; }');
 
-for my $pair (['blockcast_websocket', 'blockcast_api'],
-    ['blockcast_echo', 'blockcast_websocket'],
-    ['blockcast_health', 'blockcast_health'])
-{
-    bad("@$pair in one location",
-        qr/"$pair->[1]" in location "\/two", which has another blockcast endpoint/,
-        http => $s, server => "location /two { $pair->[0]; $pair->[1]; }");
-}
+=== TEST 62: "%%LINE%%;"
+--- each
+LINE                            | NAME
+blockcast_rest                  | blockcast_rest
+blockcast_rest sample sample    | blockcast_rest
+blockcast_echo x                | blockcast_echo
+blockcast_health x              | blockcast_health
+--- stream
+--- config
+    location /e { %%LINE%%; }
+--- must_die
+--- error_log
+invalid number of arguments in "%%NAME%%"
 
-bad('an endpoint in the server', qr/"blockcast_websocket" directive is not allowed here/,
-    http => $s, server => 'blockcast_websocket;');
+
+
+=== TEST 63: %%FIRST%% and %%SECOND%% in one location
+--- each
+FIRST               | SECOND
+blockcast_websocket | blockcast_api
+blockcast_echo      | blockcast_websocket
+blockcast_health    | blockcast_health
+--- stream
+--- config
+    location /two { %%FIRST%%; %%SECOND%%; }
+--- must_die
+--- error_log
+"%%SECOND%%" in location "/two", which has another blockcast endpoint
+
+
+
+=== TEST 64: an endpoint in the server
+--- stream
+--- config
+    blockcast_websocket;
+--- must_die
+--- error_log
+"blockcast_websocket" directive is not allowed here
+
 
 
 # Settings of the connections. If this fails, a limit that was written down
 # is not the one that holds.
 
-for my $d (qw(ping_interval pong_timeout send_timeout)) {
-    for my $v ('x', '0', '-1', '') {
-        bad("blockcast_$d \"$v\"",
-            qr/"blockcast_$d \Q$v\E" is not a time like 30s or 500ms/,
-            server => qq(location / { blockcast_echo; blockcast_$d "$v"; }));
-    }
-
-    bad("blockcast_$d twice", qr/"blockcast_$d" directive is duplicate/,
-        server => "blockcast_$d 1s; blockcast_$d 1s;");
-}
-
-for my $v ('x', '-1', '') {
-    bad("blockcast_max_message \"$v\"", qr/"blockcast_max_message" directive invalid value/,
-        server => qq(blockcast_max_message "$v";));
-}
-
-bad("blockcast_max_queue $_", qr/blockcast_max_queue must be from 128k to 1024m/,
-    server => "location / { blockcast_echo; blockcast_max_queue $_; }")
-    for qw(0 127k 1025m);
-bad('blockcast_max_message 1025m', qr/blockcast_max_message must not be larger than 1024m/,
-    server => 'location / { blockcast_echo; blockcast_max_message 1025m; }');
-bad('blockcast_max_message 0', qr/blockcast_max_message must be larger than 0/,
-    server => 'location / { blockcast_echo; blockcast_max_message 0; }');
-
-bad('blockcast_deflate maybe', qr/invalid value "maybe" in "blockcast_deflate" directive/,
-    server => 'blockcast_deflate maybe;');
-
-for my $d (qw(max_frame max_fragments max_subscriptions)) {
-    for my $v ('x', '-1', '') {
-        bad("blockcast_$d \"$v\"", qr/"blockcast_$d" directive invalid (?:value|number)/,
-            server => qq(blockcast_$d "$v";));
-    }
-}
-
-for my $v ('0', 'x', '-1', '', '10 20', '10 burst=0', '10 burst=', '10 bursts=5', 'on', '1000000001') {
-    bad("blockcast_message_rate $v", qr/in "blockcast_message_rate" must be (?:burst= and )?a number from 1/,
-        server => 'blockcast_message_rate ' . ($v eq '' ? '""' : $v) . ';');
-}
-
-for my $v ('0', 'x', '10 worker=0', '10 worker=', 'off') {
-    bad("blockcast_max_connections $v",
-        qr/in "blockcast_max_connections" must be (?:worker= and )?a number from 1/,
-        http => "blockcast_max_connections $v;");
-}
-
-bad('blockcast_max_connections in a server',
-    qr/"blockcast_max_connections" directive is not allowed here/,
-    server => 'blockcast_max_connections 5;');
-
-bad('blockcast_protocol xml', qr/invalid value "xml"/, server => 'blockcast_protocol xml;');
-
-for my $v ('example.com', 'none', '*', '""') {
-    (my $text = $v) =~ s/"//g;
-    bad("blockcast_origin $v",
-        qr/blockcast_origin "\Q$text\E" must be "same", "any" or like https:\/\/www\.example\.com/,
-        server => "blockcast_origin $v;");
-}
-
-for my $v ('https://www.example.com/', 'https://*/app', 'same https://a.test/') {
-    my ($text) = $v =~ /(\S+)$/;
-    bad("blockcast_origin $v", qr/blockcast_origin "\Q$text\E" has a path, which no Origin has/,
-        server => "blockcast_origin $v;");
-}
-
-bad('blockcast_guard perhaps', qr/invalid value "perhaps" in "blockcast_guard" directive/,
-    server => 'blockcast_guard perhaps;');
-
-bad('blockcast_tokens of a file that is not there', qr/nope".*No such file/,
-    server => 'blockcast_tokens nope;');
-
-{
-    my $secret = 'sEcrEt' x 8;
-    my ($out, $code) = conf_test(server => 'location / { blockcast_echo; blockcast_tokens t; }',
-        files => { t => "$secret \"\n$secret a b c d\n" });
-    is($code, 1, 'wrong: a bad line in blockcast_tokens');
-    like($out, qr/line \d+ of blockcast_tokens/, 'names the line');
-    unlike($out, qr/sEcrEt/, 'and does not show it');
-}
-
-for ([ 'blockcast_state;', qr/invalid number of arguments/ ],
-     [ 'blockcast_state /tmp/;', qr/"\/tmp\/" is not the name of a file/ ],
-     [ 'blockcast_state x interval=soon;', qr/"interval=soon" must be interval= and a time/ ],
-     [ 'blockcast_state x every=1s;', qr/"every=1s" must be interval= and a time/ ],
-     [ "blockcast_state x;\nblockcast_state y;", qr/is duplicate/ ])
-{
-    bad($_->[0] =~ s/\n/ /r, $_->[1], http => "$_->[0]\n");
-}
-
-bad('a state file without a zone', qr/^blockcast_state ".*\/x" in .*nginx\.conf:\d+ needs a blockcast_zone/,
-    http => "# no blockcast_zone\nblockcast_state x;", no_node => 1);
-
-bad('blockcast_drain x', qr/"blockcast_drain" directive invalid value/,
-    http => 'blockcast_drain x;');
-
-bad('blockcast_access_log middle', qr/invalid value "middle"/,
-    http => 'blockcast_access_log middle;');
-
-bad('blockcast_drain in a server', qr/"blockcast_drain" directive is not allowed here/,
-    server => 'blockcast_drain 1s;');
+=== TEST 65: blockcast_%%NAME%% "%%VALUE%%"
+--- each
+NAME
+ping_interval
+pong_timeout
+send_timeout
+--- each
+VALUE
+x
+0
+-1
+(none)
+--- config
+    location /e { blockcast_echo; blockcast_%%NAME%% "%%VALUE%%"; }
+--- must_die
+--- error_log
+"blockcast_%%NAME%% %%VALUE%%" is not a time like 30s or 500ms
 
 
-# Every directive is in this file and in the README. If this fails, one is
-# used by nobody but its author.
 
-{
-    my $root = $Blockcast::Test::ROOT;
-    my ($self, $readme, $module, $stream) = map {
-        open my $fh, '<', "$root/$_" or die "$_: $!\n";
-        local $/;
-        scalar <$fh>;
-    } 't/10-config.t', 'README.md', 'src/ngx_http_blockcast_module.c',
-        'src/conf/ngx_http_blockcast_conf_stream.c';
-
-    # the rows of the two tables, of nginx's and of that of a stream's block
-
-    my %inside = map { $_ => 1 } $stream =~ /^    \{ "(blockcast_\w+)", \d/mg;
-    my %names = (%inside, map { $_ => 1 } $module =~ /^    \{ ngx_string\("(blockcast_\w+)"\),$/mg);
-    my ($reference) = $readme =~ /^## Directives\n(.*?)^## /ms;
-    my %headed = map { $_ => 1 } map { /(blockcast_\w+)/g } $reference =~ /^### (.*)/mg;
-
-    ok(keys %names > 35, 'the directives are found in the source');
-    ok(keys %inside >= 10, 'those inside of a stream, too');
-    is(join(' ', grep { $self !~ /\b$_\b/ && $self !~ /\b@{[s|blockcast_||r]}\b/ } sort keys %names),
-        '', 'each is tried here');
-    is(join(' ', grep { !$headed{$_} } sort keys %names), '', 'each is in the README');
-    is(join(' ', grep { !$names{$_} } sort keys %headed), '', 'and none there that is none');
-}
+=== TEST 66: blockcast_%%NAME%% twice
+--- each
+NAME
+ping_interval
+pong_timeout
+send_timeout
+--- config
+    blockcast_%%NAME%% 1s;
+    blockcast_%%NAME%% 1s;
+--- must_die
+--- error_log
+"blockcast_%%NAME%%" directive is duplicate
 
 
-# A wrong configuration on a reload. If this fails, a mistake stops a server
-# that was running well.
 
-my $t = Blockcast::Test->new(node => 1,
-    http => 'blockcast_stream s { blockcast_call c net.stats; }',
-    server => 'location /api/ { blockcast_api; }');
+=== TEST 67: blockcast_max_message "%%VALUE%%"
+--- each
+VALUE
+x
+-1
+(none)
+--- config
+    blockcast_max_message "%%VALUE%%";
+--- must_die
+--- error_log
+"blockcast_max_message" directive invalid value
 
-my $right = $t->{http};
-my $pid = wait_for { ($t->worker_pids)[0] };
 
-$t->write_conf(http => 'blockcast_stream s { blockcast_call c m; blockcast_jq "|"; }');
-$t->allow(qr/jq program of stream "s": jq: error/);
-$t->signal('HUP');
 
-ok($t->wait_log(qr/\[emerg\].*jq program of stream "s": jq: error/),
-    'a wrong configuration on reload is logged');
-is(($t->worker_pids)[0], $pid, 'and the worker stays');
-is($t->get('/api/streams')->{status}, 200, 'and serves');
+=== TEST 68: blockcast_max_queue %%VALUE%%
+--- each
+VALUE
+0
+127k
+1025m
+--- config
+    location /e { blockcast_echo; blockcast_max_queue %%VALUE%%; }
+--- must_die
+--- error_log
+blockcast_max_queue must be from 128k to 1024m
 
-$t->write_conf(http => $right);
-ok($t->reload(gone => 10), 'and the corrected one is taken');
 
-$t->stop;
 
-done_testing();
+=== TEST 69: blockcast_max_message %%VALUE%%
+--- each
+VALUE   | MESSAGE
+1025m   | blockcast_max_message must not be larger than 1024m
+0       | blockcast_max_message must be larger than 0
+--- config
+    location /e { blockcast_echo; blockcast_max_message %%VALUE%%; }
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 70: blockcast_%%NAME%% "%%VALUE%%"
+--- each
+NAME
+max_frame
+max_fragments
+max_subscriptions
+--- each
+VALUE
+x
+-1
+(none)
+--- config
+    blockcast_%%NAME%% "%%VALUE%%";
+--- must_die
+--- error_log eval
+qr/"blockcast_%%NAME%%" directive invalid (?:value|number)/
+
+
+
+=== TEST 71: blockcast_message_rate %%ARGUMENTS%%
+--- each
+ARGUMENTS
+0
+x
+-1
+""
+10 20
+10 burst=0
+10 burst=
+10 bursts=5
+on
+1000000001
+--- config
+    blockcast_message_rate %%ARGUMENTS%%;
+--- must_die
+--- error_log eval
+qr/in "blockcast_message_rate" must be (?:burst= and )?a number from 1/
+
+
+
+=== TEST 72: blockcast_max_connections %%ARGUMENTS%%
+--- each
+ARGUMENTS
+0
+x
+10 worker=0
+10 worker=
+off
+--- http_config
+    blockcast_max_connections %%ARGUMENTS%%;
+--- must_die
+--- error_log eval
+qr/in "blockcast_max_connections" must be (?:worker= and )?a number from 1/
+
+
+
+=== TEST 73: %%LINE%%
+--- each
+LINE                                | MESSAGE
+blockcast_max_connections 5;        | "blockcast_max_connections" directive is not allowed here
+blockcast_drain 1s;                 | "blockcast_drain" directive is not allowed here
+blockcast_deflate maybe;            | invalid value "maybe" in "blockcast_deflate" directive
+blockcast_protocol xml;             | invalid value "xml"
+blockcast_guard perhaps;            | invalid value "perhaps" in "blockcast_guard" directive
+--- config
+    %%LINE%%
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 74: blockcast_origin %%ARGUMENTS%%
+--- each
+ARGUMENTS       | ORIGIN
+example.com     | example.com
+none            | none
+*               | *
+""              | (none)
+--- config
+    blockcast_origin %%ARGUMENTS%%;
+--- must_die
+--- error_log
+blockcast_origin "%%ORIGIN%%" must be "same", "any" or like https://www.example.com
+
+
+
+=== TEST 75: blockcast_origin %%ARGUMENTS%%
+--- each
+ARGUMENTS                   | ORIGIN
+https://www.example.com/    | https://www.example.com/
+https://*/app               | https://*/app
+same https://a.test/        | https://a.test/
+--- config
+    blockcast_origin %%ARGUMENTS%%;
+--- must_die
+--- error_log
+blockcast_origin "%%ORIGIN%%" has a path, which no Origin has
+
+
+
+=== TEST 76: blockcast_tokens of a file that is not there
+--- config
+    blockcast_tokens nope;
+--- must_die
+--- error_log eval
+qr/nope".*No such file/
+
+
+
+=== TEST 77: a bad line in blockcast_tokens is named and not shown
+--- config
+    location /e { blockcast_echo; blockcast_tokens t; }
+--- conf_files
+>>> t
+sEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEt "
+sEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEtsEcrEt a b c d
+--- must_die
+--- error_log eval
+qr/line \d+ of blockcast_tokens/
+--- no_error_log
+sEcrEt
+
+
+
+=== TEST 78: %%LINE%%
+--- each
+LINE                                | MESSAGE
+blockcast_state;                    | invalid number of arguments
+blockcast_state /tmp/;              | "/tmp/" is not the name of a file
+blockcast_state x interval=soon;    | "interval=soon" must be interval= and a time
+blockcast_state x every=1s;         | "every=1s" must be interval= and a time
+blockcast_state x; blockcast_state y; | is duplicate
+blockcast_drain x;                  | "blockcast_drain" directive invalid value
+blockcast_access_log middle;        | invalid value "middle"
+--- http_config
+    %%LINE%%
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 79: a state file without a zone
+--- no_node
+--- http_config
+    # no blockcast_zone
+    blockcast_state x;
+--- must_die
+--- error_log eval
+qr/blockcast_state ".*\/x" in .*nginx\.conf:\d+ needs a blockcast_zone/

@@ -134,7 +134,9 @@ ok(wait_for(sub {
 
 sub headers_of { my ($who) = @_; $who ? { Authorization => "Bearer $token{$who}" } : {} }
 
+
 sub at { my ($path, $var) = @_; $path . ($var ? ($path =~ /\?/ ? '&' : '?') . "who=$var" : '') }
+
 
 sub fetched {
     my ($path, $who, $var) = @_;
@@ -176,6 +178,7 @@ sub websocket {
         $protocol ? (subprotocol => $protocol) : ());
 }
 
+
 sub welcomed {
     my $ws = websocket(@_);
     return ($ws->status, $ws->body // '') if $ws->status != 101;
@@ -183,6 +186,7 @@ sub welcomed {
     $ws->drop;
     return (101, $f->{payload});
 }
+
 
 sub listed {
     my $ws = websocket(@_, 'jsonrpc');
@@ -196,72 +200,74 @@ sub listed {
 
 # Each endpoint, each asker: token, variable, and what he may see or a status.
 
-my %ways = (
-    open => [['', '', \%all]],
-    some => [['', '', \%a]],
-    token => [['', '', 401], ['wrong', '', 401], ['a', '', \%a], ['b', '', \%b], ['all', '', \%all], ['gone', '', {}]],
-    var => [['', '', {}], ['', 'a', \%a], ['', 'b', \%b], ['', 'all', \%all], ['', 'typo', {}], ['a', 'b', \%b]],
-    both => [['', 'all', 401], ['wrong', 'all', 401], ['a', 'all', \%a], ['all', 'b', \%b], ['a', 'b', {}],
-        ['b', '', {}]],
-);
+subtest 'each endpoint' => sub {
+    my %ways = (
+        open => [['', '', \%all]],
+        some => [['', '', \%a]],
+        token => [['', '', 401], ['wrong', '', 401], ['a', '', \%a], ['b', '', \%b], ['all', '', \%all], ['gone', '', {}]],
+        var => [['', '', {}], ['', 'a', \%a], ['', 'b', \%b], ['', 'all', \%all], ['', 'typo', {}], ['a', 'b', \%b]],
+        both => [['', 'all', 401], ['wrong', 'all', 401], ['a', 'all', \%a], ['all', 'b', \%b], ['a', 'b', {}],
+            ['b', '', {}]],
+    );
 
-# what an endpoint tells of what may be seen
-my @nodes = qw(node_one node_two);
-my %tells = ('api/streams' => [@streams], 'api/' => [@streams], 'api/health' => [@streams, @nodes],
-    health => [@streams, @nodes], metrics => [@streams, @nodes, qw(call-alpha call-beta call-gamma)],
-    ws => [@streams], 'ws of cbor' => [@streams], 'ws of jsonrpc' => [@streams], events => [@streams]);
+    # what an endpoint tells of what may be seen
+    my @nodes = qw(node_one node_two);
+    my %tells = ('api/streams' => [@streams], 'api/' => [@streams], 'api/health' => [@streams, @nodes],
+        health => [@streams, @nodes], metrics => [@streams, @nodes, qw(call-alpha call-beta call-gamma)],
+        ws => [@streams], 'ws of cbor' => [@streams], 'ws of jsonrpc' => [@streams], events => [@streams]);
 
-for my $way (sort keys %ways) {
-    for my $case (@{ $ways{$way} }) {
-        my ($who, $var, $may) = @$case;
-        my $sees = ref $may ? $may : {};
-        my $n = grep { $sees->{$_} } @streams;
+    for my $way (sort keys %ways) {
+        for my $case (@{ $ways{$way} }) {
+            my ($who, $var, $may) = @$case;
+            my $sees = ref $may ? $may : {};
+            my $n = grep { $sees->{$_} } @streams;
 
-        for my $endpoint (sort keys %tells) {
+            for my $endpoint (sort keys %tells) {
 
-            next if $way eq 'some' && $endpoint =~ /^(?:health|metrics)$/;
+                next if $way eq 'some' && $endpoint =~ /^(?:health|metrics)$/;
 
-            my $name = "$way $endpoint, token " . ($who || 'none') . ', variable ' . ($var || 'none');
-            my ($path, $protocol) = split / of /, "/$way/$endpoint";
-            my ($status, $text) =
-                $endpoint eq 'events' ? events($path, $who, $var, $n)
-                : ($protocol // '') eq 'jsonrpc' ? listed($path, $who, $var)
-                : $endpoint =~ /^ws/ ? welcomed($path, $who, $var, $protocol && "blockcast.v1.$protocol")
-                : fetched($path, $who, $var);
+                my $name = "$way $endpoint, token " . ($who || 'none') . ', variable ' . ($var || 'none');
+                my ($path, $protocol) = split / of /, "/$way/$endpoint";
+                my ($status, $text) =
+                    $endpoint eq 'events' ? events($path, $who, $var, $n)
+                    : ($protocol // '') eq 'jsonrpc' ? listed($path, $who, $var)
+                    : $endpoint =~ /^ws/ ? welcomed($path, $who, $var, $protocol && "blockcast.v1.$protocol")
+                    : fetched($path, $who, $var);
 
-            my $want = ref $may ? $endpoint =~ /^ws/ ? 101 : 200 : $may;
+                my $want = ref $may ? $endpoint =~ /^ws/ ? 101 : 200 : $may;
 
-            # a balancer has no token, and wants the status
-            $want = 200 if $endpoint eq 'health' && !$who;
+                # a balancer has no token, and wants the status
+                $want = 200 if $endpoint eq 'health' && !$who;
 
-            # two-beta has no data, and who sees no stream hears of all
-            $want = 503 if $want == 200 && $endpoint =~ /health/ && (!$n || $sees->{'two-beta'});
+                # two-beta has no data, and who sees no stream hears of all
+                $want = 503 if $want == 200 && $endpoint =~ /health/ && (!$n || $sees->{'two-beta'});
 
-            is($status, $want, "$name: $want");
+                is($status, $want, "$name: $want");
 
-            my @shown = grep { $text =~ /(?<![\w-])\Q$_\E(?![\w-])/ || $protocol && $text =~ /\Q$_\E/ } @secrets;
-            is_deeply([grep { !$sees->{$_} } @shown], [], 'nothing that is hidden') or diag($text);
+                my @shown = grep { $text =~ /(?<![\w-])\Q$_\E(?![\w-])/ || $protocol && $text =~ /\Q$_\E/ } @secrets;
+                is_deeply([grep { !$sees->{$_} } @shown], [], 'nothing that is hidden') or diag($text);
 
-            my %shown = map { $_ => 1 } @shown;
-            is_deeply([grep { $sees->{$_} && !$shown{$_} } @{ $tells{$endpoint} }], [], 'and all that is not')
-                or diag($text);
+                my %shown = map { $_ => 1 } @shown;
+                is_deeply([grep { $sees->{$_} && !$shown{$_} } @{ $tells{$endpoint} }], [], 'and all that is not')
+                    or diag($text);
+            }
         }
     }
-}
+};
 
 
-# A health that tells the status alone.
-
-my $h = $t->get_json('/token/health');
-is_deeply([sort keys %$h], ['status', 'timestamp'], 'health without a token: the status alone');
-is($h->{status}, 'failing', 'of all streams of the location');
-$h = $t->get_json('/token/health', headers => headers_of('a'));
-is($h->{status}, 'ok', 'with one: that of its streams');
-is_deeply([map { $_->{name} } @{ $h->{nodes} }], ['node_one'], 'and of their nodes');
-is($h->{node}{error}, undef, 'and the newest error among theirs');
-is(ref $h->{workers}, 'ARRAY', 'beside the workers');
-is($t->request(POST => '/token/health', body => 'x')->{status}, 405, 'POST');
-is($t->request(POST => '/token/metrics', body => 'x', headers => headers_of('a'))->{status}, 405, 'POST of metrics');
+subtest 'A health that tells the status alone' => sub {
+    my $h = $t->get_json('/token/health');
+    is_deeply([sort keys %$h], ['status', 'timestamp'], 'health without a token: the status alone');
+    is($h->{status}, 'failing', 'of all streams of the location');
+    $h = $t->get_json('/token/health', headers => headers_of('a'));
+    is($h->{status}, 'ok', 'with one: that of its streams');
+    is_deeply([map { $_->{name} } @{ $h->{nodes} }], ['node_one'], 'and of their nodes');
+    is($h->{node}{error}, undef, 'and the newest error among theirs');
+    is(ref $h->{workers}, 'ARRAY', 'beside the workers');
+    is($t->request(POST => '/token/health', body => 'x')->{status}, 405, 'POST');
+    is($t->request(POST => '/token/metrics', body => 'x', headers => headers_of('a'))->{status}, 405, 'POST of metrics');
+};
 
 
 # What is hidden is as what is not there: the name is all that differs, and
@@ -276,63 +282,66 @@ sub alike {
     return $text;
 }
 
-for my $way (['some', '', ''], ['token', 'a', ''], ['token', 'gone', ''], ['var', '', 'a'], ['var', '', ''],
-    ['both', 'a', 'all'])
-{
-    my ($at, $who, $var) = @$way;
-    my $for = "$at, token " . ($who || 'none') . ', variable ' . ($var || 'none');
 
-    for my $pair (['three-gamma', 'where-gamma'], ['two-beta', 'too-beta']) {
-        my ($hidden, $none) = @$pair;
+subtest 'what is hidden is as what is not there' => sub {
+    for my $way (['some', '', ''], ['token', 'a', ''], ['token', 'gone', ''], ['var', '', 'a'], ['var', '', ''],
+        ['both', 'a', 'all'])
+    {
+        my ($at, $who, $var) = @$way;
+        my $for = "$at, token " . ($who || 'none') . ', variable ' . ($var || 'none');
 
-        for my $path ('api/streams/NAME', 'api/streams/NAME?wait=1s', 'api/streams/NAME?wait=x', 'api/NAME',
-            'api/NAME?limit=x', 'api/NAME/', 'events/NAME', 'events?streams=NAME', 'events?streams=one-alpha,NAME')
-        {
-            my @two = map { [fetched("/$at/" . $path =~ s/NAME/$_/r, $who, $var)] } $hidden, $none;
-            is($two[0][0], 404, "$for: $path of $hidden is 404");
-            is(alike($two[0][1], $hidden), alike($two[1][1], $none), 'in the same words as what there is not');
-        }
+        for my $pair (['three-gamma', 'where-gamma'], ['two-beta', 'too-beta']) {
+            my ($hidden, $none) = @$pair;
 
-        for my $protocol ('blockcast.v1.json', 'blockcast.v1.cbor', 'jsonrpc') {
-            my @two;
-
-            for my $name ($hidden, $none) {
-                my $ws = websocket("/$at/ws", $who, $var, $protocol);
-                $ws->recv(20) if $protocol ne 'jsonrpc';
-
-                my @say = $protocol eq 'jsonrpc'
-                    ? map { qq({"jsonrpc":"2.0","id":1,$_}) } qq("method":"subscribe","params":["$name"]),
-                        qq("method":"subscribe","params":{"stream":"$name","since":1}),
-                        qq("method":"subscribe","params":["$name",{"since":-1}])
-                    : map { qq({"id":7,$_}) } qq("type":"subscribe","stream":"$name"),
-                        qq("type":"subscribe","streams":["$name"],"since":1),
-                        qq("type":"subscribe","stream":"$name","since":-1), qq("type":"unsubscribe","stream":"$name");
-
-                my $answers = '';
-                for my $text (@say) {
-                    $ws->send_text($text);
-                    my $f = $ws->recv(20);
-                    $answers .= alike($f->{payload}, $name) . "\n";
-                }
-                $ws->drop;
-                push @two, $answers;
+            for my $path ('api/streams/NAME', 'api/streams/NAME?wait=1s', 'api/streams/NAME?wait=x', 'api/NAME',
+                'api/NAME?limit=x', 'api/NAME/', 'events/NAME', 'events?streams=NAME', 'events?streams=one-alpha,NAME')
+            {
+                my @two = map { [fetched("/$at/" . $path =~ s/NAME/$_/r, $who, $var)] } $hidden, $none;
+                is($two[0][0], 404, "$for: $path of $hidden is 404");
+                is(alike($two[0][1], $hidden), alike($two[1][1], $none), 'in the same words as what there is not');
             }
 
-            is($two[0], $two[1], "$for: $protocol says the same of $hidden and of what there is not");
-            like($two[0], qr/unknown stream/, 'that it is unknown');
+            for my $protocol ('blockcast.v1.json', 'blockcast.v1.cbor', 'jsonrpc') {
+                my @two;
+
+                for my $name ($hidden, $none) {
+                    my $ws = websocket("/$at/ws", $who, $var, $protocol);
+                    $ws->recv(20) if $protocol ne 'jsonrpc';
+
+                    my @say = $protocol eq 'jsonrpc'
+                        ? map { qq({"jsonrpc":"2.0","id":1,$_}) } qq("method":"subscribe","params":["$name"]),
+                            qq("method":"subscribe","params":{"stream":"$name","since":1}),
+                            qq("method":"subscribe","params":["$name",{"since":-1}])
+                        : map { qq({"id":7,$_}) } qq("type":"subscribe","stream":"$name"),
+                            qq("type":"subscribe","streams":["$name"],"since":1),
+                            qq("type":"subscribe","stream":"$name","since":-1), qq("type":"unsubscribe","stream":"$name");
+
+                    my $answers = '';
+                    for my $text (@say) {
+                        $ws->send_text($text);
+                        my $f = $ws->recv(20);
+                        $answers .= alike($f->{payload}, $name) . "\n";
+                    }
+                    $ws->drop;
+                    push @two, $answers;
+                }
+
+                is($two[0], $two[1], "$for: $protocol says the same of $hidden and of what there is not");
+                like($two[0], qr/unknown stream/, 'that it is unknown');
+            }
         }
     }
-}
+};
 
 
-# A location of one stream is there for all to see, but not its name.
-
-for my $case (['/token/rest', 'a', ''], ['/var/rest', '', 'a'], ['/both/rest', 'a', 'all']) {
-    my ($status, $text) = fetched(@$case);
-    is($status, 403, "$case->[0]: 403");
-    unlike($text, qr/three-gamma/, 'without the name');
-}
-is((fetched('/token/rest', 'b', ''))[0], 200, 'and with the right token 200');
+subtest 'A location of one stream is there for all to see, but not its name' => sub {
+    for my $case (['/token/rest', 'a', ''], ['/var/rest', '', 'a'], ['/both/rest', 'a', 'all']) {
+        my ($status, $text) = fetched(@$case);
+        is($status, 403, "$case->[0]: 403");
+        unlike($text, qr/three-gamma/, 'without the name');
+    }
+    is((fetched('/token/rest', 'b', ''))[0], 200, 'and with the right token 200');
+};
 
 $t->stop;
 done_testing();

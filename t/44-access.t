@@ -1,29 +1,32 @@
 #!/usr/bin/perl
 
 # Who may connect, and to what. If this fails, a foreign page reads a visitor's
-# streams, a token opens more than it should or is written where everybody
-# reads, or nginx's own guards do not guard a WebSocket.
+# streams, a token opens more than it should, or nginx's own guards do not guard
+# a WebSocket. TLS, limits and the access log are in t/44-access-log.t.
 
-use strict;
-use warnings;
-
+use Blockcast::Socket 'no_plan';
 use Digest::MD5 ();
-use IO::Socket::SSL ();
-use MIME::Base64 qw(encode_base64);
-use Test::More;
-use Time::HiRes qw(sleep time);
-use Blockcast::Test;
+use MIME::Base64 ();
 
-my %token = (all => 'all-0123456789abcdef', one => 'one-0123456789abcdef',
-    two => 'two-0123456789abcdef', odd => 'odd/0123456789+abcde==');
+# of nginx's secure_link
 
-my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0,
-    http => <<'EOF', server => <<'EOS');
-    log_format ws '$uri|$status|$blockcast_streams|$blockcast_protocol|'
-                  '$blockcast_frames_in|$blockcast_frames_out|'
-                  '$blockcast_close_code|$blockcast_token_name';
-    access_log %%PREFIX%%/ws.log ws;
+our $md5 = sub {
+    MIME::Base64::encode_base64(Digest::MD5::md5("$_[0]/link secret"), '') =~ tr{+/=}{-_}dr;
+};
 
+share(
+    node => '',
+    conf_files => <<'EOC',
+>>> tokens
+# what the operator keeps
+all-0123456789abcdef  operator
+one-0123456789abcdef  partner   alpha
+two-0123456789abcdef  dashboard alpha,gamma
+odd/0123456789+abcde==
+>>> htpasswd
+ann:{PLAIN}open sesame
+EOC
+    http_config => <<'EOC',
     blockcast_stream alpha { blockcast_interval 100ms; blockcast_call c net.stats; }
     blockcast_stream beta { blockcast_interval 100ms; blockcast_call c net.stats; }
     blockcast_stream gamma {
@@ -41,17 +44,6 @@ my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0,
         default  "";
     }
 
-    limit_conn_zone $binary_remote_addr zone=conn:1m;
-    limit_req_zone $binary_remote_addr zone=req:1m rate=1r/m;
-
-    server {
-        listen 127.0.0.1:%%PORT1%% ssl http2;
-        ssl_certificate %%PREFIX%%/cert.pem;
-        ssl_certificate_key %%PREFIX%%/key.pem;
-        location /ws { blockcast_websocket; }
-        location /tokens { blockcast_websocket; blockcast_tokens tokens; }
-    }
-
     server {
         listen 127.0.0.1:%%PORT2%%;
         location = /auth {
@@ -63,7 +55,8 @@ my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0,
         location = /auth-none { return 204; }
         location = /auth-no { return 403; }
     }
-EOF
+EOC
+    config => <<'EOC',
     location = /ws { blockcast_websocket; }
     location = /some { blockcast_websocket alpha gamma; }
     location = /echo { blockcast_echo; }
@@ -115,8 +108,6 @@ EOF
     }
     location = /allowed { allow 127.0.0.1; deny all; blockcast_websocket; }
     location = /denied { deny 127.0.0.1; allow all; blockcast_websocket; }
-    location = /conn { limit_conn conn 2; blockcast_websocket; }
-    location = /req { limit_req zone=req burst=1 nodelay; blockcast_websocket; }
     location = /link {
         secure_link $arg_md5,$arg_expires;
         secure_link_md5 "$secure_link_expires$uri secret";
@@ -125,289 +116,384 @@ EOF
         blockcast_websocket;
     }
     location = /rewritten { rewrite ^ /ws last; }
-EOS
-
-
-sub file {
-    my ($name, $text) = @_;
-    open my $fh, '>', $t->prefix . "/$name" or die "$name: $!\n";
-    print $fh $text;
-    close $fh;
-}
-
-file('tokens', <<"EOF");
-# what the operator keeps
-$token{all}  operator
-$token{one}  partner   alpha
-$token{two}  dashboard alpha,gamma
-$token{odd}
-EOF
-file('htpasswd', "ann:{PLAIN}open sesame\n");
-
-system('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
-    '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    '-out', $t->prefix . '/cert.pem', '-keyout', $t->prefix . '/key.pem', '-batch') == 0
-    or die "openssl failed\n" if !-f $t->prefix . '/cert.pem';
-
-$t->start;
-
-
-# Tries to connect; the status, and the client when it was accepted.
-
-sub try {
-    my ($path, %opt) = @_;
-
-    my $ws = $t->ws($path, may_fail => 1, %opt);
-    return wantarray ? ($ws->status, $ws) : $ws->status;
-}
-
-
-sub origin { scalar try($_[0], origin => $_[1]) }
-
-
-# The streams a client is told of.
-
-sub streams {
-    my ($path, %opt) = @_;
-
-    my ($status, $ws) = try($path, %opt);
-    return "status $status" if $status != 101;
-    my $m = $ws->recv_type('welcome');
-    $ws->drop;
-    return join ' ', @{ $m->{available_streams} };
-}
-
-
-# Origin.
-
-my @origins = (
-    # path, Origin, status
-    ['/ws', undef, 101], ['/ws', 'http://localhost:3000', 101], ['/ws', 'https://LOCALHOST', 101],
-    ['/ws', 'http://evil.example', 403], ['/ws', 'http://localhost.evil.example', 403],
-    ['/ws', 'http://evil.example/localhost', 403], ['/ws', 'null', 403], ['/ws', '', 403],
-    ['/ws', 'http://evillocalhost', 403], ['/ws', 'localhost', 403], ['/ws', 'http://127.0.0.2', 403],
-    ['/any', 'http://evil.example', 101], ['/any', 'null', 101], ['/any', undef, 101],
-    ['/list', undef, 101], ['/list', 'https://www.example.com', 101],
-    ['/list', 'HTTPS://WWW.EXAMPLE.COM', 101], ['/list', 'http://www.example.com', 403],
-    ['/list', 'https://www.example.com:444', 403], ['/list', 'https://www.example.com.evil.test', 403],
-    ['/list', 'http://a.example.net', 101], ['/list', 'http://a.b.example.net', 101],
-    ['/list', 'http://example.net', 403], ['/list', 'http://.example.net', 403],
-    ['/list', 'https://a.example.net', 403], ['/list', 'http://evilexample.net', 403],
-    ['/list', 'http://evil.test/.example.net', 403], ['/list', 'http://a.example.net.evil.test', 403],
-    ['/list', 'https://a.test:8443', 101], ['/list', 'https://a.test', 403],
-    ['/list', 'http://localhost', 403], ['/list', 'null', 403],
-    ['/both', 'http://localhost', 101], ['/both', 'https://www.example.com', 101],
-    ['/both', 'https://example.com', 403],
-    ['/echo', 'http://evil.example', 101], ['/echo-same', 'http://evil.example', 403],
-    ['/echo-same', 'http://localhost', 101],
+EOC
 );
 
-# the Host of the handshake is 127.0.0.1, which the list calls localhost
-for (@origins) {
-    my ($path, $origin, $want) = @$_;
-    my $sent = defined $origin ? $origin =~ s/localhost(?=$|:)/127.0.0.1/ir : undef;
-    is(origin($path, $sent), $want, "$path, Origin " . ($sent // 'not sent'));
-}
+run_tests();
 
-my (undef, $ws) = try('/ws', origin => 'http://evil.example');
-like($ws->body, qr/^Pages of this Origin may not connect here \(blockcast_origin\)\.$/,
-    'the refusal says why');
+__DATA__
 
-is($t->get('/list-events?streams=alpha', headers => { Origin => 'http://evil.example' })->{status},
-    403, 'event streams check it, too');
+# The Host of the handshake is 127.0.0.1.
+
+=== TEST 1: %%PATH%%, Origin: %%ORIGIN%%
+--- each
+PATH        | ORIGIN                                | STATUS
+/ws         | (none)                                | 101
+/ws         | http://127.0.0.1:3000                 | 101
+/ws         | https://127.0.0.1                     | 101
+/ws         | http://evil.example                   | 403
+/ws         | http://127.0.0.1.evil.example         | 403
+/ws         | http://evil.example/127.0.0.1         | 403
+/ws         | null                                  | 403
+/ws         | (empty)                               | 403
+/ws         | http://evil127.0.0.1                  | 403
+/ws         | 127.0.0.1                             | 403
+/ws         | http://127.0.0.2                      | 403
+/any        | http://evil.example                   | 101
+/any        | null                                  | 101
+/any        | (none)                                | 101
+/list       | (none)                                | 101
+/list       | https://www.example.com               | 101
+/list       | HTTPS://WWW.EXAMPLE.COM               | 101
+/list       | http://www.example.com                | 403
+/list       | https://www.example.com:444           | 403
+/list       | https://www.example.com.evil.test     | 403
+/list       | http://a.example.net                  | 101
+/list       | http://a.b.example.net                | 101
+/list       | http://example.net                    | 403
+/list       | http://.example.net                   | 403
+/list       | https://a.example.net                 | 403
+/list       | http://evilexample.net                | 403
+/list       | http://evil.test/.example.net         | 403
+/list       | http://a.example.net.evil.test        | 403
+/list       | https://a.test:8443                   | 101
+/list       | https://a.test                        | 403
+/list       | http://127.0.0.1                      | 403
+/list       | null                                  | 403
+/both       | http://127.0.0.1                      | 101
+/both       | https://www.example.com               | 101
+/both       | https://example.com                   | 403
+/echo       | http://evil.example                   | 101
+/echo-same  | http://evil.example                   | 403
+/echo-same  | http://127.0.0.1                      | 101
+--- request
+GET %%PATH%%
+--- websocket
+--- origin: %%ORIGIN%%
+--- error_code: %%STATUS%%
+
+
+
+=== TEST 2: the refusal of an Origin says why
+--- request
+GET /ws
+--- websocket
+--- origin: http://evil.example
+--- error_code: 403
+--- response_body_like: ^Pages of this Origin may not connect here \(blockcast_origin\)\.$
+
+
+
+=== TEST 3: event streams check the Origin, too
+--- request
+GET /list-events?streams=alpha
+--- more_headers
+Origin: http://evil.example
+--- error_code: 403
+
 
 
 # Tokens, in each of the three places.
 
-sub token_ws { streams('/tokens/ws' . ($_[0] // ''), @_[1 .. $#_]) }
-sub bearer { (headers => [['Authorization', "Bearer $_[0]"]]) }
+=== TEST 4: no token
+--- request
+GET /tokens/ws
+--- websocket
+--- error_code: 401
+--- response_headers
+WWW-Authenticate: Bearer
+--- response_body_like: ^A bearer token is needed here\.$
 
-my $every = 'alpha beta gamma';
 
-($_, $ws) = try('/tokens/ws');
-is($_, 401, 'no token');
-is($ws->header('www-authenticate'), 'Bearer', 'with WWW-Authenticate');
-like($ws->body, qr/^A bearer token is needed here\.$/, 'and a sentence');
-($_, $ws) = try('/tokens/ws', bearer('all-0123456789abcdeF'));
-is($_, 401, 'a wrong token');
-is($ws->header('www-authenticate'), 'Bearer', 'with WWW-Authenticate, too');
-is(scalar try('/tokens/ws', bearer('all-0123456789abcde')), 401, 'a beginning of one');
-is(scalar try('/tokens/ws', bearer("$token{all}x")), 401, 'one that goes on');
-is(scalar try('/tokens/ws', bearer('')), 401, 'an empty one');
-is(scalar try('/tokens/ws', headers => [['Authorization', "Basic $token{all}"]]), 401, 'another scheme');
-is(token_ws('', bearer($token{all})), $every, 'in Authorization');
-is(token_ws('', headers => [['Authorization', "bearer   $token{all}"]]), $every, 'whatever the case');
-is(token_ws("?token=$token{all}"), $every, 'as an argument');
-is(token_ws("?a=1&token=$token{one}"), 'alpha', 'with its streams');
-is(token_ws('?token=' . $token{odd} =~ s/([^\w.-])/sprintf '%%%02X', ord $1/gre), $every,
-    'percent-encoded, as a browser does');
-is(token_ws('', bearer($token{odd})), $every, 'and as it is in the header');
-is(token_ws('', subprotocol => "blockcast.v1.json, bearer.$token{two}"), 'alpha gamma',
-    'among the subprotocols');
-is(token_ws('', subprotocol => "bearer.$token{two}, blockcast.v1.json"), 'alpha gamma', 'in any order');
-($_, $ws) = try('/tokens/ws', subprotocol => "bearer.$token{two}, blockcast.v1.json");
-is($ws->header('sec-websocket-protocol'), 'blockcast.v1.json', 'where the answer names the other one');
-($_, $ws) = try('/tokens/ws', subprotocol => "bearer.$token{two}");
-is($ws->header('sec-websocket-protocol'), undef, 'and never the token');
-is(scalar try('/tokens/ws', bearer('wrong-0123456789abc'), subprotocol => "bearer.$token{two}"), 401,
-    'the header comes first');
 
-$ws = $t->ws('/tokens/ws', bearer($token{one}));
-$ws->recv_type('welcome');
-ok($ws->subscribe('alpha'), 'a stream that the token opens');
-$ws->send_json({ type => 'subscribe', stream => 'beta' });
-is($ws->recv_type('error')->{code}, 'unknown_stream', 'one that it does not');
-$ws->send_text('{"type":"subscribe","stream":"alpha\\u0000beta"}');
-is($ws->recv_type('error')->{code}, 'unknown_stream', 'a name does not end at a NUL');
-$ws->drop;
+=== TEST 5: a wrong token: %%HEADER%%
+--- each
+HEADER
+Authorization: Bearer all-0123456789abcdeF
+Authorization: Bearer all-0123456789abcde
+Authorization: Bearer all-0123456789abcdefx
+Authorization: Bearer
+Authorization: Basic all-0123456789abcdef
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+%%HEADER%%
+--- error_code: 401
+--- response_headers
+WWW-Authenticate: Bearer
 
-$ws = $t->ws('/tokens/ws', bearer($token{one}), subprotocol => 'jsonrpc');
-$ws->send_json({ jsonrpc => '2.0', id => 1, method => 'subscribe', params => ['beta'] });
-is($ws->recv_json->{error}{code}, -32602, 'the same over JSON-RPC');
-$ws->send_json({ jsonrpc => '2.0', id => 2, method => 'streams' });
-is_deeply($ws->recv_json->{result}, ['alpha'], 'which lists only its own');
-$ws->drop;
 
-is(streams('/tokens/map?who=ann', bearer($token{two})), 'alpha', 'token and variable: what both open');
+
+=== TEST 6: a token: %%HEADER%%
+--- each
+HEADER                                          | STREAMS
+Authorization: Bearer all-0123456789abcdef      | "alpha","beta","gamma"
+Authorization: bearer   all-0123456789abcdef    | "alpha","beta","gamma"
+Authorization: Bearer odd/0123456789+abcde==    | "alpha","beta","gamma"
+Sec-WebSocket-Protocol: blockcast.v1.json, bearer.two-0123456789abcdef | "alpha","gamma"
+Sec-WebSocket-Protocol: bearer.two-0123456789abcdef, blockcast.v1.json | "alpha","gamma"
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+%%HEADER%%
+--- ws_like
+"type":"welcome".*"available_streams":\[%%STREAMS%%\]
+
+
+
+=== TEST 7: a token as an argument: ?%%QUERY%%
+--- each
+QUERY                                   | STREAMS
+token=all-0123456789abcdef              | "alpha","beta","gamma"
+a=1&token=one-0123456789abcdef          | "alpha"
+token=odd%2F0123456789%2Babcde%3D%3D    | "alpha","beta","gamma"
+--- request
+GET /tokens/ws?%%QUERY%%
+--- websocket
+--- ws_like
+"type":"welcome".*"available_streams":\[%%STREAMS%%\]
+
+
+
+=== TEST 8: the answer names the other subprotocol
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+Sec-WebSocket-Protocol: bearer.two-0123456789abcdef, blockcast.v1.json
+--- response_headers
+Sec-WebSocket-Protocol: blockcast.v1.json
+
+
+
+=== TEST 9: and never the token
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+Sec-WebSocket-Protocol: bearer.two-0123456789abcdef
+--- response_headers
+!Sec-WebSocket-Protocol
+
+
+
+=== TEST 10: the header comes first
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+Authorization: Bearer wrong-0123456789abc
+Sec-WebSocket-Protocol: bearer.two-0123456789abcdef
+--- error_code: 401
+
+
+
+=== TEST 11: streams that the token opens, and that it does not
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+Authorization: Bearer one-0123456789abcdef
+--- ws_send
+{"type":"subscribe","stream":"alpha"}
+{"type":"subscribe","stream":"beta"}
+{"type":"subscribe","stream":"alpha\u0000beta"}
+--- ws_like
+"type":"subscribed","stream":"alpha"
+"type":"error".*"code":"unknown_stream"
+"type":"error".*"code":"unknown_stream"
+
+
+
+=== TEST 12: the same over JSON-RPC
+--- request
+GET /tokens/ws
+--- websocket
+--- more_headers
+Authorization: Bearer one-0123456789abcdef
+Sec-WebSocket-Protocol: jsonrpc
+--- ws_send
+{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["beta"]}
+{"jsonrpc":"2.0","id":2,"method":"streams"}
+--- ws_like
+"error":\{"code":-32602,.*"id":1|"id":1,.*"code":-32602
+"result":\["alpha"\]
+
+
+
+=== TEST 13: token and variable: what both open
+--- request
+GET /tokens/map?who=ann
+--- websocket
+--- more_headers
+Authorization: Bearer two-0123456789abcdef
+--- ws_like
+"available_streams":\["alpha"\]
+
 
 
 # The same data over plain HTTP is behind the same tokens.
 
-sub status { my ($path, $token) = @_;
-    $t->get($path, timeout => 3, headers => $token ? { Authorization => "Bearer $token" } : {})->{status} }
+=== TEST 14: %%PATH%% without a token
+--- each
+PATH
+/tokens/api/streams
+/tokens/api/streams/alpha
+/tokens/api/gamma
+/tokens/api/health
+/tokens/alpha
+/tokens/events?streams=alpha
+--- request
+GET %%PATH%%
+--- error_code: 401
+--- response_headers
+WWW-Authenticate: Bearer
 
-for my $path ('/tokens/api/streams', '/tokens/api/streams/alpha', '/tokens/api/gamma', '/tokens/api/health',
-    '/tokens/alpha', '/tokens/events?streams=alpha')
-{
-    my $r = $t->get($path, timeout => 3);
-    is($r->{status}, 401, "$path without a token");
-    is($r->{headers}{'www-authenticate'}, 'Bearer', 'asks for one');
-}
 
-wait_for { status('/tokens/api/streams/alpha', $token{one}) == 200 };
-is(status('/tokens/api/streams/alpha', $token{one}), 200, 'with one there is data');
-is(status("/tokens/api/streams/alpha?token=$token{one}"), 200, 'as an argument, too');
-is(status('/tokens/alpha', $token{one}), 200, 'at its own address');
-is(status('/tokens/api/streams/beta', $token{one}), 404, 'not of other streams');
-is(status('/tokens/api/gamma', $token{one}), 404, 'nor entries of other logs');
-is(status('/tokens/events?streams=beta', $token{one}), 404, 'nor events');
-is_deeply([map { $_->{name} } @{ $t->get_json('/tokens/api/streams',
-    headers => { Authorization => "Bearer $token{two}" })->{streams} }], ['alpha', 'gamma'],
-    'the list has those of the token');
-like(status('/tokens/health'), qr/^(?:200|503)$/, 'health has an answer for a balancer');
+
+=== TEST 15: %%PATH%% with one
+--- each
+PATH                                                    | STATUS
+/tokens/api/streams/alpha                               | 200
+/tokens/alpha                                           | 200
+/tokens/api/streams/beta                                | 404
+/tokens/api/gamma                                       | 404
+/tokens/events?streams=beta                             | 404
+--- request
+GET %%PATH%%
+--- more_headers
+Authorization: Bearer one-0123456789abcdef
+--- error_code: %%STATUS%%
+
+
+
+=== TEST 16: as an argument, too
+--- request
+GET /tokens/api/streams/alpha?token=one-0123456789abcdef
+
+
+
+=== TEST 17: the list has those of the token
+--- request
+GET /tokens/api/streams
+--- more_headers
+Authorization: Bearer two-0123456789abcdef
+--- body_json
+streams.*.name      ["alpha", "gamma"]
+
+
+
+=== TEST 18: health has an answer for a balancer
+--- request
+GET /tokens/health
+--- error_code_like: ^(?:200|503)$
+
 
 
 # Streams granted by a variable.
 
-is(streams('/granted?who=ann'), 'alpha beta', 'blockcast_allow_streams: a map');
-is(streams('/granted?who=bob'), 'beta gamma', 'spaces and commas');
-is(streams('/granted?who=everyone'), $every, '*');
-is(streams('/granted?who=typo'), '', 'a name that is none opens nothing');
-is(streams('/granted'), '', 'an empty value opens nothing');
-is(streams('/granted-some?who=bob'), 'gamma', 'not more than the location offers');
-is(streams('/auth-ann'), 'alpha gamma', 'auth_request_set from the answer of the authorization server');
-is(streams('/auth-none'), '', 'which says nothing: none');
-is(scalar try('/auth-no'), 403, 'auth_request refuses');
-is($t->get('/granted-api/streams/alpha')->{status}, 404, 'REST: none without a grant');
-like($t->get('/granted-api/streams/alpha?who=ann')->{status}, qr/^(?:200|503)$/, 'and with one');
-is($t->get('/granted-events?streams=gamma&who=ann')->{status}, 404, 'event streams, too');
+=== TEST 19: granted: %%PATH%%
+--- each
+PATH                    | STREAMS
+/granted?who=ann        | "alpha","beta"
+/granted?who=bob        | "beta","gamma"
+/granted?who=everyone   | "alpha","beta","gamma"
+/granted?who=typo       | (none)
+/granted                | (none)
+/granted-some?who=bob   | "gamma"
+/auth-ann               | "alpha","gamma"
+/auth-none              | (none)
+--- request
+GET %%PATH%%
+--- websocket
+--- ws_like
+"available_streams":\[%%STREAMS%%\]
 
-$ws = $t->ws('/granted');
-$ws->recv_type('welcome');
-$ws->send_json({ type => 'subscribe', stream => 'alpha' });
-is($ws->recv_type('error')->{code}, 'unknown_stream', 'no stream without a grant');
-$ws->drop;
+
+
+=== TEST 20: auth_request refuses
+--- request
+GET /auth-no
+--- websocket
+--- error_code: 403
+
+
+
+=== TEST 21: without a grant: %%PATH%%
+--- each
+PATH
+/granted-api/streams/alpha
+/granted-events?streams=gamma&who=ann
+--- request
+GET %%PATH%%
+--- error_code: 404
+
+
+
+=== TEST 22: REST with a grant
+--- request
+GET /granted-api/streams/alpha?who=ann
+--- error_code_like: ^(?:200|503)$
+
+
+
+=== TEST 23: no stream without a grant
+--- request
+GET /granted
+--- websocket
+--- ws_send
+{"type":"subscribe","stream":"alpha"}
+--- ws_like
+"type":"error".*"code":"unknown_stream"
+
 
 
 # nginx's own guards.
 
-is(scalar try('/basic'), 401, 'auth_basic: refused');
-is(scalar try('/basic', headers => [['Authorization', 'Basic ' . encode_base64('ann:open sesame', '')]]), 101,
-    'auth_basic: accepted');
-is(scalar try('/allowed'), 101, 'allow');
-is(scalar try('/denied'), 403, 'deny');
+=== TEST 24: %%PATH%%
+--- each
+PATH        | STATUS
+/basic      | 401
+/allowed    | 101
+/denied     | 403
+/rewritten  | 101
+--- request
+GET %%PATH%%
+--- websocket
+--- error_code: %%STATUS%%
 
-my @two = map { $t->ws('/conn') } 1 .. 2;
-is(scalar try('/conn'), 503, 'limit_conn: the third is refused');
-$two[0]->drop;
-ok(wait_for { (try('/conn'))[0] == 101 }, 'limit_conn: a place that was left is free');
-$two[1]->drop;
 
-is(join(' ', map { scalar try('/req') } 1 .. 3), '101 101 503', 'limit_req: rate and burst');
 
+=== TEST 25: auth_basic: accepted
+--- request
+GET /basic
+--- websocket
+--- more_headers
+Authorization: Basic YW5uOm9wZW4gc2VzYW1l
+
+
+
+=== TEST 26: secure_link: good
+--- request eval
 my $expires = time + 100;
-my $md5 = sub { encode_base64(Digest::MD5::md5(int($_[0]) . "/link secret"), '') =~ tr{+/=}{-_}dr };
-is(scalar try('/link?md5=' . $md5->($expires) . '&expires=' . int $expires), 101, 'secure_link: good');
-is(scalar try('/link?md5=' . $md5->($expires + 1) . '&expires=' . int $expires), 403, 'secure_link: forged');
-is(scalar try('/link?md5=' . $md5->(1000) . '&expires=1000'), 410, 'secure_link: over');
-is(scalar try('/rewritten'), 101, 'behind a rewrite');
+"GET /link?md5=" . $main::md5->($expires) . "&expires=$expires"
+--- websocket
 
 
-# TLS.
 
-sub tls {
-    my (%opt) = @_;
-    return IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $t->port(1),
-        SSL_ca_file => $t->prefix . '/cert.pem', SSL_verifycn_name => 'localhost', %opt)
-        // die "TLS: $IO::Socket::SSL::SSL_ERROR\n";
-}
-
-$ws = Blockcast::WebSocket->connect(socket => tls(), port => $t->port(1), path => '/ws');
-is($ws->recv_type('welcome')->{type}, 'welcome', 'wss: welcome');
-ok($ws->subscribe('alpha'), 'wss: subscribed');
-ok($ws->recv_type('alpha'), 'wss: data');
-$ws->send_json({ type => 'ping', id => 7, pad => 'x' x 40000 });
-is($ws->recv_type('pong')->{id}, 7, 'wss: a message larger than a record');
-$ws->close(1000);
-is(($ws->recv_close)[0], 1000, 'wss: closed');
-ok($ws->wait_eof, 'wss: and its end');
-is(Blockcast::WebSocket->connect(socket => tls(), port => $t->port(1), path => '/tokens', may_fail => 1)->status,
-    401, 'wss: no token');
+=== TEST 27: secure_link: forged
+--- request eval
+my $expires = time + 100;
+"GET /link?md5=" . $main::md5->($expires + 1) . "&expires=$expires"
+--- websocket
+--- error_code: 403
 
 
-# What the access log tells of a connection, at its end.
 
-sub ws_log { Blockcast::Test::slurp($t->prefix . '/ws.log') }
-
-sub logged {
-    my ($re) = @_;
-    wait_for { ws_log() =~ /^$re$/m } 5;
-    return ws_log() =~ /^($re)$/m ? $1 : 'not there';
-}
-
-$ws = $t->ws('/tokens/ws', bearer($token{two}));
-$ws->recv_type('welcome');
-$ws->subscribe('gamma');
-$ws->subscribe('alpha');
-$ws->send_json({ type => 'unsubscribe', stream => 'gamma' });
-$ws->recv_type('unsubscribed');
-unlike(ws_log(), qr{\|alpha,gamma\|}, 'not before');
-$ws->close(1000);
-$ws->recv_close;
-$ws->drop;
-like(logged(qr{/tokens/ws\|101\|alpha,gamma\|.*}), qr{\|json\|4\|\d+\|1000\|dashboard$},
-    'streams, protocol, frames, close code, whose token');
-unlike($t->access_log . $t->error_log, qr/\Q$token{two}\E/,
-    'no log has a token of a header') or diag map { "$_\n" }
-    grep { /\Q$token{two}\E/ } split /\n/, $t->access_log . $t->error_log;
-
-$ws = $t->ws('/ws', subprotocol => 'blockcast.v1.cbor');
-$ws->drop(reset => 1);
-like(logged(qr{/ws\|101\|-\|cbor\|.*}), qr{\|0\|\d+\|1006\|-$}, 'who went without a word: 1006');
-
-$ws = $t->ws('/ws', subprotocol => 'jsonrpc');
-$ws->close;
-$ws->recv_close;
-$ws->drop;
-like(logged(qr{/ws\|101\|-\|jsonrpc\|.*}), qr{\|1\|\d+\|1005\|-$}, 'an empty Close: 1005');
-
-$ws = $t->ws('/ws');
-$ws->send_frame(mask => 0);
-$ws->recv_close;
-$ws->drop;
-like(logged(qr{/ws\|101\|-\|json\|\d+\|\d+\|1002\|-}), qr/1002/, 'what the server closed with');
-
-like(logged(qr{/ws\|403\|.*}), qr{\|403\|-\|-\|-\|-\|-\|-$}, 'a refused one has none of these');
-
-$t->stop;
-done_testing();
+=== TEST 28: secure_link: over
+--- request eval
+"GET /link?md5=" . $main::md5->(1000) . "&expires=1000"
+--- websocket
+--- error_code: 410

@@ -1,99 +1,53 @@
 #!/usr/bin/perl
 
-# What becomes of the node's results: jq programs, and streams without one. If
-# this fails, a stream that somebody wrote in nginx.conf shows wrong numbers,
-# or one failing call blanks what the others supply.
+# What becomes of the node's results: streams without a program, and jq programs
+# by their results and errors. If this fails, a stream that somebody wrote in
+# nginx.conf shows wrong numbers, or text where numbers were. What programs do
+# over time is in t/50-shaping-live.t.
 
-use strict;
-use warnings;
+use Blockcast::Socket 'no_plan';
 
-use Test::More;
-use Time::HiRes qw(sleep time);
-use Blockcast::Test;
+# a block with --- program: the stream "p" with it
 
-my $big = '18446744073709551615';
+add_block_preprocessor(sub {
+    my ($block) = @_;
 
-# one stream for each program, all of them asking x.v unless they say otherwise
-
-my %programs = (
-    same      => '.results.v',
-    list      => '[.results.v, .results.v]',
-    member    => '{a: .results.v, b: {c: [.results.v]}}',
-    text      => '.results.v | [tostring, "\(.)", @text, "n=\(.)", (tostring | type), (tostring | length)]',
-    kind      => '.results.v | [type, (numbers | "a number"), ([strings] | length), (tonumber | type)]',
-    nested    => '.results.v | [([.] | tostring), tojson, (tojson | fromjson | type)]',
-    encoded   => '.results.v | [@json, @uri, @base64, @html, ([.] | @csv), "\([.])"]',
-    sum       => '[.results.v + 1, 1 + .results.v, ([.results.v, 5] | add), null + .results.v, -.results.v] | map(type)',
-    calc      => '[(.results.v - .results.v), (.results.v / .results.v), (.results.v * 0), (.results.v | length | type)]',
-    compare   => '.results.v as $v | [$v == $v, $v != $v, $v == 5, $v > 5, $v >= 5, 5 < $v, $v < 5, $v <= $v, $v > "a"]',
-    key       => '{(.results.v | tostring): 1}',
-    sorted    => '[.results.v, 9007199254740993, 3, 10] | length',
-    failing   => 'error("too big: \(.results.v)")',
-    type_error => '.results.v | {} - .',
-    reduce    => 'reduce (.results.v, .results.v) as $x ([]; . + [$x])',
-    update    => '{n: .results.v} | .n += 0 | .n | type',
-    rounded   => '.results.v | [floor, ceil, round]',
-);
-
-my $streams = join "\n", map { <<"EOC" } sort keys %programs;
-    blockcast_stream n_$_ {
+    my $program = $block->program // return;
+    $program =~ s/\n\z//;
+    $block->set_value('http_config', <<"EOC");
+    blockcast_stream p {
         blockcast_interval 100ms;
         blockcast_call v x.v;
-        blockcast_jq '$programs{$_}';
+        blockcast_jq '$program';
     }
 EOC
+    $block->set_value('config', 'location /api/ { blockcast_api; }');
+});
 
-my $t = Blockcast::Test->new(node => { rate_limit => 1000000 },
-    start => 0, http => $streams . <<'EOF', server => <<'EOS');
-    blockcast_zone main 32m;
-    blockcast_stream plain {
+share(
+    node => '',
+    http_config => <<'EOC',
+    blockcast_stream plain { blockcast_interval 100ms; blockcast_call c x.plain; }
+    blockcast_stream same {
         blockcast_interval 100ms;
-        blockcast_call c x.plain;
+        blockcast_call v x.v;
+        blockcast_jq '.results.v';
     }
-    blockcast_stream input {
+    blockcast_stream member {
         blockcast_interval 100ms;
-        blockcast_call good x.good;
-        blockcast_call bad x.bad;
-        blockcast_call second x.missing fallback=x.also.missing fallback=x.third;
-        blockcast_jq '.results.good.n as $n | {keys: keys, results, errors, methods,
-            previous: (.previous | if . == null then null else .n end), state, last,
-            late: (now - .time | fabs < 2), n: $n}';
+        blockcast_call v x.v;
+        blockcast_jq '{a: .results.v, b: {c: [.results.v]}}';
     }
-    blockcast_stream stateful {
+    blockcast_stream text {
         blockcast_interval 100ms;
-        blockcast_call c x.counter;
-        blockcast_jq '{v: .results.c, before: (.state // 0)}, ((.state // 0) + 1)';
+        blockcast_call v x.v;
+        blockcast_jq '.results.v | [tostring, "\(.)", @text, "n=\(.)", (tostring | type), (tostring | length)]';
     }
-    blockcast_stream hidden_state {
+    blockcast_stream nolist {
         blockcast_interval 100ms;
-        blockcast_call c x.counter;
-        blockcast_jq '(.results.c % 1000), (.state // 0) + 1';
-    }
-    blockcast_stream strict {
-        blockcast_interval 100ms;
-        blockcast_stale 500ms;
-        blockcast_call c x.strict;
-        blockcast_jq 'if .results.c > 5 then error("more than 5: \(.results.c)") else .results.c end';
-    }
-    blockcast_stream empty {
-        blockcast_interval 100ms;
-        blockcast_call c x.good;
-        blockcast_jq 'empty';
-    }
-    blockcast_stream broken {
-        blockcast_interval 100ms;
-        blockcast_call c x.good;
-        blockcast_jq '.results.c | keys + 1';
-    }
-    blockcast_stream object_error {
-        blockcast_interval 100ms;
-        blockcast_call c x.good;
-        blockcast_jq 'error({code: 7})';
-    }
-    blockcast_stream lines {
-        blockcast_interval 100ms;
-        blockcast_call c x.good;
-        blockcast_jq 'error("one\ntwo\t\r\u0007three")';
+        blockcast_call c x.nolist;
+        blockcast_jq '.results.c';
+        blockcast_log rows key=id;
     }
     blockcast_stream small {
         blockcast_interval 100ms;
@@ -106,415 +60,236 @@ my $t = Blockcast::Test->new(node => { rate_limit => 1000000 },
         blockcast_call c x.small;
         blockcast_jq '.results.c';
     }
-    blockcast_stream nolist {
-        blockcast_interval 100ms;
-        blockcast_call c x.nolist;
-        blockcast_jq '.results.c';
-        blockcast_log rows key=id;
-    }
-    blockcast_stream bigkeys {
-        blockcast_interval 100ms;
-        blockcast_call c x.bigkeys;
-        blockcast_jq '{rows: .results.c}';
-        blockcast_log rows key=id;
-    }
-    log_format body escape=none '$request_body';
-    server {
-        listen 127.0.0.1:%%PORT1%%;
-        access_log %%PREFIX%%/body.log body;
-        location / { proxy_pass http://%%NODE%%; proxy_set_header Host localhost; }
-    }
-    blockcast_stream chain {
-        blockcast_node logged;
-        blockcast_interval 100ms;
-        blockcast_call head x.head;
-        blockcast_call block x.block 'params_jq={height: .results.head, before: .previous.head}';
-        blockcast_call more x.more 'params_jq=if .results.head > 10 then [.results.block] else null end';
-        blockcast_call none x.none 'params_jq=empty';
-        blockcast_call oops x.oops 'params_jq=error("no params for \(.results.head)")';
-        blockcast_jq '{head: .results.head, results, errors}';
-    }
-    blockcast_stream each {
-        blockcast_interval 100ms;
-        blockcast_call list x.list;
-        blockcast_call item x.item each=4 'params_jq=.results.list[] | {n: .}';
-        blockcast_jq '{items: .results.item, errors, has: (.results | has("item"))}';
-    }
-    blockcast_stream params {
-        blockcast_interval 100ms;
-        blockcast_call list x.list;
-        blockcast_call text x.text 'params_jq="text"';
-        blockcast_call some x.some each=9 'params_jq=.results.list[] | if . > 2 then [.] else null end';
-        blockcast_call odd x.odd each=9 'params_jq=.results.list[]';
-        blockcast_jq '{some: .results.some, errors: (.errors | map_values(.message))}';
-    }
-    blockcast_stream much_state {
-        blockcast_interval 100ms;
-        blockcast_call c x.counter;
-        blockcast_jq '[.results.c, (.state | length)], ("s" * .results.c)';
-    }
-    blockcast_stream shared_a {
-        blockcast_interval 200ms;
-        blockcast_call c x.shared 'params={"a":1}';
-    }
-    blockcast_stream shared_b {
-        blockcast_interval 200ms;
-        blockcast_call other x.shared 'params={"a":1}';
-        blockcast_call differs x.shared 'params={"a":2}';
-        blockcast_jq '{same: .results.other, differs: .results.differs}';
-    }
-    blockcast_stream lib {
-        blockcast_interval 100ms;
-        blockcast_call c x.good;
-        blockcast_jq_file lib-user.jq;
-    }
-EOF
+EOC
+    config => <<'EOC',
     location /api/ { blockcast_api; }
     location = /ws { blockcast_websocket; }
-    location = /_node { blockcast_node; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
-    location = /_logged { blockcast_node logged; proxy_pass http://127.0.0.1:%%PORT1%%/; }
-EOS
+EOC
+);
 
-for my $f (['lib-user.jq', qq(# a comment\ninclude "lib";\n\n{n: (.results.c.n | double)}\n)],
-    ['lib.jq', "def double: . * 2;\n"])
-{
-    open my $fh, '>', $t->prefix . "/$f->[0]" or die;
-    print $fh $f->[1];
-    close $fh;
-}
+run_tests();
 
-sub set { $t->node(POST => '/control/set', qq({"method":"x.$_[0]","result":$_[1]})) }
-sub fault { my ($m, %f) = @_; $t->node(POST => '/control/fault', { method => "x.$m", %f }) }
-sub heal { $t->node('DELETE', '/control/fault', {}) }
-sub get { my ($n) = @_; $t->get("/api/streams/$n") }
-
-# the text of the newest data, or the answer's own when there is none
-
-sub data {
-    my ($n) = @_;
-
-    my $r = get($n);
-    return $r->{body} =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s ? $1
-        : $r->{body};
-}
-
-sub row {
-    my ($n) = @_;
-
-    my ($row) = grep { $_->{name} eq $n } @{ $t->get_json('/api/streams')->{streams} };
-    return $row;
-}
-
-# becomes: the data is this text, at the latest after 5 s
-
-sub becomes {
-    my ($n, $text, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $got;
-    wait_for(sub { ($got = data($n)) eq $text }, 5);
-    is($got, $text, $name);
-}
-
-# fails: the stream's error matches, and its data is still this text
-
-sub fails {
-    my ($n, $re, $text, $name) = @_;
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $error;
-    wait_for(sub { data($n); ($error = row($n)->{error} // '') =~ $re }, 5);
-    like($error, $re, $name);
-    is(data($n), $text, 'and the last good data is kept') if defined $text;
-}
-
-# the params of the newest request for a method, as they were sent
-
-sub last_params {
-    my ($m) = @_;
-
-    data('chain');                      # which has it polled
-    open my $fh, '<', $t->prefix . '/body.log' or return '';
-    my @p = map { /"method":"x\.$m".*?"params":(.*)\}\s*\z/ ? $1 : () } <$fh>;
-    return $p[-1] // '';
-}
-
-$t->start;
-
+__DATA__
 
 # Without a program: byte for byte. If this fails, amounts of chains lose their
 # last digits, or text changes.
 
-for my $v ($big, '1.10', '1e400', '-0', '-0.0', '1E+2', '9007199254740993', '-18446744073709551615',
-    '123456789012345678901234567890', '0.1000000000000000055511151231257827',
-    '"text"', '"\u0041\u00e9\ud83d\ude00\/\"\\\\"', '"' . "\xc3\xa9" . '"', '"\u0000"', '"\ud800"',
-    'null', 'true', 'false', '{}', '[]', '{"a" : 1 , "a":2}', '[ 1,  2 ]', '{"b":1,"a":2}',
-    '{"n":' . $big . ',"l":[1.10,{"x":1e400}]}', '""', '[[[[[[[[[[1]]]]]]]]]]',
-    '"' . 'x' x 60000 . '"')
-{
-    set(plain => $v);
-    becomes('plain', $v, 'byte for byte: ' . substr $v, 0, 40);
-}
+=== TEST 1: byte for byte: %%VALUE%%
+--- each
+VALUE
+18446744073709551615
+1.10
+1e400
+-0
+-0.0
+1E+2
+9007199254740993
+-18446744073709551615
+123456789012345678901234567890
+0.1000000000000000055511151231257827
+"text"
+"\u0041\u00e9\ud83d\ude00\/\"\\"
+"é"
+"\u0000"
+"\ud800"
+null
+true
+false
+{}
+[]
+{"a" : 1 , "a":2}
+[ 1,  2 ]
+{"b":1,"a":2}
+{"n":18446744073709551615,"l":[1.10,{"x":1e400}]}
+""
+[[[[[[[[[[1]]]]]]]]]]
+--- node
+x.plain %%VALUE%%
+--- data
+plain %%VALUE%%
 
-set(plain => qq({\n\t"a": 1,\r\n  "b":\t2\n}));
-becomes('plain', qq({\n\t"a": 1,\r\n  "b":\t2\n}), 'byte for byte: white space of all kinds');
 
-my $ws = $t->ws('/ws');
-$ws->subscribe('plain');
-set(plain => qq({"amount": $big}));
-my $text = '';
-for (1 .. 4) {
-    $text = $ws->recv_message // last;
-    last if $text =~ /amount/;
-}
-like($text, qr/"data":\{"amount": $big\},/, 'over WebSocket too');
-$ws->drop;
+
+=== TEST 2: byte for byte: a text of 60000 characters
+--- node eval
+'x.plain "' . 'x' x 60000 . '"'
+--- data eval
+'plain "' . 'x' x 60000 . '"'
+
+
+
+=== TEST 3: byte for byte over WebSocket, too
+--- node
+x.plain {"amount": 18446744073709551615}
+--- request
+GET /ws
+--- websocket
+--- ws_send
+{"type":"subscribe","stream":"plain"}
+--- ws_like
+"data":\{"amount": 18446744073709551615\},
+
 
 
 # Large integers through a program. If this fails, what a program passes on is
 # rounded, or becomes text.
 
-set(v => $big);
-
-my %expect = (
-    same    => $big,
-    list    => "[$big,$big]",
-    member  => qq({"a":$big,"b":{"c":[$big]}}),
-    text    => qq(["$big","$big","$big","n=$big","string",20]),
-    kind    => '["number","a number",0,"number"]',
-    nested  => qq(["[$big]","$big","number"]),
-    encoded => qq(["$big","$big","MTg0NDY3NDQwNzM3MDk1NTE2MTU=","$big","$big","[$big]"]),
-    sum     => '["number","number","number","number","number"]',
-    calc    => '[0,1,0,"number"]',
-    compare => '[true,false,false,true,true,true,false,true,false]',
-    key     => qq({"$big":1}),
-    sorted  => '4',
-    reduce  => "[$big,$big]",
-    update  => '"number"',
-    rounded => '[18446744073709552000,18446744073709552000,18446744073709552000]',
-);
-
-becomes("n_$_", $expect{$_}, "$big in: $programs{$_}") for sort keys %expect;
-fails('n_failing', qr/\Atoo big: $big\z/, undef, "and in an error's text");
-fails('n_type_error', qr/\Aobject \(\{\}\) and number \(18446744073(?:\.\.\.|709551615)\) cannot be subtracted\z/,
-    undef, 'and in an error of jq');
-
-for my $v ('-18446744073709551615', '9007199254740993', '-9007199254740993',
-    '123456789012345678901234567890', '9007199254740992', '9007199254740991', '12345678901234567',
-    '0', '-1', '1.5')
-{
-    set(v => $v);
-    becomes('n_same', $v, "$v as it is");
-    becomes('n_member', qq({"a":$v,"b":{"c":[$v]}}), "$v in objects and arrays");
-    becomes('n_text', qq(["$v","$v","$v","n=$v","string",) . length($v) . ']', "$v as text");
-}
-
-set(v => qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}));
-becomes('n_same', qq({"a":[$big,{"b":$big,"$big":"$big","s":"x$big"}],"c":1.5}),
-    'large integers anywhere in a result, and text that looks like them');
-set(v => '"a\"b\\\\c\u0001\ud83d\ude00"');
-becomes('n_same', '"a\"b\\\\c\u0001' . "\xf0\x9f\x98\x80" . '"', 'strings with escapes');
+=== TEST 4: 18446744073709551615 in: %%PROGRAM%%
+--- each
+PROGRAM || RESULT
+.results.v || 18446744073709551615
+[.results.v, .results.v] || [18446744073709551615,18446744073709551615]
+{a: .results.v, b: {c: [.results.v]}} || {"a":18446744073709551615,"b":{"c":[18446744073709551615]}}
+.results.v | [tostring, "\(.)", @text, "n=\(.)", (tostring | type), (tostring | length)] || ["18446744073709551615","18446744073709551615","18446744073709551615","n=18446744073709551615","string",20]
+.results.v | [type, (numbers | "a number"), ([strings] | length), (tonumber | type)] || ["number","a number",0,"number"]
+.results.v | [([.] | tostring), tojson, (tojson | fromjson | type)] || ["[18446744073709551615]","18446744073709551615","number"]
+.results.v | [@json, @uri, @base64, @html, ([.] | @csv), "\([.])"] || ["18446744073709551615","18446744073709551615","MTg0NDY3NDQwNzM3MDk1NTE2MTU=","18446744073709551615","18446744073709551615","[18446744073709551615]"]
+[.results.v + 1, 1 + .results.v, ([.results.v, 5] | add), null + .results.v, -.results.v] | map(type) || ["number","number","number","number","number"]
+[(.results.v - .results.v), (.results.v / .results.v), (.results.v * 0), (.results.v | length | type)] || [0,1,0,"number"]
+.results.v as $v | [$v == $v, $v != $v, $v == 5, $v > 5, $v >= 5, 5 < $v, $v < 5, $v <= $v, $v > "a"] || [true,false,false,true,true,true,false,true,false]
+{(.results.v | tostring): 1} || {"18446744073709551615":1}
+[.results.v, 9007199254740993, 3, 10] | length || 4
+reduce (.results.v, .results.v) as $x ([]; . + [$x]) || [18446744073709551615,18446744073709551615]
+{n: .results.v} | .n += 0 | .n | type || "number"
+.results.v | [floor, ceil, round] || [18446744073709552000,18446744073709552000,18446744073709552000]
+--- program
+%%PROGRAM%%
+--- node
+x.v 18446744073709551615
+--- data
+p %%RESULT%%
 
 
-# What a program sees. If this fails, programs that were written after the
-# README do not work.
 
-set(good => '{"n":1}');
-set(third => '"3"');
-becomes('input', '{"keys":["errors","last","methods","previous","results","state","time"],'
-    . '"results":{"good":{"n":1},"second":"3"},'
-    . '"errors":{"bad":{"code":-32601,"message":"method not found"}},'
-    . '"methods":{"good":"x.good","second":"x.third"},'
-    . '"previous":1,"state":null,"last":null,"late":true,"n":1}',
-    'results, errors, methods, previous, state, last, time; the failure of a call is its own');
-set(good => '{"n":2}');
-ok(wait_for(sub { data('input') =~ /"previous":2,.*"n":2/ }), 'previous is the data published before');
-
-fault('bad', fault => 'error', code => -32123, message => 'not "today"');
-fault('good', fault => 'drop');
-ok(wait_for(sub { data('input') =~ /"results":\{"second":"3"\}/ }), 'a call that fails is missing in results');
-like(data('input'), qr/"good":\{"code":null,"message":"the node closed the connection without a reply"\}/,
-    'and in errors, with a message');
-is(row('input')->{state}, 'live', 'the stream lives on the others');
-heal();
-
-becomes('lib', '{"n":4}', 'a program from a file that includes a library');
+=== TEST 5: 18446744073709551615 in the error of: %%PROGRAM%%
+--- each
+PROGRAM || ERROR
+error("too big: \(.results.v)") || \Atoo big: 18446744073709551615\z
+.results.v | {} - . || \Aobject \(\{\}\) and number \(18446744073(?:\.\.\.|709551615)\) cannot be subtracted\z
+--- program
+%%PROGRAM%%
+--- node
+x.v 18446744073709551615
+--- stream_error
+p %%ERROR%%
 
 
-# State. If this fails, programs that count or average begin anew each time,
-# or what they keep is sent to everybody.
 
-set(counter => 7);
-becomes('stateful', '{"v":7,"before":2}', 'a second output is the state of the next poll');
-ok(wait_for(sub { data('stateful') =~ /"before":(\d+)/ && $1 > 5 }), 'and goes on');
-becomes('hidden_state', '7', 'the state is not in the data');
-my $seq = row('hidden_state')->{seq};
-sleep 0.4;
-data('hidden_state');
-is(row('hidden_state')->{seq}, $seq, 'and a change of it alone is no new data');
+=== TEST 6: %%VALUE%% as it is, in objects and arrays, as text
+--- each
+VALUE                           | LENGTH
+-18446744073709551615           | 21
+9007199254740993                | 16
+-9007199254740993               | 17
+123456789012345678901234567890  | 30
+9007199254740992                | 16
+9007199254740991                | 16
+12345678901234567               | 17
+0                               | 1
+-1                              | 2
+1.5                             | 3
+--- node
+x.v %%VALUE%%
+--- data
+same %%VALUE%%
+member {"a":%%VALUE%%,"b":{"c":[%%VALUE%%]}}
+text ["%%VALUE%%","%%VALUE%%","%%VALUE%%","n=%%VALUE%%","string",%%LENGTH%%]
 
 
-set(counter => 16382);
-becomes('much_state', '[16382,16382]', 'a state of 16 KiB');
-set(counter => 16383);
-fails('much_state', qr/state.*16385.*16384|16385.*state/, undef, 'and one byte more: an error with both numbers');
+
+=== TEST 7: %%WHAT%%
+--- each
+WHAT || VALUE || RESULT
+large integers anywhere in a result, and text that looks like them || {"a":[18446744073709551615,{"b":18446744073709551615,"18446744073709551615":"18446744073709551615","s":"x18446744073709551615"}],"c":1.5} || {"a":[18446744073709551615,{"b":18446744073709551615,"18446744073709551615":"18446744073709551615","s":"x18446744073709551615"}],"c":1.5}
+strings with escapes || "a\"b\\c\u0001\ud83d\ude00" || "a\"b\\c\u0001😀"
+--- node
+x.v %%VALUE%%
+--- data
+same %%RESULT%%
 
 
-# Programs that fail. If this fails, one odd reply of the node blanks a page,
-# or nobody learns of it.
 
-set(strict => 3);
-becomes('strict', '3', 'a program that is content');
-set(strict => 9);
-fails('strict', qr/\Amore than 5: 9\z/, '3', 'error("...") fails the poll with its text');
-ok($t->wait_log(qr/\[error\].*poll of stream "strict" failed: more than 5: 9/), 'which is in the log');
-ok(wait_for(sub { data("strict"); row('strict')->{state} eq 'stale' }), 'and the stream becomes stale');
-set(strict => 4);
-becomes('strict', '4', 'until the program is content again');
-is(row('strict')->{error}, undef, 'then the error is gone');
-ok($t->wait_log(qr/stream "strict" is polled well again/), 'and the log says so');
+# Programs that fail. If this fails, one odd reply of the node blanks a page, or
+# nobody learns of it.
 
-fails('empty', qr/\Athe jq program has no output\z/, undef, 'a program without output');
-fails('broken', qr/cannot be added/, undef, 'a type error of jq');
-fails('lines', qr/\Aone two   three\z/, undef, 'an error of several lines is one in the log');
-unlike($t->error_log, qr/^two/m, 'whatever is in it');
-fails('object_error', qr/\A\{"code":7\}\z/, undef, 'error with an object');
+=== TEST 8: the error of: %%PROGRAM%%
+--- each
+PROGRAM || ERROR
+empty || \Athe jq program has no output\z
+.results.v | keys + 1 || cannot be added
+error({code: 7}) || \A\{"code":7\}\z
+error("one\ntwo\t\r\u0007three") || \Aone two   three\z
+--- program
+%%PROGRAM%%
+--- node
+x.v {"n":1}
+--- stream_error
+p %%ERROR%%
+--- no_error_log eval
+[qr/^two/, qr/\xee\x80|bc_int/, '[alert]', '[emerg]']
 
-set(strict => 9);
-fails('strict', qr/more than 5/, '4', 'and again');
+
+
+=== TEST 9: a call that fails is told with its words
+--- program
+.results.v
+--- node
+x.v error {"code":-32001,"message":"not \"today\""}
+--- stream_error
+p \Ax\.v: not "today"\z
+
+
+
+# Logs whose program is wrong. If this fails, the log stays empty without a word.
+
+=== TEST 10: a log with %%VALUE%%
+--- each
+VALUE
+[]
+{"other":[]}
+{"rows":{}}
+{"rows":null}
+"x"
+null
+--- node
+x.nolist %%VALUE%%
+--- stream_error
+nolist \Athe data of a log stream has to be an object with the array "rows"\z
+
+
+
+=== TEST 11: a log with its field
+--- node
+x.nolist {"rows":[{"id":1}],"other":5}
+--- data
+nolist {"rows":[{"id":1}],"count":1}
+
 
 
 # Too much data. If this fails, a stream stops without a word, or overwrites
 # another one's memory.
 
-set(small => '"' . 'x' x 1022 . '"');
-becomes('small', '"' . 'x' x 1022 . '"', 'data of max_size bytes');
-becomes('small_jq', '"' . 'x' x 1022 . '"', 'and of a program');
-set(small => '"' . 'y' x 1023 . '"');
-fails($_, qr/\Athe data is 1025 bytes, blockcast_max_size is 1024\z/, '"' . 'x' x 1022 . '"',
-    "$_: one byte more: both numbers") for 'small', 'small_jq';
-set(small => '"ok"');
-becomes('small', '"ok"', 'it goes on when it fits');
+=== TEST 12: data of max_size bytes
+--- node eval
+'x.small "' . 'x' x 1022 . '"'
+--- data eval
+'small "' . 'x' x 1022 . "\"\nsmall_jq \"" . 'x' x 1022 . '"'
 
 
-# Logs whose program is wrong. If this fails, the log stays empty without a
-# word.
 
-for my $v ('[]', '{"other":[]}', '{"rows":{}}', '{"rows":null}', '"x"', 'null') {
-    set(nolist => $v);
-    fails('nolist', qr/\Athe data of a log stream has to be an object with the array "rows"\z/,
-        undef, "a log with $v");
-}
-
-set(nolist => '{"rows":[{"id":1}],"other":5}');
-becomes('nolist', '{"rows":[{"id":1}],"count":1}', 'a log with its field');
-
-set(bigkeys => qq([{"id":$big,"v":1},{"id":18446744073709551614},{"id":$big,"v":2}]));
-becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614}],"count":2}),
-    'large keys that differ in the last digit are two');
-set(bigkeys => qq([{"id":18446744073709551614},{"id":"18446744073709551614"}]));
-becomes('bigkeys', qq({"rows":[{"id":$big,"v":1},{"id":18446744073709551614},{"id":"18446744073709551614"}],"count":3}),
-    'and a string is another key than a number');
+=== TEST 13: one byte more: both numbers, and the last good data
+--- node eval
+'x.small "' . 'y' x 1023 . '"'
+--- stream_error
+small \Athe data is 1025 bytes, blockcast_max_size is 1024\z
+small_jq \Athe data is 1025 bytes, blockcast_max_size is 1024\z
+--- data eval
+'small "' . 'x' x 1022 . "\"\nsmall_jq \"" . 'x' x 1022 . '"'
 
 
-# params_jq. If this fails, "what is new since the last one" cannot be asked.
 
-set(head => 5);
-set(block => '"b5"');
-set(more => '"m"');
-set(oops => '"never"');
-set(none => '"never"');
-becomes('chain', '{"head":5,"results":{"head":5,"block":"b5"},'
-    . '"errors":{"oops":{"code":null,"message":"params: no params for 5"}}}',
-    'null and empty: not called; an error in the params is that call\'s own');
-ok(wait_for(sub { last_params('block') eq '{"height":5,"before":5}' }),
-    'params from results and from the previous data') or diag(last_params('block'));
-
-my $stats = $t->node(GET => '/control/stats')->{by_method};
-ok(!$stats->{'x.none'} && !$stats->{'x.oops'} && !$stats->{'x.more'}, 'those were not asked');
-
-set(head => 11);
-ok(wait_for(sub { data('chain') =~ /"more":"m"/ }), 'when there are params it is called');
-is(last_params('more'), '["b5"]', 'with the result of a call that had params of its own');
-
-set(head => $big);
-ok(wait_for(sub { last_params('block') =~ /"height":18446744073709551615/ }),
-    'large integers in params') or diag(last_params('block'));
-
-fault('head', fault => 'drop');
-ok(wait_for(sub { last_params('block') =~ /"height":null/ }), 'when the call before fails, it sees that');
-heal();
-
-
-# each=. If this fails, items are mixed up, or one bad item loses all.
-
-set(item => '"i"');
-set(list => '[]');
-becomes('each', '{"items":null,"errors":{},"has":false}', 'no output: not called');
-set(list => '[3,1,2]');
-becomes('each', '{"items":["i","i","i"],"errors":{},"has":true}', 'one call for each output');
-my @recent = map { $_->{params}{n} } grep { $_->{method} eq 'x.item' }
-    @{ $t->node(GET => '/control/stats')->{recent} };
-is("@recent[-3 .. -1]", '3 1 2', 'in order');
-
-set(list => '[1,2,3,4,5,6]');
-becomes('each', '{"items":["i","i","i","i"],"errors":{},"has":true}', 'no more than N');
-
-# answers that come in another order than the questions
-
-set(list => '[1,2,3]');
-set(item => '"late"');
-fault('item', fault => 'slow', ms => 60, count => 1) for 1 .. 3;
-becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'slow ones');
-
-# an error in the middle: what was before it is kept, and the error is told
-
-fault('item', fault => 'other_type', result => 'first', count => 1);
-fault('item', fault => 'error', message => 'gone', count => 1);
-my $seen;
-ok(wait_for(sub { ($seen = data('each')) =~ /"errors":\{"item"/ }), 'an error in the middle');
-like($seen, qr/\A\{"items":(?:\["first"\]|null|\["late"(?:,"late")?\]),"errors":\{"item":\{"code":-32000,"message":"gone"\}\},/,
-    'the results before it, and the error');
-heal();
-becomes('each', '{"items":["late","late","late"],"errors":{},"has":true}', 'and all again');
-
-
-# What are no params. If this fails, the node is sent what is no JSON-RPC.
-
-set(some => '"s"');
-set(text => '"never"');
-set(list => '[1,3,2,4]');
-becomes('params', '{"some":["s","s"],"errors":{'
-    . '"text":"params: the program must put out objects or arrays",'
-    . '"odd":"params: the program must put out objects or arrays"}}',
-    'null of several outputs: not asked; text and numbers: an error of that call');
-ok(!grep({ $_->{method} =~ /^x\.(?:text|odd)$/ } @{ $t->node(GET => '/control/stats')->{recent} }),
-    'those were not asked');
-
-
-# Shared calls. If this fails, the node is asked the same thing once for each
-# stream, and bans us.
-
-set(shared => '"s"');
-$ws = $t->ws('/ws');
-$ws->subscribe($_) for 'shared_a', 'shared_b';
-sleep 0.7;
-$t->node(POST => '/control/stats', {});
-sleep 2;
-my $recent = $t->node(GET => '/control/stats');
-my $n = $recent->{by_method}{'x.shared'};
-my %by;
-$by{$Blockcast::Test::JSON->encode($_->{params})}++
-    for grep { $_->{method} eq 'x.shared' } @{ $recent->{recent} };
-ok($by{'{"a":1}'} >= 8 && $by{'{"a":1}'} <= 12, 'two streams, the same call: made once per tick')
-    or diag(explain(\%by));
-ok($by{'{"a":2}'} >= 8 && $by{'{"a":2}'} <= 12, 'other params are another call');
-is(data('shared_a'), '"s"', 'and both have');
-is(data('shared_b'), '{"same":"s","differs":"s"}', 'the result');
-$ws->drop;
-
-unlike($t->error_log, qr/\xee\x80|bc_int/, 'nothing of the inside is in the log');
-
-$t->stop;
-
-done_testing();
+=== TEST 14: it goes on when it fits
+--- node
+x.small "ok"
+--- data
+small "ok"

@@ -112,85 +112,87 @@ ok(wait_for(sub { seq('fresh') == 1 && seq('one') == 1 && seq('back') == 1 && se
     20 * $slow), 'the first polls');
 
 
-# A fresh chain: nothing was there before
+my ($ws, @m, $since);
 
-my $ws = $t->ws('/ws');
-ok($ws->subscribe('fresh', since => 0), 'since=0 of an empty log');
+subtest 'A fresh chain: nothing was there before' => sub {
+    $ws = $t->ws('/ws');
+    ok($ws->subscribe('fresh', since => 0), 'since=0 of an empty log');
 
-show(fresh => 1, 2);
-my @m = messages($t, $ws, 'fresh');
-is_deeply([ids(@m)], [1, 2], 'the first entries of a log that was empty');
-is_deeply([grep { $_->{gap} } @m], [], 'without a gap');
+    show(fresh => 1, 2);
+    @m = messages($t, $ws, 'fresh');
+    is_deeply([ids(@m)], [1, 2], 'the first entries of a log that was empty');
+    is_deeply([grep { $_->{gap} } @m], [], 'without a gap');
 
-show(fresh => '"late"', 1, 2, 3);
-@m = messages($t, $ws, 'fresh');
-is_deeply([ids(@m)], ['late', 3], 'a late entry before those that are known');
+    show(fresh => '"late"', 1, 2, 3);
+    @m = messages($t, $ws, 'fresh');
+    is_deeply([ids(@m)], ['late', 3], 'a late entry before those that are known');
 
-my $since = $t->ws('/ws');
-$since->subscribe('fresh', since => 0);
-@m = messages($t, $since, 'fresh');
-is_deeply([ids(@m)], [1, 2, 'late', 3], 'all of them for who comes now');
-is_deeply([grep { $_->{gap} } @m], [], 'without a gap, too');
-
-
-# keep=1: the node shows more than is kept
-
-my $was = seq('one');
-settle('one');
-is(seq('one'), $was, 'entries that are evicted do not come again');
-
-$ws->subscribe('one', since => $was);
-$ws->subscribe('back', since => seq('back'));
-show(one => 1 .. 4);
-show(back => 1 .. 4);
-settle('one');
-is_deeply([ids(messages($t, $ws, 'one'))], [4], 'a new one comes alone');
-is(seq('one'), $was + 1, 'one message more');
-
-show(one => 2, '"x"', 3, 4);
-is_deeply([ids(messages($t, $ws, 'one'))], ['x'], 'one that comes late between evicted ones');
-
-my $back = seq('back');
-settle('back');
-is($back, seq('back'), 'in the wrong order: no more messages');
-is($back, 2, 'one for each change');
+    $since = $t->ws('/ws');
+    $since->subscribe('fresh', since => 0);
+    @m = messages($t, $since, 'fresh');
+    is_deeply([ids(@m)], [1, 2, 'late', 3], 'all of them for who comes now');
+    is_deeply([grep { $_->{gap} } @m], [], 'without a gap, too');
+};
 
 
-# more than the ring holds, and more than is remembered
+subtest 'keep=1: the node shows more than is kept' => sub {
+    my $was = seq('one');
+    settle('one');
+    is(seq('one'), $was, 'entries that are evicted do not come again');
 
-my $small = $t->ws('/ws');
-$small->subscribe('small', since => seq('small'));
-my @want = (4 .. 1600);
+    $ws->subscribe('one', since => $was);
+    $ws->subscribe('back', since => seq('back'));
+    show(one => 1 .. 4);
+    show(back => 1 .. 4);
+    settle('one');
+    is_deeply([ids(messages($t, $ws, 'one'))], [4], 'a new one comes alone');
+    is(seq('one'), $was + 1, 'one message more');
 
-for (my $n = 4; $n <= 1600; $n += 100) {
-    my $last = $n + 99 > 1600 ? 1600 : $n + 99;
-    show(small => ($last > 400 ? $last - 400 : 1) .. $last);
-}
+    show(one => 2, '"x"', 3, 4);
+    is_deeply([ids(messages($t, $ws, 'one'))], ['x'], 'one that comes late between evicted ones');
 
-settle('small');
-is_deeply([ids(messages($t, $small, 'small'))], \@want, 'each of 1600 entries once, in order');
-show(small => 1201 .. 1450, '"y"', 1451 .. 1600);
-is_deeply([ids(messages($t, $small, 'small'))], ['y'], 'and one that comes late');
-show(small => 1 .. 1601);
-is_deeply([ids(messages($t, $small, 'small'))], [1601],
-    'nor what is forgotten, when the node shows all that there was');
+    my $back = seq('back');
+    settle('back');
+    is($back, seq('back'), 'in the wrong order: no more messages');
+    is($back, 2, 'one for each change');
+};
 
 
-# The same value written in another way
+subtest 'more than the ring holds, and more than is remembered' => sub {
+    my $small = $t->ws('/ws');
+    $small->subscribe('small', since => seq('small'));
+    my @want = (4 .. 1600);
 
-my $keys = $t->ws('/ws');
-$keys->subscribe('keys', since => 0);
-show(keys => '1', '"A"', '18446744073709551615', '0.5', '"\ud83d\ude00"');
-messages($t, $keys, 'keys');
-my $before = seq('keys');
-show(keys => '1.0', '1e0', '10e-1', '"\u0041"', '18446744073709551615.0', '5e-1',
-    "\"\xf0\x9f\x98\x80\"");
-is(seq('keys'), $before, 'the same keys in other words are the same entries');
-show(keys => '"1"', '"a"', '18446744073709551614', '0.50000000000000000001');
-is(scalar(ids(messages($t, $keys, 'keys'))), 4, 'other values are others');
-show(keys => '7e0');
-like($t->get('/api/streams/keys')->{content} // $t->get('/api/streams/keys')->{body} // '',
-    qr/\{"id":7e0\}/, 'the entry stays as it was written');
+    for (my $n = 4; $n <= 1600; $n += 100) {
+        my $last = $n + 99 > 1600 ? 1600 : $n + 99;
+        show(small => ($last > 400 ? $last - 400 : 1) .. $last);
+    }
+
+    settle('small');
+    is_deeply([ids(messages($t, $small, 'small'))], \@want, 'each of 1600 entries once, in order');
+    show(small => 1201 .. 1450, '"y"', 1451 .. 1600);
+    is_deeply([ids(messages($t, $small, 'small'))], ['y'], 'and one that comes late');
+    show(small => 1 .. 1601);
+    is_deeply([ids(messages($t, $small, 'small'))], [1601],
+        'nor what is forgotten, when the node shows all that there was');
+};
+
+
+subtest 'the same value written in another way' => sub {
+    my $keys = $t->ws('/ws');
+    $keys->subscribe('keys', since => 0);
+    show(keys => '1', '"A"', '18446744073709551615', '0.5', '"\ud83d\ude00"');
+    messages($t, $keys, 'keys');
+    my $before = seq('keys');
+    show(keys => '1.0', '1e0', '10e-1', '"\u0041"', '18446744073709551615.0', '5e-1',
+        "\"\xf0\x9f\x98\x80\"");
+    is(seq('keys'), $before, 'the same keys in other words are the same entries');
+    show(keys => '"1"', '"a"', '18446744073709551614', '0.50000000000000000001');
+    is(scalar(ids(messages($t, $keys, 'keys'))), 4, 'other values are others');
+    show(keys => '7e0');
+    like($t->get('/api/streams/keys')->{content} // $t->get('/api/streams/keys')->{body} // '',
+        qr/\{"id":7e0\}/, 'the entry stays as it was written');
+};
 
 
 # Keys that nginx's own hash (MurmurHash2) has one value for
@@ -204,6 +206,7 @@ sub cpu {
     return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
+
 sub used {
     my (@ids) = @_;
     my $seq = seq('many');
@@ -214,12 +217,14 @@ sub used {
     return cpu() - $from;
 }
 
+
 sub murmur_mix {
     my ($k) = @_;
     $k = $k * 0x5bd1e995 & 0xffffffff;
     $k ^= $k >> 24;
     return $k * 0x5bd1e995 & 0xffffffff;
 }
+
 
 sub colliding {
     my ($count) = @_;
@@ -245,57 +250,60 @@ sub colliding {
     return @keys;
 }
 
-my @bad = colliding(20_000);
-my $usual = used(map { qq("$_") } 1 .. @bad);
-my $chosen = used(@bad);
-cmp_ok($chosen, '<', 4 * $usual + 0.3, '20,000 keys that collide in another hash cost no more')
-    or diag "$chosen s instead of $usual s";
-note "$chosen s, usually $usual s";
+
+subtest 'keys that nginx\'s own hash (MurmurHash2) has one value for' => sub {
+    my @bad = colliding(20_000);
+    my $usual = used(map { qq("$_") } 1 .. @bad);
+    my $chosen = used(@bad);
+    cmp_ok($chosen, '<', 4 * $usual + 0.3, '20,000 keys that collide in another hash cost no more')
+        or diag "$chosen s instead of $usual s";
+    note "$chosen s, usually $usual s";
+};
 
 
-# After a reload with other sizes
+subtest 'after a reload with other sizes' => sub {
+    my %sized = map { $_ => seq($_) } qw(fresh one back small keys);
+    $t->{http} =~ s/keep=1 size=16k/keep=1 size=64k/;
+    $t->{http} =~ s/(log entries key=id keep=1)(;)/$1 size=700k$2/g;
+    $t->{http} =~ s/(log entries key=id keep=100)(;)/$1 size=300k$2/g;
+    $t->write_conf;
+    ok($t->reload(gone => 20 * $slow), 'a reload with other sizes');
+    show(small => 1 .. 1601);
+    settle($_) for qw(fresh one back keys);
+    is(seq($_), $sized{$_}, "after it no entry of $_ comes again") for sort keys %sized;
+};
 
-my %sized = map { $_ => seq($_) } qw(fresh one back small keys);
-$t->{http} =~ s/keep=1 size=16k/keep=1 size=64k/;
-$t->{http} =~ s/(log entries key=id keep=1)(;)/$1 size=700k$2/g;
-$t->{http} =~ s/(log entries key=id keep=100)(;)/$1 size=300k$2/g;
-$t->write_conf;
-ok($t->reload(gone => 20 * $slow), 'a reload with other sizes');
-show(small => 1 .. 1601);
-settle($_) for qw(fresh one back keys);
-is(seq($_), $sized{$_}, "after it no entry of $_ comes again") for sort keys %sized;
 
+subtest 'after a restart with the state file: the same node, the same answers' => sub {
+    my %at = map { $_ => seq($_) } qw(fresh one back small keys);
+    my $epoch = $t->ws('/ws')->recv_type('welcome')->{epoch};
 
-# After a restart with the state file: the same node, the same answers
+    $t->signal('QUIT', $t->pid_file);
+    wait_for { waitpid $t->{master}, 1; !$t->nginx_pids } 20 * $slow;
+    $t->start;
 
-my %at = map { $_ => seq($_) } qw(fresh one back small keys);
-my $epoch = $t->ws('/ws')->recv_type('welcome')->{epoch};
+    is($t->ws('/ws')->recv_type('welcome')->{epoch}, $epoch, 'it is the same epoch');
 
-$t->signal('QUIT', $t->pid_file);
-wait_for { waitpid $t->{master}, 1; !$t->nginx_pids } 20 * $slow;
-$t->start;
+    show(one => 1 .. 4);
+    show(small => 1 .. 1601);
+    settle($_) for qw(fresh back keys);
 
-is($t->ws('/ws')->recv_type('welcome')->{epoch}, $epoch, 'it is the same epoch');
+    is(seq($_), $at{$_}, "after a restart: no entry of $_ comes again") for sort keys %at;
 
-show(one => 1 .. 4);
-show(small => 1 .. 1601);
-settle($_) for qw(fresh back keys);
+    $since = $t->ws('/ws');
+    $since->subscribe('fresh', since => 0);
+    @m = messages($t, $since, 'fresh');
+    is_deeply([ids(@m)], [1, 2, 'late', 3], 'all of a log that has lost nothing');
+    is_deeply([grep { $_->{gap} } @m], [], 'without a gap');
 
-is(seq($_), $at{$_}, "after a restart: no entry of $_ comes again") for sort keys %at;
+    show(fresh => '"later"', '"late"', 1, 2, 3);
+    is_deeply([ids(messages($t, $since, 'fresh'))], ['later'], 'a late one after the restart');
 
-$since = $t->ws('/ws');
-$since->subscribe('fresh', since => 0);
-@m = messages($t, $since, 'fresh');
-is_deeply([ids(@m)], [1, 2, 'late', 3], 'all of a log that has lost nothing');
-is_deeply([grep { $_->{gap} } @m], [], 'without a gap');
-
-show(fresh => '"later"', '"late"', 1, 2, 3);
-is_deeply([ids(messages($t, $since, 'fresh'))], ['later'], 'a late one after the restart');
-
-$since = $t->ws('/ws');
-$since->subscribe('small', since => 1);
-@m = messages($t, $since, 'small');
-ok($m[0] && $m[0]{gap}, 'what is gone is a gap');
+    $since = $t->ws('/ws');
+    $since->subscribe('small', since => 1);
+    @m = messages($t, $since, 'small');
+    ok($m[0] && $m[0]{gap}, 'what is gone is a gap');
+};
 
 $t->stop;
 $node->stop;

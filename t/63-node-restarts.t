@@ -66,9 +66,12 @@ sub twice { scalar grep { $_ > 1 } values %times }
 
 # The design document's dialect: another chain.
 
+my ($ws, $before, $lines);
+
+subtest 'the design document\'s dialect: another chain' => sub {
 conf('the-block-seed', keep => 100);
 $t->start;
-my $ws = $t->ws('/ws');
+    $ws = $t->ws('/ws');
 $ws->subscribe('receipts');
 my $figures = $t->ws('/ws');
 $figures->subscribe('network_metrics');
@@ -87,7 +90,7 @@ is(twice(), 0, 'each once');
 control('restart', { down_ms => 700 });
 sleep 1;
 ok(wait_for { row('receipts')->{state} eq 'live' && !row('receipts')->{error} }, 'the node is restarted');
-my $before = @ids;
+    $before = @ids;
 control('receipts', { n => 3 });
 ok(receive($ws, sub { @ids >= $before + 3 }), 'new receipts come');
 is(twice(), 0, 'old ones do not come again');
@@ -142,7 +145,7 @@ is(row('receipts')->{error}, 'no receipts: the reply has no receipts', 'and says
 my $m;
 do { $m = $ws->recv_type('status', 3) } until !$m || $m->{state} eq 'stale';
 like($m->{note} // '', qr/the result of call "recent" is a string/, 'so does the status message');
-my $lines = grep { /it was an object/ } split /\n/, substr $t->error_log, $size;
+    $lines = grep { /it was an object/ } split /\n/, substr $t->error_log, $size;
 ok($lines <= 12, 'once for each') or diag($lines);
 
 control('set', { method => $_ }) for 'net.stats', 'net.peers', 'light.latest_header', 'receipt.audit';
@@ -153,10 +156,12 @@ ok(receive($ws, sub { @ids >= $before + 2 }, 15), 'receipts go on');
 is(twice(), 0, 'each once');
 $_->drop for $ws, $figures;
 $t->stop;
+};
 
 
 # The real node's dialect: its ledger holds 256 records and has no page.
 
+subtest 'the real node\'s dialect: its ledger holds 256 records and has no page' => sub {
 conf('the-block');
 @ids = ();
 %times = ();
@@ -193,10 +198,12 @@ ok(receive($ws, sub { @ids >= $before + 4 }, 15), 'and read');
 is(twice(), 0, 'each once');
 $ws->drop;
 $t->stop;
+};
 
 
 # A program of one's own.
 
+subtest 'A program of one\'s own' => sub {
 $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, http => <<'EOF', server => 'location /api/ { blockcast_api; }');
     blockcast_stream own {
         blockcast_interval 100ms;
@@ -219,5 +226,6 @@ sleep 1;
 $lines = () = $t->error_log =~ /stream "own": tab here/g;
 is($lines, 1, 'the same one is told once');
 $t->stop;
+};
 
 done_testing();

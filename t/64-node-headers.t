@@ -187,14 +187,12 @@ my $t = Blockcast::Test->new(%conf);
 
 ok(wait_for(sub { $t->can_connect($port) }, 20), 'the node listens');
 
-sub row { my ($name) = @_; (grep { $_->{name} eq $name } @{ ($t->get_json('/api/streams') // {})->{streams} // [] })[0] // {} }
-
 for my $c (@case) {
     my ($name, undef, $error, %o) = @$c;
     my $what = "$name: " . join ', ', map { substr $_, 0, 40 } @{ $c->[1] }[0 .. ($#{ $c->[1] } > 1 ? 1 : $#{ $c->[1] })];
 
     if ($error) {
-        ok(wait_for(sub { (row($name)->{error} // '') =~ $error }, 30), "$what: a failed call") or diag(row($name)->{error} // 'no error');
+        ok(wait_for(sub { ($t->row($name)->{error} // '') =~ $error }, 30), "$what: a failed call") or diag($t->row($name)->{error} // 'no error');
         next;
     }
 
@@ -208,7 +206,7 @@ for my $c (@case) {
         $d->{n} != $first;
     }, 30);
 
-    ok($ok, "$what: data") or diag(row($name)->{error} // 'no error');
+    ok($ok, "$what: data") or diag($t->row($name)->{error} // 'no error');
     is($d->{case}, $name, "$what: its own") if $ok;
     is($d->{text}, $o{text} // '', "$what: the text is what the node sent") if $o{text};
 }

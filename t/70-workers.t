@@ -97,7 +97,7 @@ sub next_update {
     });
     my $took = time - $t0;
 
-    ok($all && $took < $limit * $slow, sprintf '%s: everybody got the next '
+    ok($all && $took < $limit * slow(), sprintf '%s: everybody got the next '
         . 'update after %.2f s', $what, $took)
         or diag(join "\n", grep { !/\[info\]/ } split /\n/, $t->error_log);
 }
@@ -151,7 +151,7 @@ my $taken = wait_for {
     $h && $h->{poller}{pid} != $poller;
 } 5;
 ok($taken, 'SIGSTOP of the poller: another takes over');
-cmp_ok(time - $stopped, '<', 2.5 * $slow, 'within the lease and an interval');
+cmp_ok(time - $stopped, '<', 2.5 * slow(), 'within the lease and an interval');
 
 $crowd->run(1.5);
 my $fresh = grep { ($_->{got}{s} // 0) > time - 1

@@ -315,12 +315,12 @@ MORE
 ok_within(5, 'a call hangs', sub { $node->calls('hang') });
 $t0 = time;
 ok($t->reload(gone => 3 * $slow), 'a reload does not wait for it');
-cmp_ok(time - $t0, '<', 2 * $slow, sprintf 'and took %.1f s', time - $t0);
+cmp_ok(time - $t0, '<', 2 * slow(), sprintf 'and took %.1f s', time - $t0);
 ok_within(5, 'another call hangs', sub { (() = $node->calls('hang')) >= 2 });
 $t0 = time;
 $t->signal('QUIT');
 $gone = wait_for { waitpid $t->{master}, 1; !$t->nginx_pids } 5 * $slow;
-ok($gone && time - $t0 < 1.5 * $slow,
+ok($gone && time - $t0 < 1.5 * slow(),
     sprintf 'quit does not wait for it, it took %.1f s', time - $t0);
 $t->stop;
 
@@ -337,5 +337,31 @@ is(scalar @{ $t->get_json('/api/health')->{workers} }, 1, 'it counts itself');
 $t->stop;
 
 $node->stop;
+
+
+# A wrong configuration on a reload. If this fails, a mistake stops a server
+# that was running well.
+
+subtest 'a wrong configuration on a reload' => sub {
+    my $t = Blockcast::Test->new(node => 1,
+        http => 'blockcast_stream s { blockcast_call c net.stats; }',
+        server => 'location /api/ { blockcast_api; }');
+
+    my $right = $t->{http};
+    my $pid = wait_for { ($t->worker_pids)[0] };
+
+    $t->write_conf(http => 'blockcast_stream s { blockcast_call c m; blockcast_jq "|"; }');
+    $t->allow(qr/jq program of stream "s": jq: error/);
+    $t->signal('HUP');
+
+    ok($t->wait_log(qr/\[emerg\].*jq program of stream "s": jq: error/, 20), 'is logged');
+    is(($t->worker_pids)[0], $pid, 'and the worker stays');
+    is($t->get('/api/streams')->{status}, 200, 'and serves');
+
+    $t->write_conf(http => $right);
+    ok($t->reload(gone => 20), 'and the corrected one is taken');
+
+    $t->stop;
+};
 
 done_testing();

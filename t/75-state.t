@@ -81,7 +81,13 @@ sub nginx {
 sub file { $_[0]->prefix . '/state/feeds' }
 sub files { my $p = $_[0]->prefix; map { s{.*/}{}r } sort glob "$p/state/*" }
 sub lacks { substr Blockcast::Test::slurp("$_[0].lock"), 0, 2 }     # behind it: who leads
-sub errors { join "\n", grep { !/\[(?:info|notice)\]/ } split /\n/, $_[0]->error_log }
+# What is complained of. That a write took long is a matter of the disk's other
+# users.
+
+sub errors {
+    join "\n", grep { !/\[(?:info|notice)\]|writing the state file ".*" took \d+ ms/ }
+        split /\n/, $_[0]->error_log;
+}
 
 
 sub within {
@@ -208,7 +214,7 @@ my $node = Blockcast::Ledger->new(rate => 20);
 
     is($b->{epoch}, $a->{epoch}, 'the epoch after the restart is the same');
     cmp_ok($b->{'c.seq'}, '>=', $a->{'c.seq'}, 'the seq of a snapshot goes on');
-    cmp_ok($b->{'c.seq'}, '<=', $a->{'c.seq'} + 8, '... by one with each poll');
+    cmp_ok($b->{'c.seq'}, '<=', $a->{'c.seq'} + 8 * slow(), '... by one with each poll');
     cmp_ok($b->{c}, '>=', $a->{c}, 'no older data is shown');
 
     my $since = $a->{'l.seq'};
@@ -652,9 +658,9 @@ MORE
         $last = time;
         $seen++;
     }
-    cmp_ok($longest, '<', 2.5, sprintf 'on a slow disk data comes all the time (%.2f s at most)', $longest);
+    cmp_ok($longest, '<', 2.5 * slow(), sprintf 'on a slow disk data comes all the time (%.2f s at most)', $longest);
     isnt(header(file($t)), $header, 'while new images are written');
-    like(errors($t), qr/\[warn\].*writing the state file ".*feeds" took \d{4} ms/, 'that it is slow is said');
+    like($t->error_log, qr/\[warn\].*writing the state file ".*feeds" took \d{4} ms/, 'that it is slow is said');
     my $a = look($t);
     kill_all($t);
     $t->start;

@@ -40,13 +40,14 @@ use File::Path ();
 use File::Temp ();
 use IO::Socket::INET ();
 use JSON::PP ();
+use List::Util ();
 use POSIX ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
 use Blockcast::WebSocket ();
 
-our @EXPORT = qw(wait_for free_port);
+our @EXPORT = qw(wait_for free_port slow);
 
 our $ROOT = Cwd::realpath(dirname(__FILE__) . '/../../..');
 our $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum;
@@ -66,13 +67,29 @@ sub module_path {
 }
 
 
+# How many times longer than on an idle machine things may take now: 1 there, 3
+# at least with sanitizers, up to six times more when others want the processors. For the
+# bounds of what has to happen soon; what only has to happen is waited for.
+
+my $processors;
+
+sub slow {
+    my ($load, $running) = slurp('/proc/loadavg') =~ m{^(\S+) \S+ \S+ (\d+)/};
+    $processors //= () = slurp('/proc/cpuinfo') =~ /^processor\b/mg;
+    my $busy = List::Util::max($load // 0, $running // 0) / ($processors || 1);
+
+    return List::Util::min(6, List::Util::max(1, 1.5 * $busy))
+        * ($ENV{BLOCKCAST_SANITIZE} ? 3 : 1);
+}
+
+
 # Runs code until it returns true, and returns that; after `timeout` seconds
-# (10 unless told) returns its last, false value.
+# (10 unless told; times slow()) returns its last, false value.
 
 sub wait_for (&;$) {
     my ($code, $timeout) = @_;
 
-    my $end = time + ($timeout // 10);
+    my $end = time + ($timeout // 10) * slow();
 
     while (1) {
         my $value = $code->();
@@ -428,6 +445,153 @@ sub node {
 }
 
 
+# What the node answers: set() a method's result, given byte for byte, or
+# set_error() its error object; fault() breaks a method ('*': all) until heal(),
+# in one of the ways conf/simnode.mjs lists. asked() is how often it was called.
+# A method without a dot is one of the tests' own, which begin with "x.".
+
+sub _method { $_[0] =~ /[.*]/ ? $_[0] : "x.$_[0]" }
+
+
+sub set {
+    my ($self, $method, $result) = @_;
+
+    $method = _method($method);
+    return $self->node(POST => '/control/set', qq({"method":"$method","result":$result}));
+}
+
+
+sub set_error {
+    my ($self, $method, $error) = @_;
+
+    $method = _method($method);
+    return $self->node(POST => '/control/set', qq({"method":"$method","error":$error}));
+}
+
+
+sub fault {
+    my ($self, $method, $fault, %opt) = @_;
+
+    return $self->node(POST => '/control/fault',
+        { method => _method($method), fault => $fault, %opt });
+}
+
+
+sub heal {
+    my ($self, $method) = @_;
+
+    return $self->node('DELETE', '/control/fault',
+        defined $method ? { method => _method($method) } : {});
+}
+
+
+sub asked {
+    my ($self, $method) = @_;
+
+    return $self->node(GET => '/control/stats')->{by_method}{ _method($method) } // 0;
+}
+
+
+# What the module's API, which the configuration has at /api/, says of a stream:
+# row() is its line of the list, data() the text of the newest data, or that of
+# the answer when there is none. data() is a request for data: the stream is
+# polled because of it.
+
+sub row {
+    my ($self, $stream) = @_;
+
+    my ($row) = grep { $_->{name} eq $stream }
+        @{ ($self->get_json('/api/streams') // {})->{streams} // [] };
+    return $row // {};
+}
+
+
+sub data {
+    my ($self, $stream) = @_;
+
+    my $body = $self->get("/api/streams/$stream")->{body};
+    return $body =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s
+        ? $1 : $body;
+}
+
+
+# The same decoded: nothing when there is none.
+
+sub value {
+    my ($self, $stream) = @_;
+
+    return ($self->get_json("/api/streams/$stream") // {})->{data};
+}
+
+
+# Tests that wait: the data becomes this text; the stream fails with an error
+# that matches and, with $text, keeps this data.
+
+sub becomes {
+    my ($self, $stream, $text, $name) = @_;
+    my $got;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    wait_for(sub { ($got = $self->data($stream)) eq $text }, 20);
+    return Test::More::is($got, $text, $name);
+}
+
+
+sub fails {
+    my ($self, $stream, $re, $text, $name) = @_;
+    my $error;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    wait_for(sub {
+        $self->data($stream);
+        ($error = $self->row($stream)->{error} // '') =~ $re;
+    }, 20);
+    my $ok = Test::More::like($error, $re, $name);
+    Test::More::is($self->data($stream), $text, 'and the last good data is kept')
+        if defined $text;
+    return $ok;
+}
+
+
+# An answer that is a JSON error: its status, "error", and a message that
+# matches.
+
+sub is_error {
+    my ($self, $r, $status, $code, $re, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::subtest($name => sub {
+        my $body = eval { $JSON->decode($r->{body}) } // {};
+
+        Test::More::is($r->{status}, $status, "status $status");
+        Test::More::is($r->{headers}{'content-type'}, 'application/json', 'JSON');
+        Test::More::is($body->{error}, $code, "error $code");
+        Test::More::like($body->{message}, $re, 'a message');
+        Test::More::is($r->{headers}{'cache-control'}, 'no-store', 'kept by no cache');
+    });
+}
+
+
+# What a browser reads of a response's head, in one line: the status,
+# Access-Control-Allow-Origin and -Credentials, "vary" when Vary has Origin,
+# "exposed" when the ETag is; "-" for what is not there.
+
+sub cors {
+    my ($head) = @_;
+
+    my ($status) = $head =~ m{^HTTP/1\.1 (\d+)};
+    my %h;
+    push @{ $h{lc $1} }, $2 while $head =~ /^([\w-]+): (.*?)\r?$/mg;
+    my @vary = map { split /,\s*/ } @{ $h{vary} // [] };
+
+    return join ' ', $status // 'none',
+        join(' ', @{ $h{'access-control-allow-origin'} // ['-'] }),
+        join(' ', @{ $h{'access-control-allow-credentials'} // ['-'] }),
+        (grep { /^Origin$/i } @vary) ? 'vary' : '-',
+        "@{ $h{'access-control-expose-headers'} // [] }" =~ /ETag/ ? 'exposed' : '-';
+}
+
+
 # One HTTP request on a connection of its own. Returns { status, reason,
 # headers (names in lower case; repeated ones joined by ", "), body, head },
 # and status 0 when no complete answer came. Options: port, headers, body,
@@ -682,7 +846,7 @@ sub shutdown {
     delete $live{$self};
 
     my @wrong;
-    my $quit = $ENV{BLOCKCAST_SANITIZE} ? 3 * $self->{quit} : $self->{quit};
+    my $quit = $self->{quit};
 
     if (my $pid = $self->{master}) {
         kill 'QUIT', $pid;

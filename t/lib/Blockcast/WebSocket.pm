@@ -14,7 +14,7 @@ package Blockcast::WebSocket;
 #   my $m = $ws->recv_type('pong');     # skips other messages
 #   my ($code, $reason) = $ws->recv_close;
 #
-# The receiving calls answer undef after the timeout (5 s) or the end of the
+# The receiving calls answer undef after the timeout (15 s) or the end of the
 # connection; eof() tells which. Pings of the server are answered unless
 # auto_pong => 0, and are not returned by recv_json and recv_type.
 
@@ -29,7 +29,7 @@ use Protocol::WebSocket::Handshake::Client ();
 use Protocol::WebSocket::Request ();
 use Time::HiRes qw(time);
 
-our $TIMEOUT = $ENV{BLOCKCAST_SANITIZE} ? 15 : 5;
+our $TIMEOUT = $ENV{BLOCKCAST_SANITIZE} ? 30 : 15;
 
 my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
 
