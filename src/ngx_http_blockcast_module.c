@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_access.h"
@@ -213,6 +214,20 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       NULL },
 
+    { ngx_string("blockcast_jq_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, jq_timeout),
+      NULL },
+
+    { ngx_string("blockcast_jq_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, jq_memory),
+      NULL },
+
     { ngx_string("blockcast_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_blockcast_conf_set_max_connections,
@@ -331,6 +346,8 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
 
     bmcf->drain = NGX_CONF_UNSET_MSEC;
     bmcf->log_at_start = NGX_CONF_UNSET_UINT;
+    bmcf->jq_timeout = NGX_CONF_UNSET_MSEC;
+    bmcf->jq_memory = NGX_CONF_UNSET_SIZE;
 
     return bmcf;
 }
@@ -343,6 +360,8 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(bmcf->drain, 5000);
     ngx_conf_init_uint_value(bmcf->log_at_start, 0);
+    ngx_conf_init_msec_value(bmcf->jq_timeout, 5000);
+    ngx_conf_init_size_value(bmcf->jq_memory, 256 * 1024 * 1024);
 
     return NGX_CONF_OK;
 }
@@ -735,7 +754,10 @@ ngx_http_blockcast_init_process(ngx_cycle_t *cycle)
     ngx_http_blockcast_zone_enter(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
 
-    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
+    /* first of all: what is copied is to have neither clients nor threads */
+
+    if (ngx_http_blockcast_jq_queue_init(cycle, bmcf) != NGX_OK
+        || ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_worker_notify_open(cycle, bmcf) != NGX_OK)
     {
@@ -764,6 +786,7 @@ ngx_http_blockcast_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_jq_queue_done();
     ngx_http_blockcast_zone_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
     ngx_http_blockcast_hub_done();

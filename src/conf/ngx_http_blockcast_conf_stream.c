@@ -14,6 +14,10 @@
 /* the shortest interval: a node takes about 100 requests per second */
 #define NGX_HTTP_BLOCKCAST_MIN_INTERVAL  50
 
+/* bounds of a jq program's run below which hardly any could end (msec, bytes) */
+#define NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT  10
+#define NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY   (8 * 1024 * 1024)
+
 
 typedef struct {
     const char                   *name;
@@ -40,6 +44,8 @@ static ngx_http_blockcast_conf_stream_directive_t  ngx_http_blockcast_conf_strea
     { "blockcast_call", 3, 64 },
     { "blockcast_jq", 2, 2 },
     { "blockcast_jq_file", 2, 2 },
+    { "blockcast_jq_timeout", 2, 2 },
+    { "blockcast_jq_memory", 2, 2 },
     { "blockcast_log", 3, 8 },
     { "blockcast_stale", 2, 2 },
     { "blockcast_always", 2, 2 },
@@ -105,6 +111,8 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     st->linger = NGX_CONF_UNSET_MSEC;
     st->always = NGX_CONF_UNSET;
     st->max_size = NGX_CONF_UNSET_SIZE;
+    st->jq_timeout = NGX_CONF_UNSET_MSEC;
+    st->jq_memory = NGX_CONF_UNSET_SIZE;
 
     if (ngx_array_init(&st->calls, cf->pool, 4,
                        sizeof(ngx_http_blockcast_call_conf_t))
@@ -248,6 +256,30 @@ ngx_http_blockcast_conf_stream_set(ngx_conf_t *cf,
 
     } else if (ngx_strcmp(name, "jq_file") == 0) {
         rv = ngx_http_blockcast_conf_stream_program(cf, st, 1);
+
+    } else if (ngx_strcmp(name, "jq_timeout") == 0) {
+        rv = ngx_http_blockcast_conf_stream_msec(
+                                        cf, st, &st->jq_timeout,
+                                        NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT);
+
+    } else if (ngx_strcmp(name, "jq_memory") == 0) {
+
+        if (st->jq_memory != NGX_CONF_UNSET_SIZE) {
+            return "is duplicate";
+        }
+
+        size = ngx_parse_size(&value[1]);
+
+        if (size < NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V %V\" of stream \"%V\" must be a size "
+                               "of at least 8m", &value[0], &value[1],
+                               &st->name);
+            return NGX_CONF_ERROR;
+        }
+
+        st->jq_memory = size;
+        rv = NGX_CONF_OK;
 
     } else if (ngx_strcmp(name, "log") == 0) {
         rv = ngx_http_blockcast_conf_stream_log(cf, st);
@@ -523,10 +555,26 @@ ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t  **st;
     static ngx_str_t               by_default = ngx_string("default");
 
+    if (bmcf->jq_timeout < NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_jq_timeout is shorter than %d ms",
+                      NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT);
+        return NGX_ERROR;
+    }
+
+    if (bmcf->jq_memory < NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_jq_memory must be a size of at least 8m");
+        return NGX_ERROR;
+    }
+
     st = bmcf->streams.elts;
     nodes = bmcf->nodes.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
+        ngx_conf_init_msec_value(st[i]->jq_timeout, bmcf->jq_timeout);
+        ngx_conf_init_size_value(st[i]->jq_memory, bmcf->jq_memory);
+
         name = st[i]->node_name.len ? &st[i]->node_name : &by_default;
 
         for (n = 0; n < bmcf->nodes.nelts; n++) {

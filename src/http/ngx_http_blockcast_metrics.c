@@ -16,7 +16,7 @@
 
 /* bytes of text: all that there is once, for each stream, for each call */
 #define NGX_HTTP_BLOCKCAST_METRICS_SIZE    16384
-#define NGX_HTTP_BLOCKCAST_METRICS_STREAM  8192
+#define NGX_HTTP_BLOCKCAST_METRICS_STREAM  10240
 #define NGX_HTTP_BLOCKCAST_METRICS_NODE    4096
 #define NGX_HTTP_BLOCKCAST_METRICS_CALL    512
 
@@ -121,6 +121,9 @@ ngx_http_blockcast_metrics_streams(u_char *p,
     static const ngx_uint_t  polls[] = { 5000, 10000, 25000, 50000, 100000,
                                          250000, 500000, 1000000, 2500000,
                                          5000000, 10000000 };
+    static const ngx_uint_t  programs[] = { 100, 250, 500, 1000, 2500, 5000,
+                                            10000, 50000, 100000, 500000,
+                                            1000000 };
 
 #define ngx_http_blockcast_comma  ,
 
@@ -196,6 +199,24 @@ ngx_http_blockcast_metrics_streams(u_char *p,
         p = ngx_http_blockcast_metrics_times(p, "poll_seconds", &st[i]->name,
                               times, polls,
                               (uint64_t) st[i]->slot->poll_msec * 1000);
+    }
+
+    p = ngx_http_blockcast_metrics_head(p, "jq_seconds", "histogram",
+            "What a stream's jq programs took, those of its params, too.");
+
+    for (i = 0; i < n; i++) {
+
+        if (st[i]->jq == NULL) {
+            continue;
+        }
+
+        for (age = 0; age < NGX_HTTP_BLOCKCAST_BUCKETS; age++) {
+            times[age] = st[i]->slot->jq_times[age];
+        }
+
+        p = ngx_http_blockcast_metrics_times(p, "jq_seconds", &st[i]->name,
+                                             times, programs,
+                                             st[i]->slot->jq_usec);
     }
 
     p = ngx_http_blockcast_metrics_head(p, "age_seconds", "gauge",
@@ -352,6 +373,9 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
     static const ngx_uint_t  calls[] = { 1000, 2000, 5000, 10000, 25000, 50000,
                                          100000, 250000, 500000, 1000000,
                                          2500000 };
+
+    static const char *const  jq_ends[] = { "time", "memory", "crash",
+                                            "killed" };
 
     if (ngx_http_blockcast_rest_begin(r, &allowed, &rc) != NGX_OK) {
         return rc;
@@ -516,6 +540,14 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
             "From a call to the node's answer.");
     p = ngx_http_blockcast_metrics_times(p, "call_seconds", NULL, times, calls,
             (uint64_t) sh->call_msec * 1000);
+
+    p = ngx_http_blockcast_metrics_head(p, "jq_restarts_total", "counter",
+            "Processes that ended while they ran a jq program, by cause.");
+
+    for (i = 0; i < ngx_http_blockcast_n_jq_ends; i++) {
+        p = ngx_sprintf(p, "blockcast_jq_restarts_total{cause=\"%s\"} %uA\n",
+                        jq_ends[i], sh->jq_ends[i]);
+    }
 
     p = ngx_http_blockcast_metrics_one(p, "poller_pid", "gauge",
             "Process that polls.", sh->lease & 0xffffffff);

@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_stream_note.h"
 #include "bc_json.h"
@@ -32,15 +33,18 @@ static void ngx_http_blockcast_poll_result_recovered(
 static void ngx_http_blockcast_poll_result_time_poll(
     ngx_http_blockcast_poll_t *poll);
 static void ngx_http_blockcast_poll_result_time_publish(
-    ngx_http_blockcast_poll_t *poll, uint64_t begun);
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_shaped(
+    ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_poll_result_publish(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *output, ngx_uint_t n);
 static ngx_int_t ngx_http_blockcast_poll_result_data(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
-    ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_entries(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
     ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory, ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory);
 static void ngx_http_blockcast_poll_result_published(
     ngx_http_blockcast_poll_t *poll);
 
@@ -67,31 +71,6 @@ ngx_http_blockcast_poll_result_errorf(ngx_pool_t *pool, ngx_str_t *error,
     error->len = p - error->data;
 
     return error;
-}
-
-
-/*
- * What a program made has to pass the gate.  What comes from the node's reply
- * has been checked there (bc_jsonrpc_parse()), each= made one array more of it.
- */
-
-static ngx_int_t
-ngx_http_blockcast_poll_result_gate(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *text, const char *what, ngx_str_t *error)
-{
-    u_char  *buf;
-
-    if (poll->stream->jq == NULL || text->len == 0) {
-        return NGX_OK;
-    }
-
-    buf = ngx_pnalloc(poll->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_blockcast_gate_check(text, what, buf,
-                                         NGX_HTTP_BLOCKCAST_ERROR_LEN, error);
 }
 
 
@@ -222,16 +201,14 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
 void
 ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 {
-    uint64_t                           begun;
-    ngx_int_t                          rc;
-    ngx_str_t                          out[3], error;
-    ngx_uint_t                         i, n, asked, good;
+    ngx_str_t                          error;
+    ngx_uint_t                         i, asked, good;
     ngx_http_blockcast_slot_t         *slot;
     ngx_http_blockcast_jq_input_t      input;
     ngx_http_blockcast_call_result_t  *r, *failed;
 
     slot = poll->stream->slot;
-    begun = ngx_http_blockcast_zone_usec();
+    poll->answered = ngx_http_blockcast_zone_usec();
 
     (void) ngx_atomic_fetch_add(&slot->polls, 1);
 
@@ -267,47 +244,95 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 
     if (asked != 0 && good == 0) {
         ngx_http_blockcast_poll_result_failed(poll, failed, &failed->message);
+        ngx_http_blockcast_poll_end(poll);
         return;
     }
 
-    ngx_str_null(&out[0]);
-    ngx_str_null(&out[1]);
-    ngx_str_null(&out[2]);
-    ngx_str_null(&error);
-
     if (poll->stream->jq == NULL) {
 
-        if (input.nresults == 0 || input.results[0].result.len == 0) {
-            return;
+        if (input.nresults != 0 && input.results[0].result.len != 0) {
+            ngx_http_blockcast_poll_result_publish(
+                                        poll, &input.results[0].result, 1);
         }
 
-        out[0] = input.results[0].result;
+        ngx_http_blockcast_poll_end(poll);
+        return;
+    }
+
+    poll->shaping = 1;
+    poll->job.handler = ngx_http_blockcast_poll_result_shaped;
+    poll->job.data = poll;
+
+    if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
+                                        NGX_HTTP_BLOCKCAST_JQ_STREAM, &input,
+                                        3, poll->pool)
+        != NGX_OK)
+    {
+        ngx_str_set(&error, "no memory");
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        ngx_http_blockcast_poll_end(poll);
+    }
+}
+
+
+/* The stream's program has ended, well or not. */
+
+static void
+ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_http_blockcast_poll_t  *poll;
+
+    poll = job->data;
+
+    ngx_http_blockcast_poll_time_program(poll);
+
+    if (job->rc == NGX_OK && job->n == 0) {
+        ngx_str_set(&job->error, "the jq program has no output");
+        job->rc = NGX_ERROR;
+    }
+
+    if (job->rc != NGX_OK) {
+
+        /* the program may complain of what a failed call left out */
+
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &job->error);
 
     } else {
-        /* a program may take longer than the others wait for this worker */
 
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone,
-                                        ngx_max(poll->stream->interval,
-                                                NGX_HTTP_BLOCKCAST_PATIENCE));
+        /* loaded anew: the loop has gone on since the program was given it */
 
-        rc = ngx_http_blockcast_jq_run(poll->stream->jq, &input, out, 3, &n,
-                                       &error, poll->pool);
+        (void) ngx_http_blockcast_hub_sync(
+                                    ngx_http_blockcast_hub_of(poll->stream));
 
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone, 0);
+        ngx_http_blockcast_poll_result_publish(poll, job->out, job->n);
+    }
 
-        if (rc == NGX_OK && n == 0) {
-            ngx_str_set(&error, "the jq program has no output");
-            rc = NGX_ERROR;
-        }
+    ngx_http_blockcast_poll_end(poll);
+}
 
-        if (rc != NGX_OK) {
 
-            /* the program may complain of what a failed call left out */
+/*
+ * Publishes what a program put out, or the single result: the data, and with
+ * a program its state and its note.
+ */
 
-            ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-            return;
+static void
+ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *output, ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    ngx_str_t   out[3], error;
+    ngx_uint_t  i;
+
+    for (i = 0; i < 3; i++) {
+        ngx_str_null(&out[i]);
+
+        if (i < n) {
+            out[i] = output[i];
         }
     }
+
+    ngx_str_null(&error);
 
     if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {
         ngx_http_blockcast_poll_result_errorf(
@@ -319,13 +344,23 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
+    if (poll->stream->field.len == 0
+        && out[0].len > poll->stream->max_size)
+    {
+        ngx_http_blockcast_poll_result_errorf(
+                                poll->pool, &error,
+                                "the data is %uz bytes, blockcast_max_size is "
+                                "%uz", out[0].len, poll->stream->max_size);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        return;
+    }
+
     if (poll->stream->field.len != 0) {
         rc = ngx_http_blockcast_poll_result_entries(poll, &out[0], &out[1],
                                                     &error);
 
     } else {
-        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1],
-                                                 &error);
+        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1]);
     }
 
     if (rc == NGX_ERROR) {
@@ -343,11 +378,12 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
-    ngx_http_blockcast_poll_result_time_publish(poll, begun);
+    ngx_http_blockcast_poll_result_time_publish(poll);
     ngx_http_blockcast_stream_note_output(poll, &out[2]);
 
     ngx_http_blockcast_poll_result_recovered(poll);
-    ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone, slot);
+    ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone,
+                                             poll->stream->slot);
     ngx_http_blockcast_poll_result_published(poll);
 }
 
@@ -378,8 +414,7 @@ ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
 /* from the last answer to the data in the zone */
 
 static void
-ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll,
-    uint64_t begun)
+ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 {
     uint64_t                          usec;
     ngx_uint_t                        i;
@@ -389,7 +424,7 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll,
                                               100000 };
 
     sh = poll->bmcf->zone->sh;
-    usec = ngx_http_blockcast_zone_usec() - begun;
+    usec = ngx_http_blockcast_zone_usec() - poll->answered;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_BUCKETS - 1; i++) {
         if (usec <= limits[i]) {
@@ -503,7 +538,7 @@ ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *memory, ngx_str_t *error)
+    ngx_str_t *memory)
 {
     ngx_http_blockcast_hub_t  *hub;
 
@@ -519,13 +554,6 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
                                                               : NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_poll_result_gate(poll, memory,
-                                            "the program's state", error)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     return ngx_http_blockcast_snapshot_publish_memory(poll->bmcf->zone,
                                                       poll->stream, memory,
                                                       ngx_cycle->log);
@@ -534,7 +562,7 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
+    ngx_str_t *data, ngx_str_t *memory)
 {
     ngx_str_t                     previous;
     ngx_http_blockcast_hub_t     *hub;
@@ -543,30 +571,13 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
 
-    if (data->len > st->max_size) {
-        ngx_http_blockcast_poll_result_errorf(poll->pool, error,
-                                              "the data is %uz bytes, "
-                                              "blockcast_max_size is %uz",
-                                              data->len, st->max_size);
-        return NGX_ERROR;
-    }
-
     if (hub->newest != NULL
         && hub->snap.data_len == data->len
         && ngx_memcmp(hub->buf + hub->snap.data, data->data,
                       data->len)
            == 0)
     {
-        return ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
-    }
-
-    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
-                                            error) != NGX_OK
-        || ngx_http_blockcast_poll_result_gate(poll, memory,
-                                               "the program's state", error)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+        return ngx_http_blockcast_poll_result_unchanged(poll, memory);
     }
 
     previous.data = NULL;
@@ -604,14 +615,6 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
-
-    /* entries are taken out of it one by one: before that */
-
-    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
-                                            error) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     span.data = data->data;
     span.len = data->len;
@@ -786,15 +789,8 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     }
 
     if (n == 0 && hub->newest != NULL) {
-        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
+        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory);
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
-    }
-
-    if (ngx_http_blockcast_poll_result_gate(poll, memory,
-                                            "the program's state", error)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
     }
 
     /*
