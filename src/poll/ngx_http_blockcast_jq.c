@@ -1242,6 +1242,14 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
     if (error->len == 0) {
         ngx_str_set(error, "the program failed without a message");
     }
+
+    /* libjq 1.6 says no more of it */
+
+    if (error->len == sizeof("break") - 1
+        && ngx_strncmp(error->data, "break", error->len) == 0)
+    {
+        ngx_str_set(error, "break, there is nothing for \"input\" to read");
+    }
 }
 
 

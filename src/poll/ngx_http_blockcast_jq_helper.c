@@ -28,6 +28,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <errno.h>
 #include <malloc.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -542,6 +543,10 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_memzero(&io, sizeof(io));
     io.write = ngx_http_blockcast_jq_helper_stderr;
+
+    /* assert() begins with it */
+
+    program_invocation_short_name = "libjq";
 
     out = fopencookie(NULL, "w", io);
 

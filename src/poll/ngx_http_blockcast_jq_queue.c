@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_zone.h"
 
 #include <sys/wait.h>
@@ -59,7 +60,7 @@ typedef struct {
 
     /* the last that came from stderr */
     size_t                        said_len;
-    u_char                        said[128];
+    u_char                        said[160];
 } ngx_http_blockcast_jq_worker_t;
 
 
@@ -75,6 +76,8 @@ static void ngx_http_blockcast_jq_queue_assign(
 static void ngx_http_blockcast_jq_queue_write(ngx_event_t *ev);
 static void ngx_http_blockcast_jq_queue_read(ngx_event_t *ev);
 static ngx_int_t ngx_http_blockcast_jq_queue_frame(
+    ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_said(
     ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_finish(
     ngx_http_blockcast_jq_worker_t *h);
@@ -148,6 +151,13 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_jq_queue_ready(void)
+{
+    return ngx_http_blockcast_jq_spawner != (ngx_socket_t) -1;
 }
 
 
@@ -942,19 +952,16 @@ ngx_http_blockcast_jq_queue_frame(ngx_http_blockcast_jq_worker_t *h)
 
     case ngx_http_blockcast_jq_frame_stderr:
 
+        /* the last line says why it crashed, if it does */
+
+        ngx_http_blockcast_jq_queue_said(h);
+
         while (h->frame.len && h->body[h->frame.len - 1] < ' ') {
             h->frame.len--;
         }
 
         h->said_len = ngx_min(h->frame.len, sizeof(h->said));
         ngx_memcpy(h->said, h->body, h->said_len);
-
-        if (h->frame.len) {
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "blockcast: jq stderr: %*s", (size_t) h->frame.len,
-                          h->body);
-        }
-
         break;
 
     case ngx_http_blockcast_jq_frame_reply:
@@ -986,10 +993,36 @@ ngx_http_blockcast_jq_queue_frame(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
+/* Logs a line that came from the stderr of a helper. */
+
+static void
+ngx_http_blockcast_jq_queue_said(ngx_http_blockcast_jq_worker_t *h)
+{
+    ngx_str_t  text;
+    u_char     buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+
+    if (h->said_len == 0) {
+        return;
+    }
+
+    text.data = h->said;
+    text.len = h->said_len;
+
+    ngx_http_blockcast_gate_printable(&text, buf, sizeof(buf));
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "blockcast: jq stderr: %V", &text);
+
+    h->said_len = 0;
+}
+
+
 static void
 ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
 {
     ngx_http_blockcast_jq_job_t  *job;
+
+    ngx_http_blockcast_jq_queue_said(h);
 
     job = h->job;
     job->helper = 0;

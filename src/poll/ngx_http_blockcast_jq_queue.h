@@ -61,6 +61,9 @@ ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_stream_t *st, ngx_uint_t program,
     ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool);
 
+/* True when there are helpers: some stream has a program. */
+ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
+
 /* Queues the reading of a reply, for which job->reply is set. */
 ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
     ngx_str_t *body, uint64_t id, ngx_pool_t *pool);

@@ -141,6 +141,19 @@ ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
 void
 ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
 {
+    ngx_uint_t                          i, n;
+    ngx_http_blockcast_poll_request_t  *request;
+
+    for (i = 0; i < poll->ncalls; i++) {
+        for (n = 0; n < poll->calls[i].nrequests; n++) {
+            request = &poll->calls[i].requests[n];
+
+            if (request->source != NULL) {
+                ngx_http_blockcast_inflight_leave(request);
+            }
+        }
+    }
+
     poll->active = 0;
     poll->shaping = 0;
     ngx_destroy_pool(poll->pool);
@@ -555,6 +568,10 @@ ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll)
 
             if (!request->done && (request->rpc != NULL || request->held)) {
                 ngx_queue_remove(&request->waiting);
+            }
+
+            if (request->source != NULL) {
+                ngx_http_blockcast_inflight_leave(request);
             }
         }
 

@@ -30,6 +30,8 @@ struct ngx_http_blockcast_poll_request_s {
     ngx_str_t                     params;
     ngx_uint_t                    method;       /* index of conf->methods */
     ngx_http_blockcast_call_result_t  result;
+    ngx_http_blockcast_rpc_call_t  *source;     /* which has the result, when
+                                                   it is large; or NULL */
     unsigned                      done:1;
     unsigned                      held:1;       /* in node->held instead */
 };
