@@ -28,6 +28,10 @@
     ((code) == -32001 || (code) == -32002 || (code) == -32005)
 
 
+static ngx_uint_t ngx_http_blockcast_inflight_readable(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t each);
+static void ngx_http_blockcast_inflight_free(
+    ngx_http_blockcast_rpc_call_t *rpc);
 static void ngx_http_blockcast_inflight_take(
     ngx_http_blockcast_poll_request_t *request,
     ngx_http_blockcast_rpc_call_t *rpc);

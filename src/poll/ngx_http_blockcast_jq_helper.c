@@ -12,8 +12,8 @@
  * lock would hang.  The compiled programs are inherited.
  *
  * Spawner and helpers are made by clone() with no exit signal, so that nginx
- * is not told by SIGCHLD of children it does not know.  They die with their
- * parent, and have no descriptor of nginx's, no environment, no zone in shared
+ * is not told by SIGCHLD of children it does not know.  They end with the
+ * worker, and have no descriptor of nginx's, no environment, no zone in shared
  * memory, and no system call but those that a program needs.
  */
 
@@ -94,16 +94,13 @@ ngx_socket_t
 ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid)
 {
-    int    sv[2];
-    pid_t  parent;
+    int  sv[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, sv) == -1) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
                       "blockcast: socketpair() failed, jq programs cannot run");
         return (ngx_socket_t) -1;
     }
-
-    parent = getpid();
 
     *pid = ngx_http_blockcast_jq_helper_clone();
 
@@ -117,10 +114,14 @@ ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
         return (ngx_socket_t) -1;
 
     case 0:
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent) {
-            _exit(0);
-        }
 
+        /*
+         * It ends when its socket does, after the helpers: were it killed, a
+         * master that is process 1 of a container would be told of all of
+         * them.  Only if it was stopped it has to be woken.
+         */
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGCONT);
         (void) dup2(sv[1], 0);
 
         ngx_http_blockcast_jq_helper_cleanse(cycle, "blockcast jq spawner");
