@@ -6,6 +6,7 @@
 
 use strict;
 use warnings;
+no warnings 'portable';
 
 use Test::More;
 use Time::HiRes qw(sleep time);

@@ -410,16 +410,36 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
+/* Reads len bytes of the request; what is small is read with what follows. */
+
 static void
 ngx_http_blockcast_jq_helper_read(void *data, size_t len)
 {
-    u_char   *p;
-    ssize_t   n;
+    size_t          size;
+    u_char         *p, *dst;
+    ssize_t         n;
+    static u_char   buf[16384];
+    static u_char  *pos = buf, *last = buf;
 
     p = data;
 
-    while (len) {
-        n = read(0, p, len);
+    for ( ;; ) {
+        size = ngx_min(len, (size_t) (last - pos));
+
+        if (size) {
+            ngx_memcpy(p, pos, size);
+            pos += size;
+            p += size;
+            len -= size;
+        }
+
+        if (len == 0) {
+            return;
+        }
+
+        dst = (len < sizeof(buf)) ? buf : p;
+
+        n = read(0, dst, (len < sizeof(buf)) ? sizeof(buf) : len);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -429,8 +449,14 @@ ngx_http_blockcast_jq_helper_read(void *data, size_t len)
             _exit(0);
         }
 
-        p += n;
-        len -= n;
+        if (dst == buf) {
+            pos = buf;
+            last = buf + n;
+
+        } else {
+            p += n;
+            len -= n;
+        }
     }
 }
 
@@ -629,15 +655,21 @@ ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
 {
     struct rlimit    rlmt;
     struct timespec  used;
+    static rlim_t    cpu;
+    static uint64_t  memory;
 
 #if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED)
 
-    if (ngx_http_blockcast_jq_helper_base != 0) {
-        rlmt.rlim_cur = ngx_http_blockcast_jq_helper_base + request->memory;
+    if (ngx_http_blockcast_jq_helper_base != 0 && memory != request->memory) {
+        memory = request->memory;
+
+        rlmt.rlim_cur = ngx_http_blockcast_jq_helper_base + memory;
         rlmt.rlim_max = RLIM_INFINITY;
         (void) setrlimit(RLIMIT_AS, &rlmt);
     }
 
+#else
+    (void) memory;
 #endif
 
     /* the worker ends a run in time, unless it is stopped itself */
@@ -645,7 +677,11 @@ ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0) {
         rlmt.rlim_cur = used.tv_sec + request->timeout / 1000 + 3;
         rlmt.rlim_max = RLIM_INFINITY;
-        (void) setrlimit(RLIMIT_CPU, &rlmt);
+
+        if (rlmt.rlim_cur != cpu) {
+            cpu = rlmt.rlim_cur;
+            (void) setrlimit(RLIMIT_CPU, &rlmt);
+        }
     }
 }
 

@@ -75,6 +75,8 @@ static void ngx_http_blockcast_jq_queue_assign(
     ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_write(ngx_event_t *ev);
 static void ngx_http_blockcast_jq_queue_read(ngx_event_t *ev);
+static ngx_int_t ngx_http_blockcast_jq_queue_feed(
+    ngx_http_blockcast_jq_worker_t *h, u_char *p, size_t len);
 static ngx_int_t ngx_http_blockcast_jq_queue_frame(
     ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_said(
@@ -826,11 +828,13 @@ ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
 static void
 ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
 {
-    size_t                           room, len;
+    size_t                           room, len, left;
     u_char                          *p;
     ssize_t                          n;
+    ngx_int_t                        rc;
     ngx_connection_t                *c;
     ngx_http_blockcast_jq_worker_t  *h;
+    static u_char                    buf[16384];
 
     c = ev->data;
     h = c->data;
@@ -838,16 +842,20 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
 
     while (room != 0) {
 
-        if (h->got < sizeof(h->frame)) {
-            p = (u_char *) &h->frame + h->got;
-            len = sizeof(h->frame) - h->got;
+        /* what is small comes at once, what is large goes where it belongs */
+
+        left = (h->got < sizeof(h->frame)) ? 0 : h->frame.len - h->body_got;
+
+        if (left < sizeof(buf)) {
+            p = buf;
+            len = sizeof(buf);
 
         } else {
             p = h->body + h->body_got;
-            len = h->frame.len - h->body_got;
+            len = ngx_min(left, room);
         }
 
-        n = recv(c->fd, p, ngx_min(len, room), 0);
+        n = recv(c->fd, p, len, 0);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -871,45 +879,86 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
             return;
         }
 
-        room -= n;
+        room -= ngx_min(room, (size_t) n);
 
-        if (h->got < sizeof(h->frame)) {
-            h->got += n;
+        rc = ngx_http_blockcast_jq_queue_feed(h, p, n);
 
-            if (h->got < sizeof(h->frame)) {
-                continue;
-            }
-
-            if (h->frame.len > NGX_HTTP_BLOCKCAST_JQ_LARGEST) {
-                ngx_http_blockcast_jq_queue_end(h);
-                return;
-            }
-
-            h->body_got = 0;
-            h->body = ngx_pnalloc(h->job->pool, h->frame.len + 1);
-
-            if (h->body == NULL) {
-                ngx_http_blockcast_jq_queue_end(h);
-                return;
-            }
-
-        } else {
-            h->body_got += n;
+        if (rc == NGX_ERROR) {
+            ngx_http_blockcast_jq_queue_end(h);
+            return;
         }
 
-        if (h->body_got < h->frame.len) {
-            continue;
-        }
-
-        h->got = 0;
-
-        if (ngx_http_blockcast_jq_queue_frame(h) == NGX_DONE) {
+        if (rc == NGX_DONE) {
             ngx_http_blockcast_jq_queue_finish(h);
             return;
         }
     }
 
     ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+/*
+ * Takes bytes of the answer, which may be in their place already.  NGX_DONE:
+ * the answer is complete; NGX_ERROR: it cannot be kept.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_feed(ngx_http_blockcast_jq_worker_t *h, u_char *p,
+    size_t len)
+{
+    size_t  n;
+
+    for ( ;; ) {
+
+        if (h->got < sizeof(h->frame)) {
+            n = ngx_min(len, sizeof(h->frame) - h->got);
+            ngx_memcpy((u_char *) &h->frame + h->got, p, n);
+
+            h->got += n;
+            p += n;
+            len -= n;
+
+            if (h->got < sizeof(h->frame)) {
+                return NGX_OK;
+            }
+
+            if (h->frame.len > NGX_HTTP_BLOCKCAST_JQ_LARGEST) {
+                return NGX_ERROR;
+            }
+
+            h->body_got = 0;
+            h->body = ngx_pnalloc(h->job->pool, h->frame.len + 1);
+
+            if (h->body == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        n = ngx_min(len, h->frame.len - h->body_got);
+
+        if (n != 0 && p != h->body + h->body_got) {
+            ngx_memcpy(h->body + h->body_got, p, n);
+        }
+
+        h->body_got += n;
+        p += n;
+        len -= n;
+
+        if (h->body_got < h->frame.len) {
+            return NGX_OK;
+        }
+
+        h->got = 0;
+
+        if (ngx_http_blockcast_jq_queue_frame(h) == NGX_DONE) {
+            return NGX_DONE;
+        }
+
+        if (len == 0) {
+            return NGX_OK;
+        }
+    }
 }
 
 
