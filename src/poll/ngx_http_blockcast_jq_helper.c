@@ -98,7 +98,8 @@ ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, sv) == -1) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
-                      "blockcast: socketpair() failed, jq programs cannot run");
+                      "blockcast: socketpair() failed, jq programs cannot "
+                      "run");
         return (ngx_socket_t) -1;
     }
 
@@ -908,8 +909,8 @@ ngx_http_blockcast_jq_helper_reply(ngx_http_blockcast_jq_request_t *request,
 static void
 ngx_http_blockcast_jq_helper_filter(void)
 {
-#if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED) && (defined(__x86_64__)                 \
-                                           || defined(__aarch64__))
+#if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED)                                        \
+    && (defined(__x86_64__) || defined(__aarch64__))
 
 #if defined(__x86_64__)
 #define NGX_HTTP_BLOCKCAST_JQ_ARCH  AUDIT_ARCH_X86_64

@@ -24,7 +24,7 @@
 /* msec that others wait for a program before they get a helper of their own */
 #define NGX_HTTP_BLOCKCAST_JQ_SLOW     100
 
-/* msec after which helpers but for one are ended when there is nothing to do */
+/* msec without work after which all helpers but one are ended */
 #define NGX_HTTP_BLOCKCAST_JQ_IDLE     10000
 
 #define NGX_HTTP_BLOCKCAST_JQ_IOV      16

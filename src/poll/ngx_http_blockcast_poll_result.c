@@ -43,6 +43,12 @@ static ngx_int_t ngx_http_blockcast_poll_result_data(
 static ngx_int_t ngx_http_blockcast_poll_result_entries(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
     ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_list(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
+    bc_span_t *list, ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_batches(
+    ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_log_entry_t *entries,
+    ngx_uint_t n, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *memory);
 static void ngx_http_blockcast_poll_result_published(
@@ -594,17 +600,68 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
 }
 
 
+/* Returns the bytes of a log's message that are around its entries. */
+
+static size_t
+ngx_http_blockcast_poll_result_around(ngx_http_blockcast_stream_t *st)
+{
+    return st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
+}
+
+
+/*
+ * Finds the array of a log in its data.  Sets *names to the log's field and
+ * its key, each with a NUL; names->len is where the key begins.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *names, bc_span_t *list, ngx_str_t *error)
+{
+    bc_span_t                     span;
+    bc_json_iter_t                it;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = poll->stream;
+
+    span.data = data->data;
+    span.len = data->len;
+
+    names->data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
+    if (names->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(names->data, st->field.data, st->field.len) = '\0';
+    names->len = st->field.len + 1;
+    *ngx_cpymem(names->data + names->len, st->key.data, st->key.len) = '\0';
+
+    if (!bc_json_member(span, (char *) names->data, list)
+        || bc_json_array(&it, *list) != 0)
+    {
+        ngx_http_blockcast_poll_result_errorf(
+                                    poll->pool, error,
+                                    "the data of a log stream has to be an "
+                                    "object with the array \"%V\"",
+                                    &st->field);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
 {
-    size_t                                  size, room, around;
+    size_t                                  around;
     uint32_t                               *table, hash;
     uint64_t                                number, first, last, hash64;
     bc_span_t                               span, list, item, key;
     ngx_int_t                               rc;
-    ngx_str_t                               k, *st_state, kept_state;
-    ngx_uint_t                              i, n, total, mask, from, bad, seen;
+    ngx_str_t                               k;
+    ngx_uint_t                              i, n, total, mask, bad, seen;
     ngx_uint_t                              before, after;
     bc_json_iter_t                          it;
     ngx_http_blockcast_log_dedup_entry_t   *new;
@@ -616,28 +673,13 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
 
-    span.data = data->data;
-    span.len = data->len;
-
-    k.data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
-    if (k.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    *ngx_cpymem(k.data, st->field.data, st->field.len) = '\0';
-    k.len = st->field.len + 1;
-    *ngx_cpymem(k.data + k.len, st->key.data, st->key.len) = '\0';
-
-    if (!bc_json_member(span, (char *) k.data, &list)
-        || bc_json_array(&it, list) != 0)
+    if (ngx_http_blockcast_poll_result_list(poll, data, &k, &list, error)
+        != NGX_OK)
     {
-        ngx_http_blockcast_poll_result_errorf(
-                                    poll->pool, error,
-                                    "the data of a log stream has to be an "
-                                    "object with the array \"%V\"",
-                                    &st->field);
         return NGX_ERROR;
     }
+
+    (void) bc_json_array(&it, list);
 
     total = 0;
 
@@ -672,7 +714,7 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
     ngx_http_blockcast_log_dedup_past_init(&past, st->slot);
 
-    around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
+    around = ngx_http_blockcast_poll_result_around(st);
     n = 0;
     bad = 0;
     first = 0;
@@ -793,24 +835,53 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
     }
 
-    /*
-     * As many messages as needed.  The program's state goes with the last:
-     * a poller that dies in between asks again and drops what it knows.
-     */
+    rc = ngx_http_blockcast_poll_result_batches(poll, entries, n, memory);
 
-    kept_state.len = 0;
-    kept_state.data = NULL;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (bad) {
+        ngx_http_blockcast_poll_result_published(poll);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Publishes new entries in as many messages as needed.  The program's state
+ * goes with the last: a poller that dies in between asks again and drops what
+ * it knows.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory)
+{
+    size_t                        size, room, around;
+    ngx_int_t                     rc;
+    ngx_str_t                     kept;
+    ngx_uint_t                    i, from;
+    ngx_http_blockcast_hub_t     *hub;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = poll->stream;
+    hub = ngx_http_blockcast_hub_of(st);
+    around = ngx_http_blockcast_poll_result_around(st);
+
+    ngx_str_null(&kept);
 
     if (hub->newest != NULL && hub->snap.memory_len != 0) {
-        kept_state.len = hub->snap.memory_len;
-        kept_state.data = ngx_pnalloc(poll->pool, kept_state.len);
+        kept.len = hub->snap.memory_len;
+        kept.data = ngx_pnalloc(poll->pool, kept.len);
 
-        if (kept_state.data == NULL) {
+        if (kept.data == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(kept_state.data, hub->buf + hub->snap.memory,
-                   kept_state.len);
+        ngx_memcpy(kept.data, hub->buf + hub->snap.memory, kept.len);
     }
 
     from = 0;
@@ -831,11 +902,10 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
             }
         }
 
-        st_state = (i == n) ? memory : &kept_state;
-
         rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, st,
                                                      &entries[from], i - from,
-                                                     st_state, ngx_time(),
+                                                     (i == n) ? memory : &kept,
+                                                     ngx_time(),
                                                      ngx_cycle->log);
         if (rc != NGX_OK) {
             return rc;
@@ -848,11 +918,6 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         }
 
     } while (from < n);
-
-    if (bad) {
-        ngx_http_blockcast_poll_result_published(poll);
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }
