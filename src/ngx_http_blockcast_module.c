@@ -245,6 +245,20 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       NULL },
 
+    { ngx_string("blockcast_jq_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, jq_timeout),
+      NULL },
+
+    { ngx_string("blockcast_jq_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, jq_memory),
+      NULL },
+
     { ngx_string("blockcast_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_blockcast_conf_set_max_connections,
@@ -373,6 +387,8 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
 
     bmcf->drain = NGX_CONF_UNSET_MSEC;
     bmcf->log_at_start = NGX_CONF_UNSET_UINT;
+    bmcf->jq_timeout = NGX_CONF_UNSET_MSEC;
+    bmcf->jq_memory = NGX_CONF_UNSET_SIZE;
 
     return bmcf;
 }
@@ -384,6 +400,8 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_blockcast_main_conf_t *bmcf = conf;
 
     ngx_conf_init_uint_value(bmcf->log_at_start, 0);
+    ngx_conf_init_msec_value(bmcf->jq_timeout, 5000);
+    ngx_conf_init_size_value(bmcf->jq_memory, 256 * 1024 * 1024);
 
     return NGX_CONF_OK;
 }

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
@@ -45,7 +46,10 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_sse_init();
     ngx_http_blockcast_longpoll_init();
 
-    if (ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
+    /* first of all: what is copied is to have neither clients nor threads */
+
+    if (ngx_http_blockcast_jq_queue_init(cycle, bmcf) != NGX_OK
+        || ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_poller_init(cycle, bmcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -75,6 +79,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_jq_queue_done();
     ngx_http_blockcast_worker_record_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
     ngx_http_blockcast_hub_done();

@@ -24,6 +24,11 @@
 /* the most requests of one call with each= */
 #define NGX_HTTP_BLOCKCAST_MAX_EACH      256
 
+/* bounds of a jq program's run below which hardly any ends (msec, bytes) */
+#define NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT  10
+#define NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY   (8 * 1024 * 1024)
+
+
 /* the deepest nesting of params= */
 #define NGX_HTTP_BLOCKCAST_PARAMS_DEPTH  64
 
@@ -82,6 +87,8 @@ static char *ngx_http_blockcast_conf_stream_jq(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_jq_file(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_jq_memory(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
@@ -133,6 +140,13 @@ static ngx_http_blockcast_conf_directive_t
     { "blockcast_jq", 2, 2, ngx_http_blockcast_conf_stream_jq, 0, 0 },
 
     { "blockcast_jq_file", 2, 2, ngx_http_blockcast_conf_stream_jq_file,
+      0, 0 },
+
+    { "blockcast_jq_timeout", 2, 2, ngx_http_blockcast_conf_stream_msec,
+      offsetof(ngx_http_blockcast_stream_t, jq_timeout),
+      NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT },
+
+    { "blockcast_jq_memory", 2, 2, ngx_http_blockcast_conf_stream_jq_memory,
       0, 0 },
 
     { "blockcast_log", 3, 8, ngx_http_blockcast_conf_stream_log, 0, 0 },
@@ -232,6 +246,8 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     st->linger = NGX_CONF_UNSET_MSEC;
     st->always = NGX_CONF_UNSET;
     st->max_size = NGX_CONF_UNSET_SIZE;
+    st->jq_timeout = NGX_CONF_UNSET_MSEC;
+    st->jq_memory = NGX_CONF_UNSET_SIZE;
 
     if (ngx_array_init(&st->calls, cf->pool, 4,
                        sizeof(ngx_http_blockcast_call_conf_t))
@@ -505,6 +521,34 @@ ngx_http_blockcast_conf_stream_max_size(ngx_conf_t *cf,
     }
 
     st->max_size = size;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_blockcast_conf_stream_jq_memory(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (st->jq_memory != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size < NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V %V\" of stream \"%V\" must be a size of at "
+                           "least 8m", &value[0], &value[1], &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    st->jq_memory = size;
 
     return NGX_CONF_OK;
 }
@@ -1033,10 +1077,26 @@ ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t  **st;
     static ngx_str_t               by_default = ngx_string("default");
 
+    if (bmcf->jq_timeout < NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_jq_timeout is shorter than %d ms",
+                      NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT);
+        return NGX_ERROR;
+    }
+
+    if (bmcf->jq_memory < NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_jq_memory must be a size of at least 8m");
+        return NGX_ERROR;
+    }
+
     st = bmcf->streams.elts;
     nodes = bmcf->nodes.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
+        ngx_conf_init_msec_value(st[i]->jq_timeout, bmcf->jq_timeout);
+        ngx_conf_init_size_value(st[i]->jq_memory, bmcf->jq_memory);
+
         name = st[i]->node_name.len ? &st[i]->node_name : &by_default;
 
         for (n = 0; n < bmcf->nodes.nelts; n++) {

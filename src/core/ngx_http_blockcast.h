@@ -148,6 +148,8 @@ struct ngx_http_blockcast_stream_s {
     ngx_str_t                     program;
     ngx_str_t                     program_file;
     jq_state                     *jq;
+    ngx_msec_t                    jq_timeout;   /* bounds of a run */
+    size_t                        jq_memory;
 
     /* log streams: field.len != 0 */
     ngx_str_t                     field;
@@ -179,6 +181,10 @@ typedef struct {
     ngx_uint_t                    log_at_start;     /* or at the end */
     ngx_uint_t                    max_connections;          /* 0: no limit */
     ngx_uint_t                    max_worker_connections;   /* 0: nearly all */
+
+    /* bounds of a jq program's run, for streams that set none */
+    ngx_msec_t                    jq_timeout;
+    size_t                        jq_memory;
 
     /* this configuration's number in the zone: the newest one polls */
     uint64_t                      generation;

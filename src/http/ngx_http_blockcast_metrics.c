@@ -417,6 +417,24 @@ ngx_http_blockcast_metrics_streams(ngx_http_blockcast_metrics_text_t *text,
                               (uint64_t) st[i]->slot->poll_msec * 1000);
     }
 
+    ngx_http_blockcast_metrics_head(text, "jq_seconds", "histogram",
+            "What a stream's jq programs took, those of its params, too.");
+
+    for (i = 0; i < n; i++) {
+
+        if (st[i]->jq == NULL) {
+            continue;
+        }
+
+        for (k = 0; k < NGX_HTTP_BLOCKCAST_BUCKETS; k++) {
+            times[k] = st[i]->slot->jq_times[k];
+        }
+
+        ngx_http_blockcast_metrics_times(text, "jq_seconds", &st[i]->name,
+                              times, ngx_http_blockcast_histogram_jq,
+                              st[i]->slot->jq_usec);
+    }
+
     ngx_http_blockcast_metrics_head(text, "call_errors_total", "counter",
                                     "Calls of a round that failed.");
 
@@ -601,9 +619,22 @@ static void
 ngx_http_blockcast_metrics_poller(ngx_http_blockcast_metrics_text_t *text,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
+    ngx_uint_t                        i;
     ngx_http_blockcast_zone_shctx_t  *sh;
 
+    static const char *const  jq_ends[] = { "time", "memory", "crash",
+                                            "killed" };
+
     sh = bmcf->zone->sh;
+
+    ngx_http_blockcast_metrics_head(text, "jq_restarts_total", "counter",
+            "Processes that ended while they ran a jq program, by cause.");
+
+    for (i = 0; i < ngx_http_blockcast_n_jq_ends; i++) {
+        ngx_http_blockcast_metrics_print(text,
+                            "blockcast_jq_restarts_total{cause=\"%s\"} %uA\n",
+                            jq_ends[i], sh->jq_ends[i]);
+    }
 
     ngx_http_blockcast_metrics_one(text, "poller_pid", "gauge",
             "Process that polls.", sh->lease & 0xffffffff);

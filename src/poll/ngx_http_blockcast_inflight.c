@@ -28,6 +28,10 @@
     ((code) == -32001 || (code) == -32002 || (code) == -32005)
 
 
+static ngx_uint_t ngx_http_blockcast_inflight_readable(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t each);
+static void ngx_http_blockcast_inflight_free(
+    ngx_http_blockcast_rpc_call_t *rpc);
 static void ngx_http_blockcast_inflight_take(
     ngx_http_blockcast_poll_request_t *request,
     ngx_http_blockcast_rpc_call_t *rpc);
@@ -82,7 +86,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
             /* it was given up, and its answer has come since */
 
             ngx_http_blockcast_inflight_take(request, rpc);
-            ngx_http_blockcast_rpc_call_free(rpc);
+            ngx_http_blockcast_inflight_free(rpc);
             return;
         }
 
@@ -188,6 +192,48 @@ ngx_http_blockcast_inflight_fail(ngx_http_blockcast_poll_request_t *request,
 }
 
 
+/* Whether libjq reads the result of a call, of each= inside of an array. */
+
+static ngx_uint_t
+ngx_http_blockcast_inflight_readable(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_uint_t each)
+{
+    if (rpc->checked) {
+        return each ? !rpc->reply.deep_each : !rpc->reply.deep;
+    }
+
+    return ngx_http_blockcast_jq_reads(&rpc->result, each);
+}
+
+
+/* Frees a call, or has the last poll that uses its result do so. */
+
+static void
+ngx_http_blockcast_inflight_free(ngx_http_blockcast_rpc_call_t *rpc)
+{
+    if (rpc->users != 0) {
+        rpc->spent = 1;
+        return;
+    }
+
+    ngx_http_blockcast_rpc_call_free(rpc);
+}
+
+
+void
+ngx_http_blockcast_inflight_leave(ngx_http_blockcast_poll_request_t *request)
+{
+    ngx_http_blockcast_rpc_call_t  *rpc;
+
+    rpc = request->source;
+    request->source = NULL;
+
+    if (--rpc->users == 0 && rpc->spent) {
+        ngx_http_blockcast_rpc_call_free(rpc);
+    }
+}
+
+
 /* the answer of a call: a result, an error, or the next method's turn */
 
 static void
@@ -225,7 +271,7 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
     }
 
     if (rpc->result.len != 0 && call->poll->stream->jq != NULL
-        && !ngx_http_blockcast_jq_reads(&rpc->result, conf->each != 0))
+        && !ngx_http_blockcast_inflight_readable(rpc, conf->each != 0))
     {
         ngx_http_blockcast_inflight_fail(request,
                                          "the result is nested too deeply "
@@ -237,6 +283,15 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
     request->result.code = rpc->code;
 
     ngx_http_blockcast_stream_note_type(call, &rpc->result);
+
+    if (rpc->checked) {
+        request->result.result = rpc->result;
+        request->source = rpc;
+        rpc->users++;
+
+        ngx_http_blockcast_poll_request_done(request);
+        return;
+    }
 
     src = rpc->result.len ? &rpc->result : &rpc->message;
     dst = rpc->result.len ? &request->result.result : &request->result.message;
@@ -359,7 +414,7 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
         ngx_http_blockcast_poll_step(request->call->poll);
     }
 
-    ngx_http_blockcast_rpc_call_free(rpc);
+    ngx_http_blockcast_inflight_free(rpc);
 
     if (rc == NGX_DONE) {
         ngx_http_blockcast_inflight_release(node);

@@ -28,4 +28,9 @@ void ngx_http_blockcast_inflight_expire(void);
 void ngx_http_blockcast_inflight_abort(void);
 
 
+/* Gives back a result that was not copied: its poll has ended. */
+void ngx_http_blockcast_inflight_leave(
+    ngx_http_blockcast_poll_request_t *request);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_INFLIGHT_H_INCLUDED_ */

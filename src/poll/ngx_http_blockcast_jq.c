@@ -259,6 +259,10 @@ typedef struct {
 /* of the program that runs, also for what it logs; start[0] is 0 if none */
 static bc_exact_mark_t  ngx_http_blockcast_jq_mark;
 
+/* set in a helper process */
+static ngx_http_blockcast_jq_say_pt    ngx_http_blockcast_jq_say;
+static ngx_http_blockcast_jq_nomem_pt  ngx_http_blockcast_jq_ended;
+
 
 static ngx_str_t  ngx_http_blockcast_cut[] = {
     ngx_string("<stripped: exceeds max depth>"),
@@ -492,20 +496,66 @@ ngx_http_blockcast_jq_debug(void *data, jv v)
     len = ngx_http_blockcast_jq_end(text, len, NGX_HTTP_BLOCKCAST_JQ_DEBUG);
     len = ngx_http_blockcast_jq_line(text, len);
 
-    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "blockcast: jq debug: %*s", len, text);
+    if (ngx_http_blockcast_jq_say != NULL) {
+        ngx_http_blockcast_jq_say(text, len);
+    }
 
     ngx_free(text);
 }
 
 
-/* libjq ends the process after this, another one takes its place */
+/* libjq ends the process after this: a helper, or nginx as it is configured */
 
 static void
 ngx_http_blockcast_jq_nomem(void *data)
 {
+    if (ngx_http_blockcast_jq_ended != NULL) {
+        ngx_http_blockcast_jq_ended();
+    }
+
     ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0,
                   "blockcast: libjq gets no memory, it ends this process");
+}
+
+
+/* "input" finds nothing; without a callback libjq 1.6 crashes */
+
+static jv
+ngx_http_blockcast_jq_no_input(jq_state *jq, void *data)
+{
+    return jv_invalid();
+}
+
+
+void
+ngx_http_blockcast_jq_in_helper(ngx_http_blockcast_jq_say_pt say,
+    ngx_http_blockcast_jq_nomem_pt nomem)
+{
+    ngx_http_blockcast_jq_say = say;
+    ngx_http_blockcast_jq_ended = nomem;
+}
+
+
+/*
+ * Compiles without the environment: libjq 1.6 puts it into the program where
+ * that has $ENV, and it may hold secrets.
+ */
+
+static int
+ngx_http_blockcast_jq_compile_text(jq_state *jq, u_char *text)
+{
+    int           ok;
+    char        **saved;
+    static char  *none[] = { NULL };
+
+    saved = environ;
+    environ = none;
+
+    ok = jq_compile(jq, (char *) text);
+
+    environ = saved;
+
+    return ok;
 }
 
 
@@ -749,7 +799,7 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
 
                 ngx_str_null(&messages.text);
 
-                if (!jq_compile(jq, (char *) text)) {
+                if (!ngx_http_blockcast_jq_compile_text(jq, text)) {
                     break;
                 }
             }
@@ -763,11 +813,11 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
                 return NGX_ERROR;
             }
 
-            ok = jq_compile(jq, (char *) p);
+            ok = ngx_http_blockcast_jq_compile_text(jq, p);
         }
 
     } else {
-        ok = jq_compile(jq, (char *) text);
+        ok = ngx_http_blockcast_jq_compile_text(jq, text);
     }
 
     jq_set_error_cb(jq, NULL, NULL);
@@ -784,6 +834,7 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
     }
 
     jq_set_debug_cb(jq, ngx_http_blockcast_jq_debug, NULL);
+    jq_set_input_cb(jq, ngx_http_blockcast_jq_no_input, NULL);
 
     *out = jq;
 
@@ -1191,6 +1242,44 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
     if (error->len == 0) {
         ngx_str_set(error, "the program failed without a message");
     }
+
+    /* libjq 1.6 says no more of it */
+
+    if (error->len == sizeof("break") - 1
+        && ngx_strncmp(error->data, "break", error->len) == 0)
+    {
+        ngx_str_set(error, "break, there is nothing for \"input\" to read");
+    }
+}
+
+
+/* "halt" ends the outputs, "halt_error" is an error with a message */
+
+static ngx_int_t
+ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error, ngx_pool_t *pool)
+{
+    jv  code, msg;
+
+    code = jq_get_exit_code(jq);
+
+    if (!jv_is_valid(code)) {
+        jv_free(code);
+        return NGX_OK;
+    }
+
+    jv_free(code);
+
+    msg = jq_get_error_message(jq);
+
+    if (!jv_is_valid(msg)) {
+        jv_free(msg);
+        ngx_str_set(error, "the program ended with halt_error");
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_jq_error(msg, error, pool);
+
+    return NGX_ERROR;
 }
 
 
@@ -1246,6 +1335,10 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_jq_input_t *input,
         (*n)++;
     }
 
+    if (rc == NGX_OK && jq_halted(jq)) {
+        rc = ngx_http_blockcast_jq_halted(jq, error, pool);
+    }
+
     if (mark->start[0] != 0) {
         dir = jq_get_attr(jq, jv_string("JQ_ORIGIN"));
         ngx_http_blockcast_jq_dir(jq, dir, NULL);
@@ -1253,4 +1346,11 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_jq_input_t *input,
     }
 
     return rc;
+}
+
+
+void
+ngx_http_blockcast_jq_forget(jq_state *jq)
+{
+    jq_start(jq, jv_null(), 0);
 }

@@ -1,6 +1,6 @@
 
 /*
- * jq programs: compiled once at configuration, run by the poller.
+ * jq programs: compiled once at configuration, run by a helper process.
  */
 
 
@@ -48,6 +48,19 @@ ngx_int_t ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
 ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
     ngx_http_blockcast_jq_input_t *input, ngx_str_t *out, ngx_uint_t max,
     ngx_uint_t *n, ngx_str_t *error, ngx_pool_t *pool);
+
+/* Frees what the last run of a program left in it. */
+void ngx_http_blockcast_jq_forget(jq_state *jq);
+
+/*
+ * Tells this file that it runs in a helper: say takes the lines of "debug",
+ * nomem is called when there is no memory and does not return.
+ */
+typedef void (*ngx_http_blockcast_jq_say_pt)(u_char *text, size_t len);
+typedef void (*ngx_http_blockcast_jq_nomem_pt)(void);
+
+void ngx_http_blockcast_jq_in_helper(ngx_http_blockcast_jq_say_pt say,
+    ngx_http_blockcast_jq_nomem_pt nomem);
 
 /*
  * Whether libjq reads a text, which is valid JSON, inside of `levels` arrays:

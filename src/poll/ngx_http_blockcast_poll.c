@@ -5,21 +5,26 @@
 
 
 #include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_histogram.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_log_throttle.h"
-#include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll_result.h"
 #include "ngx_http_blockcast_poller.h"
 
 
 static void ngx_http_blockcast_poll_call_start(
     ngx_http_blockcast_poll_call_t *call);
+static void ngx_http_blockcast_poll_call_programmed(
+    ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_poll_call_requests(
+    ngx_http_blockcast_poll_call_t *call, ngx_str_t *params, ngx_uint_t n,
+    ngx_str_t *error);
 static ngx_uint_t ngx_http_blockcast_poll_call_params(ngx_str_t *params,
     ngx_uint_t n, ngx_str_t *error);
 static void ngx_http_blockcast_poll_call_log(
@@ -83,8 +88,12 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
         call->nrequests = 0;
         call->left = 0;
         call->started = 0;
+        call->waiting = 0;
         call->done = 0;
     }
+
+    poll->shaping = 0;
+    poll->asking = NULL;
 
     ngx_http_blockcast_poll_step(poll);
 }
@@ -98,7 +107,7 @@ ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
     ngx_uint_t                       i, before;
     ngx_http_blockcast_poll_call_t  *call;
 
-    if (poll->stepping) {
+    if (poll->stepping || poll->shaping) {
         return;
     }
 
@@ -127,8 +136,27 @@ ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
     }
 
     ngx_http_blockcast_poll_result_finish(poll);
+}
+
+
+void
+ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
+{
+    ngx_uint_t                          i, n;
+    ngx_http_blockcast_poll_request_t  *request;
+
+    for (i = 0; i < poll->ncalls; i++) {
+        for (n = 0; n < poll->calls[i].nrequests; n++) {
+            request = &poll->calls[i].requests[n];
+
+            if (request->source != NULL) {
+                ngx_http_blockcast_inflight_leave(request);
+            }
+        }
+    }
 
     poll->active = 0;
+    poll->shaping = 0;
     ngx_destroy_pool(poll->pool);
     poll->pool = NULL;
 
@@ -139,61 +167,105 @@ ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
 {
-    u_char                              text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_int_t                           rc;
-    ngx_str_t                          *params, *methods, error;
-    ngx_uint_t                          i, n, max;
-    ngx_http_blockcast_poll_t          *poll;
-    ngx_http_blockcast_jq_input_t       input;
-    ngx_http_blockcast_poll_request_t  *request;
-    ngx_http_blockcast_call_conf_t     *conf;
+    ngx_str_t                        error;
+    ngx_http_blockcast_poll_t       *poll;
+    ngx_http_blockcast_jq_input_t    input;
+    ngx_http_blockcast_call_conf_t  *conf;
 
     poll = call->poll;
     conf = call->conf;
 
     call->started = 1;
-    call->deadline = ngx_current_msec + conf->timeout;
-
-    max = conf->each ? conf->each : 1;
-    n = 1;
 
     ngx_str_null(&error);
 
-    params = ngx_pcalloc(poll->pool, max * sizeof(ngx_str_t));
-    if (params == NULL) {
-        call->done = 1;
+    if (conf->jq == NULL) {
+        ngx_http_blockcast_poll_call_requests(call, &conf->params, 1, &error);
         return;
     }
 
-    if (conf->jq != NULL) {
-        ngx_http_blockcast_poll_result_input(poll, &input);
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone,
-                                        ngx_max(poll->stream->interval,
-                                                NGX_HTTP_BLOCKCAST_PATIENCE));
+    ngx_http_blockcast_poll_result_input(poll, &input);
 
-        rc = ngx_http_blockcast_jq_run(conf->jq, &input, params, max, &n,
-                                       &error, poll->pool);
+    call->waiting = 1;
+    poll->asking = call;
+    poll->job.handler = ngx_http_blockcast_poll_call_programmed;
+    poll->job.data = poll;
 
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone, 0);
-
-        if (rc != NGX_OK)
-        {
-            n = 1;
-
-        } else {
-            n = ngx_http_blockcast_poll_call_params(params, n, &error);
-
-            for (i = 0; i < n && error.len == 0; i++) {
-                (void) ngx_http_blockcast_gate_check(&params[i],
-                                                     "what the program "
-                                                     "made", text,
-                                                     sizeof(text), &error);
-            }
-        }
-
-    } else {
-        params[0] = conf->params;
+    if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
+                                        call - poll->calls, &input,
+                                        conf->each ? conf->each : 1,
+                                        poll->pool)
+        != NGX_OK)
+    {
+        call->waiting = 0;
+        ngx_str_set(&error, "no memory");
+        ngx_http_blockcast_poll_call_requests(call, NULL, 1, &error);
     }
+}
+
+
+/* The program for the params of a call has ended, well or not. */
+
+static void
+ngx_http_blockcast_poll_call_programmed(ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_uint_t                       n;
+    ngx_http_blockcast_poll_t       *poll;
+    ngx_http_blockcast_poll_call_t  *call;
+
+    poll = job->data;
+    call = poll->asking;
+
+    poll->asking = NULL;
+    call->waiting = 0;
+
+    ngx_http_blockcast_poll_time_program(poll);
+
+    n = 1;
+
+    if (job->rc == NGX_OK) {
+        n = ngx_http_blockcast_poll_call_params(job->out, job->n,
+                                                &job->error);
+    }
+
+    ngx_http_blockcast_poll_call_requests(call, job->out, n, &job->error);
+    ngx_http_blockcast_poll_step(poll);
+}
+
+
+void
+ngx_http_blockcast_poll_time_program(ngx_http_blockcast_poll_t *poll)
+{
+    ngx_http_blockcast_slot_t  *slot;
+
+    if (poll->job.usec == 0) {
+        return;
+    }
+
+    slot = poll->stream->slot;
+    ngx_http_blockcast_histogram_add(slot->jq_times,
+                                     ngx_http_blockcast_histogram_jq,
+                                     poll->job.usec);
+    slot->jq_usec += poll->job.usec;
+}
+
+
+/* Makes the requests of a call; with error.len != 0 they fail with that. */
+
+static void
+ngx_http_blockcast_poll_call_requests(ngx_http_blockcast_poll_call_t *call,
+    ngx_str_t *params, ngx_uint_t n, ngx_str_t *error)
+{
+    ngx_str_t                          *methods;
+    ngx_uint_t                          i;
+    ngx_http_blockcast_poll_t          *poll;
+    ngx_http_blockcast_call_conf_t     *conf;
+    ngx_http_blockcast_poll_request_t  *request;
+
+    poll = call->poll;
+    conf = call->conf;
+
+    call->deadline = ngx_current_msec + conf->timeout;
 
     call->requests = ngx_pcalloc(
                          poll->pool,
@@ -224,16 +296,19 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
     for (i = 0; i < n; i++) {
         request = &call->requests[i];
         request->call = call;
-        request->params = params[i];
         request->method = call->method;
         request->result.name = conf->name;
+
+        if (error->len == 0) {
+            request->params = params[i];
+        }
     }
 
     for (i = 0; i < n; i++) {
         request = &call->requests[i];
 
-        if (error.len != 0) {
-            ngx_http_blockcast_inflight_fail(request, "params: %V", &error);
+        if (error->len != 0) {
+            ngx_http_blockcast_inflight_fail(request, "params: %V", error);
             continue;
         }
 
@@ -380,7 +455,7 @@ ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll)
     for (i = 0; i < poll->ncalls; i++) {
         call = &poll->calls[i];
 
-        if (!call->started || call->done) {
+        if (!call->started || call->done || call->waiting) {
             continue;
         }
 
@@ -411,7 +486,7 @@ ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll)
     for (i = 0; i < poll->ncalls; i++) {
         call = &poll->calls[i];
 
-        if (!call->started || call->done
+        if (!call->started || call->done || call->waiting
             || (ngx_msec_int_t) (call->deadline - ngx_current_msec) > 0)
         {
             continue;
@@ -477,12 +552,19 @@ ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
+    ngx_http_blockcast_jq_queue_cancel(&poll->job);
+    poll->shaping = 0;
+
     for (i = 0; i < poll->ncalls; i++) {
         for (n = 0; n < poll->calls[i].nrequests; n++) {
             request = &poll->calls[i].requests[n];
 
             if (!request->done && (request->rpc != NULL || request->held)) {
                 ngx_queue_remove(&request->waiting);
+            }
+
+            if (request->source != NULL) {
+                ngx_http_blockcast_inflight_leave(request);
             }
         }
 

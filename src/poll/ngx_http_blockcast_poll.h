@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_queue.h"
 
 
 #define NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND  -32601
@@ -29,6 +30,8 @@ struct ngx_http_blockcast_poll_request_s {
     ngx_str_t                     params;
     ngx_uint_t                    method;       /* index of conf->methods */
     ngx_http_blockcast_call_result_t  result;
+    ngx_http_blockcast_rpc_call_t  *source;     /* which has the result, when
+                                                   it is large; or NULL */
     unsigned                      done:1;
     unsigned                      held:1;       /* in node->held instead */
 };
@@ -45,6 +48,7 @@ struct ngx_http_blockcast_poll_call_s {
     ngx_uint_t                    left;
     ngx_msec_t                    deadline;
     unsigned                      started:1;
+    unsigned                      waiting:1;    /* for its params' program */
     unsigned                      done:1;
 
     /* outlives the round: which of the methods answers */
@@ -77,8 +81,12 @@ struct ngx_http_blockcast_poll_s {
     /* of the round */
     ngx_pool_t                   *pool;
     ngx_msec_t                    started;
+    ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
+    ngx_http_blockcast_poll_call_t  *asking;    /* ... for its params */
+    uint64_t                      answered;     /* all is there, usec */
     unsigned                      active:1;
     unsigned                      stepping:1;
+    unsigned                      shaping:1;    /* the stream's own runs */
 
     /* what was logged last, so that it is not repeated */
     ngx_http_blockcast_log_throttle_t  repeat;
@@ -100,6 +108,12 @@ ngx_msec_t ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll);
 
 /* starts what can be started, and ends the round when all is there */
 void ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll);
+
+/* Ends the round; what was published, or not, has been done. */
+void ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll);
+
+/* Notes how long a program took that has ended, well or not. */
+void ngx_http_blockcast_poll_time_program(ngx_http_blockcast_poll_t *poll);
 
 void ngx_http_blockcast_poll_request_done(
     ngx_http_blockcast_poll_request_t *request);

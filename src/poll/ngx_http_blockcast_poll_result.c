@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_stream_note.h"
 #include "bc_json.h"
@@ -33,15 +34,24 @@ static void ngx_http_blockcast_poll_result_recovered(
 static void ngx_http_blockcast_poll_result_time_poll(
     ngx_http_blockcast_poll_t *poll);
 static void ngx_http_blockcast_poll_result_time_publish(
-    ngx_http_blockcast_poll_t *poll, uint64_t begun);
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_shaped(
+    ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_poll_result_publish(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *output, ngx_uint_t n);
 static ngx_int_t ngx_http_blockcast_poll_result_data(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
-    ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_entries(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
     ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_list(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
+    bc_span_t *list, ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_batches(
+    ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_log_entry_t *entries,
+    ngx_uint_t n, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory, ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory);
 static void ngx_http_blockcast_poll_result_published(
     ngx_http_blockcast_poll_t *poll);
 
@@ -68,31 +78,6 @@ ngx_http_blockcast_poll_result_errorf(ngx_pool_t *pool, ngx_str_t *error,
     error->len = p - error->data;
 
     return error;
-}
-
-
-/*
- * What a program made has to pass the gate.  What comes from the node's reply
- * has been checked there (bc_jsonrpc_parse()), each= made one array more of it.
- */
-
-static ngx_int_t
-ngx_http_blockcast_poll_result_gate(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *text, const char *what, ngx_str_t *error)
-{
-    u_char  *buf;
-
-    if (poll->stream->jq == NULL || text->len == 0) {
-        return NGX_OK;
-    }
-
-    buf = ngx_pnalloc(poll->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_blockcast_gate_check(text, what, buf,
-                                         NGX_HTTP_BLOCKCAST_ERROR_LEN, error);
 }
 
 
@@ -223,16 +208,14 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
 void
 ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 {
-    uint64_t                           begun;
-    ngx_int_t                          rc;
-    ngx_str_t                          out[3], error;
-    ngx_uint_t                         i, n, asked, good;
+    ngx_str_t                          error;
+    ngx_uint_t                         i, asked, good;
     ngx_http_blockcast_slot_t         *slot;
     ngx_http_blockcast_jq_input_t      input;
     ngx_http_blockcast_call_result_t  *r, *failed;
 
     slot = poll->stream->slot;
-    begun = ngx_http_blockcast_zone_usec();
+    poll->answered = ngx_http_blockcast_zone_usec();
 
     (void) ngx_atomic_fetch_add(&slot->polls, 1);
 
@@ -268,47 +251,95 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 
     if (asked != 0 && good == 0) {
         ngx_http_blockcast_poll_result_failed(poll, failed, &failed->message);
+        ngx_http_blockcast_poll_end(poll);
         return;
     }
 
-    ngx_str_null(&out[0]);
-    ngx_str_null(&out[1]);
-    ngx_str_null(&out[2]);
-    ngx_str_null(&error);
-
     if (poll->stream->jq == NULL) {
 
-        if (input.nresults == 0 || input.results[0].result.len == 0) {
-            return;
+        if (input.nresults != 0 && input.results[0].result.len != 0) {
+            ngx_http_blockcast_poll_result_publish(
+                                        poll, &input.results[0].result, 1);
         }
 
-        out[0] = input.results[0].result;
+        ngx_http_blockcast_poll_end(poll);
+        return;
+    }
+
+    poll->shaping = 1;
+    poll->job.handler = ngx_http_blockcast_poll_result_shaped;
+    poll->job.data = poll;
+
+    if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
+                                        NGX_HTTP_BLOCKCAST_JQ_STREAM, &input,
+                                        3, poll->pool)
+        != NGX_OK)
+    {
+        ngx_str_set(&error, "no memory");
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        ngx_http_blockcast_poll_end(poll);
+    }
+}
+
+
+/* The stream's program has ended, well or not. */
+
+static void
+ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_http_blockcast_poll_t  *poll;
+
+    poll = job->data;
+
+    ngx_http_blockcast_poll_time_program(poll);
+
+    if (job->rc == NGX_OK && job->n == 0) {
+        ngx_str_set(&job->error, "the jq program has no output");
+        job->rc = NGX_ERROR;
+    }
+
+    if (job->rc != NGX_OK) {
+
+        /* the program may complain of what a failed call left out */
+
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &job->error);
 
     } else {
-        /* a program may take longer than the others wait for this worker */
 
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone,
-                                        ngx_max(poll->stream->interval,
-                                                NGX_HTTP_BLOCKCAST_PATIENCE));
+        /* loaded anew: the loop has gone on since the program was given it */
 
-        rc = ngx_http_blockcast_jq_run(poll->stream->jq, &input, out, 3, &n,
-                                       &error, poll->pool);
+        (void) ngx_http_blockcast_hub_sync(
+                                    ngx_http_blockcast_hub_of(poll->stream));
 
-        ngx_http_blockcast_lease_extend(poll->bmcf->zone, 0);
+        ngx_http_blockcast_poll_result_publish(poll, job->out, job->n);
+    }
 
-        if (rc == NGX_OK && n == 0) {
-            ngx_str_set(&error, "the jq program has no output");
-            rc = NGX_ERROR;
-        }
+    ngx_http_blockcast_poll_end(poll);
+}
 
-        if (rc != NGX_OK) {
 
-            /* the program may complain of what a failed call left out */
+/*
+ * Publishes what a program put out, or the single result: the data, and with
+ * a program its state and its note.
+ */
 
-            ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-            return;
+static void
+ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *output, ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    ngx_str_t   out[3], error;
+    ngx_uint_t  i;
+
+    for (i = 0; i < 3; i++) {
+        ngx_str_null(&out[i]);
+
+        if (i < n) {
+            out[i] = output[i];
         }
     }
+
+    ngx_str_null(&error);
 
     if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {
         ngx_http_blockcast_poll_result_errorf(
@@ -320,13 +351,23 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
+    if (poll->stream->field.len == 0
+        && out[0].len > poll->stream->max_size)
+    {
+        ngx_http_blockcast_poll_result_errorf(
+                                poll->pool, &error,
+                                "the data is %uz bytes, blockcast_max_size is "
+                                "%uz", out[0].len, poll->stream->max_size);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        return;
+    }
+
     if (poll->stream->field.len != 0) {
         rc = ngx_http_blockcast_poll_result_entries(poll, &out[0], &out[1],
                                                     &error);
 
     } else {
-        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1],
-                                                 &error);
+        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1]);
     }
 
     if (rc == NGX_ERROR) {
@@ -344,11 +385,12 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
-    ngx_http_blockcast_poll_result_time_publish(poll, begun);
+    ngx_http_blockcast_poll_result_time_publish(poll);
     ngx_http_blockcast_stream_note_output(poll, &out[2]);
 
     ngx_http_blockcast_poll_result_recovered(poll);
-    ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone, slot);
+    ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone,
+                                             poll->stream->slot);
     ngx_http_blockcast_poll_result_published(poll);
 }
 
@@ -372,14 +414,13 @@ ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
 /* from the last answer to the data in the zone */
 
 static void
-ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll,
-    uint64_t begun)
+ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 {
     uint64_t                          usec;
     ngx_http_blockcast_zone_shctx_t  *sh;
 
     sh = poll->bmcf->zone->sh;
-    usec = ngx_http_blockcast_zone_usec() - begun;
+    usec = ngx_http_blockcast_zone_usec() - poll->answered;
 
     ngx_http_blockcast_histogram_add(sh->publish_times,
                                      ngx_http_blockcast_histogram_publish,
@@ -489,7 +530,7 @@ ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *memory, ngx_str_t *error)
+    ngx_str_t *memory)
 {
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_publication_t   pub;
@@ -506,13 +547,6 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
                                                               : NGX_DECLINED;
     }
 
-    if (ngx_http_blockcast_poll_result_gate(poll, memory,
-                                            "the program's state", error)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
     pub.stream = poll->stream;
     pub.memory = *memory;
@@ -524,7 +558,7 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
+    ngx_str_t *data, ngx_str_t *memory)
 {
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_stream_t       *st;
@@ -533,30 +567,13 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
 
-    if (data->len > st->max_size) {
-        ngx_http_blockcast_poll_result_errorf(poll->pool, error,
-                                              "the data is %uz bytes, "
-                                              "blockcast_max_size is %uz",
-                                              data->len, st->max_size);
-        return NGX_ERROR;
-    }
-
     if (hub->newest != NULL
         && hub->snap.data_len == data->len
         && ngx_memcmp(hub->buf + hub->snap.data, data->data,
                       data->len)
            == 0)
     {
-        return ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
-    }
-
-    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
-                                            error) != NGX_OK
-        || ngx_http_blockcast_poll_result_gate(poll, memory,
-                                               "the program's state", error)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+        return ngx_http_blockcast_poll_result_unchanged(poll, memory);
     }
 
     ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
@@ -575,51 +592,44 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
 }
 
 
-static ngx_int_t
-ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
+/* Returns the bytes of a log's message that are around its entries. */
+
+static size_t
+ngx_http_blockcast_poll_result_around(ngx_http_blockcast_stream_t *st)
 {
-    size_t                                  size, room, around;
-    uint32_t                               *table, hash;
-    uint64_t                                number, first, last, hash64;
-    bc_span_t                               span, list, item, key;
-    ngx_int_t                               rc;
-    ngx_str_t                               k, kept_state;
-    ngx_uint_t                              i, n, total, mask, from, bad, seen;
-    ngx_uint_t                              before, after;
-    bc_json_iter_t                          it;
-    ngx_http_blockcast_log_dedup_entry_t   *new;
-    ngx_http_blockcast_publication_t        pub;
-    ngx_http_blockcast_log_dedup_past_t     past;
-    ngx_http_blockcast_hub_t               *hub;
-    ngx_http_blockcast_log_entry_t         *entries;
-    ngx_http_blockcast_stream_t            *st;
+    return st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
+}
+
+
+/*
+ * Finds the array of a log in its data.  Sets *names to the log's field and
+ * its key, each with a NUL; names->len is where the key begins.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *names, bc_span_t *list, ngx_str_t *error)
+{
+    bc_span_t                     span;
+    bc_json_iter_t                it;
+    ngx_http_blockcast_stream_t  *st;
 
     st = poll->stream;
-    hub = ngx_http_blockcast_hub_of(st);
-
-    /* entries are taken out of it one by one: before that */
-
-    if (ngx_http_blockcast_poll_result_gate(poll, data, "the data",
-                                            error) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     span.data = data->data;
     span.len = data->len;
 
-    k.data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
-    if (k.data == NULL) {
+    names->data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
+    if (names->data == NULL) {
         return NGX_ERROR;
     }
 
-    *ngx_cpymem(k.data, st->field.data, st->field.len) = '\0';
-    k.len = st->field.len + 1;
-    *ngx_cpymem(k.data + k.len, st->key.data, st->key.len) = '\0';
+    *ngx_cpymem(names->data, st->field.data, st->field.len) = '\0';
+    names->len = st->field.len + 1;
+    *ngx_cpymem(names->data + names->len, st->key.data, st->key.len) = '\0';
 
-    if (!bc_json_member(span, (char *) k.data, &list)
-        || bc_json_array(&it, list) != 0)
+    if (!bc_json_member(span, (char *) names->data, list)
+        || bc_json_array(&it, *list) != 0)
     {
         ngx_http_blockcast_poll_result_errorf(
                                     poll->pool, error,
@@ -628,6 +638,40 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
                                     &st->field);
         return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
+{
+    size_t                                  around;
+    uint32_t                               *table, hash;
+    uint64_t                                number, first, last, hash64;
+    bc_span_t                               span, list, item, key;
+    ngx_int_t                               rc;
+    ngx_str_t                               k;
+    ngx_uint_t                              i, n, total, mask, bad, seen;
+    ngx_uint_t                              before, after;
+    bc_json_iter_t                          it;
+    ngx_http_blockcast_log_dedup_entry_t   *new;
+    ngx_http_blockcast_log_dedup_past_t     past;
+    ngx_http_blockcast_hub_t               *hub;
+    ngx_http_blockcast_log_entry_t         *entries;
+    ngx_http_blockcast_stream_t            *st;
+
+    st = poll->stream;
+    hub = ngx_http_blockcast_hub_of(st);
+
+    if (ngx_http_blockcast_poll_result_list(poll, data, &k, &list, error)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) bc_json_array(&it, list);
 
     total = 0;
 
@@ -662,7 +706,7 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
     ngx_http_blockcast_log_dedup_past_init(&past, st->slot);
 
-    around = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN;
+    around = ngx_http_blockcast_poll_result_around(st);
     n = 0;
     bad = 0;
     first = 0;
@@ -779,35 +823,58 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     }
 
     if (n == 0 && hub->newest != NULL) {
-        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory, error);
+        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory);
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
     }
 
-    if (ngx_http_blockcast_poll_result_gate(poll, memory,
-                                            "the program's state", error)
-        != NGX_OK)
-    {
+    rc = ngx_http_blockcast_poll_result_batches(poll, entries, n, memory);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (bad) {
+        ngx_http_blockcast_poll_result_published(poll);
         return NGX_ERROR;
     }
 
-    /*
-     * As many messages as needed.  The program's state goes with the last:
-     * a poller that dies in between asks again and drops what it knows.
-     */
+    return NGX_OK;
+}
 
-    kept_state.len = 0;
-    kept_state.data = NULL;
+
+/*
+ * Publishes new entries in as many messages as needed.  The program's state
+ * goes with the last: a poller that dies in between asks again and drops what
+ * it knows.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory)
+{
+    size_t                             size, room, around;
+    ngx_int_t                          rc;
+    ngx_str_t                          kept;
+    ngx_uint_t                         i, from;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_publication_t   pub;
+
+    st = poll->stream;
+    hub = ngx_http_blockcast_hub_of(st);
+    around = ngx_http_blockcast_poll_result_around(st);
+
+    ngx_str_null(&kept);
 
     if (hub->newest != NULL && hub->snap.memory_len != 0) {
-        kept_state.len = hub->snap.memory_len;
-        kept_state.data = ngx_pnalloc(poll->pool, kept_state.len);
+        kept.len = hub->snap.memory_len;
+        kept.data = ngx_pnalloc(poll->pool, kept.len);
 
-        if (kept_state.data == NULL) {
+        if (kept.data == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(kept_state.data, hub->buf + hub->snap.memory,
-                   kept_state.len);
+        ngx_memcpy(kept.data, hub->buf + hub->snap.memory, kept.len);
     }
 
     from = 0;
@@ -833,7 +900,7 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         pub.timestamp = ngx_time();
         pub.entries = &entries[from];
         pub.count = i - from;
-        pub.memory = (i == n) ? *memory : kept_state;
+        pub.memory = (i == n) ? *memory : kept;
 
         rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, &pub,
                                                      ngx_cycle->log);
@@ -848,11 +915,6 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         }
 
     } while (from < n);
-
-    if (bad) {
-        ngx_http_blockcast_poll_result_published(poll);
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }

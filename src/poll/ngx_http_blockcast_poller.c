@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_inflight.h"
+#include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
 
 
@@ -188,6 +189,7 @@ ngx_http_blockcast_poller_stop(ngx_uint_t said)
     }
 
     ngx_http_blockcast_inflight_abort();
+    ngx_http_blockcast_jq_queue_stop();
     ngx_http_blockcast_breaker_stop(ngx_http_blockcast_poller_conf);
     ngx_http_blockcast_journal_stop(ngx_http_blockcast_poller_conf);
 

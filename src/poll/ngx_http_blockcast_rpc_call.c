@@ -22,6 +22,10 @@
 #include "bc_jsonrpc.h"
 
 
+/* bytes of a reply that are read aside, if there is a helper for it */
+#define NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE  65536
+
+
 static ngx_int_t ngx_http_blockcast_rpc_call_request(
     ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_int_t ngx_http_blockcast_rpc_call_subrequest(
@@ -31,6 +35,12 @@ static ngx_int_t ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r,
 static ngx_int_t ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static void ngx_http_blockcast_rpc_call_done(ngx_event_t *ev);
+static ngx_int_t ngx_http_blockcast_rpc_call_read_aside(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
+static void ngx_http_blockcast_rpc_call_read_done(
+    ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_rpc_call_parse(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
 static void ngx_http_blockcast_rpc_call_read(
     ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_uint_t ngx_http_blockcast_rpc_call_encoded(ngx_http_upstream_t *u);
@@ -450,9 +460,87 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
     ngx_http_blockcast_rpc_call_t  *rpc;
 
     rpc = ev->data;
-    rpc->finished = 1;
 
     ngx_http_blockcast_rpc_call_read(rpc);
+
+    if (rpc->reading) {
+        return;
+    }
+
+    rpc->finished = 1;
+    rpc->handler(rpc);
+}
+
+
+/*
+ * Has a helper read a large reply, which takes longer than clients should
+ * wait.  NGX_DECLINED: there is none, or the reply is not large.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_call_read_aside(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
+{
+    if (body->len < NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE
+        || !ngx_http_blockcast_jq_queue_ready())
+    {
+        return NGX_DECLINED;
+    }
+
+    rpc->job.handler = ngx_http_blockcast_rpc_call_read_done;
+    rpc->job.data = rpc;
+    rpc->job.reply = &rpc->reply;
+
+    if (ngx_http_blockcast_jq_queue_reply(&rpc->job, body, rpc->id, rpc->pool)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    rpc->reading = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_str_t                       body;
+    ngx_http_request_t             *r;
+    ngx_http_blockcast_rpc_call_t  *rpc;
+
+    rpc = job->data;
+    r = rpc->sr;
+
+    body.data = r->out->buf->pos;
+    body.len = r->out->buf->last - r->out->buf->pos;
+
+    rpc->reading = 0;
+    rpc->finished = 1;
+
+    if (job->rc != NGX_OK) {
+
+        /* the helper was ended: then the loop has to wait for once */
+
+        ngx_http_blockcast_rpc_call_parse(rpc, &body);
+
+    } else if (!rpc->reply.valid) {
+        rpc->fault = ngx_http_blockcast_fault_invalid;
+        ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s",
+                                          rpc->reply.message);
+
+    } else if (rpc->reply.rpc_error) {
+        rpc->has_code = 1;
+        rpc->code = rpc->reply.code;
+
+        ngx_http_blockcast_rpc_call_error(rpc, "%s", rpc->reply.message);
+
+    } else {
+        rpc->checked = 1;
+        rpc->result.data = body.data + rpc->reply.offset;
+        rpc->result.len = rpc->reply.len;
+    }
 
     rpc->handler(rpc);
 }
@@ -565,7 +653,19 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
         return;
     }
 
-    if (bc_jsonrpc_parse(body.data, body.len, rpc->id, &reply) != 0) {
+    if (ngx_http_blockcast_rpc_call_read_aside(rpc, &body) != NGX_OK) {
+        ngx_http_blockcast_rpc_call_parse(rpc, &body);
+    }
+}
+
+
+static void
+ngx_http_blockcast_rpc_call_parse(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
+{
+    bc_jsonrpc_reply_t  reply;
+
+    if (bc_jsonrpc_parse(body->data, body->len, rpc->id, &reply) != 0) {
         rpc->fault = ngx_http_blockcast_fault_invalid;
         ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s", reply.message);
         return;
@@ -695,6 +795,10 @@ ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc)
 {
     if (rpc->done_event.posted) {
         ngx_delete_posted_event((&rpc->done_event));
+    }
+
+    if (rpc->reading) {
+        ngx_http_blockcast_jq_queue_cancel(&rpc->job);
     }
 
     if (rpc->main != NULL) {

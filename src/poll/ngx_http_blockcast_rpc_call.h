@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_jq_queue.h"
 
 
 typedef void (
@@ -37,6 +38,14 @@ struct ngx_http_blockcast_rpc_call_s {
     unsigned                      tried:1;      /* it tries a node, see _node */
     ngx_str_t                     message;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
+
+    /* a large reply is read by a helper, and not copied for a poll */
+    ngx_http_blockcast_jq_job_t   job;
+    ngx_http_blockcast_jq_reply_t  reply;
+    ngx_uint_t                    users;        /* requests of polls */
+    unsigned                      reading:1;    /* the helper is at it */
+    unsigned                      checked:1;    /* reply.deep is known */
+    unsigned                      spent:1;      /* freed with the last user */
 
     /* the request that nginx believes to serve */
     ngx_pool_t                   *pool;

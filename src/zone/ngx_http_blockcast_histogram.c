@@ -28,6 +28,12 @@ const ngx_http_blockcast_histogram_limits_t
     50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000
 };
 
+const ngx_http_blockcast_histogram_limits_t
+    ngx_http_blockcast_histogram_jq =
+{
+    100, 250, 500, 1000, 2500, 5000, 10000, 50000, 100000, 500000, 1000000
+};
+
 
 void
 ngx_http_blockcast_histogram_add(ngx_atomic_t *counts,

@@ -27,6 +27,9 @@ extern const ngx_http_blockcast_histogram_limits_t
     ngx_http_blockcast_histogram_poll;
 extern const ngx_http_blockcast_histogram_limits_t
     ngx_http_blockcast_histogram_publish;
+/* of a run of a jq program */
+extern const ngx_http_blockcast_histogram_limits_t
+    ngx_http_blockcast_histogram_jq;
 
 
 /*

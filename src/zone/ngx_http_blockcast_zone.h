@@ -115,6 +115,8 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  call_errors[NGX_HTTP_BLOCKCAST_CALLS];
     ngx_atomic_t                  poll_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  poll_msec;
+    ngx_atomic_t                  jq_times[NGX_HTTP_BLOCKCAST_BUCKETS];
+    ngx_atomic_t                  jq_usec;
 
     ngx_http_blockcast_snapshot_t  snap[2];
 
@@ -259,6 +261,18 @@ typedef enum {
 } ngx_http_blockcast_role_e;
 
 
+/* why a jq process was ended while it ran a program */
+
+typedef enum {
+    ngx_http_blockcast_jq_end_time = 0,         /* blockcast_jq_timeout */
+    ngx_http_blockcast_jq_end_memory,           /* blockcast_jq_memory */
+    ngx_http_blockcast_jq_end_crash,            /* a failed assertion, ... */
+    ngx_http_blockcast_jq_end_killed,           /* by somebody else */
+
+    ngx_http_blockcast_n_jq_ends
+} ngx_http_blockcast_jq_end_e;
+
+
 typedef struct {
     uint64_t                      magic;
     uint64_t                      epoch;
@@ -281,6 +295,7 @@ typedef struct {
     ngx_atomic_t                  call_msec;
     ngx_atomic_t                  publish_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  publish_usec;
+    ngx_atomic_t                  jq_ends[ngx_http_blockcast_n_jq_ends];
 
     /* of workers that are gone */
     ngx_atomic_t                  gone[ngx_http_blockcast_n_all];

@@ -754,7 +754,16 @@ sub worker_pids {
 sub nginx_pids {
     my ($self) = @_;
 
-    return grep { _title($_) =~ /nginx/ } $self->processes;
+    return grep { my $t = _title($_); $t =~ /nginx/ && $t !~ /^nginx: blockcast jq/ } $self->processes;
+}
+
+
+# The processes in which workers run jq programs, and those that start them.
+
+sub jq_pids {
+    my ($self) = @_;
+
+    return grep { _title($_) =~ /^nginx: blockcast jq/ } $self->processes;
 }
 
 
@@ -854,13 +863,13 @@ sub shutdown {
 
         my $gone = wait_for {
             waitpid $pid, POSIX::WNOHANG();
-            !$self->nginx_pids;
+            !$self->nginx_pids && !$self->jq_pids;
         } $quit;
 
         if (!$gone) {
             push @wrong, "processes left $quit s after quit: "
                 . join ', ', map { "$_ (" . _title($_) . ')' }
-                $self->nginx_pids;
+                $self->nginx_pids, $self->jq_pids;
         }
     }
 

@@ -1,0 +1,1376 @@
+
+/*
+ * The jq programs that a worker has to run, and its helper processes.
+ *
+ * A job is sent to a helper and its answer read in pieces, between which the
+ * event loop serves the clients.  One helper does all jobs in turn; when a
+ * program takes long and others wait, more are started.  A helper whose
+ * program goes beyond a bound is ended, and the next job has a new one.
+ */
+
+
+#include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_zone.h"
+
+#include <sys/wait.h>
+
+
+#define NGX_HTTP_BLOCKCAST_JQ_HELPERS  4
+
+/* bytes that are sent or received in a turn of the event loop */
+#define NGX_HTTP_BLOCKCAST_JQ_PIECE    131072
+
+/* msec that others wait for a program before they get a helper of their own */
+#define NGX_HTTP_BLOCKCAST_JQ_SLOW     100
+
+/* msec without work after which all helpers but one are ended */
+#define NGX_HTTP_BLOCKCAST_JQ_IDLE     10000
+
+#define NGX_HTTP_BLOCKCAST_JQ_IOV      16
+
+/* an answer is a text of the stream's, or params: no program needs more */
+#define NGX_HTTP_BLOCKCAST_JQ_LARGEST  (256 * 1024 * 1024)
+
+
+typedef enum {
+    ngx_http_blockcast_jq_none = 0,             /* no process */
+    ngx_http_blockcast_jq_idle,
+    ngx_http_blockcast_jq_busy,
+    ngx_http_blockcast_jq_ending                /* the spawner ends it */
+} ngx_http_blockcast_jq_helper_state_e;
+
+
+typedef struct {
+    ngx_http_blockcast_jq_helper_state_e  state;
+    ngx_connection_t             *connection;
+    ngx_http_blockcast_jq_job_t  *job;
+    uint32_t                      serial;
+    ngx_msec_t                    since;        /* of the job, or idle */
+    ngx_uint_t                    jobs;
+    unsigned                      timedout:1;
+
+    /* what is being sent, and received */
+    ngx_uint_t                    iov;
+    size_t                        sent;
+    ngx_http_blockcast_jq_frame_t  frame;
+    size_t                        got;          /* of the frame's head */
+    u_char                       *body;
+    size_t                        body_got;
+
+    /* the last that came from stderr */
+    size_t                        said_len;
+    u_char                        said[160];
+} ngx_http_blockcast_jq_worker_t;
+
+
+static void ngx_http_blockcast_jq_queue_add(ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_jq_queue_dispatch(void);
+static ngx_http_blockcast_jq_worker_t *ngx_http_blockcast_jq_queue_helper(
+    void);
+static ngx_int_t ngx_http_blockcast_jq_queue_spawn(
+    ngx_http_blockcast_jq_worker_t *h);
+static ngx_int_t ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd);
+static void ngx_http_blockcast_jq_queue_assign(
+    ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_jq_queue_write(ngx_event_t *ev);
+static void ngx_http_blockcast_jq_queue_read(ngx_event_t *ev);
+static ngx_int_t ngx_http_blockcast_jq_queue_feed(
+    ngx_http_blockcast_jq_worker_t *h, u_char *p, size_t len);
+static ngx_int_t ngx_http_blockcast_jq_queue_frame(
+    ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_said(
+    ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_finish(
+    ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_spawner(ngx_event_t *ev);
+static void ngx_http_blockcast_jq_queue_ended(
+    ngx_http_blockcast_jq_worker_t *h, int status);
+static void ngx_http_blockcast_jq_queue_lost(void);
+static void ngx_http_blockcast_jq_queue_arm(ngx_msec_t msec);
+static void ngx_http_blockcast_jq_queue_timer(ngx_event_t *ev);
+static void ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev);
+
+
+static ngx_http_blockcast_jq_worker_t
+    ngx_http_blockcast_jq_helpers[NGX_HTTP_BLOCKCAST_JQ_HELPERS];
+
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_jq_conf;
+static ngx_socket_t      ngx_http_blockcast_jq_spawner = (ngx_socket_t) -1;
+static ngx_pid_t         ngx_http_blockcast_jq_spawner_pid;
+static ngx_connection_t *ngx_http_blockcast_jq_spawner_connection;
+static ngx_uint_t        ngx_http_blockcast_jq_spawner_late;
+static uint32_t          ngx_http_blockcast_jq_serial;
+static ngx_queue_t       ngx_http_blockcast_jq_jobs;
+static ngx_event_t       ngx_http_blockcast_jq_event;
+static ngx_event_t       ngx_http_blockcast_jq_failed;
+static ngx_connection_t  ngx_http_blockcast_jq_dummy;
+
+
+ngx_int_t
+ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                       i, n, any;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    ngx_queue_init(&ngx_http_blockcast_jq_jobs);
+
+    ngx_http_blockcast_jq_conf = bmcf;
+    ngx_http_blockcast_jq_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_blockcast_jq_event.handler = ngx_http_blockcast_jq_queue_timer;
+    ngx_http_blockcast_jq_event.data = &ngx_http_blockcast_jq_dummy;
+    ngx_http_blockcast_jq_event.log = cycle->log;
+    ngx_http_blockcast_jq_event.cancelable = 1;
+
+    ngx_http_blockcast_jq_failed.handler = ngx_http_blockcast_jq_queue_fail;
+    ngx_http_blockcast_jq_failed.data = &ngx_http_blockcast_jq_dummy;
+    ngx_http_blockcast_jq_failed.log = cycle->log;
+
+    any = 0;
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        any |= (st[i]->jq != NULL);
+        call = st[i]->calls.elts;
+
+        for (n = 0; n < st[i]->calls.nelts; n++) {
+            any |= (call[n].jq != NULL);
+        }
+    }
+
+    if (any) {
+
+        /* when it fails the polls do, and try again */
+
+        ngx_http_blockcast_jq_spawner =
+            ngx_http_blockcast_jq_helper_spawner(
+                                  cycle, bmcf,
+                                  &ngx_http_blockcast_jq_spawner_pid);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_jq_queue_ready(void)
+{
+    return ngx_http_blockcast_jq_spawner != (ngx_socket_t) -1;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_request(ngx_http_blockcast_jq_job_t *job,
+    size_t head, ngx_uint_t texts, ngx_http_blockcast_jq_request_t **request)
+{
+    job->iov = ngx_palloc(job->pool, (texts + 1) * sizeof(struct iovec));
+    *request = ngx_pcalloc(job->pool, head);
+
+    if (job->iov == NULL || *request == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->iov[0].iov_base = *request;
+    job->iov[0].iov_len = head;
+    job->niov = 1;
+
+    (*request)->timeout = job->timeout;
+    (*request)->memory = job->memory;
+
+    job->rc = NGX_ERROR;
+    job->n = 0;
+    job->usec = 0;
+    ngx_str_null(&job->error);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_text(ngx_http_blockcast_jq_job_t *job,
+    ngx_str_t *text)
+{
+    if (text->len != 0) {
+        job->iov[job->niov].iov_base = text->data;
+        job->iov[job->niov].iov_len = text->len;
+        job->niov++;
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t program,
+    ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool)
+{
+    size_t                                   head;
+    u_char                                  *p;
+    ngx_str_t                                own[3];
+    ngx_uint_t                               i;
+    ngx_http_blockcast_jq_request_t         *request;
+    ngx_http_blockcast_call_result_t        *r;
+    ngx_http_blockcast_jq_request_result_t  *lens;
+
+    job->pool = pool;
+    job->timeout = st->jq_timeout;
+    job->memory = st->jq_memory;
+    job->max = max;
+    job->reply = NULL;
+
+    head = sizeof(ngx_http_blockcast_jq_request_t)
+           + input->nresults * sizeof(ngx_http_blockcast_jq_request_result_t);
+
+    job->out = ngx_pcalloc(pool, max * sizeof(ngx_str_t));
+
+    /* the hub may be filled anew before all is sent */
+
+    p = ngx_pnalloc(pool, input->previous.len + input->memory.len
+                          + input->last.len + 1);
+
+    if (job->out == NULL || p == NULL
+        || ngx_http_blockcast_jq_queue_request(job, head,
+                                               3 + 4 * input->nresults,
+                                               &request)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    request->op = NGX_HTTP_BLOCKCAST_JQ_RUN;
+    request->stream = st->index;
+    request->program = program;
+    request->nresults = input->nresults;
+    request->max = max;
+    request->largest = st->field.len ? NGX_HTTP_BLOCKCAST_JQ_LARGEST
+                                     : st->max_size;
+    request->time = input->time;
+    request->previous = input->previous.len;
+    request->kept = input->memory.len;
+    request->last = input->last.len;
+
+    own[0] = input->previous;
+    own[1] = input->memory;
+    own[2] = input->last;
+
+    for (i = 0; i < 3; i++) {
+        if (own[i].len != 0) {
+            ngx_memcpy(p, own[i].data, own[i].len);
+            own[i].data = p;
+            p += own[i].len;
+
+            ngx_http_blockcast_jq_queue_text(job, &own[i]);
+        }
+    }
+
+    lens = (ngx_http_blockcast_jq_request_result_t *) (request + 1);
+
+    for (i = 0; i < input->nresults; i++) {
+        r = &input->results[i];
+
+        lens[i].name = r->name.len;
+        lens[i].method = r->method.len;
+        lens[i].result = r->result.len;
+        lens[i].message = r->message.len;
+        lens[i].code = r->code;
+        lens[i].has_code = r->has_code;
+        lens[i].skipped = r->skipped;
+
+        ngx_http_blockcast_jq_queue_text(job, &r->name);
+        ngx_http_blockcast_jq_queue_text(job, &r->method);
+        ngx_http_blockcast_jq_queue_text(job, &r->result);
+        ngx_http_blockcast_jq_queue_text(job, &r->message);
+    }
+
+    ngx_http_blockcast_jq_queue_add(job);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
+    ngx_str_t *body, uint64_t id, ngx_pool_t *pool)
+{
+    ngx_http_blockcast_jq_request_t  *request;
+
+    job->pool = pool;
+    job->out = NULL;
+    job->max = 0;
+    job->timeout = 5000;
+    job->memory = 64 * 1024 * 1024 + 64 * body->len;
+
+    if (ngx_http_blockcast_jq_queue_request(job, sizeof(*request), 1, &request)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    request->op = NGX_HTTP_BLOCKCAST_JQ_REPLY;
+    request->id = id;
+    request->previous = body->len;
+
+    ngx_http_blockcast_jq_queue_text(job, body);
+    ngx_http_blockcast_jq_queue_add(job);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_add(ngx_http_blockcast_jq_job_t *job)
+{
+    job->helper = 0;
+    job->queued = 1;
+    job->added = ngx_current_msec;
+
+    ngx_queue_insert_tail(&ngx_http_blockcast_jq_jobs, &job->queue);
+
+    ngx_http_blockcast_jq_queue_dispatch();
+}
+
+
+void
+ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    if (job->queued) {
+        ngx_queue_remove(&job->queue);
+        job->queued = 0;
+    }
+
+    if (job->helper) {
+        h = &ngx_http_blockcast_jq_helpers[job->helper - 1];
+
+        h->job = NULL;
+        job->helper = 0;
+
+        if (h->state == ngx_http_blockcast_jq_busy) {
+            ngx_http_blockcast_jq_queue_end(h);
+        }
+    }
+}
+
+
+void
+ngx_http_blockcast_jq_queue_stop(void)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+
+        if (h->job != NULL) {
+            ngx_http_blockcast_jq_queue_cancel(h->job);
+        }
+
+        if (h->state == ngx_http_blockcast_jq_idle) {
+            ngx_http_blockcast_jq_queue_end(h);
+        }
+    }
+
+    if (ngx_http_blockcast_jq_event.timer_set) {
+        ngx_del_timer(&ngx_http_blockcast_jq_event);
+    }
+}
+
+
+void
+ngx_http_blockcast_jq_queue_done(void)
+{
+    ngx_uint_t  i;
+
+    ngx_http_blockcast_jq_queue_stop();
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        ngx_http_blockcast_jq_helpers[i].state = ngx_http_blockcast_jq_none;
+    }
+
+    if (ngx_http_blockcast_jq_failed.posted) {
+        ngx_delete_posted_event(&ngx_http_blockcast_jq_failed);
+    }
+
+    if (ngx_http_blockcast_jq_spawner_connection != NULL) {
+        ngx_close_connection(ngx_http_blockcast_jq_spawner_connection);
+        ngx_http_blockcast_jq_spawner_connection = NULL;
+
+    } else if (ngx_http_blockcast_jq_spawner != (ngx_socket_t) -1) {
+        (void) close(ngx_http_blockcast_jq_spawner);
+    }
+
+    ngx_http_blockcast_jq_spawner = (ngx_socket_t) -1;
+
+    if (ngx_http_blockcast_jq_spawner_pid > 0) {
+
+        /* without its socket it ends the helpers, and then itself */
+
+        for (i = 0; i < 100; i++) {
+            if (waitpid(ngx_http_blockcast_jq_spawner_pid, NULL,
+                        __WALL|WNOHANG)
+                != 0)
+            {
+                break;
+            }
+
+            ngx_msleep(2);
+        }
+
+        if (i == 100) {
+            (void) kill(ngx_http_blockcast_jq_spawner_pid, SIGKILL);
+            (void) waitpid(ngx_http_blockcast_jq_spawner_pid, NULL, __WALL);
+        }
+
+        ngx_http_blockcast_jq_spawner_pid = 0;
+    }
+
+    ngx_http_blockcast_jq_conf = NULL;
+}
+
+
+/* Gives helpers to the jobs that wait, in their order. */
+
+static void
+ngx_http_blockcast_jq_queue_dispatch(void)
+{
+    ngx_uint_t                       i, slow;
+    ngx_queue_t                     *q, *next;
+    ngx_http_blockcast_jq_job_t     *job;
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    slow = 0;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+        slow += (h->job != NULL && h->job->slow);
+    }
+
+    for (q = ngx_queue_head(&ngx_http_blockcast_jq_jobs);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_jq_jobs);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        job = ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
+
+        /* one helper is for programs that are not slow */
+
+        if (job->slow && slow == NGX_HTTP_BLOCKCAST_JQ_HELPERS - 1) {
+            continue;
+        }
+
+        h = ngx_http_blockcast_jq_queue_helper();
+
+        if (h == NULL) {
+            return;
+        }
+
+        slow += job->slow;
+
+        ngx_queue_remove(q);
+        job->queued = 0;
+
+        ngx_http_blockcast_jq_queue_assign(h, job);
+    }
+}
+
+
+/* A helper that is free, or a new one when the others are busy for long. */
+
+static ngx_http_blockcast_jq_worker_t *
+ngx_http_blockcast_jq_queue_helper(void)
+{
+    ngx_uint_t                       i, busy, quick;
+    ngx_http_blockcast_jq_worker_t  *h, *none;
+
+    none = NULL;
+    busy = 0;
+    quick = 0;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+
+        switch (h->state) {
+
+        case ngx_http_blockcast_jq_idle:
+            return h;
+
+        case ngx_http_blockcast_jq_busy:
+            busy++;
+            quick += (ngx_current_msec - h->since
+                      < NGX_HTTP_BLOCKCAST_JQ_SLOW);
+            break;
+
+        case ngx_http_blockcast_jq_none:
+            if (none == NULL) {
+                none = h;
+            }
+
+            break;
+
+        default: /* ngx_http_blockcast_jq_ending */
+            break;
+        }
+    }
+
+    if (none == NULL) {
+        return NULL;
+    }
+
+    if (quick) {
+
+        /* it will be free soon, or the timer comes back here */
+
+        ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_SLOW);
+        return NULL;
+    }
+
+    if (ngx_http_blockcast_jq_queue_spawn(none) != NGX_OK) {
+
+        if (busy == 0 && !ngx_http_blockcast_jq_failed.posted) {
+            ngx_post_event(&ngx_http_blockcast_jq_failed, &ngx_posted_events);
+        }
+
+        return NULL;
+    }
+
+    return none;
+}
+
+
+/* There is no way to run any program: all that wait are told so. */
+
+static void
+ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
+{
+    ngx_queue_t                  *q;
+    ngx_http_blockcast_jq_job_t  *job;
+
+    /* what the handlers add comes after what is there now */
+
+    while (!ngx_queue_empty(&ngx_http_blockcast_jq_jobs)) {
+        q = ngx_queue_head(&ngx_http_blockcast_jq_jobs);
+        ngx_queue_remove(q);
+
+        job = ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
+        job->queued = 0;
+        job->rc = NGX_ERROR;
+        ngx_str_set(&job->error, "no process for the jq program can be "
+                    "started");
+
+        job->handler(job);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
+{
+    int                sv[2];
+    ngx_connection_t  *c;
+
+    if (ngx_http_blockcast_jq_conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_blockcast_jq_spawner == (ngx_socket_t) -1) {
+
+        /*
+         * The first one is gone.  This copy of the worker may be made while
+         * a thread of it holds a lock: a helper that hangs is ended like any
+         * other, and then the spawner with it.
+         */
+
+        ngx_http_blockcast_jq_spawner =
+            ngx_http_blockcast_jq_helper_spawner(
+                                  (ngx_cycle_t *) ngx_cycle,
+                                  ngx_http_blockcast_jq_conf,
+                                  &ngx_http_blockcast_jq_spawner_pid);
+
+        if (ngx_http_blockcast_jq_spawner == (ngx_socket_t) -1) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_blockcast_jq_spawner_late = 1;
+    }
+
+    if (ngx_http_blockcast_jq_spawner_connection == NULL) {
+
+        c = ngx_get_connection(ngx_http_blockcast_jq_spawner, ngx_cycle->log);
+        if (c == NULL) {
+            return NGX_ERROR;
+        }
+
+        c->read->log = ngx_cycle->log;
+        c->write->log = ngx_cycle->log;
+        c->read->handler = ngx_http_blockcast_jq_queue_spawner;
+
+        if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+            ngx_free_connection(c);
+            return NGX_ERROR;
+        }
+
+        ngx_http_blockcast_jq_spawner_connection = c;
+    }
+
+    if (socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, sv) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "blockcast: socketpair() failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_nonblocking(sv[0]) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      ngx_nonblocking_n " failed");
+        goto failed;
+    }
+
+    c = ngx_get_connection(sv[0], ngx_cycle->log);
+    if (c == NULL) {
+        goto failed;
+    }
+
+    c->data = h;
+    c->read->log = ngx_cycle->log;
+    c->write->log = ngx_cycle->log;
+    c->read->handler = ngx_http_blockcast_jq_queue_read;
+    c->write->handler = ngx_http_blockcast_jq_queue_write;
+
+    h->serial = ++ngx_http_blockcast_jq_serial;
+
+    if (ngx_http_blockcast_jq_queue_order(h->serial, sv[1]) != NGX_OK
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
+        ngx_free_connection(c);
+        goto failed;
+    }
+
+    (void) close(sv[1]);
+
+    h->connection = c;
+    h->state = ngx_http_blockcast_jq_idle;
+    h->jobs = 0;
+    h->timedout = 0;
+    h->said_len = 0;
+
+    return NGX_OK;
+
+failed:
+
+    (void) close(sv[0]);
+    (void) close(sv[1]);
+
+    return NGX_ERROR;
+}
+
+
+/* To the spawner: starts a helper with that socket, or ends it with -1. */
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd)
+{
+    ssize_t                         n;
+    struct iovec                    iov;
+    struct msghdr                   msg;
+    struct cmsghdr                 *cmsg;
+    ngx_http_blockcast_jq_order_t   order;
+
+    union {
+        struct cmsghdr  cm;
+        char            space[CMSG_SPACE(sizeof(int))];
+    } control;
+
+    order.serial = serial;
+    order.status = 0;
+
+    iov.iov_base = &order;
+    iov.iov_len = sizeof(order);
+
+    ngx_memzero(&msg, sizeof(msg));
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+
+    if (fd != -1) {
+        ngx_memzero(&control, sizeof(control));
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control);
+
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        ngx_memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+    }
+
+    do {
+        n = sendmsg(ngx_http_blockcast_jq_spawner, &msg,
+                    MSG_DONTWAIT|MSG_NOSIGNAL);
+    } while (n == -1 && ngx_errno == NGX_EINTR);
+
+    return (n == sizeof(order)) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_assign(ngx_http_blockcast_jq_worker_t *h,
+    ngx_http_blockcast_jq_job_t *job)
+{
+    job->helper = h - ngx_http_blockcast_jq_helpers + 1;
+
+    h->state = ngx_http_blockcast_jq_busy;
+    h->job = job;
+    h->since = ngx_current_msec;
+    h->iov = 0;
+    h->sent = 0;
+    h->got = 0;
+    h->body = NULL;
+    h->said_len = 0;
+
+    ngx_http_blockcast_jq_queue_arm(job->timeout);
+    ngx_http_blockcast_jq_queue_write(h->connection->write);
+}
+
+
+/* Sends a piece of the request. */
+
+static void
+ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
+{
+    size_t                           size, room;
+    ssize_t                          n;
+    ngx_uint_t                       i, niov;
+    struct iovec                     iov[NGX_HTTP_BLOCKCAST_JQ_IOV];
+    ngx_connection_t                *c;
+    ngx_http_blockcast_jq_job_t     *job;
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    c = ev->data;
+    h = c->data;
+    job = h->job;
+
+    if (h->state != ngx_http_blockcast_jq_busy || job == NULL) {
+        return;
+    }
+
+    room = NGX_HTTP_BLOCKCAST_JQ_PIECE;
+
+    while (h->iov < job->niov && room != 0) {
+
+        size = 0;
+        niov = 0;
+
+        for (i = h->iov;
+             i < job->niov && niov < NGX_HTTP_BLOCKCAST_JQ_IOV && size < room;
+             i++)
+        {
+            iov[niov] = job->iov[i];
+
+            if (i == h->iov) {
+                iov[niov].iov_base = (u_char *) iov[niov].iov_base + h->sent;
+                iov[niov].iov_len -= h->sent;
+            }
+
+            iov[niov].iov_len = ngx_min(iov[niov].iov_len, room - size);
+            size += iov[niov++].iov_len;
+        }
+
+        n = writev(c->fd, iov, niov);
+
+        if (n == -1) {
+
+            if (ngx_errno == NGX_EINTR) {
+                continue;
+            }
+
+            ev->ready = 0;
+
+            if (ngx_errno != NGX_EAGAIN
+                || ngx_handle_write_event(ev, 0) != NGX_OK)
+            {
+                ngx_http_blockcast_jq_queue_end(h);
+            }
+
+            return;
+        }
+
+        room -= ngx_min(room, (size_t) n);
+
+        while (n > 0) {
+            size = job->iov[h->iov].iov_len - h->sent;
+
+            if ((size_t) n < size) {
+                h->sent += n;
+                break;
+            }
+
+            n -= size;
+            h->iov++;
+            h->sent = 0;
+        }
+    }
+
+    if (h->iov < job->niov) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+        return;
+    }
+
+    if (ev->active && !(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
+        (void) ngx_handle_write_event(ev, 0);
+    }
+}
+
+
+/* Receives a piece of the answer. */
+
+static void
+ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
+{
+    size_t                           room, len, left;
+    u_char                          *p;
+    ssize_t                          n;
+    ngx_int_t                        rc;
+    ngx_connection_t                *c;
+    ngx_http_blockcast_jq_worker_t  *h;
+    static u_char                    buf[16384];
+
+    c = ev->data;
+    h = c->data;
+    room = NGX_HTTP_BLOCKCAST_JQ_PIECE;
+
+    while (room != 0) {
+
+        /* what is small comes at once, what is large goes where it belongs */
+
+        left = (h->got < sizeof(h->frame)) ? 0 : h->frame.len - h->body_got;
+
+        if (left < sizeof(buf)) {
+            p = buf;
+            len = sizeof(buf);
+
+        } else {
+            p = h->body + h->body_got;
+            len = ngx_min(left, room);
+        }
+
+        n = recv(c->fd, p, len, 0);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n == -1 && ngx_errno == NGX_EAGAIN) {
+            ev->ready = 0;
+
+            if (ngx_handle_read_event(ev, 0) != NGX_OK) {
+                ngx_http_blockcast_jq_queue_end(h);
+            }
+
+            return;
+        }
+
+        if (n <= 0 || h->state != ngx_http_blockcast_jq_busy) {
+
+            /* it has ended: why, the spawner says */
+
+            ngx_http_blockcast_jq_queue_end(h);
+            return;
+        }
+
+        room -= ngx_min(room, (size_t) n);
+
+        rc = ngx_http_blockcast_jq_queue_feed(h, p, n);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_blockcast_jq_queue_end(h);
+            return;
+        }
+
+        if (rc == NGX_DONE) {
+            ngx_http_blockcast_jq_queue_finish(h);
+            return;
+        }
+    }
+
+    ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+/*
+ * Takes bytes of the answer, which may be in their place already.  NGX_DONE:
+ * the answer is complete; NGX_ERROR: it cannot be kept.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_feed(ngx_http_blockcast_jq_worker_t *h, u_char *p,
+    size_t len)
+{
+    size_t  n;
+
+    for ( ;; ) {
+
+        if (h->got < sizeof(h->frame)) {
+            n = ngx_min(len, sizeof(h->frame) - h->got);
+            ngx_memcpy((u_char *) &h->frame + h->got, p, n);
+
+            h->got += n;
+            p += n;
+            len -= n;
+
+            if (h->got < sizeof(h->frame)) {
+                return NGX_OK;
+            }
+
+            if (h->frame.len > NGX_HTTP_BLOCKCAST_JQ_LARGEST) {
+                return NGX_ERROR;
+            }
+
+            h->body_got = 0;
+            h->body = ngx_pnalloc(h->job->pool, h->frame.len + 1);
+
+            if (h->body == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        n = ngx_min(len, h->frame.len - h->body_got);
+
+        if (n != 0 && p != h->body + h->body_got) {
+            ngx_memcpy(h->body + h->body_got, p, n);
+        }
+
+        h->body_got += n;
+        p += n;
+        len -= n;
+
+        if (h->body_got < h->frame.len) {
+            return NGX_OK;
+        }
+
+        h->got = 0;
+
+        if (ngx_http_blockcast_jq_queue_frame(h) == NGX_DONE) {
+            return NGX_DONE;
+        }
+
+        if (len == 0) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+/* Takes a whole frame; NGX_DONE: it was the last one. */
+
+static ngx_int_t
+ngx_http_blockcast_jq_queue_frame(ngx_http_blockcast_jq_worker_t *h)
+{
+    uint64_t                      large;
+    ngx_http_blockcast_jq_job_t  *job;
+
+    job = h->job;
+
+    switch (h->frame.type) {
+
+    case ngx_http_blockcast_jq_frame_output:
+    case ngx_http_blockcast_jq_frame_large:
+
+        if (job->n == job->max) {
+            break;
+        }
+
+        job->out[job->n].data = h->body;
+        job->out[job->n].len = h->frame.len;
+
+        if (h->frame.type == ngx_http_blockcast_jq_frame_large) {
+            ngx_memcpy(&large, h->body, sizeof(uint64_t));
+            job->out[job->n].len = large;
+        }
+
+        job->n++;
+        break;
+
+    case ngx_http_blockcast_jq_frame_debug:
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: jq debug: %*s", (size_t) h->frame.len,
+                      h->body);
+        break;
+
+    case ngx_http_blockcast_jq_frame_stderr:
+
+        /* the last line says why it crashed, if it does */
+
+        ngx_http_blockcast_jq_queue_said(h);
+
+        while (h->frame.len && h->body[h->frame.len - 1] < ' ') {
+            h->frame.len--;
+        }
+
+        h->said_len = ngx_min(h->frame.len, sizeof(h->said));
+        ngx_memcpy(h->said, h->body, h->said_len);
+        break;
+
+    case ngx_http_blockcast_jq_frame_reply:
+
+        if (job->reply != NULL && h->frame.len == sizeof(*job->reply)) {
+            ngx_memcpy(job->reply, h->body, sizeof(*job->reply));
+        }
+
+        break;
+
+    case ngx_http_blockcast_jq_frame_error:
+
+        job->rc = NGX_ERROR;
+        job->error.data = h->body;
+        job->error.len = h->frame.len;
+        job->usec = h->frame.usec;
+
+        return NGX_DONE;
+
+    case ngx_http_blockcast_jq_frame_done:
+
+        job->rc = NGX_OK;
+        job->usec = h->frame.usec;
+
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Logs a line that came from the stderr of a helper. */
+
+static void
+ngx_http_blockcast_jq_queue_said(ngx_http_blockcast_jq_worker_t *h)
+{
+    ngx_str_t  text;
+    u_char     buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+
+    if (h->said_len == 0) {
+        return;
+    }
+
+    text.data = h->said;
+    text.len = h->said_len;
+
+    ngx_http_blockcast_gate_printable(&text, buf, sizeof(buf));
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "blockcast: jq stderr: %V", &text);
+
+    h->said_len = 0;
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
+{
+    ngx_http_blockcast_jq_job_t  *job;
+
+    ngx_http_blockcast_jq_queue_said(h);
+
+    job = h->job;
+    job->helper = 0;
+    job->slow = (ngx_current_msec - h->since >= NGX_HTTP_BLOCKCAST_JQ_SLOW);
+
+    h->job = NULL;
+    h->state = ngx_http_blockcast_jq_idle;
+    h->since = ngx_current_msec;
+    h->jobs++;
+
+    if (h != ngx_http_blockcast_jq_helpers) {
+        ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_IDLE);
+    }
+
+    job->handler(job);
+
+    ngx_http_blockcast_jq_queue_dispatch();
+}
+
+
+/* Has the spawner end a helper; its job goes on when the reason is known. */
+
+static void
+ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
+{
+    if (h->connection != NULL) {
+        ngx_close_connection(h->connection);
+        h->connection = NULL;
+    }
+
+    h->state = ngx_http_blockcast_jq_ending;
+
+    if (ngx_http_blockcast_jq_queue_order(h->serial, -1) != NGX_OK) {
+
+        /* the spawner is gone, and its helpers with it */
+
+        ngx_http_blockcast_jq_queue_arm(1);
+    }
+}
+
+
+/* The spawner has ended a helper, or has ended itself. */
+
+static void
+ngx_http_blockcast_jq_queue_spawner(ngx_event_t *ev)
+{
+    ssize_t                         n;
+    ngx_uint_t                      i;
+    ngx_connection_t               *c;
+    ngx_http_blockcast_jq_order_t   order;
+
+    c = ev->data;
+
+    for ( ;; ) {
+        n = recv(c->fd, &order, sizeof(order), 0);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n == -1 && ngx_errno == NGX_EAGAIN) {
+            ev->ready = 0;
+
+            if (ngx_handle_read_event(ev, 0) == NGX_OK) {
+                break;
+            }
+        }
+
+        if (n != sizeof(order)) {
+            ngx_http_blockcast_jq_queue_lost();
+            return;
+        }
+
+        for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+            if (ngx_http_blockcast_jq_helpers[i].state
+                == ngx_http_blockcast_jq_ending
+                && ngx_http_blockcast_jq_helpers[i].serial == order.serial)
+            {
+                ngx_http_blockcast_jq_queue_ended(
+                             &ngx_http_blockcast_jq_helpers[i], order.status);
+                break;
+            }
+        }
+
+        /* a handler may have ended all of them */
+
+        if (ngx_http_blockcast_jq_spawner_connection != c) {
+            return;
+        }
+    }
+
+    ngx_http_blockcast_jq_queue_dispatch();
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
+    int status)
+{
+    u_char                          *p, *last;
+    ngx_http_blockcast_jq_end_e      cause;
+    ngx_http_blockcast_jq_job_t     *job;
+
+    h->state = ngx_http_blockcast_jq_none;
+
+    job = h->job;
+
+    if (job == NULL) {
+
+        if (h->timedout == 0 && status != -1 && WIFSIGNALED(status)
+            && WTERMSIG(status) != SIGKILL)
+        {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "blockcast: an idle jq process ended on signal %d",
+                          WTERMSIG(status));
+        }
+
+        return;
+    }
+
+    h->job = NULL;
+    job->helper = 0;
+    job->rc = NGX_ERROR;
+    job->n = 0;
+    job->usec = (uint64_t) (ngx_current_msec - h->since) * 1000;
+    job->slow = (ngx_current_msec - h->since >= NGX_HTTP_BLOCKCAST_JQ_SLOW);
+
+    p = ngx_pnalloc(job->pool, NGX_HTTP_BLOCKCAST_ERROR_LEN);
+
+    if (p == NULL) {
+        ngx_str_set(&job->error, "no memory");
+        job->handler(job);
+        return;
+    }
+
+    job->error.data = p;
+    last = p + NGX_HTTP_BLOCKCAST_ERROR_LEN;
+
+    if (h->timedout) {
+        cause = ngx_http_blockcast_jq_end_time;
+        p = ngx_slprintf(p, last, "the jq program was stopped after %M ms, "
+                         "blockcast_jq_timeout", job->timeout);
+
+    } else if ((status != -1 && WIFEXITED(status)
+                && WEXITSTATUS(status) == NGX_HTTP_BLOCKCAST_JQ_NO_MEMORY))
+    {
+        cause = ngx_http_blockcast_jq_end_memory;
+        p = ngx_slprintf(p, last, "the jq program was stopped, it needs more "
+                         "than %uz bytes, blockcast_jq_memory", job->memory);
+
+    } else if (status != -1 && WIFSIGNALED(status)
+               && WTERMSIG(status) != SIGKILL)
+    {
+        cause = ngx_http_blockcast_jq_end_crash;
+
+        if (h->said_len) {
+            p = ngx_slprintf(p, last, "the jq program crashed: %*s",
+                             h->said_len, h->said);
+
+        } else {
+            p = ngx_slprintf(p, last, "the jq program crashed with signal %d",
+                             WTERMSIG(status));
+        }
+
+    } else {
+        cause = ngx_http_blockcast_jq_end_killed;
+        p = ngx_slprintf(p, last, "the process of the jq program was killed");
+    }
+
+    job->error.len = p - job->error.data;
+
+    (void) ngx_atomic_fetch_add(
+                 &ngx_http_blockcast_jq_conf->zone->sh->jq_ends[cause], 1);
+
+    if (h->timedout && h->jobs == 0 && ngx_http_blockcast_jq_spawner_late
+        && ngx_http_blockcast_jq_spawner_pid > 0)
+    {
+        /* see _spawn(): it may be for a lock, with a new one it is not */
+
+        (void) kill(ngx_http_blockcast_jq_spawner_pid, SIGKILL);
+    }
+
+    job->handler(job);
+}
+
+
+/* The spawner is gone, and with it all helpers. */
+
+static void
+ngx_http_blockcast_jq_queue_lost(void)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "blockcast: the jq spawner has ended, a new one is started "
+                  "when a program is to run");
+
+    if (ngx_http_blockcast_jq_spawner_pid > 0) {
+        (void) kill(ngx_http_blockcast_jq_spawner_pid, SIGKILL);
+        (void) waitpid(ngx_http_blockcast_jq_spawner_pid, NULL, __WALL);
+        ngx_http_blockcast_jq_spawner_pid = 0;
+    }
+
+    ngx_close_connection(ngx_http_blockcast_jq_spawner_connection);
+    ngx_http_blockcast_jq_spawner_connection = NULL;
+    ngx_http_blockcast_jq_spawner = (ngx_socket_t) -1;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+
+        if (h->connection != NULL) {
+            ngx_close_connection(h->connection);
+            h->connection = NULL;
+        }
+
+        if (h->state != ngx_http_blockcast_jq_none) {
+            ngx_http_blockcast_jq_queue_ended(h, -1);
+        }
+    }
+
+    ngx_http_blockcast_jq_queue_dispatch();
+}
+
+
+/* Has the timer fire in msec, or before. */
+
+static void
+ngx_http_blockcast_jq_queue_arm(ngx_msec_t msec)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_blockcast_jq_event;
+
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec - msec) <= 0) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, msec);
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_timer(ngx_event_t *ev)
+{
+    ngx_uint_t                       i;
+    ngx_msec_t                       spent;
+    ngx_http_blockcast_jq_worker_t  *h;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+        spent = ngx_current_msec - h->since;
+
+        switch (h->state) {
+
+        case ngx_http_blockcast_jq_busy:
+
+            if (h->job == NULL || spent < h->job->timeout) {
+                ngx_http_blockcast_jq_queue_arm(h->job
+                                                ? h->job->timeout - spent : 1);
+                break;
+            }
+
+            h->timedout = 1;
+            ngx_http_blockcast_jq_queue_end(h);
+            break;
+
+        case ngx_http_blockcast_jq_idle:
+
+            if (i == 0) {
+                break;
+            }
+
+            if (spent < NGX_HTTP_BLOCKCAST_JQ_IDLE) {
+                ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_IDLE
+                                                - spent);
+                break;
+            }
+
+            ngx_http_blockcast_jq_queue_end(h);
+            break;
+
+        case ngx_http_blockcast_jq_ending:
+
+            if (ngx_http_blockcast_jq_spawner == (ngx_socket_t) -1) {
+                ngx_http_blockcast_jq_queue_ended(h, -1);
+            }
+
+            break;
+
+        default:
+            break;
+        }
+    }
+
+    ngx_http_blockcast_jq_queue_dispatch();
+}

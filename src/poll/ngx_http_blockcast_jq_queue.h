@@ -1,0 +1,81 @@
+
+/*
+ * The jq programs that a worker has to run, and its helper processes.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_JQ_QUEUE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_JQ_QUEUE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_helper.h"
+
+
+typedef struct ngx_http_blockcast_jq_job_s  ngx_http_blockcast_jq_job_t;
+
+typedef void (*ngx_http_blockcast_jq_job_pt)(ngx_http_blockcast_jq_job_t *job);
+
+
+struct ngx_http_blockcast_jq_job_s {
+    ngx_queue_t                   queue;
+    ngx_uint_t                    helper;       /* its number + 1, or 0 */
+    unsigned                      queued:1;     /* waits for a helper */
+    unsigned                      slow:1;       /* the last run was so: it
+                                                   leaves a helper to others */
+    ngx_msec_t                    added;
+    ngx_msec_t                    timeout;
+    size_t                        memory;
+
+    /* called once, unless the job is cancelled; never from within _add() */
+    ngx_http_blockcast_jq_job_pt  handler;
+    void                         *data;
+
+    /* the request: a copy of the hub's texts, the others are not copied */
+    ngx_pool_t                   *pool;
+    struct iovec                 *iov;
+    ngx_uint_t                    niov;
+
+    /* the answer */
+    ngx_int_t                     rc;
+    ngx_str_t                    *out;          /* max of them, in pool */
+    ngx_uint_t                    max;
+    ngx_uint_t                    n;
+    ngx_str_t                     error;        /* in pool */
+    uint64_t                      usec;         /* 0: it did not run */
+    ngx_http_blockcast_jq_reply_t  *reply;
+};
+
+
+/* Starts the spawner, when there are any programs: in a worker that begins. */
+ngx_int_t ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * Queues a run of the stream's program, or of that for a call's params.  The
+ * job and its pool must stay until the handler is called or the job cancelled.
+ * NGX_ERROR: no memory, the handler is not called.
+ */
+ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
+    ngx_http_blockcast_stream_t *st, ngx_uint_t program,
+    ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool);
+
+/* True when there are helpers: some stream has a program. */
+ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
+
+/* Queues the reading of a reply, for which job->reply is set. */
+ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
+    ngx_str_t *body, uint64_t id, ngx_pool_t *pool);
+
+/* Ends a job, and the helper that is at it.  Does nothing for any other. */
+void ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job);
+
+/* Ends the helpers: this worker does not poll any more. */
+void ngx_http_blockcast_jq_queue_stop(void);
+
+/* Ends the spawner, too: the worker exits. */
+void ngx_http_blockcast_jq_queue_done(void);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_JQ_QUEUE_H_INCLUDED_ */
