@@ -1258,26 +1258,34 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
 static ngx_int_t
 ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error, ngx_pool_t *pool)
 {
-    jv  code, msg;
+    jv          msg, again;
+    ngx_uint_t  copied;
 
-    code = jq_get_exit_code(jq);
+    /* not freed: libjq 1.6 gives its own, and a number holds no memory */
 
-    if (!jv_is_valid(code)) {
-        jv_free(code);
+    if (!jv_is_valid(jq_get_exit_code(jq))) {
         return NGX_OK;
     }
-
-    jv_free(code);
 
     msg = jq_get_error_message(jq);
 
     if (!jv_is_valid(msg)) {
-        jv_free(msg);
         ngx_str_set(error, "the program ended with halt_error");
         return NGX_ERROR;
     }
 
-    ngx_http_blockcast_jq_error(msg, error, pool);
+    /* whether it is ours to free, its references tell */
+
+    copied = jv_get_refcnt(msg);
+    again = jq_get_error_message(jq);
+    copied = ((ngx_uint_t) jv_get_refcnt(again) > copied);
+
+    ngx_http_blockcast_jq_error(jv_copy(msg), error, pool);
+
+    if (copied) {
+        jv_free(msg);
+        jv_free(again);
+    }
 
     return NGX_ERROR;
 }
