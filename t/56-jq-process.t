@@ -29,7 +29,7 @@ my @wrong = (
     [input => 'input', qr/\A(?:break, there is nothing for "input" to read|No more inputs)\z/],
     [inputs => '[inputs] | error("none: \(length)")', qr/\Anone: 0\z/],
     [halt => 'halt', qr/\Athe jq program has no output\z/],
-    [halt_error => '"over" | halt_error', qr/\Aover\z/],
+    [halt_error => '"over" | halt_error', qr/\Athe program ended with halt_error\z/],
     [error_null => 'error(null)', qr/\A(?:the jq program has no output|null \(null\) not a string|null)\z/],
     [params => undef, qr/\Aparams: the jq program was stopped after 400 ms, blockcast_jq_timeout\z/],
 );
@@ -155,7 +155,7 @@ $raw->set('large' => '"x"');
 $t->start;
 
 ok(wait_for(sub { data('good') =~ /"n":1/ }), 'a stream is shaped');
-is(scalar(my @s = spawners()), 2, 'a spawner for each worker');
+ok(wait_for(sub { (my @s = spawners()) == 2 }), 'a spawner for each worker');
 is(scalar(my @h = helpers()), 1, 'and a helper in the one that polls');
 
 

@@ -1253,39 +1253,19 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
 }
 
 
-/* "halt" ends the outputs, "halt_error" is an error with a message */
+/*
+ * "halt" ends the outputs, "halt_error" is an error.  Its message is left
+ * alone: libjq 1.6 may have freed it by now.
+ */
 
 static ngx_int_t
-ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error, ngx_pool_t *pool)
+ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error)
 {
-    jv          msg, again;
-    ngx_uint_t  copied;
-
-    /* not freed: libjq 1.6 gives its own, and a number holds no memory */
-
     if (!jv_is_valid(jq_get_exit_code(jq))) {
         return NGX_OK;
     }
 
-    msg = jq_get_error_message(jq);
-
-    if (!jv_is_valid(msg)) {
-        ngx_str_set(error, "the program ended with halt_error");
-        return NGX_ERROR;
-    }
-
-    /* whether it is ours to free, its references tell */
-
-    copied = jv_get_refcnt(msg);
-    again = jq_get_error_message(jq);
-    copied = ((ngx_uint_t) jv_get_refcnt(again) > copied);
-
-    ngx_http_blockcast_jq_error(jv_copy(msg), error, pool);
-
-    if (copied) {
-        jv_free(msg);
-        jv_free(again);
-    }
+    ngx_str_set(error, "the program ended with halt_error");
 
     return NGX_ERROR;
 }
@@ -1344,7 +1324,7 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_jq_input_t *input,
     }
 
     if (rc == NGX_OK && jq_halted(jq)) {
-        rc = ngx_http_blockcast_jq_halted(jq, error, pool);
+        rc = ngx_http_blockcast_jq_halted(jq, error);
     }
 
     if (mark->start[0] != 0) {
