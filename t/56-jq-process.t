@@ -29,7 +29,7 @@ my @wrong = (
     [input => 'input', qr/\A(?:break, there is nothing for "input" to read|No more inputs)\z/],
     [inputs => '[inputs] | error("none: \(length)")', qr/\Anone: 0\z/],
     [halt => 'halt', qr/\Athe jq program has no output\z/],
-    [halt_error => '"over" | halt_error', qr/\Aover\z/],
+    [halt_error => '"over" | halt_error', qr/\Athe program ended with halt_error\z/],
     [error_null => 'error(null)', qr/\A(?:the jq program has no output|null \(null\) not a string|null)\z/],
     [params => undef, qr/\Aparams: the jq program was stopped after 400 ms, blockcast_jq_timeout\z/],
 );
@@ -155,7 +155,7 @@ $raw->set('large' => '"x"');
 $t->start;
 
 ok(wait_for(sub { data('good') =~ /"n":1/ }), 'a stream is shaped');
-is(scalar(my @s = spawners()), 2, 'a spawner for each worker');
+ok(wait_for(sub { (my @s = spawners()) == 2 }), 'a spawner for each worker');
 is(scalar(my @h = helpers()), 1, 'and a helper in the one that polls');
 
 
@@ -188,7 +188,9 @@ ok(wait_for(sub { data('halted') eq '{"n":1}' }), 'outputs before "halt" count')
 # Bounds. If this fails, a program that never ends stops all streams, or the
 # operator does not learn which one it was.
 
-for my $w (@wrong) {
+# the sanitizers' memory cannot be bounded
+
+for my $w (grep { $_->[0] ne 'hog' || !$ENV{BLOCKCAST_SANITIZE} } @wrong) {
     my ($name, undef, $re) = @$w;
     my $got = '';
 
@@ -234,7 +236,7 @@ ok(wait_for(sub { data('slow') eq '"quick"' || (kill('KILL', helpers()), 0)[1] }
 like($t->error_log, qr/poll of stream "slow" failed: the process of the jq program was killed/, 'it is told');
 ok(metric('jq_restarts_total{cause="killed"}') > 0, 'counted as killed');
 ok(metric('jq_restarts_total{cause="time"}') > 0, 'those out of time are counted');
-ok(metric('jq_restarts_total{cause="memory"}') > 0, 'and those out of memory');
+ok($ENV{BLOCKCAST_SANITIZE} || metric('jq_restarts_total{cause="memory"}') > 0, 'and those out of memory');
 ok(metric('jq_seconds_bucket{stream="good",le="+Inf"}') > 0, 'the time in programs');
 
 kill 'KILL', spawners();

@@ -1253,31 +1253,19 @@ ngx_http_blockcast_jq_error(jv msg, ngx_str_t *error, ngx_pool_t *pool)
 }
 
 
-/* "halt" ends the outputs, "halt_error" is an error with a message */
+/*
+ * "halt" ends the outputs, "halt_error" is an error.  Its message is left
+ * alone: libjq 1.6 may have freed it by now.
+ */
 
 static ngx_int_t
-ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error, ngx_pool_t *pool)
+ngx_http_blockcast_jq_halted(jq_state *jq, ngx_str_t *error)
 {
-    jv  code, msg;
-
-    code = jq_get_exit_code(jq);
-
-    if (!jv_is_valid(code)) {
-        jv_free(code);
+    if (!jv_is_valid(jq_get_exit_code(jq))) {
         return NGX_OK;
     }
 
-    jv_free(code);
-
-    msg = jq_get_error_message(jq);
-
-    if (!jv_is_valid(msg)) {
-        jv_free(msg);
-        ngx_str_set(error, "the program ended with halt_error");
-        return NGX_ERROR;
-    }
-
-    ngx_http_blockcast_jq_error(msg, error, pool);
+    ngx_str_set(error, "the program ended with halt_error");
 
     return NGX_ERROR;
 }
@@ -1336,7 +1324,7 @@ ngx_http_blockcast_jq_run(jq_state *jq, ngx_http_blockcast_jq_input_t *input,
     }
 
     if (rc == NGX_OK && jq_halted(jq)) {
-        rc = ngx_http_blockcast_jq_halted(jq, error, pool);
+        rc = ngx_http_blockcast_jq_halted(jq, error);
     }
 
     if (mark->start[0] != 0) {
