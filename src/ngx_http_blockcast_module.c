@@ -401,7 +401,7 @@ ngx_http_blockcast_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_uint_value(bmcf->log_at_start, 0);
     ngx_conf_init_msec_value(bmcf->jq_timeout, 5000);
-    ngx_conf_init_size_value(bmcf->jq_memory, 256 * 1024 * 1024);
+    ngx_conf_init_size_value(bmcf->jq_memory, 268435456);
 
     return NGX_CONF_OK;
 }

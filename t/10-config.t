@@ -71,6 +71,8 @@ __DATA__
         blockcast_always on;
         blockcast_linger 30s;
         blockcast_max_size 128k;
+        blockcast_jq_timeout 2s;
+        blockcast_jq_memory 64m;
         blockcast_call a net.stats;
         blockcast_call b net.peers 'params={"limit": 10}' timeout=800ms;
         blockcast_call c first fallback=second fallback=third;
@@ -97,6 +99,8 @@ __DATA__
     blockcast_linger 0;
     blockcast_always off;
     blockcast_max_size 256;
+    blockcast_jq_timeout 10ms;
+    blockcast_jq_memory 8m;
     blockcast_call least m timeout=1ms each=1 params_jq=.;
     blockcast_jq .;
 
@@ -533,6 +537,8 @@ blockcast_interval  | 1s
 blockcast_stale     | 20s
 blockcast_linger    | 1s
 blockcast_max_size  | 1k
+blockcast_jq_timeout | 1s
+blockcast_jq_memory | 64m
 blockcast_always    | on
 blockcast_node      | default
 blockcast_log       | a key=b

@@ -145,7 +145,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
     uint64_t                           seq;
-    ngx_uint_t                         lo, hi, mid, to;
+    ngx_uint_t                         lo, hi, mid, to, gap;
     size_t                             size, limit;
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_frame_t        *frame;
@@ -217,12 +217,11 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
                 size += rec->len + 1;
             }
 
+            gap = sub->seq < hub->evicted
+                  || sub->seq < hub->stream->slot->hole;
+
             frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to, seq,
-                                                              sub->seq,
-                                                              sub->seq < hub->evicted
-                                                              || sub->seq
-                                                       < hub->stream->slot
-                                                                      ->hole);
+                                                              sub->seq, gap);
             if (frame != NULL) {
                 sub->seq = seq;
             }

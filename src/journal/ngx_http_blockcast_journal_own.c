@@ -172,9 +172,9 @@ ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
 
         /* the record of the lead may be there */
 
-        if (head[i] != 0
-            && (i < BC_JOURNAL_LEAD
-                || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN))
+        if ((i < BC_JOURNAL_LEAD
+             || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN)
+            && head[i] != 0)
         {
             return "not a lock file of blockcast";
         }

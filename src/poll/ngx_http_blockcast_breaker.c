@@ -181,13 +181,26 @@ ngx_http_blockcast_breaker_due(ngx_http_blockcast_node_t *node)
 }
 
 
+/* Returns the node's counters in the zone. */
+
+static ngx_http_blockcast_node_counters_t *
+ngx_http_blockcast_breaker_counters(ngx_http_blockcast_node_t *node)
+{
+    ngx_http_blockcast_zone_shctx_t  *sh;
+
+    sh = ngx_http_blockcast_breaker_conf->zone->sh;
+
+    return &sh->nodes[node->index].counters;
+}
+
+
 void
 ngx_http_blockcast_breaker_asked(ngx_http_blockcast_node_t *node,
     ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t failed)
 {
     ngx_http_blockcast_node_counters_t  *counters;
 
-    counters = &ngx_http_blockcast_breaker_conf->zone->sh->nodes[node->index].counters;
+    counters = ngx_http_blockcast_breaker_counters(node);
     counters->calls++;
 
     if (node->health == ngx_http_blockcast_node_ok
@@ -307,7 +320,7 @@ ngx_http_blockcast_breaker_failure(ngx_http_blockcast_rpc_call_t *rpc)
 
     node = rpc->node;
 
-    counters = &ngx_http_blockcast_breaker_conf->zone->sh->nodes[node->index].counters;
+    counters = ngx_http_blockcast_breaker_counters(node);
     counters->faults[rpc->fault]++;
 
     if (node->failures++ == 0) {

@@ -65,6 +65,7 @@ void
 ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 {
     ngx_str_t                       *methods;
+    ngx_uint_t                       quiet;
     ngx_http_blockcast_rpc_call_t   *rpc;
     ngx_http_blockcast_poll_call_t  *call;
     ngx_http_blockcast_node_t       *node;
@@ -139,12 +140,14 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
             break;
         }
 
-        rpc = ngx_http_blockcast_rpc_call_start(node, &methods[request->method],
-                                                &request->params,
-                                                call->failing
-                                                && ngx_time() - call->repeat.last
-                                         < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN,
-                                                ngx_http_blockcast_inflight_done);
+        quiet = call->failing
+                && ngx_time() - call->repeat.last
+                   < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN;
+
+        rpc = ngx_http_blockcast_rpc_call_start(node,
+                                            &methods[request->method],
+                                            &request->params, quiet,
+                                            ngx_http_blockcast_inflight_done);
         if (rpc == NULL) {
             ngx_http_blockcast_inflight_fail(request,
                                              "no memory for the call");
@@ -259,7 +262,8 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
 
             if (call->method < request->method) {
                 call->method = request->method;
-                call->reprobe = ngx_current_msec + NGX_HTTP_BLOCKCAST_INFLIGHT_REPROBE;
+                call->reprobe = ngx_current_msec
+                                + NGX_HTTP_BLOCKCAST_INFLIGHT_REPROBE;
             }
 
             ngx_http_blockcast_inflight_start(request);
@@ -371,7 +375,8 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: call %uL \"%V\" done after %M ms: %V",
                    rpc->id, &rpc->method, ngx_current_msec - rpc->started,
-                   rpc->message.len ? &rpc->message : &ngx_http_blockcast_inflight_good);
+                   rpc->message.len ? &rpc->message
+                                    : &ngx_http_blockcast_inflight_good);
 
     ngx_http_blockcast_inflight_time(rpc);
     rc = ngx_http_blockcast_breaker_answer(rpc);

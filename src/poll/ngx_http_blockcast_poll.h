@@ -16,9 +16,10 @@
 
 #define NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND  -32601
 
-typedef struct ngx_http_blockcast_poll_s    ngx_http_blockcast_poll_t;
-typedef struct ngx_http_blockcast_poll_request_s   ngx_http_blockcast_poll_request_t;
-typedef struct ngx_http_blockcast_poll_call_s   ngx_http_blockcast_poll_call_t;
+typedef struct ngx_http_blockcast_poll_s       ngx_http_blockcast_poll_t;
+typedef struct ngx_http_blockcast_poll_call_s  ngx_http_blockcast_poll_call_t;
+typedef struct ngx_http_blockcast_poll_request_s
+    ngx_http_blockcast_poll_request_t;
 
 
 /* a single request of a call; more than one with each= */

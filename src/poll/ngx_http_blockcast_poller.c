@@ -130,8 +130,9 @@ ngx_http_blockcast_poller_tick(void)
     if (ngx_current_msec - ngx_http_blockcast_poller_reaped > 1000) {
         ngx_http_blockcast_poller_reaped = ngx_current_msec;
 
-        ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_poller_conf->zone,
-                                              ngx_cycle->log);
+        ngx_http_blockcast_worker_record_reap(
+                                        ngx_http_blockcast_poller_conf->zone,
+                                        ngx_cycle->log);
     }
 
     /* streams whose listeners' time has come, lingering that is over */
