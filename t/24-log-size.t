@@ -32,7 +32,7 @@ EOF
 }
 
 for my $workers (1, 3) {
-    my $t = Blockcast::Test->new(workers => $workers, node => { rate_limit => 100000 }, http => "    blockcast_zone main 16m;\n"
+    my $t = Blockcast::Test->new(workers => $workers, start => 0, node => { rate_limit => 100000 }, http => "    blockcast_zone main 16m;\n"
         . join('', map { stream(@$_[0, 1]) } @logs) . stream('huge', '', 'blockcast_max_size 400k;'),
         server => <<'EOF');
     location /ws { blockcast_websocket; }
@@ -46,7 +46,9 @@ EOF
         $t->node(POST => '/control/set', '{"method":"x.list","result":['
             . join(',', map { qq({"id":$_,"text":") . 'x' x 80 . '"}' } 1 .. $n) . ']}');
     };
+    # before it is asked for: a node that lacks a method is not asked for a minute
     $set->(3);
+    $t->start;
 
     my %client;
     for (@logs) {
