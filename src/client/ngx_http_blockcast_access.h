@@ -40,7 +40,7 @@ ngx_int_t ngx_http_blockcast_access_page(ngx_http_request_t *r,
 ngx_int_t ngx_http_blockcast_access_origin_of(ngx_http_request_t *r,
     ngx_str_t **origin, ngx_uint_t *any);
 
-/* tells of a refused Origin: at level warn once a minute, else at info */
+/* Logs a refused Origin: at level warn once a minute, else at info. */
 void ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin);
 
 /*

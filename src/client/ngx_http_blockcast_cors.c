@@ -139,7 +139,7 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
 }
 
 
-/* add_header has said already who may read it */
+/* Returns true if the operator's add_header decides who may read it. */
 
 static ngx_uint_t
 ngx_http_blockcast_cors_said(ngx_http_request_t *r)
@@ -200,7 +200,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    /* no cache may give one page what was said to another */
+    /* a cache must not give one page what another page was answered */
 
     if (ngx_http_blockcast_cors_add(r, "Vary", "Origin") != NGX_OK) {
         return NGX_ERROR;

@@ -286,7 +286,7 @@ ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
 }
 
 
-/* all but the answer to Sec-WebSocket-Key, which tells nothing */
+/* all but Sec-WebSocket-Accept, which is of no use in a log */
 
 static ngx_uint_t
 ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)

@@ -334,7 +334,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     if (ngx_exiting) {
 
-        /* it came in while the worker was told to leave */
+        /* it was accepted while the worker began to exit */
 
         c->close = 1;
     }

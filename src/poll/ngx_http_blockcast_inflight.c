@@ -1,7 +1,7 @@
 
 /*
- * Asking: a request of a round is shared with those that are the same, held
- * back while the node is ill, or made.
+ * Calls in flight.  A request of a poll shares the call of another one that
+ * asks the same, waits while the node is down, or makes a call.
  */
 
 
@@ -237,7 +237,7 @@ ngx_http_blockcast_inflight_leave(ngx_http_blockcast_poll_request_t *request)
 }
 
 
-/* the answer of a call: a result, an error, or the next method's turn */
+/* Takes a call's answer: a result, an error, or tries the next method. */
 
 static void
 ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
@@ -389,7 +389,7 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
 
         } else {
 
-            /* kept for the next round, which need not ask again */
+            /* kept for the next poll, which need not ask again */
 
             rpc->started = ngx_current_msec;
         }
@@ -479,8 +479,8 @@ ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node)
 
 
 /*
- * A call that was given up is not made again while it hangs: a node may work
- * on it although nobody waits.  Nor is it believed in for ever: after two
+ * Returns true while a call that was given up still hangs: it is not made
+ * again, for the node may work on it although nobody waits.  After two
  * intervals it is aborted and made anew, and the longer it lasts, the rarer.
  */
 
@@ -545,7 +545,7 @@ ngx_http_blockcast_inflight_limited(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* late answers that no round has asked for since */
+/* Frees late answers that no poll has asked for since. */
 
 void
 ngx_http_blockcast_inflight_expire(void)

@@ -1,7 +1,7 @@
 
 /*
- * Asking: a request of a round is shared with those that are the same, held
- * back while the node is ill, or made.
+ * Calls in flight.  A request of a poll shares the call of another one that
+ * asks the same, waits while the node is down, or makes a call.
  */
 
 
@@ -13,16 +13,22 @@
 #include "ngx_http_blockcast_poll.h"
 
 
-/* a request of a turn: started, failed for a reason, done (_ask, _round) */
+/*
+ * Starts a request; its call, or another's, ends it.  Or fails it, with a
+ * sentence: either way _poll_request_done() is called, at once or later.
+ */
 void ngx_http_blockcast_inflight_start(
     ngx_http_blockcast_poll_request_t *request);
 void ngx_http_blockcast_inflight_fail(
     ngx_http_blockcast_poll_request_t *request, const char *fmt, ...);
 
-/* what is known of the node has changed: starts what was held for that */
+/* Starts what waited for the node, whose health has changed. */
 void ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node);
 
-/* the calls in flight, of all streams (they share those that are the same) */
+/*
+ * The list of calls, of all streams: makes it; frees late answers that no poll
+ * has asked for since; aborts all calls, when this worker stops polling.
+ */
 void ngx_http_blockcast_inflight_init(void);
 void ngx_http_blockcast_inflight_expire(void);
 void ngx_http_blockcast_inflight_abort(void);

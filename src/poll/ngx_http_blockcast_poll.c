@@ -99,7 +99,7 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* starts what can be started, and ends the round when all is there */
+/* Starts the calls that can be started; finishes when all are done. */
 
 void
 ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
@@ -374,8 +374,8 @@ ngx_http_blockcast_poll_request_done(
 
 
 /*
- * A call that fails is told of once, and again from time to time; of a stream
- * with a single call it is the poll that fails.
+ * Logs a call that fails, once and then from time to time.  Of a stream with a
+ * single call, the poll that fails is logged instead.
  */
 
 static void

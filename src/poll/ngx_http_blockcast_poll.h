@@ -1,6 +1,6 @@
 
 /*
- * Rounds: the calls of a stream, and what is made of their results.
+ * A poll of a stream: its calls, side by side, and their results.
  */
 
 
@@ -22,7 +22,7 @@ typedef struct ngx_http_blockcast_poll_request_s
     ngx_http_blockcast_poll_request_t;
 
 
-/* a single request of a call; more than one with each= */
+/* a request of a call; a call has more than one with each= */
 
 struct ngx_http_blockcast_poll_request_s {
     ngx_queue_t                   waiting;      /* in rpc->waiters */
@@ -38,7 +38,7 @@ struct ngx_http_blockcast_poll_request_s {
 };
 
 
-/* a call in its round */
+/* a call of a poll */
 
 struct ngx_http_blockcast_poll_call_s {
     ngx_http_blockcast_poll_t       *poll;
@@ -52,7 +52,7 @@ struct ngx_http_blockcast_poll_call_s {
     unsigned                      waiting:1;    /* for its params' program */
     unsigned                      done:1;
 
-    /* outlives the round: which of the methods answers */
+    /* kept from poll to poll: which of the methods answers */
     ngx_uint_t                    method;
     ngx_msec_t                    reprobe;
     unsigned                      missing:1;    /* none of them does */
@@ -62,7 +62,7 @@ struct ngx_http_blockcast_poll_call_s {
     ngx_msec_t                    limited;
     ngx_msec_t                    resume;
     ngx_str_t                     limit;
-    unsigned                      type:3;       /* of its result, see _note */
+    unsigned                      type:3;       /* of its result */
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 
     /* what was logged, so that it is not repeated */
@@ -79,7 +79,7 @@ struct ngx_http_blockcast_poll_s {
     ngx_http_blockcast_poll_call_t  *calls;     /* one for each call */
     ngx_uint_t                    ncalls;
 
-    /* of the round */
+    /* of the poll under way */
     ngx_pool_t                   *pool;
     ngx_msec_t                    started;
     ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
@@ -96,21 +96,26 @@ struct ngx_http_blockcast_poll_s {
 };
 
 
+/* Prepares the polls of a stream; NGX_ERROR without memory. */
 ngx_int_t ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_stream_t *st);
 
+
+/* Starts a poll; aborts it, with its calls and the program that runs. */
 void ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll);
 void ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll);
 
-/* gives up the calls whose time is over */
+/* Gives up the calls whose timeout has passed. */
 void ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll);
+
+/* Returns when the next of its calls times out, or now and a minute. */
 ngx_msec_t ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll);
 
-/* starts what can be started, and ends the round when all is there */
+/* Starts the calls that can be started; finishes when all are done. */
 void ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll);
 
-/* Ends the round; what was published, or not, has been done. */
+/* Ends the poll, after its data was published or its error logged. */
 void ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll);
 
 /* Notes how long a program took that has ended, well or not. */

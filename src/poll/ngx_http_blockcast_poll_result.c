@@ -1,6 +1,6 @@
 
 /*
- * What the results of a round become: data, log entries, or an error.
+ * Makes data, log entries or an error of a poll's results.
  */
 
 
@@ -183,7 +183,7 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
     tp = ngx_timeofday();
     input->time = (double) tp->sec + (double) tp->msec / 1000;
 
-    /* the zone's newest: whoever polled before, it goes on from there */
+    /* the zone's newest, whichever worker has polled before */
 
     hub = ngx_http_blockcast_hub_of(poll->stream);
     (void) ngx_http_blockcast_hub_sync(hub);

@@ -1,6 +1,6 @@
 
 /*
- * What the results of a round become: data, log entries, or an error.
+ * Makes data, log entries or an error of a poll's results.
  */
 
 
@@ -12,11 +12,11 @@
 #include "ngx_http_blockcast_poll.h"
 
 
-/* what the programs of a stream are given (_publish) */
+/* Gathers the input of a stream's programs. */
 void ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_jq_input_t *input);
 
-/* makes data of the results and publishes it (_publish) */
+/* Runs the program on the results, and publishes what it puts out. */
 void ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll);
 
 

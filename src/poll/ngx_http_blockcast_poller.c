@@ -1,10 +1,10 @@
 
 /*
- * The poller: one worker asks the node on behalf of all.
+ * The poller: the one worker that asks the nodes, on behalf of all.
  *
- * Each stream has rounds: its calls run side by side, a call that hangs is
- * given up after its timeout but stays in flight (it is not asked again until
- * it ends), and what came is shaped and published.
+ * The calls of a poll run side by side.  One that hangs is given up after its
+ * timeout, but stays in flight: it is not made again until it ends.  What came
+ * goes through the stream's program and is published.
  */
 
 
@@ -171,7 +171,7 @@ ngx_http_blockcast_poller_start(void)
 
 
 void
-ngx_http_blockcast_poller_stop(ngx_uint_t said)
+ngx_http_blockcast_poller_stop(ngx_uint_t notify)
 {
     ngx_uint_t  i;
 
@@ -194,7 +194,7 @@ ngx_http_blockcast_poller_stop(ngx_uint_t said)
     ngx_http_blockcast_breaker_stop(ngx_http_blockcast_poller_conf);
     ngx_http_blockcast_journal_stop(ngx_http_blockcast_poller_conf);
 
-    if (said) {
+    if (notify) {
         ngx_http_blockcast_lease_drop(ngx_http_blockcast_poller_conf->zone);
         ngx_http_blockcast_worker_notify_others(
                                         ngx_http_blockcast_poller_conf);
@@ -471,7 +471,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
         if (poll->active) {
 
-            /* the round before it takes longer than the interval */
+            /* the poll before it takes longer than the interval */
 
             poll->due = ngx_http_blockcast_poller_next(st->interval);
             (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);

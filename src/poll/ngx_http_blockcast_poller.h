@@ -1,6 +1,6 @@
 
 /*
- * The poller: one worker asks the node on behalf of all.
+ * The poller: the one worker that asks the nodes, on behalf of all.
  */
 
 
@@ -11,29 +11,31 @@
 #include "ngx_http_blockcast.h"
 
 
-/* starts and ends with the worker */
+/* Prepares polling, at the start of each worker; NGX_ERROR without memory. */
 ngx_int_t ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* gives up the lease and aborts the calls in flight; said: the others are
-   woken so that one of them goes on at once */
-void ngx_http_blockcast_poller_stop(ngx_uint_t said);
+/*
+ * Gives up the lease and aborts the calls in flight; with notify set the other
+ * workers are woken, so that one of them goes on at once.
+ */
+void ngx_http_blockcast_poller_stop(ngx_uint_t notify);
 
-/* on every tick: takes or keeps the lease */
+/* Takes or renews the lease, on every tick. */
 void ngx_http_blockcast_poller_tick(void);
 
-/* somebody may want a stream that was idle */
+/* Starts polling if the lease is free; otherwise sets the timer again. */
 void ngx_http_blockcast_poller_kick(void);
 
 
-/* msec: the shortest interval of the streams of the node that are polled */
+/* Returns the shortest interval of a node's streams that are polled (msec). */
 ngx_msec_t ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node);
 
-/* the node answers again: its streams that failed are polled at once */
+/* Polls at once what has failed, for its node answers again. */
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
 
 
-/* tells the poller to set its timer again */
+/* Sets the timer of the next poll, after one has ended. */
 void ngx_http_blockcast_poller_poll_done(void);
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Notes: what happened to a stream, and is no error.
+ * Notes: events of a stream that are no errors, such as a shorter chain.
  */
 
 
@@ -12,17 +12,17 @@
 
 
 /*
- * Tells of something in the log, and keeps it in the zone as the stream's
- * newest note.  The text is cut to ERROR_LEN bytes.
+ * Logs an event, and keeps it in the zone as the stream's newest note.  The
+ * text is cut to ERROR_LEN bytes.
  */
 void ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
     const char *fmt, ...);
 
-/* the same for what a program has put out: JSON; only a string is a note */
+/* Notes what a program has put out, JSON, when it is a string. */
 void ngx_http_blockcast_stream_note_output(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *json);
 
-/* a call has answered: a note when its result is of another type than before */
+/* Notes that a call's result is of another JSON type than before. */
 void ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,
     ngx_str_t *result);
 
