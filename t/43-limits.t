@@ -215,6 +215,10 @@ my @ws;
 subtest 'connections in all, in both workers' => sub {
     wait_for { connections() == 0 } or diag connections();
 
+    # the first request has the stream polled
+
+    wait_for { $t->get('/api/streams/s1')->{status} == 200 };
+
     @ws = map { client('/ws') } 1 .. 5;
     my $sse = $t->ws('', handshake => 0);
     $sse->send_raw("GET /events?streams=s1 HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <time.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 
@@ -61,6 +62,8 @@ static char          ngx_logged[8192];
 #define ngx_str_set(s, text)     (s)->len = sizeof(text) - 1;                 \
                                  (s)->data = (u_char *) text
 #define ngx_strcmp(a, b)         strcmp((const char *) (a), (const char *) (b))
+#define ngx_strncmp(a, b, n)                                                   \
+    strncmp((const char *) (a), (const char *) (b), n)
 #define ngx_strlen(s)            strlen((const char *) (s))
 #define ngx_strchr(s, c)         strchr((const char *) (s), c)
 #define ngx_memcmp               memcmp
