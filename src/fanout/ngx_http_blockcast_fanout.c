@@ -10,7 +10,6 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
-#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
 
 
@@ -137,8 +136,6 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
 void
 ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 {
-    ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
-
     ngx_http_blockcast_hub_refresh(hub);
 
     /* others than this function refresh, too; only it tells the listeners */

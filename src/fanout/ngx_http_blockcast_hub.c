@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
@@ -204,6 +205,13 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 void
 ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
 {
+    /*
+     * What another nginx has published counts, too: a client that comes from
+     * there must not be sent less than it has.
+     */
+
+    ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
+
     (void) ngx_http_blockcast_hub_sync(hub);
 
     hub->freshness = ngx_http_blockcast_stream_status_freshness(hub->stream,

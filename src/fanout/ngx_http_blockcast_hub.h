@@ -111,9 +111,10 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
 ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
 
 /*
- * Copies what is new in the zone and brings hub->freshness up to date, and
- * sends nothing: the listeners have their turn with the next fan-out, that of
- * the worker's wake-up or of its tick.
+ * Reads what another nginx has published, when that one leads, copies what is
+ * new in the zone and brings hub->freshness up to date.  Sends nothing: the
+ * listeners have their turn with the next fan-out, that of the worker's
+ * wake-up or of its tick.
  */
 void ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub);
 
