@@ -11,6 +11,7 @@
 
 #include "ngx_http_blockcast_cors.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
 
@@ -144,35 +145,9 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_blockcast_cors_said(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &r->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return 0;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash != 0
-            && h[i].key.len == sizeof("Access-Control-Allow-Origin") - 1
-            && ngx_strncasecmp(h[i].key.data,
-                               (u_char *) "Access-Control-Allow-Origin",
-                               h[i].key.len)
-               == 0)
-        {
-            return 1;
-        }
-    }
+    return ngx_http_blockcast_header_find(&r->headers_out.headers,
+                                          "Access-Control-Allow-Origin")
+           != NULL;
 }
 
 

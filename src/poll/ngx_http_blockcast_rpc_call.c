@@ -19,6 +19,7 @@
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_header.h"
 #include "bc_jsonrpc.h"
 
 
@@ -687,33 +688,9 @@ ngx_http_blockcast_rpc_call_parse(ngx_http_blockcast_rpc_call_t *rpc,
 static ngx_uint_t
 ngx_http_blockcast_rpc_call_encoded(ngx_http_upstream_t *u)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &u->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return 0;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("Content-Encoding") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Content-Encoding",
-                               h[i].key.len)
-               == 0)
-        {
-            return 1;
-        }
-    }
+    return ngx_http_blockcast_header_find(&u->headers_in.headers,
+                                          "Content-Encoding")
+           != NULL;
 }
 
 
@@ -723,45 +700,24 @@ ngx_http_blockcast_rpc_call_retry_after(ngx_http_blockcast_rpc_call_t *rpc,
 {
     time_t            when;
     ngx_int_t         seconds;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &u->headers_in.headers.part;
-    h = part->elts;
+    h = ngx_http_blockcast_header_find(&u->headers_in.headers, "Retry-After");
+    if (h == NULL) {
+        return;
+    }
 
-    for (i = 0; /* void */ ; i++) {
+    /* seconds, or a date */
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return;
-            }
+    seconds = ngx_atoi(h->value.data, h->value.len);
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+    if (seconds == NGX_ERROR) {
+        when = ngx_parse_http_time(h->value.data, h->value.len);
+        seconds = (when == NGX_ERROR) ? 0 : when - ngx_time();
+    }
 
-        if (h[i].key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
-                               h[i].key.len)
-               == 0)
-        {
-            /* seconds, or a date */
-
-            seconds = ngx_atoi(h[i].value.data, h[i].value.len);
-
-            if (seconds == NGX_ERROR) {
-                when = ngx_parse_http_time(h[i].value.data, h[i].value.len);
-                seconds = (when == NGX_ERROR) ? 0 : when - ngx_time();
-            }
-
-            if (seconds > 0) {
-                rpc->retry_after = seconds;
-            }
-
-            return;
-        }
+    if (seconds > 0) {
+        rpc->retry_after = seconds;
     }
 }
 
