@@ -24,7 +24,7 @@ static void ngx_http_blockcast_access_free(void *data);
 
 
 ngx_int_t
-ngx_http_blockcast_access_room(ngx_http_request_t *r,
+ngx_http_blockcast_access_limits(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
     ngx_uint_t                       limit;
@@ -40,7 +40,7 @@ ngx_http_blockcast_access_room(ngx_http_request_t *r,
 
     if (zone != NULL) {
 
-        /* a part of the worker's connections is left for all else */
+        /* keep a sixteenth of the worker's connections for other requests */
 
         limit = bmcf->max_worker_connections
                 ? bmcf->max_worker_connections
@@ -69,7 +69,7 @@ ngx_http_blockcast_access_room(ngx_http_request_t *r,
 
 later:
 
-    /* not everybody at the same moment again */
+    /* spread the retries, so that they do not all come at the same moment */
 
     refusal->retry_after = 1 + (ngx_uint_t) ngx_random() % 10;
 
@@ -81,7 +81,7 @@ ngx_int_t
 ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal)
 {
-    if (ngx_http_blockcast_access_room(r, refusal) != NGX_OK) {
+    if (ngx_http_blockcast_access_limits(r, refusal) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -100,7 +100,7 @@ ngx_http_blockcast_access_page(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_blockcast_access_told(r, origin);
+    ngx_http_blockcast_access_log_origin(r, origin);
 
     refusal->status = NGX_HTTP_FORBIDDEN;
     refusal->retry_after = 0;
@@ -148,7 +148,7 @@ ngx_http_blockcast_access_origin_of(ngx_http_request_t *r, ngx_str_t **origin,
             continue;
         }
 
-        /* no browser sends two: whichever is false must not hide behind one */
+        /* check each: a browser sends one, and a second one must not hide */
 
         *origin = &h[i].value;
 
@@ -162,7 +162,8 @@ ngx_http_blockcast_access_origin_of(ngx_http_request_t *r, ngx_str_t **origin,
 
 
 void
-ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin)
+ngx_http_blockcast_access_log_origin(ngx_http_request_t *r,
+    ngx_str_t *origin)
 {
     u_char                          one[128], two[128];
     ngx_str_t                       page, host;
@@ -171,7 +172,7 @@ ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin)
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    /* pages come back every few seconds, and anybody can send an Origin */
+    /* warn once a minute: a refused page retries every few seconds */
 
     if (blcf->told == 0 || ngx_time() - blcf->told >= 60) {
         blcf->told = ngx_time();
@@ -184,7 +185,7 @@ ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin)
     host = ngx_http_blockcast_access_own_host(r, blcf);
     page = *origin;
 
-    /* header lines may hold any byte but the end of a line */
+    /* replace control characters: a header may hold any byte but CR and LF */
 
     ngx_http_blockcast_gate_printable(&page, one, sizeof(one));
     ngx_http_blockcast_gate_printable(&host, two, sizeof(two));
@@ -257,8 +258,8 @@ ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
 
 
 /*
- * The host of "host:port", without the port and the dot that may end a name.
- * Empty when that is not all there is.
+ * Returns the host of "host:port", without the port and without the dot that
+ * may end a name.  Returns an empty string when anything else follows.
  */
 
 static ngx_str_t
@@ -305,7 +306,7 @@ ngx_http_blockcast_access_host(u_char *p, u_char *last)
         }
     }
 
-    /* as nginx does with the Host */
+    /* drop the dot that ends an absolute name, as nginx does with the Host */
 
     if (host.len > 1 && host.data[host.len - 1] == '.') {
         host.len--;
@@ -314,6 +315,8 @@ ngx_http_blockcast_access_host(u_char *p, u_char *last)
     return host;
 }
 
+
+/* Returns true if the host of an Origin is `own`, whatever scheme and port. */
 
 static ngx_uint_t
 ngx_http_blockcast_access_same(ngx_str_t *origin, ngx_str_t *own)
@@ -337,9 +340,10 @@ ngx_http_blockcast_access_same(ngx_str_t *origin, ngx_str_t *own)
 
 
 /*
- * Of X-Forwarded-Host where "forwarded" is in blockcast_origin, for a proxy in
- * front may have a Host of its own.  A page cannot send that header by itself:
- * no WebSocket can have it, and no preflight allows it.
+ * Returns the host that an Origin is compared with: that of the Host header, or
+ * with "blockcast_origin forwarded" that of X-Forwarded-Host, which a proxy in
+ * front sets when it has a Host of its own.  A page cannot set that header
+ * itself: browsers do not send it with a WebSocket, and no preflight allows it.
  */
 
 static ngx_str_t
@@ -356,7 +360,7 @@ ngx_http_blockcast_access_own_host(ngx_http_request_t *r,
         return r->headers_in.server;
     }
 
-    /* the first one of a list is what the client has asked for */
+    /* take the first of a list: it is the host that the client asked for */
 
     last = ngx_strlchr(value->data, value->data + value->len, ',');
     last = (last != NULL) ? last : value->data + value->len;
@@ -371,6 +375,8 @@ ngx_http_blockcast_access_own_host(ngx_http_request_t *r,
 }
 
 
+/* Returns true if a value of blockcast_origin allows this Origin. */
+
 static ngx_uint_t
 ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
     ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *origin, ngx_uint_t *any)
@@ -382,7 +388,7 @@ ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
 
     if (blcf->origins == NULL) {
 
-        /* neither in a product's location nor asked for: an echo takes all */
+        /* only an echo has no default: it holds no data, so all may use it */
 
         return blcf->echo;
     }
@@ -429,7 +435,7 @@ ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
             continue;
         }
 
-        /* any name in place of the star, as in https: *.example.com */
+        /* let the star stand for any name, as in *.example.com */
 
         before = star - item[i].data;
         after = item[i].len - before - 1;
@@ -473,7 +479,7 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
         return NGX_OK;
     }
 
-    /* the only place where a browser can put one */
+    /* look among the subprotocols: a browser cannot send Authorization */
 
     value = ngx_http_blockcast_access_header(r, "Sec-WebSocket-Protocol");
 
@@ -500,7 +506,10 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
 }
 
 
-/* the streams named in a list of names between commas or spaces; "*": all */
+/*
+ * Returns a bit for each stream named in a list of names, which commas or
+ * blanks separate; "*" is all of them.  Names of no stream are ignored.
+ */
 
 static uint64_t
 ngx_http_blockcast_access_bits(ngx_http_blockcast_main_conf_t *bmcf,
@@ -710,7 +719,7 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (tokens == NULL) {
 
-        /* the line is not quoted: it may hold a token */
+        /* do not quote the line: it may hold a token */
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "%s in line %uz of blockcast_tokens \"%V\"",
@@ -720,7 +729,7 @@ ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (bc_tokens_count(tokens) == 0) {
 
-        /* no error: to empty the file is how all of them are taken back */
+        /* warn only: an empty file is how an operator revokes all tokens */
 
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "blockcast_tokens \"%V\" has no token: every "

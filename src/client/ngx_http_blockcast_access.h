@@ -11,59 +11,76 @@
 #include "ngx_http_blockcast.h"
 
 
-/* a refusal: status 0 when there is none */
+/* why a client is refused; status is 0 while it is not */
 
 typedef struct {
     ngx_uint_t                    status;
-    const char                   *sentence;     /* constant */
-    ngx_uint_t                    retry_after;  /* seconds, 0: not said */
+    const char                   *sentence;     /* a constant, for people */
+    ngx_uint_t                    retry_after;  /* seconds; 0: no header */
 } ngx_http_blockcast_refusal_t;
 
 
-/* whether there is a place for one more; NGX_OK, or NGX_DECLINED */
-ngx_int_t ngx_http_blockcast_access_room(ngx_http_request_t *r,
+/*
+ * Checks blockcast_max_connections and the worker's own limit.  Returns NGX_OK
+ * when one more connection may be opened, or NGX_DECLINED with *refusal.
+ */
+ngx_int_t ngx_http_blockcast_access_limits(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
-/* that and the Origin; NGX_OK, or NGX_DECLINED with *refusal */
+/*
+ * Checks the limits and then the Origin.  Returns NGX_OK, or NGX_DECLINED with
+ * *refusal.
+ */
 ngx_int_t ngx_http_blockcast_access_connect(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
-/* the Origin alone, and a line in the log for one that is refused */
+/*
+ * Checks the Origin alone, and logs one that is refused.  Returns NGX_OK, or
+ * NGX_DECLINED with *refusal.
+ */
 ngx_int_t ngx_http_blockcast_access_page(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
 /*
- * Whether blockcast_origin of the location allows the request's Origin, or
- * NGX_DECLINED.  *origin is NULL when there is none, which is NGX_OK; *any:
- * every other one would be allowed, too.
+ * Compares the request's Origin with blockcast_origin of its location.  Returns
+ * NGX_OK when it is allowed, or when the request has none (*origin is NULL
+ * then); NGX_DECLINED otherwise.  Sets *any when every Origin is allowed.
  */
 ngx_int_t ngx_http_blockcast_access_origin_of(ngx_http_request_t *r,
     ngx_str_t **origin, ngx_uint_t *any);
 
 /* Logs a refused Origin: at level warn once a minute, else at info. */
-void ngx_http_blockcast_access_told(ngx_http_request_t *r, ngx_str_t *origin);
+void ngx_http_blockcast_access_log_origin(ngx_http_request_t *r,
+    ngx_str_t *origin);
 
 /*
- * The token and the streams it opens: NGX_OK with the streams as bits by
- * index in *allowed, NGX_DECLINED with *refusal, or NGX_ERROR without memory.
+ * Checks the bearer token and finds the streams that the client may have.
+ * Returns NGX_OK with a bit for each stream, by its index, in *allowed;
+ * NGX_DECLINED with *refusal; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_access_streams(ngx_http_request_t *r,
     uint64_t *allowed, ngx_http_blockcast_refusal_t *refusal);
 
-/* the request's bearer token: of Authorization, of the "bearer.TOKEN" among
-   the subprotocols, or of the argument "token"; NGX_DECLINED: it has none */
+/*
+ * Finds the request's bearer token: in Authorization, as "bearer.TOKEN" among
+ * the subprotocols, or in the argument "token".  Returns NGX_DECLINED when
+ * there is none.  *token points into the request.
+ */
 ngx_int_t ngx_http_blockcast_access_token(ngx_http_request_t *r,
     ngx_str_t *token);
 
-/* the value of the first header of that name, or NULL */
+/* Returns the value of the first header of that name, or NULL. */
 ngx_str_t *ngx_http_blockcast_access_header(ngx_http_request_t *r,
     const char *name);
 
-/* an argument of the request, percent-decoded; NGX_DECLINED: there is none */
+/*
+ * Copies an argument of the request, percent-decoded, into the request's pool.
+ * Returns NGX_DECLINED when there is none, NGX_ERROR without memory.
+ */
 ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 
-/* directives */
+/* Read "blockcast_origin" and "blockcast_tokens". */
 char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,

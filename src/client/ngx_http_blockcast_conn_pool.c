@@ -1,11 +1,11 @@
 
 /*
- * The memory of WebSocket connections.
+ * Allocates WebSocket connections side by side.
  *
- * The fan-out goes through all of them between two sends, which leave nothing
- * in the caches: what counts is how many cache lines and pages it touches.
- * With malloc() a connection lies among its pool and its request's head, four
- * to a page; here twenty-one do, at the beginning of a line.
+ * A send leaves nothing of ours in the processor's caches, so the fan-out costs
+ * what it touches: cache lines and pages.  malloc() puts four connections on a
+ * page, each among its pool and its request's head; here twenty-one fit, each
+ * at the beginning of a cache line.
  */
 
 
@@ -13,7 +13,7 @@
 #include "ngx_http_blockcast_conn.h"
 
 
-/* a power of two: the block of a connection is found by its address */
+/* must be a power of two: a connection's address gives its block */
 #define NGX_HTTP_BLOCKCAST_BLOCK    16384
 #define NGX_HTTP_BLOCKCAST_LINE     64
 
@@ -27,7 +27,7 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 
-/* which then sees what is used after it was freed */
+/* allocate each alone, so that AddressSanitizer sees a use after free */
 
 ngx_http_blockcast_conn_t *
 ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log)
@@ -45,8 +45,8 @@ ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn)
 #else
 
 typedef struct {
-    ngx_queue_t                   queue;        /* of blocks with free places */
-    void                         *free;         /* a list through the places */
+    ngx_queue_t                   queue;        /* blocks with free places */
+    void                         *free;         /* the list of free places */
     ngx_uint_t                    used;
 } ngx_http_blockcast_conn_block_t;
 
@@ -55,7 +55,10 @@ static ngx_http_blockcast_conn_block_t *ngx_http_blockcast_conn_pool_block(
     ngx_log_t *log);
 
 
-/* those that were given back first are full first, and the last ones empty */
+/*
+ * Blocks with a free place.  The first is filled first, and a block that was
+ * full comes last, so that the last ones become empty and can be freed.
+ */
 static ngx_queue_t  ngx_http_blockcast_conn_blocks;
 
 
@@ -142,7 +145,7 @@ ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn)
     *(void **) conn = block->free;
     block->free = conn;
 
-    /* the memory is the system's again, but for one block that is at hand */
+    /* free an empty block, but keep one for the next connection */
 
     if (block->used == 0
         && ngx_queue_head(&ngx_http_blockcast_conn_blocks)

@@ -1,6 +1,6 @@
 
 /*
- * The memory of WebSocket connections.
+ * Allocates WebSocket connections side by side.
  */
 
 
@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* _conn: zeroed memory for a connection, or NULL */
+/* Returns a zeroed connection, or NULL without memory; frees one. */
 ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log);
 void ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn);
 

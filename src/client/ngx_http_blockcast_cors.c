@@ -1,11 +1,11 @@
 
 /*
- * Which pages may read what is served (CORS), and blockcast_guard.
+ * Cross-origin requests (CORS), and blockcast_guard.
  *
- * A header filter, so that nginx's own answers of a location have the headers,
- * too: a 401 of auth_basic, a 503 of limit_req, 404, 304.  The preflight and
- * the guard come before the access phase, where "satisfy any" would let one
- * pass that another check has let in.
+ * The headers are added by a header filter, so that nginx's own answers have
+ * them, too: a 401 of auth_basic, a 503 of limit_req, a 404, a 304.  Preflights
+ * and the guard are handled before the access phase: there, "satisfy any" would
+ * let a request pass that another check has allowed.
  */
 
 
@@ -17,13 +17,14 @@
 
 
 /*
- * What a page may send beside what every page may.  Not what it asks for:
- * X-Forwarded-Host has to stay a header of proxies.
+ * Request headers that a page may set, beside those that are always allowed.
+ * A fixed list, not what the preflight asks for: only proxies may send
+ * X-Forwarded-Host.
  */
 #define NGX_HTTP_BLOCKCAST_CORS_ALLOWED                                       \
     "Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID"
 
-/* what it may read beside the body */
+/* response headers that a page may read */
 #define NGX_HTTP_BLOCKCAST_CORS_EXPOSED  "Blockcast-State, ETag, Retry-After"
 
 
@@ -61,7 +62,10 @@ ngx_http_blockcast_cors_init(ngx_conf_t *cf,
 }
 
 
-/* the endpoint that answers the request, or NULL: it was led elsewhere */
+/*
+ * Returns the endpoint that answers the request, or NULL when something else
+ * does ("return", an error page).
+ */
 
 static ngx_http_blockcast_kind_t *
 ngx_http_blockcast_cors_endpoint(ngx_http_request_t *r)
@@ -75,7 +79,7 @@ ngx_http_blockcast_cors_endpoint(ngx_http_request_t *r)
 }
 
 
-/* whether pages of other origins may read what it answers to a GET */
+/* Returns true if other pages may read the endpoint's answer to a GET. */
 
 static ngx_uint_t
 ngx_http_blockcast_cors_readable(ngx_http_request_t *r)
@@ -127,14 +131,14 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    /* a page that is not allowed is answered as if it were none */
+    /* answer a page that is not allowed like a request without an Origin */
 
     if (ngx_http_blockcast_access_origin_of(r, &origin, &any) != NGX_OK) {
-        ngx_http_blockcast_access_told(r, origin);
+        ngx_http_blockcast_access_log_origin(r, origin);
         return NGX_DECLINED;
     }
 
-    /* it comes without token or password: before whatever asks for one */
+    /* answer now: a preflight has no credentials, and would get a 401 later */
 
     return (origin != NULL) ? NGX_HTTP_NO_CONTENT : NGX_DECLINED;
 }
@@ -164,7 +168,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     kind = ngx_http_blockcast_cors_endpoint(r);
 
-    /* a page may read why a WebSocket address does not open, too */
+    /* include WebSocket endpoints: a page may read why one is refused */
 
     if (r != r->main
         || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS
@@ -175,7 +179,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    /* a cache must not give one page what another page was answered */
+    /* keep caches from giving one page the answer for another */
 
     if (ngx_http_blockcast_cors_add(r, "Vary", "Origin") != NGX_OK) {
         return NGX_ERROR;
@@ -196,7 +200,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     } else {
 
-        /* a page that is named may use the visitor's cookies and password */
+        /* let a page that is named use the visitor's cookies and password */
 
         if (ngx_http_blockcast_respond_header(r, "Access-Control-Allow-Origin",
                                               (char *) origin->data,

@@ -1,6 +1,6 @@
 
 /*
- * Which pages may read what is served (CORS), and blockcast_guard.
+ * Cross-origin requests (CORS), and blockcast_guard.
  */
 
 
@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* at the end of configuration: hooks in where there is anything to do */
+/*
+ * Adds the handler and the filter, when the configuration is read and has an
+ * endpoint or a guard.
+ */
 ngx_int_t ngx_http_blockcast_cors_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 

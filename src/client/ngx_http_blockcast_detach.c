@@ -1,11 +1,12 @@
 
 /*
- * Parked requests: what is left of a request while its connection is ours.
+ * Frees the request of an open WebSocket, and restores it for the access log.
  *
- * An open request holds some 9 KB: its pool, header buffers, variables.  Of
- * all that only the access log needs anything when a WebSocket ends, so the
- * request is freed after the handshake, as nginx itself does with an idle
- * keep-alive connection, and is made again of its head for that one line.
+ * A request holds about 9 KB: its pool, header buffers, variables.  Only the
+ * access log needs any of that when the WebSocket ends.  So the request is
+ * freed after the handshake, as nginx does for an idle keep-alive connection;
+ * what the log may name is kept in one block, and the request is built again
+ * from it at the end.
  */
 
 
@@ -13,7 +14,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* in one block, followed by the bytes of the strings, one after another */
+/*
+ * What is kept of a request: one block of ngx_alloc().  The strings follow in
+ * data[]: request line, URI, arguments, then pairs of headers and variables.
+ */
 
 struct ngx_http_blockcast_detached_s {
     ngx_http_connection_t        *hc;
@@ -28,8 +32,8 @@ struct ngx_http_blockcast_detached_s {
     uint16_t                      args_len;
     uint16_t                      start_msec;
     uint16_t                      nheaders;     /* of the request */
-    uint16_t                      nsent;        /* of the response */
-    uint16_t                      nvariables;   /* evaluated, or set */
+    uint16_t                      nsent;        /* response headers */
+    uint16_t                      nvariables;   /* with a value */
 
     unsigned                      status:10;
     unsigned                      limit_req_status:3;
@@ -40,11 +44,11 @@ struct ngx_http_blockcast_detached_s {
 };
 
 
-/* before each pair of strings */
+/* stands before each header (two lengths) or variable (index, length) */
 
 typedef struct {
-    uint16_t                      first;        /* length, or an index */
-    uint16_t                      second;
+    uint16_t                      first;        /* length of a name, or index */
+    uint16_t                      second;       /* length of the value */
 } ngx_http_blockcast_detach_pair_t;
 
 #define NGX_HTTP_BLOCKCAST_DETACH_MAX  65535
@@ -64,7 +68,7 @@ static u_char *ngx_http_blockcast_detach_copy(u_char *p, const u_char *data,
     size_t len);
 
 
-/* that of nginx, and the same for all its connections */
+/* nginx's own handler, which all its HTTP connections share */
 static ngx_log_handler_pt  ngx_http_blockcast_detach_log_handler;
 
 
@@ -92,7 +96,7 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
     hc = r->http_connection;
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    /* with its line written already there is nothing to remember */
+    /* keep the request line alone when the access log is written already */
 
     nheaders = 0;
     nsent = 0;
@@ -119,7 +123,7 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
             }
         }
 
-        /* then it would be no gain, and the lengths might not fit */
+        /* keep a very large request as it is: lengths are 16 bits here */
 
         if (size > NGX_HTTP_BLOCKCAST_DETACH_MAX) {
             return NULL;
@@ -173,7 +177,7 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
         }
     }
 
-    /* not yet: at the end, and until then it counts as being written */
+    /* neither log it now nor leave "Writing": both are due at the end */
 
     r->logged = 1;
 
@@ -186,7 +190,7 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
     c->data = hc;
     c->destroyed = 0;
 
-    /* the same with the buffers as ngx_http_set_keepalive() does */
+    /* free the header buffers, as ngx_http_set_keepalive() does */
 
     b = c->buffer;
 
@@ -250,7 +254,10 @@ ngx_http_blockcast_detach_copy(u_char *p, const u_char *data, size_t len)
 }
 
 
-/* whether nobody else has anything to do when it ends */
+/*
+ * Returns true if the request can be freed now: no subrequest or module waits
+ * for its end (limit_conn, for one, counts down in a cleanup).
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
@@ -264,7 +271,7 @@ ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
         return 0;
     }
 
-    /* "GET http://host/…": the server's name comes from the line */
+    /* keep "GET http://host/…": its server name is a part of the line */
 
     if (r->host_end != NULL) {
         return 0;
@@ -286,7 +293,7 @@ ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
 }
 
 
-/* all but Sec-WebSocket-Accept, which is of no use in a log */
+/* Returns true if a header is kept: all but Sec-WebSocket-Accept are. */
 
 static ngx_uint_t
 ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)
@@ -298,6 +305,8 @@ ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)
                   != 0);
 }
 
+
+/* Returns the bytes that a list's headers take, and adds their number to *n. */
 
 static size_t
 ngx_http_blockcast_detach_list_size(ngx_list_t *list, uint16_t *n)
@@ -324,6 +333,8 @@ ngx_http_blockcast_detach_list_size(ngx_list_t *list, uint16_t *n)
     return size;
 }
 
+
+/* Copies a list's headers to p, and returns the end. */
 
 static u_char *
 ngx_http_blockcast_detach_list_copy(u_char *p, ngx_list_t *list)
@@ -384,7 +395,7 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
 
     c->data = r;
 
-    /* it was counted when it came; and nothing that fails may finalize it */
+    /* do not count it twice; and hold it, whatever fails below */
 
     c->requests--;
     r->count = 256;
@@ -480,7 +491,7 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
 
 done:
 
-    /* a Host header may have chosen another server on the way */
+    /* set these last: a Host header has chosen a server on the way here */
 
     r->srv_conf = detached->srv_conf;
     r->loc_conf = detached->loc_conf;
@@ -505,6 +516,8 @@ done:
     return r;
 }
 
+
+/* Parses the request line again: method, URI, version. */
 
 static ngx_int_t
 ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
@@ -540,7 +553,10 @@ ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
 }
 
 
-/* returns what follows them, or NULL without memory */
+/*
+ * Reads n request headers at p into the request.  Returns what follows them, or
+ * NULL without memory.
+ */
 
 static u_char *
 ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r, u_char *p,
@@ -586,7 +602,7 @@ ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r, u_char *p,
 
         h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
 
-        /* where headers_in names it; it was taken without a fault before */
+        /* set the member of headers_in that this header has, if any */
 
         hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
                            h->key.len);

@@ -1,6 +1,6 @@
 
 /*
- * Parked requests: what is left of a request while its connection is ours.
+ * Frees the request of an open WebSocket, and restores it for the access log.
  */
 
 
@@ -13,31 +13,34 @@
 
 /*
  * Frees the request of an upgraded connection, its pool and its header
- * buffers, and returns what the access log will need of it: one block of
- * ngx_alloc() with the request's head, as many bytes as that has.  The
- * connection is the caller's then: c->data is to be set before anything can be
- * logged, `handler` writes the end of its error log lines.
+ * buffers.  Returns one block of ngx_alloc() with what the access log will
+ * need, about as large as the request's head; detach_restore() frees it.  The
+ * caller owns the connection from then on, and has to set c->data before
+ * anything is logged; `handler` writes the end of its error log lines.
  *
- * Returns NULL when the request has to be kept, for something is yet to be
- * done at its end (limit_conn, realip and others register a cleanup; a mirror
- * subrequest is in flight), or without memory; nothing was changed then.
+ * Returns NULL, and changes nothing, without memory, or when something is to
+ * be done at the request's end: limit_conn, realip and others have a cleanup
+ * then, and a mirror subrequest may be in flight.
  */
 ngx_http_blockcast_detached_t *ngx_http_blockcast_detach(ngx_http_request_t *r,
     ngx_log_handler_pt handler);
 
 /*
- * Makes a request of it again, as far as variables and the access log can
- * see, and frees `detached`.  c->data is the request then, to be given to
- * ngx_http_free_request().  NULL without memory.
+ * Builds the request again, as far as variables and the access log can see, and
+ * frees `detached`.  c->data is the request then; the caller ends it with
+ * ngx_http_free_request().  Returns NULL without memory.
  */
 ngx_http_request_t *ngx_http_blockcast_detach_restore(ngx_connection_t *c,
     ngx_http_blockcast_detached_t *detached);
 
-/* what nginx names in an error log line; both live as long as `detached` */
+/*
+ * Returns what nginx names in a line of the error log: the server and the
+ * request line.  Both point into `detached`.
+ */
 void ngx_http_blockcast_detach_names(ngx_http_blockcast_detached_t *detached,
     ngx_str_t *server, ngx_str_t *line);
 
-/* writes the access log's line now; it will not be written at the end */
+/* Writes the line of the access log now, and not again at the end. */
 void ngx_http_blockcast_detach_log(ngx_http_request_t *r);
 
 

@@ -1,7 +1,7 @@
 
 /*
- * The opening handshake of WebSocket (RFC 6455, section 4.2), and refusals
- * that a person understands.
+ * The server's side of the opening handshake (RFC 6455, section 4.2).  Each
+ * refusal has a sentence for the person who reads it.
  */
 
 
@@ -19,24 +19,27 @@
 #define NGX_HTTP_BLOCKCAST_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-/* the request's headers that matter here, as they came */
+/* the request's headers that a handshake is about */
 
 typedef struct {
     ngx_uint_t   keys;
     ngx_uint_t   versions;
     ngx_str_t    key;
     ngx_str_t    version;
-    ngx_str_t    extensions;            /* several lines are joined */
+    ngx_str_t    extensions;            /* all lines, joined */
     ngx_str_t    protocols;
-    size_t       extensions_room;
+    size_t       extensions_room;       /* bytes allocated by join */
     size_t       protocols_room;
-    unsigned     upgrade:1;             /* any Upgrade header */
-    unsigned     websocket:1;
-    unsigned     connection:1;          /* Connection: upgrade */
+    unsigned     upgrade:1;             /* has an Upgrade header */
+    unsigned     websocket:1;           /* has Upgrade: websocket */
+    unsigned     connection:1;          /* has Connection: upgrade */
 } ngx_http_blockcast_ws_handshake_upgrade_t;
 
 
-/* one more line of a list: several are as good as one (RFC 9110, 5.3) */
+/*
+ * Appends a line of a header that is a list: several lines are the same as one
+ * (RFC 9110, section 5.3).  Returns NGX_ERROR without memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
@@ -50,7 +53,8 @@ ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
         return NGX_OK;
     }
 
-    /* room: of a list that was joined; many lines do not copy it each time */
+    /* double the room, so that many lines take time in proportion to their
+       length */
 
     if (*room < list->len + 2 + value->len) {
         *room = 2 * (list->len + 2 + value->len);
@@ -72,6 +76,8 @@ ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
     return NGX_OK;
 }
 
+
+/* Collects the headers of the handshake; NGX_ERROR without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
@@ -156,6 +162,8 @@ ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
 }
 
 
+/* Adds Sec-WebSocket-Accept (RFC 6455, section 4.2.2, step 5.4). */
+
 static ngx_int_t
 ngx_http_blockcast_ws_handshake_accept_key(ngx_http_request_t *r,
     ngx_str_t *key)
@@ -186,8 +194,9 @@ ngx_http_blockcast_ws_handshake_accept_key(ngx_http_request_t *r,
 
 
 /*
- * Safari 15.0 to 15.3, and what else is made of WebKit then, offers
- * permessage-deflate and loses the connection with it.
+ * Returns true for Safari 15.0 to 15.3 and other browsers on the WebKit of that
+ * time: they offer permessage-deflate, and lose the connection when they get
+ * it.
  */
 
 static ngx_uint_t
@@ -244,7 +253,7 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* a part of another response, or what is done after it, has no client */
+    /* refuse a subrequest: it has no client that could upgrade */
 
     if (!u.websocket || r != r->main || r->post_action) {
         return ngx_http_blockcast_respond_refuse(r, 426,
@@ -323,8 +332,8 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     if (!blcf->echo && u.protocols.len != 0) {
 
         /*
-         * a client that finds none of its protocols goes away by itself
-         * (RFC 6455, 4.1), one that can do without stays
+         * answer without a subprotocol when none of the client's is known: a
+         * client that needs one closes by itself (RFC 6455, section 4.1)
          */
 
         protocol = ngx_http_blockcast_subprotocol_choose(u.protocols.data,
@@ -365,7 +374,8 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     }
 
     if (ngx_http_blockcast_respond_header(r, "Upgrade", "websocket",
-                                          9) != NGX_OK
+                                          sizeof("websocket") - 1)
+        != NGX_OK
         || ngx_http_blockcast_ws_handshake_accept_key(r, &u.key) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

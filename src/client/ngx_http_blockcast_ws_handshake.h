@@ -1,6 +1,6 @@
 
 /*
- * The opening handshake of WebSocket (RFC 6455, section 4.2).
+ * The server's side of the opening handshake (RFC 6455, section 4.2).
  */
 
 
@@ -12,21 +12,22 @@
 #include "bc_ws_deflate.h"
 
 
-/* what was agreed on */
+/* what client and server have agreed on */
 
 typedef struct {
-    bc_ws_deflate_params_t          pmd;        /* server_bits 0: none */
+    bc_ws_deflate_params_t          pmd;        /* server_bits 0: no deflate */
     ngx_http_blockcast_subprotocol_e  protocol;
-    uint64_t                        allowed;    /* streams, by index */
+    uint64_t                        allowed;    /* a bit per stream */
     unsigned                        agreed:1;
 } ngx_http_blockcast_ws_handshake_result_t;
 
 
 /*
- * Checks the request and sets the headers of a 101 response, which the caller
- * sends when hello->agreed is set.  If it is not, a refusal that says why has
- * been given to the filters, one of which may hold it back for a while, and
- * what is returned is for nginx, from the content handler.
+ * Checks the request.  If it is a good handshake, sets hello->agreed and the
+ * headers of a 101 response, which the caller sends.  Otherwise a refusal that
+ * says why has been sent, though a filter may hold it back for a while.
+ * hello->agreed decides, not r->header_sent; the content handler returns the
+ * value to nginx.
  */
 ngx_int_t ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     ngx_http_blockcast_ws_handshake_result_t *hello);

@@ -360,7 +360,7 @@ ngx_http_blockcast_rest_first(ngx_http_request_t *r,
 
     if (error.len != 0
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
-        || ngx_http_blockcast_access_room(r, &refusal) != NGX_OK)
+        || ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK)
     {
         /* it has failed, this request has waited already, or too many do */
 
@@ -499,7 +499,7 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
 
     /* it is a client like any other while it waits */
 
-    if (ngx_http_blockcast_access_room(r, &refusal) != NGX_OK) {
+    if (ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK) {
 
         p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
 

@@ -1,6 +1,6 @@
 
 /*
- * Variables, mostly for access_log: they tell of the whole connection there.
+ * Variables, mostly for access_log, where they tell about the whole connection.
  */
 
 
@@ -114,7 +114,7 @@ ngx_http_blockcast_variables_number(ngx_http_request_t *r,
 
     if (data == NGX_HTTP_BLOCKCAST_VAR_CODE && n == 0) {
 
-        /* it went away without a Close */
+        /* no Close was received (RFC 6455, section 7.1.5) */
 
         n = 1006;
     }
@@ -218,7 +218,7 @@ ngx_http_blockcast_variables_token(ngx_http_request_t *r,
 }
 
 
-/* whose token it is: the second word of its line in blockcast_tokens */
+/* Returns a token's owner: the second word of its line in blockcast_tokens. */
 
 static ngx_int_t
 ngx_http_blockcast_variables_token_name(ngx_http_request_t *r,
