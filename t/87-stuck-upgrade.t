@@ -192,100 +192,137 @@ stuck('poller', 'after');
 # only one of its nginx. The other nginx takes the lead; then the first one
 # goes on, and follows.
 
-{
-    my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
-    my $t = nginx($node, workers => 1);
-    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
+subtest 'no upgrade is needed for it' => sub {
+    {
+        my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
+        my $t = nginx($node, workers => 1);
+        my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
 
-    $crowd->complete($t, $node, 'one worker each: at first', $slow);
-    my ($pid) = $t->worker_pids;
-    my ($old, $new) = upgrade($t, $crowd);
+        $crowd->complete($t, $node, 'one worker each: at first', $slow);
+        my ($pid) = $t->worker_pids;
+        my ($old, $new) = upgrade($t, $crowd);
 
-    kill 'STOP', $pid;
-    reconnect($crowd);
-    polls_again($t, $node, $crowd, 'one worker each');
-    like($t->error_log, qr/the nginx that has .* gives no sign of life, it is not waited for/,
-        'the log tells why');
-    kill 'CONT', $pid;
-    ok($t->wait_log(qr/another nginx has .* and polls/, 20 * $slow),
-        'the one that was stopped sees that it has lost the lead');
-    $crowd->run(1);
-    $crowd->complete($t, $node, 'the one that was stopped follows', $slow);
+        kill 'STOP', $pid;
+        reconnect($crowd);
+        polls_again($t, $node, $crowd, 'one worker each');
+        like($t->error_log, qr/the nginx that has .* gives no sign of life, it is not waited for/,
+            'the log tells why');
+        kill 'CONT', $pid;
+        ok($t->wait_log(qr/another nginx has .* and polls/, 20 * $slow),
+            'the one that was stopped sees that it has lost the lead');
+        $crowd->run(1);
+        $crowd->complete($t, $node, 'the one that was stopped follows', $slow);
 
-    # and back: what was lost can be had again
-    my ($other) = grep { $_ != $pid } $t->worker_pids;
-    kill 'STOP', $other;
-    reconnect($crowd);
-    polls_again($t, $node, $crowd, 'and back');
-    kill 'CONT', $other;
-    $crowd->run(1);
-    $crowd->complete($t, $node, 'and back', $slow);
+        # and back: what was lost can be had again
+        my ($other) = grep { $_ != $pid } $t->worker_pids;
+        kill 'STOP', $other;
+        reconnect($crowd);
+        polls_again($t, $node, $crowd, 'and back');
+        kill 'CONT', $other;
+        $crowd->run(1);
+        $crowd->complete($t, $node, 'and back', $slow);
 
-    # all of them stopped at once is none that is stuck
-    my $at = length $t->error_log;
-    my @both = ($pid, $other);
-    kill 'STOP', @both;
-    sleep 4;
-    kill 'CONT', $_ for reverse @both;
-    $crowd->run(2);
-    $crowd->complete($t, $node, 'both were stopped', $slow);
-    unlike(substr($t->error_log, $at), qr/gives no sign of life, it is not waited for/,
-        'both were stopped: nobody takes the lead away');
+        # all of them stopped at once is none that is stuck
+        my $at = length $t->error_log;
+        my @both = ($pid, $other);
+        kill 'STOP', @both;
+        sleep 4;
+        kill 'CONT', $_ for reverse @both;
+        $crowd->run(2);
+        $crowd->complete($t, $node, 'both were stopped', $slow);
+        unlike(substr($t->error_log, $at), qr/gives no sign of life, it is not waited for/,
+            'both were stopped: nobody takes the lead away');
 
-    $crowd->close_all;
-    kill 'TERM', $old, $new;
-    within(20, 'all is gone at the end', sub { !$t->nginx_pids });
-    $t->{master} = $new;
-    $t->stop;
-    $node->stop;
-}
+        $crowd->close_all;
+        kill 'TERM', $old, $new;
+        within(20, 'all is gone at the end', sub { !$t->nginx_pids });
+        $t->{master} = $new;
+        $t->stop;
+        $node->stop;
+    }
+};
 
 
 # It is stopped in the midst of a publish: what it has begun is a content of that
 # number. Nobody publishes another one, and the log tells who is waited for; then
 # it goes on, or it is killed.
 
-for my $then ('CONT', 'KILL') {
-    my $name = "stopped in a publish, then $then";
-    my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
+subtest 'it is stopped in the midst of a publish' => sub {
+    for my $then ('CONT', 'KILL') {
+        my $name = "stopped in a publish, then $then";
+        my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
+        my $hook = Blockcast::Preload->new(moments => 1);
+        my $t = nginx($node, workers => 1, %{ $hook->test_options },
+            main => "env LD_PRELOAD;\nenv BLOCKCAST_PRELOAD;\n");
+        my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
+
+        $t->allow(qr/worker process \d+ exited on signal 9|shared memory zone "main" was locked by/);
+        $crowd->complete($t, $node, "$name: at first", $slow);
+        my ($pid) = $t->worker_pids;
+        my ($old, $new) = upgrade($t, $crowd);
+        $crowd->complete($t, $node, "$name: both run", $slow);
+
+        $hook->stop_at('publish: recorded', 1, $pid);
+        $crowd->run(20 * $slow, until => sub { $hook->killed });
+        ok($t->wait_log(qr/state\/feeds" is locked by process $pid, which does not go on; nothing is/,
+            20 * $slow), "$name: the other one tells who it waits for");
+        unlike($t->error_log, qr/this nginx has .* and polls/, "$name: and waits");
+
+        kill $then, $pid;
+        $crowd->run(2);
+        reconnect($crowd);
+        polls_again($t, $node, $crowd, $name);
+        $crowd->complete($t, $node, $name, $slow);
+
+        $crowd->close_all;
+        kill 'TERM', $old, $new;
+        within(20, "$name: all is gone at the end", sub { !$t->nginx_pids });
+        $t->{master} = $new;
+        $t->stop;
+        $node->stop;
+    }
+};
+
+
+# Two workers leave at the same moment. The last one closes the file, so that the
+# numbers go on by one after a good end, and are not far beyond as after a crash.
+
+subtest 'two workers leave at the same moment' => sub {
+    my $node = Blockcast::Ledger->new(rate => 40, page => 400);
     my $hook = Blockcast::Preload->new(moments => 1);
-    my $t = nginx($node, workers => 1, %{ $hook->test_options },
-        main => "env LD_PRELOAD;\nenv BLOCKCAST_PRELOAD;\n");
-    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
+    my $t = nginx($node, %{ $hook->test_options }, main => "env LD_PRELOAD;\nenv BLOCKCAST_PRELOAD;\n");
+    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 2);
 
-    $t->allow(qr/worker process \d+ exited on signal 9|shared memory zone "main" was locked by/);
-    $crowd->complete($t, $node, "$name: at first", $slow);
-    my ($pid) = $t->worker_pids;
-    my ($old, $new) = upgrade($t, $crowd);
-    $crowd->complete($t, $node, "$name: both run", $slow);
-
-    $hook->stop_at('publish: recorded', 1, $pid);
-    $crowd->run(20 * $slow, until => sub { $hook->killed });
-    ok($t->wait_log(qr/state\/feeds" is locked by process $pid, which does not go on; nothing is/,
-        20 * $slow), "$name: the other one tells who it waits for");
-    unlike($t->error_log, qr/this nginx has .* and polls/, "$name: and waits");
-
-    kill $then, $pid;
-    $crowd->run(2);
-    reconnect($crowd);
-    polls_again($t, $node, $crowd, $name);
-    $crowd->complete($t, $node, $name, $slow);
-
+    $crowd->complete($t, $node, 'at first', $slow);
     $crowd->close_all;
-    kill 'TERM', $old, $new;
-    within(20, "$name: all is gone at the end", sub { !$t->nginx_pids });
-    $t->{master} = $new;
+
+    my $poller = $t->get_json('/api/health')->{poller}{pid};
+    my ($other) = grep { $_ != $poller } $t->worker_pids;
+
+    # the poller is on its way out when the other one begins to leave
+
+    kill 'STOP', $other;
+    $hook->stop_at('leave: not the last', 1, $poller);
+    $t->signal('QUIT');
+    within(20, 'the poller leaves, and is not the last', sub { $hook->killed });
+    kill 'CONT', $other;
+    ok($t->wait_log(qr/state\/feeds" is complete, this nginx polls no longer/, 20 * $slow),
+        'the last one closes the file');
+
+    kill 'CONT', $poller;
+    within(20, 'all is gone', sub { !$t->nginx_pids });
     $t->stop;
     $node->stop;
-}
+};
 
 
 # A program that takes three seconds: the others wait for it, those of the same
 # nginx and those of another one.
 
-{
-    my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
-    my $t = nginx($node, more => <<'MORE');
+subtest 'a program that takes three seconds' => sub {
+    {
+        my $node = Blockcast::Ledger->new(rate => 40, page => 1600);
+        my $t = nginx($node, more => <<'MORE');
     blockcast_stream slow {
         blockcast_interval 500ms;
         blockcast_always on;
@@ -294,27 +331,29 @@ for my $then ('CONT', 'KILL') {
             | range(1e12) | if now - $t > 3 then $n, break $out else empty end';
     }
 MORE
-    my $none = Blockcast::Crowd->new(port => $t->port, size => 0);
+        my $none = Blockcast::Crowd->new(port => $t->port, size => 0);
 
-    my $seq = sub { (stream($t, 'slow') // {})->{seq} // 0 };
+        my $seq = sub { (stream($t, 'slow') // {})->{seq} // 0 };
 
-    within(40, 'a program of three seconds publishes', sub { $seq->() >= 2 })
-        or diag(said($t));
+        within(40, 'a program of three seconds publishes', sub { $seq->() >= 2 })
+            or diag(said($t));
 
-    my ($old, $new) = upgrade($t, $none);
-    my $before = $seq->();
-    within(60, 'and while another nginx follows', sub { $seq->() >= $before + 2 })
-        or diag(said($t));
-    unlike($t->error_log, qr/gives no sign of life, it is not waited for/,
-        'nobody takes the lead away from it');
-    is(scalar(() = $t->error_log =~ /another worker polls now/g), 0,
-        'nor the lease from the worker');
+        my ($old, $new) = upgrade($t, $none);
+        my $before = $seq->();
+        within(60, 'and while another nginx follows', sub { $seq->() >= $before + 2 })
+            or diag(said($t));
+        unlike($t->error_log, qr/gives no sign of life, it is not waited for/,
+            'nobody takes the lead away from it');
+        is(scalar(() = $t->error_log =~ /another worker polls now/g), 0,
+            'nor the lease from the worker');
 
-    kill 'TERM', $old, $new;
-    within(30, 'all is gone at the end', sub { !$t->nginx_pids });
-    $t->{master} = $new;
-    $t->stop;
-    $node->stop;
-}
+        kill 'TERM', $old, $new;
+        within(30, 'all is gone at the end', sub { !$t->nginx_pids });
+        $t->{master} = $new;
+        $t->stop;
+        $node->stop;
+    }
+};
+
 
 done_testing();

@@ -793,7 +793,17 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     s->has_left = 1;
 
+    /*
+     * Give up the lease before this worker counts as exiting: of two that exit
+     * at the same time the last one needs it to close the file, and finds it
+     * taken otherwise.  The caller stops the polls before the event loop goes
+     * on, so nothing is published without it.
+     */
+
+    ngx_http_blockcast_lease_drop(zone);
+
     if (!ngx_http_blockcast_worker_record_last(zone)) {
+        ngx_http_blockcast_test_moment("leave: not the last");
         return;
     }
 
