@@ -139,6 +139,8 @@ is_deeply([$t->worker_pids], [$pid], 'the worker is the one of the start');
 
 # Other ways to ask: without a subrequest.
 
+my $head;
+
 sub raw {
     my ($text, $until, $seconds) = @_;
 
@@ -156,41 +158,45 @@ sub raw {
     return wantarray ? ($buf, $s) : $buf;
 }
 
-my $hello = join '', map { "$_: $upgrade{$_}\r\n" } sort keys %upgrade;
-my $head = "Host: localhost\r\n";
 
-for my $name (qw(websocket echo)) {
-    my $got = raw("GET /plain HTTP/1.1\r\n${head}\r\nGET /to/$name HTTP/1.1\r\n$head$hello\r\n", qr/HTTP\/1\.1 101/);
-    like($got, qr/^HTTP\/1\.1 200.*plainHTTP\/1\.1 101/s, "$name: an upgrade behind another request");
+subtest 'other ways to ask' => sub {
+    my $hello = join '', map { "$_: $upgrade{$_}\r\n" } sort keys %upgrade;
+    $head = "Host: localhost\r\n";
 
-    $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello\r\nGET /plain HTTP/1.1\r\n${head}\r\n");
-    like($got, qr/^HTTP\/1\.1 101.*\x88.\x03\xea/s, "$name: a request behind an upgrade is a frame, and a bad one");
-    unlike($got, qr/plain$/, "$name: and not answered");
+    for my $name (qw(websocket echo)) {
+        my $got = raw("GET /plain HTTP/1.1\r\n${head}\r\nGET /to/$name HTTP/1.1\r\n$head$hello\r\n", qr/HTTP\/1\.1 101/);
+        like($got, qr/^HTTP\/1\.1 200.*plainHTTP\/1\.1 101/s, "$name: an upgrade behind another request");
 
-    $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello" . "Content-Length: 5\r\n\r\nhelloGET /plain HTTP/1.1\r\n${head}Connection: close\r\n\r\n");
-    like($got, qr/^HTTP\/1\.1 400.*no body.*HTTP\/1\.1 200.*plain$/s, "$name: an upgrade with a body is refused, the next is answered");
+        $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello\r\nGET /plain HTTP/1.1\r\n${head}\r\n");
+        like($got, qr/^HTTP\/1\.1 101.*\x88.\x03\xea/s, "$name: a request behind an upgrade is a frame, and a bad one");
+        unlike($got, qr/plain$/, "$name: and not answered");
 
-    $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello" . "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /plain HTTP/1.1\r\n${head}Connection: close\r\n\r\n");
-    like($got, qr/^HTTP\/1\.1 400.*no body.*HTTP\/1\.1 200.*plain$/s, "$name: chunked, too");
+        $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello" . "Content-Length: 5\r\n\r\nhelloGET /plain HTTP/1.1\r\n${head}Connection: close\r\n\r\n");
+        like($got, qr/^HTTP\/1\.1 400.*no body.*HTTP\/1\.1 200.*plain$/s, "$name: an upgrade with a body is refused, the next is answered");
 
-    $got = raw("GET /to/$name HTTP/1.0\r\n$head$hello\r\n");
-    like($got, qr/^HTTP\/1\.1 400.*HTTP\/1\.1 request/s, "$name: not over HTTP/1.0");
+        $got = raw("GET /to/$name HTTP/1.1\r\n$head$hello" . "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /plain HTTP/1.1\r\n${head}Connection: close\r\n\r\n");
+        like($got, qr/^HTTP\/1\.1 400.*no body.*HTTP\/1\.1 200.*plain$/s, "$name: chunked, too");
 
-    like(raw("GET /to/$name\r\n"), qr/WebSocket address/, "$name: HTTP/0.9");
-}
+        $got = raw("GET /to/$name HTTP/1.0\r\n$head$hello\r\n");
+        like($got, qr/^HTTP\/1\.1 400.*HTTP\/1\.1 request/s, "$name: not over HTTP/1.0");
 
-for my $name (qw(sse api rest health metrics)) {
-    my $e = $endpoint{$name};
-
-    for my $request ("GET /to/$name HTTP/1.0\r\n\r\n", "GET /to/$name\r\n",
-        "GET /to/$name HTTP/1.1\r\n${head}Content-Length: 3\r\n\r\nabc",
-        "GET /to/$name HTTP/1.1\r\n${head}Content-Length: 30\r\n\r\nabc",
-        "GET /to/$name HTTP/1.1\r\n${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-        "GET /to/$name HTTP/1.1\r\n${head}\r\nGET /plain HTTP/1.1\r\n${head}\r\n")
-    {
-        like(scalar raw($request, $e->{like}), $e->{like}, "$name: " . substr $request, 0, 60);
+        like(raw("GET /to/$name\r\n"), qr/WebSocket address/, "$name: HTTP/0.9");
     }
-}
+
+    for my $name (qw(sse api rest health metrics)) {
+        my $e = $endpoint{$name};
+
+        for my $request ("GET /to/$name HTTP/1.0\r\n\r\n", "GET /to/$name\r\n",
+            "GET /to/$name HTTP/1.1\r\n${head}Content-Length: 3\r\n\r\nabc",
+            "GET /to/$name HTTP/1.1\r\n${head}Content-Length: 30\r\n\r\nabc",
+            "GET /to/$name HTTP/1.1\r\n${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            "GET /to/$name HTTP/1.1\r\n${head}\r\nGET /plain HTTP/1.1\r\n${head}\r\n")
+        {
+            like(scalar raw($request, $e->{like}), $e->{like}, "$name: " . substr $request, 0, 60);
+        }
+    }
+};
+
 
 # HTTP/2: literal fields, as no client sends them
 
@@ -224,25 +230,29 @@ sub http2 {
     return '';
 }
 
-my @h2 = ([':scheme', 'http'], [':authority', 'localhost']);
 
-like(http2([':method', 'GET'], [':path', '/to/websocket'], @h2), qr/WebSocket address/, 'HTTP/2: a WebSocket address says what it is');
-like(http2([':method', 'GET'], [':path', '/to/sse'], @h2), qr/data: /, 'HTTP/2: an event stream');
-like(http2([':method', 'GET'], [':path', '/to/api'], @h2), qr/"alpha"/, 'HTTP/2: the API');
-ok(length http2([':method', 'CONNECT'], [':protocol', 'websocket'], [':path', '/to/websocket'], @h2, ['sec-websocket-version', '13']),
-    'HTTP/2: an extended CONNECT has an answer');
-ok(length http2([':method', 'GET'], [':path', '/to/websocket'], @h2, ['upgrade', 'websocket'], ['connection', 'upgrade'],
-    ['sec-websocket-version', '13'], ['sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ==']), 'HTTP/2: an upgrade, too');
+subtest 'HTTP/2' => sub {
+    my @h2 = ([':scheme', 'http'], [':authority', 'localhost']);
 
-is_deeply([$t->worker_pids], [$pid], 'the worker is the one of the start');
-ok(wait_for(sub { ($t->get_json('/to/health')->{workers}[0]{connections} // 1) == 0 }, 60), 'no connection is counted for ever');
+    like(http2([':method', 'GET'], [':path', '/to/websocket'], @h2), qr/WebSocket address/, 'HTTP/2: a WebSocket address says what it is');
+    like(http2([':method', 'GET'], [':path', '/to/sse'], @h2), qr/data: /, 'HTTP/2: an event stream');
+    like(http2([':method', 'GET'], [':path', '/to/api'], @h2), qr/"alpha"/, 'HTTP/2: the API');
+    ok(length http2([':method', 'CONNECT'], [':protocol', 'websocket'], [':path', '/to/websocket'], @h2, ['sec-websocket-version', '13']),
+        'HTTP/2: an extended CONNECT has an answer');
+    ok(length http2([':method', 'GET'], [':path', '/to/websocket'], @h2, ['upgrade', 'websocket'], ['connection', 'upgrade'],
+        ['sec-websocket-version', '13'], ['sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ==']), 'HTTP/2: an upgrade, too');
 
-# the end of the worker while a response is sent whose part was an event stream
+    is_deeply([$t->worker_pids], [$pid], 'the worker is the one of the start');
+    ok(wait_for(sub { ($t->get_json('/to/health')->{workers}[0]{connections} // 1) == 0 }, 60), 'no connection is counted for ever');
 
-my ($got, $s) = raw("GET /slow HTTP/1.1\r\n${head}Connection: close\r\n\r\n", qr/xxx/);
-like($got, qr/^HTTP\/1\.1 200/, 'a slow response, allowed by an event stream');
+    # the end of the worker while a response is sent whose part was an event stream
 
-$t->stop;
-unlike($t->error_log, qr/exited on signal|count is zero/, 'no worker was killed');
+    my ($got, $s) = raw("GET /slow HTTP/1.1\r\n${head}Connection: close\r\n\r\n", qr/xxx/);
+    like($got, qr/^HTTP\/1\.1 200/, 'a slow response, allowed by an event stream');
+
+    $t->stop;
+    unlike($t->error_log, qr/exited on signal|count is zero/, 'no worker was killed');
+};
+
 
 done_testing();

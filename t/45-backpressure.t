@@ -138,205 +138,218 @@ my @quiet = watch(1.5);
 
 # Ten that read nothing.
 
-my @slow = map { slow_client($_ % 2, '/ws', 'big', 'all', 'few') } 1 .. 10;
-my @filling = watch(2);
-my $before = memory();
-my @late = watch(4);
-my $after = memory();
+my (@slow, $before, $after);
 
-cmp_ok(scalar @late, '>=', 30, 'those who read get ' . @late . ' messages in 4 s');
-cmp_ok($late[$#late * 0.9], '<', $quiet[$#quiet * 0.9] + 0.1, sprintf
-    'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@late, \@quiet);
-cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 400_000 : 2000,
-    "while the worker's memory stays: $before kB, $after kB");
+subtest 'ten that read nothing' => sub {
+    @slow = map { slow_client($_ % 2, '/ws', 'big', 'all', 'few') } 1 .. 10;
+    my @filling = watch(2);
+    $before = memory();
+    my @late = watch(4);
+    $after = memory();
+
+    cmp_ok(scalar @late, '>=', 30, 'those who read get ' . @late . ' messages in 4 s');
+    cmp_ok($late[$#late * 0.9], '<', $quiet[$#quiet * 0.9] + 0.1, sprintf
+        'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@late, \@quiet);
+    cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 400_000 : 2000,
+        "while the worker's memory stays: $before kB, $after kB");
+};
 
 
 # They read again.
 
-my $wrong = '';
-my (%frames, %gaps);
-my $newest = $t->get_json('/api/streams/big')->{seq};
-my $reached = 0;
+subtest 'they read again' => sub {
+    my $wrong = '';
+    my (%frames, %gaps);
+    my $newest = $t->get_json('/api/streams/big')->{seq};
+    my $reached = 0;
 
-for my $i (0 .. $#slow) {
-    my $ws = $slow[$i];
-    my $name = ($ws->{tls} ? 'TLS' : 'plain') . " $i";
-    my (%seq, %id);
-    my $end = time + 10;
+    for my $i (0 .. $#slow) {
+        my $ws = $slow[$i];
+        my $name = ($ws->{tls} ? 'TLS' : 'plain') . " $i";
+        my (%seq, %id);
+        my $end = time + 10;
 
-    # up to what is new when it begins, of each stream
-    my $want = $t->get_json('/api/streams/big')->{seq};
-    my $last = $node->last_id - 40;
+        # up to what is new when it begins, of each stream
+        my $want = $t->get_json('/api/streams/big')->{seq};
+        my $last = $node->last_id - 40;
 
-    while (time < $end && (($seq{big} // 0) < $want || ($id{all} // 0) < $last || ($id{few} // 0) < $last)) {
-        my $f = $ws->recv(5) or last;
-        next if $f->{opcode} != 1;
+        while (time < $end && (($seq{big} // 0) < $want || ($id{all} // 0) < $last || ($id{few} // 0) < $last)) {
+            my $f = $ws->recv(5) or last;
+            next if $f->{opcode} != 1;
 
-        my $m;
+            my $m;
 
-        if ($f->{payload} =~ /^\{"type":"big","data":"(\d+) x+","timestamp":\d+,"seq":(\d+)\}$/) {
-            $wrong .= "$name: big of " . length($f->{payload}) . " bytes\n" if length $f->{payload} < 60_000;
-            $frames{big}++;
-            $m = { type => 'big', seq => $2 };
-        } else {
-            $m = eval { JSON::PP::decode_json($f->{payload}) };
-            $wrong .= "$name: no JSON: " . substr($f->{payload}, 0, 80) . "\n", last if !$m;
+            if ($f->{payload} =~ /^\{"type":"big","data":"(\d+) x+","timestamp":\d+,"seq":(\d+)\}$/) {
+                $wrong .= "$name: big of " . length($f->{payload}) . " bytes\n" if length $f->{payload} < 60_000;
+                $frames{big}++;
+                $m = { type => 'big', seq => $2 };
+            } else {
+                $m = eval { JSON::PP::decode_json($f->{payload}) };
+                $wrong .= "$name: no JSON: " . substr($f->{payload}, 0, 80) . "\n", last if !$m;
+            }
+
+            my $type = $m->{type};
+            next unless $m->{seq};
+
+            $wrong .= "$name: $type seq $m->{seq} after $seq{$type}\n" if $m->{seq} <= ($seq{$type} // 0);
+
+            if ($type ne 'big') {
+                my @ids = map { $_->{id} } @{ $m->{data}{entries} };
+                if ($m->{gap}) {
+                    $gaps{$type}++;
+                    $wrong .= "$name: $type: gap since $m->{gap}{since}, it has $seq{$type}\n"
+                        if $m->{gap}{since} != $seq{$type};
+                    $wrong .= "$name: $type: a gap and no entry is missing\n" if $ids[0] == $id{$type} + 1;
+                    $id{$type} = $ids[0] - 1;
+                }
+                for my $id (@ids) {
+                    $wrong .= "$name: $type: $id after $id{$type}\n"
+                        if defined $id{$type} && $id != $id{$type} + 1;
+                    $id{$type} = $id;
+                }
+            }
+
+            $seq{$type} = $m->{seq};
         }
 
-        my $type = $m->{type};
-        next unless $m->{seq};
-
-        $wrong .= "$name: $type seq $m->{seq} after $seq{$type}\n" if $m->{seq} <= ($seq{$type} // 0);
-
-        if ($type ne 'big') {
-            my @ids = map { $_->{id} } @{ $m->{data}{entries} };
-            if ($m->{gap}) {
-                $gaps{$type}++;
-                $wrong .= "$name: $type: gap since $m->{gap}{since}, it has $seq{$type}\n"
-                    if $m->{gap}{since} != $seq{$type};
-                $wrong .= "$name: $type: a gap and no entry is missing\n" if $ids[0] == $id{$type} + 1;
-                $id{$type} = $ids[0] - 1;
-            }
-            for my $id (@ids) {
-                $wrong .= "$name: $type: $id after $id{$type}\n"
-                    if defined $id{$type} && $id != $id{$type} + 1;
-                $id{$type} = $id;
-            }
-        }
-
-        $seq{$type} = $m->{seq};
+        $reached++ if ($seq{big} // 0) >= $want && ($id{all} // 0) >= $last && ($id{few} // 0) >= $last;
+        $ws->drop;
     }
 
-    $reached++ if ($seq{big} // 0) >= $want && ($id{all} // 0) >= $last && ($id{few} // 0) >= $last;
-    $ws->drop;
-}
-
-is($wrong, '', 'what they get then are whole messages, in order, each entry once');
-is($reached, 10, 'up to the newest');
-cmp_ok($frames{big}, '<', 10 * 25, "not the backlog: $frames{big} frames for ten of $newest updates each");
-ok(!$gaps{all}, 'a log that keeps enough has no gap for them');
-cmp_ok($gaps{few}, '>=', 5, 'one that does not says where it is');
+    is($wrong, '', 'what they get then are whole messages, in order, each entry once');
+    is($reached, 10, 'up to the newest');
+    cmp_ok($frames{big}, '<', 10 * 25, "not the backlog: $frames{big} frames for ten of $newest updates each");
+    ok(!$gaps{all}, 'a log that keeps enough has no gap for them');
+    cmp_ok($gaps{few}, '>=', 5, 'one that does not says where it is');
+};
 
 
 # Who only asks, and reads no answer, is not listened to any more: a pong of
 # two bytes costs more than two bytes to keep.
 
-$before = memory();
+subtest 'who only asks, and reads no answer, is not listened to any more' => sub {
+    $before = memory();
 
-my @asking = map {
-    my $s = tcp(2);
-    my $ws = Blockcast::WebSocket->connect(socket => $s, port => $t->port(2), path => '/echo');
-    my $pings = pack('CCN', 0x89, 0x80, 0) x 10_000;
-    $s->blocking(0);
-    for (1 .. 60) { syswrite $s, $pings; sleep 0.005 }
-    $ws;
-} 1 .. 20;
+    my @asking = map {
+        my $s = tcp(2);
+        my $ws = Blockcast::WebSocket->connect(socket => $s, port => $t->port(2), path => '/echo');
+        my $pings = pack('CCN', 0x89, 0x80, 0) x 10_000;
+        $s->blocking(0);
+        for (1 .. 60) { syswrite $s, $pings; sleep 0.005 }
+        $ws;
+    } 1 .. 20;
 
-$after = memory();
-cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 400_000 : 40_000,
-    "twenty that ask and do not read: $before kB, $after kB");
-$_->drop for @asking;
+    $after = memory();
+    cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 400_000 : 40_000,
+        "twenty that ask and do not read: $before kB, $after kB");
+    $_->drop for @asking;
+};
 
 
 # Those who never do are closed. A client that reads a little now and then
 # stays.
 
-my @never = map { slow_client($_, '/impatient', 'big') } 0, 1;
-my $some = Blockcast::WebSocket->connect(socket => tcp(2, 131072), port => $t->port(2),
-    path => '/impatient');
-$some->send_json({ type => 'subscribe', stream => 'big' });
-my $events = tcp(2);
-$events->syswrite("GET /events?streams=big HTTP/1.1\r\nHost: localhost\r\n\r\n");
+subtest 'those who never do are closed' => sub {
+    my @never = map { slow_client($_, '/impatient', 'big') } 0, 1;
+    my $some = Blockcast::WebSocket->connect(socket => tcp(2, 131072), port => $t->port(2),
+        path => '/impatient');
+    $some->send_json({ type => 'subscribe', stream => 'big' });
+    my $events = tcp(2);
+    $events->syswrite("GET /events?streams=big HTTP/1.1\r\nHost: localhost\r\n\r\n");
 
-my $begun = time;
-my $taken = 0;
+    my $begun = time;
+    my $taken = 0;
 
-while (time - $begun < 4) {
-    $taken += sysread $some->socket, my $x, 65536;
-    sleep 0.1;
-    $good->recv_message(0.01);
-}
+    while (time - $begun < 4) {
+        $taken += sysread $some->socket, my $x, 65536;
+        sleep 0.1;
+        $good->recv_message(0.01);
+    }
 
-is(() = $t->error_log =~ /WebSocket client took nothing for 1000 ms/g, 2,
-    'who takes nothing for blockcast_send_timeout is closed, over TLS, too');
-cmp_ok(time - $begun, '<', 8 * slow(), 'in time');
-cmp_ok($taken, '>', 100_000, "one that takes a little goes on ($taken bytes)");
-ok(sysread($some->socket, my $rest, 1), 'and has its connection');
+    is(() = $t->error_log =~ /WebSocket client took nothing for 1000 ms/g, 2,
+        'who takes nothing for blockcast_send_timeout is closed, over TLS, too');
+    cmp_ok(time - $begun, '<', 8 * slow(), 'in time');
+    cmp_ok($taken, '>', 100_000, "one that takes a little goes on ($taken bytes)");
+    ok(sysread($some->socket, my $rest, 1), 'and has its connection');
 
-my $all = '';
-while (IO::Select->new($events)->can_read(1)) { sysread $events, $all, 65536, length $all or last }
-unlike($all, qr/\r\n0\r\n\r\n$/, 'an event stream that nobody reads is cut');
-ok(!IO::Select->new($events)->can_read(0) || !sysread($events, my $y, 1), 'and closed');
+    my $all = '';
+    while (IO::Select->new($events)->can_read(1)) { sysread $events, $all, 65536, length $all or last }
+    unlike($all, qr/\r\n0\r\n\r\n$/, 'an event stream that nobody reads is cut');
+    ok(!IO::Select->new($events)->can_read(0) || !sysread($events, my $y, 1), 'and closed');
 
-$some->drop;
-ok(wait_for { my $w = $t->get_json('/api/health')->{workers}; $w->[0]{connections} == 1 },
-    'none of their connections is left');
+    $some->drop;
+    ok(wait_for { my $w = $t->get_json('/api/health')->{workers}; $w->[0]{connections} == 1 },
+        'none of their connections is left');
+};
 
 
 # Floods: half handshakes, garbage instead of HTTP, garbage instead of frames,
 # answers that are never read. 200 clients go on as before.
 
-my @crowd = map { my $ws = $t->ws('/ws'); $ws->send_json({ type => 'subscribe', stream => 'few' }); $ws } 1 .. 200;
-my @calm = watch(1.5);
+subtest 'floods' => sub {
+    my @crowd = map { my $ws = $t->ws('/ws'); $ws->send_json({ type => 'subscribe', stream => 'few' }); $ws } 1 .. 200;
+    my @calm = watch(1.5);
 
-my $pid = fork // die "fork: $!\n";
+    my $pid = fork // die "fork: $!\n";
 
-if ($pid == 0) {
-    my $port = $t->port(2);
-    my $stop = time + 5;
-    my @open;
+    if ($pid == 0) {
+        my $port = $t->port(2);
+        my $stop = time + 5;
+        my @open;
 
-    $SIG{PIPE} = 'IGNORE';
-    srand 7;
+        $SIG{PIPE} = 'IGNORE';
+        srand 7;
 
-    for my $n (1 .. 600) {
-        last if time > $stop;
-        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or next;
-        $s->blocking(0);
-        my $kind = $n % 6;
-        my $hello = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        for my $n (1 .. 600) {
+            last if time > $stop;
+            my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or next;
+            $s->blocking(0);
+            my $kind = $n % 6;
+            my $hello = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-        if ($kind == 0) { syswrite $s, substr $hello, 0, 20 + rand 100 }
-        elsif ($kind == 1) { syswrite $s, join '', map { chr rand 256 } 1 .. 500 }
-        elsif ($kind == 2) { syswrite $s, "$hello\r\n" . join '', map { chr rand 256 } 1 .. 1000 }
-        elsif ($kind == 3) { syswrite $s, "$hello\r\n" . pack('CCN', 0x89, 0x80, 0) x 150 }
-        elsif ($kind == 4) { syswrite $s, "$hello\r\n" . pack('CCQ>N', 0x01, 0xff, 60_000, 0) . ' ' x 20_000 }
-        else { syswrite $s, "$hello\r\n" . pack('CCN', 0x01, 0x80, 0) . pack('CCN', 0x00, 0x80, 0) x 2000 }
+            if ($kind == 0) { syswrite $s, substr $hello, 0, 20 + rand 100 }
+            elsif ($kind == 1) { syswrite $s, join '', map { chr rand 256 } 1 .. 500 }
+            elsif ($kind == 2) { syswrite $s, "$hello\r\n" . join '', map { chr rand 256 } 1 .. 1000 }
+            elsif ($kind == 3) { syswrite $s, "$hello\r\n" . pack('CCN', 0x89, 0x80, 0) x 150 }
+            elsif ($kind == 4) { syswrite $s, "$hello\r\n" . pack('CCQ>N', 0x01, 0xff, 60_000, 0) . ' ' x 20_000 }
+            else { syswrite $s, "$hello\r\n" . pack('CCN', 0x01, 0x80, 0) . pack('CCN', 0x00, 0x80, 0) x 2000 }
 
-        push @open, $s;
-        close shift @open if @open > 150;
-        sleep 0.005;
+            push @open, $s;
+            close shift @open if @open > 150;
+            sleep 0.005;
+        }
+
+        require POSIX;
+        POSIX::_exit(0);
     }
 
-    require POSIX;
-    POSIX::_exit(0);
-}
+    my @flooded = watch(4);
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
 
-my @flooded = watch(4);
-kill 'KILL', $pid;
-waitpid $pid, 0;
+    cmp_ok(scalar @flooded, '>=', 30, 'under a flood ' . @flooded . ' messages come in 4 s');
+    cmp_ok($flooded[$#flooded * 0.9], '<', $calm[$#calm * 0.9] + 0.1, sprintf
+        'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@flooded, \@calm);
 
-cmp_ok(scalar @flooded, '>=', 30, 'under a flood ' . @flooded . ' messages come in 4 s');
-cmp_ok($flooded[$#flooded * 0.9], '<', $calm[$#calm * 0.9] + 0.1, sprintf
-    'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@flooded, \@calm);
-
-my ($alive, $pages) = (0, 0);
-for my $ws (@crowd) {
-    $ws->send_json({ type => 'ping', id => 'here' });
-    my @seqs;
-    while (defined(my $text = $ws->recv_message)) {
-        push @seqs, $1 if $text =~ /"seq":(\d+)\}$/;
-        next if $text !~ /^\{"type":"pong"/;
-        $alive++;
-        $pages++ if @seqs > 10 && !grep { $seqs[$_] != $seqs[$_ - 1] + 1 } 1 .. $#seqs;
-        last;
+    my ($alive, $pages) = (0, 0);
+    for my $ws (@crowd) {
+        $ws->send_json({ type => 'ping', id => 'here' });
+        my @seqs;
+        while (defined(my $text = $ws->recv_message)) {
+            push @seqs, $1 if $text =~ /"seq":(\d+)\}$/;
+            next if $text !~ /^\{"type":"pong"/;
+            $alive++;
+            $pages++ if @seqs > 10 && !grep { $seqs[$_] != $seqs[$_ - 1] + 1 } 1 .. $#seqs;
+            last;
+        }
     }
-}
-is($alive, 200, 'all clients have their connection');
-is($pages, 200, 'and every message, in order');
+    is($alive, 200, 'all clients have their connection');
+    is($pages, 200, 'and every message, in order');
 
-$_->drop for @crowd, $good;
+    $_->drop for @crowd, $good;
+};
+
 $node->stop;
 $t->stop;
 done_testing();

@@ -86,6 +86,8 @@ sub lines { my ($file) = @_; split /\n/, Blockcast::Test::slurp($t->prefix . "/$
 
 # The line of a connection that subscribes, is served, and is closed with 1000.
 
+my $line;
+
 sub logged {
     my ($path, $file, %opt) = @_;
     my $before = () = lines($file);
@@ -101,126 +103,142 @@ sub logged {
     return { map { split /=/, $_, 2 } split /\|/, (lines($file))[-1], -1 };
 }
 
-my $line = logged('/logged/here%20it?a=5&b=6', 'all.log');
-my %want = (
-    remote_addr => '127.0.0.1', request => 'GET /logged/here%20it?a=5&b=6 HTTP/1.1', status => 101,
-    http_user_agent => 'a client/1.0 (of "quotes")', http_referer => 'http://page.example/a?b',
-    uri => '/logged/here it', args => 'a=5&b=6', request_uri => '/logged/here%20it?a=5&b=6',
-    request_method => 'GET', server_protocol => 'HTTP/1.1', scheme => 'http', cookie_who => 'somebody',
-    http_x_many => 'one', chosen => 'set 5', mapped => 'is 5', sent_http_x_sent => 'this too',
-    sent_http_upgrade => 'websocket', arg_a => 5, remote_user => 'user', blockcast_streams => 's',
-    blockcast_protocol => 'json', blockcast_close_code => 1000, connection_requests => 1,
-    proxy_add_x_forwarded_for => '192.0.2.1, 127.0.0.1', limit_req_status => 'PASSED',
-    is_args => '?', http_cookie => 'who=somebody; other=1', server_port => $t->port,
-);
 
-is($line->{$_}, $want{$_}, "freed request: \$$_") for sort keys %want;
-cmp_ok($line->{blockcast_frames_out}, '>=', 3, 'freed request: frames out');
-cmp_ok($line->{blockcast_frames_in}, '>=', 2, 'freed request: frames in');
+subtest 'the line of a connection that subscribes' => sub {
+    $line = logged('/logged/here%20it?a=5&b=6', 'all.log');
+    my %want = (
+        remote_addr => '127.0.0.1', request => 'GET /logged/here%20it?a=5&b=6 HTTP/1.1', status => 101,
+        http_user_agent => 'a client/1.0 (of "quotes")', http_referer => 'http://page.example/a?b',
+        uri => '/logged/here it', args => 'a=5&b=6', request_uri => '/logged/here%20it?a=5&b=6',
+        request_method => 'GET', server_protocol => 'HTTP/1.1', scheme => 'http', cookie_who => 'somebody',
+        http_x_many => 'one', chosen => 'set 5', mapped => 'is 5', sent_http_x_sent => 'this too',
+        sent_http_upgrade => 'websocket', arg_a => 5, remote_user => 'user', blockcast_streams => 's',
+        blockcast_protocol => 'json', blockcast_close_code => 1000, connection_requests => 1,
+        proxy_add_x_forwarded_for => '192.0.2.1, 127.0.0.1', limit_req_status => 'PASSED',
+        is_args => '?', http_cookie => 'who=somebody; other=1', server_port => $t->port,
+    );
+
+    is($line->{$_}, $want{$_}, "freed request: \$$_") for sort keys %want;
+    cmp_ok($line->{blockcast_frames_out}, '>=', 3, 'freed request: frames out');
+    cmp_ok($line->{blockcast_frames_in}, '>=', 2, 'freed request: frames in');
+};
+
 
 # The same location with a module that keeps the request: the same line.
 
-my $kept = logged('/kept/here%20it?a=5&b=6', 'all.log');
+subtest 'the same location with a module that keeps the request' => sub {
+    my $kept = logged('/kept/here%20it?a=5&b=6', 'all.log');
 
-s/kept/logged/g for values %$kept;
-is($kept->{$_}, $line->{$_}, "kept and freed agree: \$$_") for grep { !/^blockcast_frames/ } @fields;
+    s/kept/logged/g for values %$kept;
+    is($kept->{$_}, $line->{$_}, "kept and freed agree: \$$_") for grep { !/^blockcast_frames/ } @fields;
 
-my ($sizes) = grep { m{^/logged} } lines('sizes.log');
-my ($uri, $sent, $body, $length, $took) = $sizes =~ m{^(.*) (\d+) (\d+) (\d+) ([\d.]+)$};
+    my ($sizes) = grep { m{^/logged} } lines('sizes.log');
+    my ($uri, $sent, $body, $length, $took) = $sizes =~ m{^(.*) (\d+) (\d+) (\d+) ([\d.]+)$};
 
-cmp_ok($sent, '>', 300, "bytes of head and frames: $sent");
-cmp_ok($sent - $body, '>', 100, 'of which the head is no body: ' . ($sent - $body));
-cmp_ok($length, '>', 200, "length of the request: $length");
-cmp_ok($took, '<', 60, "seconds, from the handshake on: $took");
+    cmp_ok($sent, '>', 300, "bytes of head and frames: $sent");
+    cmp_ok($sent - $body, '>', 100, 'of which the head is no body: ' . ($sent - $body));
+    cmp_ok($length, '>', 200, "length of the request: $length");
+    cmp_ok($took, '<', 60, "seconds, from the handshake on: $took");
 
-my $rewritten = logged('/elsewhere/there?x=1', 'all.log');
+    my $rewritten = logged('/elsewhere/there?x=1', 'all.log');
 
-is($rewritten->{uri}, '/logged/to-there', 'rewritten: where it went');
-is($rewritten->{arg_a}, 'rewritten', 'rewritten: its arguments');
-is($rewritten->{request_uri}, '/elsewhere/there?x=1', 'rewritten: where it came from');
+    is($rewritten->{uri}, '/logged/to-there', 'rewritten: where it went');
+    is($rewritten->{arg_a}, 'rewritten', 'rewritten: its arguments');
+    is($rewritten->{request_uri}, '/elsewhere/there?x=1', 'rewritten: where it came from');
 
-is(logged('/auth', 'all.log')->{chosen}, 'the asker', 'auth_request_set is remembered');
-is(logged('/real', 'all.log', headers => [['X-Real-IP', '192.0.2.77']])->{remote_addr}, '192.0.2.77',
-    'realip: the address at the end, too');
+    is(logged('/auth', 'all.log')->{chosen}, 'the asker', 'auth_request_set is remembered');
+    is(logged('/real', 'all.log', headers => [['X-Real-IP', '192.0.2.77']])->{remote_addr}, '192.0.2.77',
+        'realip: the address at the end, too');
 
-# limit_conn counts a connection for as long as it is open
+    # limit_conn counts a connection for as long as it is open
 
-my $first = $t->ws('/one');
+    my $first = $t->ws('/one');
 
-is($first->status, 101, 'limit_conn: the first one comes in');
-is($t->ws('/one', may_fail => 1)->status, 503, 'limit_conn: the second one does not');
-$first->close(1000);
-$first->wait_eof(5);
-ok(wait_for { $t->ws('/one', may_fail => 1)->status == 101 }, 'limit_conn: one may come when the first has gone');
+    is($first->status, 101, 'limit_conn: the first one comes in');
+    is($t->ws('/one', may_fail => 1)->status, 503, 'limit_conn: the second one does not');
+    $first->close(1000);
+    $first->wait_eof(5);
+    ok(wait_for { $t->ws('/one', may_fail => 1)->status == 101 }, 'limit_conn: one may come when the first has gone');
 
-is($t->ws('/mirrored')->recv_type('welcome')->{type}, 'welcome', 'mirror: a subrequest in flight does no harm');
+    is($t->ws('/mirrored')->recv_type('welcome')->{type}, 'welcome', 'mirror: a subrequest in flight does no harm');
+};
+
 
 # Frames that came together with the handshake, and a head in large buffers
 
-my $long = $t->ws('/echo', headers => [['X-Long', 'x' x 7000]]);
+subtest 'frames that came together with the handshake' => sub {
+    my $long = $t->ws('/echo', headers => [['X-Long', 'x' x 7000]]);
 
-$long->send_text('after a long head');
-is($long->recv_message(5), 'after a long head', 'a head of 7 KB');
-$long->close(1000);
+    $long->send_text('after a long head');
+    is($long->recv_message(5), 'after a long head', 'a head of 7 KB');
+    $long->close(1000);
 
-# stub_status counts an open WebSocket as being written, and no longer
+    # stub_status counts an open WebSocket as being written, and no longer
 
-my $idle = $t->ws('/ws');
-my ($writing) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
+    my $idle = $t->ws('/ws');
+    my ($writing) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
 
-$idle->close(1000);
-$idle->wait_eof(5);
+    $idle->close(1000);
+    $idle->wait_eof(5);
 
-ok(wait_for {
-    my ($now) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
-    $now == $writing - 1 || $now == 1;
-}, "stub_status: $writing written with it, one less without");
+    ok(wait_for {
+        my ($now) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
+        $now == $writing - 1 || $now == 1;
+    }, "stub_status: $writing written with it, one less without");
+};
+
 
 # Memory: the growth of the worker by 600 idle subscribers
 
-SKIP: {
-    skip 'sanitizers have memory of their own', 1 if $ENV{BLOCKCAST_SANITIZE};
+subtest 'the memory of an idle client' => sub {
+    SKIP: {
+        skip 'sanitizers have memory of their own', 1 if $ENV{BLOCKCAST_SANITIZE};
 
-    my $pss = sub {
-        my ($worker) = $t->worker_pids;
-        Blockcast::Test::slurp("/proc/$worker/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
-        return $1;
-    };
-    my $crowd = sub { map { my $ws = $t->ws('/ws'); $ws->subscribe('s'); $ws } 1 .. $_[0] };
-    my @warm = $crowd->(200);
-    my $start = $pss->();
-    my @clients = $crowd->(600);
-    my $each = ($pss->() - $start) * 1024 / (600);
+        my $pss = sub {
+            my ($worker) = $t->worker_pids;
+            Blockcast::Test::slurp("/proc/$worker/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
+            return $1;
+        };
+        my $crowd = sub { map { my $ws = $t->ws('/ws'); $ws->subscribe('s'); $ws } 1 .. $_[0] };
+        my @warm = $crowd->(200);
+        my $start = $pss->();
+        my @clients = $crowd->(600);
+        my $each = ($pss->() - $start) * 1024 / (600);
 
-    cmp_ok($each, '<', 2048, sprintf 'at most 2 KiB for an idle client: %.0f bytes', $each);
-    $_->drop for @clients, @warm;
-}
+        cmp_ok($each, '<', 2048, sprintf 'at most 2 KiB for an idle client: %.0f bytes', $each);
+        $_->drop for @clients, @warm;
+    }
 
-$t->stop;
+    $t->stop;
+};
+
 
 # The line at the beginning, for those who want to see who is connected
 
-$t = Blockcast::Test->new(node => 1, http => "$http\n    blockcast_access_log start;",
-    server => "set \$chosen -;\n$server");
+subtest 'the line at the beginning, for those who want to see who is connected' => sub {
+    $t = Blockcast::Test->new(node => 1, http => "$http\n    blockcast_access_log start;",
+        server => "set \$chosen -;\n$server");
 
-my $ws = $t->ws('/logged/now?a=7', headers => \@headers);
+    my $ws = $t->ws('/logged/now?a=7', headers => \@headers);
 
-ok(wait_for { (() = lines('all.log')) == 1 }, 'blockcast_access_log start: a line when it has connected');
-like((lines('all.log'))[0], qr{request=GET /logged/now\?a=7 HTTP/1.1\|status=101}, 'it says who and what');
-$ws->subscribe('s');
-ok($ws->recv_type('s'), 'it is served');
-$ws->close(1000);
-$ws->wait_eof(5);
-sleep 0.3;
-is(scalar(() = lines('all.log')), 1, 'and no second line at the end');
+    ok(wait_for { (() = lines('all.log')) == 1 }, 'blockcast_access_log start: a line when it has connected');
+    like((lines('all.log'))[0], qr{request=GET /logged/now\?a=7 HTTP/1.1\|status=101}, 'it says who and what');
+    $ws->subscribe('s');
+    ok($ws->recv_type('s'), 'it is served');
+    $ws->close(1000);
+    $ws->wait_eof(5);
+    sleep 0.3;
+    is(scalar(() = lines('all.log')), 1, 'and no second line at the end');
 
-my $limited = $t->ws('/kept/now?a=7');
+    my $limited = $t->ws('/kept/now?a=7');
 
-ok(wait_for { (() = lines('all.log')) == 2 }, 'the same with a request that is kept');
-$limited->close(1000);
-$limited->wait_eof(5);
-sleep 0.3;
-is(scalar(() = lines('all.log')), 2, 'once');
+    ok(wait_for { (() = lines('all.log')) == 2 }, 'the same with a request that is kept');
+    $limited->close(1000);
+    $limited->wait_eof(5);
+    sleep 0.3;
+    is(scalar(() = lines('all.log')), 2, 'once');
+};
+
 
 $t->stop;
 

@@ -61,32 +61,36 @@ sub healed {
 
 # Clients on both workers get each update, and the node sees one poll.
 
-$crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
-    size => 40, every => 1);
+subtest 'clients on both workers get each update, and the node sees one poll' => sub {
+    $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
+        size => 40, every => 1);
 
-is(scalar(grep { $_->{connections} > 0 } @{ health()->{workers} }), 2,
-    'there are clients on both workers');
+    is(scalar(grep { $_->{connections} > 0 } @{ health()->{workers} }), 2,
+        'there are clients on both workers');
 
-$crowd->run(1);
-my $before = () = $node->calls('count');
-my $t0 = time;
-$crowd->run(4);
-my $polls = (() = $node->calls('count')) - $before;
-my $due = (time - $t0) / 0.5;
+    $crowd->run(1);
+    my $before = () = $node->calls('count');
+    my $t0 = time;
+    $crowd->run(4);
+    my $polls = (() = $node->calls('count')) - $before;
+    my $due = (time - $t0) / 0.5;
 
-cmp_ok(abs($polls - $due), '<=', 2, "one poll for each interval ($polls, due $due)");
+    cmp_ok(abs($polls - $due), '<=', 2, "one poll for each interval ($polls, due $due)");
 
-my @at = $node->calls('count');
-my @close = grep { $at[$_] - $at[$_ - 1] < 0.2 } 2 .. $#at;
-is(scalar @close, 0, 'no two polls of a stream in one interval');
+    my @at = $node->calls('count');
+    my @close = grep { $at[$_] - $at[$_ - 1] < 0.2 } 2 .. $#at;
+    is(scalar @close, 0, 'no two polls of a stream in one interval');
 
-is_deeply([$crowd->wrong], [], 'each client got every snapshot and entry once');
-my %seqs = map { ($_->{seq}{s} => 1) } $crowd->clients;
-cmp_ok(scalar keys %seqs, '<=', 2, 'all of them are at the same snapshot');
-counted(40, 'the connections are counted');
+    is_deeply([$crowd->wrong], [], 'each client got every snapshot and entry once');
+    my %seqs = map { ($_->{seq}{s} => 1) } $crowd->clients;
+    cmp_ok(scalar keys %seqs, '<=', 2, 'all of them are at the same snapshot');
+    counted(40, 'the connections are counted');
+};
 
 
 # How long all clients that are connected wait for the next update.
+
+my $poller;
 
 sub next_update {
     my ($what, $limit) = @_;
@@ -103,23 +107,25 @@ sub next_update {
 }
 
 
-$crowd->{every} = 0;
+subtest 'how long all clients that are connected wait for the next update' => sub {
+    $crowd->{every} = 0;
 
-my $poller = poller();
-$t->signal(KILL => $poller);
-next_update('kill -9 of the polling worker', 1.5 + 0.3);
-ok(healed(), 'another worker polls, and the killed one was replaced');
-isnt(poller(), $poller, 'it is another one');
-is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
-counted(40, 'the connections are counted truly');
+    $poller = poller();
+    $t->signal(KILL => $poller);
+    next_update('kill -9 of the polling worker', 1.5 + 0.3);
+    ok(healed(), 'another worker polls, and the killed one was replaced');
+    isnt(poller(), $poller, 'it is another one');
+    is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
+    counted(40, 'the connections are counted truly');
 
-$poller = poller();
-$t->signal(KILL => other($poller));
-next_update('kill -9 of the other worker', 1.5 + 0.3);
-is(poller(), $poller, 'the same worker polls');
-ok(healed(), 'the killed one was replaced');
-is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
-counted(40, 'the connections are counted truly');
+    $poller = poller();
+    $t->signal(KILL => other($poller));
+    next_update('kill -9 of the other worker', 1.5 + 0.3);
+    is(poller(), $poller, 'the same worker polls');
+    ok(healed(), 'the killed one was replaced');
+    is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
+    counted(40, 'the connections are counted truly');
+};
 
 
 # A worker that hangs: its own clients have to wait, the others must not. There
@@ -131,80 +137,86 @@ sub on_both {
     return !grep { $_ < 5 } values %on;
 }
 
-my $spread = wait_for {
-    return 1 if on_both();
-    $crowd->leave(int rand 40) for 1 .. 10;
-    $crowd->run(0.4);
-    return on_both();
-} 15;
-ok($spread, 'there are clients on both workers again');
 
-$poller = poller();
-$t->signal(STOP => $poller);
+subtest 'a worker that hangs' => sub {
+    my $spread = wait_for {
+        return 1 if on_both();
+        $crowd->leave(int rand 40) for 1 .. 10;
+        $crowd->run(0.4);
+        return on_both();
+    } 15;
+    ok($spread, 'there are clients on both workers again');
 
-my $stopped = time;
+    $poller = poller();
+    $t->signal(STOP => $poller);
 
-# health is asked of whom accepts: the worker that is left
-my $taken = wait_for {
-    $crowd->run(0.05);
-    my $h = $t->get_json('/api/health', timeout => 1);
-    $h && $h->{poller}{pid} != $poller;
-} 5;
-ok($taken, 'SIGSTOP of the poller: another takes over');
-cmp_ok(time - $stopped, '<', 2.5 * slow(), 'within the lease and an interval');
+    my $stopped = time;
 
-$crowd->run(1.5);
-my $fresh = grep { ($_->{got}{s} // 0) > time - 1
-    && $_->{ws}->header('x-worker') != $poller } $crowd->clients;
-cmp_ok($fresh, '>', 0, "the other worker's clients go on ($fresh)");
+    # health is asked of whom accepts: the worker that is left
+    my $taken = wait_for {
+        $crowd->run(0.05);
+        my $h = $t->get_json('/api/health', timeout => 1);
+        $h && $h->{poller}{pid} != $poller;
+    } 5;
+    ok($taken, 'SIGSTOP of the poller: another takes over');
+    cmp_ok(time - $stopped, '<', 2.5 * slow(), 'within the lease and an interval');
 
-my $was;
-wait_for { $was = $t->get_json('/api/streams/c', timeout => 1); $was; } 5;
-$t->signal(CONT => $poller);
-next_update('the hung worker goes on', 1.5 + 0.3);
-isnt(poller(), $poller, 'it does not poll again');
-ok($t->wait_log(qr/another worker polls now/), 'and has noticed so');
-cmp_ok($t->get_json('/api/streams/c')->{data}, '>=', $was->{data},
-    'it published nothing old');
-is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
+    $crowd->run(1.5);
+    my $fresh = grep { ($_->{got}{s} // 0) > time - 1
+        && $_->{ws}->header('x-worker') != $poller } $crowd->clients;
+    cmp_ok($fresh, '>', 0, "the other worker's clients go on ($fresh)");
+
+    my $was;
+    wait_for { $was = $t->get_json('/api/streams/c', timeout => 1); $was; } 5;
+    $t->signal(CONT => $poller);
+    next_update('the hung worker goes on', 1.5 + 0.3);
+    isnt(poller(), $poller, 'it does not poll again');
+    ok($t->wait_log(qr/another worker polls now/), 'and has noticed so');
+    cmp_ok($t->get_json('/api/streams/c')->{data}, '>=', $was->{data},
+        'it published nothing old');
+    is_deeply([$crowd->wrong], [], 'no entry is lost or doubled, seq grows');
+};
 
 
 # The poller's death again and again, at any moment, also while it publishes.
 
-my $kills = $ENV{BLOCKCAST_LONG} ? 200 : 12;
+subtest 'the poller\'s death again and again' => sub {
+    my $kills = $ENV{BLOCKCAST_LONG} ? 200 : 12;
 
-for (1 .. $kills) {
-    $crowd->run(0.2 + rand 0.6);
-    my @pids = $t->worker_pids;
-    my $pid = rand() < 0.7 ? eval { poller() } : $pids[rand @pids];
-    $t->signal(KILL => $pid) if $pid && grep { $_ == $pid } @pids;
-}
+    for (1 .. $kills) {
+        $crowd->run(0.2 + rand 0.6);
+        my @pids = $t->worker_pids;
+        my $pid = rand() < 0.7 ? eval { poller() } : $pids[rand @pids];
+        $t->signal(KILL => $pid) if $pid && grep { $_ == $pid } @pids;
+    }
 
-ok(healed(), "after $kills kills two workers run and one of them polls");
-my $last = $node->last_id;
-ok($crowd->run(10 * $slow, until => sub {
-    !grep { ($_->{id} // 0) < $last } $crowd->clients;
-}), 'everybody has got all entries') or diag(explain([map { $_->{id} } $crowd->clients]));
-is_deeply([$crowd->wrong], [], 'none of them lost or doubled, seq grows')
-    or diag($crowd->{example} // '');
-counted(40, 'the connections are counted truly');
+    ok(healed(), "after $kills kills two workers run and one of them polls");
+    my $last = $node->last_id;
+    ok($crowd->run(10 * $slow, until => sub {
+        !grep { ($_->{id} // 0) < $last } $crowd->clients;
+    }), 'everybody has got all entries') or diag(explain([map { $_->{id} } $crowd->clients]));
+    is_deeply([$crowd->wrong], [], 'none of them lost or doubled, seq grows')
+        or diag($crowd->{example} // '');
+    counted(40, 'the connections are counted truly');
 
-my %subscribers = map { $_->{name} => $_->{subscribers} }
-    @{ $t->get_json('/api/streams')->{streams} };
-is_deeply(\%subscribers, { c => 40, l => 40 }, 'and so are the subscribers');
+    my %subscribers = map { $_->{name} => $_->{subscribers} }
+        @{ $t->get_json('/api/streams')->{streams} };
+    is_deeply(\%subscribers, { c => 40, l => 40 }, 'and so are the subscribers');
 
-$crowd->{reconnect} = 0;
-$crowd->close_all;
-counted(0, 'all gone: none is counted');
+    $crowd->{reconnect} = 0;
+    $crowd->close_all;
+    counted(0, 'all gone: none is counted');
 
-$t->stop;
+    $t->stop;
+};
 
 
 # A program that takes longer than the others wait for the poller: they must
 # not take turns in throwing away what it made.
 
-$t = Blockcast::Test->new(workers => 2, server => crowd_server(),
-    http => crowd_http($node, more => <<'MORE'));
+subtest 'a program that takes longer than the others wait for the poller' => sub {
+    $t = Blockcast::Test->new(workers => 2, server => crowd_server(),
+        http => crowd_http($node, more => <<'MORE'));
     blockcast_stream slow {
         blockcast_interval 3s;
         blockcast_always on;
@@ -214,13 +226,15 @@ $t = Blockcast::Test->new(workers => 2, server => crowd_server(),
     }
 MORE
 
-my $published = wait_for {
-    my $r = $t->get_json('/api/streams', timeout => 4);
-    grep { $_->{name} eq 'slow' && $_->{seq} >= 3 } @{ $r->{streams} // [] };
-} 14 * $slow;
-ok($published, 'a program of 1.5 s: what it makes is published');
-my $changes = () = $t->error_log =~ /this worker polls now/g;
-cmp_ok($changes, '<=', 2, 'by a worker that stays the poller');
+    my $published = wait_for {
+        my $r = $t->get_json('/api/streams', timeout => 4);
+        grep { $_->{name} eq 'slow' && $_->{seq} >= 3 } @{ $r->{streams} // [] };
+    } 14 * $slow;
+    ok($published, 'a program of 1.5 s: what it makes is published');
+    my $changes = () = $t->error_log =~ /this worker polls now/g;
+    cmp_ok($changes, '<=', 2, 'by a worker that stays the poller');
+};
+
 
 $t->stop;
 $node->stop;

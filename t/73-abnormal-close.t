@@ -144,30 +144,33 @@ is_deeply(\@lines, [], 'and the log is quiet');
 
 # No descriptor is free: refused connections, a living server.
 
-$here->drop;
-$t->stop;
+subtest 'no descriptor is free' => sub {
+    $here->drop;
+    $t->stop;
 
-$t = Blockcast::Test->new(workers => 1, main => 'worker_rlimit_nofile 60;',
-    http => crowd_http($node, interval => '200ms'), server => crowd_server());
-$t->allow(qr/Too many open files/);
+    $t = Blockcast::Test->new(workers => 1, main => 'worker_rlimit_nofile 60;',
+        http => crowd_http($node, interval => '200ms'), server => crowd_server());
+    $t->allow(qr/Too many open files/);
 
-my $first = $t->ws('/ws');
-$first->subscribe('c');
-ok($first->recv_type('c'), 'few files: a stream runs');
+    my $first = $t->ws('/ws');
+    $first->subscribe('c');
+    ok($first->recv_type('c'), 'few files: a stream runs');
 
-my @many = grep { $_ } map { eval { raw() } } 1 .. 100;
-ok($t->wait_log(qr/Too many open files/), 'then there are too many');
-$before = $first->recv_type('c')->{seq};
-sleep 1;
-close $_ for @many;
+    my @many = grep { $_ } map { eval { raw() } } 1 .. 100;
+    ok($t->wait_log(qr/Too many open files/), 'then there are too many');
+    $before = $first->recv_type('c')->{seq};
+    sleep 1;
+    close $_ for @many;
 
-my $m;
-for (1 .. 6) { $m = $first->recv_type('c'); }
-cmp_ok($m->{seq}, '>', $before, 'the stream goes on for those who are there');
+    my $m;
+    for (1 .. 6) { $m = $first->recv_type('c'); }
+    cmp_ok($m->{seq}, '>', $before, 'the stream goes on for those who are there');
 
-my $again = wait_for { my $ws = eval { $t->ws('/ws') }; $ws && $ws->subscribe('c') && $ws->recv_type('c') } 10;
-ok($again, 'and others can come again');
-$first->drop;
+    my $again = wait_for { my $ws = eval { $t->ws('/ws') }; $ws && $ws->subscribe('c') && $ws->recv_type('c') } 10;
+    ok($again, 'and others can come again');
+    $first->drop;
+};
+
 $t->stop;
 $node->stop;
 

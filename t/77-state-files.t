@@ -230,108 +230,114 @@ for my $case (@accepted) {
 
 # -- At run time: no file of others is taken, either.
 
-{
-    my $t = state_test(workers => 1);
-    my $file = file($t);
+subtest 'at run time' => sub {
+    {
+        my $t = state_test(workers => 1);
+        my $file = file($t);
 
-    # names that a process of ours might want
-    $t->write_conf;
-    spew("$file.4194304.tmp", "mine\n");
-    mkdir "$file.4194303.tmp";
-    spew("$file.damaged", "mine, too\n");
-    symlink '/nowhere', "$file.damaged.1";
-    $t->start;
-    ok(scalar(wait_for { -s $file } 20), 'a state file');
-    is(slurp("$file.4194304.tmp"), "mine\n", 'a foreign file named like a temporary one stays');
-    ok(-d "$file.4194303.tmp", '... and a folder');
+        # names that a process of ours might want
+        $t->write_conf;
+        spew("$file.4194304.tmp", "mine\n");
+        mkdir "$file.4194303.tmp";
+        spew("$file.damaged", "mine, too\n");
+        symlink '/nowhere', "$file.damaged.1";
+        $t->start;
+        ok(scalar(wait_for { -s $file } 20), 'a state file');
+        is(slurp("$file.4194304.tmp"), "mine\n", 'a foreign file named like a temporary one stays');
+        ok(-d "$file.4194303.tmp", '... and a folder');
 
-    ok(quit($t), 'QUIT');
-    my $text = slurp($file);
-    vec($text, 8 * 70, 1) ^= 1;
-    spew($file, $text);
-    $t->start;
-    is(slurp("$file.damaged"), "mine, too\n", 'a file named .damaged is not overwritten');
-    is(readlink "$file.damaged.1", '/nowhere', '... nor a dangling link');
-    is(slurp("$file.damaged.2"), $text, 'the damaged one has the next name');
-    ok(scalar(wait_for { -s $file } 20), 'a new state file');
+        ok(quit($t), 'QUIT');
+        my $text = slurp($file);
+        vec($text, 8 * 70, 1) ^= 1;
+        spew($file, $text);
+        $t->start;
+        is(slurp("$file.damaged"), "mine, too\n", 'a file named .damaged is not overwritten');
+        is(readlink "$file.damaged.1", '/nowhere', '... nor a dangling link');
+        is(slurp("$file.damaged.2"), $text, 'the damaged one has the next name');
+        ok(scalar(wait_for { -s $file } 20), 'a new state file');
 
-    # somebody puts a file of his there while nginx runs
-    unlink $file;
-    spew("$file.x", "mine as well\n");
-    rename "$file.x", $file;
-    ok($t->wait_log(qr/\[error\].*rename\(\) to what is not ours of the state file ".*feeds" failed/, 20), 'a foreign file put there: said');
-    is(slurp($file), "mine as well\n", '... and left alone');
-    unlink $file;
-    ok($t->wait_log(qr/\[notice\].*the state file ".*feeds" is written again/, 20), '... ours again when it is away');
-    like(slurp($file), qr/^BCSTATE/, '... which is there');
+        # somebody puts a file of his there while nginx runs
+        unlink $file;
+        spew("$file.x", "mine as well\n");
+        rename "$file.x", $file;
+        ok($t->wait_log(qr/\[error\].*rename\(\) to what is not ours of the state file ".*feeds" failed/, 20), 'a foreign file put there: said');
+        is(slurp($file), "mine as well\n", '... and left alone');
+        unlink $file;
+        ok($t->wait_log(qr/\[notice\].*the state file ".*feeds" is written again/, 20), '... ours again when it is away');
+        like(slurp($file), qr/^BCSTATE/, '... which is there');
 
-    # a reload where nginx -t would fail changes nothing
-    my $epoch = $t->get_json('/api/health')->{epoch};
-    rename $file, "$file.x";
-    mkdir $file;
-    $t->signal('HUP');
-    ok($t->wait_log(qr/\[emerg\].*feeds" is a directory/, 20), 'a reload is refused');
-    is($t->get_json('/api/health')->{epoch}, $epoch, '... the old configuration goes on');
-    rmdir $file;
-    $t->allow(qr/is a directory/);
-    $t->stop;
-}
+        # a reload where nginx -t would fail changes nothing
+        my $epoch = $t->get_json('/api/health')->{epoch};
+        rename $file, "$file.x";
+        mkdir $file;
+        $t->signal('HUP');
+        ok($t->wait_log(qr/\[emerg\].*feeds" is a directory/, 20), 'a reload is refused');
+        is($t->get_json('/api/health')->{epoch}, $epoch, '... the old configuration goes on');
+        rmdir $file;
+        $t->allow(qr/is a directory/);
+        $t->stop;
+    }
+};
 
 
 # -- The lock file is removed, or replaced, while nginx runs.
 
-{
-    my $t = state_test();
-    my $file = file($t);
-    $t->write_conf;
-    $t->start;
-    ok(scalar(wait_for { length(slurp("$file.lock")) > 64 } 20), 'there is a note in the lock file');
-    my $epoch = $t->get_json('/api/health')->{epoch};
-    unlink "$file.lock";
-    ok(scalar(wait_for { length(slurp("$file.lock")) > 64 } 20), 'removed: it is made again');
-    like($t->error_log, qr/\[warn\].*the lock file ".*feeds\.lock" was removed while nginx runs/, '... and that is said');
+subtest 'the lock file is removed, or replaced, while nginx runs' => sub {
+    {
+        my $t = state_test();
+        my $file = file($t);
+        $t->write_conf;
+        $t->start;
+        ok(scalar(wait_for { length(slurp("$file.lock")) > 64 } 20), 'there is a note in the lock file');
+        my $epoch = $t->get_json('/api/health')->{epoch};
+        unlink "$file.lock";
+        ok(scalar(wait_for { length(slurp("$file.lock")) > 64 } 20), 'removed: it is made again');
+        like($t->error_log, qr/\[warn\].*the lock file ".*feeds\.lock" was removed while nginx runs/, '... and that is said');
 
-    my $second = Blockcast::Test->new(workers => 2, http => $http =~ s/%%PREFIX%%/$t->prefix/er,
-        server => $server, start => 0);
-    $second->write_conf;
-    $second->start;
-    ok(scalar(wait_for { my $h = $second->get_json('/api/health');
-        $h && $h->{poller}{role} eq 'follower' && $h->{epoch} == $epoch } 20), 'a second nginx follows');
-    is($t->get_json('/api/health')->{poller}{role}, 'leader', '... the first one leads');
-    ok($t->reload(gone => 20 * $slow), 'a reload');
-    ok(scalar(wait_for { my @h = map { $_->get_json('/api/health')->{poller}{role} // '' } ($t, $second);
-        join(' ', sort @h) eq 'follower leader' } 20), '... one leads, one follows');
-    is($t->get_json('/api/health')->{epoch}, $epoch, '... in one epoch');
-    $second->stop;
-    ok(scalar(wait_for { $t->get_json('/api/health')->{poller}{role} eq 'leader' } 20), 'the first one leads again');
+        my $second = Blockcast::Test->new(workers => 2, http => $http =~ s/%%PREFIX%%/$t->prefix/er,
+            server => $server, start => 0);
+        $second->write_conf;
+        $second->start;
+        ok(scalar(wait_for { my $h = $second->get_json('/api/health');
+            $h && $h->{poller}{role} eq 'follower' && $h->{epoch} == $epoch } 20), 'a second nginx follows');
+        is($t->get_json('/api/health')->{poller}{role}, 'leader', '... the first one leads');
+        ok($t->reload(gone => 20 * $slow), 'a reload');
+        ok(scalar(wait_for { my @h = map { $_->get_json('/api/health')->{poller}{role} // '' } ($t, $second);
+            join(' ', sort @h) eq 'follower leader' } 20), '... one leads, one follows');
+        is($t->get_json('/api/health')->{epoch}, $epoch, '... in one epoch');
+        $second->stop;
+        ok(scalar(wait_for { $t->get_json('/api/health')->{poller}{role} eq 'leader' } 20), 'the first one leads again');
 
-    my @said = $t->error_log =~ /(the lock file ".*?" was \w+ while)/g;
-    is(scalar @said, 1, 'it was said once');
-    $t->stop;
-}
+        my @said = $t->error_log =~ /(the lock file ".*?" was \w+ while)/g;
+        is(scalar @said, 1, 'it was said once');
+        $t->stop;
+    }
+};
 
 
 # -- A second nginx of another user cannot read what the first one writes.
 
-SKIP: {
-    skip 'needs root', 5 unless $root;
+subtest 'a second nginx of another user cannot read what the first one writes' => sub {
+    SKIP: {
+        skip 'needs root', 5 unless $root;
 
-    my $t = state_test();
-    $t->write_conf;
-    $t->start;
-    ok(scalar(wait_for { -s file($t) } 20), 'the first nginx');
-    my $second = Blockcast::Test->new(workers => 4, http => $http =~ s/%%PREFIX%%/$t->prefix/er,
-        main => "user nobody nogroup;\n", server => $server, start => 0);
-    $second->write_conf;
-    $second->start;
-    ok($second->wait_log(qr/state file.*cannot be read/, 20), 'a second one of another user says that it cannot follow');
-    sleep 2;
-    my @lines = grep { /cannot be read/ } split /\n/, $second->error_log;
-    is(scalar @lines, 1, '... once') or diag(join "\n", @lines);
-    like($lines[0], qr/\[error\].*the state file ".*feeds" is of user "www-data" and cannot be read by user "nobody"/, '... and names both users and the file');
-    $second->stop;
-    $t->stop;
-}
+        my $t = state_test();
+        $t->write_conf;
+        $t->start;
+        ok(scalar(wait_for { -s file($t) } 20), 'the first nginx');
+        my $second = Blockcast::Test->new(workers => 4, http => $http =~ s/%%PREFIX%%/$t->prefix/er,
+            main => "user nobody nogroup;\n", server => $server, start => 0);
+        $second->write_conf;
+        $second->start;
+        ok($second->wait_log(qr/state file.*cannot be read/, 20), 'a second one of another user says that it cannot follow');
+        sleep 2;
+        my @lines = grep { /cannot be read/ } split /\n/, $second->error_log;
+        is(scalar @lines, 1, '... once') or diag(join "\n", @lines);
+        like($lines[0], qr/\[error\].*the state file ".*feeds" is of user "www-data" and cannot be read by user "nobody"/, '... and names both users and the file');
+        $second->stop;
+        $t->stop;
+    }
+};
 
 
 # -- A file that was cut, or an older copy that was put back.
@@ -349,7 +355,6 @@ sub note {
     $newest{$epoch}{$s} = $m->{seq} if $m->{seq} > ($newest{$epoch}{$s} // 0);
     return $what;
 }
-
 sub watch {
     my ($t, $seconds) = @_;
     my $ws = $t->ws('/ws');
@@ -371,7 +376,6 @@ sub watch {
     $ws->close;
     return $epoch;
 }
-
 # What a client that resumes there is told, against what was published: undef
 # when all is well.
 
@@ -418,103 +422,107 @@ sub resume {
     return @missing ? "since $since: entries @missing are missing, without a gap" : undef;
 }
 
-{
-    my $t = state_test();
-    my $file = file($t);
-    $t->write_conf;
-    $t->start;
-    my $epoch = watch($t, 1);
-    my $open = slurp($file);
-    ok(quit($t), 'QUIT');
-    my ($old, $old_lock) = (slurp($file), slurp("$file.lock"));
 
-    $t->start;
-    is(watch($t, 2), $epoch, 'the same epoch after a good end');
-    kill_all($t);
-    my ($new, $lock) = (slurp($file), slurp("$file.lock"));
-
-    # where records begin
-    my @at = (64);
-    push @at, $at[-1] + unpack('V', substr $new, $at[-1], 4) while $at[-1] < length $new;
-    my ($image) = unpack 'Q<', substr $new, 32, 8;
-
-    my @top = sort { $a <=> $b } keys %{ $record{$epoch}{l} };
-    my @since = (0, $top[0], $top[@top / 2], $top[-2], $top[-1]);
-    my $trouble = 0;
-
-    my $try = sub {
-        my ($name, $text, $note, %want) = @_;
-
-        defined $text ? spew($file, $text) : unlink $file;
-        $note->() if ref $note;
-        defined $note ? spew("$file.lock", $note) : unlink "$file.lock" unless ref $note;
-        unlink $t->prefix . '/error.log';
+subtest 'a file that was cut, or an older copy that was put back' => sub {
+    {
+        my $t = state_test();
+        my $file = file($t);
+        $t->write_conf;
         $t->start;
-        my $now = $t->get_json('/api/health')->{epoch};
-        my @wrong = grep { defined } map { resume($t, $epoch, $_) } @since;
+        my $epoch = watch($t, 1);
+        my $open = slurp($file);
+        ok(quit($t), 'QUIT');
+        my ($old, $old_lock) = (slurp($file), slurp("$file.lock"));
+
+        $t->start;
+        is(watch($t, 2), $epoch, 'the same epoch after a good end');
         kill_all($t);
-        unlink grep { /damaged/ } glob "$file.*";
-        is_deeply(\@wrong, [], "$name: nothing is missing in silence, no number is used twice");
-        is($now == $epoch ? 'same' : 'new', $want{epoch}, "... the epoch: $want{epoch}") if $want{epoch};
-        like($t->error_log, $want{log}, '... and that is said') if $want{log};
-    };
+        my ($new, $lock) = (slurp($file), slurp("$file.lock"));
 
-    my $older = qr/\[warn\].*the end of ".*feeds" may be missing \(it is older than its lock file tells\)/;
-    my $unknown = qr/\[error\].*the state file ".*feeds" is not vouched for by its lock file.*it is not believed and is "feeds\.damaged" now/;
+        # where records begin
+        my @at = (64);
+        push @at, $at[-1] + unpack('V', substr $new, $at[-1], 4) while $at[-1] < length $new;
+        my ($image) = unpack 'Q<', substr $new, 32, 8;
 
-    $try->('as it was', $new, $lock, epoch => 'same');
-    unlike($t->error_log, qr/may be missing/, '... and is not doubted');
-    $try->('an older copy, closed', $old, $lock, epoch => 'same', log => $older);
-    $try->('an older copy, not closed', $open, $lock, epoch => 'same', log => $older);
-    # in the place where nginx appends: the end of a file that has lost its middle
-    my @journal = grep { $_ >= 64 + $image } @at;
-    if (@journal > 8) {
-        $try->('a file that lost its middle', substr($new, 0, $journal[1]) . substr($new, $journal[-4]), $lock);
+        my @top = sort { $a <=> $b } keys %{ $record{$epoch}{l} };
+        my @since = (0, $top[0], $top[@top / 2], $top[-2], $top[-1]);
+        my $trouble = 0;
+
+        my $try = sub {
+            my ($name, $text, $note, %want) = @_;
+
+            defined $text ? spew($file, $text) : unlink $file;
+            $note->() if ref $note;
+            defined $note ? spew("$file.lock", $note) : unlink "$file.lock" unless ref $note;
+            unlink $t->prefix . '/error.log';
+            $t->start;
+            my $now = $t->get_json('/api/health')->{epoch};
+            my @wrong = grep { defined } map { resume($t, $epoch, $_) } @since;
+            kill_all($t);
+            unlink grep { /damaged/ } glob "$file.*";
+            is_deeply(\@wrong, [], "$name: nothing is missing in silence, no number is used twice");
+            is($now == $epoch ? 'same' : 'new', $want{epoch}, "... the epoch: $want{epoch}") if $want{epoch};
+            like($t->error_log, $want{log}, '... and that is said') if $want{log};
+        };
+
+        my $older = qr/\[warn\].*the end of ".*feeds" may be missing \(it is older than its lock file tells\)/;
+        my $unknown = qr/\[error\].*the state file ".*feeds" is not vouched for by its lock file.*it is not believed and is "feeds\.damaged" now/;
+
+        $try->('as it was', $new, $lock, epoch => 'same');
+        unlike($t->error_log, qr/may be missing/, '... and is not doubted');
+        $try->('an older copy, closed', $old, $lock, epoch => 'same', log => $older);
+        $try->('an older copy, not closed', $open, $lock, epoch => 'same', log => $older);
+        # in the place where nginx appends: the end of a file that has lost its middle
+        my @journal = grep { $_ >= 64 + $image } @at;
+        if (@journal > 8) {
+            $try->('a file that lost its middle', substr($new, 0, $journal[1]) . substr($new, $journal[-4]), $lock);
+        }
+
+        # cut anywhere: in the header, at records, and within
+        my @cut = (1, 7, 8, 40, 63, 64, 64 + 30, $image + 63, $image + 64, map({ ($_ - 1, $_, $_ + 57) } $journal[1], $journal[-2]),
+            map { int rand length $new } 1 .. ($ENV{BLOCKCAST_LONG} ? 200 : 10));
+        for my $n (sort { $a <=> $b } @cut) {
+            next if $n >= length $new;
+            $try->("cut at $n of " . length $new, substr($new, 0, $n), $lock,
+                epoch => $n >= 64 + $image ? 'same' : 'new');
+        }
+
+        # a machine that was started again: what was not synced may be gone
+        my $boot = $new;
+        substr($boot, 48, 16) = "\1" x 16;
+        substr($boot, 12, 4) = pack 'V', do { require Compress::Zlib; Compress::Zlib::crc32(substr $boot, 16, 48) };
+        $try->('after another boot', $boot, $lock, epoch => 'same', log => qr/may be missing \(the machine was started again\)/);
+        $try->('after another boot, cut', substr($boot, 0, $journal[-2]), $lock, epoch => 'same');
+
+        # and the gap is remembered over one more restart
+        spew($file, $old);
+        spew("$file.lock", $lock);
+        $t->start;
+        my $first = resume($t, $epoch, $since[0]);
+        ok(quit($t), 'QUIT');
+        $t->start;
+        is_deeply([grep { defined } $first, map { resume($t, $epoch, $_) } @since], [], 'a client that comes two restarts later is told of it, too');
+        kill_all($t);
+
+        # without a lock file that vouches for it
+        $try->('an empty lock file', $new, '', epoch => 'new', log => $unknown);
+        $try->('no state file', undef, $lock, epoch => 'new');
+        $try->('an empty state file', '', $lock, epoch => 'new');
+        $try->('a lock file with a bit changed', $new, do { my $x = $lock; vec($x, 8 * 75, 1) ^= 1; $x }, epoch => 'new');
+        $try->('a lock file with a number changed', $new, do { my $x = $lock; vec($x, 8 * 113, 1) ^= 1; $x }, epoch => 'new');
+        $try->('a lock file that was cut', $new, substr($lock, 0, 100), epoch => 'new');
+        $try->('the newest file in the place of another epoch', $new, do { my $x = $lock; substr($x, 72, 1) = chr(1 ^ ord substr $x, 72, 1); $x }, epoch => 'new');
+
+        $try->('no lock file', $new, undef, epoch => 'new', log => $unknown);
+
+        # both copied to another place are another file
+        $try->('both from a copy', $new, sub {
+            unlink "$file.lock"; spew("$file.lock", $lock);
+        }, epoch => 'new', log => $unknown);
+        $t->stop;
     }
+};
 
-    # cut anywhere: in the header, at records, and within
-    my @cut = (1, 7, 8, 40, 63, 64, 64 + 30, $image + 63, $image + 64, map({ ($_ - 1, $_, $_ + 57) } $journal[1], $journal[-2]),
-        map { int rand length $new } 1 .. ($ENV{BLOCKCAST_LONG} ? 200 : 10));
-    for my $n (sort { $a <=> $b } @cut) {
-        next if $n >= length $new;
-        $try->("cut at $n of " . length $new, substr($new, 0, $n), $lock,
-            epoch => $n >= 64 + $image ? 'same' : 'new');
-    }
-
-    # a machine that was started again: what was not synced may be gone
-    my $boot = $new;
-    substr($boot, 48, 16) = "\1" x 16;
-    substr($boot, 12, 4) = pack 'V', do { require Compress::Zlib; Compress::Zlib::crc32(substr $boot, 16, 48) };
-    $try->('after another boot', $boot, $lock, epoch => 'same', log => qr/may be missing \(the machine was started again\)/);
-    $try->('after another boot, cut', substr($boot, 0, $journal[-2]), $lock, epoch => 'same');
-
-    # and the gap is remembered over one more restart
-    spew($file, $old);
-    spew("$file.lock", $lock);
-    $t->start;
-    my $first = resume($t, $epoch, $since[0]);
-    ok(quit($t), 'QUIT');
-    $t->start;
-    is_deeply([grep { defined } $first, map { resume($t, $epoch, $_) } @since], [], 'a client that comes two restarts later is told of it, too');
-    kill_all($t);
-
-    # without a lock file that vouches for it
-    $try->('an empty lock file', $new, '', epoch => 'new', log => $unknown);
-    $try->('no state file', undef, $lock, epoch => 'new');
-    $try->('an empty state file', '', $lock, epoch => 'new');
-    $try->('a lock file with a bit changed', $new, do { my $x = $lock; vec($x, 8 * 75, 1) ^= 1; $x }, epoch => 'new');
-    $try->('a lock file with a number changed', $new, do { my $x = $lock; vec($x, 8 * 113, 1) ^= 1; $x }, epoch => 'new');
-    $try->('a lock file that was cut', $new, substr($lock, 0, 100), epoch => 'new');
-    $try->('the newest file in the place of another epoch', $new, do { my $x = $lock; substr($x, 72, 1) = chr(1 ^ ord substr $x, 72, 1); $x }, epoch => 'new');
-
-    $try->('no lock file', $new, undef, epoch => 'new', log => $unknown);
-
-    # both copied to another place are another file
-    $try->('both from a copy', $new, sub {
-        unlink "$file.lock"; spew("$file.lock", $lock);
-    }, epoch => 'new', log => $unknown);
-    $t->stop;
-}
 
 $node->stop;
 done_testing();

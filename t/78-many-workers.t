@@ -142,26 +142,29 @@ storm('256 records', workers => 64, reloads => 7, records => 256, size => 600)
 # A worker that is stopped while its nginx is reloaded again and again keeps its
 # record and its connections, and nothing else.
 
-{
-    my $node = Blockcast::Ledger->new(rate => 40, page => 2400);
-    my $t = Blockcast::Test->new(workers => 2, quit => 30,
-        server => crowd_server('location = /metrics { blockcast_metrics; }'),
-        http => crowd_http($node, interval => '400ms', drain => '1s', size => '256k'));
-    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 0);
+subtest 'a worker that is stopped while its nginx is reloaded again and again keeps' => sub {
+    {
+        my $node = Blockcast::Ledger->new(rate => 40, page => 2400);
+        my $t = Blockcast::Test->new(workers => 2, quit => 30,
+            server => crowd_server('location = /metrics { blockcast_metrics; }'),
+            http => crowd_http($node, interval => '400ms', drain => '1s', size => '256k'));
+        my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 0);
 
-    wait_for { $t->worker_pids == 2 } 20 * $slow;
-    my ($pid) = $t->worker_pids;
-    kill 'STOP', $pid;
-    ok($t->wait_log(qr/\[warn\].*worker $pid gives no sign of life/, 20 * $slow),
-        'a worker that is stopped: said so');
-    $t->signal('HUP') for 1 .. 3;
-    ok(scalar(wait_for { $t->worker_pids == 3 } 20 * $slow), 'a reload goes on without it');
-    kill 'CONT', $pid;
-    within(20, 'it leaves when it goes on', sub { $t->nginx_pids == 3 && counted($t) == 2 });
-    is(scalar(() = $t->error_log =~ /worker $pid gives no sign of life/g), 1, 'said once');
+        wait_for { $t->worker_pids == 2 } 20 * $slow;
+        my ($pid) = $t->worker_pids;
+        kill 'STOP', $pid;
+        ok($t->wait_log(qr/\[warn\].*worker $pid gives no sign of life/, 20 * $slow),
+            'a worker that is stopped: said so');
+        $t->signal('HUP') for 1 .. 3;
+        ok(scalar(wait_for { $t->worker_pids == 3 } 20 * $slow), 'a reload goes on without it');
+        kill 'CONT', $pid;
+        within(20, 'it leaves when it goes on', sub { $t->nginx_pids == 3 && counted($t) == 2 });
+        is(scalar(() = $t->error_log =~ /worker $pid gives no sign of life/g), 1, 'said once');
 
-    $t->stop;
-    $node->stop;
-}
+        $t->stop;
+        $node->stop;
+    }
+};
+
 
 done_testing();

@@ -59,42 +59,45 @@ sub next_pid {
 
 # The worker that polls and the other one, killed in turn.
 
-for my $which ('poller', 'other worker') {
-    my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
-        size => 20, reconnect => 0);
-    $crowd->run(20 * $slow, until => sub { metric('connections') == 20 && subscribers() == 40 });
-    is(subscribers(), 40, "$which: 40 subscribers");
+subtest 'the worker that polls and the other one, killed in turn' => sub {
+    for my $which ('poller', 'other worker') {
+        my $crowd = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l',
+            size => 20, reconnect => 0);
+        $crowd->run(20 * $slow, until => sub { metric('connections') == 20 && subscribers() == 40 });
+        is(subscribers(), 40, "$which: 40 subscribers");
 
-    my $poller = $t->get_json('/api/health')->{poller}{pid};
-    my ($pid) = grep { ($which eq 'poller') == ($_ == $poller) } $t->worker_pids;
-    my $started = (split ' ', Blockcast::Test::slurp("/proc/$pid/stat"))[21];
+        my $poller = $t->get_json('/api/health')->{poller}{pid};
+        my ($pid) = grep { ($which eq 'poller') == ($_ == $poller) } $t->worker_pids;
+        my $started = (split ' ', Blockcast::Test::slurp("/proc/$pid/stat"))[21];
 
-    ok(next_pid($pid), "$which: the next process is to have the number $pid") or last;
-    kill 'KILL', $pid;
+        ok(next_pid($pid), "$which: the next process is to have the number $pid") or last;
+        kill 'KILL', $pid;
 
-    within(10, "$which: its successor has its number", sub {
-        my $now = (split ' ', Blockcast::Test::slurp("/proc/$pid/stat"))[21];
-        grep({ $_ == $pid } $t->worker_pids) && $now && $now != $started;
-    }) or last;
+        within(10, "$which: its successor has its number", sub {
+            my $now = (split ' ', Blockcast::Test::slurp("/proc/$pid/stat"))[21];
+            grep({ $_ == $pid } $t->worker_pids) && $now && $now != $started;
+        }) or last;
 
-    my $left = grep { !$_->{ws}->eof } $crowd->clients;
-    $crowd->run(1);
-    $left = grep { $_->{ws} } $crowd->clients;
+        my $left = grep { !$_->{ws}->eof } $crowd->clients;
+        $crowd->run(1);
+        $left = grep { $_->{ws} } $crowd->clients;
 
-    within(20, "$which: $left connections are left", sub { metric('connections') == $left })
-        or diag(metric('connections'));
-    is(metric('workers'), 2, "$which: two workers");
-    is(subscribers(), 2 * $left, "$which: as many subscribers");
+        within(20, "$which: $left connections are left", sub { metric('connections') == $left })
+            or diag(metric('connections'));
+        is(metric('workers'), 2, "$which: two workers");
+        is(subscribers(), 2 * $left, "$which: as many subscribers");
 
-    $crowd->close_all;
-    within(20, "$which: they leave, nobody is counted", sub {
-        metric('connections') == 0 && subscribers() == 0 }) or diag(metric('connections'));
+        $crowd->close_all;
+        within(20, "$which: they leave, nobody is counted", sub {
+            metric('connections') == 0 && subscribers() == 0 }) or diag(metric('connections'));
 
-    my $again = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
-    $again->complete($t, $node, "$which: all goes on", $slow);
-    $again->close_all;
-    within(20, "$which: and those are gone, too", sub { metric('connections') == 0 });
-}
+        my $again = Blockcast::Crowd->new(port => $t->port, snapshot => 'c', log => 'l', size => 10);
+        $again->complete($t, $node, "$which: all goes on", $slow);
+        $again->close_all;
+        within(20, "$which: and those are gone, too", sub { metric('connections') == 0 });
+    }
+};
+
 
 $t->stop;
 $node->stop;

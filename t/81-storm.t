@@ -60,7 +60,7 @@ my ($master_fds, $master_memory) = (fds_of($t->master_pid), memory_of($t->master
 
 # When each worker was told to go, and when it was gone.
 
-my (%told, %gone, @memory);
+my (%told, %gone, @memory, $most, $looked);
 
 sub look {
     my $now = time;
@@ -69,62 +69,65 @@ sub look {
     $gone{$_} //= $now for grep { !$there{$_} } keys %told;
     return scalar keys %there;
 }
-
-my ($most, $looked) = (0, 0);
-
 sub every {
     return if time - $looked < 0.25;
     $looked = time;
     $most = max($most, look());
 }
 
-for my $n (1 .. $reloads) {
-    $told{$_} //= time for $t->worker_pids;
-    $t->signal('HUP');
-    $swarm->run($pause * $slow, each => \&every);
-    push @memory, max(map { memory_of($_) } $t->worker_pids) // 0;
-}
 
-my $settled = $swarm->run(($drain + $grace + 10) * $slow, each => \&every, until => sub {
-    !grep { !$gone{$_} } keys %told;
-});
-ok($settled, "after $reloads reloads the old workers are gone");
+subtest 'when each worker was told to go, and when it was gone' => sub {
+    ($most, $looked) = (0, 0);
 
-my @lives = map { ($gone{$_} // time) - $told{$_} } keys %told;
-cmp_ok(max(@lives), '<', ($drain + $grace) * $slow,
-    sprintf 'none of them lived longer than its drain time (%.1f s; at most %d workers at once)',
-    max(@lives), $most);
+    for my $n (1 .. $reloads) {
+        $told{$_} //= time for $t->worker_pids;
+        $t->signal('HUP');
+        $swarm->run($pause * $slow, each => \&every);
+        push @memory, max(map { memory_of($_) } $t->worker_pids) // 0;
+    }
 
-# those who came while the others were leaving are spread unevenly: what counts
-# is the same crowd on the last two workers
-ok(all_there(30), 'all clients are back and have everything');
+    my $settled = $swarm->run(($drain + $grace + 10) * $slow, each => \&every, until => sub {
+        !grep { !$gone{$_} } keys %told;
+    });
+    ok($settled, "after $reloads reloads the old workers are gone");
 
-my @wrong = $model->offences;
-ok(!@wrong, 'no entry is lost or doubled, seq grows') or diag(join "\n", '', @wrong);
-is($swarm->{closes}{1012}, $swarm->{opened} - $size - $swarm->{lost},
-    'who had to go was told: 1012');
-is($swarm->{lost}, 0, 'nobody was just cut off');
-is(connections($t), $size, 'the connections are counted truly');
+    my @lives = map { ($gone{$_} // time) - $told{$_} } keys %told;
+    cmp_ok(max(@lives), '<', ($drain + $grace) * $slow,
+        sprintf 'none of them lived longer than its drain time (%.1f s; at most %d workers at once)',
+        max(@lives), $most);
 
-my $after = held($t);
+    # those who came while the others were leaving are spread unevenly: what counts
+    # is the same crowd on the last two workers
+    ok(all_there(30), 'all clients are back and have everything');
 
-note(sprintf 'memory of a new worker, kB: %s', join ' ', @memory);
-note(sprintf 'workers: %d kB, then %d kB; %d files, then %d; zone free %d, then %d; master %d kB, then %d',
-    @$before{qw(memory)}, @$after{qw(memory)}, $before->{fds}, $after->{fds},
-    $before->{zone}, $after->{zone}, $master_memory, memory_of($t->master_pid));
-note(sprintf '%d messages, %d connections, closes: %s', $swarm->{messages}, $swarm->{opened},
-    join ', ', map { "$_: $swarm->{closes}{$_}" } sort keys %{ $swarm->{closes} });
+    my @wrong = $model->offences;
+    ok(!@wrong, 'no entry is lost or doubled, seq grows') or diag(join "\n", '', @wrong);
+    is($swarm->{closes}{1012}, $swarm->{opened} - $size - $swarm->{lost},
+        'who had to go was told: 1012');
+    is($swarm->{lost}, 0, 'nobody was just cut off');
+    is(connections($t), $size, 'the connections are counted truly');
 
-# a sanitizer keeps what was freed
-my $room = $ENV{BLOCKCAST_SANITIZE} ? 60_000 : 3_000;
+    my $after = held($t);
 
-cmp_ok($after->{memory} - $before->{memory}, '<', $room, 'the workers are not larger than the first ones');
-cmp_ok($after->{fds} - $before->{fds}, '<=', 2, 'and have no more open files');
-cmp_ok(memory_of($t->master_pid) - $master_memory, '<', $room + 40 * $reloads, 'nor is the master');
-is(fds_of($t->master_pid), $master_fds, 'nor has it more open files');
-is($after->{zone}, $before->{zone}, 'the zone has as much room as before');
+    note(sprintf 'memory of a new worker, kB: %s', join ' ', @memory);
+    note(sprintf 'workers: %d kB, then %d kB; %d files, then %d; zone free %d, then %d; master %d kB, then %d',
+        @$before{qw(memory)}, @$after{qw(memory)}, $before->{fds}, $after->{fds},
+        $before->{zone}, $after->{zone}, $master_memory, memory_of($t->master_pid));
+    note(sprintf '%d messages, %d connections, closes: %s', $swarm->{messages}, $swarm->{opened},
+        join ', ', map { "$_: $swarm->{closes}{$_}" } sort keys %{ $swarm->{closes} });
 
-$swarm->close_all;
+    # a sanitizer keeps what was freed
+    my $room = $ENV{BLOCKCAST_SANITIZE} ? 60_000 : 3_000;
+
+    cmp_ok($after->{memory} - $before->{memory}, '<', $room, 'the workers are not larger than the first ones');
+    cmp_ok($after->{fds} - $before->{fds}, '<=', 2, 'and have no more open files');
+    cmp_ok(memory_of($t->master_pid) - $master_memory, '<', $room + 40 * $reloads, 'nor is the master');
+    is(fds_of($t->master_pid), $master_fds, 'nor has it more open files');
+    is($after->{zone}, $before->{zone}, 'the zone has as much room as before');
+
+    $swarm->close_all;
+};
+
 $t->stop;
 $node->stop;
 
