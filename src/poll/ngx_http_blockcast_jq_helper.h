@@ -32,7 +32,7 @@ typedef struct {
     uint32_t                      program;      /* index of the call */
     uint32_t                      nresults;
     uint32_t                      max;          /* outputs that are taken */
-    uint32_t                      pad;
+    uint32_t                      strict;       /* of a reply: only 2.0 */
     uint64_t                      timeout;      /* msec */
     uint64_t                      memory;       /* bytes */
     uint64_t                      largest;      /* bytes of the first output */
@@ -82,6 +82,7 @@ typedef struct {
     uint64_t                      len;          /* 0: there is none */
     int64_t                       code;
     uint32_t                      rpc_error;
+    uint32_t                      has_code;
     uint32_t                      valid;
     uint32_t                      deep;         /* not for libjq ... */
     uint32_t                      deep_each;    /* ... inside of an array */

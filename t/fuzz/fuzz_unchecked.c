@@ -198,7 +198,7 @@ messages(const uint8_t *p, size_t len)
     (void) bc_client_msg_subscription(&m, &id);
     bc_client_msg_free(&m);
 
-    (void) bc_jsonrpc_parse(p, len, 1, &reply);
+    (void) bc_jsonrpc_parse(p, len, 1, 0, &reply);
 }
 
 

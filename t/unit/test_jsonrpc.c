@@ -13,6 +13,7 @@
 
 
 static bc_jsonrpc_reply_t  reply;
+static int                 mode;
 
 
 static int
@@ -28,7 +29,7 @@ parse(const char *text, uint64_t id)
 
     len = strlen(text);
     p = unit_copy(text, len);
-    rc = bc_jsonrpc_parse(p, len, id, &reply);
+    rc = bc_jsonrpc_parse(p, len, id, mode, &reply);
 
     if (text[0] == '\0') {
         free(p);
@@ -208,10 +209,247 @@ refusals(void)
           "the error's code is not an integer" }
     };
 
+    mode = BC_JSONRPC_STRICT;
+
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         is(parse(cases[i].text, 9), -1, "refused: %s", cases[i].text);
         is_str(reply.message, cases[i].message, "the reason");
         ok(!reply.ok && !reply.rpc_error, "and nothing else");
+    }
+
+    mode = BC_JSONRPC_ANY;
+}
+
+
+/* JSON-RPC 1.0 and what lies between: read as a rule, refused when strict */
+
+static void
+dialects(void)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *text;
+        const char  *result;        /* NULL: an error */
+        int          has_code;
+        long         code;
+        const char  *message;
+    } cases[] = {
+        { "{\"result\":{\"a\":1},\"error\":null,\"id\":9}", "{\"a\":1}",
+          0, 0, "" },
+        { "{\"result\":null,\"error\":null,\"id\":9}", "null", 0, 0, "" },
+        { "{\"id\":9,\"result\":1}", "1", 0, 0, "" },
+        { "{\"jsonrpc\":\"1.0\",\"id\":9,\"result\":1}", "1", 0, 0, "" },
+        { "{\"jsonrpc\":2.0,\"id\":9,\"result\":1}", "1", 0, 0, "" },
+        { "{\"version\":\"1.1\",\"id\":9,\"result\":1}", "1", 0, 0, "" },
+        { "{\"jsonrpc\":\"2.0\",\"id\":\"9\",\"result\":1}", "1", 0, 0, "" },
+        { "{\"jsonrpc\":\"2.0\",\"id\":9.0,\"result\":1}", "1", 0, 0, "" },
+        { "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":1,\"error\":false}", "1",
+          0, 0, "" },
+        { "{\"result\":null,\"error\":{\"code\":-28,\"message\":"
+          "\"Loading block index...\"},\"id\":9}", NULL, 1, -28,
+          "Loading block index..." },
+        { "{\"result\":null,\"error\":\"Method not found\",\"id\":9}", NULL,
+          0, 0, "Method not found" },
+        { "{\"error\":\"banned\"}", NULL, 0, 0, "banned" },
+        { "{\"jsonrpc\":\"2.0\",\"id\":\"\",\"error\":{\"code\":-32700,"
+          "\"message\":\"Parse error\"}}", NULL, 1, -32700, "Parse error" },
+        { "{\"id\":\"9\",\"error\":{\"code\":\"-32601\",\"message\":\"m\"}}",
+          NULL, 1, -32601, "m" },
+        { "{\"id\":9,\"error\":{\"code\":-32601.0,\"message\":\"m\"}}", NULL,
+          1, -32601, "m" },
+        { "{\"id\":9,\"error\":{\"code\":\"E_BUSY\",\"message\":\"wait\"}}",
+          NULL, 0, 0, "E_BUSY: wait" },
+        { "{\"id\":9,\"error\":{\"code\":1.5,\"message\":\"m\"}}", NULL, 0, 0,
+          "1.5: m" },
+        { "{\"id\":9,\"error\":{\"code\":1e99}}", NULL, 0, 0,
+          "1e99: no message" },
+        { "{\"id\":9,\"error\":{\"code\":99999999999999999999}}", NULL, 0, 0,
+          "99999999999999999999: no message" },
+        { "{\"id\":9,\"error\":{\"code\":null,\"message\":\"m\"}}", NULL, 0,
+          0, "m" },
+        { "{\"id\":9,\"error\":{\"message\":\"m\"}}", NULL, 0, 0, "m" },
+        { "{\"id\":9,\"error\":{\"code\":5,\"data\":\"why\"}}", NULL, 1, 5,
+          "why" },
+        { "{\"id\":9,\"error\":[\"x\",1]}", NULL, 0, 0, "[\"x\",1]" },
+        { "{\"id\":9,\"error\":404}", NULL, 0, 0, "404" },
+        { "{\"id\":9,\"error\":true}", NULL, 0, 0, "true" }
+    };
+
+    static const char *const  wrong[] = {
+        "[]", "\"banned\"", "{}",
+        "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":9.5,\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":90,\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":\"\",\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"result\":1}",
+        "{\"jsonrpc\":\"2.0\",\"id\":8,\"error\":{\"code\":1}}",
+        "{\"jsonrpc\":\"2.0\",\"id\":9}",
+        "{\"id\":9,\"result\":1,\"error\":\"\"}",
+        "{\"id\":9,\"result\":1,\"error\":{\"code\":1}}"
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        is(parse(cases[i].text, 9), 0, "read: %s", cases[i].text);
+        is(reply.ok, cases[i].result != NULL, "a result");
+        is(reply.rpc_error, cases[i].result == NULL, "an error");
+        is(reply.has_code, cases[i].has_code, "has a code");
+        is(reply.code, cases[i].code, "its code");
+        is_str(reply.message, cases[i].message, "its message");
+
+        if (cases[i].result != NULL) {
+            is_mem(reply.result.data, reply.result.len, cases[i].result,
+                   "byte for byte");
+        }
+    }
+
+    for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        is(parse(wrong[i], 9), -1, "refused: %s", wrong[i]);
+        ok(!reply.ok && !reply.rpc_error && reply.message[0] != '\0',
+           "with a reason");
+    }
+
+    is(parse("{\"id\":\"18446744073709551615\",\"result\":1}", UINT64_MAX), 0,
+       "the largest id in a string");
+    is(parse("{\"id\":\"18446744073709551616\",\"result\":1}", 0), -1,
+       "a larger one");
+}
+
+
+static void
+documents(void)
+{
+    mode = BC_JSONRPC_DOCUMENT;
+
+    is(parse(" {\"data\": [1.10, 1e400] }\r\n", 9), 0, "a document");
+    is_mem(reply.result.data, reply.result.len, "{\"data\": [1.10, 1e400] }",
+           "byte for byte");
+    is(parse("{\"error\":\"no\"}", 9), 0, "an object with an error");
+    ok(reply.ok && !reply.rpc_error, "is a document");
+    is(parse("<html>", 9), -1, "not JSON");
+
+    mode = BC_JSONRPC_ANY;
+
+#define document_error(text)                                                  \
+    bc_jsonrpc_document_error((const uint8_t *) text, strlen(text), &reply)
+
+    is(document_error("{\"code\":404,\"message\":\"Block not found\"}"), 0,
+       "a document of an error");
+    ok(reply.has_code && reply.code == 404, "its code");
+    is_str(reply.message, "Block not found", "its message");
+
+    is(document_error(" {\"jsonrpc\":\"2.0\",\"id\":-1,\"error\":{\"code\":"
+                      "-32603,\"message\":\"Internal error\"}} "), 0,
+       "with a member");
+    is_str(reply.message, "Internal error", "its message");
+    is(document_error("{\"error\":\"nope\",\"message\":\"m\"}"), 0, "a string");
+    is_str(reply.message, "nope", "its message");
+    is(document_error("\"gone\""), 0, "nothing but a string");
+    is_str(reply.message, "gone", "its message");
+    is(document_error("oops"), -1, "no JSON");
+}
+
+
+static void
+batches(void)
+{
+    uint64_t            id;
+    bc_span_t           item;
+    const char         *text;
+    bc_jsonrpc_batch_t  batch;
+
+    text = " [{\"id\":7,\"result\":\"b\",\"jsonrpc\":\"2.0\"} ,"
+           "{\"id\":\"6\",\"result\":[1]},{\"id\":8,\"error\":\"no\"},"
+           "{\"id\":null,\"error\":{\"code\":-32600}},5]";
+
+    is(bc_jsonrpc_batch_begin(&batch, (const uint8_t *) text, strlen(text), 0,
+                              &reply), 0, "a batch");
+
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 1, "its first reply");
+    is(id, 7, "the id of its request");
+    is(bc_jsonrpc_batch_read(item, id, 0, &reply), 0, "is one");
+    is_mem(reply.result.data, reply.result.len, "\"b\"", "byte for byte");
+
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 1, "its second reply");
+    is(id, 6, "an id in a string");
+    is(bc_jsonrpc_batch_read(item, id, 0, &reply), 0, "is one");
+    is(bc_jsonrpc_batch_read(item, id, BC_JSONRPC_STRICT, &reply), -1,
+       "and none when strict");
+
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 1, "its third reply");
+    is(id, 8, "its id");
+    is(bc_jsonrpc_batch_read(item, id, 0, &reply), 0, "is one");
+    is_str(reply.message, "no", "an error");
+
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 1, "its fourth reply");
+    is(id, 0, "belongs to none");
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 1, "its fifth");
+    is(id, 0, "as does this");
+    is(bc_jsonrpc_batch_read(item, 9, 0, &reply), -1, "which is no reply");
+    is(bc_jsonrpc_batch_next(&batch, &item, &id), 0, "the end");
+
+    text = "{\"id\":null,\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32700,"
+           "\"message\":\"parse error\"}}";
+    is(bc_jsonrpc_batch_begin(&batch, (const uint8_t *) text, strlen(text), 0,
+                              &reply), 1, "an error for all");
+    is(reply.code, -32700, "its code");
+
+    text = "{\"id\":7,\"result\":1}";
+    is(bc_jsonrpc_batch_begin(&batch, (const uint8_t *) text, strlen(text), 0,
+                              &reply), -1, "one result for all");
+    is_str(reply.message, "one reply to a batch, and no error", "is refused");
+
+    text = "[{\"id\":7";
+    is(bc_jsonrpc_batch_begin(&batch, (const uint8_t *) text, strlen(text), 0,
+                              &reply), -1, "no JSON");
+}
+
+
+static void
+meanings(void)
+{
+    size_t  i;
+
+    static const struct {
+        long         code;          /* 0: none */
+        const char  *message;
+        int          missing;
+        int          limit;
+    } cases[] = {
+        { -32601, "x", 1, 0 },
+        { -32004, "Method eth_getBlockReceipts is not supported", 1, 0 },
+        { -32700, "The method eth_getBlockReceipts does not exist/is not "
+          "available", 1, 0 },
+        { -32600, "Unsupported method: eth_foo", 1, 0 },
+        { 0, "Method not found", 1, 0 },
+        { -32700, "parse error", 0, 0 },
+        { -32004, "Block not available for slot 5", 0, 0 },
+        { 3, "execution reverted: method unknown, you are banned", 0, 0 },
+        { -32001, "rate limited", 0, 1 },
+        { -32002, "banned", 0, 1 },
+        { -32005, "limit exceeded", 0, 1 },
+        { -32005, "Node is behind by 42 slots", 0, 0 },
+        { -32001, "Resource not found", 0, 0 },
+        { -32007, "Slot 5 was skipped", 0, 0 },
+        { -32000, "Too Many Requests", 0, 1 },
+        { 429, "x", 0, 1 },
+        { 0, "Your app has exceeded its compute units per second capacity: "
+          "rate limit", 0, 1 },
+        { -28, "Loading block index...", 0, 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        is(bc_jsonrpc_is_missing(cases[i].code != 0, cases[i].code,
+                                 (const uint8_t *) cases[i].message,
+                                 strlen(cases[i].message)),
+           cases[i].missing, "a method that is missing: %s",
+           cases[i].message);
+        is(bc_jsonrpc_is_limit(cases[i].code != 0, cases[i].code,
+                               (const uint8_t *) cases[i].message,
+                               strlen(cases[i].message)),
+           cases[i].limit, "a limit: %s", cases[i].message);
     }
 }
 
@@ -234,7 +472,8 @@ large(void)
     n--;
     n += (size_t) sprintf(text + n, "],\"id\":12}");
 
-    is(bc_jsonrpc_parse((uint8_t *) text, n, 12, &reply), 0, "a large reply");
+    is(bc_jsonrpc_parse((uint8_t *) text, n, 12, 0,
+                        &reply), 0, "a large reply");
     ok(reply.ok && reply.result.data == (uint8_t *) text + 26
        && reply.result.len == n - 26 - 9, "its result is all of it");
 
@@ -271,6 +510,10 @@ main(void)
     errors();
     long_message();
     refusals();
+    dialects();
+    documents();
+    batches();
+    meanings();
     large();
     build();
 
