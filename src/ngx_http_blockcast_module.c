@@ -134,7 +134,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NULL },
 
     { ngx_string("blockcast_node"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
       ngx_http_blockcast_conf_set_node,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -317,6 +317,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
 
     ngx_http_blockcast_inside("blockcast_interval"),
     ngx_http_blockcast_inside("blockcast_call"),
+    ngx_http_blockcast_inside("blockcast_get"),
     ngx_http_blockcast_inside("blockcast_jq"),
     ngx_http_blockcast_inside("blockcast_jq_file"),
     ngx_http_blockcast_inside("blockcast_log"),

@@ -376,14 +376,17 @@ ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Reads [NAME] [max_reply=SIZE] [backoff=TIME].  NGX_ERROR has been logged. */
+/*
+ * Reads [NAME] [max_reply=SIZE] [backoff=TIME] [batch=N] [strict=on]
+ * [authorization_file=FILE].  NGX_ERROR has been logged.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
     ngx_http_blockcast_node_t *node)
 {
     ssize_t      size;
-    ngx_int_t    msec;
+    ngx_int_t    msec, n;
     ngx_str_t   *word, value;
     ngx_uint_t   i;
 
@@ -391,7 +394,59 @@ ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_blockcast_conf_read_param(&word[i], "max_reply=", &value))
+        if (ngx_http_blockcast_conf_read_param(&word[i], "batch=", &value)) {
+            n = ngx_atoi(value.data, value.len);
+
+            if (n < 1 || n > 256) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must be a number of calls from 1 "
+                                   "to 256", &word[i]);
+                return NGX_ERROR;
+            }
+
+            node->batch = n;
+
+        } else if (ngx_http_blockcast_conf_read_param(&word[i], "strict=",
+                                                      &value))
+        {
+            if (ngx_strcmp(value.data, "on") != 0
+                && ngx_strcmp(value.data, "off") != 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must be strict=on or strict=off",
+                                   &word[i]);
+                return NGX_ERROR;
+            }
+
+            node->strict = (value.len == 2);
+
+        } else if (ngx_http_blockcast_conf_read_param(
+                                    &word[i], "authorization_file=", &value))
+        {
+            node->authorization = ngx_pcalloc(
+                                    cf->pool,
+                                    sizeof(ngx_http_blockcast_authorization_t));
+            if (node->authorization == NULL) {
+                return NGX_ERROR;
+            }
+
+            if (value.len == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must name a file", &word[i]);
+                return NGX_ERROR;
+            }
+
+            node->authorization->file = value;
+
+            if (ngx_http_blockcast_conf_read_name(
+                                        cf, &node->authorization->file)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+        } else if (ngx_http_blockcast_conf_read_param(&word[i], "max_reply=",
+                                                      &value))
         {
             size = ngx_parse_size(&value);
 

@@ -93,6 +93,8 @@ static char *ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 
 static ngx_int_t ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
@@ -118,6 +120,9 @@ static ngx_int_t ngx_http_blockcast_conf_stream_call_params_jq_file(
 static ngx_int_t ngx_http_blockcast_conf_stream_call_fallback(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_conf_stream_get_fallback(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value);
 static ngx_int_t ngx_http_blockcast_conf_stream_call_timeout(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value);
@@ -136,6 +141,8 @@ static ngx_http_blockcast_conf_directive_t
       NGX_HTTP_BLOCKCAST_MIN_INTERVAL },
 
     { "blockcast_call", 3, 64, ngx_http_blockcast_conf_stream_call, 0, 0 },
+
+    { "blockcast_get", 3, 64, ngx_http_blockcast_conf_stream_get, 0, 0 },
 
     { "blockcast_jq", 2, 2, ngx_http_blockcast_conf_stream_jq, 0, 0 },
 
@@ -184,6 +191,18 @@ static ngx_http_blockcast_conf_param_t
     { "params_jq=", ngx_http_blockcast_conf_stream_call_params_jq },
     { "params_jq_file=", ngx_http_blockcast_conf_stream_call_params_jq_file },
     { "fallback=", ngx_http_blockcast_conf_stream_call_fallback },
+    { "timeout=", ngx_http_blockcast_conf_stream_call_timeout },
+    { "each=", ngx_http_blockcast_conf_stream_call_each },
+    { NULL, NULL }
+};
+
+
+static ngx_http_blockcast_conf_param_t
+    ngx_http_blockcast_conf_stream_get_params[] =
+{
+    { "path_jq=", ngx_http_blockcast_conf_stream_call_params_jq },
+    { "path_jq_file=", ngx_http_blockcast_conf_stream_call_params_jq_file },
+    { "fallback=", ngx_http_blockcast_conf_stream_get_fallback },
     { "timeout=", ngx_http_blockcast_conf_stream_call_timeout },
     { "each=", ngx_http_blockcast_conf_stream_call_each },
     { NULL, NULL }
@@ -560,9 +579,13 @@ static char *
 ngx_http_blockcast_conf_stream_compile(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st)
 {
-    ngx_str_t  error;
+    ngx_str_t  error, beside;
 
-    if (ngx_http_blockcast_jq_compile(cf->pool, &st->program,
+    ngx_http_blockcast_conf_read_dir(st->program_file.len != 0
+                                     ? &st->program_file
+                                     : &cf->conf_file->file.name, &beside);
+
+    if (ngx_http_blockcast_jq_compile(cf->pool, &st->program, &beside,
                                       &cf->cycle->conf_prefix, &st->jq, &error)
         == NGX_OK)
     {
@@ -826,7 +849,7 @@ static char *
 ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call)
 {
-    ngx_str_t  error;
+    ngx_str_t  error, beside;
 
     if (call->params.len != 0 && call->params_jq.len != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -838,19 +861,24 @@ ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
     if (call->each != 0 && call->params_jq.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "call \"%V\" in stream \"%V\" has each=%ui "
-                           "but no params_jq",
-                           &call->name, &st->name, call->each);
+                           "but no %s", &call->name, &st->name, call->each,
+                           call->get ? "path_jq" : "params_jq");
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_blockcast_conf_read_dir(call->params_file.len != 0
+                                     ? &call->params_file
+                                     : &cf->conf_file->file.name, &beside);
+
     if (call->params_jq.len != 0
-        && ngx_http_blockcast_jq_compile(cf->pool, &call->params_jq,
+        && ngx_http_blockcast_jq_compile(cf->pool, &call->params_jq, &beside,
                                          &cf->cycle->conf_prefix, &call->jq,
                                          &error)
            != NGX_OK)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "params_jq of call \"%V\" in stream \"%V\": %V",
+                           "%s of call \"%V\" in stream \"%V\": %V",
+                           call->get ? "path_jq" : "params_jq",
                            &call->name, &st->name, &error);
         return NGX_CONF_ERROR;
     }
@@ -880,6 +908,58 @@ ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
                             ngx_http_blockcast_conf_stream_call_params, 3)
            != NGX_CONF_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_blockcast_conf_stream_call_check(cf, st, call);
+}
+
+
+/* Sets blockcast_get NAME [PATH] [PARAMETER ...]. */
+
+static char *
+ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    ngx_str_t                       *value, *path;
+    ngx_uint_t                       given;
+    ngx_http_blockcast_call_conf_t  *call;
+    static ngx_str_t                 none = ngx_string("/");
+
+    value = cf->args->elts;
+
+    call = ngx_http_blockcast_conf_stream_call_add(cf, st, &value[1]);
+    if (call == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    call->get = 1;
+
+    given = (ngx_strncmp(value[2].data, "path_jq", 7) != 0);
+    path = given ? &value[2] : &none;
+
+    if (!ngx_http_blockcast_stream_path_valid(path)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of blockcast_get \"%V\" in stream \"%V\" "
+                           "must be a path that begins with \"/\"",
+                           path, &call->name, &st->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_blockcast_conf_stream_call_method(call, path) != NGX_OK
+        || ngx_http_blockcast_conf_stream_params(cf, st, call,
+                            ngx_http_blockcast_conf_stream_get_params,
+                            given ? 3 : 2)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (call->params_jq.len != 0 && (given || call->methods.nelts > 1)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_get \"%V\" in stream \"%V\" has "
+                           "path_jq, and a path or fallback= beside it",
+                           &call->name, &st->name);
         return NGX_CONF_ERROR;
     }
 
@@ -940,7 +1020,10 @@ ngx_http_blockcast_conf_stream_call_params_jq_file(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value)
 {
-    return ngx_http_blockcast_conf_read_file(cf, "stream", &st->name, value,
+    call->params_file = *value;
+
+    return ngx_http_blockcast_conf_read_file(cf, "stream", &st->name,
+                                             &call->params_file,
                                              &call->params_jq);
 }
 
@@ -951,6 +1034,19 @@ ngx_http_blockcast_conf_stream_call_fallback(ngx_conf_t *cf,
     ngx_str_t *param, ngx_str_t *value)
 {
     if (value->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_blockcast_conf_stream_call_method(call, value);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_get_fallback(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
+    ngx_str_t *param, ngx_str_t *value)
+{
+    if (!ngx_http_blockcast_stream_path_valid(value)) {
         return NGX_DECLINED;
     }
 
@@ -1015,7 +1111,8 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
     if (st->calls.nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stream \"%V\" has no blockcast_call", &st->name);
+                           "stream \"%V\" has no blockcast_call and no "
+                           "blockcast_get", &st->name);
         return NGX_CONF_ERROR;
     }
 
@@ -1067,6 +1164,35 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 }
 
 
+/* A path is put behind that of the node's location: it has to lead there. */
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_link_gets(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_call_conf_t  *call;
+
+    call = st->calls.elts;
+
+    for (i = 0; i < st->calls.nelts; i++) {
+
+        if (call[i].get && st->node->clcf->exact_match) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "stream \"%V\" in %s:%ui has a blockcast_get, for "
+                          "which node \"%V\" in %s:%ui needs a location like "
+                          "\"location %V/\", not \"location = %V\"",
+                          &st->name, st->file, st->line, &st->node->name,
+                          st->node->file, st->node->line,
+                          &st->node->clcf->name, &st->node->clcf->name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf)
@@ -1113,6 +1239,10 @@ ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
                           "stream \"%V\" in %s:%ui asks node \"%V\", but no "
                           "location has \"blockcast_node %V;\"",
                           &st[i]->name, st[i]->file, st[i]->line, name, name);
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_blockcast_conf_stream_link_gets(cf, st[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -88,6 +88,20 @@ typedef enum {
 } ngx_http_blockcast_fault_e;
 
 
+/* a node's credentials, of a file that may change; see _authorization */
+
+typedef struct {
+    ngx_str_t                     file;         /* with a NUL */
+    struct timespec               mtime;        /* of what was read */
+    ngx_file_uniq_t               uniq;
+    off_t                         size;
+    ngx_http_blockcast_log_throttle_t  repeat;
+    size_t                        len;          /* 0: there are none */
+    unsigned                      known:1;
+    u_char                        text[1024];
+} ngx_http_blockcast_authorization_t;
+
+
 /* a node: the internal location with proxy_pass through which it is called */
 
 typedef struct {
@@ -96,6 +110,9 @@ typedef struct {
     ngx_http_core_loc_conf_t     *clcf;
     size_t                        max_reply;
     ngx_msec_t                    backoff;      /* the longest; 0: default */
+    ngx_uint_t                    batch;        /* calls of a POST at most */
+    ngx_flag_t                    strict;       /* JSON-RPC 2.0 and no other */
+    ngx_http_blockcast_authorization_t  *authorization;     /* or NULL */
     ngx_uint_t                    index;
     u_char                       *file;
     ngx_uint_t                    line;
@@ -109,6 +126,10 @@ typedef struct {
     ngx_uint_t                    tries;        /* calls made since */
     ngx_http_blockcast_rpc_call_t  *probe;      /* the call that tries it */
     ngx_queue_t                   held;         /* calls that wait for probe */
+    ngx_queue_t                   gathered;     /* calls for the next batch */
+    ngx_event_t                   gather;
+    ngx_msec_t                    single;       /* no batches until then ... */
+    unsigned                      alone:1;      /* ... which it has refused */
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_uint_t                    next_stream;  /* the one to try it with */
     ngx_str_t                     reason;
@@ -116,16 +137,18 @@ typedef struct {
 } ngx_http_blockcast_node_t;
 
 
-/* one JSON-RPC call of a stream, as configured */
+/* one call of a stream, as configured: JSON-RPC, or a GET */
 
 typedef struct {
     ngx_str_t                     name;
     ngx_array_t                   methods;      /* ngx_str_t; [0], fallbacks */
     ngx_str_t                     params;       /* JSON text, or len 0 */
-    ngx_str_t                     params_jq;
+    ngx_str_t                     params_jq;    /* of a GET: path_jq */
+    ngx_str_t                     params_file;
     jq_state                     *jq;
     ngx_msec_t                    timeout;
     ngx_uint_t                    each;         /* 0: a single call */
+    unsigned                      get:1;        /* methods are paths */
 } ngx_http_blockcast_call_conf_t;
 
 

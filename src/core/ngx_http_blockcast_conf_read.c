@@ -38,6 +38,50 @@ ngx_http_blockcast_conf_read_msec(ngx_str_t *value)
 
 
 ngx_int_t
+ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name)
+{
+    u_char           *p;
+    ngx_str_t         dir, path;
+    ngx_file_info_t   fi;
+
+    if (name->len != 0 && name->data[0] == '/') {
+        return ngx_conf_full_name(cf->cycle, name, 1);
+    }
+
+    ngx_http_blockcast_conf_read_dir(&cf->conf_file->file.name, &dir);
+
+    path.len = dir.len + name->len;
+    path.data = ngx_pnalloc(cf->pool, path.len + 1);
+
+    if (path.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(path.data, dir.data, dir.len);
+    p = ngx_cpymem(p, name->data, name->len);
+    *p = '\0';
+
+    if (dir.len != 0 && ngx_file_info(path.data, &fi) != NGX_FILE_ERROR) {
+        *name = path;
+        return NGX_OK;
+    }
+
+    return ngx_conf_full_name(cf->cycle, name, 1);
+}
+
+
+void
+ngx_http_blockcast_conf_read_dir(ngx_str_t *name, ngx_str_t *dir)
+{
+    *dir = *name;
+
+    while (dir->len != 0 && dir->data[dir->len - 1] != '/') {
+        dir->len--;
+    }
+}
+
+
+ngx_int_t
 ngx_http_blockcast_conf_read_file(ngx_conf_t *cf, const char *kind,
     ngx_str_t *owner, ngx_str_t *name, ngx_str_t *text)
 {
@@ -45,7 +89,7 @@ ngx_http_blockcast_conf_read_file(ngx_conf_t *cf, const char *kind,
     ngx_fd_t     fd;
     ngx_file_t   file;
 
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+    if (ngx_http_blockcast_conf_read_name(cf, name) != NGX_OK) {
         return NGX_ERROR;
     }
 

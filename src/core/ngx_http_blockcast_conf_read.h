@@ -26,8 +26,18 @@ ngx_uint_t ngx_http_blockcast_conf_read_param(ngx_str_t *param,
 ngx_int_t ngx_http_blockcast_conf_read_msec(ngx_str_t *value);
 
 /*
- * Reads a whole file to cf->pool.  *name becomes its full path: it is taken
- * relative to the folder of nginx.conf.  NGX_ERROR has been logged, with kind
+ * Makes the name of a file its full path.  A relative one is that of a file
+ * beside the one that is being read (a preset, say), if it is there, else it
+ * is taken relative to the folder of nginx.conf.  NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name);
+
+/* Sets *dir to the folder in the path of a file, up to its "/"; or to "". */
+void ngx_http_blockcast_conf_read_dir(ngx_str_t *name, ngx_str_t *dir);
+
+/*
+ * Reads a whole file to cf->pool.  *name becomes its full path, as with
+ * ngx_http_blockcast_conf_read_name().  NGX_ERROR has been logged, with kind
  * and owner to say whose file it is: stream "blocks".
  */
 ngx_int_t ngx_http_blockcast_conf_read_file(ngx_conf_t *cf, const char *kind,

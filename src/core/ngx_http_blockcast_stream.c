@@ -1,6 +1,6 @@
 
 /*
- * Finds a stream by its name, and checks names of streams and calls.
+ * Finds a stream by its name, and checks names and paths.
  */
 
 
@@ -44,6 +44,38 @@ ngx_http_blockcast_stream_name_valid(ngx_str_t *name)
 
         if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
             && (ch < '0' || ch > '9') && ch != '_' && ch != '-' && ch != '.')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_stream_path_valid(ngx_str_t *path)
+{
+    size_t  i;
+    u_char  ch;
+
+    if (path->len == 0 || path->len > 2000 || path->data[0] != '/') {
+        return 0;
+    }
+
+    for (i = 0; i < path->len; i++) {
+        ch = path->data[i];
+
+        if (ch <= ' ' || ch >= 0x7f || ch == '#' || ch == '"' || ch == '\\') {
+            return 0;
+        }
+    }
+
+    for (i = 0; i + 3 <= path->len && path->data[i] != '?'; i++) {
+
+        if (ngx_strncmp(&path->data[i], "/..", 3) == 0
+            && (i + 3 == path->len || path->data[i + 3] == '/'
+                || path->data[i + 3] == '?'))
         {
             return 0;
         }

@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_document.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_rpc_call.h"
@@ -23,10 +24,6 @@
 /* of what hangs, or is limited, the longest time between two calls */
 #define NGX_HTTP_BLOCKCAST_INFLIGHT_APART    30000
 
-/* "rate limited" and "banned" of The Block, "limit exceeded" of Ethereum */
-#define ngx_http_blockcast_inflight_is_limit(code)                            \
-    ((code) == -32001 || (code) == -32002 || (code) == -32005)
-
 
 static ngx_uint_t ngx_http_blockcast_inflight_readable(
     ngx_http_blockcast_rpc_call_t *rpc, ngx_uint_t each);
@@ -36,7 +33,8 @@ static void ngx_http_blockcast_inflight_take(
     ngx_http_blockcast_poll_request_t *request,
     ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_inflight_find(
-    ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params);
+    ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
+    ngx_uint_t get);
 static void ngx_http_blockcast_inflight_done(
     ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_uint_t ngx_http_blockcast_inflight_hangs(
@@ -64,19 +62,33 @@ ngx_http_blockcast_inflight_init(void)
 void
 ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 {
-    ngx_str_t                       *methods;
-    ngx_uint_t                       quiet;
+    ngx_str_t                       *method, *params;
+    ngx_uint_t                       quiet, get;
     ngx_http_blockcast_rpc_call_t   *rpc;
     ngx_http_blockcast_poll_call_t  *call;
     ngx_http_blockcast_node_t       *node;
+    static ngx_str_t                 none = ngx_null_string;
 
     call = request->call;
     node = call->poll->stream->node;
-    methods = call->conf->methods.elts;
-    request->result.method = methods[request->method];
+    get = call->conf->get;
+    method = (ngx_str_t *) call->conf->methods.elts + request->method;
+    params = &request->params;
 
-    rpc = ngx_http_blockcast_inflight_find(node, &methods[request->method],
-                                           &request->params);
+    if (get) {
+
+        /* its program puts out paths */
+
+        if (params->len != 0) {
+            method = params;
+        }
+
+        params = &none;
+    }
+
+    request->result.method = *method;
+
+    rpc = ngx_http_blockcast_inflight_find(node, method, params, get);
 
     if (rpc != NULL && rpc->finished) {
 
@@ -144,13 +156,13 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
                 && ngx_time() - call->repeat.last
                    < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN;
 
-        rpc = ngx_http_blockcast_rpc_call_start(node,
-                                            &methods[request->method],
-                                            &request->params, quiet,
+        rpc = ngx_http_blockcast_rpc_call_start(node, method, params, get,
+                                            quiet,
                                             ngx_http_blockcast_inflight_done);
         if (rpc == NULL) {
-            ngx_http_blockcast_inflight_fail(request,
-                                             "no memory for the call");
+            ngx_http_blockcast_inflight_fail(
+                                request, get ? "nginx does not take the path"
+                                             : "no memory for the call");
             return;
         }
 
@@ -255,7 +267,7 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
 
     ngx_http_blockcast_inflight_limited(call, rpc);
 
-    if (rpc->has_code && rpc->code == NGX_HTTP_BLOCKCAST_METHOD_NOT_FOUND) {
+    if (rpc->missing) {
 
         if (request->method + 1 < conf->methods.nelts) {
             request->method++;
@@ -270,8 +282,13 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
             return;
         }
 
-        call->missing = 1;
-        call->reprobe = ngx_current_msec + NGX_HTTP_BLOCKCAST_INFLIGHT_REPROBE;
+        /* what a status alone says may be of a path that is not the node's */
+
+        if (!conf->get && rpc->fault == ngx_http_blockcast_fault_none) {
+            call->missing = 1;
+            call->reprobe = ngx_current_msec
+                            + NGX_HTTP_BLOCKCAST_INFLIGHT_REPROBE;
+        }
     }
 
     if (rpc->result.len != 0 && call->poll->stream->jq != NULL
@@ -316,7 +333,7 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
 
 static ngx_http_blockcast_rpc_call_t *
 ngx_http_blockcast_inflight_find(ngx_http_blockcast_node_t *node,
-    ngx_str_t *method, ngx_str_t *params)
+    ngx_str_t *method, ngx_str_t *params, ngx_uint_t get)
 {
     ngx_queue_t                    *q;
     ngx_http_blockcast_rpc_call_t  *rpc;
@@ -328,6 +345,7 @@ ngx_http_blockcast_inflight_find(ngx_http_blockcast_node_t *node,
         rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_call_t, queue);
 
         if (rpc->node == node
+            && rpc->get == get
             && rpc->method.len == method->len
             && rpc->params.len == params->len
             && ngx_memcmp(rpc->method.data, method->data, method->len) == 0
@@ -516,9 +534,7 @@ ngx_http_blockcast_inflight_limited(ngx_http_blockcast_poll_call_t *call,
 {
     ngx_msec_t  pause, least;
 
-    if (rpc->status != NGX_HTTP_OK || !rpc->has_code
-        || !ngx_http_blockcast_inflight_is_limit(rpc->code))
-    {
+    if (rpc->fault != ngx_http_blockcast_fault_none || !rpc->limited) {
         call->limited = 0;
         return;
     }
@@ -573,6 +589,8 @@ ngx_http_blockcast_inflight_abort(void)
 {
     ngx_queue_t                    *q;
     ngx_http_blockcast_rpc_call_t  *rpc;
+
+    ngx_http_blockcast_document_free();
 
     while (!ngx_queue_empty(&ngx_http_blockcast_inflight_calls)) {
         q = ngx_queue_head(&ngx_http_blockcast_inflight_calls);

@@ -724,7 +724,7 @@ ngx_http_blockcast_jq_text(ngx_pool_t *pool, ngx_str_t *program, u_char *tag,
 
 ngx_int_t
 ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
-    ngx_str_t *dir, jq_state **out, ngx_str_t *error)
+    ngx_str_t *beside, ngx_str_t *dir, jq_state **out, ngx_str_t *error)
 {
     int                                ok;
     jv                                 path;
@@ -762,13 +762,21 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
     messages.pool = pool;
     ngx_str_null(&messages.text);
 
-    /* "include" and "import" look beside nginx.conf */
+    /* "include" and "import" look beside the program, and nginx.conf */
 
     path = jv_string_sized((char *) dir->data, dir->len);
 
     jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_copy(path));
     jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_copy(path));
-    ngx_http_blockcast_jq_dir(jq, path, NULL);
+
+    if (beside->len != 0) {
+        jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"),
+                    JV_ARRAY(jv_string_sized((char *) beside->data,
+                                             beside->len), path));
+
+    } else {
+        ngx_http_blockcast_jq_dir(jq, path, NULL);
+    }
 
     jq_set_error_cb(jq, ngx_http_blockcast_jq_message, &messages);
 
@@ -832,6 +840,11 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
 
         return NGX_ERROR;
     }
+
+    /* the prelude knows this one */
+
+    ngx_http_blockcast_jq_dir(jq, jq_get_attr(jq, jv_string("JQ_ORIGIN")),
+                              NULL);
 
     jq_set_debug_cb(jq, ngx_http_blockcast_jq_debug, NULL);
     jq_set_input_cb(jq, ngx_http_blockcast_jq_no_input, NULL);

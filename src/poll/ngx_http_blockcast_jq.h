@@ -35,11 +35,12 @@ typedef struct {
 
 
 /*
- * Compiles a program; it is freed with pool.  On NGX_ERROR, *error is libjq's
+ * Compiles a program; it is freed with pool.  What it includes is looked for
+ * in the folder `beside`, unless its len is 0, and in dir.  On NGX_ERROR, *error is libjq's
  * own message on one line, allocated from pool.
  */
 ngx_int_t ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
-    ngx_str_t *dir, jq_state **jq, ngx_str_t *error);
+    ngx_str_t *beside, ngx_str_t *dir, jq_state **jq, ngx_str_t *error);
 
 /*
  * Runs a program.  Up to max outputs are printed to pool as JSON texts, *n

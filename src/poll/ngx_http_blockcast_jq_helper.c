@@ -876,7 +876,7 @@ ngx_http_blockcast_jq_helper_reply(ngx_http_blockcast_jq_request_t *request,
     ngx_memzero(&answer, sizeof(answer));
 
     answer.valid = bc_jsonrpc_parse(text, request->previous, request->id,
-                                    request->strict, &reply)
+                                    request->mode, &reply)
                    == 0;
     answer.rpc_error = reply.rpc_error;
     answer.has_code = reply.has_code;

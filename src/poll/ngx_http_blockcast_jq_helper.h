@@ -32,7 +32,7 @@ typedef struct {
     uint32_t                      program;      /* index of the call */
     uint32_t                      nresults;
     uint32_t                      max;          /* outputs that are taken */
-    uint32_t                      strict;       /* of a reply: only 2.0 */
+    uint32_t                      mode;         /* of a reply */
     uint64_t                      timeout;      /* msec */
     uint64_t                      memory;       /* bytes */
     uint64_t                      largest;      /* bytes of the first output */

@@ -293,7 +293,7 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
 
 ngx_int_t
 ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
-    ngx_str_t *body, uint64_t id, ngx_pool_t *pool)
+    ngx_str_t *body, uint64_t id, ngx_uint_t mode, ngx_pool_t *pool)
 {
     ngx_http_blockcast_jq_request_t  *request;
 
@@ -311,6 +311,7 @@ ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
 
     request->op = NGX_HTTP_BLOCKCAST_JQ_REPLY;
     request->id = id;
+    request->mode = mode;
     request->previous = body->len;
 
     ngx_http_blockcast_jq_queue_text(job, body);

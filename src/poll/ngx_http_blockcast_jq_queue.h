@@ -64,9 +64,12 @@ ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
 /* True when there are helpers: some stream has a program. */
 ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
 
-/* Queues the reading of a reply, for which job->reply is set. */
+/*
+ * Queues the reading of a reply, for which job->reply is set; mode is that of
+ * bc_jsonrpc_parse().
+ */
 ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
-    ngx_str_t *body, uint64_t id, ngx_pool_t *pool);
+    ngx_str_t *body, uint64_t id, ngx_uint_t mode, ngx_pool_t *pool);
 
 /* Ends a job, and the helper that is at it.  Does nothing for any other. */
 void ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job);

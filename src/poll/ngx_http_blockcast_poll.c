@@ -16,6 +16,9 @@
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll_result.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_stream.h"
+#include "bc_json.h"
+#include "bc_span.h"
 
 
 static void ngx_http_blockcast_poll_call_start(
@@ -26,6 +29,8 @@ static void ngx_http_blockcast_poll_call_requests(
     ngx_http_blockcast_poll_call_t *call, ngx_str_t *params, ngx_uint_t n,
     ngx_str_t *error);
 static ngx_uint_t ngx_http_blockcast_poll_call_params(ngx_str_t *params,
+    ngx_uint_t n, ngx_str_t *error);
+static ngx_uint_t ngx_http_blockcast_poll_call_paths(ngx_str_t *paths,
     ngx_uint_t n, ngx_str_t *error);
 static void ngx_http_blockcast_poll_call_log(
     ngx_http_blockcast_poll_call_t *call);
@@ -224,8 +229,10 @@ ngx_http_blockcast_poll_call_programmed(ngx_http_blockcast_jq_job_t *job)
     n = 1;
 
     if (job->rc == NGX_OK) {
-        n = ngx_http_blockcast_poll_call_params(job->out, job->n,
-                                                &job->error);
+        n = call->conf->get
+            ? ngx_http_blockcast_poll_call_paths(job->out, job->n, &job->error)
+            : ngx_http_blockcast_poll_call_params(job->out, job->n,
+                                                  &job->error);
     }
 
     ngx_http_blockcast_poll_call_requests(call, job->out, n, &job->error);
@@ -353,6 +360,51 @@ ngx_http_blockcast_poll_call_params(ngx_str_t *params, ngx_uint_t n,
         }
 
         params[asked++] = params[i];
+    }
+
+    return asked;
+}
+
+
+/* What a program for paths has put out: strings, null is not asked for. */
+
+static ngx_uint_t
+ngx_http_blockcast_poll_call_paths(ngx_str_t *paths, ngx_uint_t n,
+    ngx_str_t *error)
+{
+    size_t      len;
+    bc_span_t   span;
+    ngx_uint_t  i, asked;
+
+    asked = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (paths[i].len == 4 && ngx_strncmp(paths[i].data, "null", 4) == 0) {
+            continue;
+        }
+
+        span.data = paths[i].data;
+        span.len = paths[i].len;
+
+        /* what is decoded is never longer: it may be in the same place */
+
+        if (bc_json_string(span, paths[i].data, paths[i].len, &len) != 0) {
+            ngx_str_set(error, "the program must put out paths: strings");
+            return 1;
+        }
+
+        paths[asked].data = paths[i].data;
+        paths[asked].len = len;
+
+        if (!ngx_http_blockcast_stream_path_valid(&paths[asked])) {
+            ngx_str_set(error, "the program must put out paths that begin "
+                        "with \"/\", have neither spaces nor \"..\", and are "
+                        "not longer than 2000 bytes");
+            return 1;
+        }
+
+        asked++;
     }
 
     return asked;

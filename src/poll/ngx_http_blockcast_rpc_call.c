@@ -1,6 +1,6 @@
 
 /*
- * One JSON-RPC call, made as a background subrequest.
+ * One call of a node, JSON-RPC or a GET, made as a background subrequest.
  *
  * A subrequest needs a main request and that a connection.  Neither comes
  * from a client here, so they are made up; what keeps nginx from touching the
@@ -18,8 +18,10 @@
 
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_authorization.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_header.h"
+#include "ngx_http_blockcast_rpc_batch.h"
 #include "bc_jsonrpc.h"
 
 
@@ -29,10 +31,21 @@
 
 static ngx_int_t ngx_http_blockcast_rpc_call_request(
     ngx_http_blockcast_rpc_call_t *rpc);
-static ngx_int_t ngx_http_blockcast_rpc_call_subrequest(
+static ngx_int_t ngx_http_blockcast_rpc_call_headers(
     ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_int_t ngx_http_blockcast_rpc_call_subrequest(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
 static ngx_int_t ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r,
-    const char *name, const char *value);
+    const char *name, ngx_str_t *value);
+static ngx_int_t ngx_http_blockcast_rpc_call_body(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
+static ngx_int_t ngx_http_blockcast_rpc_call_uri(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *uri, ngx_str_t *args);
+static void ngx_http_blockcast_rpc_call_expect(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_int_t ngx_http_blockcast_rpc_call_interim(ngx_http_request_t *r);
+static ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_of(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static void ngx_http_blockcast_rpc_call_done(ngx_event_t *ev);
@@ -44,11 +57,20 @@ static void ngx_http_blockcast_rpc_call_parse(
     ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
 static void ngx_http_blockcast_rpc_call_read(
     ngx_http_blockcast_rpc_call_t *rpc);
+static void ngx_http_blockcast_rpc_call_read_status(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_http_upstream_t *u,
+    ngx_str_t *body);
+static void ngx_http_blockcast_rpc_call_read_failure(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_http_upstream_t *u);
+static ngx_uint_t ngx_http_blockcast_rpc_call_read_document(
+    ngx_http_blockcast_rpc_call_t *rpc, ngx_str_t *body);
+static void ngx_http_blockcast_rpc_call_keep(
+    ngx_http_blockcast_rpc_call_t *rpc);
+static ngx_uint_t ngx_http_blockcast_rpc_call_mode(
+    ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_uint_t ngx_http_blockcast_rpc_call_encoded(ngx_http_upstream_t *u);
 static void ngx_http_blockcast_rpc_call_retry_after(
     ngx_http_blockcast_rpc_call_t *rpc, ngx_http_upstream_t *u);
-static void ngx_http_blockcast_rpc_call_error(
-    ngx_http_blockcast_rpc_call_t *rpc, const char *fmt, ...);
 static void ngx_http_blockcast_rpc_call_event(ngx_event_t *ev);
 static u_char *ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -64,13 +86,52 @@ static ngx_http_output_header_filter_pt
 
 
 static ngx_str_t  ngx_http_blockcast_rpc_call_post = ngx_string("POST");
+static ngx_str_t  ngx_http_blockcast_rpc_call_get = ngx_string("GET");
+static ngx_str_t  ngx_http_blockcast_rpc_call_json =
+    ngx_string("application/json");
+static ngx_str_t  ngx_http_blockcast_rpc_call_agent =
+    ngx_string("blockcast/" NGX_HTTP_BLOCKCAST_VERSION);
 static ngx_str_t  ngx_http_blockcast_rpc_call_http11 = ngx_string("HTTP/1.1");
 static ngx_str_t  ngx_http_blockcast_rpc_call_local = ngx_string("127.0.0.1");
 
 
 ngx_http_blockcast_rpc_call_t *
 ngx_http_blockcast_rpc_call_start(ngx_http_blockcast_node_t *node,
-    ngx_str_t *method, ngx_str_t *params, ngx_uint_t quiet,
+    ngx_str_t *method, ngx_str_t *params, ngx_uint_t get, ngx_uint_t quiet,
+    ngx_http_blockcast_rpc_call_pt handler)
+{
+    ngx_str_t                       body;
+    ngx_http_blockcast_rpc_call_t  *rpc;
+
+    rpc = ngx_http_blockcast_rpc_call_create(node, method, params, handler);
+    if (rpc == NULL) {
+        return NULL;
+    }
+
+    rpc->get = (get != 0);
+    rpc->quiet = (quiet != 0);
+
+    if (get) {
+        rpc->document = ngx_http_blockcast_document_get(node, &rpc->method);
+
+    } else if (ngx_http_blockcast_rpc_batch_add(rpc) == NGX_OK) {
+        return rpc;
+    }
+
+    ngx_str_null(&body);
+
+    if (ngx_http_blockcast_rpc_call_send(rpc, &body) != NGX_OK) {
+        ngx_http_blockcast_rpc_call_free(rpc);
+        return NULL;
+    }
+
+    return rpc;
+}
+
+
+ngx_http_blockcast_rpc_call_t *
+ngx_http_blockcast_rpc_call_create(ngx_http_blockcast_node_t *node,
+    ngx_str_t *method, ngx_str_t *params,
     ngx_http_blockcast_rpc_call_pt handler)
 {
     u_char                         *p;
@@ -94,12 +155,12 @@ ngx_http_blockcast_rpc_call_start(ngx_http_blockcast_node_t *node,
     rpc->pool = pool;
     rpc->node = node;
     rpc->handler = handler;
-    rpc->quiet = (quiet != 0);
     rpc->started = ngx_current_msec;
     rpc->id = ++id;
 
     ngx_queue_init(&rpc->queue);
     ngx_queue_init(&rpc->waiters);
+    ngx_queue_init(&rpc->members);
 
     /* both end with a zero */
 
@@ -121,16 +182,40 @@ ngx_http_blockcast_rpc_call_start(ngx_http_blockcast_node_t *node,
     rpc->done_event.data = rpc;
     rpc->done_event.log = ngx_cycle->log;
 
+    return rpc;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_rpc_call_send(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
+{
     if (ngx_http_blockcast_rpc_call_request(rpc) != NGX_OK
-        || ngx_http_blockcast_rpc_call_subrequest(rpc) != NGX_OK)
+        || ngx_http_blockcast_rpc_call_headers(rpc) != NGX_OK
+        || ngx_http_blockcast_rpc_call_subrequest(rpc, body) != NGX_OK)
     {
-        ngx_http_blockcast_rpc_call_free(rpc);
-        return NULL;
+        return NGX_ERROR;
     }
 
     ngx_http_run_posted_requests(&rpc->connection);
 
-    return rpc;
+    ngx_http_blockcast_rpc_call_expect(rpc);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
+    const char *what)
+{
+    rpc->done = 1;
+
+    ngx_http_blockcast_rpc_call_error(rpc, "%s", what);
+
+    if (!rpc->done_event.posted) {
+        ngx_post_event(&rpc->done_event, &ngx_posted_events);
+    }
 }
 
 
@@ -219,8 +304,9 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
     r->logged = 1;
     r->internal = 1;
     r->valid_location = 1;
-    r->method = NGX_HTTP_POST;
-    r->method_name = ngx_http_blockcast_rpc_call_post;
+    r->method = rpc->get ? NGX_HTTP_GET : NGX_HTTP_POST;
+    r->method_name = rpc->get ? ngx_http_blockcast_rpc_call_get
+                              : ngx_http_blockcast_rpc_call_post;
     r->http_version = NGX_HTTP_VERSION_11;
     r->http_protocol = ngx_http_blockcast_rpc_call_http11;
     r->uri = rpc->node->clcf->name;
@@ -228,24 +314,64 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
     r->headers_in.server = rpc->node->cscf->server_name;
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
 
-    ngx_str_set(&r->request_line, "POST blockcast");
+    if (rpc->get) {
+        ngx_str_set(&r->request_line, "GET blockcast");
+
+    } else {
+        ngx_str_set(&r->request_line, "POST blockcast");
+    }
 
     /* see above: never to be run, and never to be replaced */
 
     r->write_event_handler = NULL;
     r->read_event_handler = ngx_http_block_reading;
 
-    if (ngx_list_init(&r->headers_in.headers, r->pool, 4,
-                      sizeof(ngx_table_elt_t))
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rpc_call_headers(ngx_http_blockcast_rpc_call_t *rpc)
+{
+    ngx_str_t            credentials;
+    ngx_http_request_t  *r;
+
+    r = rpc->main;
+
+    if (ngx_http_blockcast_authorization_get(rpc->node, r->pool, &credentials)
         != NGX_OK
-        || ngx_http_blockcast_rpc_call_add_header(r, "Content-Type",
-                                                  "application/json")
-           != NGX_OK
+        || ngx_list_init(&r->headers_in.headers, r->pool, 4,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if ((!rpc->get
+         && ngx_http_blockcast_rpc_call_add_header(r, "Content-Type",
+                                       &ngx_http_blockcast_rpc_call_json)
+            != NGX_OK)
         || ngx_http_blockcast_rpc_call_add_header(r, "Accept",
-                                                  "application/json")
+                                       &ngx_http_blockcast_rpc_call_json)
            != NGX_OK
         || ngx_http_blockcast_rpc_call_add_header(r, "User-Agent",
-                                   "blockcast/" NGX_HTTP_BLOCKCAST_VERSION)
+                                       &ngx_http_blockcast_rpc_call_agent)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (rpc->document != NULL
+        && ngx_http_blockcast_rpc_call_add_header(r, "If-None-Match",
+                                                  &rpc->document->etag)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (credentials.len != 0
+        && ngx_http_blockcast_rpc_call_add_header(r, "Authorization",
+                                                  &credentials)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -257,7 +383,7 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
 
 static ngx_int_t
 ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
-    const char *value)
+    ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -270,8 +396,7 @@ ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
 
     h->key.data = (u_char *) name;
     h->key.len = ngx_strlen(name);
-    h->value.data = (u_char *) value;
-    h->value.len = ngx_strlen(value);
+    h->value = *value;
 
     h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
     if (h->lowcase_key == NULL) {
@@ -289,47 +414,59 @@ ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
 
 
 static ngx_int_t
-ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc)
+ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
 {
-    char                     *body;
-    size_t                    len;
     ngx_buf_t                *b;
+    ngx_str_t                 text, uri, args;
     ngx_chain_t              *cl;
     ngx_http_request_t       *r, *sr;
     ngx_http_request_body_t  *rb;
 
     r = rpc->main;
+    text = *body;
+    uri = r->uri;
 
-    if (bc_jsonrpc_build(&body, &len, rpc->id, (char *) rpc->method.data,
-                         rpc->params.len ? (char *) rpc->params.data : NULL)
-        != 0)
+    ngx_str_null(&args);
+
+    if (rpc->get) {
+
+        if (ngx_http_blockcast_rpc_call_uri(rpc, &uri, &args) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (text.len == 0
+               && ngx_http_blockcast_rpc_call_body(rpc, &text) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    b = ngx_create_temp_buf(r->pool, len);
+    b = ngx_calloc_buf(r->pool);
     cl = ngx_alloc_chain_link(r->pool);
     rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
 
     if (b == NULL || cl == NULL || rb == NULL) {
-        free(body);
         return NGX_ERROR;
     }
 
-    b->last = ngx_cpymem(b->last, body, len);
-    b->last_buf = 1;
-    b->last_in_chain = 1;
+    if (!rpc->get) {
+        b->start = text.data;
+        b->pos = text.data;
+        b->last = text.data + text.len;
+        b->end = b->last;
+        b->temporary = 1;
+        b->last_buf = 1;
+        b->last_in_chain = 1;
 
-    free(body);
-
-    cl->buf = b;
-    cl->next = NULL;
-    rb->bufs = cl;
+        cl->buf = b;
+        cl->next = NULL;
+        rb->bufs = cl;
+    }
 
     rpc->post.handler = ngx_http_blockcast_rpc_call_finalize;
     rpc->post.data = rpc;
 
-    if (ngx_http_subrequest(r, &r->uri, NULL, &sr, &rpc->post,
+    if (ngx_http_subrequest(r, &uri, args.len ? &args : NULL, &sr, &rpc->post,
                             NGX_HTTP_SUBREQUEST_IN_MEMORY
                             |NGX_HTTP_SUBREQUEST_BACKGROUND)
         != NGX_OK)
@@ -337,10 +474,10 @@ ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc)
         return NGX_ERROR;
     }
 
-    sr->method = NGX_HTTP_POST;
-    sr->method_name = ngx_http_blockcast_rpc_call_post;
+    sr->method = r->method;
+    sr->method_name = r->method_name;
     sr->request_body = rb;
-    sr->headers_in.content_length_n = len;
+    sr->headers_in.content_length_n = rpc->get ? -1 : (off_t) text.len;
     sr->headers_in.chunked = 0;
 
     rpc->sr = sr;
@@ -353,6 +490,154 @@ ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc)
                    &rpc->params);
 
     return NGX_OK;
+}
+
+
+/* Makes the body of the request in its pool. */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_call_body(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
+{
+    char    *p;
+    size_t   len;
+
+    if (bc_jsonrpc_build(&p, &len, rpc->id, (char *) rpc->method.data,
+                         rpc->params.len ? (char *) rpc->params.data : NULL)
+        != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    body->len = len;
+    body->data = ngx_pnalloc(rpc->main->pool, len);
+
+    if (body->data != NULL) {
+        ngx_memcpy(body->data, p, len);
+    }
+
+    free(p);
+
+    return (body->data != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * The URI of a GET: the path behind that of the node's location, decoded as
+ * nginx has it and without its query.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_call_uri(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *uri, ngx_str_t *args)
+{
+    u_char      *p;
+    ngx_str_t   *name;
+    ngx_uint_t   flags;
+
+    name = &rpc->node->clcf->name;
+
+    uri->len = name->len;
+
+    if (uri->len != 0 && name->data[uri->len - 1] == '/') {
+        uri->len--;
+    }
+
+    p = ngx_pnalloc(rpc->main->pool, uri->len + rpc->method.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    uri->data = p;
+    p = ngx_cpymem(p, name->data, uri->len);
+    ngx_memcpy(p, rpc->method.data, rpc->method.len);
+    uri->len += rpc->method.len;
+
+    flags = NGX_HTTP_LOG_UNSAFE;
+
+    return ngx_http_parse_unsafe_uri(rpc->main, uri, args, &flags);
+}
+
+
+/*
+ * A node may answer with 100 Continue, or another interim response, before its
+ * reply; nginx takes that for the reply and waits for its end.  So they are
+ * taken away before it reads the first byte.
+ */
+
+static void
+ngx_http_blockcast_rpc_call_expect(ngx_http_blockcast_rpc_call_t *rpc)
+{
+    ngx_http_upstream_t  *u;
+
+    u = rpc->sr->upstream;
+
+    if (rpc->done || u == NULL || u->process_header == NULL) {
+        return;
+    }
+
+    rpc->process_header = u->process_header;
+    u->process_header = ngx_http_blockcast_rpc_call_interim;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rpc_call_interim(ngx_http_request_t *r)
+{
+    size_t                          len;
+    u_char                         *p, *last;
+    ngx_buf_t                      *b;
+    ngx_http_upstream_t            *u;
+    ngx_http_blockcast_rpc_call_t  *rpc;
+    static u_char                   start[] = "HTTP/1.x 1xx";
+
+    u = r->upstream;
+    b = &u->buffer;
+    rpc = ngx_http_blockcast_rpc_call_of(r);
+
+    for ( ;; ) {
+        last = b->last;
+
+        for (len = 0; len < sizeof(start) - 1; len++) {
+
+            p = b->pos + len;
+
+            if (p == last) {
+                return NGX_AGAIN;
+            }
+
+            if (start[len] != 'x' ? *p != start[len]
+                                  : *p < '0' || *p > '9')
+            {
+                break;
+            }
+        }
+
+        /* 101 is the last response before another protocol */
+
+        if (len < sizeof(start) - 1
+            || ngx_strncmp(b->pos + sizeof("HTTP/1.x ") - 1, "101", 3) == 0)
+        {
+            break;
+        }
+
+        for (p = b->pos + len; /* void */ ; p++) {
+
+            if (last - p < 4) {
+                return NGX_AGAIN;
+            }
+
+            if (p[0] == CR && p[1] == LF && p[2] == CR && p[3] == LF) {
+                break;
+            }
+        }
+
+        b->pos = p + 4;
+    }
+
+    u->process_header = rpc->process_header;
+
+    return u->process_header(r);
 }
 
 
@@ -409,8 +694,9 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         }
     }
 
-    if (r->headers_out.status == NGX_HTTP_OK) {
-
+    if (r->headers_out.status == NGX_HTTP_OK
+        || (u != NULL && u->headers_in.status_n != 0))
+    {
         /*
          * A filter of nginx that gives up, as gunzip does when the end is bad,
          * looks like a reply that does not fit; but then there is that much.
@@ -462,7 +748,9 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 
     rpc = ev->data;
 
-    ngx_http_blockcast_rpc_call_read(rpc);
+    if (rpc->message.len == 0) {
+        ngx_http_blockcast_rpc_call_read(rpc);
+    }
 
     if (rpc->reading) {
         return;
@@ -483,6 +771,7 @@ ngx_http_blockcast_rpc_call_read_aside(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_str_t *body)
 {
     if (body->len < NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE
+        || rpc->carries
         || !ngx_http_blockcast_jq_queue_ready())
     {
         return NGX_DECLINED;
@@ -492,7 +781,10 @@ ngx_http_blockcast_rpc_call_read_aside(ngx_http_blockcast_rpc_call_t *rpc,
     rpc->job.data = rpc;
     rpc->job.reply = &rpc->reply;
 
-    if (ngx_http_blockcast_jq_queue_reply(&rpc->job, body, rpc->id, rpc->pool)
+    if (ngx_http_blockcast_jq_queue_reply(
+                                    &rpc->job, body, rpc->id,
+                                    ngx_http_blockcast_rpc_call_mode(rpc),
+                                    rpc->pool)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -508,6 +800,7 @@ static void
 ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
 {
     ngx_str_t                       body;
+    bc_jsonrpc_reply_t              reply;
     ngx_http_request_t             *r;
     ngx_http_blockcast_rpc_call_t  *rpc;
 
@@ -532,15 +825,18 @@ ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
                                           rpc->reply.message);
 
     } else if (rpc->reply.rpc_error) {
-        rpc->has_code = 1;
-        rpc->code = rpc->reply.code;
+        reply.ok = 0;
+        reply.has_code = rpc->reply.has_code;
+        reply.code = rpc->reply.code;
 
-        ngx_http_blockcast_rpc_call_error(rpc, "%s", rpc->reply.message);
+        ngx_memcpy(reply.message, rpc->reply.message, sizeof(reply.message));
+        ngx_http_blockcast_rpc_call_reply(rpc, &reply);
 
     } else {
         rpc->checked = 1;
         rpc->result.data = body.data + rpc->reply.offset;
         rpc->result.len = rpc->reply.len;
+        ngx_http_blockcast_rpc_call_keep(rpc);
     }
 
     rpc->handler(rpc);
@@ -551,7 +847,6 @@ static void
 ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 {
     ngx_str_t             body;
-    bc_jsonrpc_reply_t    reply;
     ngx_http_request_t   *r;
     ngx_http_upstream_t  *u;
 
@@ -565,6 +860,31 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
         body.len = r->out->buf->last - r->out->buf->pos;
     }
 
+    if (rpc->status != NGX_HTTP_OK
+        && (u == NULL || u->headers_in.status_n == 0))
+    {
+        ngx_http_blockcast_rpc_call_read_failure(rpc, u);
+        return;
+    }
+
+    if (rpc->status == NGX_HTTP_UNAUTHORIZED
+        || rpc->status == NGX_HTTP_FORBIDDEN)
+    {
+        ngx_http_blockcast_authorization_refused(rpc->node);
+    }
+
+    if (rpc->status != NGX_HTTP_OK
+        && !(rpc->get && rpc->status > NGX_HTTP_OK
+             && rpc->status < NGX_HTTP_SPECIAL_RESPONSE))
+    {
+        if (!rpc->complete) {
+            ngx_str_null(&body);
+        }
+
+        ngx_http_blockcast_rpc_call_read_status(rpc, u, &body);
+        return;
+    }
+
     if (rpc->too_big) {
         ngx_http_blockcast_rpc_call_error(rpc, "the reply is larger than "
                                           "max_reply=%uz",
@@ -573,68 +893,6 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
                       "blockcast: the reply of node \"%V\" to \"%V\" is "
                       "larger than max_reply=%uz",
                       &rpc->node->name, &rpc->method, rpc->node->max_reply);
-        return;
-    }
-
-    if (rpc->status != NGX_HTTP_OK) {
-
-        if (u != NULL && u->headers_in.status_n != 0) {
-
-            ngx_http_blockcast_rpc_call_retry_after(rpc, u);
-
-            rpc->fault = (rpc->status == 429
-                          || (rpc->status == NGX_HTTP_SERVICE_UNAVAILABLE
-                              && rpc->retry_after))
-                         ? ngx_http_blockcast_fault_limited
-                         : ngx_http_blockcast_fault_http;
-
-            /* the node's own answer, and some say why in the body */
-
-            if (body.len != 0
-                && bc_jsonrpc_parse(body.data, body.len, rpc->id, &reply) == 0
-                && reply.rpc_error)
-            {
-                rpc->has_code = 1;
-                rpc->code = reply.code;
-
-                ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui: %s",
-                                                  rpc->status, reply.message);
-
-            } else {
-                ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui",
-                                                  rpc->status);
-            }
-
-            return;
-        }
-
-        if ((rpc->status == NGX_HTTP_GATEWAY_TIME_OUT
-             || rpc->status == NGX_HTTP_BAD_GATEWAY)
-            && u != NULL && !u->request_sent)
-        {
-            rpc->fault = ngx_http_blockcast_fault_unreachable;
-            ngx_http_blockcast_rpc_call_error(rpc,
-                                              "the node cannot be reached");
-
-        } else if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
-            rpc->fault = ngx_http_blockcast_fault_timeout;
-            ngx_http_blockcast_rpc_call_error(rpc,
-                                              "the node did not answer in "
-                                              "time");
-
-        } else if (rpc->status == NGX_HTTP_BAD_GATEWAY) {
-            rpc->fault = ngx_http_blockcast_fault_closed;
-            ngx_http_blockcast_rpc_call_error(rpc, "the node closed the "
-                                              "connection without a reply");
-
-        } else {
-            rpc->fault = ngx_http_blockcast_fault_http;
-            ngx_http_blockcast_rpc_call_error(rpc, "the request to the node "
-                                              "failed in nginx with %ui, see "
-                                              "location \"%V\"", rpc->status,
-                                              &rpc->node->clcf->name);
-        }
-
         return;
     }
 
@@ -660,28 +918,249 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 }
 
 
+/*
+ * A status that is not 200.  It comes second: a node that sends a reply to us,
+ * or says in an error what is wrong, is there, and the error is as good in any.
+ */
+
+static void
+ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_http_upstream_t *u, ngx_str_t *body)
+{
+    ngx_uint_t           found;
+    bc_jsonrpc_reply_t   reply;
+    bc_jsonrpc_batch_t   batch;
+
+    if (rpc->get && ngx_http_blockcast_rpc_call_read_document(rpc, body)) {
+        return;
+    }
+
+    ngx_http_blockcast_rpc_call_retry_after(rpc, u);
+
+    if (body->len == 0) {
+        found = 0;
+
+    } else if (rpc->get) {
+        found = bc_jsonrpc_document_error(body->data, body->len, &reply) == 0;
+
+    } else if (rpc->carries) {
+        found = bc_jsonrpc_batch_begin(&batch, body->data, body->len,
+                                       rpc->node->strict, &reply)
+                != -1;
+
+    } else {
+        found = bc_jsonrpc_parse(body->data, body->len, rpc->id,
+                                 rpc->node->strict, &reply)
+                == 0;
+    }
+
+    rpc->fault = ngx_http_blockcast_fault_http;
+
+    if (rpc->status == NGX_HTTP_TOO_MANY_REQUESTS
+        || (rpc->status == NGX_HTTP_SERVICE_UNAVAILABLE && rpc->retry_after)
+        || (found && reply.rpc_error
+            && bc_jsonrpc_is_limit(reply.has_code, reply.code,
+                                   (u_char *) reply.message,
+                                   ngx_strlen(reply.message))))
+    {
+        rpc->fault = ngx_http_blockcast_fault_limited;
+
+    } else if (rpc->get) {
+
+        /* a server that says what it does not have is there */
+
+        if (found
+            || (rpc->status >= NGX_HTTP_BAD_REQUEST
+                && rpc->status < NGX_HTTP_INTERNAL_SERVER_ERROR
+                && rpc->status != NGX_HTTP_UNAUTHORIZED
+                && rpc->status != NGX_HTTP_FORBIDDEN))
+        {
+            rpc->fault = ngx_http_blockcast_fault_none;
+        }
+
+        rpc->missing = (rpc->status == NGX_HTTP_NOT_FOUND
+                        || rpc->status == NGX_HTTP_NOT_ALLOWED
+                        || rpc->status == NGX_HTTP_NOT_IMPLEMENTED);
+
+    } else if (found && !rpc->node->strict) {
+        rpc->fault = ngx_http_blockcast_fault_none;
+
+        /* a result is not believed that comes with the status of an error */
+
+        if (rpc->carries || reply.rpc_error
+            || (rpc->status >= NGX_HTTP_OK
+                && rpc->status < NGX_HTTP_SPECIAL_RESPONSE
+                && rpc->status != NGX_HTTP_PARTIAL_CONTENT))
+        {
+            ngx_http_blockcast_rpc_call_parse(rpc, body);
+            return;
+        }
+
+    } else {
+        rpc->missing = (rpc->status == NGX_HTTP_NOT_FOUND
+                        || rpc->status == NGX_HTTP_NOT_ALLOWED);
+    }
+
+    /* the node's own answer, and some say why in the body */
+
+    if (!found || !reply.rpc_error) {
+        ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui", rpc->status);
+
+    } else {
+        rpc->has_code = (reply.has_code != 0);
+        rpc->code = reply.code;
+
+        ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui: %s",
+                                          rpc->status, reply.message);
+    }
+
+    if (rpc->get) {
+
+        /* a document's error has the code that all servers agree on */
+
+        rpc->has_code = 1;
+        rpc->code = rpc->status;
+    }
+}
+
+
+/* There is no answer of the node, but a status that nginx gives itself. */
+
+static void
+ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_http_upstream_t *u)
+{
+    if ((rpc->status == NGX_HTTP_GATEWAY_TIME_OUT
+         || rpc->status == NGX_HTTP_BAD_GATEWAY)
+        && u != NULL && !u->request_sent)
+    {
+        rpc->fault = ngx_http_blockcast_fault_unreachable;
+        ngx_http_blockcast_rpc_call_error(rpc, "the node cannot be reached");
+
+    } else if (rpc->status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        rpc->fault = ngx_http_blockcast_fault_timeout;
+        ngx_http_blockcast_rpc_call_error(rpc, "the node did not answer in "
+                                          "time");
+
+    } else if (rpc->status == NGX_HTTP_BAD_GATEWAY) {
+        rpc->fault = ngx_http_blockcast_fault_closed;
+        ngx_http_blockcast_rpc_call_error(rpc, "the node closed the "
+                                          "connection without a reply");
+
+    } else {
+        rpc->fault = ngx_http_blockcast_fault_http;
+        ngx_http_blockcast_rpc_call_error(rpc, "the request to the node "
+                                          "failed in nginx with %ui, see "
+                                          "location \"%V\"", rpc->status,
+                                          &rpc->node->clcf->name);
+    }
+}
+
+
+/* A document that has not changed; 0: this is another answer. */
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_call_read_document(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_str_t *body)
+{
+    if (rpc->status != NGX_HTTP_NOT_MODIFIED || rpc->document == NULL) {
+        return 0;
+    }
+
+    rpc->result = rpc->document->body;
+
+    return 1;
+}
+
+
+/* Keeps a document with its ETag, to ask for it only when it changes. */
+
+static void
+ngx_http_blockcast_rpc_call_keep(ngx_http_blockcast_rpc_call_t *rpc)
+{
+    ngx_str_t         etag;
+    ngx_table_elt_t  *h;
+
+    if (!rpc->get) {
+        return;
+    }
+
+    ngx_str_null(&etag);
+
+    if (rpc->sr->upstream != NULL) {
+        h = ngx_http_blockcast_header_find(
+                            &rpc->sr->upstream->headers_in.headers, "ETag");
+
+        if (h != NULL) {
+            etag = h->value;
+        }
+    }
+
+    ngx_http_blockcast_document_keep(rpc->node, &rpc->method, &etag,
+                                     &rpc->result);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_call_mode(ngx_http_blockcast_rpc_call_t *rpc)
+{
+    if (rpc->get) {
+        return BC_JSONRPC_DOCUMENT;
+    }
+
+    return rpc->node->strict ? BC_JSONRPC_STRICT : BC_JSONRPC_ANY;
+}
+
+
 static void
 ngx_http_blockcast_rpc_call_parse(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_str_t *body)
 {
     bc_jsonrpc_reply_t  reply;
 
-    if (bc_jsonrpc_parse(body->data, body->len, rpc->id, &reply) != 0) {
+    if (rpc->carries) {
+        ngx_http_blockcast_rpc_batch_read(rpc, body);
+        return;
+    }
+
+    if (bc_jsonrpc_parse(body->data, body->len, rpc->id,
+                         ngx_http_blockcast_rpc_call_mode(rpc), &reply)
+        != 0)
+    {
         rpc->fault = ngx_http_blockcast_fault_invalid;
         ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s", reply.message);
         return;
     }
 
-    if (reply.rpc_error) {
-        rpc->has_code = 1;
-        rpc->code = reply.code;
+    ngx_http_blockcast_rpc_call_reply(rpc, &reply);
+    ngx_http_blockcast_rpc_call_keep(rpc);
+}
 
-        ngx_http_blockcast_rpc_call_error(rpc, "%s", reply.message);
+
+void
+ngx_http_blockcast_rpc_call_reply(ngx_http_blockcast_rpc_call_t *rpc,
+    bc_jsonrpc_reply_t *reply)
+{
+    size_t   len;
+    u_char  *message;
+
+    if (reply->ok) {
+        rpc->result.data = (u_char *) reply->result.data;
+        rpc->result.len = reply->result.len;
         return;
     }
 
-    rpc->result.data = (u_char *) reply.result.data;
-    rpc->result.len = reply.result.len;
+    message = (u_char *) reply->message;
+    len = ngx_strlen(message);
+
+    rpc->has_code = (reply->has_code != 0);
+    rpc->code = reply->code;
+    rpc->missing = bc_jsonrpc_is_missing(reply->has_code, reply->code, message,
+                                         len);
+    rpc->limited = bc_jsonrpc_is_limit(reply->has_code, reply->code, message,
+                                       len);
+
+    ngx_http_blockcast_rpc_call_error(rpc, "%s", message);
 }
 
 
@@ -722,7 +1201,7 @@ ngx_http_blockcast_rpc_call_retry_after(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-static void
+void
 ngx_http_blockcast_rpc_call_error(ngx_http_blockcast_rpc_call_t *rpc,
     const char *fmt, ...)
 {
@@ -756,6 +1235,13 @@ ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc)
     if (rpc->reading) {
         ngx_http_blockcast_jq_queue_cancel(&rpc->job);
     }
+
+    if (rpc->document != NULL) {
+        ngx_http_blockcast_document_leave(rpc->document);
+        rpc->document = NULL;
+    }
+
+    ngx_http_blockcast_rpc_batch_leave(rpc);
 
     if (rpc->main != NULL) {
 
@@ -819,6 +1305,17 @@ ngx_http_blockcast_rpc_call_event(ngx_event_t *ev)
     r->write_event_handler(r);
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* The call of a request that was made here. */
+
+static ngx_http_blockcast_rpc_call_t *
+ngx_http_blockcast_rpc_call_of(ngx_http_request_t *r)
+{
+    return (ngx_http_blockcast_rpc_call_t *)
+               ((u_char *) r->connection->log->data
+                - offsetof(ngx_http_blockcast_rpc_call_t, log_ctx));
 }
 
 

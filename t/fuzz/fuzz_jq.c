@@ -254,13 +254,16 @@ static jq_state *
 compile(const char *program)
 {
     jq_state   *jq;
-    ngx_str_t   text, dir, error;
+    ngx_str_t   text, none, dir, error;
+
+    ngx_str_null(&none);
 
     text.data = (u_char *) program;
     text.len = strlen(program);
     ngx_str_set(&dir, "/nonexistent");
 
-    if (ngx_http_blockcast_jq_compile(&programs, &text, &dir, &jq, &error)
+    if (ngx_http_blockcast_jq_compile(&programs, &text, &none, &dir, &jq,
+                                      &error)
         != NGX_OK)
     {
         fprintf(stderr, "%s: %.*s\n", program, (int) error.len, error.data);

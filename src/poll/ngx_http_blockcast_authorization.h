@@ -1,0 +1,29 @@
+
+/*
+ * The credentials of a node that are in a file, as a cookie of Bitcoin Core is.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_AUTHORIZATION_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_AUTHORIZATION_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * Makes the value of a call's Authorization header of node->authorization, in
+ * memory of the pool: "user:password" is Basic, another text Bearer; "Basic
+ * ..." and "Bearer ..." stay as they are.  The file is read again when it has
+ * changed.  *value is empty when there are none, which has been logged without
+ * them.  NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_authorization_get(
+    ngx_http_blockcast_node_t *node, ngx_pool_t *pool, ngx_str_t *value);
+
+/* Has the file read again, whatever its time: the node refused them. */
+void ngx_http_blockcast_authorization_refused(
+    ngx_http_blockcast_node_t *node);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_AUTHORIZATION_H_INCLUDED_ */
