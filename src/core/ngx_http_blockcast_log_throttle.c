@@ -14,16 +14,21 @@ ngx_uint_t
 ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
     ngx_str_t *message, ngx_uint_t *suppressed)
 {
-    time_t      now, again;
+    time_t      now, again, new;
     uint32_t    hash;
     ngx_uint_t  i;
 
     now = ngx_time();
-    again = repeat->count ? NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
-                          : NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON;
+    again = ngx_http_blockcast_log_throttle_again(repeat);
+    new = NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW;
 
     if (repeat->count++ == 0) {
         repeat->since = ngx_current_msec;
+        repeat->began = now;
+    }
+
+    if (again == NGX_HTTP_BLOCKCAST_LOG_THROTTLE_DAY) {
+        new = NGX_HTTP_BLOCKCAST_LOG_THROTTLE_LONG;
     }
 
     /* without digits: those of a port or a time change, the reason does not */
@@ -47,8 +52,7 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
 
         /* new reasons: a few at once, then one each _NEW seconds */
 
-        if (now - repeat->logged[i] < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
-            && now - repeat->last < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW)
+        if (now - repeat->logged[i] < again && now - repeat->last < new)
         {
             repeat->suppressed++;
             return 0;
@@ -70,6 +74,20 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
     repeat->suppressed = 0;
 
     return 1;
+}
+
+
+time_t
+ngx_http_blockcast_log_throttle_again(
+    ngx_http_blockcast_log_throttle_t *repeat)
+{
+    if (repeat->count == 0) {
+        return NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON;
+    }
+
+    return (ngx_time() - repeat->began >= NGX_HTTP_BLOCKCAST_LOG_THROTTLE_LONG)
+           ? NGX_HTTP_BLOCKCAST_LOG_THROTTLE_DAY
+           : NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN;
 }
 
 

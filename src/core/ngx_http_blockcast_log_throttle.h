@@ -15,11 +15,14 @@
 
 /*
  * Seconds between two lines: of an error that stays the same, of one that
- * comes back after a success, of errors that are different each time.
+ * comes back after a success, of errors that are different each time; and of
+ * what has not worked once for an hour, which is known by then.
  */
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN  60
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON   10
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_NEW    15
+#define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_LONG   3600
+#define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_DAY    86400
 
 /* how many errors of the same thing are told apart */
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS  4
@@ -35,6 +38,7 @@ typedef struct {
     ngx_uint_t   count;             /* failures in a row */
     ngx_uint_t   suppressed;        /* failures since the last line */
     ngx_msec_t   since;             /* the first of the failures in a row */
+    time_t       began;             /* the same, in seconds */
     unsigned     reported:1;        /* one of these was logged */
 } ngx_http_blockcast_log_throttle_t;
 
@@ -46,6 +50,10 @@ typedef struct {
 ngx_uint_t ngx_http_blockcast_log_throttle(
     ngx_http_blockcast_log_throttle_t *repeat, ngx_str_t *message,
     ngx_uint_t *suppressed);
+
+/* Returns how many seconds after a line the same error is logged again. */
+time_t ngx_http_blockcast_log_throttle_again(
+    ngx_http_blockcast_log_throttle_t *repeat);
 
 /*
  * Notes a success after *count failures in a row within *lasted msec.  Returns

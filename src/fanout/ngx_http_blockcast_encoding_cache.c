@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast_encoding_cache.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
@@ -23,6 +24,11 @@
  * that of its queue: they are its own memory.
  */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
+
+/* what a message of a log is: the page, the next entries, those still there */
+#define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE  0
+#define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT  1
+#define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST  2
 
 
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_entries(
@@ -217,8 +223,10 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
                 size += rec->len + 1;
             }
 
-            gap = sub->seq < hub->evicted
-                  || sub->seq < hub->stream->slot->hole;
+            gap = (sub->seq < hub->evicted
+                   || sub->seq < hub->stream->slot->hole)
+                  ? NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST
+                  : NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT;
 
             frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to, seq,
                                                               sub->seq, gap);
@@ -257,14 +265,17 @@ ngx_http_blockcast_encoding_cache_snapshot(ngx_http_blockcast_hub_t *hub)
                                                               hub->count - n,
                                                               hub->count,
                                                               hub->snap.seq, 0,
-                                                              0);
+                                        NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE);
     }
 
     return hub->page;
 }
 
 
-/* a message with the entries from .. to - 1, and the gap before them */
+/*
+ * A message with the entries from .. to - 1, and the gap before them, or the
+ * first one among them.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
@@ -274,6 +285,7 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
     u_char                            *p;
     size_t                             size;
     uint64_t                           timestamp, oldest;
+    ngx_str_t                          told;
     ngx_uint_t                         i;
     ngx_http_blockcast_frame_t        *frame;
     ngx_http_blockcast_ring_record_t  *rec;
@@ -281,7 +293,7 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
 
     st = hub->stream;
     size = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN
-           + sizeof(",\"gap\":{\"since\":,\"oldest\":}") + 2 * NGX_INT64_LEN;
+           + NGX_HTTP_BLOCKCAST_RING_GAP_LEN;
 
     for (i = from; i < to; i++) {
         size += ngx_http_blockcast_hub_entry(hub, i)->len + 1;
@@ -296,6 +308,7 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
 
     timestamp = hub->snap.timestamp;
     oldest = seq;
+    ngx_str_null(&told);
 
     p = frame->data + frame->payload;
     p = ngx_http_blockcast_snapshot_message_head(p, st);
@@ -317,16 +330,32 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
 
         p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
         timestamp = rec->timestamp;
+
+        if (told.len == 0 && gap == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT) {
+            ngx_http_blockcast_ring_gap(
+                                    ngx_http_blockcast_ring_record_data(rec),
+                                    rec->len, &told);
+
+            if (told.len != 0) {
+                oldest = rec->seq;
+            }
+        }
     }
 
     p = ngx_sprintf(p, "],\"count\":%ui}", to - from);
     p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
 
-    if (gap) {
-        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+    if (gap == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST || told.len != 0) {
 
-        p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
-                        since, oldest);
+        if (told.len == 0) {
+            ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+
+        } else {
+            since = oldest - 1;
+        }
+
+        p = ngx_http_blockcast_ring_gap_member(p - 1, since, oldest, &told);
+        *p++ = '}';
     }
 
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,

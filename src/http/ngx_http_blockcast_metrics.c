@@ -107,6 +107,10 @@ static ngx_http_blockcast_metrics_stream_row_t
       "Rounds left out because the one before took longer than the interval.",
       offsetof(ngx_http_blockcast_slot_t, polls_overrun), NULL, 0 },
 
+    { "stream_gaps_total", "counter",
+      "Gaps of a log that its program has told: entries not delivered.",
+      offsetof(ngx_http_blockcast_slot_t, gaps), NULL, 0 },
+
     { "stream_up", "gauge", "1 when the data is fresh, or nobody wants it.",
       0, ngx_http_blockcast_metrics_up, 0 },
 

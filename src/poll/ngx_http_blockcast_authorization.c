@@ -67,6 +67,7 @@ ngx_http_blockcast_authorization_get(ngx_http_blockcast_node_t *node,
         }
 
         auth->len = text.len;
+        auth->repeat.count = 0;
     }
 
     text.data = auth->text;

@@ -154,7 +154,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         quiet = call->failing
                 && ngx_time() - call->repeat.last
-                   < NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN;
+                   < ngx_http_blockcast_log_throttle_again(&call->repeat);
 
         rpc = ngx_http_blockcast_rpc_call_start(node, method, params, get,
                                             quiet,

@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
 
@@ -89,9 +90,14 @@ struct ngx_http_blockcast_poll_s {
     unsigned                      stepping:1;
     unsigned                      shaping:1;    /* the stream's own runs */
 
+    /* a gap that waits for the next entry of the log; len 0: none */
+    size_t                        gap_len;
+    u_char                        gap[NGX_HTTP_BLOCKCAST_RING_GAP];
+
     /* what was logged last, so that it is not repeated */
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_http_blockcast_log_throttle_t  notes;
+    time_t                        noted;        /* the last of these */
     unsigned                      failing:1;
 };
 

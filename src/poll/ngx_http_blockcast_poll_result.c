@@ -19,6 +19,7 @@
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
+#include "ngx_http_blockcast_program_report.h"
 #include "ngx_http_blockcast_stream_note.h"
 #include "bc_json.h"
 #include "bc_json_key.h"
@@ -35,6 +36,9 @@ static void ngx_http_blockcast_poll_result_time_poll(
     ngx_http_blockcast_poll_t *poll);
 static void ngx_http_blockcast_poll_result_time_publish(
     ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_gap(
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_program_report_t *report);
 static void ngx_http_blockcast_poll_result_shaped(
     ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_poll_result_publish(
@@ -327,9 +331,10 @@ static void
 ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n)
 {
-    ngx_int_t   rc;
-    ngx_str_t   out[3], error;
-    ngx_uint_t  i;
+    ngx_int_t                            rc;
+    ngx_str_t                            out[3], error;
+    ngx_uint_t                           i;
+    ngx_http_blockcast_program_report_t  report;
 
     for (i = 0; i < 3; i++) {
         ngx_str_null(&out[i]);
@@ -362,6 +367,9 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         return;
     }
 
+    ngx_http_blockcast_program_report_read(poll->pool, &out[2], &report);
+    ngx_http_blockcast_poll_result_gap(poll, &report);
+
     if (poll->stream->field.len != 0) {
         rc = ngx_http_blockcast_poll_result_entries(poll, &out[0], &out[1],
                                                     &error);
@@ -386,12 +394,40 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     }
 
     ngx_http_blockcast_poll_result_time_publish(poll);
-    ngx_http_blockcast_stream_note_output(poll, &out[2]);
+    ngx_http_blockcast_stream_note_texts(poll, report.notes, report.nnotes);
+
+    if (report.stale.len != 0) {
+
+        /* what there was is published, but the stream does not get on */
+
+        ngx_http_blockcast_poll_result_published(poll);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &report.stale);
+        return;
+    }
 
     ngx_http_blockcast_poll_result_recovered(poll);
     ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone,
                                              poll->stream->slot);
     ngx_http_blockcast_poll_result_published(poll);
+}
+
+
+/* What a log does not deliver is told with the entry that comes next. */
+
+static void
+ngx_http_blockcast_poll_result_gap(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_program_report_t *report)
+{
+    if (report->ngaps == 0) {
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&poll->stream->slot->gaps, report->ngaps);
+
+    if (poll->gap_len == 0) {
+        ngx_memcpy(poll->gap, report->gap.data, report->gap.len);
+        poll->gap_len = report->gap.len;
+    }
 }
 
 
@@ -652,7 +688,7 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     uint64_t                                number, first, last, hash64;
     bc_span_t                               span, list, item, key;
     ngx_int_t                               rc;
-    ngx_str_t                               k;
+    ngx_str_t                               k, gap;
     ngx_uint_t                              i, n, total, mask, bad, seen;
     ngx_uint_t                              before, after;
     bc_json_iter_t                          it;
@@ -827,10 +863,24 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
     }
 
+    gap.data = poll->gap;
+    gap.len = poll->gap_len;
+
+    if (n != 0 && gap.len != 0) {
+        (void) ngx_http_blockcast_program_report_mark(
+                        poll->pool, &gap, st->max_size - around
+                                          - NGX_HTTP_BLOCKCAST_RING_GAP_LEN,
+                        &entries[0].data);
+    }
+
     rc = ngx_http_blockcast_poll_result_batches(poll, entries, n, memory);
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (n != 0) {
+        poll->gap_len = 0;
     }
 
     if (bad) {
@@ -883,6 +933,10 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
         size = around;
         room = 0;
 
+        if (from == 0 && poll->gap_len != 0) {
+            size += NGX_HTTP_BLOCKCAST_RING_GAP_LEN;
+        }
+
         for (i = from; i < n; i++) {
             size += entries[i].data.len + 1;
             room += ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
@@ -890,7 +944,9 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
 
             /* nor does a message push its own entries out */
 
-            if (size > st->max_size || room > st->ring_size / 2) {
+            if (i != from
+                && (size > st->max_size || room > st->ring_size / 2))
+            {
                 break;
             }
         }

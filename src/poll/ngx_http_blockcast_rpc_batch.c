@@ -8,8 +8,9 @@
  * others to all who have to do with them.  Their results are parts of the
  * batch's reply, so it stays until the last of them is freed.
  *
- * A node that refuses batches gets the calls one by one, at once, and is not
- * asked so again for a while.
+ * A node that refuses batches, or does not say which of the calls an error
+ * belongs to, gets those without an answer one by one, at once, and no batch
+ * for a while.
  */
 
 
@@ -17,6 +18,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "bc_jsonrpc.h"
+#include "bc_span.h"
 
 
 /* how long a node that has refused a batch gets none (msec) */
@@ -28,6 +30,8 @@ static ngx_int_t ngx_http_blockcast_rpc_batch_start(
     ngx_http_blockcast_node_t *node);
 static ngx_int_t ngx_http_blockcast_rpc_batch_body(
     ngx_http_blockcast_rpc_call_t *batch, ngx_str_t *body);
+static void ngx_http_blockcast_rpc_batch_answer(
+    ngx_http_blockcast_rpc_call_t *rpc, bc_span_t item, int mode);
 static void ngx_http_blockcast_rpc_batch_done(
     ngx_http_blockcast_rpc_call_t *batch);
 static ngx_uint_t ngx_http_blockcast_rpc_batch_refused(
@@ -233,11 +237,14 @@ ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
 {
     int                             rc, mode;
     uint64_t                        id;
-    bc_span_t                       item;
+    bc_span_t                       item, nobodys;
+    ngx_uint_t                      left;
     ngx_queue_t                    *q;
     bc_jsonrpc_batch_t              replies;
     bc_jsonrpc_reply_t              reply;
-    ngx_http_blockcast_rpc_call_t  *rpc;
+    ngx_http_blockcast_rpc_call_t  *rpc, *last;
+
+    nobodys.data = NULL;
 
     mode = batch->node->strict ? BC_JSONRPC_STRICT : BC_JSONRPC_ANY;
 
@@ -257,6 +264,11 @@ ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
 
     while (bc_jsonrpc_batch_next(&replies, &item, &id)) {
 
+        if (id == 0) {
+            nobodys = item;
+            continue;
+        }
+
         for (q = ngx_queue_head(&batch->members);
              q != ngx_queue_sentinel(&batch->members);
              q = ngx_queue_next(q))
@@ -267,24 +279,60 @@ ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
                 continue;
             }
 
-            if (rpc->answered) {
-                break;
-            }
-
-            rpc->answered = 1;
-
-            if (bc_jsonrpc_batch_read(item, id, mode, &reply) == 0) {
-                ngx_http_blockcast_rpc_call_reply(rpc, &reply);
-
-            } else {
-                rpc->fault = ngx_http_blockcast_fault_invalid;
-                ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s",
-                                                  reply.message);
+            if (!rpc->answered) {
+                ngx_http_blockcast_rpc_batch_answer(rpc, item, mode);
             }
 
             break;
         }
     }
+
+    if (nobodys.data == NULL) {
+        return;
+    }
+
+    /* some leave out the id of an error, against the specification */
+
+    left = 0;
+    last = NULL;
+
+    for (q = ngx_queue_head(&batch->members);
+         q != ngx_queue_sentinel(&batch->members);
+         q = ngx_queue_next(q))
+    {
+        rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_call_t, member);
+
+        if (!rpc->answered) {
+            left++;
+            last = rpc;
+        }
+    }
+
+    if (left == 1) {
+        ngx_http_blockcast_rpc_batch_answer(last, nobodys, mode);
+
+    } else if (left > 1) {
+        ngx_http_blockcast_rpc_call_error(batch, "it does not say which call "
+                                          "an error belongs to");
+    }
+}
+
+
+static void
+ngx_http_blockcast_rpc_batch_answer(ngx_http_blockcast_rpc_call_t *rpc,
+    bc_span_t item, int mode)
+{
+    bc_jsonrpc_reply_t  reply;
+
+    rpc->answered = 1;
+
+    if (bc_jsonrpc_batch_read(item, rpc->id, mode, &reply) == 0) {
+        ngx_http_blockcast_rpc_call_reply(rpc, &reply);
+        return;
+    }
+
+    rpc->fault = ngx_http_blockcast_fault_invalid;
+    ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s", reply.message);
 }
 
 
@@ -320,7 +368,7 @@ ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
             break;
         }
 
-        if (refused) {
+        if (refused && !rpc->answered) {
             ngx_queue_remove(q);
             rpc->batch = NULL;
             ngx_http_blockcast_rpc_batch_alone(rpc);

@@ -15,88 +15,107 @@
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_poll.h"
-#include "bc_json.h"
-#include "bc_span.h"
 
 
-static void ngx_http_blockcast_stream_note_text(
-    ngx_http_blockcast_poll_t *poll, u_char *text, size_t len);
+static void ngx_http_blockcast_stream_note_log(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *message);
+static void ngx_http_blockcast_stream_note_keep(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *message);
 
 
 void
 ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
     const char *fmt, ...)
 {
-    u_char   *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    va_list   args;
+    u_char     *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    va_list     args;
+    ngx_str_t   message;
 
     va_start(args, fmt);
     p = ngx_vslprintf(text, text + NGX_HTTP_BLOCKCAST_ERROR_LEN, fmt, args);
     va_end(args);
 
-    ngx_http_blockcast_stream_note_text(poll, text, p - text);
+    message.data = text;
+    message.len = p - text;
+
+    ngx_http_blockcast_stream_note_texts(poll, &message, 1);
 }
 
 
 void
-ngx_http_blockcast_stream_note_output(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *json)
+ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *texts, ngx_uint_t n)
 {
-    u_char    *p, text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    size_t     len;
-    bc_span_t  span;
-    ngx_str_t  error;
+    size_t      len;
+    u_char      all[NGX_HTTP_BLOCKCAST_ERROR_LEN], *p;
+    u_char      printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    ngx_str_t   message;
+    ngx_uint_t  i;
 
-    if (json->len < 2 || json->data[0] != '"') {
+    if (n == 0) {
         return;
     }
 
-    if (ngx_http_blockcast_gate_check(json, "the program's note", text,
-                                      sizeof(text), &error)
-        != NGX_OK)
-    {
-        ngx_http_blockcast_stream_note_text(poll, error.data, error.len);
-        return;
+    p = all;
+
+    for (i = 0; i < n; i++) {
+        message = texts[i];
+
+        /* one line of the log, whatever the node has sent */
+
+        ngx_http_blockcast_gate_printable(&message, printable,
+                                          sizeof(printable));
+        ngx_http_blockcast_stream_note_log(poll, &message);
+
+        if (i != 0) {
+            p = ngx_slprintf(p, all + sizeof(all), "; ");
+        }
+
+        len = ngx_min(message.len, (size_t) (all + sizeof(all) - p));
+        p = ngx_cpymem(p, message.data, len);
     }
 
-    p = ngx_pnalloc(poll->pool, json->len);
-    if (p == NULL) {
-        return;
-    }
+    message.data = all;
+    message.len = p - all;
 
-    span.data = json->data;
-    span.len = json->len;
+    /* it may have been cut inside of a character */
 
-    if (bc_json_string(span, p, json->len, &len) != 0 || len == 0) {
-        return;
-    }
-
-    ngx_http_blockcast_stream_note_text(poll, p, len);
+    ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
+    ngx_http_blockcast_stream_note_keep(poll, &message);
 }
 
 
 static void
-ngx_http_blockcast_stream_note_text(ngx_http_blockcast_poll_t *poll,
-    u_char *text, size_t len)
+ngx_http_blockcast_stream_note_log(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *message)
 {
-    u_char                       printable[NGX_HTTP_BLOCKCAST_ERROR_LEN];
-    ngx_str_t                    message;
-    ngx_uint_t                   suppressed;
-    ngx_http_blockcast_slot_t   *slot;
-    ngx_http_blockcast_error_t  *note;
+    ngx_uint_t  suppressed;
 
-    message.data = text;
-    message.len = len;
+    /* an event that comes now and then is news each time */
 
-    /* one line of the log, whatever the node has sent */
+    if (ngx_time() - poll->noted
+        > NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
+          + (time_t) (2 * poll->stream->interval / 1000))
+    {
+        poll->notes.began = ngx_time();
+    }
 
-    ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
+    poll->noted = ngx_time();
 
-    if (ngx_http_blockcast_log_throttle(&poll->notes, &message, &suppressed)) {
+    if (ngx_http_blockcast_log_throttle(&poll->notes, message, &suppressed)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "blockcast: stream \"%V\": %V", &poll->stream->name,
-                      &message);
+                      message);
     }
+}
+
+
+static void
+ngx_http_blockcast_stream_note_keep(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *message)
+{
+    ngx_http_blockcast_slot_t   *slot;
+    ngx_http_blockcast_error_t  *note;
 
     if (!ngx_http_blockcast_lease_held(poll->bmcf->zone)) {
         return;
@@ -107,8 +126,8 @@ ngx_http_blockcast_stream_note_text(ngx_http_blockcast_poll_t *poll,
 
     note->since = ngx_time();
     note->code = 0;
-    note->len = message.len;
-    ngx_memcpy(note->text, message.data, message.len);
+    note->len = message->len;
+    ngx_memcpy(note->text, message->data, message->len);
 
     ngx_memory_barrier();
 

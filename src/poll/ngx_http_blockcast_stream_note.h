@@ -18,9 +18,9 @@
 void ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
     const char *fmt, ...);
 
-/* Notes what a program has put out, JSON, when it is a string. */
-void ngx_http_blockcast_stream_note_output(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *json);
+/* Does so with what a program has noted, n texts at once. */
+void ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *texts, ngx_uint_t n);
 
 /* Notes that a call's result is of another JSON type than before. */
 void ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,

@@ -18,6 +18,64 @@
 #include "bc_siphash.h"
 
 
+void
+ngx_http_blockcast_ring_gap(u_char *data, size_t len, ngx_str_t *gap)
+{
+    size_t         i, from;
+    static u_char  member[] = ",\"gap\":{";
+    static u_char  bound[] = "{\"from\":";
+
+    ngx_str_null(gap);
+
+    if (len < sizeof(member) + 3 || data[len - 2] != '}') {
+        return;
+    }
+
+    from = ngx_max(len, NGX_HTTP_BLOCKCAST_RING_GAP + sizeof(member))
+           - NGX_HTTP_BLOCKCAST_RING_GAP - sizeof(member);
+
+    /* there is no other brace in it, so this is not inside of another member */
+
+    for (i = len - 3; i > from + sizeof(member) - 2; i--) {
+
+        if (data[i] == '}') {
+            return;
+        }
+
+        if (data[i] == '{') {
+            if (ngx_memcmp(&data[i - (sizeof(member) - 2)], member,
+                           sizeof(member) - 1)
+                == 0
+                && ngx_strncmp(&data[i], bound, sizeof(bound) - 1) == 0)
+            {
+                gap->data = &data[i];
+                gap->len = len - 1 - i;
+            }
+
+            return;
+        }
+    }
+}
+
+
+u_char *
+ngx_http_blockcast_ring_gap_member(u_char *p, uint64_t since, uint64_t oldest,
+    ngx_str_t *gap)
+{
+    p = ngx_sprintf(p, ",\"gap\":{\"since\":%uL,\"oldest\":%uL", since,
+                    oldest);
+
+    if (gap->len > 2) {
+        *p++ = ',';
+        return ngx_cpymem(p, gap->data + 1, gap->len - 1);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
 ngx_http_blockcast_ring_record_t *
 ngx_http_blockcast_ring_next(u_char *ring, size_t size, uint64_t *pos,
     uint64_t head)

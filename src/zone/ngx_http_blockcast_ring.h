@@ -14,6 +14,27 @@
 #include "ngx_http_blockcast_zone.h"
 
 
+/* bytes of the bounds of a gap at most, a JSON object */
+#define NGX_HTTP_BLOCKCAST_RING_GAP  200
+
+
+/*
+ * Finds the gap before an entry, which the poller has made its last member:
+ * *gap is that JSON object, or empty.
+ */
+void ngx_http_blockcast_ring_gap(u_char *data, size_t len, ngx_str_t *gap);
+
+/*
+ * Writes a gap as a member of a message, ,"gap":{"since":N,"oldest":N,...},
+ * in at most NGX_HTTP_BLOCKCAST_RING_GAP_LEN bytes; gap may be empty.
+ */
+#define NGX_HTTP_BLOCKCAST_RING_GAP_LEN                                       \
+    (sizeof(",\"gap\":{\"since\":,\"oldest\":,}") + 2 * NGX_INT64_LEN         \
+     + NGX_HTTP_BLOCKCAST_RING_GAP)
+
+u_char *ngx_http_blockcast_ring_gap_member(u_char *p, uint64_t since,
+    uint64_t oldest, ngx_str_t *gap);
+
 /*
  * Returns the first entry of a ring of `size` bytes at *pos, or behind the
  * padding there.  Moves *pos to it; the caller moves it on by rec->size.  NULL

@@ -212,6 +212,8 @@ ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf)
 {
     u_char                        *p, *payload;
+    ngx_str_t                      gap;
+    ngx_uint_t                     i;
     ngx_http_blockcast_variant_t  *text;
 
     text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
@@ -221,6 +223,23 @@ ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
     snap->data = p - payload;
     p = ngx_cpymem(p, pub->data.data, pub->data.len);
     p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
+
+    for (i = 0; i < pub->count && pub->entries != NULL; i++) {
+        ngx_http_blockcast_ring_gap(pub->entries[i].data.data,
+                                    pub->entries[i].data.len, &gap);
+
+        /* who makes a batch leaves room for it */
+
+        if (gap.len != 0
+            && pub->data.len + NGX_HTTP_BLOCKCAST_RING_GAP_LEN
+               <= pub->stream->max_size)
+        {
+            p = ngx_http_blockcast_ring_gap_member(p - 1, pub->seq - 1,
+                                                   pub->seq, &gap);
+            *p++ = '}';
+            break;
+        }
+    }
 
     ngx_http_blockcast_snapshot_variant_finish(text, buf, 0, p - payload, 0);
 

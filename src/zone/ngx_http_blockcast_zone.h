@@ -112,6 +112,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  polls;
     ngx_atomic_t                  polls_failed;
     ngx_atomic_t                  polls_overrun;
+    ngx_atomic_t                  gaps;         /* that a program has told */
     ngx_atomic_t                  call_errors[NGX_HTTP_BLOCKCAST_CALLS];
     ngx_atomic_t                  poll_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  poll_msec;

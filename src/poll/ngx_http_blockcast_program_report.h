@@ -1,0 +1,45 @@
+
+/*
+ * What a program reports of itself, its third output: notes, gaps of a log,
+ * and that the stream makes no progress.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_PROGRAM_REPORT_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_PROGRAM_REPORT_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* notes of one run that are taken */
+#define NGX_HTTP_BLOCKCAST_PROGRAM_NOTES  8
+
+
+typedef struct {
+    ngx_str_t                     notes[NGX_HTTP_BLOCKCAST_PROGRAM_NOTES];
+    ngx_uint_t                    nnotes;
+    ngx_str_t                     gap;          /* JSON object of the first,
+                                                   or len 0 */
+    ngx_uint_t                    ngaps;
+    ngx_str_t                     stale;        /* why, or len 0 */
+} ngx_http_blockcast_program_report_t;
+
+
+/*
+ * Reads the output: a note, {"note":...,"gap":{"from":...,"to":...},
+ * "stale":...}, or an array of such.  What is no such thing becomes a note that says so.  All texts are
+ * in memory of the pool; a gap without a note gets one.
+ */
+void ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
+    ngx_http_blockcast_program_report_t *report);
+
+/*
+ * Puts a gap into an entry, as its last member; room: bytes it may have then.
+ * NGX_DECLINED: it has one already, or there is no room.
+ */
+ngx_int_t ngx_http_blockcast_program_report_mark(ngx_pool_t *pool,
+    ngx_str_t *gap, size_t room, ngx_str_t *entry);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_PROGRAM_REPORT_H_INCLUDED_ */
