@@ -31,8 +31,9 @@ my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 }, ht
                                  ([$last + 1, $from] | max) as $first
                                  | {nums: [range($first; $head + 1) | {n: ., text: "}\\",\\"gap\\":{\\"from\\":"}]}, $head,
                                    (if $first > $last + 1 and $last > 0
-                                    then [{note: ["first note", "second note"], gap: {from: ($last + 1), to: ($first - 1), more: [1]}}, "third note"]
-                                    else null end)
+                                    then [{note: ["first note", "second note"], gap: {from: ($last + 1), to: ($first - 1), more: [1]}}, "third"]
+                                    else null end),
+                                   (if $first > $last + 1 and $last > 0 then "fourth note" else empty end)
                                end';
     }
     blockcast_stream snap {
@@ -82,8 +83,8 @@ is($m->{data}{nums}[0]{text}, '}","gap":{"from":', 'whatever its texts look like
 
 my $row = $t->row('nums');
 is($row->{gaps}, 1, 'it is counted');
-like($row->{note}{text}, qr/^first note; second note; third note$/, 'all notes are the stream\'s');
-like($t->error_log, qr/stream "nums": $_ note/, "the $_ is in the log") for qw(first second third);
+like($row->{note}{text}, qr/^first note; second note; third; fourth note$/, 'all notes are the stream\'s');
+like($t->error_log, qr/stream "nums": $_ note/, "the $_ is in the log") for qw(first second fourth);
 like($t->get('/metrics')->{body}, qr/^blockcast_stream_gaps_total\{stream="nums"\} 1$/m, 'and the metrics');
 
 head(12);
@@ -144,7 +145,7 @@ subtest 'no progress' => sub {
 
 subtest 'what is no report' => sub {
     head('"odd"');
-    ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /third output is no note, and no object with "note", "gap" or "stale"/ }, 20), 'is noted');
+    ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /behind its state is no note, and no object with "note", "gap" or "stale"/ }, 20), 'is noted');
     head('"bad"');
     ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /the program's gap is no object with "from" and "to"/ }, 20), 'a gap without bounds');
     head(15);

@@ -18,4 +18,4 @@ why as $why
 | as_chain
 | if head == null then error("no newest block: " + $why) else . end
 | chain(known_block) as $chain
-| { blocks: ($chain.new | map(entry)) }, $chain.known, ($chain.note // empty)
+| { blocks: ($chain.new | map(entry)) }, $chain.known, ($chain | told)

@@ -102,8 +102,8 @@ def range_back($known):
         | select(. >= 0)
       end;
 
-# {new, known, note, run, from}: the blocks to deliver now, oldest first; what is known after that; what
-# happened, if anything did; run and from are for until_block.
+# {new, known, note, gap, stale, run, from}: the blocks to deliver now, oldest first; what is known after
+# that; what happened, if anything did; what is not delivered; why nothing is; run and from are for until_block.
 #
 # A block is delivered when it stands on the one before: its parentHash is that one's hash. Numbers may be
 # left out between the two. When the chain has another block in a place that was delivered, it goes on
@@ -183,9 +183,22 @@ def chain($known):
               elif $r.run == [] and $next != [] and $tries >= 3 then
                 "no block after \($known.number) can be delivered: the node has block \($newest), and does not tell what is between"
               else null end),
+            gap: (
+              if $from.jump and $new != [] then { from: ($known.number + 1), to: ($new[0].n - 1) }
+              elif $from.lost | not then
+                if $r.bare != null and $r.bare.n > $known.number + 1 and $r.bare.n == $r.run[0].n
+                then { from: ($known.number + 1), to: ($r.bare.n - 1) } else null end
+              else null end),
+            stale: (
+              if $r.run == [] and $next != [] and $tries >= 3 then
+                "no block after \($known.number) comes, the node is at block \($newest)"
+              else null end),
             run: $r.run, from: $from
           }
       end;
+
+# What the module is told of that: a note, the gap, and that the log does not get on.
+def told: (.note // empty), ({ gap, stale } | with_entries(select(.value != null)) | select(. != {}));
 
 # What is known when the blocks before this one are delivered, and not this one. It is of .run of chain($known).
 def until_block($chain; $known; $hash):

@@ -24,12 +24,19 @@ def time: if type == "string" and length > 18 then .[:19] + "Z" | (try fromdate 
 # up to the first that is missing
 | reduce .[] as $b ([]; if . == [] or .[-1].number + 1 == $b.number then . + [$b] else . end)
 | { blocks: . },
-  (if . == [] then $in.state else .[-1] | { number, hash } end),
-  (if . == [] or ($known | type) != "number" then empty
+  (if . != [] then .[-1] | { number, hash }
+   elif ($known | type) == "number" and $newest > $known
+   then ($in.state // { number: $known, hash: $hash }) + { tries: (($in.state.tries? // 0) + 1) }
+   else $in.state end),
+  (if . == [] and ($known | type) == "number" and $newest > $known and ($in.state.tries? // 0) >= 3
+   then { stale: ("no block after \($known) comes, the node is at block \($newest)"
+                  + ($in | if (.errors // {}) == {} then "" else ": " + why end)) }
+   elif . == [] or ($known | type) != "number" then empty
    elif .[0].number <= $known then "the chain is shorter than before: block \(.[0].number) after \($known)"
    elif .[0].number > $known + 1
    then "blocks \($known + 1) to \(.[0].number - 1) are not delivered: "
-        + (if $newest - $known > 10000 then "more than 10000 came since the last one" else "the node does not have them" end)
+        + (if $newest - $known > 10000 then "more than 10000 came since the last one" else "the node does not have them" end),
+        { gap: { from: ($known + 1), to: (.[0].number - 1) } }
    elif $hash != null and .[0].parent_hash != $hash
    then "block \(.[0].number) does not stand on the one delivered before: another chain"
    else empty end)

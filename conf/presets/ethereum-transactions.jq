@@ -53,4 +53,4 @@ if head == null then error("no newest block: " + why) else . end
         }
     end)
    | if . == null or $bad == 0 then del(.bad?) else . + { bad: $bad } end),
-  ($chain.note // empty)
+  ($chain | told)

@@ -20,12 +20,18 @@ def number: if type == "number" then . else null end;
    # none of the slots that were asked for has a block
    elif $goes_on and .results.slots? == [] then
      { slot: ([$known + 50, $newest] | min), hash: $hash }
+   elif $goes_on and $newest > $known
+   then (.state // { slot: $known, hash: $hash }) + { tries: ((.state.tries? // 0) + 1) }
    else .state end),
-  (if $blocks == [] or ($known | type) != "number" then empty
+  (if $blocks == [] and $goes_on and $newest > $known and .results.slots? != [] and (.state.tries? // 0) >= 3
+   then { stale: ("no block after slot \($known) comes, the node is at slot \($newest)"
+                  + (if (.errors // {}) == {} then "" else ": " + why end)) }
+   elif $blocks == [] or ($known | type) != "number" then empty
    elif $goes_on | not then "the chain is shorter than before: slot \($newest) after \($known)"
    elif $blocks[0].parent_slot != null and $blocks[0].parent_slot > $known
    then "the blocks of slots \($known + 1) to \($blocks[0].slot - 1) are not delivered: "
-        + (if $newest - $known > 10000 then "more than 10000 came since the last one" else "the node does not have them" end)
+        + (if $newest - $known > 10000 then "more than 10000 came since the last one" else "the node does not have them" end),
+        { gap: { from: ($known + 1), to: ($blocks[0].slot - 1) } }
    elif $hash != null and $blocks[0].parent_hash != $hash
    then "the block of slot \($blocks[0].slot) does not stand on the one delivered before: another chain"
    else empty end)

@@ -23,12 +23,19 @@ def milliseconds:
        extrinsics: (.extrinsics? | if type == "array" then length else null end),
        state_root: .header.stateRoot }] as $blocks
 | { blocks: $blocks },
-  (if $blocks == [] then .state else $blocks[-1] | { number, hash } end),
-  (if $blocks == [] or ($known | type) != "number" then empty
+  (if $blocks != [] then $blocks[-1] | { number, hash }
+   elif ($known | type) == "number" and $newest > $known
+   then (.state // { number: $known, hash: $hash }) + { tries: ((.state.tries? // 0) + 1) }
+   else .state end),
+  (if $blocks == [] and ($known | type) == "number" and $newest > $known and (.state.tries? // 0) >= 3
+   then { stale: ("no block after \($known) comes, the node is at block \($newest)"
+                  + (if (.errors // {}) == {} then "" else ": " + why end)) }
+   elif $blocks == [] or ($known | type) != "number" then empty
    elif $blocks[0].number <= $known
    then "the chain is shorter than before: block \($blocks[0].number) after \($known)"
    elif $blocks[0].number > $known + 1
-   then "blocks \($known + 1) to \($blocks[0].number - 1) are not delivered: more than 10000 came since the last one"
+   then "blocks \($known + 1) to \($blocks[0].number - 1) are not delivered: more than 10000 came since the last one",
+        { gap: { from: ($known + 1), to: ($blocks[0].number - 1) } }
    elif $blocks[0].parent_hash != $hash
    then "block \($blocks[0].number) does not stand on the one delivered before: another chain"
    else empty end)

@@ -276,7 +276,8 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 
     if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
                                         NGX_HTTP_BLOCKCAST_JQ_STREAM, &input,
-                                        3, poll->pool)
+                                        NGX_HTTP_BLOCKCAST_PROGRAM_OUTPUTS,
+                                        poll->pool)
         != NGX_OK)
     {
         ngx_str_set(&error, "no memory");
@@ -324,7 +325,7 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 
 /*
  * Publishes what a program put out, or the single result: the data, and with
- * a program its state and its note.
+ * a program its state and what it reports.
  */
 
 static void
@@ -332,11 +333,11 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n)
 {
     ngx_int_t                            rc;
-    ngx_str_t                            out[3], error;
+    ngx_str_t                            out[2], error;
     ngx_uint_t                           i;
     ngx_http_blockcast_program_report_t  report;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 2; i++) {
         ngx_str_null(&out[i]);
 
         if (i < n) {
@@ -367,7 +368,8 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         return;
     }
 
-    ngx_http_blockcast_program_report_read(poll->pool, &out[2], &report);
+    ngx_http_blockcast_program_report_read(poll->pool, output + 2,
+                                           n > 2 ? n - 2 : 0, &report);
     ngx_http_blockcast_poll_result_gap(poll, &report);
 
     if (poll->stream->field.len != 0) {

@@ -1,7 +1,7 @@
 
 /*
- * What a program reports of itself, its third output: notes, gaps of a log,
- * and that the stream makes no progress.
+ * What a program reports of itself, its outputs behind the data and the state:
+ * notes, gaps of a log, and that the stream makes no progress.
  *
  * A log that could not deliver something says what, {"gap":{"from":7,"to":9}}:
  * that becomes a member of the entry that comes next, so that it is where the
@@ -31,24 +31,27 @@ static ngx_int_t ngx_http_blockcast_program_report_text(ngx_pool_t *pool,
 
 void
 ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
-    ngx_http_blockcast_program_report_t *report)
+    ngx_uint_t n, ngx_http_blockcast_program_report_t *report)
 {
     bc_span_t       span, key, item;
+    ngx_uint_t      i;
     bc_json_iter_t  it;
 
     ngx_memzero(report, sizeof(ngx_http_blockcast_program_report_t));
 
-    if (json->len == 0) {
-        return;
-    }
+    for (i = 0; i < n; i++) {
+        span.data = json[i].data;
+        span.len = json[i].len;
 
-    span.data = json->data;
-    span.len = json->len;
+        if (span.len == 0) {
+            continue;
+        }
 
-    if (bc_json_array(&it, span) != 0) {
-        ngx_http_blockcast_program_report_item(pool, span, report);
+        if (bc_json_array(&it, span) != 0) {
+            ngx_http_blockcast_program_report_item(pool, span, report);
+            continue;
+        }
 
-    } else {
         while (bc_json_next(&it, &key, &item)) {
             ngx_http_blockcast_program_report_item(pool, item, report);
         }
@@ -78,9 +81,9 @@ ngx_http_blockcast_program_report_item(ngx_pool_t *pool, bc_span_t item,
 
     if (item.data[0] != '{') {
         ngx_http_blockcast_program_report_add(
-                                pool, report, "the program's third output is "
-                                "no note, and no object with \"note\", "
-                                "\"gap\" or \"stale\"");
+                                pool, report, "an output of the program "
+                                "behind its state is no note, and no object "
+                                "with \"note\", \"gap\" or \"stale\"");
         return;
     }
 
@@ -115,8 +118,9 @@ ngx_http_blockcast_program_report_item(ngx_pool_t *pool, bc_span_t item,
 
     if (!known) {
         ngx_http_blockcast_program_report_add(
-                                pool, report, "the program's third output has "
-                                "none of \"note\", \"gap\" and \"stale\"");
+                                pool, report, "an output of the program "
+                                "behind its state has none of \"note\", "
+                                "\"gap\" and \"stale\"");
     }
 }
 

@@ -1,7 +1,7 @@
 
 /*
- * What a program reports of itself, its third output: notes, gaps of a log,
- * and that the stream makes no progress.
+ * What a program reports of itself, its outputs behind the data and the state:
+ * notes, gaps of a log, and that the stream makes no progress.
  */
 
 
@@ -12,7 +12,8 @@
 #include "ngx_http_blockcast.h"
 
 
-/* notes of one run that are taken */
+/* outputs of a program that are taken, and its notes */
+#define NGX_HTTP_BLOCKCAST_PROGRAM_OUTPUTS  10
 #define NGX_HTTP_BLOCKCAST_PROGRAM_NOTES  8
 
 
@@ -27,12 +28,12 @@ typedef struct {
 
 
 /*
- * Reads the output: a note, {"note":...,"gap":{"from":...,"to":...},
+ * Reads n outputs: each is a note, {"note":...,"gap":{"from":...,"to":...},
  * "stale":...}, or an array of such.  What is no such thing becomes a note that says so.  All texts are
  * in memory of the pool; a gap without a note gets one.
  */
 void ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
-    ngx_http_blockcast_program_report_t *report);
+    ngx_uint_t n, ngx_http_blockcast_program_report_t *report);
 
 /*
  * Puts a gap into an entry, as its last member; room: bytes it may have then.

@@ -2,6 +2,7 @@
 // with libjq the way the module does, and keeps previous, state and the keys
 // of a log. What a preset delivers here, it must deliver in nginx.
 
+import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
@@ -256,6 +257,8 @@ export class Stream {
         this.keys = new Set();
         this.asked = [];                // what the last poll asked: [method, params]
         this.notes = [];                // what all polls told
+        this.gaps = [];                 // ... did not deliver, {from, to}
+        this.stale = null;              // why the last one got nowhere
     }
 
     // The input of a program: results and errors are maps of JSON texts and errors.
@@ -307,10 +310,17 @@ export class Stream {
                     : good[0].result });
             }
         }
-        const [data, state, note] = await jq(this.stream.program, this.input(results, errors, time));
+        const [data, state, ...reports] = await jq(this.stream.program, this.input(results, errors, time));
         this.state = state ?? this.state;
-        if (note?.startsWith('"')) {
-            this.notes.push(JSON.parse(note));
+        this.stale = null;
+        for (const report of reports.flatMap(text => JSON.parse(text)).filter(r => r !== null)) {
+            const { note, gap, stale } = typeof report === 'string' ? { note: report } : report;
+            this.notes.push(...[note ?? []].flat());
+            if (gap) {
+                assert.deepEqual(Object.keys(gap), ['from', 'to']);
+                this.gaps.push(gap);
+            }
+            this.stale = stale ?? this.stale;
         }
         if (!this.stream.log) {
             this.previous = data;
