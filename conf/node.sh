@@ -58,6 +58,31 @@ reach() {
 }
 
 
+# Takes user and password out of rpc_url, to basic: http://user:pass@host. None
+# of the messages shows them.
+
+split_credentials() {
+    local re='^(https?://)([^/@]*)@(.*)$' scheme user rest
+    local good="^[A-Za-z0-9._~!\$&'()*+,;=%-]+:[A-Za-z0-9._~!\$&'()*+,;=:%-]*\$"
+
+    [[ $rpc_url =~ $re ]] || return 0
+
+    scheme=${BASH_REMATCH[1]} user=${BASH_REMATCH[2]} rest=${BASH_REMATCH[3]}
+
+    [[ $user =~ $good ]] ||
+        die "THEBLOCK_RPC_URL has a user and a password that a URL cannot have:" \
+            "user:password, other characters than letters, digits and" \
+            "- . _ ~ ! \$ & ' ( ) * + , ; = as %XX"
+
+    [ -z "${THEBLOCK_AUTH_TOKEN:-}" ] ||
+        die "THEBLOCK_RPC_URL has a user and a password, and" \
+            "THEBLOCK_AUTH_TOKEN is set: the node takes one of them"
+
+    rpc_url=$scheme$rest
+    basic=$(printf '%b' "${user//%/\\x}")
+}
+
+
 # split_url VARIABLE URL SCHEME SCHEME-TLS: sets url_tls, url_host, url_port,
 # url_path (with the query). A URL with a password is not printed.
 
@@ -68,8 +93,8 @@ split_url() {
 
     case $url in
     *@*)
-        die "$name has a user or password in it, which is not supported:" \
-            "THEBLOCK_AUTH_TOKEN is the way to authenticate"
+        die "$name has a user or password in it at a place where none is" \
+            "supported: THEBLOCK_RPC_URL alone may begin with http://user:pass@"
         ;;
     "$plain"://*) url_tls=no  url_port=80  rest=${url#"$plain"://} ;;
     "$tls"://*)   url_tls=yes url_port=443 rest=${url#"$tls"://} ;;
@@ -139,6 +164,24 @@ node_host_header() {
 }
 
 
+# The header of the credentials in THEBLOCK_AUTH_FILE, for curl's standard input.
+
+ask_credentials() {
+    local text
+
+    text=$(head -n 1 "$auth_file" 2>/dev/null)
+
+    case $text in
+    ''|*[\"\\]*) return ;;
+    [Bb]asic\ *|[Bb]earer\ *) ;;
+    *:*) text="Basic $(printf '%s' "$text" | base64 -w 0)" ;;
+    *) text="Bearer $text" ;;
+    esac
+
+    printf 'header = "Authorization: %s"\n' "$text"
+}
+
+
 # ask METHOD PARAMS: one JSON-RPC call. Sets answer to result, unknown (the
 # node does not have the method), error (it answered something else) or, with
 # ask_error, none (no answer).
@@ -160,6 +203,7 @@ ask() {
         [ ! -f "$state/token.conf" ] || sed -n \
             's/^proxy_set_header Authorization "\(.*\)";$/header = "Authorization: \1"/p' \
             "$state/token.conf"
+        [ -z "$auth_file" ] || ask_credentials
     } | curl -sS -q -K - -g --noproxy '*' --connect-timeout 3 -m 5 \
             --max-filesize 4194304 -w '\nHTTP %{http_code}' 2>"$state/logs/ask.log") || {
         answer=none

@@ -42,6 +42,7 @@ ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name)
 {
     u_char           *p;
     ngx_str_t         dir, path;
+    ngx_uint_t        up;
     ngx_file_info_t   fi;
 
     if (name->len != 0 && name->data[0] == '/') {
@@ -50,20 +51,28 @@ ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name)
 
     ngx_http_blockcast_conf_read_dir(&cf->conf_file->file.name, &dir);
 
-    path.len = dir.len + name->len;
-    path.data = ngx_pnalloc(cf->pool, path.len + 1);
+    for (up = 0; dir.len != 0 && up < 2; up++) {
 
-    if (path.data == NULL) {
-        return NGX_ERROR;
-    }
+        path.len = dir.len + (up ? 3 : 0) + name->len;
+        path.data = ngx_pnalloc(cf->pool, path.len + 1);
 
-    p = ngx_cpymem(path.data, dir.data, dir.len);
-    p = ngx_cpymem(p, name->data, name->len);
-    *p = '\0';
+        if (path.data == NULL) {
+            return NGX_ERROR;
+        }
 
-    if (dir.len != 0 && ngx_file_info(path.data, &fi) != NGX_FILE_ERROR) {
-        *name = path;
-        return NGX_OK;
+        p = ngx_cpymem(path.data, dir.data, dir.len);
+
+        if (up) {
+            p = ngx_cpymem(p, "../", 3);
+        }
+
+        p = ngx_cpymem(p, name->data, name->len);
+        *p = '\0';
+
+        if (ngx_file_info(path.data, &fi) != NGX_FILE_ERROR) {
+            *name = path;
+            return NGX_OK;
+        }
     }
 
     return ngx_conf_full_name(cf->cycle, name, 1);

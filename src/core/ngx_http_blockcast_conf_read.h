@@ -26,9 +26,10 @@ ngx_uint_t ngx_http_blockcast_conf_read_param(ngx_str_t *param,
 ngx_int_t ngx_http_blockcast_conf_read_msec(ngx_str_t *value);
 
 /*
- * Makes the name of a file its full path.  A relative one is that of a file
- * beside the one that is being read (a preset, say), if it is there, else it
- * is taken relative to the folder of nginx.conf.  NGX_ERROR without memory.
+ * Makes the name of a file its full path.  A relative one is looked for beside
+ * the file that is being read (a preset, say), then in the folder above that,
+ * else it is taken relative to the folder of nginx.conf.  NGX_ERROR without
+ * memory.
  */
 ngx_int_t ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name);
 

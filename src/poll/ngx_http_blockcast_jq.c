@@ -772,7 +772,10 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
     if (beside->len != 0) {
         jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"),
                     JV_ARRAY(jv_string_sized((char *) beside->data,
-                                             beside->len), path));
+                                             beside->len),
+                             jv_string_fmt("%.*s..", (int) beside->len,
+                                           (char *) beside->data),
+                             path));
 
     } else {
         ngx_http_blockcast_jq_dir(jq, path, NULL);

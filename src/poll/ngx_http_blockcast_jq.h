@@ -36,7 +36,8 @@ typedef struct {
 
 /*
  * Compiles a program; it is freed with pool.  What it includes is looked for
- * in the folder `beside`, unless its len is 0, and in dir.  On NGX_ERROR, *error is libjq's
+ * in the folder `beside`, up to its "/", in the one above that, unless its len
+ * is 0, and in dir.  On NGX_ERROR, *error is libjq's
  * own message on one line, allocated from pool.
  */
 ngx_int_t ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,

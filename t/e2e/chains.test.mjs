@@ -85,6 +85,22 @@ test('a log of blocks must have each once, in order, after a pause and on a chai
         assert.ok(rest.length >= 900, `${name}: ${rest.length}`);
         const told = / (\d+) to (\d+) are not delivered: more than 10000 came since the last one$/.exec(s.notes.join());
         assert.deepEqual([told[1], told[2]].map(Number), [1059 - lag, rest[0] - 1], `${name}: ${s.notes}`);
+        assert.deepEqual(s.gaps, [{ from: 1059 - lag, to: rest[0] - 1 }], `${name}: the gap`);
+
+        const { run } = node;
+        const last = rest.at(-1);
+        node.run = function broken(method, params) {
+            return /^(getblockhash|getBlock|chain_getBlock|blockchain)$/.test(method)
+                ? { error: { code: -1, message: 'the disk is broken' } } : run.call(this, method, params);
+        };
+        node.grow(5);
+        for (let i = 0; i < 6; i++) {
+            assert.deepEqual((await s.poll()).entries, [], `${name}: nothing comes`);
+        }
+        assert.match(s.stale, new RegExp(`^no block after (slot )?${last} comes, the node is at (slot|block) ${last + 5}`), name);
+        node.run = run;
+        assert.deepEqual(await numbers(12), range(last + 1, last + 6), `${name}: and then it does`);
+        assert.equal(s.stale, null);
 
         s.notes.length = 0;
         node.blocks.length = 0;
@@ -263,4 +279,5 @@ test('cometbft: blocks that the node has thrown away are told', async t => {
     node.o.earliest = 150;
     assert.deepEqual((await polls(s, 3)).map(e => e.number), range(150, 200));
     assert.deepEqual(s.notes, ['blocks 100 to 149 are not delivered: the node does not have them']);
+    assert.deepEqual(s.gaps, [{ from: 100, to: 149 }]);
 });

@@ -247,6 +247,7 @@ test('a thousand blocks at once, and many more while nobody listened, must not b
     assert.equal(s.notes.length, 1);
     assert.equal(rest[0].number, Number(told.exec(s.notes[0])[1]) + 1, s.notes[0]);
     assert.equal(rest[0].number, 15017 - 1000);
+    assert.deepEqual(s.gaps, [{ from: 5015, to: 14016 }], 'the gap');
     assert.deepEqual(rest.map(e => e.number), range(rest[0].number, 15017));
     for (let i = 0; i < 60; i++) {          // blocks without a transaction
         const { entries } = await x.poll();
@@ -256,6 +257,7 @@ test('a thousand blocks at once, and many more while nobody listened, must not b
     }
     assert.equal(x.notes.length, 1);
     assert.match(x.notes[0], /^blocks 1015 to \d+ are not delivered/);
+    assert.deepEqual(x.gaps.map(g => g.from), [1015]);
     assert.equal(JSON.parse(x.state).number, 15016);
 });
 
@@ -376,6 +378,8 @@ test('blocks that the node never tells must be left out after some polls, with a
     assert.deepEqual(got, [20, 21, ...range(24, 30)]);
     assert.match(s.notes.at(-1), /^blocks 22 to 23 are not delivered: the node did not tell them in \d+ polls$/);
     assert.ok(s.notes.some(n => /^no block after 21 can be delivered/.test(n)), 'it says that it waits');
+    assert.deepEqual(s.gaps, [{ from: 22, to: 23 }]);
+    assert.equal(s.stale, null, 'it goes on');
 });
 
 test('a reorganisation must deliver the blocks that replace others, and only these', async t => {
