@@ -14,6 +14,7 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+use Blockcast::Dialects;
 use Blockcast::Test;
 
 my $root = $Blockcast::Test::ROOT;
@@ -99,8 +100,16 @@ for my $case (@wrong) {
         or diag("exit code $code\n" . output());
 }
 
-is(ended(start(THEBLOCK_RPC_URL => 'http://user:sekret@localhost')), 1,
-    'a URL with a password is refused');
+is(ended(start(THEBLOCK_RPC_URL => 'http://user:sek"ret@localhost')), 1,
+    'a URL with a password that it cannot have is refused');
+unlike(output(), qr/sek/, 'and the password is not printed');
+
+is(ended(start(THEBLOCK_RPC_URL => 'http://user:sekret@localhost', THEBLOCK_AUTH_TOKEN => 'x')), 1,
+    'a password and a token are refused');
+unlike(output(), qr/sekret/, 'and the password is not printed');
+
+is(ended(start(THEBLOCK_WS_URL => 'ws://user:sekret@localhost')), 1,
+    'so is a password of the WebSocket');
 unlike(output(), qr/sekret/, 'and the password is not printed');
 
 is(ended(start(THEBLOCK_AUTH_TOKEN => 'sek"ret')), 1,
@@ -261,6 +270,56 @@ kill 'TERM', $pid;
 is(ended($pid), 0, 'ends on SIGTERM');
 is_deeply([$t->processes], [$t->{node_pid}], 'the named node is not ours to stop');
 ok(!-e "$prefix/state/token.conf", 'the token is gone from the disk');
+
+
+# A node that wants a password: in the URL, and in a file that changes.
+
+use MIME::Base64 ();
+
+my $dialects = Blockcast::Dialects->new;
+my $sent = sub {
+    my ($last) = reverse $dialects->asked('bitcoin');
+    return ($last // ['', '', ''])->[2] =~ /^Authorization: *(.*?)\r$/im ? $1 : '';
+};
+my $basic = sub { 'Basic ' . MIME::Base64::encode_base64($_[0], '') };
+my $all = sub { join '', map { Blockcast::Test::slurp($_) } $log, glob "$prefix/state/logs/*.log" };
+
+$pid = start(THEBLOCK_RPC_URL => "http://us%40er:sek%2Fret\@127.0.0.1:$dialects->{port}/bitcoin/", BLOCKCAST_PRESET => 'bitcoin');
+ok(running(), 'starts with a password in the URL') or diag(output());
+$ask->('/api/streams/chain');
+ok(wait_for(sub { $sent->() eq $basic->('us@er:sek/ret') }, 20), 'the node gets it') or diag($sent->());
+@seen = grep { (Blockcast::Test::slurp("/proc/$_/cmdline") . Blockcast::Test::slurp("/proc/$_/environ")) =~ m{sek(%2F|/)ret} } $t->processes;
+is_deeply(\@seen, [], 'it is in no process list or environment');
+my $encoded = quotemeta MIME::Base64::encode_base64('us@er:sek/ret', '');
+unlike($all->(), qr{sek(%2F|/)ret|$encoded}, 'nor in a log');
+is((stat "$prefix/state/token.conf")[2] & 077, 0, 'its file is for the owner alone');
+kill 'TERM', $pid;
+is(ended($pid), 0, 'ends');
+ok(!-e "$prefix/state/token.conf", 'it is gone from the disk');
+
+my $cookie = "$prefix/cookie";
+my $write = sub {
+    unlink $cookie;
+    open my $fh, '>', $cookie or die "$cookie: $!\n";
+    chmod 0600, $cookie;
+    print $fh $_[0];
+    close $fh;
+};
+
+$write->("__cookie__:one\n");
+$pid = start(THEBLOCK_RPC_URL => "http://127.0.0.1:$dialects->{port}/bitcoin/", BLOCKCAST_PRESET => 'bitcoin', THEBLOCK_AUTH_FILE => $cookie);
+ok(running(), 'starts with a file of credentials') or diag(output());
+$ask->('/api/streams/chain');
+ok(wait_for(sub { $sent->() eq $basic->('__cookie__:one') }, 20), 'the node gets them') or diag($sent->());
+$write->("__cookie__:two\n");
+ok(wait_for(sub { $ask->('/api/streams/chain'); $sent->() eq $basic->('__cookie__:two') }, 30), 'and others when the file has changed') or diag($sent->());
+kill 'TERM', $pid;
+is(ended($pid), 0, 'ends');
+is_deeply([glob "$prefix/state/tmp/cred*"], [], 'without a copy');
+
+is(ended(start(THEBLOCK_AUTH_FILE => $cookie)), 1, 'credentials without a node');
+like(output(), qr/THEBLOCK_AUTH_FILE=.* needs THEBLOCK_RPC_URL/, 'are refused');
+$dialects->stop;
 
 
 # Killed with no chance to clean up, its processes go all the same.
