@@ -38,7 +38,7 @@ my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 }, ht
         blockcast_node large; blockcast_interval 300ms; blockcast_always on;
         blockcast_call a d.ok 'params_jq=["x" * 1500]' timeout=10s;
         blockcast_call b d.ok 'params_jq=["y" * 1500]' timeout=10s;
-        blockcast_call f d.ok 'params_jq=range(5) | ["z" * 900]' each=5 timeout=10s;
+        blockcast_call f d.ok 'params_jq=range(5) | ["z" * 900, .]' each=5 timeout=10s;
         blockcast_jq '[(.results.a, .results.b)[0] | length] + [.results.f[][0] | length]';
     }
     blockcast_stream sim {

@@ -29,6 +29,7 @@
 #define NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE  65536
 
 
+static ngx_socket_t ngx_http_blockcast_rpc_call_nowhere(void);
 static ngx_int_t ngx_http_blockcast_rpc_call_request(
     ngx_http_blockcast_rpc_call_t *rpc);
 static ngx_int_t ngx_http_blockcast_rpc_call_headers(
@@ -219,6 +220,25 @@ ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
+/*
+ * A file that is no socket, for the connections that are made up: nothing is
+ * read from it or written to it, but the filters of Lua, which may be there for
+ * all of a site, refuse a request whose connection has none.
+ */
+
+static ngx_socket_t
+ngx_http_blockcast_rpc_call_nowhere(void)
+{
+    static ngx_fd_t  fd = NGX_INVALID_FILE;
+
+    if (fd == NGX_INVALID_FILE) {
+        fd = ngx_open_file("/dev/null", NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    }
+
+    return (ngx_socket_t) fd;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
 {
@@ -254,7 +274,7 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
     rpc->sockaddr.sin_family = AF_INET;
     rpc->sockaddr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
-    c->fd = (ngx_socket_t) -1;
+    c->fd = ngx_http_blockcast_rpc_call_nowhere();
     c->type = SOCK_STREAM;
     c->read = &rpc->read;
     c->write = &rpc->write;
