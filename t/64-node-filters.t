@@ -22,6 +22,9 @@ my $lua = @lua == 2 && $own;
 
 my %place = (
     sub => 'sub_filter needle thread; sub_filter_once off; sub_filter_types *;',
+    sub_grow => 'sub_filter needle "much longer thread than that"; sub_filter_once off; sub_filter_types *;',
+    sub_grow_one => 'sub_filter needle "much longer thread than that"; sub_filter_once on; sub_filter_last_modified on; sub_filter_types application/json;',
+    sub_shrink => 'sub_filter needle ""; sub_filter_once off; sub_filter_types *; proxy_buffering off;',
     sub_same => 'sub_filter needle needle; sub_filter_once on; sub_filter_types application/json;',
     sub_none => 'sub_filter nothing-of-it x; sub_filter_types *; proxy_buffering off;',
     gzip => 'gzip on; gzip_types *; gzip_min_length 1; gunzip on;',
@@ -49,8 +52,8 @@ EOS
 
 my $t = Blockcast::Test->new(workers => 1, main => join('', map { "load_module $_;\n" } $lua ? @lua : ()),
     http => <<"EOS", server => <<"EOS2");
-    blockcast_zone main 64m;
-    @{[ $lua ? 'header_filter_by_lua_block { ngx.header["X-Site"] = "yes"; ngx.header.content_length = nil }' : '' ]}
+    blockcast_zone main 128m;
+    @{[ $lua ? 'header_filter_by_lua_block { ngx.header["X-Site"] = "yes" }' : '' ]}
 $streams
     blockcast_stream plain { blockcast_node docs; blockcast_interval 1s; blockcast_always on; blockcast_get d /doc/num timeout=10s; }
     blockcast_stream shaped { blockcast_node docs; blockcast_interval 1s; blockcast_always on; blockcast_get d /doc/num timeout=10s; blockcast_jq .results.d; }
@@ -64,10 +67,12 @@ EOS2
 diag('libnginx-mod-http-lua is not there, or another nginx: its filters are not tried') unless $lua;
 
 for my $name (sort keys %place) {
-    my $word = $name =~ /^(sub|small|lua)$/ ? 'thread' : 'needle';
+    my $word = $name =~ /^(sub|small|lua)$/ ? 'thread' : $name =~ /grow/ ? 'much longer thread than that'
+        : $name =~ /shrink/ ? '' : 'needle';
+    my $next = $name =~ /_one/ ? 'needle' : $word;
 
-    $t->becomes($name => qq(["$word and $word","\xc3\xa9"]), "$name: a reply");
-    $t->becomes("l-$name" => qq([5000,"a $word in the hay 4999"]), "$name: a large one");
+    $t->becomes($name => qq(["$word and $next","\xc3\xa9"]), "$name: a reply");
+    $t->becomes("l-$name" => qq([5000,"a $next in the hay 4999"]), "$name: a large one");
     is($t->row($name)->{error}, undef, "$name: no error");
 }
 

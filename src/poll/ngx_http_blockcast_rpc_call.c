@@ -741,7 +741,8 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
             }
         }
 
-        if (r->headers_out.content_length_n > (off_t) rpc->node->max_reply
+        if ((u != NULL && u->headers_in.content_length_n
+                          > (off_t) rpc->node->max_reply)
             || size > rpc->node->max_reply)
         {
             rpc->too_big = 1;
@@ -1545,9 +1546,11 @@ ngx_http_blockcast_rpc_call_guard(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_blockcast_rpc_call_header_filter(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    off_t                      len;
+    ngx_uint_t                 i;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (!ngx_http_blockcast_rpc_call_is(r)) {
         return ngx_http_blockcast_call_next_header_filter(r);
@@ -1589,6 +1592,21 @@ ngx_http_blockcast_rpc_call_header_filter(ngx_http_request_t *r)
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_type_hash = 0;
     r->headers_out.charset.len = 0;
+
+    /*
+     * The memory for the reply is as large as its length here.  Filters that
+     * make it longer, as sub_filter does, change that for a client only.
+     */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    len = r->headers_out.content_length_n;
+
+    if (len > 0 && len < (off_t) clcf->subrequest_output_buffer_size) {
+        len = 8 * len + NGX_HTTP_BLOCKCAST_REPLY_MORE;
+
+        r->headers_out.content_length_n =
+                ngx_min(len, (off_t) clcf->subrequest_output_buffer_size);
+    }
 
     return ngx_http_blockcast_call_next_header_filter(r);
 }
