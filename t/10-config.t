@@ -79,6 +79,8 @@ __DATA__
         blockcast_call d light.headers 'params_jq={start: .last.height}';
         blockcast_call e light.header each=256 'params_jq=.results.d[] | [.]';
         blockcast_call f x params=[1];
+        blockcast_get  h /eth/v1/node/syncing?x=1 fallback=/y timeout=2s;
+        blockcast_get  i 'path_jq=.results.h[] | "/x/\(.)"' each=5;
         blockcast_call g y params=[];
         blockcast_jq '{entries: .results.d}, {at: .time}';
         blockcast_log entries key=id keep=500 size=1m page=50;
@@ -369,6 +371,27 @@ fallback=               | invalid parameter "fallback=" of call "p" in stream "s
 retries=3               | invalid parameter "retries=3" of call "p" in stream "sample"
 --- stream
     blockcast_call p m %%PARAMETERS%%;
+    blockcast_jq .;
+--- must_die
+--- error_log
+%%MESSAGE%%
+
+
+
+=== TEST 22a: blockcast_get %%PARAMETERS%%
+--- each
+PARAMETERS               | MESSAGE
+x                        | "x" of blockcast_get "p" in stream "sample" must be a path that begins with "/"
+/a/../b                  | "/a/../b" of blockcast_get "p" in stream "sample" must be a path
+"/a b"                   | "/a b" of blockcast_get "p" in stream "sample" must be a path
+/a each=3                | call "p" in stream "sample" has each=3 but no path_jq
+/a path_jq=.             | blockcast_get "p" in stream "sample" has path_jq, and a path or fallback= beside it
+path_jq=. fallback=/x    | blockcast_get "p" in stream "sample" has path_jq, and a path or fallback= beside it
+/a fallback=x            | invalid parameter "fallback=x" of call "p" in stream "sample"
+/a params=[]             | invalid parameter "params=[]" of call "p" in stream "sample"
+'path_jq=.a +'           | path_jq of call "p" in stream "sample": jq
+--- stream
+    blockcast_get p %%PARAMETERS%%;
     blockcast_jq .;
 --- must_die
 --- error_log
