@@ -70,6 +70,7 @@ __DATA__
         blockcast_stale 1m;
         blockcast_always on;
         blockcast_linger 30s;
+        blockcast_history .height gas=.block.gas "x=.\"any name\"[-1]" 10m/1s 7d/1h idle=1m;
         blockcast_max_size 128k;
         blockcast_jq_timeout 2s;
         blockcast_jq_memory 64m;
@@ -567,6 +568,7 @@ blockcast_jq        | . .
 blockcast_jq_file   | (none)
 blockcast_log       | (none)
 blockcast_log       | receipts
+blockcast_history   | (none)
 --- stream
     %%NAME%% %%ARGUMENTS%%;
 --- must_die
