@@ -70,7 +70,6 @@ __DATA__
         blockcast_stale 1m;
         blockcast_always on;
         blockcast_linger 30s;
-        blockcast_history .height gas=.block.gas "x=.\"any name\"[-1]" 10m/1s 7d/1h idle=1m;
         blockcast_max_size 128k;
         blockcast_jq_timeout 2s;
         blockcast_jq_memory 64m;
@@ -97,6 +96,7 @@ __DATA__
 --- stream
     blockcast_interval 50ms;
     blockcast_stale 50ms;
+    blockcast_history .height gas=.block.gas "x=.\"any name\"[-1]" 4096s/1s 1h/30m idle=1s;
     blockcast_linger 0;
     blockcast_always off;
     blockcast_max_size 256;

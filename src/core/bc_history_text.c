@@ -481,15 +481,15 @@ bc_history_put_integer(uint8_t *p, uint64_t n, int width)
 
 
 uint8_t *
-bc_history_put_number(uint8_t *p, double value, int round)
+bc_history_put_number(uint8_t *p, double value)
 {
-    int       digits, decimals;
+    int       decimals;
     double    size, scaled;
-    uint64_t  n;
+    uint64_t  n, unit;
 
     size = fabs(value);
 
-    if (size < BC_HISTORY_EXACT && size == floor(size)) {
+    if (size <= BC_HISTORY_EXACT && size == floor(size)) {
 
         if (value < 0) {
             *p++ = '-';
@@ -498,49 +498,35 @@ bc_history_put_number(uint8_t *p, double value, int round)
         return bc_history_put_integer(p, (uint64_t) size, 1);
     }
 
-    /* most of the others have few decimals */
-
-    if (size < 1e9) {
-        scaled = floor(size * 1e6 + 0.5);
-
-        if (scaled / 1e6 == size || (round && size >= 1)) {
-
-            if (value < 0) {
-                *p++ = '-';
-            }
-
-            n = (uint64_t) scaled;
-            p = bc_history_put_integer(p, n / 1000000, 1);
-            n %= 1000000;
-
-            if (n == 0) {
-                return p;
-            }
-
-            for (decimals = 6; n % 10 == 0; decimals--) {
-                n /= 10;
-            }
-
-            *p++ = '.';
-
-            return bc_history_put_integer(p, n, decimals);
-        }
+    if (size < 1e-3 || size >= 1e9) {
+        return p + snprintf((char *) p, BC_HISTORY_NUMBER, "%.15g", value);
     }
 
-    if (round) {
-        return p + snprintf((char *) p, BC_HISTORY_NUMBER, "%.*g",
-                            (size < 1) ? 7 : 15, value);
+    /* printf() would take ten times as long, and there are thousands */
+
+    if (value < 0) {
+        *p++ = '-';
     }
 
-    for (digits = 15; digits < 17; digits++) {
-        (void) snprintf((char *) p, BC_HISTORY_NUMBER, "%.*g", digits, value);
+    decimals = (size < 100) ? 9 : (size < 1e6) ? 6 : 3;
+    unit = (size < 100) ? 1000000000 : (size < 1e6) ? 1000000 : 1000;
+    scaled = floor(size * (double) unit + 0.5);
 
-        if (strtod((char *) p, NULL) == value) {
-            break;
-        }
+    n = (uint64_t) scaled;
+    p = bc_history_put_integer(p, n / unit, 1);
+    n %= unit;
+
+    if (n == 0) {
+        return p;
     }
 
-    return p + snprintf((char *) p, BC_HISTORY_NUMBER, "%.*g", digits, value);
+    for ( /* void */ ; n % 10 == 0; decimals--) {
+        n /= 10;
+    }
+
+    *p++ = '.';
+
+    return bc_history_put_integer(p, n, decimals);
 }
 
 
@@ -552,16 +538,16 @@ bc_history_put_column(uint8_t *p, const bc_history_cell_t *cell, int column)
     switch (column) {
 
     case 0:
-        return bc_history_put_number(p, cell->min, 0);
+        return bc_history_put_number(p, cell->min);
 
     case 1:
-        return bc_history_put_number(p, bc_history_mean(cell), 1);
+        return bc_history_put_number(p, bc_history_mean(cell));
 
     case 2:
-        return bc_history_put_number(p, cell->max, 0);
+        return bc_history_put_number(p, cell->max);
 
     case 3:
-        return bc_history_put_number(p, cell->last, 0);
+        return bc_history_put_number(p, cell->last);
 
     default:
         return bc_history_put_integer(p, cell->count, 1);

@@ -56,12 +56,13 @@ void bc_history_find(bc_span_t json, const bc_history_path_t *paths,
 double bc_history_number(bc_span_t value);
 
 /*
- * Writes a number that reads as the same double again, or with `round` to six
- * decimals, in at most BC_HISTORY_NUMBER bytes, and returns its end.
+ * Writes a number in at most BC_HISTORY_NUMBER bytes, and returns its end: an
+ * integer up to 2^53 as it is, all others rounded to at least nine digits, or
+ * to nine decimals where they are less than 1.
  */
 #define BC_HISTORY_NUMBER  32
 
-uint8_t *bc_history_put_number(uint8_t *p, double value, int round);
+uint8_t *bc_history_put_number(uint8_t *p, double value);
 
 /*
  * Return the most bytes that cells of a shape need; and write them.  cells is

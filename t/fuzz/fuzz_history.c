@@ -40,6 +40,13 @@ new_history(uint32_t step, uint32_t nslots)
 }
 
 
+static int
+near(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fabs(b) + ((fabs(b) >= 1e-3) * 1e-9);
+}
+
+
 /* all that can be shown is in order, and can be written */
 
 static void
@@ -85,8 +92,8 @@ check(const bc_history_t *h, uint64_t now)
 
         for (i = 0; i < n; i++) {
             if (cells[2 * i].count != 0) {
-                *bc_history_put_number(text, cells[2 * i].max, 0) = '\0';
-                must(strtod((char *) text, &end) == cells[2 * i].max);
+                *bc_history_put_number(text, cells[2 * i].max) = '\0';
+                must(near(strtod((char *) text, &end), cells[2 * i].max));
                 must(*end == '\0');
             }
         }
@@ -242,10 +249,8 @@ number(const uint8_t *p, size_t len)
 
     if (!isnan(n)) {
         must(isfinite(n));
-        *bc_history_put_number(text, n, 0) = '\0';
-        must(strtod((char *) text, NULL) == n);
-        *bc_history_put_number(text, n, 1) = '\0';
-        must(fabs(strtod((char *) text, NULL) - n) <= 1e-6 * fabs(n) + 1e-300);
+        *bc_history_put_number(text, n) = '\0';
+        must(near(strtod((char *) text, NULL), n));
     }
 
     free(copy);
