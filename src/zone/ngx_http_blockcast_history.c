@@ -17,22 +17,16 @@
 
 
 /*
- * Returns how long a value holds (seconds): up to the next poll, also when
- * nobody listens from now on.
+ * Returns how long a value holds (seconds): up to the next poll that is due,
+ * also when nobody listens from now on, and the time that one may take.
  */
 
 static uint64_t
 ngx_http_blockcast_history_hold_time(ngx_http_blockcast_stream_t *st)
 {
-    ngx_msec_t  idle;
-
-    idle = st->history->idle;
-
-    if (idle != 0) {
-        idle = ngx_max(idle, st->interval) + st->interval + 1000;
-    }
-
-    return (ngx_max(idle, st->stale) + 999) / 1000;
+    return (ngx_max(st->history->idle, st->interval) + st->interval + 1000
+            + 999)
+           / 1000;
 }
 
 
