@@ -484,8 +484,8 @@ uint8_t *
 bc_history_put_number(uint8_t *p, double value)
 {
     int       decimals;
-    double    size, scaled;
-    uint64_t  n, unit;
+    double    size;
+    uint64_t  n, unit, part;
 
     size = fabs(value);
 
@@ -510,23 +510,21 @@ bc_history_put_number(uint8_t *p, double value)
 
     decimals = (size < 100) ? 9 : (size < 1e6) ? 6 : 3;
     unit = (size < 100) ? 1000000000 : (size < 1e6) ? 1000000 : 1000;
-    scaled = floor(size * (double) unit + 0.5);
-
-    n = (uint64_t) scaled;
+    n = (uint64_t) floor(size * (double) unit + 0.5);
+    part = n % unit;
     p = bc_history_put_integer(p, n / unit, 1);
-    n %= unit;
 
-    if (n == 0) {
+    if (part == 0) {
         return p;
     }
 
-    for ( /* void */ ; n % 10 == 0; decimals--) {
-        n /= 10;
+    for ( /* void */ ; part % 10 == 0; decimals--) {
+        part /= 10;
     }
 
     *p++ = '.';
 
-    return bc_history_put_integer(p, n, decimals);
+    return bc_history_put_integer(p, part, decimals);
 }
 
 
