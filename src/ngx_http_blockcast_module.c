@@ -321,6 +321,7 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
     ngx_http_blockcast_inside("blockcast_jq"),
     ngx_http_blockcast_inside("blockcast_jq_file"),
     ngx_http_blockcast_inside("blockcast_log"),
+    ngx_http_blockcast_inside("blockcast_history"),
     ngx_http_blockcast_inside("blockcast_stale"),
     ngx_http_blockcast_inside("blockcast_always"),
     ngx_http_blockcast_inside("blockcast_linger"),

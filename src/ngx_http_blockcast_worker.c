@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poller.h"
@@ -82,6 +83,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_jq_queue_done();
     ngx_http_blockcast_worker_record_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
+    ngx_http_blockcast_history_frame_done();
     ngx_http_blockcast_hub_done();
 }
 
@@ -100,6 +102,7 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
                                         ngx_http_blockcast_worker_conf->zone);
 
     ngx_http_blockcast_hub_tick(attached);
+    ngx_http_blockcast_history_frame_tick();
     ngx_http_blockcast_fanout_update_all();
 
     if (!ngx_terminate && !ngx_exiting) {

@@ -98,6 +98,7 @@ __DATA__
 --- stream
     blockcast_interval 50ms;
     blockcast_stale 50ms;
+    blockcast_history .height gas=.block.gas "x=.\"any name\"[-1]" 4096s/1s 1h/30m idle=1s;
     blockcast_linger 0;
     blockcast_always off;
     blockcast_max_size 256;
@@ -590,6 +591,7 @@ blockcast_jq        | . .
 blockcast_jq_file   | (none)
 blockcast_log       | (none)
 blockcast_log       | receipts
+blockcast_history   | (none)
 --- stream
     %%NAME%% %%ARGUMENTS%%;
 --- must_die

@@ -28,7 +28,7 @@ my $size = 30;
 my $node = Blockcast::Ledger->new(rate => 40);
 my $hook = Blockcast::Preload->new(moments => 1);
 
-# one stream more, which always fails
+# two streams more: one always fails, and of one the course of its number is kept
 my $t = Blockcast::Test->new(%{ $hook->test_options }, workers => 2, server => crowd_server(),
     http => crowd_http($node, interval => '200ms', more => streams_at_risk() . <<'MORE'));
     blockcast_stream broken {
@@ -37,6 +37,12 @@ my $t = Blockcast::Test->new(%{ $hook->test_options }, workers => 2, server => c
         blockcast_call count count;
         blockcast_jq 'error("\(.results.count) is no good number")';
     }
+    blockcast_stream course {
+        blockcast_interval 200ms;
+        blockcast_always on;
+        blockcast_call count count;
+        blockcast_history n=. 30m/1s idle=off;
+    }
 MORE
 
 my $deaths = Blockcast::Deaths->new(test => $t, node => $node, hook => $hook, size => $size,
@@ -44,7 +50,7 @@ my $deaths = Blockcast::Deaths->new(test => $t, node => $node, hook => $hook, si
 
 my @moments = ('publish: locked', 'commit: copied', 'commit: counted', 'commit: done',
     'publish: unlocked', 'state: copied', 'state: done', 'ring: room made', 'ring: written',
-    'ring: an entry more', 'log: unlocked', 'error: written', 'refresh: half');
+    'ring: an entry more', 'log: unlocked', 'error: written', 'refresh: half', 'history: written', 'history: done');
 
 for (1 .. ($ENV{BLOCKCAST_LONG} ? 20 : 1)) {
     for my $moment (@moments) {
@@ -65,13 +71,18 @@ ok($counted, 'the connections are counted truly');
 
 my %subscribers = map { $_->{name} => $_->{subscribers} }
     @{ $t->get_json('/api/streams')->{streams} };
-is_deeply(\%subscribers, { c => $size, l => $size, kept => 0, broken => 0, few => 0 },
+is_deeply(\%subscribers, { c => $size, l => $size, kept => 0, broken => 0, few => 0, course => 0 },
     'and so are the subscribers');
 
 like($t->get('/api/streams/kept')->{body}, qr/"data":"the same"/, 'data that stays is there');
 $deaths->few_are_whole;
 like($t->get('/api/health')->{body}, qr/"name":"broken"[^{}]*"error":"[^"]*\d+ is no good number"/,
     'the error of a stream that always fails is a whole sentence');
+
+my $course = $t->get_json('/api/streams/course/history')->{series}{n};
+my @known = map { my $i = $_; map { $_->[$i] // () } @$course{qw(min mean max)} } 0 .. 1799;
+cmp_ok(scalar @known, '>', 30, 'the course of a number is kept');
+is(scalar(grep { $known[$_ - 1] > $known[$_] } 1 .. $#known), 0, 'and no slot of it is torn');
 
 $deaths->stop;
 

@@ -76,6 +76,9 @@ my @wrong = (
     [{ HTTP_HOST => 'no such' }, qr/HTTP_HOST=no such is not a host/],
     [{ HTTP_HOST => '192.0.2.1' }, qr/192\.0\.2\.1:$http is not an address of this machine/],
     [{ WS_HOST => 'nowhere.invalid' }, qr/WS_HOST=nowhere.invalid: this host name cannot/],
+    [{ BLOCKCAST_FRAME_ANCESTORS => 'https://a.example evil;' },
+        qr/BLOCKCAST_FRAME_ANCESTORS=https:\/\/a\.example evil;: evil; is neither none nor self nor an origin/],
+    [{ BLOCKCAST_FRAME_ANCESTORS => 'self none' }, qr/BLOCKCAST_FRAME_ANCESTORS=self none: none stands alone/],
     [{ BLOCKCAST_PRESET => 'dogecoin' }, qr/BLOCKCAST_PRESET=dogecoin is unknown: auto and bitcoin .*the-block are there/],
     [{ BLOCKCAST_PRESET => '../presets/none.conf' }, qr/BLOCKCAST_PRESET=\.\.\/presets\/none\.conf is not a file that can be read/],
     [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana needs THEBLOCK_RPC_URL/],
@@ -368,7 +371,8 @@ $spew->("mine-params.jq", 'include "presets/mine-lib"; { n: answer }');
 $spew->("mine-lib.jq", 'def answer: 42;');
 
 {
-    $pid = start(BLOCKCAST_PRESET => "$prefix/mine/mine.conf");
+    $pid = start(BLOCKCAST_PRESET => "$prefix/mine/mine.conf",
+        BLOCKCAST_FRAME_ANCESTORS => 'self https://a.example:8443');
     ok(running(), 'starts with a preset of one\'s own') or diag(output());
     my $body = wait_for {
         my $r = $ask->('/theblock/scheduler/stats');
@@ -377,6 +381,10 @@ $spew->("mine-lib.jq", 'def answer: 42;');
     like($body // '', qr/"tps":\d/, 'and has its stream') or diag(output());
     ok(wait_for { $ask->('/theblock/peers/list')->{body} =~ /"total":\d/ }, 'and one with a program of ours');
     isnt($ask->('/theblock/receipts')->{status}, 200, 'and no other');
+    my $page = $ask->('/')->{headers};
+    like($page->{'content-security-policy'}, qr{; frame-ancestors 'self' https://a\.example:8443$},
+        'who may frame the dashboard');
+    is($page->{'x-frame-options'}, undef, 'and no older header forbids it');
     kill 'INT', $pid;
     is(ended($pid), 0, 'ends');
 }

@@ -7,7 +7,9 @@ include "presets/chain-lib";
 def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     | if length > 0 then join("; ") else "replies of another type" end;
 
-(.results.block? | if type == "object" then . else {} end) as $block
+. as $root
+| (.previous? | if type == "object" then . else {} end) as $was
+| (.results.block? | if type == "object" then . else {} end) as $block
 | (.results.chain_id? | quantity) as $id
 | (.results.client? | if type == "string" then . else null end) as $client
 | ($id == null and $client == null) as $later
@@ -15,6 +17,10 @@ def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
     height: ($block.number // .results.number? | quantity),
     gas_price: (.results.gas_price? | quantity),
     base_fee: ($block.baseFeePerGas | quantity),
+    gas_used: ($block.gasUsed | quantity),
+    gas_limit: ($block.gasLimit | quantity),
+    tx_count: ($block.transactions | if type == "array" then length else null end),
+    block_time: ($block.timestamp | quantity),
     peer_count: (.results.peers? | quantity),
     syncing: (.results.syncing?
         | if . == false then false
@@ -23,7 +29,16 @@ def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
           else null end),
     chain_id: (if $later then .previous.chain_id? else $id end),
     client: (if $later then .previous.client? else $client end)
-  } as $data
+  }
+# the mean number of seconds from block to block since the last poll that saw another one
+| .block_interval = (.height as $height | .block_time as $time | $was
+    | if (.height | type) != "number" or (.block_time | type) != "number"
+         or ($height | type) != "number" or ($time | type) != "number" or $height < .height
+      then null
+      elif $height == .height then .block_interval
+      else ($time - .block_time) / ($height - .height) * 1000 | floor / 1000 end)
+| . as $data
+| $root
 | if [$data.height, $data.gas_price, $data.peer_count, $data.syncing, $id, $client | select(. != null)] == []
   then error("the node answers nothing: " + why) else . end
 | $data,

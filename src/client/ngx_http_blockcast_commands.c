@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_client.h"
@@ -549,10 +550,95 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
 }
 
 
+/*
+ * Finds the range of a history that a subscribe asks for.  Returns the number
+ * of its ring; NGX_DECLINED: none is asked for, or the stream keeps none;
+ * NGX_ERROR: it was answered that there is no such range.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_commands_history(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st, bc_client_msg_t *message)
+{
+    u_char     *p, *last, text[NGX_HTTP_BLOCKCAST_SENTENCE];
+    ngx_int_t   ring;
+    ngx_str_t   range;
+    ngx_uint_t  i;
+
+    if (!message->has_history
+        || (st->history == NULL && !message->bad_history))
+    {
+        return NGX_DECLINED;
+    }
+
+    range.data = message->range;
+    range.len = message->range_len;
+
+    if (!message->bad_history) {
+        ring = ngx_http_blockcast_history_ring(st, &range);
+
+        if (ring != NGX_ERROR) {
+            return ring;
+        }
+    }
+
+    last = text + sizeof(text) - 1;
+    p = ngx_slprintf(text, last, "\"history\" must be true or a range");
+
+    for (i = 0; st->history != NULL && i < st->history->shape.nrings; i++) {
+        p = ngx_slprintf(p, last, "%s%V", (i == 0) ? " of the stream, " : ", ",
+                         &st->history->rings[i]);
+    }
+
+    *p = '\0';
+
+    ngx_http_blockcast_commands_error(ctx, "bad_request", (char *) text, NULL);
+
+    return NGX_ERROR;
+}
+
+
+/* Answers a subscribe; of one that asks for a history, which one follows. */
+
+static void
+ngx_http_blockcast_commands_subscribed(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st, bc_client_msg_t *message, ngx_int_t ring)
+{
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
+
+    if (!message->has_history) {
+        ngx_http_blockcast_commands_answer(ctx, "subscribed", &st->name);
+        return;
+    }
+
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "type", "subscribed");
+    ngx_http_blockcast_json_out_text(&out, root, "stream", st->name.data,
+                                     st->name.len);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+
+    if (ring >= 0) {
+        ngx_http_blockcast_json_out_text(&out, root, "history",
+                                         st->history->rings[ring].data,
+                                         st->history->rings[ring].len);
+
+    } else {
+        ngx_http_blockcast_json_out_value(&out, root, "history", "null");
+    }
+
+    ngx_http_blockcast_commands_send(ctx, &out, root);
+}
+
+
 static void
 ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_str_t *name, bc_client_msg_t *message)
 {
+    ngx_int_t                         ring;
+    ngx_http_blockcast_sub_t         *sub;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
     ngx_http_blockcast_stream_t      *st;
@@ -572,6 +658,12 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
+    ring = ngx_http_blockcast_commands_history(ctx, st, message);
+
+    if (ring == NGX_ERROR) {
+        return;
+    }
+
     options.since = message->since;
     options.has_since = message->has_since;
     options.delta = message->delta;
@@ -585,7 +677,14 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 
     /* a second subscribe is answered, too, and changes nothing */
 
-    ngx_http_blockcast_commands_answer(ctx, "subscribed", name);
+    ngx_http_blockcast_commands_subscribed(ctx, st, message, ring);
+
+    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, st);
+
+    if (sub != NULL && ring >= 0) {
+        sub->history = ring + 1;
+    }
+
     ngx_http_blockcast_commands_start_delivery(ctx->conn, st);
 }
 

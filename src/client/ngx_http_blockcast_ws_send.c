@@ -603,6 +603,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     /* with NGX_AGAIN, OpenSSL has encrypted it: it has to be sent, no other */
 
     sub->seq = seq;
+    sub->hub->delivered++;
     frame->refs++;
 
     ngx_http_blockcast_ws_send_queue_rest(conn, frame, n > 0 ? n : 0, 0);
@@ -611,6 +612,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
 done:
 
     sub->seq = seq;
+    sub->hub->delivered++;
     ngx_http_blockcast_ws_send_count_frame(conn, frame);
 
     if (sub->last_status != sub->hub->freshness) {
@@ -703,6 +705,7 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
         rest -= frames[whole]->len;
 
         subs[whole]->seq = subs[whole]->hub->snap.seq;
+        subs[whole]->hub->delivered++;
         ngx_http_blockcast_ws_send_count_frame(conn, frames[whole]);
     }
 
@@ -713,6 +716,7 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
         /* a part of it is on its way: nothing else may come before the rest */
 
         subs[i]->seq = subs[i]->hub->snap.seq;
+        subs[i]->hub->delivered++;
         frames[i]->refs++;
 
         ngx_http_blockcast_ws_send_queue_rest(conn, frames[i], rest, 0);

@@ -11,6 +11,7 @@
 
 #include "ngx_http_blockcast_conf_stream.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conf_history.h"
 #include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_jq.h"
@@ -95,6 +96,8 @@ static char *ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_history(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 
 static ngx_int_t ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
@@ -157,6 +160,9 @@ static ngx_http_blockcast_conf_directive_t
       0, 0 },
 
     { "blockcast_log", 3, 8, ngx_http_blockcast_conf_stream_log, 0, 0 },
+
+    { "blockcast_history", 2, 64, ngx_http_blockcast_conf_stream_history,
+      0, 0 },
 
     { "blockcast_stale", 2, 2, ngx_http_blockcast_conf_stream_msec,
       offsetof(ngx_http_blockcast_stream_t, stale), 1 },
@@ -696,6 +702,14 @@ ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
 }
 
 
+static char *
+ngx_http_blockcast_conf_stream_history(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    return ngx_http_blockcast_conf_history_set(cf, st);
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
@@ -1160,7 +1174,8 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
         }
     }
 
-    return NGX_CONF_OK;
+    return (st->history != NULL) ? ngx_http_blockcast_conf_history_check(cf, st)
+                                 : NGX_CONF_OK;
 }
 
 

@@ -67,7 +67,36 @@ bc_client_msg_name(bc_client_msg_t *m, const cJSON *value)
 }
 
 
-/* Reads "delta" and "since" of a subscribe's options. */
+/* Reads "history" of a subscribe's options: true, or the name of a range. */
+
+static void
+bc_client_msg_history(bc_client_msg_t *m, const cJSON *history)
+{
+    size_t  len;
+
+    if (history == NULL || cJSON_IsNull(history) || cJSON_IsFalse(history)) {
+        return;
+    }
+
+    m->has_history = 1;
+
+    if (cJSON_IsTrue(history)) {
+        return;
+    }
+
+    len = cJSON_IsString(history) ? strlen(history->valuestring) : 0;
+
+    if (len == 0 || len > BC_CLIENT_MSG_RANGE) {
+        m->bad_history = 1;
+        return;
+    }
+
+    memcpy(m->range, history->valuestring, len);
+    m->range_len = len;
+}
+
+
+/* Reads "delta", "history" and "since" of a subscribe's options. */
 
 static void
 bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
@@ -78,6 +107,9 @@ bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
     m->delta = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options,
                                                              "delta"));
     since = cJSON_GetObjectItemCaseSensitive(options, "since");
+
+    bc_client_msg_history(m, cJSON_GetObjectItemCaseSensitive(options,
+                                                              "history"));
 
     if (since == NULL || cJSON_IsNull(since)) {
         return;

@@ -35,6 +35,10 @@
 
 #define BC_CLIENT_MSG_NAME    128
 
+/* The name of a range of a history: a longer one is that of none. */
+
+#define BC_CLIENT_MSG_RANGE   16
+
 /* The JSON text of an "id", which comes back with the answer, is no longer. */
 
 #define BC_CLIENT_MSG_ID      128
@@ -67,6 +71,10 @@ typedef struct {
     unsigned         has_since:1;
     unsigned         bad_since:1;
     unsigned         delta:1;
+    unsigned         has_history:1;     /* range says which, len 0: any */
+    unsigned         bad_history:1;
+    uint8_t          range[BC_CLIENT_MSG_RANGE];
+    size_t           range_len;
 
     /* the type or method, or the stream: see bc_client_msg_stream() */
     uint8_t          name[BC_CLIENT_MSG_NAME];

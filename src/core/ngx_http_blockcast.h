@@ -20,6 +20,8 @@
 #include <jv.h>
 #include <jq.h>
 
+#include "bc_history.h"
+#include "bc_history_text.h"
 #include "bc_json.h"
 #include "ngx_http_blockcast_log_throttle.h"
 
@@ -152,6 +154,18 @@ typedef struct {
 } ngx_http_blockcast_call_conf_t;
 
 
+/* the numbers of a stream whose course is kept, see blockcast_history */
+
+typedef struct {
+    bc_history_shape_t            shape;
+    bc_history_path_t             paths[BC_HISTORY_MEMBERS];
+    ngx_str_t                     rings[BC_HISTORY_RINGS];  /* their names */
+    ngx_msec_t                    idle;     /* polled so often while nobody
+                                               listens; 0: not at all */
+    size_t                        size;     /* in the slot */
+} ngx_http_blockcast_history_conf_t;
+
+
 struct ngx_http_blockcast_stream_s {
     ngx_str_t                     name;
     ngx_uint_t                    index;
@@ -180,6 +194,8 @@ struct ngx_http_blockcast_stream_s {
     ngx_uint_t                    keep;
     ngx_uint_t                    page;     /* entries of a first snapshot */
     size_t                        ring_size;
+
+    ngx_http_blockcast_history_conf_t  *history;    /* or NULL */
 
     ngx_http_blockcast_slot_t    *slot;
 };

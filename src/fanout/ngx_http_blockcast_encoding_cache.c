@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -151,13 +152,28 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
     uint64_t                           seq;
-    ngx_uint_t                         lo, hi, mid, to, gap;
+    ngx_uint_t                         lo, hi, mid, to, gap, ring;
     size_t                             size, limit;
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_frame_t        *frame;
     ngx_http_blockcast_ring_record_t  *rec;
 
     hub = sub->hub;
+
+    if (sub->history != 0) {
+
+        /* it comes before what goes on from it */
+
+        ring = sub->history - 1;
+        sub->history = 0;
+
+        frame = ngx_http_blockcast_history_frame(hub, conn, ring);
+
+        if (frame != NULL) {
+            return frame;
+        }
+    }
+
     frame = NULL;
     seq = (hub->newest != NULL) ? hub->snap.seq : 0;
 
@@ -169,6 +185,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
             if (frame != NULL) {
                 frame->refs++;
                 sub->seq = seq;
+                hub->delivered++;
             }
 
             return frame;
@@ -181,6 +198,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
                 frame->refs++;
                 sub->seq = seq;
                 sub->first = 0;
+                hub->delivered++;
             }
 
         } else {
@@ -232,6 +250,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
                                                               sub->seq, gap);
             if (frame != NULL) {
                 sub->seq = seq;
+                hub->delivered++;
             }
         }
 

@@ -135,6 +135,12 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
             slot->patched = ngx_current_msec;
         }
 
+        if (hub->delivered != hub->reported) {
+            (void) ngx_atomic_fetch_add(&slot->deliveries,
+                                        hub->delivered - hub->reported);
+            hub->reported = hub->delivered;
+        }
+
         if (hub->nlisteners != 0 && (attached || zone->worker == 0)) {
             ngx_http_blockcast_slot_add_listeners(zone, slot, hub->nlisteners);
         }

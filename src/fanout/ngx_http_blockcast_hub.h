@@ -58,6 +58,9 @@ struct ngx_http_blockcast_hub_s {
                                                        express */
 
     uint64_t                      timed;        /* seq that was measured */
+    uint64_t                      delivered;    /* messages and responses with
+                                                   its data, by this worker */
+    uint64_t                      reported;     /* ... as the zone has them */
 
     /* the fan-out, in slices */
     ngx_uint_t                    cursor;       /* the next listener */
@@ -76,6 +79,8 @@ typedef struct {
     unsigned                      pending:1;    /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
     unsigned                      delta:1;      /* it takes merge patches */
+    unsigned                      history:4;    /* number of the ring that is
+                                                   due + 1, 0: none */
 } ngx_http_blockcast_sub_t;
 
 

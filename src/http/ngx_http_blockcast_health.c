@@ -37,6 +37,42 @@ ngx_http_blockcast_health_add_error(ngx_http_blockcast_json_out_t *out,
 }
 
 
+/* Adds the ranges and numbers that are kept of a stream, or null. */
+
+static void
+ngx_http_blockcast_health_add_history(ngx_http_blockcast_json_out_t *out,
+    cJSON *row, ngx_http_blockcast_stream_t *st)
+{
+    cJSON                              *history, *list;
+    ngx_uint_t                          i;
+    ngx_http_blockcast_history_conf_t  *conf;
+
+    conf = st->history;
+
+    if (conf == NULL) {
+        ngx_http_blockcast_json_out_value(out, row, "history", "null");
+        return;
+    }
+
+    history = ngx_http_blockcast_json_out_object(out, row, "history");
+
+    list = ngx_http_blockcast_json_out_array(out, history, "ranges");
+
+    for (i = 0; i < conf->shape.nrings; i++) {
+        ngx_http_blockcast_json_out_text(out, list, NULL, conf->rings[i].data,
+                                         conf->rings[i].len);
+    }
+
+    list = ngx_http_blockcast_json_out_array(out, history, "series");
+
+    for (i = 0; i < conf->shape.nmembers; i++) {
+        ngx_http_blockcast_json_out_text(out, list, NULL,
+                                         (u_char *) conf->shape.names[i],
+                                         ngx_strlen(conf->shape.names[i]));
+    }
+}
+
+
 void
 ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
     cJSON *rows, ngx_http_blockcast_stream_t *st)
@@ -71,6 +107,19 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
                                       slot->polls_failed);
     ngx_http_blockcast_json_out_value(out, row, "polls_overrun", "%uA",
                                       slot->polls_overrun);
+    ngx_http_blockcast_json_out_value(out, row, "deliveries", "%uA",
+                                      slot->deliveries);
+
+    if (slot->latency != 0) {
+        ngx_http_blockcast_json_out_value(out, row, "latency", "%uL.%06uL",
+                                     (uint64_t) slot->latency / 1000000,
+                                     (uint64_t) slot->latency % 1000000);
+
+    } else {
+        ngx_http_blockcast_json_out_value(out, row, "latency", "null");
+    }
+
+    ngx_http_blockcast_health_add_history(out, row, st);
 
     if (st->field.len != 0) {
         ngx_http_blockcast_json_out_value(out, row, "gaps", "%uA",
@@ -203,6 +252,71 @@ ngx_http_blockcast_health_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     return 0;
+}
+
+
+void
+ngx_http_blockcast_health_add_totals(ngx_http_blockcast_json_out_t *out,
+    cJSON *root, ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t **st, uint64_t allowed)
+{
+    cJSON                               *totals;
+    uint64_t                             left, bit, requests, deliveries;
+    ngx_uint_t                           i, connections;
+    ngx_http_blockcast_node_t          **nodes;
+    ngx_http_blockcast_stream_t        **stream;
+    ngx_http_blockcast_worker_t         *w;
+    ngx_http_blockcast_node_status_t     status;
+    ngx_http_blockcast_node_counters_t  *counters;
+
+    requests = 0;
+    deliveries = 0;
+    connections = 0;
+
+    nodes = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        if (ngx_http_blockcast_health_node_visible(bmcf, nodes[i], st, allowed)
+            && ngx_http_blockcast_node_status_read(bmcf->zone, &nodes[i]->name,
+                                                   &status, &counters)
+               == NGX_OK)
+        {
+            requests += counters->calls;
+        }
+    }
+
+    left = allowed;
+
+    for (stream = st; *stream != NULL; stream++) {
+        bit = (uint64_t) 1 << (*stream)->index;
+
+        if (left & bit) {
+            deliveries += (*stream)->slot->deliveries;
+
+            /* a location may name a stream twice */
+            left &= ~bit;
+        }
+    }
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+        w = &bmcf->zone->sh->workers[i];
+
+        if (ngx_http_blockcast_worker_there(w)) {
+            connections += w->connections;
+        }
+    }
+
+    totals = ngx_http_blockcast_json_out_object(out, root, "totals");
+
+    ngx_http_blockcast_json_out_value(out, totals, "requests", "%uL",
+                                      requests);
+    ngx_http_blockcast_json_out_value(out, totals, "deliveries", "%uL",
+                                      deliveries);
+    ngx_http_blockcast_json_out_value(out, totals, "saved", "%uL",
+                                      deliveries - ngx_min(deliveries,
+                                                           requests));
+    ngx_http_blockcast_json_out_value(out, totals, "connections", "%ui",
+                                      connections);
 }
 
 
@@ -373,6 +487,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
         }
 
         ngx_http_blockcast_health_add_workers(&out, root, sh);
+        ngx_http_blockcast_health_add_totals(&out, root, bmcf, st, allowed);
 
         rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
 

@@ -32,4 +32,14 @@ void ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
     cJSON *rows, ngx_http_blockcast_stream_t *st);
 
 
+/*
+ * Adds what the gateway has saved its nodes, as "totals": the requests to the
+ * nodes that a client may see, what was delivered of its streams, the
+ * connections of all.
+ */
+void ngx_http_blockcast_health_add_totals(ngx_http_blockcast_json_out_t *out,
+    cJSON *root, ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t **st, uint64_t allowed);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_HEALTH_H_INCLUDED_ */

@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast_health.h"
+#include "ngx_http_blockcast_history_rest.h"
 #include "ngx_http_blockcast_longpoll.h"
 #include "bc_span.h"
 
@@ -56,17 +57,70 @@ static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
-static ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
-    const char *name, ngx_uint_t max, ngx_uint_t *number, ngx_int_t *rc);
-static ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
-    ngx_uint_t status, const char *code, const char *fmt, ...);
 static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
     ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
+
+
+/* Returns the length of "/history" where a path ends so, else 0. */
+
+static size_t
+ngx_http_blockcast_rest_history_len(ngx_str_t *path)
+{
+    size_t  len;
+
+    len = sizeof("/history") - 1;
+
+    return (path->len > len
+            && ngx_strncmp(path->data + path->len - len, "/history", len) == 0)
+           ? len : 0;
+}
+
+
+/*
+ * Finds the path in a regex location: what is behind its last "/", with
+ * "streams/" when that is before it, and then "/history" may be behind it.
+ */
+
+static void
+ngx_http_blockcast_rest_regex_path(ngx_http_request_t *r, ngx_str_t *path)
+{
+    size_t  history, len;
+
+    len = sizeof("/streams/") - 1;
+    *path = r->uri;
+    history = ngx_http_blockcast_rest_history_len(path);
+
+    for ( ;; ) {
+        path->len = r->uri.len - history;
+
+        while (path->len != 0 && path->data[path->len - 1] != '/') {
+            path->len--;
+        }
+
+        if (path->len >= len
+            && ngx_strncmp(path->data + path->len - len, "/streams/", len)
+               == 0)
+        {
+            path->len -= len - 1;
+            break;
+        }
+
+        if (history == 0) {
+            break;
+        }
+
+        history = 0;
+    }
+
+    path->data += path->len;
+    path->len = r->uri.data + r->uri.len - path->data;
+}
 
 
 ngx_int_t
 ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
 {
+    size_t                          history;
     uint64_t                        allowed;
     ngx_int_t                       rc;
     ngx_str_t                       path;
@@ -91,24 +145,7 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
 
     } else {
 
-        /* a regex location: what is behind its last "/" is wanted */
-
-        path = r->uri;
-
-        while (path.len != 0 && path.data[path.len - 1] != '/') {
-            path.len--;
-        }
-
-        if (path.len >= sizeof("/streams/") - 1
-            && ngx_strncmp(path.data + path.len - (sizeof("/streams/") - 1),
-                           "/streams/", sizeof("/streams/") - 1)
-               == 0)
-        {
-            path.len -= sizeof("streams/") - 1;
-        }
-
-        path.data += path.len;
-        path.len = r->uri.data + r->uri.len - path.data;
+        ngx_http_blockcast_rest_regex_path(r, &path);
     }
 
     while (path.len != 0 && path.data[0] == '/') {
@@ -137,6 +174,9 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
         path.data += sizeof("streams/") - 1;
         path.len -= sizeof("streams/") - 1;
 
+        history = ngx_http_blockcast_rest_history_len(&path);
+        path.len -= history;
+
         st = ngx_http_blockcast_rest_find(r, &path, allowed);
 
         if (st == NULL) {
@@ -144,7 +184,8 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
                              "unknown_stream", "unknown stream: %V", &path);
         }
 
-        return ngx_http_blockcast_rest_snapshot(r, st, 1);
+        return (history != 0) ? ngx_http_blockcast_history_rest(r, st)
+                              : ngx_http_blockcast_rest_snapshot(r, st, 1);
     }
 
     st = ngx_http_blockcast_rest_find(r, &path, allowed);
@@ -152,8 +193,8 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
     if (st == NULL || st->field.len == 0) {
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
                              "not_found", "no such resource: %V; there are "
-                             "streams, streams/NAME, health and the log "
-                             "streams by name", &path);
+                             "streams, streams/NAME, streams/NAME/history, "
+                             "health and the log streams by name", &path);
     }
 
     return ngx_http_blockcast_rest_entries(r, st);
@@ -262,12 +303,7 @@ ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/*
- * Sends {"error":CODE,"message":...}, a line.  What the arguments of fmt are
- * may be anything that the client sent.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *fmt, ...)
 {
@@ -384,16 +420,12 @@ ngx_http_blockcast_rest_again(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
-    ngx_http_blockcast_hub_t *hub, ngx_uint_t etag)
+ngx_int_t
+ngx_http_blockcast_rest_fresh_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_str_t *etag)
 {
-    u_char                          *p;
-    ngx_table_elt_t                 *h;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-    const char                      *state;
-
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    ngx_table_elt_t  *h;
+    const char       *state;
 
     state = ngx_http_blockcast_freshness_names[
                  ngx_http_blockcast_stream_status_freshness(hub->stream,
@@ -411,13 +443,8 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
     r->headers_out.last_modified_time = -1;
 
-    if (!etag) {
+    if (etag == NULL) {
         return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 3);
-    if (p == NULL) {
-        return NGX_ERROR;
     }
 
     h = ngx_list_push(&r->headers_out.headers);
@@ -430,16 +457,39 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
     h->next = NULL;
 #endif
     ngx_str_set(&h->key, "ETag");
-    h->value.data = p;
-    h->value.len = ngx_sprintf(p, "\"%xL-%uL\"", bmcf->zone->sh->epoch,
-                               hub->snap.seq)
-                   - p;
+    h->value = *etag;
 
     /* If-None-Match is answered by nginx itself */
 
     r->headers_out.etag = h;
 
     return NGX_OK;
+}
+
+
+/* Adds these headers to an answer with the newest snapshot. */
+
+static ngx_int_t
+ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub)
+{
+    ngx_str_t                        etag;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    etag.data = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 3);
+    if (etag.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag.len = ngx_sprintf(etag.data, "\"%xL-%uL\"", bmcf->zone->sh->epoch,
+                           hub->snap.seq)
+               - etag.data;
+
+    hub->delivered++;
+
+    return ngx_http_blockcast_rest_fresh_headers(r, hub, &etag);
 }
 
 
@@ -606,7 +656,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (cln == NULL || ngx_http_blockcast_rest_headers(r, hub, 1) != NGX_OK) {
+    if (cln == NULL || ngx_http_blockcast_rest_headers(r, hub) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -623,13 +673,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 }
 
 
-/*
- * Reads a number from the query.  NGX_OK, NGX_DECLINED when there is none, or
- * NGX_DONE when the request was refused: *rc is what the content handler
- * returns.
- */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
     ngx_uint_t max, ngx_uint_t *number, ngx_int_t *rc)
 {
@@ -825,7 +869,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 
     body.len = p - body.data;
 
-    if (ngx_http_blockcast_rest_headers(r, hub, 1) != NGX_OK) {
+    if (ngx_http_blockcast_rest_headers(r, hub) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -859,6 +903,8 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
                                       bmcf->zone->sh->epoch);
     ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
                                       ngx_time());
+    ngx_http_blockcast_health_add_totals(&out, root, bmcf, blcf->offers,
+                                         allowed);
 
     rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
 

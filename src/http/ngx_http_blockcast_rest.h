@@ -26,4 +26,27 @@ ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
 
 
+/*
+ * Answers {"error":CODE,"message":...}; the arguments of fmt may be any bytes
+ * that the client sent.
+ */
+ngx_int_t ngx_http_blockcast_rest_error(ngx_http_request_t *r,
+    ngx_uint_t status, const char *code, const char *fmt, ...);
+
+/*
+ * Reads a number from the query.  NGX_OK, NGX_DECLINED when there is none, or
+ * NGX_DONE when the request was refused: *rc is what the content handler
+ * returns.
+ */
+ngx_int_t ngx_http_blockcast_rest_number(ngx_http_request_t *r,
+    const char *name, ngx_uint_t max, ngx_uint_t *number, ngx_int_t *rc);
+
+/*
+ * Adds the headers of what is fresh for now: how long it is, the stream's
+ * state, and the ETag unless it is NULL.
+ */
+ngx_int_t ngx_http_blockcast_rest_fresh_headers(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_str_t *etag);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_REST_H_INCLUDED_ */

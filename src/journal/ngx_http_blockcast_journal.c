@@ -55,6 +55,7 @@ static const ngx_http_blockcast_recorder_t
     ngx_http_blockcast_journal_lead_write_end,
     ngx_http_blockcast_journal_codec_publication,
     ngx_http_blockcast_journal_codec_error,
+    ngx_http_blockcast_journal_codec_history,
     ngx_http_blockcast_journal_file_append,
     ngx_http_blockcast_journal_note_number,
     ngx_http_blockcast_journal_incomplete,

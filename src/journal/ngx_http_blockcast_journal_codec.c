@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
+#include "bc_history.h"
 #include "bc_journal.h"
 #include "bc_json.h"
 #include "bc_json_key.h"
@@ -192,6 +193,56 @@ ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
     r.polled = ngx_http_blockcast_journal_codec_now();
 
     ngx_http_blockcast_journal_codec_encode(&r, record);
+}
+
+
+/* Prepares such a record; its data, of ngx_alloc(), is the caller's. */
+
+static ngx_int_t
+ngx_http_blockcast_journal_codec_history_data(ngx_http_blockcast_slot_t *slot,
+    uint64_t since, bc_journal_record_t *r)
+{
+    u_char        *p;
+    bc_history_t  *h;
+
+    h = ngx_http_blockcast_slot_history(slot);
+
+    ngx_http_blockcast_journal_codec_slot(slot, r);
+    r->type = bc_journal_seq;
+
+    r->data.len = bc_history_encode(h, since, NULL);
+
+    p = ngx_alloc(r->data.len, ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) bc_history_encode(h, since, p);
+    r->data.data = p;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *record)
+{
+    bc_journal_record_t  r;
+
+    ngx_str_null(record);
+
+    if (ngx_http_blockcast_journal_codec_history_data(
+                        slot, ngx_http_blockcast_slot_history(slot)->recorded,
+                        &r)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_blockcast_journal_codec_encode(&r, record);
+
+    ngx_free((u_char *) r.data.data);
 }
 
 
@@ -407,6 +458,28 @@ ngx_http_blockcast_journal_codec_put_ring(
 }
 
 
+/* Appends the record of a stream's history. */
+
+static ngx_int_t
+ngx_http_blockcast_journal_codec_put_history(
+    ngx_http_blockcast_journal_codec_buf_t *buf,
+    ngx_http_blockcast_slot_t *slot)
+{
+    ngx_int_t            rc;
+    bc_journal_record_t  r;
+
+    if (ngx_http_blockcast_journal_codec_history_data(slot, 0, &r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_blockcast_journal_codec_put(buf, &r);
+
+    ngx_free((u_char *) r.data.data);
+
+    return rc;
+}
+
+
 /* Appends all records of a stream. */
 
 static ngx_int_t
@@ -422,6 +495,12 @@ ngx_http_blockcast_journal_codec_put_stream(
     ngx_http_blockcast_error_t      error;
 
     seq = 0;
+
+    if (slot->history_size != 0
+        && ngx_http_blockcast_journal_codec_put_history(buf, slot) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     rc = ngx_http_blockcast_snapshot_read(slot, &snap, &p, ngx_cycle->log);
 

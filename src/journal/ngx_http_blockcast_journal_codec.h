@@ -27,6 +27,13 @@
 
 
 /*
+ * The data of a record "seq" of what is no log, with the number 0, is that of
+ * bc_history_encode(): a version without histories takes it for a number that
+ * it knows.
+ */
+
+
+/*
  * Make a record, of ngx_alloc(), which the caller frees; its data is NULL
  * without memory.  Of what is about to be published; of a stream's error (an
  * empty text: there is none any more); of a good poll that changed nothing.
@@ -36,6 +43,10 @@ void ngx_http_blockcast_journal_codec_publication(
 void ngx_http_blockcast_journal_codec_error(ngx_http_blockcast_slot_t *slot,
     int64_t code, ngx_str_t *text, ngx_str_t *record);
 void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
+    ngx_str_t *record);
+
+/* Makes a record of what a stream's history has beyond the last one. */
+void ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
 /*

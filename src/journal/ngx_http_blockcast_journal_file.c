@@ -801,8 +801,10 @@ void
 ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
 {
     u_char                         record[BC_JOURNAL_RECORD];
-    ngx_str_t                      closed;
+    ngx_str_t                      closed, history;
+    ngx_uint_t                     i;
     bc_journal_record_t            r;
+    ngx_http_blockcast_stream_t  **st;
     ngx_http_blockcast_journal_t  *s;
 
     s = bmcf->journal;
@@ -820,9 +822,29 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
     closed.len = bc_journal_end(record, bc_journal_begin(record, &r), 0);
 
     if (ngx_http_blockcast_snapshot_begin(bmcf->zone, ngx_cycle->log)
-        == NGX_OK)
+        != NGX_OK)
     {
-        ngx_http_blockcast_journal_file_append(bmcf, &closed);
-        ngx_http_blockcast_snapshot_end(bmcf->zone);
+        return;
     }
+
+    /* what the histories have of slots that are not over */
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+
+        if (st[i]->history == NULL) {
+            continue;
+        }
+
+        ngx_http_blockcast_journal_codec_history(st[i]->slot, &history);
+        ngx_http_blockcast_journal_file_append(bmcf, &history);
+
+        if (history.data != NULL) {
+            ngx_free(history.data);
+        }
+    }
+
+    ngx_http_blockcast_journal_file_append(bmcf, &closed);
+    ngx_http_blockcast_snapshot_end(bmcf->zone);
 }

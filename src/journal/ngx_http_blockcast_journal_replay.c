@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_journal_replay.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_history.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_snapshot.h"
@@ -587,6 +588,32 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
 }
 
 
+/* Adds what the records say of the course of a stream's numbers. */
+
+static void
+ngx_http_blockcast_journal_replay_history(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last)
+{
+    bc_journal_record_t  r;
+
+    while (ngx_http_blockcast_journal_replay_next(&p, last, st, &r)) {
+
+        if (r.type != bc_journal_seq || r.log || r.data.len == 0) {
+            continue;
+        }
+
+        if (ngx_http_blockcast_history_merge(zone, st, r.data.data, r.data.len)
+            == NGX_ERROR)
+        {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "blockcast: stream \"%V\" of the state file: a part "
+                          "of its history is damaged, it is left out",
+                          &st->name);
+        }
+    }
+}
+
+
 static ngx_uint_t
 ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, const u_char *p, const u_char *last,
@@ -633,6 +660,10 @@ ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
 
     if (redo) {
         return 1;
+    }
+
+    if (st->history != NULL) {
+        ngx_http_blockcast_journal_replay_history(zone, st, p, last);
     }
 
     if (found.polled != 0 && slot->version != 0) {

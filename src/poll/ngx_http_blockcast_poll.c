@@ -79,6 +79,7 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 
     poll->active = 1;
     poll->started = ngx_current_msec;
+    poll->asked = ngx_http_blockcast_zone_usec();
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: poll of stream \"%V\", %ui calls",

@@ -85,7 +85,9 @@ struct ngx_http_blockcast_poll_s {
     ngx_msec_t                    started;
     ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
     ngx_http_blockcast_poll_call_t  *asking;    /* ... for its params */
+    uint64_t                      asked;        /* the first call, usec */
     uint64_t                      answered;     /* all is there, usec */
+    uint64_t                      took;         /* from the one to the other */
     unsigned                      active:1;
     unsigned                      stepping:1;
     unsigned                      shaping:1;    /* the stream's own runs */

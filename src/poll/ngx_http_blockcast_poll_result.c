@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_log_dedup.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_history.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_snapshot.h"
@@ -220,6 +221,7 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 
     slot = poll->stream->slot;
     poll->answered = ngx_http_blockcast_zone_usec();
+    poll->took = poll->answered - poll->asked;
 
     (void) ngx_atomic_fetch_add(&slot->polls, 1);
 
@@ -411,6 +413,10 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone,
                                              poll->stream->slot);
     ngx_http_blockcast_poll_result_published(poll);
+
+    /* what keeps the course of the numbers holds back nobody */
+
+    ngx_http_blockcast_history_feed(poll->bmcf->zone, poll->stream, &out[0]);
 }
 
 
@@ -459,6 +465,8 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 
     sh = poll->bmcf->zone->sh;
     usec = ngx_http_blockcast_zone_usec() - poll->answered;
+
+    poll->stream->slot->latency = poll->took + usec;
 
     ngx_http_blockcast_histogram_add(sh->publish_times,
                                      ngx_http_blockcast_histogram_publish,
@@ -510,6 +518,8 @@ ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
 
     (void) ngx_atomic_fetch_add(&st->slot->polls_failed, 1);
+
+    ngx_http_blockcast_history_break(poll->bmcf->zone, st);
 
     ngx_http_blockcast_stream_status_read_error(st->slot, &before);
 

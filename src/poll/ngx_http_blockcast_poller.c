@@ -31,6 +31,8 @@ static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
 static ngx_uint_t ngx_http_blockcast_poller_wanted(
     ngx_http_blockcast_stream_t *st);
+static ngx_uint_t ngx_http_blockcast_poller_slowly(
+    ngx_http_blockcast_stream_t *st, ngx_msec_t *when);
 static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
 
 
@@ -260,6 +262,27 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
 }
 
 
+/*
+ * Tells whether a stream that nobody listens to is polled now and then for its
+ * history, and when it is next.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_poller_slowly(ngx_http_blockcast_stream_t *st,
+    ngx_msec_t *when)
+{
+    if (st->history == NULL || st->history->idle == 0) {
+        return 0;
+    }
+
+    *when = (st->slot->attempted == 0)
+            ? ngx_current_msec
+            : st->slot->attempted + ngx_max(st->history->idle, st->interval);
+
+    return 1;
+}
+
+
 /* streams keep to the same grid, so that they can share calls */
 
 static ngx_msec_t
@@ -336,6 +359,7 @@ static ngx_http_blockcast_poll_t *
 ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 {
     ngx_uint_t                  i;
+    ngx_msec_t                  when;
     ngx_http_blockcast_poll_t  *poll;
 
     if (node->health == ngx_http_blockcast_node_ok) {
@@ -346,8 +370,15 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
         poll = &ngx_http_blockcast_poller_polls[(node->next_stream + i)
                                        % ngx_http_blockcast_poller_npolls];
 
-        if (poll->stream->node == node && !poll->active
-            && ngx_http_blockcast_poller_wanted(poll->stream))
+        if (poll->stream->node != node || poll->active) {
+            continue;
+        }
+
+        /* a history asks no more often than it does when all is well */
+
+        if (ngx_http_blockcast_poller_wanted(poll->stream)
+            || (ngx_http_blockcast_poller_slowly(poll->stream, &when)
+                && (ngx_msec_int_t) (when - ngx_current_msec) <= 0))
         {
             return poll;
         }
@@ -380,6 +411,12 @@ ngx_http_blockcast_poller_schedule(void)
 
         } else if (ngx_http_blockcast_poller_wanted(poll->stream)) {
             when = poll->due;
+
+        } else if (poll->stream->node->health == ngx_http_blockcast_node_ok
+                   && ngx_http_blockcast_poller_slowly(poll->stream, &when))
+        {
+            left = (ngx_msec_int_t) (poll->due - when);
+            when = (left > 0) ? poll->due : when;
 
         } else {
             continue;
@@ -432,6 +469,7 @@ ngx_http_blockcast_poller_schedule(void)
 static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
+    ngx_msec_t                    when;
     ngx_uint_t                    i, n, taken;
     ngx_http_blockcast_poll_t    *poll;
     ngx_http_blockcast_node_t   **nodes;
@@ -478,7 +516,11 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
             continue;
         }
 
-        if (!ngx_http_blockcast_poller_wanted(st)) {
+        if (!ngx_http_blockcast_poller_wanted(st)
+            && (st->node->health != ngx_http_blockcast_node_ok
+                || !ngx_http_blockcast_poller_slowly(st, &when)
+                || (ngx_msec_int_t) (when - ngx_current_msec) > 0))
+        {
             continue;
         }
 

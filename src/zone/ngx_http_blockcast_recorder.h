@@ -41,6 +41,10 @@ struct ngx_http_blockcast_recorder_s {
     void       (*encode_error)(ngx_http_blockcast_slot_t *slot, int64_t code,
                                ngx_str_t *text, ngx_str_t *record);
 
+    /* Makes a record of what is new in a stream's history. */
+    void       (*encode_history)(ngx_http_blockcast_slot_t *slot,
+                                 ngx_str_t *record);
+
     /*
      * Writes a record, between write_begin() and write_end(), before what it
      * describes becomes visible.  Logs failures, which stop no publish.

@@ -3,14 +3,16 @@
  * Slots: a stream's place in the zone, and how it outlives a configuration.
  *
  * A slot has a fixed size: its struct, two buffers for snapshots, and for a
- * log the ring of its entries and the hashes of their keys.  A reload with
- * other sizes makes another slot, which imports what the old one has.
+ * log the ring of its entries and the hashes of their keys; or the history of
+ * its numbers.  A reload with other sizes makes another slot, which imports
+ * what the old one has.
  */
 
 
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_history.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
@@ -70,12 +72,13 @@ ngx_http_blockcast_slot_nkeys(size_t ring_size)
 size_t
 ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
 {
-    return ngx_align(sizeof(ngx_http_blockcast_slot_t)
+    return ngx_align(ngx_align(sizeof(ngx_http_blockcast_slot_t), 64)
                      + 2 * ngx_http_blockcast_slot_buffer_size(st->max_size,
                                                         st->field.len != 0)
                      + st->ring_size
                      + ngx_http_blockcast_slot_nkeys(st->ring_size)
-                       * sizeof(uint64_t), 4096);
+                       * sizeof(uint64_t)
+                     + (st->history ? st->history->size : 0), 4096);
 }
 
 
@@ -103,6 +106,32 @@ ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot)
 {
     return (uint64_t *) (ngx_http_blockcast_slot_ring(slot)
                          + slot->ring_size);
+}
+
+
+bc_history_t *
+ngx_http_blockcast_slot_history(ngx_http_blockcast_slot_t *slot)
+{
+    return (slot->history_size == 0)
+           ? NULL
+           : (bc_history_t *) (ngx_http_blockcast_slot_keys(slot)
+                               + slot->nkeys);
+}
+
+
+/* Tells whether a slot keeps the history that a stream is to have. */
+
+static ngx_uint_t
+ngx_http_blockcast_slot_history_fits(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_stream_t *st)
+{
+    if (st->history == NULL || slot->history_size == 0) {
+        return st->history == NULL && slot->history_size == 0;
+    }
+
+    return ngx_memcmp(&ngx_http_blockcast_slot_history(slot)->shape,
+                      &st->history->shape, sizeof(bc_history_shape_t))
+           == 0;
 }
 
 
@@ -152,7 +181,8 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
 
         if (exact
             && (slot->max_size != st->max_size
-                || slot->ring_size != st->ring_size))
+                || slot->ring_size != st->ring_size
+                || !ngx_http_blockcast_slot_history_fits(slot, st)))
         {
             continue;
         }
@@ -199,6 +229,12 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
     slot->ring_size = st->ring_size;
     slot->nkeys = ngx_http_blockcast_slot_nkeys(st->ring_size);
     slot->size = size;
+
+    if (st->history != NULL) {
+        slot->history_size = st->history->size;
+        bc_history_init(ngx_http_blockcast_slot_history(slot),
+                        &st->history->shape);
+    }
 
     ngx_http_blockcast_slot_seed(slot->seed);
 
@@ -481,6 +517,8 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     u_char                         *buf, *to;
     ngx_http_blockcast_snapshot_t   snap;
 
+    ngx_http_blockcast_history_import(dst, src, from);
+
     if (src->seq <= dst->seq) {
         return;
     }
@@ -543,12 +581,29 @@ void
 ngx_http_blockcast_slot_take_over(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st)
 {
+    uint64_t                    offset;
     ngx_http_blockcast_slot_t  *slot;
 
     slot = ngx_http_blockcast_slot_find(zone, st, 0);
 
     if (slot != NULL && slot != st->slot) {
         ngx_http_blockcast_slot_import(st->slot, slot, zone);
+    }
+
+    /* a history goes on while the data does not change */
+
+    for (offset = zone->sh->slots;
+         st->history != NULL && offset != 0;
+         offset = slot->next)
+    {
+        slot = ngx_http_blockcast_zone_at(zone, offset);
+
+        if (slot != st->slot
+            && ngx_strlen(slot->name) == st->name.len
+            && ngx_memcmp(slot->name, st->name.data, st->name.len) == 0)
+        {
+            ngx_http_blockcast_history_import(st->slot, slot, zone);
+        }
     }
 
     ngx_http_blockcast_slot_continue_seq(zone, st, st->slot);

@@ -29,6 +29,10 @@ u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,
 u_char *ngx_http_blockcast_slot_ring(ngx_http_blockcast_slot_t *slot);
 uint64_t *ngx_http_blockcast_slot_keys(ngx_http_blockcast_slot_t *slot);
 
+/* Returns the history in a slot, or NULL when none is kept. */
+bc_history_t *ngx_http_blockcast_slot_history(
+    ngx_http_blockcast_slot_t *slot);
+
 /*
  * Finds the newest slot of a stream's name and kind; exact: of its sizes, too,
  * and imports what a slot of other sizes has that is newer.  NULL: none.

@@ -77,6 +77,7 @@ struct ngx_http_blockcast_slot_s {
     uint32_t                      pad;
     uint64_t                      max_size;
     uint64_t                      ring_size;
+    uint64_t                      history_size;  /* 0: no history is kept */
     uint64_t                      size;         /* of this slot, all in all */
 
     ngx_atomic_t                  touched;      /* last use, msec */
@@ -118,6 +119,11 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  poll_msec;
     ngx_atomic_t                  jq_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  jq_usec;
+    ngx_atomic_t                  latency;      /* of the last good poll, from
+                                                   its first call to its data
+                                                   in here, usec; 0: none */
+    ngx_atomic_t                  deliveries;   /* messages and responses with
+                                                   its data */
 
     ngx_http_blockcast_snapshot_t  snap[2];
 
@@ -135,7 +141,7 @@ struct ngx_http_blockcast_slot_s {
 
     ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_WORKERS];
 
-    /* then: two buffers, the ring, the hashes */
+    /* then: two buffers, the ring, the hashes, the history */
 };
 
 

@@ -129,9 +129,14 @@ test('the chain stream must say what the node says, and null for what it does no
     const { chain: s } = await chain.listen(t);
     const expected = {
         height: 4, gas_price: '4722366482869645213695', base_fee: 7, peer_count: null, syncing: false,
-        chain_id: 31337, client: 'made/up',
+        chain_id: 31337, client: 'made/up', gas_used: 0, gas_limit: 30000000, tx_count: 0, block_time: 1004,
+        block_interval: null,
     };
-    assert.deepEqual((await s.poll(1000)).data, expected);
+    const { data } = await s.poll(1000);
+    assert.deepEqual(data, expected);
+    for (const word of parseConf('ethereum')[0].history) {
+        assert.ok(word.slice(1) in data, `the history of ${word} is of a member of the data`);
+    }
     chain.methods.length = 0;
     assert.deepEqual((await s.poll(1002)).data, expected, 'chain_id and client are remembered');
     assert.deepEqual(chain.methods.sort(),
@@ -142,8 +147,20 @@ test('the chain stream must say what the node says, and null for what it does no
     }
     assert.equal(chain.methods.filter(m => m === 'eth_chainId').length, 1, 'and asked again after 10 s');
 
+    chain.blocks.at(-1).timestamp = hex(1000);
+    await s.poll(1020);
+    chain.grow(2, 'a', 3);
+    const grown = { ...expected, height: 6, gas_used: 63000, tx_count: 3, block_time: 1006, block_interval: 3 };
+    assert.deepEqual((await s.poll(1024)).data, grown, '6 s for two blocks');
+    assert.deepEqual((await s.poll(1026)).data, grown, 'as long as there is no other');
+    chain.blocks.length = 5;
+    assert.equal((await s.poll(1028)).data.block_interval, null, 'none when the chain is shorter');
+    chain.blocks.at(-1).timestamp = hex(1004);
+    assert.deepEqual((await s.poll(1030)).data, expected);
+
     chain.lacks.add('eth_getBlockByNumber');
-    assert.deepEqual((await s.poll(1062)).data, { ...expected, base_fee: null }, 'height from eth_blockNumber');
+    assert.deepEqual((await s.poll(1062)).data, { ...expected, base_fee: null, gas_used: null,
+        gas_limit: null, tx_count: null, block_time: null }, 'height from eth_blockNumber');
     const syncing = await jq(parseConf('ethereum')[0].program, JSON.stringify({
         results: { syncing: { currentBlock: '0x10', highestBlock: '0x20', x: 1 } }, errors: {}, time: 1 }));
     assert.deepEqual(JSON.parse(syncing[0]).syncing, { current_block: 16, highest_block: 32 });

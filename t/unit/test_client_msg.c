@@ -142,6 +142,40 @@ ids(void)
 
 
 static void
+histories(void)
+{
+    size_t    i;
+    char      text[128];
+    uint8_t  *p;
+    static const struct {
+        const char  *history;
+        int          has, bad;
+        const char  *range;
+    } t[] = {
+        { "true", 1, 0, "" }, { "false", 0, 0, "" }, { "null", 0, 0, "" },
+        { "\"24h\"", 1, 0, "24h" },
+        { "\"1234567890123456\"", 1, 0, "1234567890123456" },
+        { "\"12345678901234567\"", 1, 1, "" }, { "\"\"", 1, 1, "" },
+        { "1", 1, 1, "" }, { "{}", 1, 1, "" }, { "[true]", 1, 1, "" },
+    };
+
+    for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "{\"type\":\"subscribe\",\"stream\":\"a\",\"history\":%s}",
+                 t[i].history);
+
+        p = parse(text, 0);
+        ok(m.has_history == (unsigned) t[i].has
+           && m.bad_history == (unsigned) t[i].bad
+           && m.range_len == strlen(t[i].range)
+           && memcmp(m.range, t[i].range, m.range_len) == 0,
+           "history: %s", t[i].history);
+        done(p);
+    }
+}
+
+
+static void
 subscribes(void)
 {
     uint8_t  *p;
@@ -380,6 +414,7 @@ main(void)
 {
     members();
     ids();
+    histories();
     subscribes();
     strict();
     values();

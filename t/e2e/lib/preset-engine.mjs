@@ -47,7 +47,8 @@ export function tokens(text) {
     return out;
 }
 
-// The streams of a preset: name, interval, calls, program (text), log {field, key}.
+// The streams of a preset: name, interval, calls, program (text), log {field, key},
+// history (its words).
 export function parseConf(name) {
     const streams = [];
     let words = [];
@@ -86,6 +87,7 @@ export function parseConf(name) {
             }
             case 'blockcast_jq_file': stream.program = read(args[0]); break;
             case 'blockcast_log': stream.log = { field: args[0], ...option(args.slice(1)) }; break;
+            case 'blockcast_history': stream.history = args; break;
             case 'blockcast_interval':
             case 'blockcast_stale':
             case 'blockcast_max_size':

@@ -1,0 +1,23 @@
+
+/*
+ * blockcast_history inside of blockcast_stream.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CONF_HISTORY_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CONF_HISTORY_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* Reads a line of it; there may be several. */
+char *ngx_http_blockcast_conf_history_set(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+
+/* Checks all lines of a stream, and sets what none of them does. */
+char *ngx_http_blockcast_conf_history_check(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CONF_HISTORY_H_INCLUDED_ */

@@ -1,0 +1,197 @@
+
+/*
+ * The history of a stream over plain HTTP, in JSON and CSV.
+ */
+
+
+#include "ngx_http_blockcast_history_rest.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_header.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_history_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_rest.h"
+
+
+/*
+ * Chooses the form: format= says it, or else whether the Accept header names
+ * text/csv.  NGX_DECLINED: there is no such format.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_rest_form(ngx_http_request_t *r,
+    ngx_http_blockcast_history_form_e *form, ngx_str_t *value)
+{
+    ngx_table_elt_t  *accept;
+
+    *form = ngx_http_blockcast_history_as_json;
+
+    if (ngx_http_arg(r, (u_char *) "format", 6, value) == NGX_OK) {
+
+        if (value->len == 3 && ngx_strncmp(value->data, "csv", 3) == 0) {
+            *form = ngx_http_blockcast_history_as_csv;
+            return NGX_OK;
+        }
+
+        return (value->len == 4 && ngx_strncmp(value->data, "json", 4) == 0)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    accept = ngx_http_blockcast_header_find(&r->headers_in.headers, "Accept");
+
+    if (accept != NULL
+        && ngx_strlcasestrn(accept->value.data,
+                            accept->value.data + accept->value.len,
+                            (u_char *) "text/csv", sizeof("text/csv") - 2)
+           != NULL)
+    {
+        *form = ngx_http_blockcast_history_as_csv;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Finds range=, or answers what there is: *rc is of the content handler. */
+
+static ngx_int_t
+ngx_http_blockcast_history_rest_range(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_int_t *rc)
+{
+    u_char      *p, *last, text[128];
+    ngx_int_t    ring;
+    ngx_str_t    value, names;
+    ngx_uint_t   i;
+
+    if (st->history == NULL) {
+        *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
+                             "no_history", "no history is kept of stream %V",
+                             &st->name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "range", 5, &value) != NGX_OK) {
+        ngx_str_null(&value);
+    }
+
+    ring = ngx_http_blockcast_history_ring(st, &value);
+
+    if (ring != NGX_ERROR) {
+        return ring;
+    }
+
+    p = text;
+    last = text + sizeof(text);
+
+    for (i = 0; i < st->history->shape.nrings; i++) {
+        p = ngx_slprintf(p, last, "%s%V", (i != 0) ? ", " : "",
+                         &st->history->rings[i]);
+    }
+
+    names.data = text;
+    names.len = p - text;
+    value.len = ngx_min(value.len, 64);
+
+    *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
+                             "unknown_range", "the history of stream %V has "
+                             "no range \"%V\"; there are %V", &st->name,
+                             &value, &names);
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_blockcast_history_rest_free(void *data)
+{
+    ngx_http_blockcast_frame_free(data);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_history_rest(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st)
+{
+    u_char                             *p;
+    uint64_t                            hash;
+    ngx_int_t                           rc, refused, ring;
+    ngx_str_t                           value, body, etag;
+    ngx_uint_t                          points;
+    ngx_pool_cleanup_t                 *cln;
+    ngx_http_blockcast_hub_t           *hub;
+    ngx_http_blockcast_frame_t         *frame;
+    ngx_http_blockcast_history_form_e   form;
+
+    ring = ngx_http_blockcast_history_rest_range(r, st, &rc);
+
+    if (ring == NGX_ERROR) {
+        return rc;
+    }
+
+    points = 0;
+
+    rc = ngx_http_blockcast_rest_number(r, "points", BC_HISTORY_SLOTS, &points,
+                                        &refused);
+    if (rc == NGX_DONE) {
+        return refused;
+    }
+
+    if (rc == NGX_OK && points == 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter points must be a "
+                             "number from 1 to %d, it is \"0\"",
+                             BC_HISTORY_SLOTS);
+    }
+
+    if (ngx_http_blockcast_history_rest_form(r, &form, &value) != NGX_OK) {
+        value.len = ngx_min(value.len, 64);
+
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter format must be "
+                             "json or csv, it is \"%V\"", &value);
+    }
+
+    hub = ngx_http_blockcast_hub_of(st);
+
+    ngx_http_blockcast_hub_demand(hub);
+    ngx_http_blockcast_hub_refresh(hub);
+
+    frame = ngx_http_blockcast_history_text(hub, ring, form, points, &hash);
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (frame == NULL || cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* a slow client keeps the text: it is no copy */
+
+    frame->refs++;
+
+    cln->handler = ngx_http_blockcast_history_rest_free;
+    cln->data = frame;
+
+    p = ngx_pnalloc(r->pool, 32);
+
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    etag.data = p;
+    etag.len = ngx_sprintf(p, "\"%016xL\"", hash) - p;
+
+    if (ngx_http_blockcast_rest_fresh_headers(r, hub, &etag) != NGX_OK
+        || ngx_http_blockcast_respond_header(r, "Vary", "Accept", 6)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    hub->delivered++;
+
+    body.data = frame->data + frame->payload;
+    body.len = frame->len - frame->payload;
+
+    return ngx_http_blockcast_respond(r, NGX_HTTP_OK,
+                             (form == ngx_http_blockcast_history_as_csv)
+                             ? "text/csv" : "application/json", &body);
+}
