@@ -19,6 +19,8 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_extra.h"
+#include "ngx_http_blockcast_head.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
@@ -29,8 +31,6 @@ static void ngx_http_blockcast_poller_start(void);
 static void ngx_http_blockcast_poller_schedule(void);
 static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
-static ngx_uint_t ngx_http_blockcast_poller_wanted(
-    ngx_http_blockcast_stream_t *st);
 static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
 
 
@@ -157,6 +157,7 @@ ngx_http_blockcast_poller_start(void)
         poll = &ngx_http_blockcast_poller_polls[i];
         st = poll->stream;
 
+        ngx_http_blockcast_extra_reset(poll);
         ngx_http_blockcast_snapshot_recover(
                                         ngx_http_blockcast_poller_conf->zone,
                                         st, ngx_cycle->log);
@@ -167,6 +168,8 @@ ngx_http_blockcast_poller_start(void)
                     ? ngx_current_msec + st->interval - since
                     : ngx_current_msec;
     }
+
+    ngx_http_blockcast_head_start(ngx_http_blockcast_poller_conf);
 }
 
 
@@ -185,8 +188,15 @@ ngx_http_blockcast_poller_stop(ngx_uint_t notify)
         ngx_del_timer(&ngx_http_blockcast_poller_event);
     }
 
+    if (ngx_http_blockcast_poller_event.posted) {
+        ngx_delete_posted_event(&ngx_http_blockcast_poller_event);
+    }
+
+    ngx_http_blockcast_head_stop(ngx_http_blockcast_poller_conf);
+
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         ngx_http_blockcast_poll_abort(&ngx_http_blockcast_poller_polls[i]);
+        ngx_http_blockcast_extra_reset(&ngx_http_blockcast_poller_polls[i]);
     }
 
     ngx_http_blockcast_inflight_abort();
@@ -231,8 +241,9 @@ ngx_http_blockcast_poller_kick(void)
 }
 
 
-static ngx_uint_t
-ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
+ngx_uint_t
+ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st)
 {
     ngx_msec_t                  now;
     ngx_http_blockcast_slot_t  *slot;
@@ -241,7 +252,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     now = ngx_current_msec;
 
     if (st->always || ngx_http_blockcast_slot_listeners(slot) != 0
-        || ngx_http_blockcast_journal_followed(ngx_http_blockcast_poller_conf))
+        || ngx_http_blockcast_journal_followed(bmcf))
     {
         return 1;
     }
@@ -300,7 +311,8 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
         }
 
         if ((least == 0 || st->interval < least)
-            && ngx_http_blockcast_poller_wanted(st))
+            && ngx_http_blockcast_poller_wanted(ngx_http_blockcast_poller_conf,
+                                                st))
         {
             least = st->interval;
         }
@@ -311,10 +323,21 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
 
 
 void
+ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *result)
+{
+    ngx_http_blockcast_extra_head(&ngx_http_blockcast_poller_polls[st->index],
+                                  result);
+}
+
+
+void
 ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
 {
     ngx_uint_t                  i;
     ngx_http_blockcast_poll_t  *poll;
+
+    ngx_http_blockcast_head_hurry(node);
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
@@ -347,7 +370,7 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
                                        % ngx_http_blockcast_poller_npolls];
 
         if (poll->stream->node == node && !poll->active
-            && ngx_http_blockcast_poller_wanted(poll->stream))
+            && ngx_http_blockcast_poller_wanted(poll->bmcf, poll->stream))
         {
             return poll;
         }
@@ -360,8 +383,8 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 static void
 ngx_http_blockcast_poller_schedule(void)
 {
-    ngx_uint_t                  i, any;
-    ngx_msec_t                  when, now;
+    ngx_uint_t                  i, any, extra, hurry;
+    ngx_msec_t                  when, now, sooner;
     ngx_msec_int_t              left, least;
     ngx_http_blockcast_poll_t  *poll;
     ngx_http_blockcast_node_t **nodes;
@@ -369,19 +392,33 @@ ngx_http_blockcast_poller_schedule(void)
     now = ngx_current_msec;
     least = 0;
     any = 0;
+    hurry = 0;
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
+        extra = ngx_http_blockcast_extra_pending(poll, &sooner);
 
         if (poll->active) {
             when = ngx_http_blockcast_poll_deadline(poll);
             left = (ngx_msec_int_t) (poll->due - when);
             when = (left < 0) ? poll->due : when;
 
-        } else if (ngx_http_blockcast_poller_wanted(poll->stream)) {
+        } else if (ngx_http_blockcast_poller_wanted(poll->bmcf,
+                                                    poll->stream))
+        {
             when = poll->due;
 
+            if (extra && (ngx_msec_int_t) (sooner - when) < 0) {
+                when = sooner;
+                hurry |= ((ngx_msec_int_t) (sooner - now) <= 0);
+            }
+
         } else {
+
+            if (extra) {
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
             continue;
         }
 
@@ -418,6 +455,13 @@ ngx_http_blockcast_poller_schedule(void)
         return;
     }
 
+    if (hurry) {
+
+        /* a poke waits for no timer, whose least is a millisecond */
+
+        ngx_post_event(&ngx_http_blockcast_poller_event, &ngx_posted_events);
+    }
+
     /* a timer that is set already would not be moved by less than 300 ms */
 
     if (ngx_http_blockcast_poller_event.timer_set) {
@@ -432,7 +476,8 @@ ngx_http_blockcast_poller_schedule(void)
 static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                    i, n, taken;
+    ngx_msec_t                    when;
+    ngx_uint_t                    i, n, taken, extra;
     ngx_http_blockcast_poll_t    *poll;
     ngx_http_blockcast_node_t   **nodes;
     ngx_http_blockcast_stream_t  *st;
@@ -465,7 +510,29 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         poll = &ngx_http_blockcast_poller_polls[i];
         st = poll->stream;
 
+        extra = ngx_http_blockcast_extra_pending(poll, &when)
+                && !poll->active
+                && (ngx_msec_int_t) (when - ngx_current_msec) <= 0;
+
         if ((ngx_msec_int_t) (poll->due - ngx_current_msec) > 0) {
+
+            if (!extra) {
+                continue;
+            }
+
+            n = poll->extra.rounds;
+
+            if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+                ngx_http_blockcast_poll_start(poll);
+            }
+
+            if (poll->extra.rounds == n) {
+
+                /* nobody listens any more, or there was no memory */
+
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
             continue;
         }
 
@@ -478,7 +545,12 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
             continue;
         }
 
-        if (!ngx_http_blockcast_poller_wanted(st)) {
+        if (!ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+
+            if (extra) {
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
             continue;
         }
 
