@@ -430,8 +430,16 @@ ngx_http_blockcast_head_of(ngx_http_blockcast_head_run_t *run,
         }
     }
 
-    return (run->head->messages.nelts == 1 && msg->kind != BC_HEAD_MSG_REPLY)
-           ? 0 : -1;
+    /* one that names no subscription, or comes before we know ours */
+
+    if (run->head->messages.nelts == 1
+        && msg->kind != BC_HEAD_MSG_REPLY
+        && (msg->subscription.data == NULL || run->subscriptions[0].len == 0))
+    {
+        return 0;
+    }
+
+    return -1;
 }
 
 

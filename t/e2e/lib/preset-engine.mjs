@@ -87,6 +87,7 @@ export function parseConf(name) {
             case 'blockcast_log': stream.log = { field: args[0], ...option(args.slice(1)) }; break;
             case 'blockcast_interval':
             case 'blockcast_stale':
+            case 'blockcast_head':
             case 'blockcast_max_size':
                 stream[directive.slice(10)] = args[0];
                 break;
