@@ -512,8 +512,9 @@ static void
 ngx_http_blockcast_head_lost(ngx_http_blockcast_head_link_t *link,
     ngx_str_t *reason)
 {
-    u_char                             text[NGX_HTTP_BLOCKCAST_HEAD_ERROR];
-    ngx_str_t                          shown;
+    u_char                             text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+    u_char                             cut[NGX_HTTP_BLOCKCAST_HEAD_ERROR];
+    ngx_str_t                          shown, brief;
     ngx_uint_t                         n;
     ngx_msec_t                         delay;
     ngx_http_blockcast_head_t         *head;
@@ -553,9 +554,12 @@ ngx_http_blockcast_head_lost(ngx_http_blockcast_head_link_t *link,
     shown = *reason;
     ngx_http_blockcast_gate_printable(&shown, text, sizeof(text));
 
+    brief = *reason;
+    ngx_http_blockcast_gate_printable(&brief, cut, sizeof(cut));
+
     ngx_http_blockcast_head_status_write(run->bmcf->zone, head,
                                          ngx_http_blockcast_head_is_lost,
-                                         &shown);
+                                         &brief);
 
     if (ngx_http_blockcast_log_throttle(&run->repeat, &shown, &n)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,

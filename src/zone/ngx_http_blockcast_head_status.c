@@ -24,15 +24,16 @@ ngx_http_blockcast_head_status_record(ngx_http_blockcast_zone_t *zone,
 }
 
 
-static ngx_uint_t
-ngx_http_blockcast_head_status_is(ngx_http_blockcast_head_record_t *record,
-    ngx_http_blockcast_head_t *head)
+/* Tells a node from others of that index, in a former configuration. */
+
+static uint64_t
+ngx_http_blockcast_head_status_hash(ngx_http_blockcast_head_t *head)
 {
-    return ngx_strnlen(record->name, sizeof(record->name))
-           == head->node->name.len
-           && ngx_memcmp(record->name, head->node->name.data,
-                         head->node->name.len)
-              == 0;
+    ngx_str_t  *name;
+
+    name = &head->node->name;
+
+    return (uint64_t) name->len << 32 | ngx_crc32_long(name->data, name->len);
 }
 
 
@@ -44,7 +45,7 @@ ngx_http_blockcast_head_status_begin(ngx_http_blockcast_zone_t *zone,
 
     record = ngx_http_blockcast_head_status_record(zone, head);
 
-    if (ngx_http_blockcast_head_status_is(record, head)) {
+    if (record->node == ngx_http_blockcast_head_status_hash(head)) {
         return;
     }
 
@@ -54,8 +55,7 @@ ngx_http_blockcast_head_status_begin(ngx_http_blockcast_zone_t *zone,
     record->losses = 0;
     record->messages = 0;
 
-    ngx_memzero(record->name, sizeof(record->name));
-    ngx_memcpy(record->name, head->node->name.data, head->node->name.len);
+    record->node = ngx_http_blockcast_head_status_hash(head);
 }
 
 
@@ -115,7 +115,7 @@ ngx_http_blockcast_head_status_read(ngx_http_blockcast_zone_t *zone,
     if (n == 100
         || status->len > NGX_HTTP_BLOCKCAST_HEAD_ERROR
         || status->state > ngx_http_blockcast_head_is_lost
-        || !ngx_http_blockcast_head_status_is(record, head))
+        || record->node != ngx_http_blockcast_head_status_hash(head))
     {
         ngx_memzero(status, sizeof(ngx_http_blockcast_head_status_t));
     }

@@ -207,7 +207,7 @@ typedef enum {
     ngx_http_blockcast_head_is_lost
 } ngx_http_blockcast_head_state_e;
 
-#define NGX_HTTP_BLOCKCAST_HEAD_ERROR  159
+#define NGX_HTTP_BLOCKCAST_HEAD_ERROR  89
 
 typedef struct {
     uint64_t                      since;        /* Unix seconds */
@@ -218,7 +218,7 @@ typedef struct {
 
 
 typedef struct {
-    u_char                        name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
+    uint64_t                      node;         /* hash of its name */
     ngx_atomic_t                  owner;        /* pid of the worker that has
                                                    a connection, or 0 */
     ngx_atomic_t                  version;
