@@ -61,7 +61,7 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
         return "another nginx polls, with the same state file";
     }
 
-    /* followers of the state file want all of it, which only the poller knows */
+    /* only the poller knows of followers of the state file: they want all */
 
     attempted = slot->attempted;
 
@@ -206,7 +206,7 @@ ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Has a round made: now, or as soon as the last extra round is long enough ago. */
+/* Has a round made: now, or when the last extra one is long enough ago. */
 
 static void
 ngx_http_blockcast_extra_ask(ngx_http_blockcast_poll_t *poll)

@@ -3,9 +3,9 @@
  * A head's connection: TCP, TLS, the handshake, and frames both ways.
  *
  * The node may be anything: what it sends is bounded (the head of its answer,
- * a message by the node's max_reply), and so is what waits to be sent.  nginx's
- * own lines on such a connection are left out of the log, for the reason is in
- * one of ours.
+ * a message by the node's max_reply), and so is what waits to be sent.  The
+ * lines of nginx itself on such a connection are left out of the log, for the
+ * reason is in one of ours.
  */
 
 
