@@ -254,3 +254,86 @@ EOF
 
     return 0
 }
+
+
+# answers_ws TLS HOST PORT PATH HOST-HEADER: does a WebSocket answer there?
+
+answers_ws() {
+    local scheme=http
+
+    [ "$1" = no ] || scheme=https
+
+    # a good handshake is kept open: then the time is up, and the status known
+    [ "$({
+        printf 'url = "%s://%s:%s%s"\n' $scheme "$2" "$3" "${4:-/}"
+        printf 'header = "Host: %s"\nheader = "Connection: Upgrade"\n' "$5"
+        printf 'header = "Upgrade: websocket"\nheader = "Sec-WebSocket-Version: 13"\n'
+        printf 'header = "Sec-WebSocket-Key: YmxvY2tjYXN0IHByb2Jlcw=="\n'
+        [ "$1" = no ] || printf 'cacert = "%s"\n' "$cafile"
+        [ "$2" != "$node_host" ] || [ ! -f "$state/token" ] ||
+            printf 'header = "Authorization: Bearer %s"\n' "$(<"$state/token")"
+    } | curl -sS -q -K - -g --http1.1 --noproxy '*' --connect-timeout 2 -m 2 -o /dev/null \
+            -w '%{http_code}' 2>/dev/null)" = 101 ]
+}
+
+
+# Looks for a WebSocket of the node: the one named, else where nodes of this
+# kind have theirs. Sets head_url, what blockcast_head is given, and head_says.
+
+find_head() {
+    local tls host port path header
+
+    head_url='' head_says=''
+
+    [ "$head" = auto ] || return 0
+
+    while read -r tls host port path; do
+        [ "$port" -le 65535 ] || continue
+        header=$(node_host_header "$host" "$port" "$tls")
+
+        # a certificate is for a name
+        case $tls$host in yes\[*|yes*[0-9].*[0-9].*[0-9].*[0-9]) continue ;; esac
+
+        answers_ws "$tls" "$host" "$port" "$path" "$header" || continue
+
+        case $tls in
+        yes) head_says=wss head_url=" ca=$cafile" ;;
+        *) head_says=ws ;;
+        esac
+
+        [ "$host" != "$node_host" ] || [ ! -f "$state/token" ] ||
+            head_url+=" bearer=token"
+
+        head_url="$head_says://$host:$port${path:-/} host=$header$head_url"
+        head_says="$head_says://$host:$port"
+        return 0
+    done < <(head_places)
+}
+
+
+# Where it may be: TLS, host, port and path of each.
+
+head_places() {
+    if [ -n "$ws_url" ]; then
+        printf '%s %s %s %s\n' "$wsnode_tls" "$wsnode_host" "$wsnode_port" "${wsnode_path:-/}"
+        return
+    fi
+
+    [ -n "$rpc_url" ] || return
+
+    case $preset in
+    ethereum)
+        printf '%s %s %s %s\n' "$node_tls" "$node_host" "$node_port" "${node_path:-/}"
+        printf '%s %s %s /\n' "$node_tls" "$node_host" $((node_port + 1))
+        ;;
+    substrate)
+        printf '%s %s %s %s\n' "$node_tls" "$node_host" "$node_port" "${node_path:-/}"
+        ;;
+    solana)
+        printf '%s %s %s /\n' "$node_tls" "$node_host" $((node_port + 1))
+        ;;
+    cometbft)
+        printf '%s %s %s %s/websocket\n' "$node_tls" "$node_host" "$node_port" "${node_path%/}"
+        ;;
+    esac
+}

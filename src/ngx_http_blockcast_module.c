@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_longpoll.h"
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_conf_endpoint.h"
+#include "ngx_http_blockcast_conf_head.h"
 #include "ngx_http_blockcast_conf_set.h"
 #include "ngx_http_blockcast_conf_stream.h"
 #include "bc_ws_parser.h"
@@ -140,6 +141,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       NULL },
 
+    { ngx_string("blockcast_head"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_blockcast_conf_head_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("blockcast_websocket"),
       NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
       ngx_http_blockcast_conf_endpoint_set,
@@ -188,6 +196,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_metrics },
+
+    { ngx_string("blockcast_poke"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
+      ngx_http_blockcast_conf_endpoint_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_blockcast_kind_poke },
 
     { ngx_string("blockcast_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -377,6 +392,9 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&bmcf->nodes, cf->pool, 2,
                           sizeof(ngx_http_blockcast_node_t *))
+           != NGX_OK
+        || ngx_array_init(&bmcf->heads, cf->pool, 2,
+                          sizeof(ngx_http_blockcast_head_t *))
            != NGX_OK
         || ngx_array_init(&bmcf->places, cf->pool, 8,
                           sizeof(ngx_http_blockcast_conf_place_t))
@@ -752,6 +770,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
 
     if (ngx_http_blockcast_check_zone(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_head_link(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_conf_endpoint_link(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK)
     {

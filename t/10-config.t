@@ -1207,3 +1207,25 @@ blockcast_access_log middle;        | invalid value "middle"
 --- must_die
 --- error_log eval
 qr/blockcast_state ".*\/x" in .*nginx\.conf:\d+ needs a blockcast_zone/
+
+
+
+=== TEST 80: blockcast_head and blockcast_poke; more of them is in 95-head-config.t
+--- no_node
+--- http_config
+    blockcast_stream s {
+        blockcast_call c a.method;
+        blockcast_head 'message={"id":1,"method":"eth_subscribe","params":["newHeads"]}' result=c apart=1s;
+    }
+--- config
+    location = /_node { blockcast_node; blockcast_head ws://127.0.0.1:1/; proxy_pass http://127.0.0.1:1; }
+    location = /poke { blockcast_poke s; }
+
+
+
+=== TEST 81: blockcast_head where there is no node
+--- config
+    location = /x { blockcast_head ws://127.0.0.1:1/; }
+--- must_die
+--- error_log eval
+qr/blockcast_head in .*nginx\.conf:\d+ needs a blockcast_node in the same location/

@@ -22,6 +22,7 @@ my %endpoint = (
     rest      => { directive => 'blockcast_rest alpha;', status => 200, like => qr/"tps"/ },
     health    => { directive => 'blockcast_health;', status => 200, like => qr/"status":"ok"/ },
     metrics   => { directive => 'blockcast_metrics;', status => 200, like => qr/^blockcast_info\{/m },
+    poke      => { directive => 'blockcast_poke;', status => 405, like => qr/POST is/ },
 );
 
 # The kinds of block: a configuration in which PATH answers as the endpoint

@@ -65,6 +65,7 @@ subtest 'the node\'s WebSocket' => sub {
         THEBLOCK_RPC_URL => "http://localhost:$t->{node_port}",
         THEBLOCK_AUTH_TOKEN => $token,
         THEBLOCK_WS_URL => 'ws://127.0.0.1:' . $listen->sockport . '/inner',
+        BLOCKCAST_HEAD => 'off',     # the heads that are counted here are those of visitors
     );
 
     ($pid, $log) = (undef, "$prefix/run.log");

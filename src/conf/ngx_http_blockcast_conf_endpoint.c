@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast_metrics.h"
+#include "ngx_http_blockcast_poke.h"
 #include "ngx_http_blockcast_rest.h"
 
 
@@ -101,6 +102,8 @@ ngx_http_blockcast_conf_kind(rest, ngx_http_blockcast_rest_handler,
 ngx_http_blockcast_conf_kind(health, ngx_http_blockcast_health_handler,
                              0, 0, 0, 1);
 ngx_http_blockcast_conf_kind(metrics, ngx_http_blockcast_metrics_handler,
+                             0, 0, 0, 0);
+ngx_http_blockcast_conf_kind(poke, ngx_http_blockcast_poke_handler,
                              0, 0, 0, 0);
 
 

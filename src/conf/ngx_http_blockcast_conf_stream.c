@@ -14,7 +14,9 @@
 #include "ngx_http_blockcast_conf_history.h"
 #include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_extra.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_conf_head.h"
 #include "bc_json.h"
 #include "bc_span.h"
 
@@ -98,6 +100,8 @@ static char *ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_history(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_head(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 
 static ngx_int_t ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
@@ -146,6 +150,8 @@ static ngx_http_blockcast_conf_directive_t
     { "blockcast_call", 3, 64, ngx_http_blockcast_conf_stream_call, 0, 0 },
 
     { "blockcast_get", 3, 64, ngx_http_blockcast_conf_stream_get, 0, 0 },
+
+    { "blockcast_head", 1, 4, ngx_http_blockcast_conf_stream_head, 0, 0 },
 
     { "blockcast_jq", 2, 2, ngx_http_blockcast_conf_stream_jq, 0, 0 },
 
@@ -270,6 +276,8 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     st->stale = NGX_CONF_UNSET_MSEC;
     st->linger = NGX_CONF_UNSET_MSEC;
     st->always = NGX_CONF_UNSET;
+    st->head = NGX_CONF_UNSET;
+    st->apart = NGX_CONF_UNSET_MSEC;
     st->max_size = NGX_CONF_UNSET_SIZE;
     st->jq_timeout = NGX_CONF_UNSET_MSEC;
     st->jq_memory = NGX_CONF_UNSET_SIZE;
@@ -981,6 +989,16 @@ ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
 }
 
 
+/* Sets blockcast_head [PARAMETER ...], what the node's head is to it. */
+
+static char *
+ngx_http_blockcast_conf_stream_head(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    return ngx_http_blockcast_conf_head_stream(cf, st);
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_conf_stream_call_params_json(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
@@ -1147,6 +1165,7 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
     ngx_conf_init_msec_value(st->stale, 2 * st->interval + 1000);
     ngx_conf_init_msec_value(st->linger, st->field.len ? 10000 : 0);
     ngx_conf_init_value(st->always, 0);
+    ngx_conf_init_msec_value(st->apart, NGX_HTTP_BLOCKCAST_EXTRA_APART);
     ngx_conf_init_size_value(st->max_size, 64 * 1024);
 
     if (st->stale < st->interval) {
@@ -1154,6 +1173,10 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
                            "stream \"%V\" would be stale between two polls: "
                            "blockcast_stale is %M ms, blockcast_interval "
                            "%M ms", &st->name, st->stale, st->interval);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_blockcast_conf_head_check(cf, st) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

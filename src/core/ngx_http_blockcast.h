@@ -61,6 +61,8 @@ typedef struct ngx_http_blockcast_slot_s      ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s      ngx_http_blockcast_zone_t;
 typedef struct ngx_http_blockcast_journal_s   ngx_http_blockcast_journal_t;
 typedef struct ngx_http_blockcast_recorder_s  ngx_http_blockcast_recorder_t;
+typedef struct ngx_http_blockcast_head_s      ngx_http_blockcast_head_t;
+typedef struct ngx_http_blockcast_loc_conf_s  ngx_http_blockcast_loc_conf_t;
 
 
 /* whether a node is called, see _breaker */
@@ -134,9 +136,40 @@ typedef struct {
     unsigned                      alone:1;      /* ... which it has refused */
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_uint_t                    next_stream;  /* the one to try it with */
+    ngx_http_blockcast_head_t    *head;         /* its WebSocket, or NULL */
     ngx_str_t                     reason;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 } ngx_http_blockcast_node_t;
+
+
+/* a message that a head sends when it is connected */
+
+typedef struct {
+    ngx_str_t                     text;
+    ngx_str_t                     id;           /* JSON text, len 0: none */
+} ngx_http_blockcast_head_message_t;
+
+
+/* a WebSocket to a node: what it sends starts polls, see poll/head */
+
+struct ngx_http_blockcast_head_s {
+    ngx_http_blockcast_node_t    *node;
+    ngx_str_t                     peer;         /* host:port, for the log */
+    ngx_str_t                     host;         /* the header's value */
+    ngx_str_t                     name;         /* in the certificate */
+    ngx_str_t                     uri;          /* may have a key in it */
+    ngx_str_t                     authorization;  /* the header, or len 0 */
+    ngx_addr_t                   *addrs;
+    ngx_uint_t                    naddrs;
+    ngx_msec_t                    ping;
+    ngx_msec_t                    timeout;
+    ngx_array_t                   messages;     /* _head_message_t */
+    void                         *ssl;          /* ngx_ssl_t, or NULL */
+    ngx_http_blockcast_loc_conf_t  *place;
+    u_char                       *file;
+    ngx_uint_t                    line;
+    void                         *link;         /* of the polling worker */
+};
 
 
 /* one call of a stream, as configured: JSON-RPC, or a GET */
@@ -197,6 +230,14 @@ struct ngx_http_blockcast_stream_s {
 
     ngx_http_blockcast_history_conf_t  *history;    /* or NULL */
 
+    /* what its node's head has to do with it: blockcast_head of the stream */
+    ngx_flag_t                    head;
+    ngx_str_t                     head_text;
+    ngx_str_t                     head_result;  /* name of a call */
+    ngx_int_t                     head_message; /* index, or -1: any */
+    ngx_int_t                     head_call;    /* index, or -1: none */
+    ngx_msec_t                    apart;        /* extra rounds, at least */
+
     ngx_http_blockcast_slot_t    *slot;
 };
 
@@ -209,6 +250,7 @@ typedef struct {
 
     ngx_array_t                   streams;  /* ngx_http_blockcast_stream_t * */
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
+    ngx_array_t                   heads;    /* ngx_http_blockcast_head_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
     ngx_uint_t                    guards;   /* blockcast_guard on */
     ngx_array_t                   passes;   /* void **: where calls may pass */
@@ -247,8 +289,6 @@ typedef struct {
     unsigned                      cors:1;   /* pages may read its responses */
 } ngx_http_blockcast_kind_t;
 
-
-typedef struct ngx_http_blockcast_loc_conf_s  ngx_http_blockcast_loc_conf_t;
 
 struct ngx_http_blockcast_loc_conf_s {
     size_t                        max_message;
@@ -289,6 +329,7 @@ struct ngx_http_blockcast_loc_conf_s {
     ngx_http_blockcast_stream_t **offers;       /* up to a NULL */
     ngx_str_t                     location;
     ngx_http_blockcast_node_t    *node;
+    ngx_http_blockcast_head_t    *head;
     size_t                        max_reply;    /* of it, or 0 */
 };
 

@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_json_out.h"
+#include "ngx_http_blockcast_head_status.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
@@ -125,6 +126,9 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
         ngx_http_blockcast_json_out_value(out, row, "gaps", "%uA",
                                           slot->gaps);
     }
+    ngx_http_blockcast_json_out_value(out, row, "polls_extra", "%uA",
+                                      slot->polls_extra);
+    ngx_http_blockcast_json_out_value(out, row, "pokes", "%uA", slot->pokes);
 
     ngx_http_blockcast_stream_status_read_error(slot, &error);
     ngx_http_blockcast_health_add_error(out, row, &error);
@@ -138,6 +142,53 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
                                           error.since);
         ngx_http_blockcast_json_out_text(out, note, "text", error.text,
                                          error.len);
+    }
+}
+
+
+/* Adds the WebSocket to a node, null when none is configured. */
+
+static void
+ngx_http_blockcast_health_add_head(ngx_http_blockcast_json_out_t *out,
+    cJSON *parent, ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_head_t *head)
+{
+    cJSON                             *row;
+    ngx_http_blockcast_head_record_t  *record;
+    ngx_http_blockcast_head_status_t   status;
+
+    if (head == NULL) {
+        ngx_http_blockcast_json_out_value(out, parent, "head", "null");
+        return;
+    }
+
+    ngx_http_blockcast_head_status_read(zone, head, &status);
+    record = ngx_http_blockcast_head_status_record(zone, head);
+
+    row = ngx_http_blockcast_json_out_object(out, parent, "head");
+
+    ngx_http_blockcast_json_out_string(out, row, "state",
+                          ngx_http_blockcast_head_state_names[status.state]);
+
+    if (status.since != 0) {
+        ngx_http_blockcast_json_out_value(out, row, "since", "%uL",
+                                          status.since);
+    } else {
+        ngx_http_blockcast_json_out_value(out, row, "since", "null");
+    }
+
+    ngx_http_blockcast_json_out_value(out, row, "connects", "%uA",
+                                      record->connects);
+    ngx_http_blockcast_json_out_value(out, row, "losses", "%uA",
+                                      record->losses);
+    ngx_http_blockcast_json_out_value(out, row, "messages", "%uA",
+                                      record->messages);
+
+    if (status.len != 0) {
+        ngx_http_blockcast_json_out_text(out, row, "error", status.text,
+                                         status.len);
+    } else {
+        ngx_http_blockcast_json_out_value(out, row, "error", "null");
     }
 }
 
@@ -176,6 +227,7 @@ ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
                                       counters->calls);
     ngx_http_blockcast_json_out_value(out, row, "outages", "%uA",
                                       counters->outages);
+    ngx_http_blockcast_health_add_head(out, row, zone, node->head);
 
     if (status.health == ngx_http_blockcast_node_ok) {
         ngx_http_blockcast_json_out_value(out, row, "since", "null");

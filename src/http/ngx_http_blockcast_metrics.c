@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_head_status.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
@@ -62,7 +63,19 @@ typedef struct {
     ngx_str_t                           *name;
     ngx_http_blockcast_node_status_t     status;
     ngx_http_blockcast_node_counters_t  *counters;
+    ngx_http_blockcast_head_t           *head;
+    ngx_http_blockcast_head_record_t    *record;    /* if there is a head */
+    ngx_http_blockcast_head_status_t     head_status;
 } ngx_http_blockcast_metrics_node_t;
+
+
+/* a counter of each head */
+
+typedef struct {
+    const char                   *name;
+    const char                   *help;
+    size_t                        offset;   /* in its record */
+} ngx_http_blockcast_metrics_head_row_t;
 
 
 static int64_t ngx_http_blockcast_metrics_listeners(
@@ -110,6 +123,20 @@ static ngx_http_blockcast_metrics_stream_row_t
     { "stream_gaps_total", "counter",
       "Gaps of a log that its program has told: entries not delivered.",
       offsetof(ngx_http_blockcast_slot_t, gaps), NULL, 0 },
+    { "polls_extra_total", "counter",
+      "Rounds made because of a poke or of the node's head.",
+      offsetof(ngx_http_blockcast_slot_t, polls_extra), NULL, 0 },
+
+    { "pokes_total", "counter", "Pokes of blockcast_poke that were accepted.",
+      offsetof(ngx_http_blockcast_slot_t, pokes), NULL, 0 },
+
+    { "pokes_folded_total", "counter",
+      "Pokes, of the node's head too, that a round for another one answers.",
+      offsetof(ngx_http_blockcast_slot_t, pokes_folded), NULL, 0 },
+
+    { "pokes_dropped_total", "counter",
+      "Pokes without effect: nobody listens, the node is down or limited.",
+      offsetof(ngx_http_blockcast_slot_t, pokes_dropped), NULL, 0 },
 
     { "stream_up", "gauge", "1 when the data is fresh, or nobody wants it.",
       0, ngx_http_blockcast_metrics_up, 0 },
@@ -149,6 +176,22 @@ static ngx_http_blockcast_metrics_node_row_t
 
     { "node_outages_total", "Times that a node became down or limited.",
       offsetof(ngx_http_blockcast_node_counters_t, outages) },
+
+    { NULL, NULL, 0 }
+};
+
+
+static ngx_http_blockcast_metrics_head_row_t
+    ngx_http_blockcast_metrics_head_rows[] =
+{
+    { "head_connects_total", "Times that the WebSocket to a node was made.",
+      offsetof(ngx_http_blockcast_head_record_t, connects) },
+
+    { "head_losses_total", "Times that it was lost, or could not be made.",
+      offsetof(ngx_http_blockcast_head_record_t, losses) },
+
+    { "head_messages_total", "Notifications that came over it.",
+      offsetof(ngx_http_blockcast_head_record_t, messages) },
 
     { NULL, NULL, 0 }
 };
@@ -493,6 +536,46 @@ ngx_http_blockcast_metrics_node_health(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
+/* Appends the WebSockets to the nodes that have one. */
+
+static void
+ngx_http_blockcast_metrics_heads(ngx_http_blockcast_metrics_text_t *text,
+    ngx_http_blockcast_metrics_node_t *node, ngx_uint_t n)
+{
+    ngx_uint_t                              i;
+    ngx_http_blockcast_metrics_head_row_t  *row;
+
+    ngx_http_blockcast_metrics_head(text, "head_up", "gauge",
+            "1 while the WebSocket to a node is connected.");
+
+    for (i = 0; i < n; i++) {
+        if (node[i].head != NULL) {
+            ngx_http_blockcast_metrics_print(text,
+                            "blockcast_head_up{node=\"%V\"} %d\n",
+                            node[i].name, node[i].head_status.state
+                            == ngx_http_blockcast_head_is_connected);
+        }
+    }
+
+    for (row = ngx_http_blockcast_metrics_head_rows;
+         row->name != NULL;
+         row++)
+    {
+        ngx_http_blockcast_metrics_head(text, row->name, "counter", row->help);
+
+        for (i = 0; i < n; i++) {
+            if (node[i].head != NULL) {
+                ngx_http_blockcast_metrics_print(text,
+                            "blockcast_%s{node=\"%V\"} %uA\n",
+                            row->name, node[i].name,
+                            *(ngx_atomic_t *)
+                                ((char *) node[i].record + row->offset));
+            }
+        }
+    }
+}
+
+
 static void
 ngx_http_blockcast_metrics_nodes(ngx_http_blockcast_metrics_text_t *text,
     ngx_http_blockcast_metrics_node_t *node, ngx_uint_t n)
@@ -746,6 +829,14 @@ ngx_http_blockcast_metrics_visible_nodes(ngx_http_request_t *r,
 
         node = &visible[(*n)++];
         node->name = &nodes[i]->name;
+        node->head = nodes[i]->head;
+
+        if (node->head != NULL) {
+            node->record = ngx_http_blockcast_head_status_record(bmcf->zone,
+                                                                 node->head);
+            ngx_http_blockcast_head_status_read(bmcf->zone, node->head,
+                                                &node->head_status);
+        }
 
         if (ngx_http_blockcast_node_status_read(bmcf->zone, node->name,
                                                 &node->status, &node->counters)
@@ -805,6 +896,7 @@ ngx_http_blockcast_metrics_handler(ngx_http_request_t *r)
 
     ngx_http_blockcast_metrics_server(&text, bmcf);
     ngx_http_blockcast_metrics_nodes(&text, nodes, nnodes);
+    ngx_http_blockcast_metrics_heads(&text, nodes, nnodes);
     ngx_http_blockcast_metrics_streams(&text, streams, nstreams);
 
     if (text.start == NULL

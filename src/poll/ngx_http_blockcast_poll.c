@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_extra.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
@@ -23,6 +24,8 @@
 
 static void ngx_http_blockcast_poll_call_start(
     ngx_http_blockcast_poll_call_t *call);
+static void ngx_http_blockcast_poll_call_given(
+    ngx_http_blockcast_poll_call_t *call, ngx_str_t *result);
 static void ngx_http_blockcast_poll_call_programmed(
     ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_poll_call_requests(
@@ -101,6 +104,7 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
     poll->shaping = 0;
     poll->asking = NULL;
 
+    ngx_http_blockcast_extra_begin(poll);
     ngx_http_blockcast_poll_step(poll);
 }
 
@@ -166,6 +170,7 @@ ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
     ngx_destroy_pool(poll->pool);
     poll->pool = NULL;
 
+    ngx_http_blockcast_extra_end(poll);
     ngx_http_blockcast_poller_poll_done();
 }
 
@@ -184,6 +189,13 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
     call->started = 1;
 
     ngx_str_null(&error);
+
+    if (poll->extra.result.len != 0
+        && poll->stream->head_call == call - poll->calls)
+    {
+        ngx_http_blockcast_poll_call_given(call, &poll->extra.result);
+        return;
+    }
 
     if (conf->jq == NULL) {
         ngx_http_blockcast_poll_call_requests(call, &conf->params, 1, &error);
@@ -207,6 +219,37 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_poll_call_requests(call, NULL, 1, &error);
     }
+}
+
+
+/* Ends a call whose result has come without being asked for. */
+
+static void
+ngx_http_blockcast_poll_call_given(ngx_http_blockcast_poll_call_t *call,
+    ngx_str_t *result)
+{
+    ngx_str_t                          *methods;
+    ngx_http_blockcast_poll_request_t  *request;
+
+    request = ngx_pcalloc(call->poll->pool,
+                          sizeof(ngx_http_blockcast_poll_request_t));
+    if (request == NULL) {
+        call->done = 1;
+        return;
+    }
+
+    methods = call->conf->methods.elts;
+
+    call->requests = request;
+    call->nrequests = 1;
+    call->left = 1;
+
+    request->call = call;
+    request->result.name = call->conf->name;
+    request->result.method = methods[0];
+    request->result.result = *result;
+
+    ngx_http_blockcast_poll_request_done(request);
 }
 
 

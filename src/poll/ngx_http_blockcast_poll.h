@@ -72,6 +72,25 @@ struct ngx_http_blockcast_poll_call_s {
 };
 
 
+/* what pokes have asked for, see _extra */
+
+typedef struct {
+    ngx_msec_t                    due;
+    ngx_msec_t                    last;         /* the last extra round began */
+    ngx_msec_t                    poked;        /* the first poke of a round */
+    uint64_t                      seq;          /* ... and the data then */
+    ngx_uint_t                    tries;        /* rounds without news since */
+    ngx_uint_t                    rounds;
+    ngx_queue_t                   given;        /* results of the head */
+    ngx_uint_t                    ngiven;
+    ngx_str_t                     result;       /* ... of the round under way,
+                                                   or len 0 */
+    ngx_http_blockcast_log_throttle_t  repeat;
+    unsigned                      wanted:1;     /* a round at `due` */
+    unsigned                      running:1;
+} ngx_http_blockcast_extra_t;
+
+
 struct ngx_http_blockcast_poll_s {
     ngx_http_blockcast_main_conf_t  *bmcf;
     ngx_http_blockcast_stream_t  *stream;
@@ -79,6 +98,8 @@ struct ngx_http_blockcast_poll_s {
 
     ngx_http_blockcast_poll_call_t  *calls;     /* one for each call */
     ngx_uint_t                    ncalls;
+
+    ngx_http_blockcast_extra_t    extra;
 
     /* of the poll under way */
     ngx_pool_t                   *pool;

@@ -19,6 +19,8 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_extra.h"
+#include "ngx_http_blockcast_head.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poll.h"
@@ -29,8 +31,6 @@ static void ngx_http_blockcast_poller_start(void);
 static void ngx_http_blockcast_poller_schedule(void);
 static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
-static ngx_uint_t ngx_http_blockcast_poller_wanted(
-    ngx_http_blockcast_stream_t *st);
 static ngx_uint_t ngx_http_blockcast_poller_slowly(
     ngx_http_blockcast_stream_t *st, ngx_msec_t *when);
 static ngx_msec_t ngx_http_blockcast_poller_next(ngx_msec_t interval);
@@ -159,6 +159,7 @@ ngx_http_blockcast_poller_start(void)
         poll = &ngx_http_blockcast_poller_polls[i];
         st = poll->stream;
 
+        ngx_http_blockcast_extra_reset(poll);
         ngx_http_blockcast_snapshot_recover(
                                         ngx_http_blockcast_poller_conf->zone,
                                         st, ngx_cycle->log);
@@ -169,6 +170,8 @@ ngx_http_blockcast_poller_start(void)
                     ? ngx_current_msec + st->interval - since
                     : ngx_current_msec;
     }
+
+    ngx_http_blockcast_head_start(ngx_http_blockcast_poller_conf);
 }
 
 
@@ -187,8 +190,15 @@ ngx_http_blockcast_poller_stop(ngx_uint_t notify)
         ngx_del_timer(&ngx_http_blockcast_poller_event);
     }
 
+    if (ngx_http_blockcast_poller_event.posted) {
+        ngx_delete_posted_event(&ngx_http_blockcast_poller_event);
+    }
+
+    ngx_http_blockcast_head_stop(ngx_http_blockcast_poller_conf);
+
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         ngx_http_blockcast_poll_abort(&ngx_http_blockcast_poller_polls[i]);
+        ngx_http_blockcast_extra_reset(&ngx_http_blockcast_poller_polls[i]);
     }
 
     ngx_http_blockcast_inflight_abort();
@@ -233,8 +243,9 @@ ngx_http_blockcast_poller_kick(void)
 }
 
 
-static ngx_uint_t
-ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
+ngx_uint_t
+ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st)
 {
     ngx_msec_t                  now;
     ngx_http_blockcast_slot_t  *slot;
@@ -243,7 +254,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_stream_t *st)
     now = ngx_current_msec;
 
     if (st->always || ngx_http_blockcast_slot_listeners(slot) != 0
-        || ngx_http_blockcast_journal_followed(ngx_http_blockcast_poller_conf))
+        || ngx_http_blockcast_journal_followed(bmcf))
     {
         return 1;
     }
@@ -323,7 +334,8 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
         }
 
         if ((least == 0 || st->interval < least)
-            && ngx_http_blockcast_poller_wanted(st))
+            && ngx_http_blockcast_poller_wanted(ngx_http_blockcast_poller_conf,
+                                                st))
         {
             least = st->interval;
         }
@@ -334,10 +346,21 @@ ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node)
 
 
 void
+ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *result)
+{
+    ngx_http_blockcast_extra_head(&ngx_http_blockcast_poller_polls[st->index],
+                                  result);
+}
+
+
+void
 ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
 {
     ngx_uint_t                  i;
     ngx_http_blockcast_poll_t  *poll;
+
+    ngx_http_blockcast_head_hurry(node);
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
@@ -376,7 +399,7 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 
         /* a history asks no more often than it does when all is well */
 
-        if (ngx_http_blockcast_poller_wanted(poll->stream)
+        if (ngx_http_blockcast_poller_wanted(poll->bmcf, poll->stream)
             || (ngx_http_blockcast_poller_slowly(poll->stream, &when)
                 && (ngx_msec_int_t) (when - ngx_current_msec) <= 0))
         {
@@ -391,8 +414,8 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 static void
 ngx_http_blockcast_poller_schedule(void)
 {
-    ngx_uint_t                  i, any;
-    ngx_msec_t                  when, now;
+    ngx_uint_t                  i, any, extra, hurry;
+    ngx_msec_t                  when, now, sooner;
     ngx_msec_int_t              left, least;
     ngx_http_blockcast_poll_t  *poll;
     ngx_http_blockcast_node_t **nodes;
@@ -400,17 +423,26 @@ ngx_http_blockcast_poller_schedule(void)
     now = ngx_current_msec;
     least = 0;
     any = 0;
+    hurry = 0;
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
+        extra = ngx_http_blockcast_extra_pending(poll, &sooner);
 
         if (poll->active) {
             when = ngx_http_blockcast_poll_deadline(poll);
             left = (ngx_msec_int_t) (poll->due - when);
             when = (left < 0) ? poll->due : when;
 
-        } else if (ngx_http_blockcast_poller_wanted(poll->stream)) {
+        } else if (ngx_http_blockcast_poller_wanted(poll->bmcf,
+                                                    poll->stream))
+        {
             when = poll->due;
+
+            if (extra && (ngx_msec_int_t) (sooner - when) < 0) {
+                when = sooner;
+                hurry |= ((ngx_msec_int_t) (sooner - now) <= 0);
+            }
 
         } else if (poll->stream->node->health == ngx_http_blockcast_node_ok
                    && ngx_http_blockcast_poller_slowly(poll->stream, &when))
@@ -418,7 +450,16 @@ ngx_http_blockcast_poller_schedule(void)
             left = (ngx_msec_int_t) (poll->due - when);
             when = (left > 0) ? poll->due : when;
 
+            if (extra) {
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
         } else {
+
+            if (extra) {
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
             continue;
         }
 
@@ -455,6 +496,13 @@ ngx_http_blockcast_poller_schedule(void)
         return;
     }
 
+    if (hurry) {
+
+        /* a poke waits for no timer, whose least is a millisecond */
+
+        ngx_post_event(&ngx_http_blockcast_poller_event, &ngx_posted_events);
+    }
+
     /* a timer that is set already would not be moved by less than 300 ms */
 
     if (ngx_http_blockcast_poller_event.timer_set) {
@@ -470,7 +518,7 @@ static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
     ngx_msec_t                    when;
-    ngx_uint_t                    i, n, taken;
+    ngx_uint_t                    i, n, taken, extra;
     ngx_http_blockcast_poll_t    *poll;
     ngx_http_blockcast_node_t   **nodes;
     ngx_http_blockcast_stream_t  *st;
@@ -503,7 +551,29 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         poll = &ngx_http_blockcast_poller_polls[i];
         st = poll->stream;
 
+        extra = ngx_http_blockcast_extra_pending(poll, &when)
+                && !poll->active
+                && (ngx_msec_int_t) (when - ngx_current_msec) <= 0;
+
         if ((ngx_msec_int_t) (poll->due - ngx_current_msec) > 0) {
+
+            if (!extra) {
+                continue;
+            }
+
+            n = poll->extra.rounds;
+
+            if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+                ngx_http_blockcast_poll_start(poll);
+            }
+
+            if (poll->extra.rounds == n) {
+
+                /* nobody listens any more, or there was no memory */
+
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
             continue;
         }
 
@@ -516,12 +586,20 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
             continue;
         }
 
-        if (!ngx_http_blockcast_poller_wanted(st)
-            && (st->node->health != ngx_http_blockcast_node_ok
+        if (!ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+
+            if (extra) {
+                ngx_http_blockcast_extra_drop(poll);
+            }
+
+            /* a history is asked for slowly, and not of a node that fails */
+
+            if (st->node->health != ngx_http_blockcast_node_ok
                 || !ngx_http_blockcast_poller_slowly(st, &when)
-                || (ngx_msec_int_t) (when - ngx_current_msec) > 0))
-        {
-            continue;
+                || (ngx_msec_int_t) (when - ngx_current_msec) > 0)
+            {
+                continue;
+            }
         }
 
         poll->due = ngx_http_blockcast_poller_next(st->interval);

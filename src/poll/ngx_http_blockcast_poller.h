@@ -31,6 +31,21 @@ void ngx_http_blockcast_poller_kick(void);
 /* Returns the shortest interval of a node's streams that are polled (msec). */
 ngx_msec_t ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node);
 
+/*
+ * Tells whether a stream is to be polled: somebody listens, or it is polled
+ * always.  For any worker; only the polling one knows of followers of the
+ * state file.
+ */
+ngx_uint_t ngx_http_blockcast_poller_wanted(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
+
+/*
+ * Has a stream polled because its node's head has told something, with the
+ * result that came or NULL; then _poller_kick() has to be called.
+ */
+void ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *result);
+
 /* Polls at once what has failed, for its node answers again. */
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
 

@@ -114,6 +114,18 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  polls_failed;
     ngx_atomic_t                  polls_overrun;
     ngx_atomic_t                  gaps;         /* that a program has told */
+    ngx_atomic_t                  polls_extra;  /* made because of pokes */
+
+    /*
+     * Pokes: how many came, and how many of these the poller has taken up.
+     * While an extra round is about to be made it is not woken by others.
+     */
+    ngx_atomic_t                  pokes;
+    ngx_atomic_t                  pokes_taken;
+    ngx_atomic_t                  pokes_folded; /* into a round of another */
+    ngx_atomic_t                  pokes_dropped;  /* node down or limited,
+                                                   nobody listens */
+    ngx_atomic_t                  poke_due;     /* msec, or 0 */
     ngx_atomic_t                  call_errors[NGX_HTTP_BLOCKCAST_CALLS];
     ngx_atomic_t                  poll_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  poll_msec;
@@ -192,6 +204,37 @@ typedef struct {
     ngx_http_blockcast_node_status_t  status[2];  /* version & 1 is valid */
     ngx_http_blockcast_node_counters_t  counters;
 } ngx_http_blockcast_node_record_t;
+
+
+/* the WebSocket to a node, written by the poller (poll/head) */
+
+typedef enum {
+    ngx_http_blockcast_head_is_connecting = 0,
+    ngx_http_blockcast_head_is_connected,
+    ngx_http_blockcast_head_is_lost
+} ngx_http_blockcast_head_state_e;
+
+#define NGX_HTTP_BLOCKCAST_HEAD_ERROR  89
+
+typedef struct {
+    uint64_t                      since;        /* Unix seconds */
+    uint32_t                      state;
+    uint16_t                      len;
+    u_char                        text[NGX_HTTP_BLOCKCAST_HEAD_ERROR + 1];
+} ngx_http_blockcast_head_status_t;
+
+
+typedef struct {
+    uint64_t                      node;         /* hash of its name */
+    ngx_atomic_t                  owner;        /* pid of the worker that has
+                                                   a connection, or 0 */
+    ngx_atomic_t                  version;
+    ngx_http_blockcast_head_status_t  status[2];  /* version & 1 is valid */
+
+    ngx_atomic_t                  connects;
+    ngx_atomic_t                  losses;
+    ngx_atomic_t                  messages;
+} ngx_http_blockcast_head_record_t;
 
 
 /*
@@ -308,6 +351,7 @@ typedef struct {
     ngx_atomic_t                  gone[ngx_http_blockcast_n_all];
 
     ngx_http_blockcast_node_record_t  nodes[NGX_HTTP_BLOCKCAST_NODES];
+    ngx_http_blockcast_head_record_t  heads[NGX_HTTP_BLOCKCAST_NODES];
 
     ngx_http_blockcast_worker_t   workers[NGX_HTTP_BLOCKCAST_WORKERS];
 } ngx_http_blockcast_zone_shctx_t;

@@ -1,5 +1,7 @@
 // What can be measured; each gives a text with a Markdown table, and the figures of every run.
 
+import { cores } from './cores.mjs';
+import { head } from './head.mjs';
 import { latency } from './latency.mjs';
 import { profile } from './profile.mjs';
 import { bytes, node, scale } from './scale.mjs';
@@ -208,6 +210,8 @@ export const commands = {
     storm: { run: storm, seconds: o => each(o, 2, 5) },
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },
+    cores: { run: cores, seconds: o => o.rounds * (3 * (o.time + 6) + 10) },
+    head: { run: head, seconds: o => o.rounds * (o.clients ? 6 : 12) * (o.time + 5) },
 };
 
 // not part of all

@@ -24,7 +24,7 @@ export const env = {
 // Another port each time, so that nothing of the run before is in the way, below those of outgoing connections.
 let port = 21000 + process.pid % 100 * 50;
 
-async function nextPort() {
+export async function nextPort() {
     for (let i = 0; i < 100; i++) {
         port = port < 31000 ? port + 1 : 21000;
 
@@ -64,7 +64,7 @@ async function simple(command, args, options) {
 }
 
 // nginx with some workers: `module`, lines of http and of its server. Processor 0 is that of a single worker.
-async function nginx({ module, http, server, workers = 1, tls, name }) {
+export async function nginx({ module, http, server, workers = 1, tls, name, shared }) {
     const prefix = fs.mkdtempSync(path.join(env.tmp, `${name}-`));
     const listen = await nextPort();
 
@@ -75,7 +75,7 @@ pid ${prefix}/nginx.pid;
 error_log stderr error;
 ${process.getuid() === 0 ? 'user root;' : ''}
 worker_processes ${workers};
-worker_cpu_affinity ${workers === 1 ? '01' : '01 10'};
+worker_cpu_affinity ${Array.from({ length: workers }, (_, i) => (i % 2 === 0 ? '01' : '10')).join(' ')};
 worker_rlimit_nofile 20000;
 worker_shutdown_timeout 1s;
 
@@ -93,7 +93,7 @@ http {
     scgi_temp_path ${prefix}/scgi;
 ${http}
     server {
-        listen 127.0.0.1:${listen}${tls ? ' ssl' : ''} backlog=4096${workers > 1 ? ' reuseport' : ''};
+        listen 127.0.0.1:${listen}${tls ? ' ssl' : ''} backlog=4096${workers > 1 && !shared ? ' reuseport' : ''};
         ${tls ? `ssl_certificate ${env.build}/cert.pem;\n        ssl_certificate_key ${env.build}/key.pem;` : ''}
         add_header X-Worker $pid always;
 ${server}

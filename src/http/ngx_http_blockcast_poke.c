@@ -1,0 +1,302 @@
+
+/*
+ * blockcast_poke: a hook of the node tells that there is something new.
+ *
+ * It may name streams, and no more: what is new is asked of the node, so that
+ * whoever reaches this location can change no data.
+ */
+
+
+#include "ngx_http_blockcast_poke.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_json_out.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_worker_notify.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_extra.h"
+#include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_respond.h"
+
+
+static ngx_int_t ngx_http_blockcast_poke_allowed(ngx_http_request_t *r,
+    uint64_t *allowed, ngx_int_t *rc);
+static ngx_int_t ngx_http_blockcast_poke_named(ngx_http_request_t *r,
+    uint64_t allowed, uint64_t *named, ngx_int_t *rc);
+static ngx_http_blockcast_stream_t *ngx_http_blockcast_poke_find(
+    ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
+static ngx_int_t ngx_http_blockcast_poke_error(ngx_http_request_t *r,
+    ngx_uint_t status, const char *code, const char *fmt, ...);
+static ngx_int_t ngx_http_blockcast_poke_answer(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_http_blockcast_json_out_t *out);
+
+
+ngx_int_t
+ngx_http_blockcast_poke_handler(ngx_http_request_t *r)
+{
+    cJSON                           *root, *rows, *row;
+    uint64_t                         allowed, named, bit;
+    ngx_int_t                        rc;
+    ngx_uint_t                       wake, poked;
+    const char                      *why;
+    ngx_http_blockcast_stream_t    **st;
+    ngx_http_blockcast_json_out_t    out;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ngx_http_blockcast_poke_allowed(r, &allowed, &rc) != NGX_OK
+        || ngx_http_blockcast_poke_named(r, allowed, &named, &rc) != NGX_OK)
+    {
+        return rc;
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    wake = 0;
+    poked = 0;
+
+    root = ngx_http_blockcast_json_out_begin(&out);
+    rows = ngx_http_blockcast_json_out_array(&out, root, "streams");
+
+    for (st = blcf->offers; *st != NULL; st++) {
+        bit = (uint64_t) 1 << (*st)->index;
+
+        if (!(named & bit)) {
+            continue;
+        }
+
+        /* a location may name a stream twice */
+        named &= ~bit;
+
+        why = ngx_http_blockcast_extra_poke(bmcf, *st, &wake);
+        poked += (why == NULL);
+
+        row = ngx_http_blockcast_json_out_object(&out, rows, NULL);
+
+        ngx_http_blockcast_json_out_text(&out, row, "name", (*st)->name.data,
+                                         (*st)->name.len);
+        ngx_http_blockcast_json_out_value(&out, row, "poked",
+                                          (why == NULL) ? "true" : "false");
+
+        if (why != NULL) {
+            ngx_http_blockcast_json_out_string(&out, row, "reason", why);
+        }
+    }
+
+    ngx_http_blockcast_json_out_value(&out, root, "poked", "%ui", poked);
+
+    if (wake) {
+
+        /* whichever worker polls: this one, or one of the others */
+
+        if (!ngx_http_blockcast_lease_held(bmcf->zone)) {
+            ngx_http_blockcast_worker_notify_others(bmcf);
+        }
+
+        ngx_http_blockcast_poller_kick();
+    }
+
+    return ngx_http_blockcast_poke_answer(r, NGX_HTTP_ACCEPTED, &out);
+}
+
+
+/*
+ * Finds out which streams the client may have.  NGX_DECLINED: *rc is what the
+ * handler returns.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
+    ngx_int_t *rc)
+{
+    ngx_http_blockcast_refusal_t  refusal;
+
+    *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    if (r->method != NGX_HTTP_POST) {
+
+        if (ngx_http_blockcast_respond_header(r, "Allow", "POST", 4)
+            == NGX_OK)
+        {
+            *rc = ngx_http_blockcast_poke_error(r, NGX_HTTP_NOT_ALLOWED,
+                                  "method_not_allowed", "%V is not allowed "
+                                  "here, POST is", &r->method_name);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    /* any page can have its visitors' browsers send a POST */
+
+    if (ngx_http_blockcast_access_page(r, &refusal) != NGX_OK) {
+        *rc = ngx_http_blockcast_poke_error(r, refusal.status, "forbidden",
+                                            "%s", refusal.sentence);
+        return NGX_DECLINED;
+    }
+
+    switch (ngx_http_blockcast_access_streams(r, allowed, &refusal)) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_DECLINED:
+
+        if (refusal.status != NGX_HTTP_UNAUTHORIZED
+            || ngx_http_blockcast_respond_header(r, "WWW-Authenticate",
+                                                 "Bearer", 6)
+               == NGX_OK)
+        {
+            *rc = ngx_http_blockcast_poke_error(r, refusal.status,
+                                                "unauthorized", "%s",
+                                                refusal.sentence);
+        }
+
+        /* fall through */
+
+    default:
+        return NGX_DECLINED;
+    }
+}
+
+
+/*
+ * Reads which streams are named by the arguments stream=, all when there is
+ * none.  NGX_DECLINED: one is unknown, and *rc is what the handler returns.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poke_named(ngx_http_request_t *r, uint64_t allowed,
+    uint64_t *named, ngx_int_t *rc)
+{
+    u_char                       *p, *end, *last, *src, *dst;
+    ngx_str_t                     name;
+    ngx_uint_t                    any;
+    ngx_http_blockcast_stream_t  *st;
+
+    *named = 0;
+    any = 0;
+    p = r->args.data;
+    last = p + r->args.len;
+
+    while (p < last) {
+        end = ngx_strlchr(p, last, '&');
+        end = (end != NULL) ? end : last;
+
+        if (end - p < (ssize_t) (sizeof("stream=") - 1)
+            || ngx_strncmp(p, "stream=", sizeof("stream=") - 1) != 0)
+        {
+            p = end + 1;
+            continue;
+        }
+
+        src = p + sizeof("stream=") - 1;
+        p = end + 1;
+        any = 1;
+
+        name.data = ngx_pnalloc(r->pool, end - src + 1);
+        if (name.data == NULL) {
+            *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_DECLINED;
+        }
+
+        dst = name.data;
+        ngx_unescape_uri(&dst, &src, end - src, 0);
+        name.len = dst - name.data;
+
+        st = ngx_http_blockcast_poke_find(r, &name, allowed);
+
+        if (st == NULL) {
+            *rc = ngx_http_blockcast_poke_error(r, NGX_HTTP_NOT_FOUND,
+                                                "unknown_stream",
+                                                "unknown stream: %V", &name);
+            return NGX_DECLINED;
+        }
+
+        *named |= (uint64_t) 1 << st->index;
+    }
+
+    if (!any) {
+        *named = allowed;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Returns the stream of a name, or NULL when this client may have none. */
+
+static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_poke_find(ngx_http_request_t *r, ngx_str_t *name,
+    uint64_t allowed)
+{
+    ngx_http_blockcast_stream_t   **st;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    for (st = blcf->offers; *st != NULL; st++) {
+        if ((*st)->name.len == name->len
+            && ngx_memcmp((*st)->name.data, name->data, name->len) == 0
+            && allowed & ((uint64_t) 1 << (*st)->index))
+        {
+            return *st;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Sends {"error":CODE,"message":...}, as the other endpoints do. */
+
+static ngx_int_t
+ngx_http_blockcast_poke_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *fmt, ...)
+{
+    cJSON                          *root;
+    u_char                          text[512], shown[512];
+    va_list                         args;
+    ngx_str_t                       message;
+    ngx_http_blockcast_json_out_t   out;
+
+    va_start(args, fmt);
+    message.data = text;
+    message.len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
+    va_end(args);
+
+    ngx_http_blockcast_gate_printable(&message, shown, sizeof(shown));
+
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "error", code);
+    ngx_http_blockcast_json_out_text(&out, root, "message", message.data,
+                                     message.len);
+
+    return ngx_http_blockcast_poke_answer(r, status, &out);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_poke_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_http_blockcast_json_out_t *out)
+{
+    ngx_str_t  body;
+
+    if (ngx_http_blockcast_json_out_pool(out, r->pool, &body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* in place of the NUL that ends what was printed */
+
+    body.data[body.len++] = '\n';
+
+    if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_blockcast_respond(r, status, "application/json", &body);
+}

@@ -1,0 +1,54 @@
+
+/*
+ * Extra rounds: a stream is polled at once because something has happened at
+ * the node, as a hook (blockcast_poke) or the node's head says.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_EXTRA_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_EXTRA_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_poll.h"
+
+
+/* between two extra rounds of a stream, unless it says otherwise (msec) */
+#define NGX_HTTP_BLOCKCAST_EXTRA_APART   50
+
+
+/*
+ * In any worker: has the stream polled, by whichever worker polls.  Returns
+ * NULL, or a constant phrase that says why it is not.  The caller wakes the
+ * poller, once for all streams, when *wake was set.
+ */
+const char *ngx_http_blockcast_extra_poke(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
+    ngx_uint_t *wake);
+
+/*
+ * In the polling worker: the same.  With a result (its bytes are copied) the
+ * next round takes that for the stream's head_call instead of asking for it.
+ */
+void ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *result);
+
+/* When this worker begins to poll, and when it stops. */
+void ngx_http_blockcast_extra_reset(ngx_http_blockcast_poll_t *poll);
+
+/*
+ * Takes up the pokes of all workers.  Returns true when an extra round is to
+ * come, and then *when.
+ */
+ngx_uint_t ngx_http_blockcast_extra_pending(ngx_http_blockcast_poll_t *poll,
+    ngx_msec_t *when);
+
+/* Gives pokes up that came for a stream that is not polled now. */
+void ngx_http_blockcast_extra_drop(ngx_http_blockcast_poll_t *poll);
+
+/* For each round, whatever it is made for: when it begins, and ends. */
+void ngx_http_blockcast_extra_begin(ngx_http_blockcast_poll_t *poll);
+void ngx_http_blockcast_extra_end(ngx_http_blockcast_poll_t *poll);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_EXTRA_H_INCLUDED_ */

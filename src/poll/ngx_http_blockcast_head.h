@@ -1,0 +1,22 @@
+
+/*
+ * Heads: the WebSocket that the polling worker holds to a node.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_HEAD_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_HEAD_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* When this worker begins to poll, and when it stops: connects, and closes. */
+void ngx_http_blockcast_head_start(ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_head_stop(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* The node answers again: its head need not wait for the next try. */
+void ngx_http_blockcast_head_hurry(ngx_http_blockcast_node_t *node);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_HEAD_H_INCLUDED_ */
