@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_header.h"
+#include "ngx_http_blockcast_rpc_path.h"
 #include "bc_jsonrpc.h"
 
 
@@ -282,6 +283,9 @@ ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
 
     if (h->key.data[0] == 'C') {
         r->headers_in.content_type = h;
+
+    } else if (h->key.data[0] == 'U') {
+        r->headers_in.user_agent = h;
     }
 
     return NGX_OK;
@@ -337,6 +341,7 @@ ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc)
         return NGX_ERROR;
     }
 
+    sr->write_event_handler = ngx_http_blockcast_rpc_path_enter;
     sr->method = NGX_HTTP_POST;
     sr->method_name = ngx_http_blockcast_rpc_call_post;
     sr->request_body = rb;
@@ -381,6 +386,8 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
     if (rpc->done) {
         return rc;
     }
+
+    ngx_http_blockcast_rpc_path_ended(rpc, r);
 
     if (r->headers_out.status == 0
         && rc >= NGX_HTTP_SPECIAL_RESPONSE
@@ -550,6 +557,7 @@ ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
 static void
 ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 {
+    u_char                culprit[128], *last;
     ngx_str_t             body;
     bc_jsonrpc_reply_t    reply;
     ngx_http_request_t   *r;
@@ -629,10 +637,16 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 
         } else {
             rpc->fault = ngx_http_blockcast_fault_http;
+            last = ngx_http_blockcast_rpc_path_culprit(rpc, culprit,
+                                                       culprit
+                                                       + sizeof(culprit));
             ngx_http_blockcast_rpc_call_error(rpc, "the request to the node "
                                               "failed in nginx with %ui, see "
-                                              "location \"%V\"", rpc->status,
-                                              &rpc->node->clcf->name);
+                                              "location \"%V\"%*s",
+                                              rpc->status,
+                                              &rpc->node->clcf->name,
+                                              (size_t) (last - culprit),
+                                              culprit);
         }
 
         return;
@@ -851,7 +865,7 @@ ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf, size_t len)
  * handlers do not tell: after an error they are nginx's own.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r)
 {
     return r->connection->log->handler == ngx_http_blockcast_rpc_call_log;
@@ -888,6 +902,8 @@ ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
 
     ngx_http_blockcast_call_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_blockcast_rpc_call_header_filter;
+
+    ngx_http_blockcast_rpc_path_init(cf, bmcf);
 
     return NGX_OK;
 }
