@@ -37,9 +37,21 @@ ngx_int_t
 ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text)
 {
+    ngx_str_t  none;
+
+    ngx_str_null(&none);
+
+    return ngx_http_blockcast_respond_parts(r, status, type, text, &none);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_respond_parts(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *text, ngx_str_t *tail)
+{
     ngx_int_t     rc;
     ngx_buf_t    *b;
-    ngx_chain_t   out;
+    ngx_chain_t   out, more;
 
     rc = ngx_http_discard_request_body(r);
 
@@ -48,7 +60,7 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_length_n = text->len + tail->len;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -68,14 +80,29 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     b->last = text->data + text->len;
     b->memory = (text->len != 0);
 
+    out.buf = b;
+    out.next = NULL;
+
+    if (tail->len != 0) {
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->pos = tail->data;
+        b->last = tail->data + tail->len;
+        b->memory = 1;
+
+        more.buf = b;
+        more.next = NULL;
+        out.next = &more;
+    }
+
     /* the end of a subrequest is not the end of the response */
 
     b->last_buf = (r == r->main);
     b->sync = (text->len == 0 && !b->last_buf);
     b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
 }
