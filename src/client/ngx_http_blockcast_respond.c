@@ -33,6 +33,51 @@ ngx_http_blockcast_respond_header(ngx_http_request_t *r, const char *name,
 }
 
 
+/*
+ * Returns true if an error_page is to answer in place of us.  What REST and
+ * health say is data, as the reply of a server behind is: only one that is
+ * meant for their location, and not for the whole server, takes its place.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_respond_error_page(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf, *server;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (status < NGX_HTTP_BAD_REQUEST
+        || clcf->error_pages == NULL
+        || (r->error_page && !clcf->recursive_error_pages))
+    {
+        return 0;
+    }
+
+    if (ngx_strcmp(type, "application/json") == 0) {
+        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+        server = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        if (clcf->error_pages == server->error_pages) {
+            return 0;
+        }
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (page[i].status == (ngx_int_t) status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text)
@@ -57,6 +102,11 @@ ngx_http_blockcast_respond_parts(ngx_http_request_t *r, ngx_uint_t status,
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ngx_http_blockcast_respond_error_page(r, status, type)) {
+        r->headers_out.status_line.len = 0;
+        return status;
     }
 
     r->headers_out.status = status;

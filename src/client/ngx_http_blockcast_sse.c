@@ -194,9 +194,9 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     }
 
     if (names.len == 0) {
-        if (ngx_http_blockcast_access_arg(r, "streams", &names)
-            == NGX_ERROR)
-        {
+        rc = ngx_http_blockcast_access_list(r, "streams", &names);
+
+        if (rc == NGX_ERROR) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
