@@ -162,14 +162,16 @@ like($page->{headers}{'content-security-policy'}, qr/default-src 'none'.*script-
     'with a strict policy');
 is($page->{headers}{'x-content-type-options'}, 'nosniff', 'nosniff');
 
-my ($asset) = $page->{body} =~ m{"(/assets/[^"]+\.js)"};
-my $js = $ask->($asset, headers => { 'Accept-Encoding' => 'gzip' });
+my ($asset) = $page->{body} =~ m{"\./(assets/[^"]+\.js)"};
+my $js = $ask->("/$asset", headers => { 'Accept-Encoding' => 'gzip' });
 is($js->{status}, 200, 'its script is there');
 like($js->{headers}{'cache-control'}, qr/immutable/, 'cached for ever');
 is($js->{headers}{'content-encoding'}, 'gzip', 'and compressed before');
 is($ask->('/assets/missing-1.js')->{status}, 404, 'a missing asset is 404');
 is($ask->('/.vite/manifest.json')->{status}, 404, 'no hidden file is served');
-is($ask->('/some/page')->{status}, 200, 'other paths are the dashboard\'s');
+is($ask->('/some')->{status}, 200, 'other paths are the dashboard\'s');
+is($ask->('/some/page')->{status}, 302, '... a deeper one leads to it');
+like($ask->('/some/page')->{head}, qr{^Location: http://[^/]+/\r?$}m, '... and its files');
 
 like($ask->("/metrics")->{body}, qr/^blockcast_info\{/m, 'metrics for who is near');
 is($ask->("/_node")->{status}, 404, 'the node cannot be reached from outside');
