@@ -362,6 +362,30 @@ is(ended($pid), 0, 'ends');
 $t->stop_node;
 is_deeply([$t->processes], [], 'nothing is left');
 
+
+# A start when all is built, with no network but the machine's own: nothing is
+# asked for at a registry. It is what a newcomer does on the train.
+
+SKIP: {
+    skip 'a network of its own needs root', 3 if $> != 0;
+    skip 'another nginx than the installed one is not what conf/run builds for', 3
+        if Blockcast::Test::nginx_binary() ne '/usr/sbin/nginx';
+
+    local @ENV{keys %clean} = values %clean;
+    delete local @ENV{qw(BLOCKCAST_MODULE BLOCKCAST_NGINX)};
+    $log = "$prefix/run-alone.log";
+
+    # lo is down in a new network: SIOCSIFFLAGS, IFF_UP
+    $pid = $t->spawn($log, 'unshare', '--net', 'perl', '-e', 'use Socket;'
+        . 'socket(my $s, AF_INET, SOCK_DGRAM, 0) && ioctl($s, 0x8914, pack "a16 s x14", "lo", 1) or die "lo: $!\n";'
+        . 'exec @ARGV or die "$ARGV[0]: $!\n"', "$root/conf/run");
+
+    ok(running(), 'starts without a network') or diag(output());
+    unlike(output(), qr/installing/, '... and installs nothing');
+    kill 'INT', $pid;
+    is(ended($pid), 0, '... and ends');
+}
+
 $t->stop;
 
 done_testing();

@@ -51,7 +51,7 @@ sub site {
     my ($text, %more) = @_;
     my $port = Blockcast::Test::free_port();
 
-    $text =~ s/listen  8000/listen 127.0.0.1:$port/ or die "the example does not listen\n";
+    $text =~ s/listen  8000 reuseport/listen 127.0.0.1:$port reuseport/ or die "the example does not listen\n";
     $text =~ s/127\.0\.0\.1:9933/$node->{node_addr}/ or die "the example has no node\n";
     $text =~ s/\Q$_\E/$more{$_}/g for keys %more;
     return ($text, $port);
