@@ -406,7 +406,12 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
     if (rc == NGX_OK && !r->connection->error) {
         rpc->complete = 1;
 
-        if (u != NULL && u->buffering && u->pipe != NULL && !r->cached) {
+        if (u != NULL && u->buffering && u->pipe != NULL
+#if (NGX_HTTP_CACHE)
+            && !r->cached
+#endif
+           )
+        {
 
             /* with buffering, a reply that was cut short ends like others */
 
