@@ -65,7 +65,7 @@ my $own = nginx('bookworm') or do { done_testing(); exit };
 subtest 'without TLS, PCRE, cache, compiled in' => sub {
     builds('an nginx with less', $own, "--add-module=$root --without-pcre --without-http_rewrite_module"
         . ' --without-http-cache --without-http_gzip_module --without-http_limit_req_module'
-        . ' --without-http_limit_conn_module --without-select_module', '') or return;
+        . ' --without-http_limit_conn_module --without-select_module --with-cc-opt=-O0', '') or return;
 
     mkdir "$tmp/logs";
     open my $fh, '>', "$tmp/nginx.conf" or die;

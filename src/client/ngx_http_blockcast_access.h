@@ -81,8 +81,8 @@ ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 
 /*
- * A list in the arguments, as a=1,2 or a=1&a=2 or a[]=1&a[]=2 or a[0]=1&…: its
- * values with commas between.  NGX_DECLINED: there is none.
+ * A list in the arguments, as a=1,2 or a=1&a=2 or a[]=1&a[]=2 or a[0]=1&a[1]=2:
+ * its values with commas between.  NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_http_blockcast_access_list(ngx_http_request_t *r,
     const char *name, ngx_str_t *list);

@@ -480,9 +480,10 @@ ngx_http_blockcast_rest_other_epoch(ngx_http_request_t *r, ngx_uint_t *other)
 
 
 /*
- * Handles ?wait=10s&after=SEQ&epoch=E: the response comes with the first seq after that
- * one, or as 204 when the time is up.  Returns NGX_DECLINED when the request
- * has no wait, or there is nothing to wait for.
+ * Handles ?wait=10s&after=SEQ&epoch=E: the response comes with the first seq
+ * after that one, of another epoch at once, or as 204 when the time is up.
+ * Returns NGX_DECLINED when the request has no wait, or there is nothing to
+ * wait for.
  */
 
 static ngx_int_t
