@@ -377,7 +377,8 @@ SKIP: {
 
     # lo is down in a new network: SIOCSIFFLAGS, IFF_UP
     $pid = $t->spawn($log, 'unshare', '--net', 'perl', '-e', 'use Socket;'
-        . 'socket(my $s, AF_INET, SOCK_DGRAM, 0) && ioctl($s, 0x8914, pack "a16 s x14", "lo", 1) or die "lo: $!\n";'
+        . 'my $lo = pack "a16 s x22", "lo", 1;'
+        . 'socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, $lo) or die "lo: $!\n";'
         . 'exec @ARGV or die "$ARGV[0]: $!\n"', "$root/conf/run");
 
     ok(running(), 'starts without a network') or diag(output());
