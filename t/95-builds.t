@@ -53,7 +53,11 @@ sub nginx {
 sub builds {
     my ($name, $nginx, $options, $target) = @_;
 
-    sh("$name: configure", "cd $nginx && rm -rf objs && ./configure $options") // return;
+    my $configure = "./configure $options";
+    $configure = qq(bash -c '. ./conf_flags; ./configure "\${NGX_CONF_FLAGS[\@]}" $options')
+        if -f "$nginx/conf_flags";
+
+    sh("$name: configure", "cd $nginx && rm -rf objs && $configure") // return;
     my $text = sh("$name: make", "cd $nginx && make -j$jobs $target") // return;
     like(slurp("$nginx/objs/Makefile"), qr/-Werror/, '... with each warning an error');
     is(() = $text =~ /warning:/g, 0, '... and none');
@@ -85,9 +89,11 @@ if ($ENV{BLOCKCAST_LONG}) {
 
     for my $suite (qw(trixie sid)) {
         subtest "nginx of $suite" => sub {
-            my $nginx = nginx($suite) or return;
-            builds($suite, $nginx, "--with-compat --add-dynamic-module=$root", 'modules');
-            builds("$suite, compiled in", $nginx, "--add-module=$root --with-http_ssl_module --with-http_v2_module", '');
+            my $dir = "$tmp/$suite";
+            mkdir $dir;
+            sh("nginx-dev of $suite", "cd $root && bash -c '. conf/lib.sh; . t/build-nginx.sh; cd $dir"
+                . " && bct_apt $suite apt-get download nginx-dev' && cd $dir && dpkg -x nginx-dev*.deb .") // return;
+            builds($suite, "$dir/usr/share/nginx/src", "--add-dynamic-module=$root", '-f objs/Makefile modules');
         };
     }
 
