@@ -290,9 +290,11 @@ bc_build_module() {
 
 
 # Installs what a package-lock.json names, when it changed since the last time.
+# npm trusts whom the system trusts: a company's own certificate, too.
 
 bc_npm_ci() {
     local dir=$1 log=$2 stamp
+    local ca=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
 
     stamp=$(bc_hash "$dir/package.json" "$dir/package-lock.json")
 
@@ -302,6 +304,7 @@ bc_npm_ci() {
     say "installing npm packages for ${dir#"$bc_root"/} (log: $log)"
 
     (
+        [ ! -r "$ca" ] || export NODE_EXTRA_CA_CERTS="$ca"
         cd "$dir" &&
         npm ci --no-audit --no-fund --no-progress --fetch-retries=3
     ) >"$log" 2>&1 </dev/null 9>&- || {

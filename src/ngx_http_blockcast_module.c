@@ -851,6 +851,29 @@ ngx_http_blockcast_init_drain(ngx_cycle_t *cycle)
 }
 
 
+/* worker_processes, too, may come behind http {} */
+
+static void
+ngx_http_blockcast_check_queues(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+#if (NGX_HAVE_REUSEPORT)
+
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (bmcf->one_queue.len != 0 && ccf->worker_processes > 1) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "some of the %i workers may have several times as many "
+                      "clients as others: \"listen %V reuseport\" spreads "
+                      "them", ccf->worker_processes, &bmcf->one_queue);
+    }
+
+#endif
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
 {
@@ -861,6 +884,10 @@ ngx_http_blockcast_init_module(ngx_cycle_t *cycle)
     }
 
     bmcf = ngx_http_blockcast_configured(cycle);
+
+    if (bmcf != NULL) {
+        ngx_http_blockcast_check_queues(cycle, bmcf);
+    }
 
     if (ngx_test_config) {
         return NGX_OK;

@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_poller.h"
+#include "ngx_http_blockcast_rpc_path.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_sse.h"
@@ -46,6 +47,8 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_ws_send_init();
     ngx_http_blockcast_sse_init();
     ngx_http_blockcast_longpoll_init();
+
+    ngx_http_blockcast_rpc_path_bypass();
 
     /* first of all: what is copied is to have neither clients nor threads */
 

@@ -77,6 +77,25 @@ for (split /^=== /m, $table) {
 cmp_ok($rows, '>=', 50, 'all of the table was read');
 
 
+# Workers that share a queue of new connections: told at start, and by nginx -t.
+
+for (['2 workers', 2, '', '', 1], ['reuseport', 2, ' reuseport', '', 0], ['one worker', 1, '', '', 0],
+     ['one of two without it', 2, ' reuseport', 'listen 127.0.0.1:%%PORT2%%;', 1],
+     ['a UNIX socket beside', 2, ' reuseport', 'listen unix:%%PREFIX%%/sock;', 0])
+{
+    my ($name, $workers, $option, $more, $told) = @$_;
+    my $t = Blockcast::Test->new(start => 0, workers => $workers, http => "server { listen 127.0.0.1:%%PORT1%%$option;"
+        . " $more location /ws { blockcast_websocket; } location = /n { blockcast_node; proxy_pass http://127.0.0.1:2/; } }\n"
+        . 'blockcast_stream s { blockcast_call c x; }');
+    my ($out, $code) = $t->test_conf;
+    is($code, 0, "$name: taken") or diag($out);
+    my @said = $out =~ /\[warn\] (?:\d+#\d+: )?(.*reuseport.*)/g;
+    is(scalar @said, $told, '... ' . ($told ? 'told' : 'nothing')) or diag($out);
+    like($said[0], qr/^some of the 2 workers may have .*: "listen 127\.0\.0\.1:\d+ reuseport" spreads them$/, '... how')
+        if $told;
+}
+
+
 # The drain that was cut short. If this fails, a reload under
 # worker_shutdown_timeout drops clients without a Close, as a crash would.
 

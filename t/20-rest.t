@@ -107,11 +107,11 @@ GET %%PATH%%
 GET /api/streams/num
 --- response_headers_like
 Content-Type: application/json
-Content-Length: \d\d
+Content-Length: \d\d\d
 Cache-Control: no-cache
 ETag: "[^"]+"
 --- response_body_like chomp
-\A\{"type":"num","data":\{"big": 18446744073709551615, "d":1\.10\},"timestamp":\d{10},"seq":1\}\z
+\A\{"type":"num","data":\{"big": 18446744073709551615, "d":1\.10\},"timestamp":\d{10},"seq":1,"epoch":\d+\}\z
 
 
 
@@ -153,7 +153,7 @@ If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT
 HEAD /api/streams/num
 --- response_headers_like
 Content-Type: application/json
-Content-Length: \d\d
+Content-Length: \d\d\d
 Cache-Control: no-cache
 ETag: "[^"]+"
 --- body_if_get
@@ -289,7 +289,7 @@ Cache-Control: no-cache
 ETag: ".*"
 --- response_body_like eval
 my $entries = CORE::join ',', map { $main::entry->($_) } 120, 119, 118;
-qr/\A\{"entries":\[\Q$entries\E\],"count":3,"total":120,"limit":3,"offset":0,"seq":\d+,"timestamp":\d+\}\z/
+qr/\A\{"entries":\[\Q$entries\E\],"count":3,"total":120,"limit":3,"offset":0,"seq":\d+,"timestamp":\d+,"epoch":\d+\}\z/
 
 
 

@@ -116,7 +116,7 @@ sub get { $t->get("/api/streams/$_[0]") }
 
 sub data {
     my $r = get($_[0]);
-    return $r->{body} =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s ? $1
+    return $r->{body} =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+,"epoch":\d+\}\z/s ? $1
         : $r->{body};
 }
 

@@ -174,14 +174,16 @@ like($page->{headers}{'content-security-policy'}, qr/default-src 'none'.*script-
     'with a strict policy');
 is($page->{headers}{'x-content-type-options'}, 'nosniff', 'nosniff');
 
-my ($asset) = $page->{body} =~ m{"(/assets/[^"]+\.js)"};
-my $js = $ask->($asset, headers => { 'Accept-Encoding' => 'gzip' });
+my ($asset) = $page->{body} =~ m{"\./(assets/[^"]+\.js)"};
+my $js = $ask->("/$asset", headers => { 'Accept-Encoding' => 'gzip' });
 is($js->{status}, 200, 'its script is there');
 like($js->{headers}{'cache-control'}, qr/immutable/, 'cached for ever');
 is($js->{headers}{'content-encoding'}, 'gzip', 'and compressed before');
 is($ask->('/assets/missing-1.js')->{status}, 404, 'a missing asset is 404');
 is($ask->('/.vite/manifest.json')->{status}, 404, 'no hidden file is served');
-is($ask->('/some/page')->{status}, 200, 'other paths are the dashboard\'s');
+is($ask->('/some')->{status}, 200, 'other paths are the dashboard\'s');
+is($ask->('/some/page')->{status}, 302, '... a deeper one leads to it');
+like($ask->('/some/page')->{head}, qr{^Location: http://[^/]+/\r?$}m, '... and its files');
 
 like($ask->("/metrics")->{body}, qr/^blockcast_info\{/m, 'metrics for who is near');
 is($ask->("/_node")->{status}, 404, 'the node cannot be reached from outside');
@@ -426,6 +428,31 @@ kill 'INT', $pid;
 is(ended($pid), 0, 'ends');
 $t->stop_node;
 is_deeply([$t->processes], [], 'nothing is left');
+
+
+# A start when all is built, with no network but the machine's own: nothing is
+# asked for at a registry. It is what a newcomer does on the train.
+
+SKIP: {
+    skip 'a network of its own needs root', 3 if $> != 0;
+    skip 'another nginx than the installed one is not what conf/run builds for', 3
+        if Blockcast::Test::nginx_binary() ne '/usr/sbin/nginx';
+
+    local @ENV{keys %clean} = values %clean;
+    delete local @ENV{qw(BLOCKCAST_MODULE BLOCKCAST_NGINX)};
+    $log = "$prefix/run-alone.log";
+
+    # lo is down in a new network: SIOCSIFFLAGS, IFF_UP
+    $pid = $t->spawn($log, 'unshare', '--net', 'perl', '-e', 'use Socket;'
+        . 'my $lo = pack "a16 s x22", "lo", 1;'
+        . 'socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, $lo) or die "lo: $!\n";'
+        . 'exec @ARGV or die "$ARGV[0]: $!\n"', "$root/conf/run");
+
+    ok(running(), 'starts without a network') or diag(output());
+    unlike(output(), qr/installing/, '... and installs nothing');
+    kill 'INT', $pid;
+    is(ended($pid), 0, '... and ends');
+}
 
 $t->stop;
 

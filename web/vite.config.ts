@@ -5,6 +5,8 @@ import { gzipAssets } from './scripts/gzip-assets';
 const GATEWAY = process.env.BLOCKCAST_GATEWAY ?? 'http://127.0.0.1:8000';
 
 export default defineConfig({
+  // What the page loads is beside it, wherever that is: the dashboard may be below a prefix.
+  base: './',
   plugins: [react(), gzipAssets()],
   server: {
     port: 5173,

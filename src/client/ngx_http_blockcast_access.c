@@ -257,6 +257,90 @@ ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
 }
 
 
+size_t
+ngx_http_blockcast_access_list_name(ngx_str_t *name)
+{
+    size_t  n;
+
+    n = name->len;
+
+    if (n < 2 || name->data[n - 1] != ']') {
+        return name->len;
+    }
+
+    for (n -= 2; n > 0 && name->data[n] >= '0' && name->data[n] <= '9'; n--) {
+        /* void */
+    }
+
+    return (name->data[n] == '[') ? n : name->len;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
+    ngx_str_t *list)
+{
+    u_char     *p, *end, *last, *equal, *src, *dst, *start;
+    size_t      len;
+    ngx_str_t   key;
+
+    /* each value is shorter than what it was written as */
+
+    dst = ngx_pnalloc(r->pool, r->args.len + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(name);
+    list->data = dst;
+    list->len = 0;
+
+    p = r->args.data;
+    last = p + r->args.len;
+
+    for ( /* void */ ; p < last; p = end + 1) {
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        equal = ngx_strlchr(p, end, '=');
+
+        if (equal == NULL) {
+            continue;
+        }
+
+        /* a name that is another one is overwritten */
+
+        start = dst;
+        src = p;
+        ngx_unescape_uri(&dst, &src, equal - p, 0);
+
+        key.data = start;
+        key.len = dst - start;
+        dst = start;
+
+        if (ngx_http_blockcast_access_list_name(&key) != len
+            || ngx_strncasecmp(key.data, (u_char *) name, len) != 0)
+        {
+            continue;
+        }
+
+        if (list->len != 0) {
+            *dst++ = ',';
+        }
+
+        src = equal + 1;
+        ngx_unescape_uri(&dst, &src, end - src, 0);
+
+        list->len = dst - list->data;
+    }
+
+    return (list->len != 0) ? NGX_OK : NGX_DECLINED;
+}
+
+
 /*
  * Returns the host of "host:port", without the port and without the dot that
  * may end a name.  Returns an empty string when anything else follows.

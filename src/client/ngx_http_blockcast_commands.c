@@ -418,6 +418,40 @@ ngx_http_blockcast_commands_find_sub(ngx_http_blockcast_conn_t *conn,
 
 
 ngx_int_t
+ngx_http_blockcast_commands_options(ngx_http_blockcast_sub_options_t *options,
+    bc_client_msg_t *message, ngx_http_blockcast_reject_t *reject)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    ngx_memzero(options, sizeof(ngx_http_blockcast_sub_options_t));
+
+    reject->code = "bad_request";
+
+    if (message->bad_since) {
+        reject->text = "\"since\" must be a seq, an integer from 0";
+        return NGX_ERROR;
+    }
+
+    if (message->bad_epoch) {
+        reject->text = "\"epoch\" must be one that a welcome has had, an "
+                       "integer";
+        return NGX_ERROR;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    options->since = message->since;
+    options->has_since = message->has_since;
+    options->delta = message->delta;
+    options->other_epoch = !bc_client_msg_is_epoch(message,
+                                                   bmcf->zone->sh->epoch);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_sub_options_t *options,
     ngx_http_blockcast_reject_t *reject)
@@ -488,17 +522,21 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
             ngx_http_blockcast_hub_take_deltas(sub);
         }
 
-    } else if (options->has_since
+    } else if (options->has_since && !options->other_epoch
                && (options->since <= (hub->newest != NULL ? hub->snap.seq : 0)
                    || options->since <= st->slot->hole))
     {
         sub->seq = options->since;
 
     } else {
+        sub->first = 1;
 
         /* a seq that is not reached yet is of another epoch */
 
-        sub->first = 1;
+        if (options->has_since) {
+            sub->lost = 1;
+            sub->seq = options->since;
+        }
     }
 
     return NGX_OK;
@@ -643,8 +681,6 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_http_blockcast_reject_t       reject;
     ngx_http_blockcast_stream_t      *st;
 
-    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
-
     st = ngx_http_blockcast_commands_find_stream(ctx->conn, name, &reject);
 
     if (st == NULL) {
@@ -652,9 +688,10 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    if (message->bad_since) {
-        ngx_http_blockcast_commands_error(ctx, "bad_request",
-                          "\"since\" must be a seq, an integer from 0", name);
+    if (ngx_http_blockcast_commands_options(&options, message, &reject)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }
 
@@ -663,10 +700,6 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     if (ring == NGX_ERROR) {
         return;
     }
-
-    options.since = message->since;
-    options.has_since = message->has_since;
-    options.delta = message->delta;
 
     if (ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options, &reject)
         == NGX_ERROR)

@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_json_out.h"
+#include "bc_client_msg.h"
 
 
 /* the largest sentence of an error (bytes) */
@@ -27,6 +28,7 @@ typedef struct {
 typedef struct {
     uint64_t                      since;
     unsigned                      has_since:1;
+    unsigned                      other_epoch:1;  /* since is of another one */
     unsigned                      delta:1;
 } ngx_http_blockcast_sub_options_t;
 
@@ -37,6 +39,13 @@ typedef struct {
  */
 ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
     ngx_http_blockcast_conn_t *conn, ngx_str_t *name,
+    ngx_http_blockcast_reject_t *reject);
+
+/*
+ * Reads since, epoch and delta of a message: NGX_OK, or NGX_ERROR with *reject.
+ */
+ngx_int_t ngx_http_blockcast_commands_options(
+    ngx_http_blockcast_sub_options_t *options, bc_client_msg_t *message,
     ngx_http_blockcast_reject_t *reject);
 
 /*

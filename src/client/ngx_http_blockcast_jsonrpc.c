@@ -172,17 +172,15 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
     name.data = rq->message.name;
     name.len = rq->message.name_len;
 
-    if (rq->message.bad_since) {
+    if (ngx_http_blockcast_commands_options(&options, &rq->message, &reject)
+        != NGX_OK)
+    {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
-                                    "\"since\" must be a seq, an integer "
-                                    "from 0", &name);
+                                         reject.text, &name);
         return;
     }
 
-    ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
-
-    options.since = rq->message.since;
-    options.has_since = rq->message.has_since;
+    options.delta = 0;
 
     st = ngx_http_blockcast_commands_find_stream(rq->conn, &name, &reject);
 

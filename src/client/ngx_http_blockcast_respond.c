@@ -33,13 +33,70 @@ ngx_http_blockcast_respond_header(ngx_http_request_t *r, const char *name,
 }
 
 
+/*
+ * Returns true if an error_page is to answer in place of us.  What REST and
+ * health say is data, as the reply of a server behind is: only one that is
+ * meant for their location, and not for the whole server, takes its place.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_respond_error_page(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf, *server;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (status < NGX_HTTP_BAD_REQUEST
+        || clcf->error_pages == NULL
+        || (r->error_page && !clcf->recursive_error_pages))
+    {
+        return 0;
+    }
+
+    if (ngx_strcmp(type, "application/json") == 0) {
+        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+        server = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        if (clcf->error_pages == server->error_pages) {
+            return 0;
+        }
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (page[i].status == (ngx_int_t) status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text)
 {
+    ngx_str_t  none;
+
+    ngx_str_null(&none);
+
+    return ngx_http_blockcast_respond_parts(r, status, type, text, &none);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_respond_parts(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *text, ngx_str_t *tail)
+{
     ngx_int_t     rc;
     ngx_buf_t    *b;
-    ngx_chain_t   out;
+    ngx_chain_t   out, more;
 
     rc = ngx_http_discard_request_body(r);
 
@@ -47,8 +104,13 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
         return rc;
     }
 
+    if (ngx_http_blockcast_respond_error_page(r, status, type)) {
+        r->headers_out.status_line.len = 0;
+        return status;
+    }
+
     r->headers_out.status = status;
-    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_length_n = text->len + tail->len;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -68,14 +130,29 @@ ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     b->last = text->data + text->len;
     b->memory = (text->len != 0);
 
+    out.buf = b;
+    out.next = NULL;
+
+    if (tail->len != 0) {
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->pos = tail->data;
+        b->last = tail->data + tail->len;
+        b->memory = 1;
+
+        more.buf = b;
+        more.next = NULL;
+        out.next = &more;
+    }
+
     /* the end of a subrequest is not the end of the response */
 
     b->last_buf = (r == r->main);
     b->sync = (text->len == 0 && !b->last_buf);
     b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
 }

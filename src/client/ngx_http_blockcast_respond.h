@@ -25,6 +25,10 @@ ngx_int_t ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
 ngx_int_t ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text);
 
+/* the same, with more text behind the text; both live as long as the request */
+ngx_int_t ngx_http_blockcast_respond_parts(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type, ngx_str_t *text, ngx_str_t *tail);
+
 /* adds a response header; the value is not copied */
 ngx_int_t ngx_http_blockcast_respond_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);

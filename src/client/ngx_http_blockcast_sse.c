@@ -194,9 +194,9 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     }
 
     if (names.len == 0) {
-        if (ngx_http_blockcast_access_arg(r, "streams", &names)
-            == NGX_ERROR)
-        {
+        rc = ngx_http_blockcast_access_list(r, "streams", &names);
+
+        if (rc == NGX_ERROR) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -368,7 +368,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
 
         ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
 
-        if (epoch == sse->epoch && st->field.len != 0) {
+        if (id != NULL && st->field.len != 0) {
 
             q = id->data;
 
@@ -394,6 +394,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                     if (n != NGX_ERROR) {
                         options.since = n;
                         options.has_since = 1;
+                        options.other_epoch = (epoch != sse->epoch);
                     }
 
                     break;
@@ -708,7 +709,8 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
     for (i = 0; i < sse->held.conn.nsubs; i++) {
         sub = &sse->held.conn.subs[i];
 
-        if (sub->hub->stream->field.len != 0 && sub->seq != 0) {
+        if (sub->hub->stream->field.len != 0 && sub->seq != 0 && !sub->first)
+        {
             p = ngx_sprintf(p, ";%V=%uL", &sub->hub->stream->name, sub->seq);
         }
     }

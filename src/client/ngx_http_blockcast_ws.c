@@ -83,7 +83,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
     conn->connection = r->connection;
     conn->fd = r->connection->fd;
-    conn->direct = (r->connection->ssl == NULL);
+    conn->direct = !ngx_http_blockcast_tls(r->connection);
     conn->request = r;
     conn->subs = &conn->first;
     conn->nalloc = 1;

@@ -183,7 +183,7 @@ ngx_http_blockcast_ws_send_overflow(ngx_http_blockcast_conn_t *conn)
     next = out;
 
     if (out != NULL
-        && (out->sent != 0 || conn->connection->ssl
+        && (out->sent != 0 || ngx_http_blockcast_tls(conn->connection)
             || out->frame->variant == NGX_HTTP_BLOCKCAST_FRAME_HEAD))
     {
         next = out->next;
@@ -298,7 +298,7 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 
             n = 0;
 
-        } else if (out->next == NULL || c->ssl) {
+        } else if (out->next == NULL || ngx_http_blockcast_tls(c)) {
             n = c->send(c, out->frame->data + out->sent,
                         out->frame->len - out->sent);
 
@@ -496,7 +496,7 @@ ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 
     c = conn->connection;
 
-    if (c->ssl) {
+    if (ngx_http_blockcast_tls(c)) {
 
         /* closing the connection sends close_notify, TLS's own end */
 

@@ -158,6 +158,7 @@ ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     place->blcf = blcf;
+    place->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     place->directive = value[0];
     place->file = cf->conf_file->file.name.data;
     place->line = cf->conf_file->line;
@@ -328,6 +329,57 @@ ngx_http_blockcast_conf_endpoint_link_one(ngx_conf_t *cf,
 }
 
 
+/*
+ * Notes an address that clients stay connected to and whose new connections
+ * all workers take from one queue: the kernel wakes one of them more often.
+ */
+
+static void
+ngx_http_blockcast_conf_endpoint_listen(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_conf_place_t *place)
+{
+    ngx_uint_t                   p, a, s;
+    ngx_http_conf_port_t        *port;
+    ngx_http_conf_addr_t        *addr;
+    ngx_http_core_srv_conf_t   **server;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (cmcf->ports == NULL) {
+        return;
+    }
+
+    port = cmcf->ports->elts;
+
+    for (p = 0; p < cmcf->ports->nelts; p++) {
+        addr = port[p].addrs.elts;
+
+        if (port[p].family != AF_INET
+#if (NGX_HAVE_INET6)
+            && port[p].family != AF_INET6
+#endif
+           )
+        {
+            continue;
+        }
+
+        for (a = 0; a < port[p].addrs.nelts; a++) {
+            server = addr[a].servers.elts;
+
+            for (s = 0; s < addr[a].servers.nelts; s++) {
+
+                if (server[s] == place->cscf && !addr[a].opt.reuseport) {
+                    bmcf->one_queue = addr[a].opt.addr_text;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_blockcast_conf_endpoint_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf)
@@ -342,6 +394,12 @@ ngx_http_blockcast_conf_endpoint_link(ngx_conf_t *cf,
             != NGX_OK)
         {
             return NGX_ERROR;
+        }
+
+        if (bmcf->one_queue.len == 0
+            && (places[i].blcf->websocket || places[i].blcf->sse))
+        {
+            ngx_http_blockcast_conf_endpoint_listen(cf, bmcf, &places[i]);
         }
     }
 

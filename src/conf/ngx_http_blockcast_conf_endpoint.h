@@ -21,6 +21,7 @@ typedef struct {
     ngx_str_t                        directive;
     u_char                          *file;
     ngx_uint_t                       line;
+    ngx_http_core_srv_conf_t        *cscf;
 } ngx_http_blockcast_conf_place_t;
 
 

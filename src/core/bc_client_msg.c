@@ -3,6 +3,8 @@
  * Copyright (C) the blockcast authors
  */
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,13 +98,63 @@ bc_client_msg_history(bc_client_msg_t *m, const cJSON *history)
 }
 
 
-/* Reads "delta", "history" and "since" of a subscribe's options. */
+/* Reads "epoch", which may be a number or a string. */
+
+static void
+bc_client_msg_epoch(bc_client_msg_t *m, const cJSON *epoch)
+{
+    double  n;
+
+    if (epoch == NULL || cJSON_IsNull(epoch)) {
+        return;
+    }
+
+    if (!cJSON_IsString(epoch)) {
+        n = cJSON_IsNumber(epoch) ? epoch->valuedouble : -1;
+
+        /* 2^64 is what a double makes of the largest one */
+
+        if (!(n >= 0 && n <= 18446744073709551616.0)
+            || (n < 9007199254740992.0 && n != (double) (uint64_t) n))
+        {
+            m->bad_epoch = 1;
+            return;
+        }
+    }
+
+    m->epoch = epoch;
+}
+
+
+int
+bc_client_msg_is_epoch(const bc_client_msg_t *m, uint64_t epoch)
+{
+    char  text[24];
+
+    if (m->epoch == NULL) {
+        return 1;
+    }
+
+    if (cJSON_IsNumber(m->epoch)) {
+        return m->epoch->valuedouble == (double) epoch;
+    }
+
+    snprintf(text, sizeof(text), "%" PRIu64, epoch);
+
+    return strcmp(m->epoch->valuestring, text) == 0;
+}
+
+
+/* Reads "delta", "history", "since" and "epoch" of a subscribe's options. */
 
 static void
 bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
 {
     double        n;
     const cJSON  *since;
+
+    bc_client_msg_epoch(m, cJSON_GetObjectItemCaseSensitive(options,
+                                                            "epoch"));
 
     m->delta = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options,
                                                              "delta"));

@@ -70,6 +70,7 @@ typedef struct {
     uint64_t         since;
     unsigned         has_since:1;
     unsigned         bad_since:1;
+    unsigned         bad_epoch:1;
     unsigned         delta:1;
     unsigned         has_history:1;     /* range says which, len 0: any */
     unsigned         bad_history:1;
@@ -85,6 +86,7 @@ typedef struct {
     const cJSON     *params;    /* of a request, NULL: there are none */
     const cJSON     *stream;
     const cJSON     *streams;   /* the next one of them */
+    const cJSON     *epoch;     /* that since is of, NULL: not said */
 } bc_client_msg_t;
 
 
@@ -119,6 +121,13 @@ void bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len);
  */
 
 int bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id);
+
+/*
+ * Returns true unless a subscribe says that its since is of another epoch: a
+ * number or a string, as numbers are doubles to many a client.
+ */
+
+int bc_client_msg_is_epoch(const bc_client_msg_t *m, uint64_t epoch);
 
 /* Frees what the other functions read from; a second time does nothing. */
 

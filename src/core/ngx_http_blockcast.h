@@ -252,6 +252,7 @@ typedef struct {
     ngx_array_t                   nodes;    /* ngx_http_blockcast_node_t * */
     ngx_array_t                   heads;    /* ngx_http_blockcast_head_t * */
     ngx_array_t                   places;   /* endpoints, to be linked */
+    ngx_str_t                     one_queue;  /* a listen without reuseport */
     ngx_uint_t                    guards;   /* blockcast_guard on */
     ngx_array_t                   passes;   /* void **: where calls may pass */
 

@@ -14,6 +14,15 @@
 #include "bc_ws_parser.h"
 
 
+/* nginx may have been built without TLS */
+
+#if (NGX_SSL || NGX_COMPAT)
+#define ngx_http_blockcast_tls(c)  ((c)->ssl != NULL)
+#else
+#define ngx_http_blockcast_tls(c)  0
+#endif
+
+
 /* frames that wait for the socket */
 
 typedef struct ngx_http_blockcast_ws_out_s  ngx_http_blockcast_ws_out_t;

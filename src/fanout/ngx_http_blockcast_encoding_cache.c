@@ -177,7 +177,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     frame = NULL;
     seq = (hub->newest != NULL) ? hub->snap.seq : 0;
 
-    if (sub->seq < seq) {
+    if (sub->seq < seq || (sub->first && seq != 0)) {
 
         if (hub->stream->field.len == 0) {
             frame = ngx_http_blockcast_encoding_cache_frame(hub, conn, sub);
@@ -192,12 +192,26 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         }
 
         if (sub->first) {
-            frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
+
+            if (sub->lost) {
+                to = hub->count;
+                lo = to - ngx_min(to, hub->stream->page);
+
+                frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to,
+                                                            seq, sub->seq, 1);
+
+            } else {
+                frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
+
+                if (frame != NULL) {
+                    frame->refs++;
+                }
+            }
 
             if (frame != NULL) {
-                frame->refs++;
                 sub->seq = seq;
                 sub->first = 0;
+                sub->lost = 0;
                 hub->delivered++;
             }
 

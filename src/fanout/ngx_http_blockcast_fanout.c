@@ -250,7 +250,9 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
         if (ngx_http_blockcast_hub_follows(sub, seq)) {
             ngx_http_blockcast_senders[l->conn->kind]->push(l->conn, sub, seq);
 
-        } else if (sub->seq != seq || sub->last_status != hub->freshness) {
+        } else if (sub->seq != seq || sub->first
+                   || sub->last_status != hub->freshness)
+        {
             sender = ngx_http_blockcast_senders[l->conn->kind];
 
             sender->mark_pending(l->conn, sub);

@@ -73,11 +73,13 @@ struct ngx_http_blockcast_hub_s {
 
 typedef struct {
     ngx_http_blockcast_hub_t     *hub;
-    uint64_t                      seq;          /* newest that was sent */
+    uint64_t                      seq;          /* newest it has */
     uint32_t                      place;        /* in hub->listeners */
     unsigned                      last_status:2;  /* freshness it was sent */
     unsigned                      pending:1;    /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
+    unsigned                      lost:1;       /* ... with a gap: seq is of
+                                                   another epoch */
     unsigned                      delta:1;      /* it takes merge patches */
     unsigned                      history:4;    /* number of the ring that is
                                                    due + 1, 0: none */

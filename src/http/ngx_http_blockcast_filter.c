@@ -7,6 +7,7 @@
 
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_access.h"
 #include "bc_json.h"
 #include "bc_json_key.h"
 #include "bc_span.h"
@@ -60,6 +61,11 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
         if (ngx_http_blockcast_filter_decode(r, p, equal, &name) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        /* market[]=ads is how some write a list: market=ads */
+
+        name.len = ngx_http_blockcast_access_list_name(&name);
+        name.data[name.len] = '\0';
 
         if (ngx_http_blockcast_filter_is_ours(&name)) {
             continue;

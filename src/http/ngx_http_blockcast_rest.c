@@ -494,9 +494,46 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
 
 /*
- * Handles ?wait=10s&after=SEQ: the response comes with the first seq after that
- * one, or as 204 when the time is up.  Returns NGX_DECLINED when the request
- * has no wait, or there is nothing to wait for.
+ * Reads ?epoch=E, which a seq belongs to.  Returns NGX_DECLINED with *other, or
+ * what the content handler returns when it is none.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_other_epoch(ngx_http_request_t *r, ngx_uint_t *other)
+{
+    ngx_int_t                        n;
+    ngx_str_t                        value;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    *other = 0;
+
+    if (ngx_http_arg(r, (u_char *) "epoch", 5, &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_atoi(value.data, value.len);
+
+    if (n == NGX_ERROR) {
+        value.len = ngx_min(value.len, 64);
+
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_parameter", "the parameter epoch must be an "
+                             "epoch, it is \"%V\"", &value);
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+    *other = ((uint64_t) n != bmcf->zone->sh->epoch);
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Handles ?wait=10s&after=SEQ&epoch=E: the response comes with the first seq
+ * after that one, of another epoch at once, or as 204 when the time is up.
+ * Returns NGX_DECLINED when the request has no wait, or there is nothing to
+ * wait for.
  */
 
 static ngx_int_t
@@ -504,8 +541,9 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub)
 {
     u_char                        *p;
-    ngx_int_t                      msec, after;
+    ngx_int_t                      rc, msec, after;
     ngx_str_t                      value;
+    ngx_uint_t                     other;
     ngx_http_blockcast_refusal_t   refusal;
 
     /* a response that this is only a part of does not wait for it */
@@ -539,7 +577,13 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
         }
     }
 
-    if (msec == 0
+    rc = ngx_http_blockcast_rest_other_epoch(r, &other);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (msec == 0 || other
         || (hub->newest != NULL && hub->snap.seq != (uint64_t) after))
     {
         /* a seq that is not reached yet is of another epoch */
@@ -640,10 +684,11 @@ static ngx_int_t
 ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
 {
-    ngx_str_t                    body;
-    ngx_pool_cleanup_t          *cln;
-    ngx_http_blockcast_hub_t    *hub;
-    ngx_http_blockcast_frame_t  *frame;
+    ngx_str_t                        body, tail;
+    ngx_pool_cleanup_t              *cln;
+    ngx_http_blockcast_hub_t        *hub;
+    ngx_http_blockcast_frame_t      *frame;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
     hub = ngx_http_blockcast_hub_of(st);
     frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
@@ -665,11 +710,34 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     cln->handler = ngx_http_blockcast_rest_free;
     cln->data = frame;
 
-    body.data = frame->data + (whole ? frame->payload : hub->snap.data);
-    body.len = whole ? frame->len - frame->payload : hub->snap.data_len;
+    ngx_str_null(&tail);
 
-    return ngx_http_blockcast_respond(r, NGX_HTTP_OK, "application/json",
-                                      &body);
+    if (whole) {
+
+        /* in place of the last brace */
+
+        body.data = frame->data + frame->payload;
+        body.len = frame->len - frame->payload - 1;
+
+        tail.data = ngx_pnalloc(r->pool, sizeof(",\"epoch\":}")
+                                         + NGX_INT64_LEN);
+        if (tail.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+        tail.len = ngx_sprintf(tail.data, ",\"epoch\":%uL}",
+                               bmcf->zone->sh->epoch)
+                   - tail.data;
+
+    } else {
+        body.data = frame->data + hub->snap.data;
+        body.len = hub->snap.data_len;
+    }
+
+    return ngx_http_blockcast_respond_parts(r, NGX_HTTP_OK, "application/json",
+                                            &body, &tail);
 }
 
 
@@ -729,9 +797,11 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_rest_page_t *page,
     ngx_str_t *tail)
 {
-    cJSON                          *root;
-    ngx_http_blockcast_json_out_t   out;
+    cJSON                           *root;
+    ngx_http_blockcast_json_out_t    out;
+    ngx_http_blockcast_main_conf_t  *bmcf;
 
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     root = ngx_http_blockcast_json_out_begin(&out);
 
     ngx_http_blockcast_json_out_value(&out, root, "count", "%ui", page->count);
@@ -743,6 +813,8 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
                                       hub->snap.seq);
     ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%uL",
                                       hub->snap.timestamp);
+    ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
+                                      bmcf->zone->sh->epoch);
 
     return ngx_http_blockcast_json_out_pool(&out, r->pool, tail);
 }

@@ -15,6 +15,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* a libc without statx() has neither its structure (musl before 1.2.4) */
+#ifndef STATX_BTIME
+#include <linux/stat.h>
+#endif
 
 
 #define NGX_HTTP_BLOCKCAST_NOTE                                               \
@@ -58,7 +64,9 @@ ngx_http_blockcast_journal_note_file_id(int fd)
     uint64_t      id;
     struct statx  st;
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO|STATX_BTIME, &st) == -1) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO|STATX_BTIME, &st)
+        == -1)
+    {
         return 0;
     }
 

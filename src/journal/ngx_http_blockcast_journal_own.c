@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 
@@ -455,7 +456,9 @@ ngx_int_t
 ngx_http_blockcast_journal_own_set_aside(ngx_http_blockcast_journal_t *s,
     const char *name)
 {
-    if (renameat2(s->dir, s->name, s->dir, name, RENAME_NOREPLACE) == 0) {
+    /* not every libc has renameat2(); 1 is RENAME_NOREPLACE */
+
+    if (syscall(SYS_renameat2, s->dir, s->name, s->dir, name, 1) == 0) {
         return NGX_OK;
     }
 

@@ -580,7 +580,18 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (out != NULL) {
         setvbuf(out, NULL, _IOLBF, 1024);
+
+#if (defined __GLIBC__)
+
         stderr = out;
+
+#else
+
+        /* musl's is constant: what libjq says there is not passed on */
+
+        (void) fclose(out);
+
+#endif
     }
 
     file = fopen("/proc/self/statm", "r");
@@ -642,9 +653,13 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
         ngx_destroy_pool(pool);
 
+#if (defined __GLIBC__)
+
         if (size > NGX_HTTP_BLOCKCAST_JQ_TRIM) {
             (void) malloc_trim(0);
         }
+
+#endif
     }
 }
 

@@ -22,6 +22,7 @@
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_rpc_batch.h"
+#include "ngx_http_blockcast_rpc_path.h"
 #include "bc_jsonrpc.h"
 
 
@@ -427,6 +428,9 @@ ngx_http_blockcast_rpc_call_add_header(ngx_http_request_t *r, const char *name,
 
     if (h->key.data[0] == 'C') {
         r->headers_in.content_type = h;
+
+    } else if (h->key.data[0] == 'U') {
+        r->headers_in.user_agent = h;
     }
 
     return NGX_OK;
@@ -494,6 +498,7 @@ ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc,
         return NGX_ERROR;
     }
 
+    sr->write_event_handler = ngx_http_blockcast_rpc_path_enter;
     sr->method = r->method;
     sr->method_name = r->method_name;
     sr->request_body = rb;
@@ -687,6 +692,8 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         return rc;
     }
 
+    ngx_http_blockcast_rpc_path_ended(rpc, r);
+
     if (r->headers_out.status == 0
         && rc >= NGX_HTTP_SPECIAL_RESPONSE
         && rc != NGX_HTTP_REQUEST_TIME_OUT
@@ -704,7 +711,12 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
     if (rc == NGX_OK && !r->connection->error) {
         rpc->complete = 1;
 
-        if (u != NULL && u->buffering && u->pipe != NULL && !r->cached) {
+        if (u != NULL && u->buffering && u->pipe != NULL
+#if (NGX_HTTP_CACHE)
+            && !r->cached
+#endif
+           )
+        {
 
             /* with buffering, a reply that was cut short ends like others */
 
@@ -1051,6 +1063,8 @@ static void
 ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_http_upstream_t *u)
 {
+    u_char  culprit[128], *last;
+
     if ((rpc->status == NGX_HTTP_GATEWAY_TIME_OUT
          || rpc->status == NGX_HTTP_BAD_GATEWAY)
         && u != NULL && !u->request_sent)
@@ -1070,10 +1084,13 @@ ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
 
     } else {
         rpc->fault = ngx_http_blockcast_fault_http;
+        last = ngx_http_blockcast_rpc_path_culprit(rpc, culprit,
+                                                   culprit + sizeof(culprit));
         ngx_http_blockcast_rpc_call_error(rpc, "the request to the node "
                                           "failed in nginx with %ui, see "
-                                          "location \"%V\"", rpc->status,
-                                          &rpc->node->clcf->name);
+                                          "location \"%V\"%*s", rpc->status,
+                                          &rpc->node->clcf->name,
+                                          (size_t) (last - culprit), culprit);
     }
 }
 
@@ -1369,7 +1386,7 @@ ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf, size_t len)
  * handlers do not tell: after an error they are nginx's own.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r)
 {
     return r->connection->log->handler == ngx_http_blockcast_rpc_call_log;
@@ -1406,6 +1423,8 @@ ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
 
     ngx_http_blockcast_call_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_blockcast_rpc_call_header_filter;
+
+    ngx_http_blockcast_rpc_path_init(cf, bmcf);
 
     return NGX_OK;
 }

@@ -85,6 +85,10 @@ struct ngx_http_blockcast_rpc_call_s {
     unsigned                      too_big:1;
     unsigned                      unreadable:1;
     unsigned                      quiet:1;
+
+    /* of nginx itself, see rpc_path */
+    ngx_http_phase_handler_t     *ended_in;
+    unsigned                      ended_early:1;  /* before the content */
 };
 
 
@@ -106,6 +110,9 @@ ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
  * called any more.  Not to be called from within nginx's request processing.
  */
 void ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc);
+
+/* whether the request is a call, whatever location it has been led to */
+ngx_uint_t ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r);
 
 
 /*

@@ -53,6 +53,59 @@ span_is(bc_span_t span, const char *text)
 
 
 static void
+epochs(void)
+{
+    size_t    i;
+    uint8_t  *p;
+    char      text[128];
+
+    static const struct {
+        const char  *json;
+        uint64_t     epoch;
+        int          bad, same;
+    } cases[] = {
+        { "1860000000123456", 1860000000123456u, 0, 1 },
+        { "1860000000123457", 1860000000123456u, 0, 0 },
+        { "1.860000000123456e15", 1860000000123456u, 0, 1 },
+        { "\"1860000000123456\"", 1860000000123456u, 0, 1 },
+        { "\"18600000001234560\"", 1860000000123456u, 0, 0 },
+        { "\"01860000000123456\"", 1860000000123456u, 0, 0 },
+        { "18446744073709551615", UINT64_MAX, 0, 1 },
+        { "\"18446744073709551615\"", UINT64_MAX, 0, 1 },
+        { "\"18446744073709551614\"", UINT64_MAX, 0, 0 },
+        { "\"\"", 1, 0, 0 },
+        { "\"another gateway's\"", 1, 0, 0 },
+        { "0", 1, 0, 0 },
+        { "null", 1, 0, 1 },
+        { "-1", 1, 1, 1 },
+        { "1.5", 1, 1, 1 },
+        { "1e30", 1, 1, 1 },
+        { "1e999", 1, 1, 1 },
+        { "true", 1, 1, 1 },
+        { "[1]", 1, 1, 1 },
+        { "{}", 1, 1, 1 },
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "{\"type\":\"subscribe\",\"since\":1,\"epoch\":%s}",
+                 cases[i].json);
+
+        p = parse(text, 0);
+        ok(m.bad_epoch == (unsigned) cases[i].bad
+           && bc_client_msg_is_epoch(&m, cases[i].epoch) == cases[i].same
+           && m.has_since,
+           "epoch %s", cases[i].json);
+        done(p);
+    }
+
+    p = parse("{\"type\":\"subscribe\",\"since\":1}", 0);
+    ok(bc_client_msg_is_epoch(&m, 7) && !m.bad_epoch, "no epoch: any is its");
+    done(p);
+}
+
+
+static void
 members(void)
 {
     size_t       len;
@@ -297,6 +350,8 @@ strict(void)
     p = parse("{\"type\":\"subscribe\",\"since\":\"1\"}", 0);
     ok(m.bad_since, "and a string");
     done(p);
+
+    epochs();
 
     p = parse("{\"type\":\"subscribe\",\"since\":-0}", 0);
     ok(m.has_since && m.since == 0, "-0 is 0");

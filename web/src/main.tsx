@@ -8,6 +8,9 @@ import { App } from './app/App';
 /** Rows of a log that a tab keeps as they come: what it holds must not grow for hours. Of a gateway that keeps more all are shown. */
 const KEPT = 1000;
 
+/** The folder of index.html: this file is one below it, as built and in development. The gateway is there, too. */
+const home = import.meta.url.replace(/[^/]*\/[^/]*$/, '');
+
 const root = document.getElementById('root');
 if (root === null) {
   throw new Error('index.html has no #root');
@@ -15,6 +18,6 @@ if (root === null) {
 
 createRoot(root).render(
   <StrictMode>
-    <App client={sharedClient(undefined, { keepEntries: KEPT })} />
+    <App client={sharedClient(`${home}ws`, { keepEntries: KEPT })} />
   </StrictMode>,
 );

@@ -43,7 +43,7 @@ function firstScripts(): string[] {
       }
     }
   };
-  for (const [, path] of html.matchAll(/(?:src|href)="\/([^"]+\.js)"/g)) {
+  for (const [, path] of html.matchAll(/(?:src|href)="\.\/([^"]+\.js)"/g)) {
     follow(path as string);
   }
   return [...found];
@@ -59,6 +59,11 @@ describe('the build', () => {
     const size = scripts.reduce((sum, path) => sum + compressed(path), 0);
     console.log(`first paint: ${(size / 1000).toFixed(1)} kB of compressed script in ${scripts.length} files`);
     expect(size).toBeLessThan(110_000);
+  });
+
+  it('names nothing from the root of the host', () => {
+    // If this fails: below a prefix (example.com/chain/) the page stays white.
+    expect([...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path).filter((path) => path?.startsWith('/'))).toEqual([]);
   });
 
   it('leaves the charts out of the first paint', () => {

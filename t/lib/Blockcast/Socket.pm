@@ -324,7 +324,7 @@ sub _wait($) {
 
         Blockcast::Test::wait_for(sub {
             $got = _get("/api/streams/$stream")->{body};
-            $got = $1 if $got =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s;
+            $got = $1 if $got =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+(?:,"epoch":\d+)?\}\z/s;
             $got eq $text;
         }, $PATIENCE);
         Test::More::is($got, $text, "$name - the data of $stream");

@@ -510,7 +510,7 @@ sub data {
     my ($self, $stream) = @_;
 
     my $body = $self->get("/api/streams/$stream")->{body};
-    return $body =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+\}\z/s
+    return $body =~ /\A\{"type":"[^"]*","data":(.*),"timestamp":\d+,"seq":\d+(?:,"epoch":\d+)?\}\z/s
         ? $1 : $body;
 }
 

@@ -45,7 +45,7 @@ function Dashboard(): ReactNode {
       </main>
       <footer className="footer">
         <p>
-          The same data as JSON: <a href="/api/streams">streams</a>, <a href="/api/health">health</a>.
+          The same data as JSON: <a href="api/streams">streams</a>, <a href="api/health">health</a>.
         </p>
       </footer>
     </>

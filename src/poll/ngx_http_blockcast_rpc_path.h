@@ -1,0 +1,49 @@
+
+/*
+ * What of nginx a call passes through on its way to the node and back: its own
+ * location, and no more.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_RPC_PATH_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RPC_PATH_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * The write_event_handler of a call's subrequest, in place of nginx's own
+ * ngx_http_handler(): begins in the node's location.
+ */
+void ngx_http_blockcast_rpc_path_enter(ngx_http_request_t *r);
+
+/*
+ * Notes, in a call that nginx itself ends, where that is.  Later it may have
+ * been led to an error_page.
+ */
+void ngx_http_blockcast_rpc_path_ended(ngx_http_blockcast_rpc_call_t *rpc,
+    ngx_http_request_t *r);
+
+/*
+ * Who ended the call that _ended() has seen, as the end of a sentence:
+ * "by a directive of its rewrite phase (return, rewrite, if)".
+ */
+u_char *ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
+    u_char *p, u_char *last);
+
+/*
+ * At the end of the configuration, with the filter of replies' headers in its
+ * place.  What the server says of errors is not for the locations of nodes.
+ */
+void ngx_http_blockcast_rpc_path_init(ngx_conf_t *cf,
+    ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * In a worker, when all modules have put their filters in place: those of
+ * others do not see replies.
+ */
+void ngx_http_blockcast_rpc_path_bypass(void);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_RPC_PATH_H_INCLUDED_ */
