@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_jsonrpc.h"
+#include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_cbor_decode.h"
 #include "bc_cbor_encode.h"
@@ -90,8 +91,9 @@ ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
-
+    if (conn->protocol == ngx_http_blockcast_jsonrpc
+        || conn->protocol == ngx_http_blockcast_rpc)
+    {
         /* there, the client speaks first */
         return;
     }
@@ -193,6 +195,12 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
 {
     bc_client_msg_t                 message;
     ngx_http_blockcast_reply_ctx_t  ctx;
+
+    if (conn->protocol == ngx_http_blockcast_rpc) {
+        ngx_http_blockcast_rpc_message(conn, data,
+                                       opcode == BC_WS_TEXT ? len : 0);
+        return;
+    }
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 

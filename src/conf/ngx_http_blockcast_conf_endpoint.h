@@ -32,6 +32,7 @@ extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_sse;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rest;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_health;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_metrics;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rpc;
 
 
 /*

@@ -177,6 +177,8 @@ typedef struct {
     ngx_http_blockcast_journal_t *journal;  /* of the state file, or NULL */
     const ngx_http_blockcast_recorder_t  *recorder;  /* its hooks, or NULL */
 
+    size_t                        rpc_cache;    /* bytes; UNSET: none used */
+    ngx_uint_t                    rpcs;         /* endpoints blockcast_rpc */
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */
     ngx_uint_t                    max_connections;          /* 0: no limit */
@@ -206,6 +208,7 @@ typedef struct {
     unsigned                      echo:1;
     unsigned                      sse:1;
     unsigned                      cors:1;   /* pages may read its responses */
+    unsigned                      rpc:1;    /* JSON-RPC, also by POST */
 } ngx_http_blockcast_kind_t;
 
 
@@ -251,6 +254,7 @@ struct ngx_http_blockcast_loc_conf_s {
     ngx_str_t                     location;
     ngx_http_blockcast_node_t    *node;
     size_t                        max_reply;    /* of it, or 0 */
+    void                         *rpc;          /* _rpc_conf_t */
 };
 
 

@@ -16,6 +16,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_notify.h"
 
 
 static ngx_int_t ngx_http_blockcast_hub_sync_ring(
@@ -105,6 +106,7 @@ ngx_http_blockcast_hub_done(void)
     }
 
     ngx_http_blockcast_nhubs = 0;
+    ngx_http_blockcast_notify_done();
     ngx_http_blockcast_fanout_done();
 }
 
