@@ -316,6 +316,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
     ngx_http_blockcast_rpc_rule_t *rule)
 {
     ngx_str_t                             id, result;
+    ngx_int_t                             age;
     ngx_uint_t                            idle;
     bc_log_filter_t                      *filter;
     ngx_http_blockcast_hub_t             *hub;
@@ -357,8 +358,8 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
     }
 
     hub = ngx_http_blockcast_hub_of(st);
-    idle = (ngx_uint_t) (ngx_http_blockcast_stream_status_age(st->slot)
-                         > (ngx_int_t) (2 * st->interval));
+    age = ngx_http_blockcast_stream_status_age(st->slot);
+    idle = (age == -1 || age > (ngx_int_t) (2 * st->interval));
 
     sub = &conn->subs[conn->nsubs];
     rsub = &session->subs[conn->nsubs];

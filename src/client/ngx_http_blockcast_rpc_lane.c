@@ -825,7 +825,8 @@ ngx_http_blockcast_rpc_lane_known(ngx_http_blockcast_rpc_ask_t *ask)
     }
 
     if (ngx_http_blockcast_rpc_lane_down(state)) {
-        ngx_http_blockcast_rpc_lane_fail(ask, state->code, "%V",
+        ngx_http_blockcast_rpc_lane_fail(ask, state->code,
+                                         "no answer of the node: %V",
                                          &state->reason);
         return NGX_OK;
     }
@@ -1078,7 +1079,8 @@ ngx_http_blockcast_rpc_lane_finish(ngx_http_blockcast_rpc_lane_call_t *call,
 
         } else {
             ngx_http_blockcast_rpc_group_error(group, ask->i, ask->id, code,
-                                               "%V", message);
+                                               "no answer of the node: %V",
+                                               message);
         }
 
         ngx_http_blockcast_rpc_lane_drop(ask);
@@ -1193,7 +1195,7 @@ ngx_http_blockcast_rpc_lane_timeout(ngx_event_t *ev)
 
     message.data = text;
     message.len = ngx_snprintf(text, sizeof(text),
-                               "the node did not answer within %M ms",
+                               "none within %M ms",
                                (ngx_msec_t) (ngx_current_msec - call->began))
                   - text;
 

@@ -514,59 +514,165 @@ ngx_http_blockcast_notify_sub(ngx_http_blockcast_conn_t *conn,
 }
 
 
+/* where the frames of some entries are written; dst is NULL to count first */
+
+typedef struct {
+    ngx_http_blockcast_notify_sub_t  *rsub;
+    u_char                       *dst;
+    size_t                        size;
+} ngx_http_blockcast_notify_out_t;
+
+
+/* Adds the frame of a text, of which a part may be replaced. */
+
+static void
+ngx_http_blockcast_notify_add(ngx_http_blockcast_notify_out_t *out,
+    bc_span_t text, bc_span_t old, const char *new)
+{
+    u_char                            *p;
+    size_t                             len, before, after;
+    ngx_http_blockcast_rpc_rule_t     *rule;
+    ngx_http_blockcast_notify_sub_t   *rsub;
+
+    rsub = out->rsub;
+    rule = rsub->rule;
+
+    before = (old.data != NULL) ? (size_t) (old.data - text.data) : text.len;
+    after = (old.data != NULL) ? text.len - before - old.len : 0;
+
+    len = ngx_http_blockcast_notify_head_len(rule, &rsub->id) + before
+          + ngx_strlen(new) + after + rule->tail.len;
+
+    if (out->dst == NULL) {
+        out->size += BC_WS_HEADER_LEN + len;
+        return;
+    }
+
+    p = out->dst;
+    p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 0, len);
+    p = ngx_cpymem(p, rule->head.data, rule->head.len);
+    p = ngx_cpymem(p, rsub->id.data, rsub->id.len);
+    p = ngx_cpymem(p, rule->middle.data, rule->middle.len);
+    p = ngx_cpymem(p, text.data, before);
+    p = ngx_cpymem(p, new, ngx_strlen(new));
+
+    if (after != 0) {
+        p = ngx_cpymem(p, old.data + old.len, after);
+    }
+
+    out->dst = ngx_cpymem(p, rule->tail.data, rule->tail.len);
+}
+
+
+/*
+ * Adds the logs of a block that is not on the chain any more, as removed: the
+ * entry n says which, by the end of its hash, and they come before it.
+ */
+
+static void
+ngx_http_blockcast_notify_orphan(ngx_http_blockcast_notify_out_t *out,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t n, bc_span_t orphan)
+{
+    ngx_uint_t                         i;
+    bc_span_t                          text, hash, removed;
+    ngx_http_blockcast_notify_sub_t   *rsub;
+
+    rsub = out->rsub;
+
+    /* both end with a quote */
+
+    orphan.data++;
+    orphan.len--;
+
+    for (i = n; i > 0; i--) {
+
+        if (!ngx_http_blockcast_notify_text(rsub->rule,
+                                   ngx_http_blockcast_notify_entry(hub, i - 1),
+                                   &text)
+            || !bc_json_member(text, "blockHash", &hash)
+            || !bc_json_member(text, "removed", &removed)
+            || hash.len < orphan.len
+            || ngx_memcmp(hash.data + hash.len - orphan.len, orphan.data,
+                          orphan.len)
+               != 0
+            || removed.data[0] != 'f')
+        {
+            continue;
+        }
+
+        if (rsub->filter == NULL || bc_log_filter_matches(rsub->filter, text))
+        {
+            ngx_http_blockcast_notify_add(out, text, removed, "true");
+        }
+    }
+}
+
+
+/* Adds entries `from` to `to` - 1 that are wanted. */
+
+static void
+ngx_http_blockcast_notify_each(ngx_http_blockcast_notify_out_t *out,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t from, ngx_uint_t to)
+{
+    bc_span_t                        entry, text, none;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_notify_sub_t  *rsub;
+
+    rsub = out->rsub;
+    none.data = NULL;
+    none.len = 0;
+
+    for (i = from; i < to; i++) {
+        entry = ngx_http_blockcast_notify_entry(hub, i);
+
+        if (ngx_http_blockcast_notify_text(rsub->rule, entry, &text)) {
+
+            if (rsub->filter == NULL
+                || bc_log_filter_matches(rsub->filter, text))
+            {
+                ngx_http_blockcast_notify_add(out, text, none, "");
+            }
+
+        } else if (rsub->rule->logs
+                   && bc_json_member(entry, "orphan", &text)
+                   && text.data[0] == '"' && text.len > 2)
+        {
+            ngx_http_blockcast_notify_orphan(out, hub, i, text);
+        }
+    }
+}
+
+
 /* Makes the notifications of entries `from` to `to` - 1 that are wanted. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_notify_entries(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_notify_sub_t *rsub, ngx_uint_t from, ngx_uint_t to)
 {
-    u_char                            *p;
-    size_t                             size;
-    bc_span_t                          entry;
-    ngx_uint_t                         i;
-    ngx_http_blockcast_frame_t        *frame;
-    ngx_http_blockcast_notify_body_t   body;
+    ngx_http_blockcast_frame_t       *frame;
+    ngx_http_blockcast_notify_out_t   out;
 
-    size = 0;
-    body.z.len = 0;
+    out.rsub = rsub;
+    out.dst = NULL;
+    out.size = 0;
 
-    for (i = from; i < to; i++) {
-        entry = ngx_http_blockcast_notify_entry(hub, i);
+    ngx_http_blockcast_notify_each(&out, hub, from, to);
 
-        if (ngx_http_blockcast_notify_text(rsub->rule, entry, &body.text)
-            && (rsub->filter == NULL
-                || bc_log_filter_matches(rsub->filter, entry)))
-        {
-            size += ngx_http_blockcast_notify_size(rsub->rule, &rsub->id,
-                                                   &body);
-        }
-    }
-
-    if (size == 0) {
+    if (out.size == 0) {
         return NULL;
     }
 
-    frame = ngx_http_blockcast_frame_alloc(size);
+    frame = ngx_http_blockcast_frame_alloc(out.size);
     if (frame == NULL) {
         return NULL;
     }
 
-    p = frame->data;
+    out.dst = frame->data;
 
-    for (i = from; i < to; i++) {
-        entry = ngx_http_blockcast_notify_entry(hub, i);
-
-        if (ngx_http_blockcast_notify_text(rsub->rule, entry, &body.text)
-            && (rsub->filter == NULL
-                || bc_log_filter_matches(rsub->filter, entry)))
-        {
-            p = ngx_http_blockcast_notify_write(p, rsub->rule, &rsub->id,
-                                                &body, 0);
-        }
-    }
+    ngx_http_blockcast_notify_each(&out, hub, from, to);
 
     frame->payload = 0;
-    frame->len = p - frame->data;
+    frame->len = out.dst - frame->data;
     frame->plain = frame->len;
 
     return frame;
@@ -598,7 +704,7 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (rsub->filter == NULL) {
+    if (!rsub->rule->logs) {
         frame = ngx_http_blockcast_notify_shared(conn, hub, rsub);
 
     } else {
