@@ -4,16 +4,15 @@
 
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import http from 'node:http';
-import WebSocket, { WebSocketServer } from 'ws';
+import WebSocket from 'ws';
 import { ethers } from 'ethers';
-import { createPublicClient, webSocket as viemWs, http as viemHttp } from 'viem';
+import { createPublicClient, webSocket as viemWs } from 'viem';
 import { Web3 } from 'web3';
 import { WsProvider } from '@polkadot/rpc-provider';
 import { Client as RpcWebSockets } from 'rpc-websockets';
 import jayson from 'jayson/promise/index.js';
-import { PollingBlockTracker, SubscribeBlockTracker } from '@metamask/eth-block-tracker';
-import { freePort, sleep, until, world } from './lib/rpc-world.mjs';
+import { PollingBlockTracker } from '@metamask/eth-block-tracker';
+import { sleep, until, world } from './lib/rpc-world.mjs';
 
 const key = '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80';
 const account = new ethers.Wallet(key);
@@ -32,7 +31,11 @@ before(async () => {
         () => w.anvil.call('eth_getTransactionReceipt', [hash])));
 });
 
-after(async () => { assert.deepEqual(await w.stop(), []); });
+after(async () => {
+    assert.deepEqual(await w.stop(), []);
+    // a library may keep a timer for a connection that it has been told to leave
+    setTimeout(() => process.exit(), 2000).unref();
+});
 
 async function signed(tx) {
     const nonce = tx.nonce ?? Number(await w.anvil.call('eth_getTransactionCount', [account.address, 'pending']));
