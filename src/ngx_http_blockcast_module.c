@@ -204,6 +204,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       0,
       NULL },
 
+    { ngx_string("blockcast_rpc_head"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_conf_rpc_head,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("blockcast_rpc_allow"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_blockcast_conf_rpc_allow,

@@ -84,6 +84,8 @@ typedef struct {
     ngx_uint_t                    ncalls;
     ngx_msec_t                    last_good;
     ngx_msec_t                    until;        /* not asked before that */
+    ngx_msec_t                    counted;      /* a bucket of its calls */
+    uint64_t                      spent;
     unsigned                      failing:1;
     unsigned                      probing:1;
     ngx_int_t                     code;
@@ -835,6 +837,43 @@ ngx_http_blockcast_rpc_lane_known(ngx_http_blockcast_rpc_ask_t *ask)
 }
 
 
+/*
+ * Takes one call of those that all workers may make per second, each its
+ * share.  NGX_DECLINED: there is none left.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_lane_spare(ngx_http_blockcast_rpc_node_t *state,
+    ngx_uint_t rate)
+{
+    uint64_t          gone, share;
+    ngx_core_conf_t  *ccf;
+
+    if (rate == 0) {
+        return NGX_OK;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    share = (uint64_t) rate * 1000 / ngx_max(ccf->worker_processes, 1);
+
+    gone = (ngx_msec_t) (ngx_current_msec - state->counted);
+    state->counted = ngx_current_msec;
+    state->spent -= ngx_min(state->spent, gone * share / 1000);
+
+    /* no more than a second's at once, and at least one */
+
+    if (state->spent != 0 && state->spent + 1000 > share) {
+        return NGX_DECLINED;
+    }
+
+    state->spent += 1000;
+
+    return NGX_OK;
+}
+
+
 /* Has a request answered, whose turn it is: by what is known, or the node. */
 
 static void
@@ -852,6 +891,13 @@ ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
     state = ngx_http_blockcast_rpc_lane_node(node);
 
     if (ngx_http_blockcast_rpc_lane_known(ask) == NGX_OK) {
+        return;
+    }
+
+    if (ngx_http_blockcast_rpc_lane_spare(state, conf->limit.node) != NGX_OK) {
+        ngx_http_blockcast_rpc_lane_fail(ask, BC_RPC_LIMITED,
+                                         "the node is asked as often as it may "
+                                         "be, try again later", NULL);
         return;
     }
 

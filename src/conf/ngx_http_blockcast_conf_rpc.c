@@ -64,6 +64,7 @@ ngx_http_blockcast_conf_rpc_create(ngx_conf_t *cf)
     limit->calls = NGX_CONF_UNSET_UINT;
     limit->waiting = NGX_CONF_UNSET_UINT;
     limit->total = NGX_CONF_UNSET_UINT;
+    limit->node = NGX_CONF_UNSET_UINT;
     limit->batch = NGX_CONF_UNSET_UINT;
     limit->answer = NGX_CONF_UNSET_SIZE;
     limit->timeout = NGX_CONF_UNSET_MSEC;
@@ -87,6 +88,7 @@ ngx_http_blockcast_conf_rpc_inherit(ngx_http_blockcast_rpc_limit_t *limit,
     ngx_http_blockcast_conf_rpc_take(calls, NGX_CONF_UNSET_UINT);
     ngx_http_blockcast_conf_rpc_take(waiting, NGX_CONF_UNSET_UINT);
     ngx_http_blockcast_conf_rpc_take(total, NGX_CONF_UNSET_UINT);
+    ngx_http_blockcast_conf_rpc_take(node, NGX_CONF_UNSET_UINT);
     ngx_http_blockcast_conf_rpc_take(batch, NGX_CONF_UNSET_UINT);
     ngx_http_blockcast_conf_rpc_take(answer, NGX_CONF_UNSET_SIZE);
     ngx_http_blockcast_conf_rpc_take(timeout, NGX_CONF_UNSET_MSEC);
@@ -142,6 +144,12 @@ ngx_http_blockcast_conf_rpc_merge(ngx_http_blockcast_loc_conf_t *prev,
         c->rpc.costs = p->rpc.costs;
     }
 
+    if (c->rpc.head_name.len == 0) {
+        c->rpc.head_name = p->rpc.head_name;
+        c->rpc.head_file = p->rpc.head_file;
+        c->rpc.head_line = p->rpc.head_line;
+    }
+
     ngx_http_blockcast_conf_rpc_inherit(&c->rpc.limit, &p->rpc.limit);
 }
 
@@ -170,14 +178,9 @@ ngx_http_blockcast_conf_rpc_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
             continue;
         }
 
-        if (ngx_http_blockcast_conf_read_param(&value[i], "head=", &text)) {
-            c->rpc.head_name = text;
-            continue;
-        }
-
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is neither node=NAME nor "
-                           "head=STREAM", &value[i], &value[0]);
+                           "\"%V\" in \"%V\" must be node=NAME",
+                           &value[i], &value[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -192,6 +195,32 @@ ngx_http_blockcast_conf_rpc_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     cf->args->nelts = nelts;
 
     return rv;
+}
+
+
+char *
+ngx_http_blockcast_conf_rpc_head(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_blockcast_loc_conf_t *blcf = conf;
+
+    ngx_str_t                      *value;
+    ngx_http_blockcast_conf_rpc_t  *c;
+
+    c = blcf->rpc;
+
+    if (c->rpc.head_name.len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    c->set = 1;
+    c->rpc.head_name = value[1];
+    c->rpc.head_file = cf->conf_file->file.name.data;
+    c->rpc.head_line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -565,6 +594,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
         ngx_http_blockcast_conf_rpc_number(calls, number, 1),
         ngx_http_blockcast_conf_rpc_number(waiting, number, 0),
         ngx_http_blockcast_conf_rpc_number(total, number, 1),
+        ngx_http_blockcast_conf_rpc_number(node, number, 0),
         ngx_http_blockcast_conf_rpc_number(batch, number, 1),
         ngx_http_blockcast_conf_rpc_number(answer, size, 1),
         ngx_http_blockcast_conf_rpc_number(timeout, time, 1)
@@ -606,8 +636,8 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
         if (n == NGX_ERROR) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" in \"%V\" is none of rate=N burst=N "
-                               "bytes=SIZE calls=N waiting=N total=N batch=N "
-                               "answer=SIZE timeout=TIME", &value[i],
+                               "bytes=SIZE calls=N waiting=N total=N node=N "
+                               "batch=N answer=SIZE timeout=TIME", &value[i],
                                &value[0]);
             return NGX_CONF_ERROR;
         }
@@ -675,6 +705,7 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
     usual.calls = 16;
     usual.waiting = 500;
     usual.total = 64;
+    usual.node = 0;
     usual.batch = 100;
     usual.answer = 16 * 1024 * 1024;
     usual.timeout = 10000;
@@ -729,9 +760,9 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
 
     if (c->rpc.head == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in %s:%ui has head=%V, which is no stream",
-                      &place->directive, place->file, place->line,
-                      &c->rpc.head_name);
+                      "\"blockcast_rpc_head\" in %s:%ui names stream \"%V\", "
+                      "which is not declared", c->rpc.head_file,
+                      c->rpc.head_line, &c->rpc.head_name);
         return NGX_ERROR;
     }
 

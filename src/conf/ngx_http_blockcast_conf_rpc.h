@@ -25,6 +25,8 @@ ngx_int_t ngx_http_blockcast_conf_rpc_link(ngx_conf_t *cf,
 /* directives */
 char *ngx_http_blockcast_conf_rpc_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_blockcast_conf_rpc_head(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_blockcast_conf_rpc_allow(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -21,7 +21,7 @@ typedef enum {
 } ngx_http_blockcast_rpc_id_e;
 
 
-/* a member of an entry that subscribers may ask for, see bc_filter.h */
+/* a method that subscribes, and to what */
 
 typedef struct {
     ngx_str_t                     subscribe;    /* the method */
@@ -76,6 +76,7 @@ typedef struct {
     ngx_uint_t                    calls;        /* at the node at once */
     ngx_uint_t                    waiting;      /* and more that wait */
     ngx_uint_t                    total;        /* of all clients of a worker */
+    ngx_uint_t                    node;         /* per second, 0: any */
     ngx_uint_t                    batch;
     size_t                        answer;       /* bytes of a batch's answers */
     ngx_msec_t                    timeout;
@@ -93,6 +94,8 @@ typedef struct {
     ngx_http_blockcast_node_t    *node;
     ngx_str_t                     head_name;
     ngx_http_blockcast_stream_t  *head;
+    u_char                       *head_file;
+    ngx_uint_t                    head_line;
 } ngx_http_blockcast_rpc_conf_t;
 
 

@@ -41,9 +41,9 @@ export function presetText(name) {
     for (const file of fs.readdirSync(shipped)) {
         fs.writeFileSync(path.join(folder, file), fs.readFileSync(path.join(shipped, file), 'utf8')
             .replace(/^include "presets\/([^"]*)";/mg, `include "$1" {search: "${folder}"};`)
-            .replace(/\bpresets\/(?=[a-z-]+\.jq)/g, file.endsWith('.conf') ? `${folder}/` : '$&'));
+            .replace(/\bpresets\/(?=[a-z-]+\.jq)/g, /\.(conf|inc)$/.test(file) ? `${folder}/` : '$&'));
     }
-    return fs.readFileSync(path.join(folder, `${name}.conf`), 'utf8');
+    return fs.readFileSync(path.join(folder, `${name}.inc`), 'utf8');
 }
 
 export class Anvil {
