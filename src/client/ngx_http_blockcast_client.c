@@ -94,8 +94,7 @@ ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn)
     while (conn->nsubs != 0) {
         conn->nsubs--;
 
-        ngx_http_blockcast_hub_unsubscribe(conn->subs[conn->nsubs].hub,
-                                           conn->subs[conn->nsubs].place);
+        ngx_http_blockcast_hub_leave(&conn->subs[conn->nsubs]);
     }
 
     conn->npending = 0;

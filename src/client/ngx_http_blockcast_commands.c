@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -43,6 +44,7 @@
 typedef struct {
     ngx_http_blockcast_conn_t  *conn;
     bc_span_t                   id;
+    bc_span_t                   text;   /* the message, JSON */
 } ngx_http_blockcast_reply_ctx_t;
 
 
@@ -229,6 +231,8 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     bc_client_msg_parse(&message, data, len);
 
     ctx.id = message.id;
+    ctx.text.data = data;
+    ctx.text.len = len;
 
     ngx_http_blockcast_commands_execute(&ctx, &message);
 
@@ -432,6 +436,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t                 n;
     ngx_http_blockcast_sub_t  *sub, *subs;
     ngx_http_blockcast_hub_t  *hub;
+    static ngx_str_t           none = ngx_null_string;
 
     if (ngx_http_blockcast_commands_find_sub(conn, st) != NULL) {
         return NGX_DONE;
@@ -470,9 +475,16 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
     ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
 
-    if (ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs) != NGX_OK) {
+    if ((options->filter != NULL
+         ? ngx_http_blockcast_filtered_subscribe(hub, conn, conn->nsubs,
+                                                 options->filter, &none)
+         : ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
+
+    options->filter = NULL;
 
     /* the entries it missed are put together, and compressed, for it alone */
 
@@ -500,6 +512,9 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
                    || options->since <= st->slot->hole))
     {
         sub->seq = options->since;
+
+    } else if (sub->filtered) {
+        ngx_http_blockcast_filtered_page(sub);
 
     } else {
 
@@ -539,7 +554,7 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
         return NGX_DECLINED;
     }
 
-    ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
+    ngx_http_blockcast_hub_leave(sub);
 
     if (sub->pending) {
         conn->npending--;
@@ -550,7 +565,7 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
 
     if (i != conn->nsubs) {
         *sub = conn->subs[conn->nsubs];
-        sub->hub->listeners[sub->place].sub = i;
+        ngx_http_blockcast_hub_moved(sub, i);
     }
 
     return NGX_OK;
@@ -561,6 +576,10 @@ static void
 ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_str_t *name, bc_client_msg_t *message)
 {
+    bc_span_t                         text;
+    ngx_int_t                         rc;
+    const char                       *why;
+    ngx_http_blockcast_sub_t         *sub;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
     ngx_http_blockcast_stream_t      *st;
@@ -584,9 +603,41 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     options.has_since = message->has_since;
     options.delta = message->delta;
 
-    if (ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options, &reject)
-        == NGX_ERROR)
-    {
+    if (bc_json_member(ctx->text, "filter", &text) && text.data[0] != 'n') {
+
+        if (st->field.len == 0) {
+            ngx_http_blockcast_commands_error(ctx, "bad_request",
+                              "only a log can have a \"filter\"", name);
+            return;
+        }
+
+        options.filter = bc_log_filter_members(text, &why);
+
+        if (options.filter == NULL) {
+            ngx_http_blockcast_commands_error(ctx,
+                                       why ? "bad_request" : "no_memory",
+                                       why ? why : "no memory, try later",
+                                       name);
+            return;
+        }
+    }
+
+    /* another filter takes the place of the first */
+
+    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, st);
+
+    if (sub != NULL && (options.filter != NULL || sub->filtered)) {
+        (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, st);
+    }
+
+    rc = ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options,
+                                               &reject);
+
+    /* it was not taken over: nothing has come of it, or there was one */
+
+    bc_log_filter_free(options.filter);
+
+    if (rc == NGX_ERROR) {
         ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }

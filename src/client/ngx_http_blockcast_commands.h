@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_json_out.h"
+#include "bc_log_filter.h"
 
 
 /* the largest sentence of an error (bytes) */
@@ -26,6 +27,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                      since;
+    bc_log_filter_t              *filter;       /* NULL: all entries */
     unsigned                      has_since:1;
     unsigned                      delta:1;
 } ngx_http_blockcast_sub_options_t;
@@ -40,6 +42,8 @@ ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
     ngx_http_blockcast_reject_t *reject);
 
 /*
+ * Takes over options->filter, which is NULL then, or not.
+ *
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
  * with *reject.  The caller queues its answer and then has the stream's data
  * sent by ngx_http_blockcast_commands_start_delivery().

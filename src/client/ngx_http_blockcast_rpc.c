@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_notify.h"
@@ -92,7 +93,6 @@ static void
 ngx_http_blockcast_rpc_free_sub(ngx_http_blockcast_notify_sub_t *rsub)
 {
     ngx_free(rsub->id.data);
-    bc_log_filter_free(rsub->filter);
 }
 
 
@@ -371,8 +371,14 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
     rsub->id = id;
     rsub->filter = filter;
 
-    if (ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs) != NGX_OK) {
+    if ((filter != NULL
+         ? ngx_http_blockcast_filtered_subscribe(hub, conn, conn->nsubs,
+                                                 filter, &rule->result)
+         : ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs))
+        != NGX_OK)
+    {
         ngx_http_blockcast_rpc_free_sub(rsub);
+        bc_log_filter_free(filter);
         goto no_memory;
     }
 
@@ -498,7 +504,7 @@ ngx_http_blockcast_rpc_unsubscribe(ngx_http_blockcast_rpc_group_t *group,
         sub = &conn->subs[n];
         left++;
 
-        ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
+        ngx_http_blockcast_hub_leave(sub);
 
         if (sub->pending) {
             conn->npending--;
@@ -510,7 +516,7 @@ ngx_http_blockcast_rpc_unsubscribe(ngx_http_blockcast_rpc_group_t *group,
         if (n != conn->nsubs) {
             *sub = conn->subs[conn->nsubs];
             session->subs[n] = session->subs[conn->nsubs];
-            sub->hub->listeners[sub->place].sub = n;
+            ngx_http_blockcast_hub_moved(sub, n);
         }
     }
 

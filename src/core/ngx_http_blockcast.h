@@ -53,6 +53,7 @@
 typedef struct ngx_http_blockcast_stream_s    ngx_http_blockcast_stream_t;
 typedef struct ngx_http_blockcast_hub_s       ngx_http_blockcast_hub_t;
 typedef struct ngx_http_blockcast_conn_s      ngx_http_blockcast_conn_t;
+typedef struct ngx_http_blockcast_filtered_s  ngx_http_blockcast_filtered_t;
 typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
 typedef struct ngx_http_blockcast_rpc_call_s  ngx_http_blockcast_rpc_call_t;
 typedef struct ngx_http_blockcast_slot_s      ngx_http_blockcast_slot_t;

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -157,6 +158,10 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
 
     if (conn->protocol == ngx_http_blockcast_rpc) {
         return ngx_http_blockcast_notify_next(conn, sub);
+    }
+
+    if (sub->filtered) {
+        return ngx_http_blockcast_filtered_next(conn, sub);
     }
 
     hub = sub->hub;

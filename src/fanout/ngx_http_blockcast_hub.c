@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_notify.h"
 
@@ -103,6 +104,8 @@ ngx_http_blockcast_hub_done(void)
         if (hub->listeners != NULL) {
             ngx_free(hub->listeners);
         }
+
+        ngx_http_blockcast_filtered_done(hub);
     }
 
     ngx_http_blockcast_nhubs = 0;
@@ -121,7 +124,7 @@ ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 void
 ngx_http_blockcast_hub_tick(ngx_uint_t attached)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, n;
     ngx_http_blockcast_hub_t   *hub;
     ngx_http_blockcast_slot_t  *slot;
     ngx_http_blockcast_zone_t  *zone;
@@ -137,8 +140,10 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
             slot->patched = ngx_current_msec;
         }
 
-        if (hub->nlisteners != 0 && (attached || zone->worker == 0)) {
-            ngx_http_blockcast_slot_add_listeners(zone, slot, hub->nlisteners);
+        n = hub->nlisteners + ngx_http_blockcast_filtered_count(hub);
+
+        if (n != 0 && (attached || zone->worker == 0)) {
+            ngx_http_blockcast_slot_add_listeners(zone, slot, n);
         }
     }
 }
@@ -451,15 +456,56 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->listeners[hub->nlisteners].sub = sub;
     hub->nlisteners++;
 
+    ngx_http_blockcast_hub_join(hub, hub->nlisteners == 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub, ngx_uint_t first)
+{
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
                                           hub->stream->slot, 1);
 
-    if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
+    if (first && !ngx_http_blockcast_hub_demand_event.posted) {
         ngx_post_event(&ngx_http_blockcast_hub_demand_event,
                        &ngx_posted_events);
     }
+}
 
-    return NGX_OK;
+
+void
+ngx_http_blockcast_hub_part(ngx_http_blockcast_hub_t *hub)
+{
+    hub->stream->slot->left = ngx_current_msec;
+
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
+                                          hub->stream->slot, -1);
+}
+
+
+void
+ngx_http_blockcast_hub_leave(ngx_http_blockcast_sub_t *sub)
+{
+    if (sub->filtered) {
+        ngx_http_blockcast_filtered_unsubscribe(sub);
+
+    } else {
+        ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
+    }
+}
+
+
+void
+ngx_http_blockcast_hub_moved(ngx_http_blockcast_sub_t *sub, ngx_uint_t to)
+{
+    if (sub->filtered) {
+        ngx_http_blockcast_filtered_move(sub, to);
+
+    } else {
+        sub->hub->listeners[sub->place].sub = (uint32_t) to;
+    }
 }
 
 
@@ -516,8 +562,5 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
     hub->nlisteners--;
     ngx_http_blockcast_hub_move_listener(hub, hub->nlisteners, place);
 
-    hub->stream->slot->left = ngx_current_msec;
-
-    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
-                                          hub->stream->slot, -1);
+    ngx_http_blockcast_hub_part(hub);
 }

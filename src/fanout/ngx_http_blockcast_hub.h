@@ -53,6 +53,7 @@ struct ngx_http_blockcast_hub_s {
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
     ngx_uint_t                    npatched;     /* of them: take patches */
+    ngx_http_blockcast_filtered_t  *filtered;   /* those with a filter */
 
     ngx_http_blockcast_log_throttle_t  suppressed;  /* data that CBOR cannot
                                                        express */
@@ -76,6 +77,7 @@ typedef struct {
     unsigned                      pending:1;    /* something is to be sent */
     unsigned                      first:1;      /* log: the page is due */
     unsigned                      delta:1;      /* it takes merge patches */
+    unsigned                      filtered:1;   /* place: of hub->filtered */
 } ngx_http_blockcast_sub_t;
 
 
@@ -141,6 +143,19 @@ void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
  */
 ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
+
+/*
+ * Counts a subscriber, the first one of this worker or not, and one that has
+ * left: what _subscribe() and _unsubscribe() do, too.
+ */
+void ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t first);
+void ngx_http_blockcast_hub_part(ngx_http_blockcast_hub_t *hub);
+
+/* Removes a subscription of a client, and notes that one is conn->subs[to]. */
+void ngx_http_blockcast_hub_leave(ngx_http_blockcast_sub_t *sub);
+void ngx_http_blockcast_hub_moved(ngx_http_blockcast_sub_t *sub,
+    ngx_uint_t to);
 
 /* Removes the subscriber at a place of hub->listeners. */
 void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,

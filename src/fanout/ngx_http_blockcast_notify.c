@@ -13,6 +13,7 @@
 
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_json.h"
@@ -722,6 +723,12 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
 }
 
 
+#define ngx_http_blockcast_notify_caught_up(sub)                              \
+    if ((sub)->filtered) {                                                    \
+        ngx_http_blockcast_filtered_caught_up(sub);                           \
+    }
+
+
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
@@ -738,7 +745,12 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     rsub = ngx_http_blockcast_notify_sub(conn, sub);
     sub->last_status = hub->freshness;
 
-    if (rsub->held || hub->newest == NULL) {
+    if (rsub->held) {
+        return NULL;
+    }
+
+    if (hub->newest == NULL) {
+        ngx_http_blockcast_notify_caught_up(sub);
         return NULL;
     }
 
@@ -754,11 +766,13 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     }
 
     if (sub->seq >= hub->snap.seq) {
+        ngx_http_blockcast_notify_caught_up(sub);
         return NULL;
     }
 
     if (ngx_http_blockcast_notify_skips(hub, rsub)) {
         sub->seq = hub->snap.seq;
+        ngx_http_blockcast_notify_caught_up(sub);
         return NULL;
     }
 
@@ -797,6 +811,7 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     }
 
     sub->seq = hub->snap.seq;
+    ngx_http_blockcast_notify_caught_up(sub);
 
     return NULL;
 }
