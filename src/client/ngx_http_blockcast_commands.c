@@ -23,6 +23,7 @@
 #include "bc_cbor_decode.h"
 #include "bc_cbor_encode.h"
 #include "bc_client_msg.h"
+#include "bc_rpc_request.h"
 #include "bc_span.h"
 #include "bc_ws_frame.h"
 
@@ -271,6 +272,85 @@ ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
+/*
+ * Tells a chain library that has come to the wrong address where JSON-RPC is
+ * spoken, in its own words; returns false when the message is none of it.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_commands_elsewhere(ngx_http_blockcast_reply_ctx_t *ctx)
+{
+    cJSON                           *root, *error;
+    bc_span_t                        method;
+    ngx_str_t                        text;
+    ngx_uint_t                       n;
+    u_char                           buf[NGX_HTTP_BLOCKCAST_SENTENCE];
+    bc_rpc_message_t                 message;
+    bc_rpc_request_t                 request;
+    ngx_http_blockcast_json_out_t    out;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ctx->conn->protocol != ngx_http_blockcast_json) {
+        return 0;
+    }
+
+    bc_rpc_message(&message, ctx->text.data, ctx->text.len);
+
+    if (message.what == BC_RPC_SINGLE
+        && !bc_json_member(ctx->text, "method", &method))
+    {
+        return 0;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    text.data = buf;
+    text.len = (bmcf->rpc_location.len != 0)
+               ? ngx_snprintf(buf, sizeof(buf), "this address speaks "
+                              "blockcast's own protocol, JSON-RPC is spoken "
+                              "at %V", &bmcf->rpc_location)
+                 - buf
+               : ngx_snprintf(buf, sizeof(buf), "this address speaks "
+                              "blockcast's own protocol, and JSON-RPC is "
+                              "not configured here (blockcast_rpc)")
+                 - buf;
+
+    for (n = 0; bc_rpc_next(&message, &request); n++) {
+
+        if (n != 0 && request.method_len == 0) {
+            continue;
+        }
+
+        if (n == 0 && request.method_len == 0) {
+            return 0;
+        }
+
+        if (n == 100 || ctx->conn->closing || ctx->conn->dead) {
+            break;
+        }
+
+        if (request.id.len == 0) {
+            continue;
+        }
+
+        root = ngx_http_blockcast_json_out_begin(&out);
+
+        ngx_http_blockcast_json_out_string(&out, root, "jsonrpc", "2.0");
+        error = ngx_http_blockcast_json_out_object(&out, root, "error");
+        ngx_http_blockcast_json_out_value(&out, error, "code", "%i",
+                                          (ngx_int_t) BC_RPC_NO_METHOD);
+        ngx_http_blockcast_json_out_text(&out, error, "message", text.data,
+                                         text.len);
+
+        ctx->id = request.id;
+        ngx_http_blockcast_commands_send(ctx, &out, root);
+    }
+
+    return n != 0;
+}
+
+
 static void
 ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
     bc_client_msg_t *message)
@@ -299,6 +379,11 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
         break;
 
     case BC_CLIENT_MSG_WRONG:
+
+        if (ngx_http_blockcast_commands_elsewhere(ctx)) {
+            break;
+        }
+
         ngx_http_blockcast_commands_error(ctx, "invalid_json",
                                    "the message must be a JSON object", NULL);
         break;
@@ -318,6 +403,11 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
         break;
 
     case BC_CLIENT_MSG_UNTYPED:
+
+        if (ngx_http_blockcast_commands_elsewhere(ctx)) {
+            break;
+        }
+
         ngx_http_blockcast_commands_error(ctx, "unknown_type",
                                       "the message has no \"type\"", NULL);
         break;

@@ -109,6 +109,7 @@ ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn)
     }
 
     for (i = 0; i < conn->nsubs; i++) {
+        ngx_http_blockcast_notify_end(&conn->subs[i]);
         ngx_http_blockcast_rpc_free_sub(&session->subs[i]);
     }
 
@@ -394,6 +395,8 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
     rsub->began = (idle && !rule->first) ? ngx_http_blockcast_zone_usec() : 0;
     group->held = 1;
 
+    ngx_http_blockcast_notify_begin(sub, rsub);
+
     if (rule->first && hub->newest != NULL && sub->seq != 0) {
         sub->seq--;
 
@@ -510,6 +513,7 @@ ngx_http_blockcast_rpc_unsubscribe(ngx_http_blockcast_rpc_group_t *group,
             conn->npending--;
         }
 
+        ngx_http_blockcast_notify_end(sub);
         ngx_http_blockcast_rpc_free_sub(&session->subs[n]);
         conn->nsubs--;
 

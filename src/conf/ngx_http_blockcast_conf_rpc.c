@@ -163,6 +163,7 @@ ngx_http_blockcast_conf_rpc_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     char                            *rv;
     ngx_str_t                       *value, text;
     ngx_uint_t                       i, nelts;
+    ngx_http_core_loc_conf_t        *clcf;
     ngx_http_blockcast_conf_rpc_t   *c;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
@@ -186,6 +187,17 @@ ngx_http_blockcast_conf_rpc_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_blockcast_module);
     bmcf->rpcs++;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (bmcf->rpc_location.len == 0 && !clcf->named && !clcf->noname
+#if (NGX_PCRE)
+        && clcf->regex == NULL
+#endif
+       )
+    {
+        bmcf->rpc_location = clcf->name;
+    }
 
     nelts = cf->args->nelts;
     cf->args->nelts = 1;

@@ -180,6 +180,7 @@ typedef struct {
 
     size_t                        rpc_cache;    /* bytes; UNSET: none used */
     ngx_uint_t                    rpcs;         /* endpoints blockcast_rpc */
+    ngx_str_t                     rpc_location;  /* the first one's, to tell */
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */
     ngx_uint_t                    max_connections;          /* 0: no limit */

@@ -78,6 +78,8 @@ typedef struct {
     unsigned                      first:1;      /* log: the page is due */
     unsigned                      delta:1;      /* it takes merge patches */
     unsigned                      filtered:1;   /* place: of hub->filtered */
+    unsigned                      slow:1;       /* rpc: see _notify */
+    unsigned                      class:8;
 } ngx_http_blockcast_sub_t;
 
 

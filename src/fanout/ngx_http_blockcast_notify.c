@@ -21,8 +21,8 @@
 #include "bc_ws_frame.h"
 
 
-/* frames of the newest entries that are kept, for all streams together */
-#define NGX_HTTP_BLOCKCAST_NOTIFY_KEPT     64
+/* classes of subscriptions whose frames are kept, of all streams together */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_KEPT     256
 /* a longer id is nobody else's, as far as sharing goes (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_ID       24
 /* of what a client has missed, about so many bytes are one piece */
@@ -57,18 +57,24 @@ typedef struct {
 } ngx_http_blockcast_notify_bodies_t;
 
 
+/*
+ * Subscriptions that are sent the same bytes: of one rule, with one id.  The
+ * frames are those of the newest entries, plain and compressed.
+ */
+
 typedef struct {
     ngx_http_blockcast_rpc_rule_t  *rule;
-    uint64_t                      version;
-    ngx_http_blockcast_frame_t   *frame;
-    unsigned                      deflate:1;
+    ngx_uint_t                    refs;
+    uint64_t                      version[2];
+    ngx_http_blockcast_frame_t   *frame[2];
     size_t                        len;
     u_char                        id[NGX_HTTP_BLOCKCAST_NOTIFY_ID];
-} ngx_http_blockcast_notify_kept_t;
+} ngx_http_blockcast_notify_class_t;
 
 
-static ngx_http_blockcast_notify_kept_t
-                  ngx_http_blockcast_notify_kept[NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
+/* number 0 is none */
+static ngx_http_blockcast_notify_class_t
+            ngx_http_blockcast_notify_classes[NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
 static ngx_queue_t  ngx_http_blockcast_notify_all;
 
 
@@ -435,42 +441,99 @@ ngx_http_blockcast_notify_retire(ngx_http_blockcast_frame_t *frame)
 }
 
 
-/* Finds the place for a subscription's frame among those that are kept. */
-
-static ngx_http_blockcast_notify_kept_t *
-ngx_http_blockcast_notify_place(ngx_http_blockcast_conn_t *conn,
+void
+ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
     ngx_http_blockcast_notify_sub_t *rsub)
 {
-    ngx_uint_t  key;
+    ngx_uint_t                          i, free;
+    ngx_http_blockcast_notify_class_t  *c;
 
-    key = ngx_hash_key(rsub->id.data,
-                       ngx_min(rsub->id.len, NGX_HTTP_BLOCKCAST_NOTIFY_ID));
-    key = key * 31 + (uintptr_t) rsub->rule / 64;
-    key = key * 2 + conn->deflate;
+    sub->slow = 1;
+    sub->class = 0;
 
-    return &ngx_http_blockcast_notify_kept[key
-                                           % NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
+    if (rsub->id.len > NGX_HTTP_BLOCKCAST_NOTIFY_ID || rsub->rule->logs) {
+        return;
+    }
+
+    free = 0;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_NOTIFY_KEPT; i++) {
+        c = &ngx_http_blockcast_notify_classes[i];
+
+        if (c->refs == 0) {
+            free = free ? free : i;
+
+        } else if (c->rule == rsub->rule && c->len == rsub->id.len
+                   && ngx_memcmp(c->id, rsub->id.data, c->len) == 0)
+        {
+            c->refs++;
+            sub->class = i;
+            return;
+        }
+    }
+
+    if (free == 0) {
+        return;
+    }
+
+    c = &ngx_http_blockcast_notify_classes[free];
+
+    c->rule = rsub->rule;
+    c->refs = 1;
+    c->len = rsub->id.len;
+    ngx_memcpy(c->id, rsub->id.data, c->len);
+
+    sub->class = free;
 }
 
 
+void
+ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                          z;
+    ngx_http_blockcast_notify_class_t  *c;
+
+    if (sub->class == 0) {
+        return;
+    }
+
+    c = &ngx_http_blockcast_notify_classes[sub->class];
+    sub->class = 0;
+
+    if (--c->refs != 0) {
+        return;
+    }
+
+    for (z = 0; z < 2; z++) {
+        ngx_http_blockcast_notify_retire(c->frame[z]);
+        c->frame[z] = NULL;
+        c->version[z] = 0;
+    }
+}
+
+
+/* Makes the frame of a subscription, for all of its class. */
+
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_notify_sub_t *rsub)
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_notify_sub_t *rsub)
 {
-    ngx_http_blockcast_notify_kept_t    *kept;
+    ngx_uint_t                           z;
+    ngx_http_blockcast_hub_t            *hub;
+    ngx_http_blockcast_frame_t          *frame;
+    ngx_http_blockcast_notify_class_t   *c;
     ngx_http_blockcast_notify_bodies_t  *b;
 
-    kept = ngx_http_blockcast_notify_place(conn, rsub);
+    hub = sub->hub;
+    z = conn->deflate;
+    c = NULL;
 
-    if (kept->frame != NULL
-        && kept->version == hub->version
-        && kept->rule == rsub->rule
-        && kept->deflate == conn->deflate
-        && (!conn->deflate || conn->bits == 15)
-        && kept->len == rsub->id.len
-        && ngx_memcmp(kept->id, rsub->id.data, rsub->id.len) == 0)
-    {
-        return kept->frame;
+    if (sub->class != 0 && (!z || conn->bits == 15)) {
+        c = &ngx_http_blockcast_notify_classes[sub->class];
+
+        if (c->version[z] == hub->version && c->frame[z] != NULL) {
+            return c->frame[z];
+        }
     }
 
     b = ngx_http_blockcast_notify_bodies(hub, rsub->rule);
@@ -479,27 +542,23 @@ ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (conn->deflate) {
+    if (z) {
         ngx_http_blockcast_notify_deflate(b);
     }
 
-    ngx_http_blockcast_notify_retire(kept->frame);
+    frame = ngx_http_blockcast_notify_frame(conn, rsub, b);
 
-    kept->frame = ngx_http_blockcast_notify_frame(conn, rsub, b);
-
-    /* with a small window, or a long id, it serves this once */
-
-    kept->rule = rsub->rule;
-    kept->version = (conn->deflate && conn->bits != 15) ? 0 : hub->version;
-    kept->deflate = conn->deflate;
-    kept->len = 0;
-
-    if (rsub->id.len <= NGX_HTTP_BLOCKCAST_NOTIFY_ID) {
-        kept->len = rsub->id.len;
-        ngx_memcpy(kept->id, rsub->id.data, rsub->id.len);
+    if (c == NULL) {
+        ngx_http_blockcast_notify_retire(frame);
+        return frame;
     }
 
-    return kept->frame;
+    ngx_http_blockcast_notify_retire(c->frame[z]);
+
+    c->frame[z] = frame;
+    c->version[z] = hub->version;
+
+    return frame;
 }
 
 
@@ -689,8 +748,23 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_frame_t       *frame;
     ngx_http_blockcast_notify_sub_t  *rsub;
+    ngx_http_blockcast_notify_class_t  *c;
 
     hub = sub->hub;
+
+    if (!sub->slow) {
+
+        /* of thousands of clients, no more is touched than this */
+
+        c = &ngx_http_blockcast_notify_classes[sub->class];
+
+        if (c->version[conn->deflate] == hub->version
+            && (!conn->deflate || conn->bits == 15))
+        {
+            return c->frame[conn->deflate];
+        }
+    }
+
     seq = hub->snap.seq;
     rsub = ngx_http_blockcast_notify_sub(conn, sub);
 
@@ -706,7 +780,8 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
     }
 
     if (!rsub->rule->logs) {
-        frame = ngx_http_blockcast_notify_shared(conn, hub, rsub);
+        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
+        sub->slow = (sub->class == 0 || rsub->began != 0);
 
     } else {
         from = ngx_http_blockcast_notify_after(hub, seq - 1);
@@ -776,9 +851,17 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (hub->stream->field.len == 0) {
+    if (hub->stream->field.len == 0
+        || (!rsub->rule->logs && sub->seq + 1 == hub->snap.seq))
+    {
         sub->seq = hub->snap.seq;
-        return ngx_http_blockcast_notify_entries(hub, rsub, 0, 1);
+        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
+
+        if (frame != NULL) {
+            frame->refs++;
+        }
+
+        return frame;
     }
 
     from = ngx_http_blockcast_notify_after(hub, sub->seq);
@@ -822,11 +905,15 @@ ngx_http_blockcast_notify_done(void)
 {
     ngx_uint_t                           i;
     ngx_queue_t                         *q;
+    ngx_http_blockcast_notify_class_t   *c;
     ngx_http_blockcast_notify_bodies_t  *b;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_NOTIFY_KEPT; i++) {
-        ngx_http_blockcast_frame_free(ngx_http_blockcast_notify_kept[i].frame);
-        ngx_http_blockcast_notify_kept[i].frame = NULL;
+        c = &ngx_http_blockcast_notify_classes[i];
+
+        ngx_http_blockcast_frame_free(c->frame[0]);
+        ngx_http_blockcast_frame_free(c->frame[1]);
+        ngx_memzero(c, sizeof(ngx_http_blockcast_notify_class_t));
     }
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED; i++) {

@@ -38,6 +38,13 @@ typedef struct {
 
 
 /*
+ * Begins a subscription whose rsub is set, and ends it.
+ */
+void ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
+    ngx_http_blockcast_notify_sub_t *rsub);
+void ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub);
+
+/*
  * The notifications of the newest entries, as one piece of frames; not
  * referenced.  NULL: there are none for this subscription, which is up to date
  * then, or no memory.
