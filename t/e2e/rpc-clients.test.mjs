@@ -4,6 +4,7 @@
 
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import WebSocket from 'ws';
 import { ethers } from 'ethers';
 import { createPublicClient, webSocket as viemWs } from 'viem';
@@ -371,4 +372,158 @@ test('a node that is gone must be told at once, and found again', { timeout: 120
     await w.anvil.start();
     await until('an answer', async () => (await c.call('eth_getBalance', args)).result === '0x0');
     c.ws.close();
+});
+
+// ------------------------------------------------------------------------------------- nodes made up here
+
+// A node that answers after `delay` ms; answer(method, params) is the result.
+async function made(t, answer, delay = 0) {
+    const node = { now: 0, most: 0, asked: {}, gone: 0 };
+    const server = http.createServer((req, res) => {
+        let body = '';
+        node.most = Math.max(node.most, ++node.now);
+        res.on('close', () => {
+            node.now--;
+            if (!res.writableFinished) node.gone++;
+        });
+        req.on('data', d => { body += d; });
+        req.on('end', () => {
+            const { id, method, params } = JSON.parse(body);
+            node.asked[method] = (node.asked[method] ?? 0) + 1;
+            setTimeout(() => res.end(JSON.stringify({ jsonrpc: '2.0', id, result: answer(method, params) ?? null })),
+                delay);
+        });
+    });
+    await new Promise(resolve => { server.listen(0, '127.0.0.1', resolve); });
+    t.after(() => { server.closeAllConnections(); server.close(); });
+    node.url = `http://127.0.0.1:${server.address().port}`;
+    return node;
+}
+
+test('one who asks much must not hold up the others, and may leave in the middle', { timeout: 120_000 }, async t => {
+    const node = await made(t, (method, params) => `${method} ${params}`, 50);
+    const g = await world({ url: node.url, workers: 1, preset: '', rpc: 'blockcast_rpc_allow any;' });
+    const flood = await raw(g.ws);
+    for (let i = 0; i < 400; i++) {
+        flood.ws.send(JSON.stringify({ jsonrpc: '2.0', id: i, method: 'costly', params: [i] }));
+    }
+    const others = await Promise.all(Array.from({ length: 30 }, () => raw(g.ws)));
+    await until('the first of them', () => flood.texts.length > 0);
+    const answers = await Promise.all(others.map((c, i) => c.call('cheap', [i])));
+    answers.forEach((a, i) => assert.equal(a.result, `cheap ${i}`));
+    assert.ok(flood.texts.length < 300, `${flood.texts.length} of 400 were before`);
+    assert.ok(node.most <= 16 + 30, `${node.most} calls at once`);
+
+    const same = await Promise.all(others.map(c => c.call('same', [])));
+    same.forEach(a => assert.equal(a.result, 'same '));
+    assert.equal(node.asked.same, 1, 'asked once');
+    const changing = await Promise.all(others.slice(0, 5).map(c => c.call('eth_sendRawTransaction', [])));
+    changing.forEach(a => assert.equal(a.result, 'eth_sendRawTransaction '));
+    assert.equal(node.asked.eth_sendRawTransaction, 5, 'what changes something is asked each time');
+
+    flood.ws.terminate();
+    await until('the end of its calls', () => node.now === 0);
+    assert.ok(node.asked.costly < 400, `${node.asked.costly} of 400 were asked`);
+    assert.equal((await others[0].call('cheap', ['x'])).result, 'cheap x');
+
+    // over HTTP, too: the requests end in the middle of their calls
+    const aborts = Array.from({ length: 20 }, (_, i) => {
+        const c = new AbortController();
+        fetch(g.http, { method: 'POST', signal: c.signal, body: `{"id":1,"method":"slow","params":[${i}]}` })
+            .catch(() => {});
+        return c;
+    });
+    await until('calls', () => node.asked.slow > 5);
+    aborts.forEach(c => c.abort());
+    await until('the end of them', () => node.now === 0);
+    others.forEach(c => c.ws.close());
+    assert.deepEqual(await g.stop(), []);
+});
+
+test('a node that hangs must cost a client its call, and others nothing', { timeout: 120_000 }, async t => {
+    let hangs = true;
+    const node = await made(t, () => 'x', 0);
+    const server = http.createServer((req, res) => {
+        if (hangs) return;
+        req.resume();
+        res.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"rate limited"}}');
+    });
+    await new Promise(resolve => { server.listen(0, '127.0.0.1', resolve); });
+    t.after(() => { server.closeAllConnections(); server.close(); });
+    const g = await world({ url: `http://127.0.0.1:${server.address().port}`, workers: 1, preset: '',
+        rpc: 'blockcast_rpc_allow any; blockcast_rpc_limit timeout=1s waiting=20 calls=4;' });
+    const c = await raw(g.ws);
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => c.call('m', [i])));
+    assert.ok(answers.filter(a => a.error.code === -32005).length >= 30, 'no more than 20 wait');
+    assert.ok(answers.filter(a => a.error.code === -32000).length >= 4, 'the others are told');
+    const began = Date.now();
+    assert.equal((await c.call('m', ['again'])).error.code, -32000);
+    assert.ok(Date.now() - began < 15_000);
+    hangs = false;
+    await until('the error of the node', async () => (await c.call('m', [1])).error.message === 'rate limited');
+    c.ws.close();
+    assert.deepEqual(await g.stop(), []);
+    assert.equal(node.now, 0);
+});
+
+test('substrate: polkadot.js must get heads, finalized heads and the runtime version', async t => {
+    let n = 5;
+    const head = i => ({ parentHash: `0x${i}`, number: `0x${i.toString(16)}`, digest: { logs: [] } });
+    const node = await made(t, (method, params) => ({
+        chain_getHeader: () => head(params.length ? n - 2 : n), chain_getFinalizedHead: () => `0xf${n}`,
+        state_getRuntimeVersion: () => ({ specName: 'made', specVersion: 7 }), system_chain: () => 'Made',
+    })[method]?.());
+    const g = await world({ url: node.url, preset: 'substrate-rpc' });
+    const p = new WsProvider(g.ws, false);
+    await p.connect();
+    await p.isReady;
+    const seen = { chain_newHead: [], chain_finalizedHead: [], state_runtimeVersion: [] };
+    const ids = [];
+    for (const [type, method] of [['chain_newHead', 'chain_subscribeNewHeads'],
+        ['chain_newHead', 'chain_subscribeNewHead'], ['chain_finalizedHead', 'chain_subscribeFinalizedHeads'],
+        ['state_runtimeVersion', 'state_subscribeRuntimeVersion']]) {
+        ids.push(await p.subscribe(type, method, [], (e, r) => seen[type].push(r)));
+    }
+    await until('the first of each', () => Object.values(seen).every(l => l.length));
+    assert.equal(new Set(ids).size, 4);
+    n = 6;
+    await until('the next head, twice', () => seen.chain_newHead.filter(h => h.number === '0x6').length === 2);
+    await until('the next finalized head', () => seen.chain_finalizedHead.some(h => h.number === '0x4'));
+    assert.deepEqual(seen.state_runtimeVersion, [{ specName: 'made', specVersion: 7 }]);
+    assert.equal(await p.send('system_chain', []), 'Made');
+    assert.equal(await p.unsubscribe('chain_newHead', 'chain_unsubscribeNewHeads', ids[0]), true);
+    await p.disconnect();
+    assert.deepEqual(await g.stop(), []);
+});
+
+test('solana and cometbft: their ways to subscribe', async t => {
+    let n = 100;
+    const grows = setInterval(() => { n++; }, 1000);
+    t.after(() => clearInterval(grows));
+    const node = await made(t, (method, params) => ({
+        getSlot: () => (params[0].commitment === 'finalized' ? n - 32 : n), getBlock: () => ({ parentSlot: n - 1 }),
+        block: () => ({ block_id: { hash: `AB${n}` }, block: { header: { height: String(n) } } }),
+    })[method]?.());
+    let g = await world({ url: node.url, preset: 'solana-rpc' });
+    let c = await raw(g.ws);
+    const { result: id } = await c.call('slotSubscribe');
+    assert.equal(typeof id, 'number');
+    await until('two slots', () => c.notes(id).length > 1);
+    const { slot } = c.notes(id)[0];
+    assert.ok(slot > 100);
+    assert.deepEqual(Object.keys(c.notes(id)[0]), ['parent', 'root', 'slot']);
+    assert.equal((await c.call('slotUnsubscribe', [id])).result, true);
+    c.ws.close();
+    assert.deepEqual(await g.stop(), []);
+
+    g = await world({ url: node.url, preset: 'cometbft-rpc' });
+    c = await raw(g.ws);
+    c.ws.send(`{"jsonrpc":"2.0","id":77,"method":"subscribe","params":{"query":"tm.event='NewBlock'"}}`);
+    await until('the answer', () => c.texts.length);
+    assert.equal(c.texts[0], '{"jsonrpc":"2.0","id":77,"result":{}}');
+    await until('two blocks', () => c.all().filter(m => m.id === 77
+        && Number(m.result.data?.value.block.header.height) > slot).length > 1);
+    assert.deepEqual((await c.call('unsubscribe', { query: "tm.event='NewBlock'" })).result, {});
+    c.ws.close();
+    assert.deepEqual(await g.stop(), []);
 });
