@@ -7,6 +7,8 @@
 use strict;
 use warnings;
 
+use IO::Select ();
+use IO::Socket::INET ();
 use JSON::PP ();
 use Test::More;
 use Blockcast::Test;
@@ -24,6 +26,7 @@ my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 },
 EOF
     location = /ws { blockcast_websocket; }
     location = /rpc { blockcast_rpc; }
+    location /events/ { blockcast_sse; }
     location /api/ { blockcast_api; }
 EOS
 
@@ -98,6 +101,24 @@ subtest 'what was missed' => sub {
     add({ m => 'r' });
     add({ m => 'q' });
     is(ids(open_with({ m => 'q' }, since => $seq)->recv_type('list')), '13 15', 'is of the filter, too');
+};
+
+subtest 'server-sent events, by the query' => sub {
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $t->port) or die $!;
+    print $socket "GET /events/list?m=s&m=7&nobody=x&token=t HTTP/1.1\r\nHost: x\r\n\r\n";
+    my $text = '';
+    my $reads = sub {
+        my ($pattern) = @_;
+        wait_for {
+            IO::Select->new($socket)->can_read(0.1) and sysread($socket, $text, 4096, length $text);
+            $text =~ $pattern;
+        } 20;
+    };
+    ok($reads->(qr/"rows":\[\],"count":0/), 'an empty page');
+    add({ m => 's' }, { m => 't' });
+    add({ m => 7 }, { m => 'u' });
+    ok($reads->(qr/"m":7/), 'a number, too');
+    unlike($text, qr/"m":"[tu]"/, 'and nothing else');
 };
 
 subtest 'wrong filters' => sub {

@@ -223,7 +223,8 @@ bc_log_filter_logs(bc_span_t object, const char **why)
     *why = NULL;
 
     if (bc_json_object(&it, object) != 0) {
-        *why = "the filter of logs is an object, {\"address\":…,\"topics\":…}";
+        *why = "the filter of logs is an object, as "
+               "{\"address\":…,\"topics\":…}";
         return NULL;
     }
 

@@ -6,7 +6,7 @@
  * several values.
  *
  * A filter is made of JSON, {"market":["compute","ads"]}, or of the filter
- * object of Ethereum's logs, {"address":…,"topics":[…]}.  Values are compared
+ * object of Ethereum's logs with address and topics.  Values are compared
  * as bc_json_key() writes them; of Ethereum's, letters in either case.
  */
 

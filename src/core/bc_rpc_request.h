@@ -101,7 +101,7 @@ int bc_rpc_changes(const uint8_t *name, size_t len);
 
 
 /*
- * Writes {"jsonrpc":"2.0","id":…,"result":…} or, with `error`, "error":…; dst
+ * Writes {"jsonrpc":"2.0","id":ID,"result":VALUE}, or an error; dst
  * has room for BC_RPC_ANSWER bytes more than id and value have.  Returns the
  * position after it.
  */

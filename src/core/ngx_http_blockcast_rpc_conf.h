@@ -78,16 +78,16 @@ typedef struct {
     ngx_uint_t                    total;        /* of all clients of a worker */
     ngx_uint_t                    node;         /* per second, 0: any */
     ngx_uint_t                    batch;
-    size_t                        answer;       /* bytes of a batch's answers */
+    size_t                        answer;       /* bytes, of a batch's */
     ngx_msec_t                    timeout;
 } ngx_http_blockcast_rpc_limit_t;
 
 
 typedef struct {
-    ngx_array_t                  *rules;    /* ngx_http_blockcast_rpc_rule_t * */
+    ngx_array_t                  *rules;    /* of _rpc_rule_t * */
     ngx_array_t                  *allow;    /* ngx_str_t: patterns */
-    ngx_array_t                  *cache;    /* ngx_http_blockcast_rpc_method_t */
-    ngx_array_t                  *costs;    /* ngx_http_blockcast_rpc_method_t */
+    ngx_array_t                  *cache;    /* of _rpc_method_t */
+    ngx_array_t                  *costs;    /* of _rpc_method_t */
     ngx_http_blockcast_rpc_limit_t  limit;
 
     ngx_str_t                     node_name;

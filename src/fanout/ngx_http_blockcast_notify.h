@@ -30,7 +30,7 @@ typedef struct {
 /* what conn->session points to */
 
 typedef struct {
-    ngx_http_blockcast_notify_sub_t  *subs;     /* conn->nsubs, of ngx_alloc() */
+    ngx_http_blockcast_notify_sub_t  *subs;     /* conn->nsubs of them */
     ngx_uint_t                    nalloc;
     uint64_t                      next_id;
     void                         *lane;
