@@ -86,7 +86,7 @@ batches(void)
     bc_rpc_message(&m, (const uint8_t *) "[]", 2);
     ok(m.what == BC_RPC_EMPTY && !bc_rpc_next(&m, &r), "a batch of nothing");
 
-    bc_rpc_message(&m, (const uint8_t *) "[1,{\"method\":\"b\"},[]]", 20);
+    bc_rpc_message(&m, (const uint8_t *) "[1,{\"method\":\"b\"},[]]", 21);
     ok(m.what == BC_RPC_BATCH && m.n == 3, "a batch of three");
     ok(bc_rpc_next(&m, &r) && r.wrong != NULL, "the first is wrong");
     ok(bc_rpc_next(&m, &r) && r.wrong == NULL && r.id.len == 0
