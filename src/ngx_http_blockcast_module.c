@@ -22,6 +22,7 @@
 #include "ngx_http_blockcast_variables.h"
 #include "ngx_http_blockcast_conf_endpoint.h"
 #include "ngx_http_blockcast_conf_head.h"
+#include "ngx_http_blockcast_conf_rpc.h"
 #include "ngx_http_blockcast_conf_set.h"
 #include "ngx_http_blockcast_conf_stream.h"
 #include "bc_ws_parser.h"
@@ -203,6 +204,62 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       &ngx_http_blockcast_kind_poke },
+
+    { ngx_string("blockcast_rpc"),
+      NGX_HTTP_BLOCKCAST_ENDPOINT|NGX_CONF_ANY,
+      ngx_http_blockcast_conf_rpc_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_blockcast_kind_rpc },
+
+    { ngx_string("blockcast_rpc_subscription"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_blockcast_conf_rpc_subscription,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_head"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_blockcast_conf_rpc_head,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_blockcast_conf_rpc_allow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_blockcast_conf_rpc_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_cost"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_blockcast_conf_rpc_cost,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_blockcast_conf_rpc_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_rpc_cache_size"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_main_conf_t, rpc_cache),
+      NULL },
 
     { ngx_string("blockcast_max_message"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -405,6 +462,7 @@ ngx_http_blockcast_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    bmcf->rpc_cache = NGX_CONF_UNSET_SIZE;
     bmcf->drain = NGX_CONF_UNSET_MSEC;
     bmcf->log_at_start = NGX_CONF_UNSET_UINT;
     bmcf->jq_timeout = NGX_CONF_UNSET_MSEC;
@@ -434,6 +492,11 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
 
     blcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_blockcast_loc_conf_t));
     if (blcf == NULL) {
+        return NULL;
+    }
+
+    blcf->rpc = ngx_http_blockcast_conf_rpc_create(cf);
+    if (blcf->rpc == NULL) {
         return NULL;
     }
 
@@ -469,6 +532,8 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (ngx_http_blockcast_conf_endpoint_inherit(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_blockcast_conf_rpc_merge(prev, conf);
 
     ngx_conf_merge_size_value(conf->max_message, prev->max_message, 65536);
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval, 45000);
@@ -542,6 +607,15 @@ ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
 
         conf->rate = conf->echo ? 0 : 50;
         conf->burst = 200;
+
+        if (conf->kind != NULL && conf->kind->rpc) {
+
+            /* blockcast_rpc_limit answers who asks too much; this closes */
+
+            conf->rate = 1000;
+            conf->burst = 10000;
+        }
+
         conf->usual_rate = 1;
     }
 }
@@ -772,6 +846,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
         || ngx_http_blockcast_conf_stream_link(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_conf_head_link(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_conf_endpoint_link(cf, bmcf) != NGX_OK
+        || ngx_http_blockcast_conf_rpc_link(cf, bmcf) != NGX_OK
         || ngx_http_blockcast_cors_init(cf, bmcf) != NGX_OK)
     {
         return NGX_ERROR;

@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_rpc_path.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_rpc_lane.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "ngx_http_blockcast_longpoll.h"
@@ -83,6 +84,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_rpc_lane_done();
     ngx_http_blockcast_jq_queue_done();
     ngx_http_blockcast_worker_record_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();

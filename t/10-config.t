@@ -128,6 +128,13 @@ __DATA__
     blockcast_max_connections 100 worker=60;
     blockcast_origin same;
     blockcast_allow_streams $arg_streams;
+    blockcast_rpc_cache_size 1m;
+    blockcast_rpc_subscription eth_subscribe newHeads stream=later notify=eth_subscription unsubscribe=leave id=hex;
+    blockcast_rpc_allow eth_* net_version;
+    blockcast_rpc_cache eth_chainId forever;
+    blockcast_rpc_cache eth_getBlockByNumber head unless=pending;
+    blockcast_rpc_cost eth_getLogs 20;
+    blockcast_rpc_limit rate=10 burst=20 bytes=1m calls=2 waiting=10 total=4 node=5 batch=3 answer=2m timeout=3s;
 
     server {
         listen 127.0.0.1:%%PORT1%%;
@@ -142,6 +149,7 @@ __DATA__
 --- config
     blockcast_ping_interval 500ms;
     location = /ws { blockcast_websocket; }
+    location = /rpc { blockcast_rpc node=default; blockcast_rpc_head more; }
     location /some { blockcast_websocket later more; }
     location /echo { blockcast_echo; blockcast_max_message 16m; }
     location /api/ { blockcast_api; }

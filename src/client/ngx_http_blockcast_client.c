@@ -11,6 +11,8 @@
 #include "ngx_http_blockcast_encoding_cache.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_ws_frame.h"
 #include "bc_ws_parser.h"
@@ -85,11 +87,14 @@ ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
 void
 ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn)
 {
+    if (conn->protocol == ngx_http_blockcast_rpc) {
+        ngx_http_blockcast_rpc_leave(conn);
+    }
+
     while (conn->nsubs != 0) {
         conn->nsubs--;
 
-        ngx_http_blockcast_hub_unsubscribe(conn->subs[conn->nsubs].hub,
-                                           conn->subs[conn->nsubs].place);
+        ngx_http_blockcast_hub_leave(&conn->subs[conn->nsubs]);
     }
 
     conn->npending = 0;

@@ -12,16 +12,19 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_jsonrpc.h"
+#include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_cbor_decode.h"
 #include "bc_cbor_encode.h"
 #include "bc_client_msg.h"
+#include "bc_rpc_request.h"
 #include "bc_span.h"
 #include "bc_ws_frame.h"
 
@@ -43,6 +46,7 @@
 typedef struct {
     ngx_http_blockcast_conn_t  *conn;
     bc_span_t                   id;
+    bc_span_t                   text;   /* the message, JSON */
 } ngx_http_blockcast_reply_ctx_t;
 
 
@@ -91,8 +95,9 @@ ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    if (conn->protocol == ngx_http_blockcast_jsonrpc) {
-
+    if (conn->protocol == ngx_http_blockcast_jsonrpc
+        || conn->protocol == ngx_http_blockcast_rpc)
+    {
         /* there, the client speaks first */
         return;
     }
@@ -195,6 +200,12 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     bc_client_msg_t                 message;
     ngx_http_blockcast_reply_ctx_t  ctx;
 
+    if (conn->protocol == ngx_http_blockcast_rpc) {
+        ngx_http_blockcast_rpc_message(conn, data,
+                                       opcode == BC_WS_TEXT ? len : 0);
+        return;
+    }
+
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
         /* a binary frame is as good as an empty one: no JSON */
@@ -222,6 +233,8 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     bc_client_msg_parse(&message, data, len);
 
     ctx.id = message.id;
+    ctx.text.data = data;
+    ctx.text.len = len;
 
     ngx_http_blockcast_commands_execute(&ctx, &message);
 
@@ -260,6 +273,85 @@ ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
+/*
+ * Tells a chain library that has come to the wrong address where JSON-RPC is
+ * spoken, in its own words; returns false when the message is none of it.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_commands_elsewhere(ngx_http_blockcast_reply_ctx_t *ctx)
+{
+    cJSON                           *root, *error;
+    bc_span_t                        method;
+    ngx_str_t                        text;
+    ngx_uint_t                       n;
+    u_char                           buf[NGX_HTTP_BLOCKCAST_SENTENCE];
+    bc_rpc_message_t                 message;
+    bc_rpc_request_t                 request;
+    ngx_http_blockcast_json_out_t    out;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    if (ctx->conn->protocol != ngx_http_blockcast_json) {
+        return 0;
+    }
+
+    bc_rpc_message(&message, ctx->text.data, ctx->text.len);
+
+    if (message.what == BC_RPC_SINGLE
+        && !bc_json_member(ctx->text, "method", &method))
+    {
+        return 0;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_blockcast_module);
+
+    text.data = buf;
+    text.len = (bmcf->rpc_location.len != 0)
+               ? ngx_snprintf(buf, sizeof(buf), "this address speaks "
+                              "blockcast's own protocol, JSON-RPC is spoken "
+                              "at %V", &bmcf->rpc_location)
+                 - buf
+               : ngx_snprintf(buf, sizeof(buf), "this address speaks "
+                              "blockcast's own protocol, and JSON-RPC is "
+                              "not configured here (blockcast_rpc)")
+                 - buf;
+
+    for (n = 0; bc_rpc_next(&message, &request); n++) {
+
+        if (n != 0 && request.method_len == 0) {
+            continue;
+        }
+
+        if (n == 0 && request.method_len == 0) {
+            return 0;
+        }
+
+        if (n == 100 || ctx->conn->closing || ctx->conn->dead) {
+            break;
+        }
+
+        if (request.id.len == 0) {
+            continue;
+        }
+
+        root = ngx_http_blockcast_json_out_begin(&out);
+
+        ngx_http_blockcast_json_out_string(&out, root, "jsonrpc", "2.0");
+        error = ngx_http_blockcast_json_out_object(&out, root, "error");
+        ngx_http_blockcast_json_out_value(&out, error, "code", "%i",
+                                          (ngx_int_t) BC_RPC_NO_METHOD);
+        ngx_http_blockcast_json_out_text(&out, error, "message", text.data,
+                                         text.len);
+
+        ctx->id = request.id;
+        ngx_http_blockcast_commands_send(ctx, &out, root);
+    }
+
+    return n != 0;
+}
+
+
 static void
 ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
     bc_client_msg_t *message)
@@ -288,6 +380,11 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
         break;
 
     case BC_CLIENT_MSG_WRONG:
+
+        if (ngx_http_blockcast_commands_elsewhere(ctx)) {
+            break;
+        }
+
         ngx_http_blockcast_commands_error(ctx, "invalid_json",
                                    "the message must be a JSON object", NULL);
         break;
@@ -307,6 +404,11 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
         break;
 
     case BC_CLIENT_MSG_UNTYPED:
+
+        if (ngx_http_blockcast_commands_elsewhere(ctx)) {
+            break;
+        }
+
         ngx_http_blockcast_commands_error(ctx, "unknown_type",
                                       "the message has no \"type\"", NULL);
         break;
@@ -459,6 +561,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t                 n;
     ngx_http_blockcast_sub_t  *sub, *subs;
     ngx_http_blockcast_hub_t  *hub;
+    static ngx_str_t           none = ngx_null_string;
 
     if (ngx_http_blockcast_commands_find_sub(conn, st) != NULL) {
         return NGX_DONE;
@@ -497,9 +600,16 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
     ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
 
-    if (ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs) != NGX_OK) {
+    if ((options->filter != NULL
+         ? ngx_http_blockcast_filtered_subscribe(hub, conn, conn->nsubs,
+                                                 options->filter, &none)
+         : ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
+
+    options->filter = NULL;
 
     /* the entries it missed are put together, and compressed, for it alone */
 
@@ -527,6 +637,9 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
                    || options->since <= st->slot->hole))
     {
         sub->seq = options->since;
+
+    } else if (sub->filtered) {
+        ngx_http_blockcast_filtered_page(sub);
 
     } else {
         sub->first = 1;
@@ -570,7 +683,7 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
         return NGX_DECLINED;
     }
 
-    ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
+    ngx_http_blockcast_hub_leave(sub);
 
     if (sub->pending) {
         conn->npending--;
@@ -581,7 +694,7 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
 
     if (i != conn->nsubs) {
         *sub = conn->subs[conn->nsubs];
-        sub->hub->listeners[sub->place].sub = i;
+        ngx_http_blockcast_hub_moved(sub, i);
     }
 
     return NGX_OK;
@@ -675,7 +788,9 @@ static void
 ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_str_t *name, bc_client_msg_t *message)
 {
-    ngx_int_t                         ring;
+    bc_span_t                         text;
+    ngx_int_t                         rc, ring;
+    const char                       *why;
     ngx_http_blockcast_sub_t         *sub;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
@@ -701,9 +816,41 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    if (ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options, &reject)
-        == NGX_ERROR)
-    {
+    if (bc_json_member(ctx->text, "filter", &text) && text.data[0] != 'n') {
+
+        if (st->field.len == 0) {
+            ngx_http_blockcast_commands_error(ctx, "bad_request",
+                              "only a log can have a \"filter\"", name);
+            return;
+        }
+
+        options.filter = bc_log_filter_members(text, &why);
+
+        if (options.filter == NULL) {
+            ngx_http_blockcast_commands_error(ctx,
+                                       why ? "bad_request" : "no_memory",
+                                       why ? why : "no memory, try later",
+                                       name);
+            return;
+        }
+    }
+
+    /* another filter takes the place of the first */
+
+    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, st);
+
+    if (sub != NULL && (options.filter != NULL || sub->filtered)) {
+        (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, st);
+    }
+
+    rc = ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options,
+                                               &reject);
+
+    /* it was not taken over: nothing has come of it, or there was one */
+
+    bc_log_filter_free(options.filter);
+
+    if (rc == NGX_ERROR) {
         ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
         return;
     }

@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_json_out.h"
 #include "bc_client_msg.h"
+#include "bc_log_filter.h"
 
 
 /* the largest sentence of an error (bytes) */
@@ -27,6 +28,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                      since;
+    bc_log_filter_t              *filter;       /* NULL: all entries */
     unsigned                      has_since:1;
     unsigned                      other_epoch:1;  /* since is of another one */
     unsigned                      delta:1;
@@ -51,7 +53,8 @@ ngx_int_t ngx_http_blockcast_commands_options(
 /*
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
  * with *reject.  The caller queues its answer and then has the stream's data
- * sent by ngx_http_blockcast_commands_start_delivery().
+ * sent by ngx_http_blockcast_commands_start_delivery().  With NGX_OK
+ * options->filter is taken over and set to NULL; else the caller frees it.
  */
 ngx_int_t ngx_http_blockcast_commands_subscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,

@@ -217,8 +217,11 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     if (ngx_http_blockcast_cors_preflight(r)) {
 
-        if (ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Methods",
-                                        "GET, HEAD")
+        if ((kind->rpc
+             ? ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Methods",
+                                           "GET, HEAD, POST")
+             : ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Methods",
+                                           "GET, HEAD"))
             != NGX_OK
             || ngx_http_blockcast_cors_add(r, "Access-Control-Allow-Headers",
                                            NGX_HTTP_BLOCKCAST_CORS_ALLOWED)

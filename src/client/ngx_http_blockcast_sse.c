@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_query_filter.h"
 #include "ngx_http_blockcast_respond.h"
 
 
@@ -304,6 +305,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     uint64_t                           epoch;
     ngx_int_t                          rc, n;
     ngx_str_t                          name, text, *id;
+    const char                        *why;
     ngx_http_blockcast_sub_options_t   options;
     ngx_http_blockcast_reject_t        reject;
     ngx_http_blockcast_stream_t       *st, **offers;
@@ -402,8 +404,29 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             }
         }
 
+        ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_of(st));
+
+        rc = ngx_http_blockcast_query_filter(r, ngx_http_blockcast_hub_of(st),
+                                             &options.filter, &why);
+
+        if (rc == NGX_DECLINED) {
+            text.data = (u_char *) why;
+            text.len = ngx_strlen(why);
+
+            return ngx_http_blockcast_respond(r, NGX_HTTP_BAD_REQUEST,
+                                              "text/plain", &text);
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st,
                                                    &options, &reject);
+
+        /* it was not taken over: nothing has come of it */
+
+        bc_log_filter_free(options.filter);
 
         if (rc == NGX_ERROR) {
             return NGX_HTTP_SERVICE_UNAVAILABLE;

@@ -237,6 +237,7 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     char                                      *response;
     const char                                *protocol;
     ngx_int_t                                  rc;
+    ngx_uint_t                                 rpc;
     ngx_http_blockcast_ws_handshake_upgrade_t  u;
     ngx_http_blockcast_refusal_t               refusal;
     ngx_http_blockcast_loc_conf_t             *blcf;
@@ -328,6 +329,7 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
     hello->protocol = blcf->protocol;
+    rpc = (blcf->kind != NULL && blcf->kind->rpc);
 
     if (!blcf->echo && u.protocols.len != 0) {
 
@@ -340,6 +342,10 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
                                                          u.protocols.len,
                                                          &hello->protocol);
 
+        if (rpc && hello->protocol != ngx_http_blockcast_jsonrpc) {
+            protocol = NULL;
+        }
+
         if (protocol != NULL
             && ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Protocol",
                                                  protocol,
@@ -348,6 +354,10 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
+    }
+
+    if (rpc) {
+        hello->protocol = ngx_http_blockcast_rpc;
     }
 
     if (blcf->deflate && u.extensions.len != 0

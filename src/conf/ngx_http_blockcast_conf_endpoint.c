@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_conf_endpoint.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_rpc_http.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_health.h"
@@ -77,7 +78,7 @@ ngx_http_blockcast_conf_endpoint_enter(ngx_http_request_t *r,
 
 /* nginx gives its content handlers no argument: there is one for each kind */
 
-#define ngx_http_blockcast_conf_kind(name, hnd, ws, ec, se, co)               \
+#define ngx_http_blockcast_conf_kind(name, hnd, ws, ec, se, co, rp)           \
                                                                               \
 static ngx_int_t                                                              \
 ngx_http_blockcast_conf_endpoint_enter_##name(ngx_http_request_t *r)          \
@@ -87,24 +88,28 @@ ngx_http_blockcast_conf_endpoint_enter_##name(ngx_http_request_t *r)          \
 }                                                                             \
                                                                               \
 ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_##name = {                 \
-    ngx_http_blockcast_conf_endpoint_enter_##name, hnd, ws, ec, se, co        \
+    ngx_http_blockcast_conf_endpoint_enter_##name, hnd, ws, ec, se, co, rp    \
 }
 
 
 ngx_http_blockcast_conf_kind(websocket, ngx_http_blockcast_ws_handler,
-                             1, 0, 0, 0);
-ngx_http_blockcast_conf_kind(echo, ngx_http_blockcast_ws_handler, 0, 1, 0, 0);
-ngx_http_blockcast_conf_kind(sse, ngx_http_blockcast_sse_handler, 0, 0, 1, 1);
+                             1, 0, 0, 0, 0);
+ngx_http_blockcast_conf_kind(echo, ngx_http_blockcast_ws_handler,
+                             0, 1, 0, 0, 0);
+ngx_http_blockcast_conf_kind(sse, ngx_http_blockcast_sse_handler,
+                             0, 0, 1, 1, 0);
 ngx_http_blockcast_conf_kind(api, ngx_http_blockcast_rest_api_handler,
-                             0, 0, 0, 1);
+                             0, 0, 0, 1, 0);
 ngx_http_blockcast_conf_kind(rest, ngx_http_blockcast_rest_handler,
-                             0, 0, 0, 1);
+                             0, 0, 0, 1, 0);
 ngx_http_blockcast_conf_kind(health, ngx_http_blockcast_health_handler,
-                             0, 0, 0, 1);
+                             0, 0, 0, 1, 0);
 ngx_http_blockcast_conf_kind(metrics, ngx_http_blockcast_metrics_handler,
-                             0, 0, 0, 0);
+                             0, 0, 0, 0, 0);
 ngx_http_blockcast_conf_kind(poke, ngx_http_blockcast_poke_handler,
-                             0, 0, 0, 0);
+                             0, 0, 0, 0, 0);
+ngx_http_blockcast_conf_kind(rpc, ngx_http_blockcast_rpc_http_handler,
+                             1, 0, 0, 1, 1);
 
 
 char *

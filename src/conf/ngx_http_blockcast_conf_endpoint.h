@@ -34,6 +34,7 @@ extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rest;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_health;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_metrics;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_poke;
+extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rpc;
 
 
 /*

@@ -55,6 +55,7 @@
 typedef struct ngx_http_blockcast_stream_s    ngx_http_blockcast_stream_t;
 typedef struct ngx_http_blockcast_hub_s       ngx_http_blockcast_hub_t;
 typedef struct ngx_http_blockcast_conn_s      ngx_http_blockcast_conn_t;
+typedef struct ngx_http_blockcast_filtered_s  ngx_http_blockcast_filtered_t;
 typedef struct ngx_http_blockcast_detached_s  ngx_http_blockcast_detached_t;
 typedef struct ngx_http_blockcast_rpc_call_s  ngx_http_blockcast_rpc_call_t;
 typedef struct ngx_http_blockcast_slot_s      ngx_http_blockcast_slot_t;
@@ -259,6 +260,9 @@ typedef struct {
     ngx_http_blockcast_journal_t *journal;  /* of the state file, or NULL */
     const ngx_http_blockcast_recorder_t  *recorder;  /* its hooks, or NULL */
 
+    size_t                        rpc_cache;    /* bytes; UNSET: none used */
+    ngx_uint_t                    rpcs;         /* endpoints blockcast_rpc */
+    ngx_str_t                     rpc_location;  /* the first one's, to tell */
     ngx_msec_t                    drain;
     ngx_uint_t                    log_at_start;     /* or at the end */
     ngx_uint_t                    max_connections;          /* 0: no limit */
@@ -288,6 +292,7 @@ typedef struct {
     unsigned                      echo:1;
     unsigned                      sse:1;
     unsigned                      cors:1;   /* pages may read its responses */
+    unsigned                      rpc:1;    /* JSON-RPC, also by POST */
 } ngx_http_blockcast_kind_t;
 
 
@@ -332,6 +337,7 @@ struct ngx_http_blockcast_loc_conf_s {
     ngx_http_blockcast_node_t    *node;
     ngx_http_blockcast_head_t    *head;
     size_t                        max_reply;    /* of it, or 0 */
+    void                         *rpc;          /* _rpc_conf_t */
 };
 
 

@@ -92,7 +92,11 @@ struct ngx_http_blockcast_conn_s {
     uint32_t                      held;         /* of the answers among it */
 
     uint64_t                      allowed;      /* streams, as bits by index */
-    uint64_t                      joined;       /* those it ever subscribed */
+
+    union {
+        uint64_t                      joined;   /* those it ever subscribed */
+        void                         *session;  /* rpc: see _notify */
+    };
 
     ngx_http_blockcast_loc_conf_t  *conf;
 

@@ -14,6 +14,8 @@
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_filtered.h"
+#include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "bc_ws_frame.h"
@@ -113,6 +115,9 @@ ngx_http_blockcast_encoding_cache_frame(ngx_http_blockcast_hub_t *hub,
 
     switch (conn->protocol) {
 
+    case ngx_http_blockcast_rpc:
+        return ngx_http_blockcast_notify_newest(conn, sub);
+
     case ngx_http_blockcast_jsonrpc:
         variant = NGX_HTTP_BLOCKCAST_FRAME_JSONRPC;
         break;
@@ -157,6 +162,14 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_frame_t        *frame;
     ngx_http_blockcast_ring_record_t  *rec;
+
+    if (conn->protocol == ngx_http_blockcast_rpc) {
+        return ngx_http_blockcast_notify_next(conn, sub);
+    }
+
+    if (sub->filtered) {
+        return ngx_http_blockcast_filtered_next(conn, sub);
+    }
 
     hub = sub->hub;
 

@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
 
 
@@ -147,6 +148,14 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
         return;
     }
 
+    if (hub->filtered != NULL) {
+        ngx_http_blockcast_filtered_publish(hub);
+
+        if (hub->announced_freshness != hub->freshness) {
+            ngx_http_blockcast_filtered_status(hub);
+        }
+    }
+
     hub->announced = hub->version;
     hub->announced_freshness = hub->freshness;
 
@@ -164,6 +173,19 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 
     (void) ngx_http_blockcast_fanout_walk(hub,
                                           NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
+}
+
+
+void
+ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_sender_t  *sender;
+
+    sender = ngx_http_blockcast_senders[conn->kind];
+
+    sender->mark_pending(conn, sub);
+    sender->flush(conn);
 }
 
 

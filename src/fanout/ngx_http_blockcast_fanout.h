@@ -53,6 +53,10 @@ void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
  */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
+/* Sends what is due to one subscriber. */
+void ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub);
+
 /* Does so for all streams. */
 void ngx_http_blockcast_fanout_update_all(void);
 

@@ -15,7 +15,9 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_notify.h"
 
 
 static ngx_int_t ngx_http_blockcast_hub_sync_ring(
@@ -102,9 +104,12 @@ ngx_http_blockcast_hub_done(void)
         if (hub->listeners != NULL) {
             ngx_free(hub->listeners);
         }
+
+        ngx_http_blockcast_filtered_done(hub);
     }
 
     ngx_http_blockcast_nhubs = 0;
+    ngx_http_blockcast_notify_done();
     ngx_http_blockcast_fanout_done();
 }
 
@@ -119,7 +124,7 @@ ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 void
 ngx_http_blockcast_hub_tick(ngx_uint_t attached)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, n;
     ngx_http_blockcast_hub_t   *hub;
     ngx_http_blockcast_slot_t  *slot;
     ngx_http_blockcast_zone_t  *zone;
@@ -141,8 +146,10 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
             hub->reported = hub->delivered;
         }
 
-        if (hub->nlisteners != 0 && (attached || zone->worker == 0)) {
-            ngx_http_blockcast_slot_add_listeners(zone, slot, hub->nlisteners);
+        n = hub->nlisteners + ngx_http_blockcast_filtered_count(hub);
+
+        if (n != 0 && (attached || zone->worker == 0)) {
+            ngx_http_blockcast_slot_add_listeners(zone, slot, n);
         }
     }
 }
@@ -455,15 +462,56 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->listeners[hub->nlisteners].sub = sub;
     hub->nlisteners++;
 
+    ngx_http_blockcast_hub_join(hub, hub->nlisteners == 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub, ngx_uint_t first)
+{
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
                                           hub->stream->slot, 1);
 
-    if (hub->nlisteners == 1 && !ngx_http_blockcast_hub_demand_event.posted) {
+    if (first && !ngx_http_blockcast_hub_demand_event.posted) {
         ngx_post_event(&ngx_http_blockcast_hub_demand_event,
                        &ngx_posted_events);
     }
+}
 
-    return NGX_OK;
+
+void
+ngx_http_blockcast_hub_part(ngx_http_blockcast_hub_t *hub)
+{
+    hub->stream->slot->left = ngx_current_msec;
+
+    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
+                                          hub->stream->slot, -1);
+}
+
+
+void
+ngx_http_blockcast_hub_leave(ngx_http_blockcast_sub_t *sub)
+{
+    if (sub->filtered) {
+        ngx_http_blockcast_filtered_unsubscribe(sub);
+
+    } else {
+        ngx_http_blockcast_hub_unsubscribe(sub->hub, sub->place);
+    }
+}
+
+
+void
+ngx_http_blockcast_hub_moved(ngx_http_blockcast_sub_t *sub, ngx_uint_t to)
+{
+    if (sub->filtered) {
+        ngx_http_blockcast_filtered_move(sub, to);
+
+    } else {
+        sub->hub->listeners[sub->place].sub = (uint32_t) to;
+    }
 }
 
 
@@ -520,8 +568,5 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
     hub->nlisteners--;
     ngx_http_blockcast_hub_move_listener(hub, hub->nlisteners, place);
 
-    hub->stream->slot->left = ngx_current_msec;
-
-    ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
-                                          hub->stream->slot, -1);
+    ngx_http_blockcast_hub_part(hub);
 }

@@ -53,6 +53,7 @@ struct ngx_http_blockcast_hub_s {
     ngx_uint_t                    nlisteners;
     ngx_uint_t                    nalloc;
     ngx_uint_t                    npatched;     /* of them: take patches */
+    ngx_http_blockcast_filtered_t  *filtered;   /* those with a filter */
 
     ngx_http_blockcast_log_throttle_t  suppressed;  /* data that CBOR cannot
                                                        express */
@@ -83,6 +84,9 @@ typedef struct {
     unsigned                      delta:1;      /* it takes merge patches */
     unsigned                      history:4;    /* number of the ring that is
                                                    due + 1, 0: none */
+    unsigned                      filtered:1;   /* place: of hub->filtered */
+    unsigned                      slow:1;       /* rpc: see _notify */
+    unsigned                      class:8;
 } ngx_http_blockcast_sub_t;
 
 
@@ -148,6 +152,19 @@ void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
  */
 ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
+
+/*
+ * Counts a subscriber, the first one of this worker or not, and one that has
+ * left: what _subscribe() and _unsubscribe() do, too.
+ */
+void ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t first);
+void ngx_http_blockcast_hub_part(ngx_http_blockcast_hub_t *hub);
+
+/* Removes a subscription of a client, and notes that one is conn->subs[to]. */
+void ngx_http_blockcast_hub_leave(ngx_http_blockcast_sub_t *sub);
+void ngx_http_blockcast_hub_moved(ngx_http_blockcast_sub_t *sub,
+    ngx_uint_t to);
 
 /* Removes the subscriber at a place of hub->listeners. */
 void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,

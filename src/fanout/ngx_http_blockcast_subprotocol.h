@@ -15,7 +15,8 @@
 typedef enum {
     ngx_http_blockcast_json = 0,
     ngx_http_blockcast_jsonrpc,
-    ngx_http_blockcast_cbor
+    ngx_http_blockcast_cbor,
+    ngx_http_blockcast_rpc          /* of blockcast_rpc: no subprotocol */
 } ngx_http_blockcast_subprotocol_e;
 
 

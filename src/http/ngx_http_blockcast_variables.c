@@ -192,7 +192,8 @@ ngx_http_blockcast_variables_protocol(ngx_http_request_t *r,
     name = (conn->kind == NGX_HTTP_BLOCKCAST_SSE) ? "sse"
            : (conn->kind == NGX_HTTP_BLOCKCAST_LONGPOLL) ? "long-poll"
            : (conn->protocol == ngx_http_blockcast_cbor) ? "cbor"
-           : (conn->protocol == ngx_http_blockcast_jsonrpc) ? "jsonrpc"
+           : (conn->protocol == ngx_http_blockcast_jsonrpc
+              || conn->protocol == ngx_http_blockcast_rpc) ? "jsonrpc"
            : "json";
 
     ngx_http_blockcast_variables_set(v, name, ngx_strlen(name));

@@ -1,0 +1,756 @@
+
+/*
+ * The JSON-RPC endpoint: what a chain library asks, over WebSocket and by
+ * POST.
+ *
+ * Methods that subscribe are streams here, by blockcast_rpc_subscription; the
+ * others go to the node, as far as blockcast_rpc_allow lets them.
+ */
+
+
+#include "ngx_http_blockcast_rpc.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_rpc_conf.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_notify.h"
+#include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_rpc_lane.h"
+#include "ngx_http_blockcast_ws_send.h"
+#include "bc_log_filter.h"
+#include "bc_rpc_request.h"
+#include "bc_ws_frame.h"
+
+
+static ngx_http_blockcast_notify_session_t *ngx_http_blockcast_rpc_session(
+    ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_rpc_deliver(void *owner,
+    ngx_http_blockcast_rpc_group_t *group);
+
+
+static const bc_span_t  ngx_http_blockcast_rpc_null = {
+    (const uint8_t *) "null", 4
+};
+
+
+void
+ngx_http_blockcast_rpc_message(ngx_http_blockcast_conn_t *conn,
+    const u_char *data, size_t len)
+{
+    ngx_http_blockcast_notify_session_t  *session;
+
+    session = ngx_http_blockcast_rpc_session(conn);
+
+    if (session == NULL) {
+        ngx_http_blockcast_client_close(conn, 1013, "no memory");
+        return;
+    }
+
+    if (ngx_http_blockcast_rpc_execute(session->lane, conn, data, len)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_client_close(conn, 1013, "no memory");
+    }
+}
+
+
+/* Returns what a connection has besides its streams, made when it is needed. */
+
+static ngx_http_blockcast_notify_session_t *
+ngx_http_blockcast_rpc_session(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_http_blockcast_notify_session_t  *session;
+
+    if (conn->session != NULL) {
+        return conn->session;
+    }
+
+    session = ngx_calloc(sizeof(ngx_http_blockcast_notify_session_t),
+                         ngx_cycle->log);
+    if (session == NULL) {
+        return NULL;
+    }
+
+    session->lane = ngx_http_blockcast_rpc_lane_create(conn->conf->rpc, conn,
+                                              ngx_http_blockcast_rpc_deliver);
+    if (session->lane == NULL) {
+        ngx_free(session);
+        return NULL;
+    }
+
+    conn->session = session;
+
+    return session;
+}
+
+
+static void
+ngx_http_blockcast_rpc_free_sub(ngx_http_blockcast_notify_sub_t *rsub)
+{
+    ngx_free(rsub->id.data);
+}
+
+
+void
+ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_uint_t                            i;
+    ngx_http_blockcast_notify_session_t  *session;
+
+    session = conn->session;
+
+    if (session == NULL) {
+        return;
+    }
+
+    for (i = 0; i < conn->nsubs; i++) {
+        ngx_http_blockcast_notify_end(&conn->subs[i]);
+        ngx_http_blockcast_rpc_free_sub(&session->subs[i]);
+    }
+
+    conn->session = NULL;
+
+    ngx_http_blockcast_rpc_lane_leave(session->lane);
+
+    if (session->subs != NULL) {
+        ngx_free(session->subs);
+    }
+
+    ngx_free(session);
+}
+
+
+/* Sends the answers to a message, and what waited for them. */
+
+static void
+ngx_http_blockcast_rpc_deliver(void *owner,
+    ngx_http_blockcast_rpc_group_t *group)
+{
+    u_char                               *p;
+    size_t                                len;
+    ngx_uint_t                            i;
+    ngx_http_blockcast_conn_t            *conn;
+    ngx_http_blockcast_frame_t           *frame;
+    ngx_http_blockcast_notify_session_t  *session;
+
+    conn = owner;
+
+    if (conn->dead || conn->closing) {
+        return;
+    }
+
+    len = ngx_http_blockcast_rpc_group_len(group);
+
+    if (len != 0) {
+        frame = ngx_http_blockcast_frame_alloc(len);
+
+        if (frame == NULL) {
+            ngx_http_blockcast_client_close(conn, 1013, "no memory");
+            return;
+        }
+
+        p = frame->data + frame->payload;
+
+        ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                         ngx_http_blockcast_rpc_group_text(group, p) - p);
+
+        ngx_http_blockcast_ws_send_queue(conn, frame);
+    }
+
+    if (!group->held) {
+        return;
+    }
+
+    for (i = 0; !conn->dead && !conn->closing && i < conn->nsubs; i++) {
+        session = conn->session;
+
+        if (session->subs[i].held) {
+            session->subs[i].held = 0;
+            ngx_http_blockcast_ws_send_mark_pending(conn, &conn->subs[i]);
+        }
+    }
+}
+
+
+/* Makes room for one more subscription. */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_grow(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_notify_session_t *session)
+{
+    ngx_uint_t                        n;
+    ngx_http_blockcast_sub_t         *subs;
+    ngx_http_blockcast_notify_sub_t  *rsubs;
+
+    if (session->nalloc == conn->nsubs) {
+        n = session->nalloc ? session->nalloc * 2 : 1;
+
+        rsubs = ngx_alloc(n * sizeof(ngx_http_blockcast_notify_sub_t),
+                          ngx_cycle->log);
+        if (rsubs == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (session->subs != NULL) {
+            ngx_memcpy(rsubs, session->subs,
+                       conn->nsubs * sizeof(ngx_http_blockcast_notify_sub_t));
+            ngx_free(session->subs);
+        }
+
+        session->subs = rsubs;
+        session->nalloc = n;
+    }
+
+    if (conn->nalloc == conn->nsubs) {
+        n = conn->nalloc * 2;
+
+        subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
+        if (subs == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(subs, conn->subs,
+                   conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
+
+        if (conn->subs != &conn->first) {
+            ngx_free(conn->subs);
+        }
+
+        conn->subs = subs;
+        conn->nalloc = n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Makes the id of a subscription, in memory of ngx_alloc(). */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_make_id(ngx_http_blockcast_notify_session_t *session,
+    ngx_http_blockcast_rpc_rule_t *rule, bc_span_t request, ngx_str_t *id)
+{
+    size_t  size;
+
+    size = ngx_max(request.len, NGX_INT64_LEN + sizeof("\"0x\""));
+
+    id->data = ngx_alloc(size, ngx_cycle->log);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    session->next_id++;
+
+    switch (rule->id) {
+
+    case ngx_http_blockcast_rpc_id_number:
+        id->len = ngx_sprintf(id->data, "%uL", session->next_id) - id->data;
+        break;
+
+    case ngx_http_blockcast_rpc_id_string:
+        id->len = ngx_sprintf(id->data, "\"%uL\"", session->next_id)
+                  - id->data;
+        break;
+
+    case ngx_http_blockcast_rpc_id_request:
+        id->len = ngx_cpymem(id->data, request.data, request.len) - id->data;
+        break;
+
+    default:
+        id->len = ngx_sprintf(id->data, "\"0x%xL\"", session->next_id)
+                  - id->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Reads the second param as a filter.  NGX_DECLINED has been answered. */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, bc_rpc_request_t *r, bc_log_filter_t **filter)
+{
+    bc_span_t        key, value;
+    const char      *why;
+    bc_json_iter_t   it;
+
+    *filter = NULL;
+
+    if (bc_json_array(&it, r->params) != 0
+        || !bc_json_next(&it, &key, &value)
+        || !bc_json_next(&it, &key, &value)
+        || value.data[0] == 'n')
+    {
+        return NGX_OK;
+    }
+
+    *filter = bc_log_filter_logs(value, &why);
+
+    if (*filter == NULL) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id,
+                                    why ? BC_RPC_BAD_PARAMS : BC_RPC_FAILED,
+                                    "%s", why ? why : "no memory");
+        return NGX_DECLINED;
+    }
+
+    if (bc_log_filter_place(*filter) == NULL) {
+
+        /* it asks for nothing in particular */
+
+        bc_log_filter_free(*filter);
+        *filter = NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
+    ngx_http_blockcast_rpc_rule_t *rule)
+{
+    ngx_str_t                             id, result;
+    ngx_int_t                             age;
+    ngx_uint_t                            idle;
+    bc_log_filter_t                      *filter;
+    ngx_http_blockcast_hub_t             *hub;
+    ngx_http_blockcast_sub_t             *sub;
+    ngx_http_blockcast_stream_t          *st;
+    ngx_http_blockcast_notify_sub_t      *rsub;
+    ngx_http_blockcast_notify_session_t  *session;
+
+    st = rule->stream;
+    session = conn->session;
+
+    if (!(conn->allowed & ((uint64_t) 1 << st->index))) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_FAILED,
+                                    "this subscription is not open to you");
+        return;
+    }
+
+    if (conn->nsubs >= conn->conf->max_subscriptions) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_LIMITED,
+                                    "no more than %ui subscriptions on one "
+                                    "connection",
+                                    conn->conf->max_subscriptions);
+        return;
+    }
+
+    filter = NULL;
+
+    if (rule->logs
+        && ngx_http_blockcast_rpc_filter(group, i, r, &filter) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ngx_http_blockcast_rpc_grow(conn, session) != NGX_OK
+        || ngx_http_blockcast_rpc_make_id(session, rule, r->id, &id) != NGX_OK)
+    {
+        bc_log_filter_free(filter);
+        goto no_memory;
+    }
+
+    hub = ngx_http_blockcast_hub_of(st);
+    age = ngx_http_blockcast_stream_status_age(st->slot);
+    idle = (age == -1 || age > (ngx_int_t) (2 * st->interval));
+
+    sub = &conn->subs[conn->nsubs];
+    rsub = &session->subs[conn->nsubs];
+
+    ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
+    ngx_memzero(rsub, sizeof(ngx_http_blockcast_notify_sub_t));
+
+    rsub->rule = rule;
+    rsub->id = id;
+    rsub->filter = filter;
+
+    if ((filter != NULL
+         ? ngx_http_blockcast_filtered_subscribe(hub, conn, conn->nsubs,
+                                                 filter, &rule->result)
+         : ngx_http_blockcast_hub_subscribe(hub, conn, conn->nsubs))
+        != NGX_OK)
+    {
+        ngx_http_blockcast_rpc_free_sub(rsub);
+        bc_log_filter_free(filter);
+        goto no_memory;
+    }
+
+    conn->nsubs++;
+
+    /* what is there already is not news, unless the newest is asked for */
+
+    sub->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
+    sub->last_status = hub->freshness;
+
+    rsub->held = 1;
+    rsub->first = rule->first;
+    rsub->began = (idle && !rule->first) ? ngx_http_blockcast_zone_usec() : 0;
+    group->held = 1;
+
+    ngx_http_blockcast_notify_begin(sub, rsub);
+
+    if (rule->first && hub->newest != NULL && sub->seq != 0) {
+        sub->seq--;
+
+    } else {
+        rsub->first = 0;
+    }
+
+    if (rule->id == ngx_http_blockcast_rpc_id_request) {
+        ngx_str_set(&result, "{}");
+        ngx_http_blockcast_rpc_group_result(group, i, r->id, &result);
+        return;
+    }
+
+    ngx_http_blockcast_rpc_group_result(group, i, r->id, &id);
+    return;
+
+no_memory:
+
+    ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_FAILED,
+                                       "no memory, try again later");
+}
+
+
+/* Returns whether a request that unsubscribes means this subscription. */
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_means(ngx_http_blockcast_notify_sub_t *rsub,
+    bc_rpc_request_t *r, bc_span_t param)
+{
+    size_t     len;
+    u_char     text[BC_RPC_METHOD];
+    ngx_str_t  said;
+
+    if (rsub->rule->unsubscribe.len != r->method_len
+        || ngx_memcmp(rsub->rule->unsubscribe.data, r->method, r->method_len)
+           != 0)
+    {
+        return 0;
+    }
+
+    if (rsub->rule->id == ngx_http_blockcast_rpc_id_request) {
+
+        /* it is left by what was asked for, or all at once */
+
+        return param.len == 0
+               || (bc_json_string(param, text, sizeof(text), &len) == 0
+                   && len == rsub->rule->param.len
+                   && ngx_memcmp(text, rsub->rule->param.data, len) == 0);
+    }
+
+    if (param.len == rsub->id.len
+        && ngx_memcmp(param.data, rsub->id.data, param.len) == 0)
+    {
+        return 1;
+    }
+
+    /* the same with another quoting: 1 for "1", and the other way round */
+
+    said = rsub->id;
+
+    if (said.data[0] == '"') {
+        said.data++;
+        said.len -= 2;
+    }
+
+    if (bc_json_string(param, text, sizeof(text), &len) == -1) {
+        return param.len == said.len
+               && ngx_memcmp(param.data, said.data, said.len) == 0;
+    }
+
+    return len == said.len && ngx_memcmp(text, said.data, len) == 0;
+}
+
+
+static void
+ngx_http_blockcast_rpc_unsubscribe(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
+    ngx_http_blockcast_rpc_rule_t *rule)
+{
+    bc_span_t                             param;
+    ngx_str_t                             result;
+    ngx_uint_t                            n, left;
+    ngx_http_blockcast_sub_t             *sub;
+    ngx_http_blockcast_notify_session_t  *session;
+
+    session = conn->session;
+    left = 0;
+    n = 0;
+
+    ngx_memzero(&param, sizeof(bc_span_t));
+
+    if (!bc_rpc_param(r->params, rule->member.len
+                                 ? (char *) rule->member.data : NULL, &param)
+        && rule->id != ngx_http_blockcast_rpc_id_request)
+    {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_BAD_PARAMS,
+                                    "params must be [SUBSCRIPTION]");
+        return;
+    }
+
+    while (n < conn->nsubs) {
+
+        if (!ngx_http_blockcast_rpc_means(&session->subs[n], r, param)) {
+            n++;
+            continue;
+        }
+
+        sub = &conn->subs[n];
+        left++;
+
+        ngx_http_blockcast_hub_leave(sub);
+
+        if (sub->pending) {
+            conn->npending--;
+        }
+
+        ngx_http_blockcast_notify_end(sub);
+        ngx_http_blockcast_rpc_free_sub(&session->subs[n]);
+        conn->nsubs--;
+
+        if (n != conn->nsubs) {
+            *sub = conn->subs[conn->nsubs];
+            session->subs[n] = session->subs[conn->nsubs];
+            ngx_http_blockcast_hub_moved(sub, n);
+        }
+    }
+
+    if (rule->id == ngx_http_blockcast_rpc_id_request) {
+
+        if (left == 0) {
+            ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_FAILED,
+                                               "there is no such subscription");
+            return;
+        }
+
+        ngx_str_set(&result, "{}");
+
+    } else if (left != 0) {
+        ngx_str_set(&result, "true");
+
+    } else {
+        ngx_str_set(&result, "false");
+    }
+
+    ngx_http_blockcast_rpc_group_result(group, i, r->id, &result);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_is(ngx_str_t *name, bc_rpc_request_t *r)
+{
+    return name->len == r->method_len
+           && ngx_memcmp(name->data, r->method, r->method_len) == 0;
+}
+
+
+/* Returns whether the first param is what a rule is for. */
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_for(ngx_http_blockcast_rpc_rule_t *rule,
+    bc_rpc_request_t *r)
+{
+    size_t     len;
+    u_char     text[BC_RPC_METHOD];
+    bc_span_t  param;
+
+    if (rule->param.len == 0) {
+        return 1;
+    }
+
+    return bc_rpc_param(r->params, rule->member.len
+                                   ? (char *) rule->member.data : NULL, &param)
+           && bc_json_string(param, text, sizeof(text), &len) == 0
+           && len == rule->param.len
+           && ngx_memcmp(text, rule->param.data, len) == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_rpc_allowed(ngx_http_blockcast_rpc_conf_t *conf,
+    bc_rpc_request_t *r)
+{
+    ngx_str_t   *pattern;
+    ngx_uint_t   i;
+
+    if (conf->allow == NULL) {
+        return 0;
+    }
+
+    pattern = conf->allow->elts;
+
+    for (i = 0; i < conf->allow->nelts; i++) {
+
+        /* of the operator's own methods, only those that are named */
+
+        if (bc_rpc_match(pattern[i].data, pattern[i].len, r->method,
+                         r->method_len)
+            && (!bc_rpc_private(r->method, r->method_len)
+                || bc_rpc_private(pattern[i].data, pattern[i].len)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Answers one request, or has it answered. */
+
+static void
+ngx_http_blockcast_rpc_request(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r)
+{
+    ngx_str_t                        name;
+    ngx_uint_t                       n, known;
+    ngx_http_blockcast_rpc_conf_t   *conf;
+    ngx_http_blockcast_rpc_rule_t  **rules, *leave;
+
+    if (r->wrong != NULL) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id,
+                                           BC_RPC_INVALID_REQUEST, "%s",
+                                           r->wrong);
+        return;
+    }
+
+    if (ngx_http_blockcast_rpc_lane_pay(group, i, r) != NGX_OK) {
+        return;
+    }
+
+    conf = group->lane->conf;
+    known = 0;
+    leave = NULL;
+
+    name.data = r->method;
+    name.len = r->method_len;
+
+    rules = (conf->rules != NULL) ? conf->rules->elts : NULL;
+
+    for (n = 0; conf->rules != NULL && n < conf->rules->nelts; n++) {
+
+        if (ngx_http_blockcast_rpc_is(&rules[n]->unsubscribe, r)) {
+            leave = rules[n];
+        }
+
+        if (!ngx_http_blockcast_rpc_is(&rules[n]->subscribe, r)) {
+            continue;
+        }
+
+        known = 1;
+
+        if (conn == NULL) {
+            break;
+        }
+
+        if (ngx_http_blockcast_rpc_for(rules[n], r)) {
+            ngx_http_blockcast_rpc_subscribe(group, i, conn, r, rules[n]);
+            return;
+        }
+    }
+
+    if ((known || leave != NULL) && conn == NULL) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_NO_METHOD,
+                                    "notifications not supported: subscribe "
+                                    "over WebSocket, at the same address");
+        return;
+    }
+
+    if (leave != NULL) {
+        ngx_http_blockcast_rpc_unsubscribe(group, i, conn, r, leave);
+        return;
+    }
+
+    if (known) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_BAD_PARAMS,
+                                    "there is no such subscription here: %V",
+                                    &name);
+        return;
+    }
+
+    if (!ngx_http_blockcast_rpc_allowed(conf, r)) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_NO_METHOD,
+                                    "the method %V does not exist/is not "
+                                    "available", &name);
+        return;
+    }
+
+    ngx_http_blockcast_rpc_lane_ask(group, i, r);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
+    ngx_http_blockcast_conn_t *conn, const u_char *data, size_t len)
+{
+    ngx_uint_t                       i, n, batch;
+    bc_rpc_message_t                 message;
+    bc_rpc_request_t                 request;
+    ngx_http_blockcast_rpc_group_t  *group;
+
+    bc_rpc_message(&message, data, len);
+
+    n = message.n;
+    batch = (message.what == BC_RPC_BATCH && n <= lane->conf->limit.batch);
+
+    if (!batch) {
+        n = 1;
+    }
+
+    group = ngx_http_blockcast_rpc_group_begin(lane, n, batch);
+
+    if (group == NULL) {
+        return NGX_ERROR;
+    }
+
+    switch (message.what) {
+
+    case BC_RPC_NO_JSON:
+        ngx_http_blockcast_rpc_group_error(group, 0,
+                                    ngx_http_blockcast_rpc_null, BC_RPC_PARSE,
+                                    "the message is not valid JSON");
+        break;
+
+    case BC_RPC_EMPTY:
+        ngx_http_blockcast_rpc_group_error(group, 0,
+                                    ngx_http_blockcast_rpc_null,
+                                    BC_RPC_INVALID_REQUEST,
+                                    "the batch is empty");
+        break;
+
+    default:
+
+        if (message.what == BC_RPC_BATCH && !batch) {
+            ngx_http_blockcast_rpc_group_error(group, 0,
+                                    ngx_http_blockcast_rpc_null,
+                                    BC_RPC_INVALID_REQUEST,
+                                    "the batch is larger than %ui requests",
+                                    lane->conf->limit.batch);
+            break;
+        }
+
+        for (i = 0; bc_rpc_next(&message, &request); i++) {
+
+            if (lane->owner == NULL) {
+
+                /* the client has gone, or was closed, meanwhile */
+                break;
+            }
+
+            ngx_http_blockcast_rpc_request(group, i, conn, &request);
+        }
+    }
+
+    ngx_http_blockcast_rpc_group_end(group);
+
+    return NGX_OK;
+}

@@ -1,0 +1,107 @@
+
+/*
+ * Lanes: the calls of one client of the JSON-RPC endpoint on their way to the
+ * node, beside those of the others.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_RPC_LANE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RPC_LANE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_rpc_conf.h"
+#include "bc_rpc_request.h"
+
+
+typedef struct ngx_http_blockcast_rpc_lane_s   ngx_http_blockcast_rpc_lane_t;
+typedef struct ngx_http_blockcast_rpc_group_s  ngx_http_blockcast_rpc_group_t;
+
+
+/* all answers of a group are there; _rpc_group_text() writes them */
+typedef void (*ngx_http_blockcast_rpc_deliver_pt)(void *owner,
+    ngx_http_blockcast_rpc_group_t *group);
+
+
+/* what a client may spend, a leaky bucket for calls and one for bytes */
+
+typedef struct {
+    ngx_msec_t                    counted;
+    uint64_t                      cost;         /* 1/1000 */
+    uint64_t                      bytes;        /* 1/1000 */
+} ngx_http_blockcast_rpc_purse_t;
+
+
+struct ngx_http_blockcast_rpc_lane_s {
+    ngx_http_blockcast_rpc_conf_t  *conf;
+    void                         *owner;        /* NULL: it is gone */
+    ngx_http_blockcast_rpc_deliver_pt  deliver;
+    ngx_http_blockcast_rpc_purse_t  *purse;
+    ngx_http_blockcast_rpc_purse_t  own;        /* purse may point to it */
+    ngx_uint_t                    refs;         /* of the owner, the groups */
+    ngx_queue_t                   ready;        /* among those who wait */
+    ngx_queue_t                   asks;         /* all of them */
+    ngx_queue_t                   waiting;      /* those not at the node */
+    ngx_uint_t                    nwaiting;
+    size_t                        waiting_size;
+    ngx_uint_t                    calls;        /* at the node, made for it */
+    unsigned                      is_ready:1;
+};
+
+
+/* the requests of one message, and their answers */
+
+struct ngx_http_blockcast_rpc_group_s {
+    ngx_http_blockcast_rpc_lane_t  *lane;
+    ngx_uint_t                    n;
+    ngx_uint_t                    left;         /* answers still to come */
+    size_t                        size;         /* of the answers, bytes */
+    unsigned                      batch:1;
+    unsigned                      held:1;       /* subscriptions wait for it */
+    ngx_str_t                     answers[1];   /* of ngx_alloc(); len 0 */
+};
+
+
+/* Makes the lane of a client; NULL without memory. */
+ngx_http_blockcast_rpc_lane_t *ngx_http_blockcast_rpc_lane_create(
+    ngx_http_blockcast_rpc_conf_t *conf, void *owner,
+    ngx_http_blockcast_rpc_deliver_pt deliver);
+
+/* The client is gone: nothing is delivered any more, its calls are ended. */
+void ngx_http_blockcast_rpc_lane_leave(ngx_http_blockcast_rpc_lane_t *lane);
+
+/*
+ * Begins a group of n requests, and ends it: with the last answer, or at once
+ * when all are there, it is delivered and freed.  NULL without memory.
+ */
+ngx_http_blockcast_rpc_group_t *ngx_http_blockcast_rpc_group_begin(
+    ngx_http_blockcast_rpc_lane_t *lane, ngx_uint_t n, ngx_uint_t batch);
+void ngx_http_blockcast_rpc_group_end(ngx_http_blockcast_rpc_group_t *group);
+
+/* Answers request i of a group; there is no answer when id.len is 0. */
+void ngx_http_blockcast_rpc_group_result(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, bc_span_t id, ngx_str_t *result);
+void ngx_http_blockcast_rpc_group_error(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, bc_span_t id, ngx_int_t code, const char *fmt, ...);
+
+/* The length of the answers' text, 0: there is none; and the text. */
+size_t ngx_http_blockcast_rpc_group_len(ngx_http_blockcast_rpc_group_t *group);
+u_char *ngx_http_blockcast_rpc_group_text(
+    ngx_http_blockcast_rpc_group_t *group, u_char *p);
+
+/*
+ * Takes the cost of a call; NGX_DECLINED when the client has none left: request
+ * i has its answer then.
+ */
+ngx_int_t ngx_http_blockcast_rpc_lane_pay(
+    ngx_http_blockcast_rpc_group_t *group, ngx_uint_t i, bc_rpc_request_t *r);
+
+/* Has request i answered by the node, or by what is known of its answer. */
+void ngx_http_blockcast_rpc_lane_ask(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, bc_rpc_request_t *r);
+
+/* Ends all calls: the worker exits. */
+void ngx_http_blockcast_rpc_lane_done(void);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_RPC_LANE_H_INCLUDED_ */

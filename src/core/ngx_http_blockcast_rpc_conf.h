@@ -1,0 +1,102 @@
+
+/*
+ * The JSON-RPC endpoint as configured: subscriptions, methods, limits.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_RPC_CONF_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_RPC_CONF_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* in which form a subscription's id is told */
+
+typedef enum {
+    ngx_http_blockcast_rpc_id_hex = 0,      /* "0x1" */
+    ngx_http_blockcast_rpc_id_number,       /* 1 */
+    ngx_http_blockcast_rpc_id_string,       /* "1" */
+    ngx_http_blockcast_rpc_id_request       /* that of the request itself */
+} ngx_http_blockcast_rpc_id_e;
+
+
+/* a method that subscribes, and to what */
+
+typedef struct {
+    ngx_str_t                     subscribe;    /* the method */
+    ngx_str_t                     param;        /* its first param, or len 0 */
+    ngx_str_t                     member;       /* of params as an object */
+    ngx_str_t                     notify;
+    ngx_str_t                     unsubscribe;
+    ngx_str_t                     result;       /* member of an entry: "" */
+    ngx_http_blockcast_rpc_id_e   id;
+    unsigned                      first:1;      /* the newest one at once */
+    unsigned                      logs:1;       /* filter by address, topics */
+
+    ngx_str_t                     stream_name;
+    ngx_http_blockcast_stream_t  *stream;
+    u_char                       *file;
+    ngx_uint_t                    line;
+
+    /* the text of a notification before the id, and between it and result */
+    ngx_str_t                     head;
+    ngx_str_t                     middle;
+    ngx_str_t                     tail;
+
+    void                         *bodies;       /* a worker's, see _notify */
+} ngx_http_blockcast_rpc_rule_t;
+
+
+/* how long an answer holds */
+
+typedef enum {
+    ngx_http_blockcast_rpc_share = 0,       /* with who asks the same now */
+    ngx_http_blockcast_rpc_off,             /* not even that */
+    ngx_http_blockcast_rpc_head,            /* until there is a new head */
+    ngx_http_blockcast_rpc_forever,
+    ngx_http_blockcast_rpc_clear            /* off, and ends all of _head */
+} ngx_http_blockcast_rpc_policy_e;
+
+
+typedef struct {
+    ngx_str_t                     pattern;
+    ngx_str_t                     unless;       /* a string among the params */
+    ngx_http_blockcast_rpc_policy_e  policy;
+    ngx_uint_t                    cost;
+} ngx_http_blockcast_rpc_method_t;
+
+
+/* what one client may, NGX_CONF_UNSET_* until merged */
+
+typedef struct {
+    ngx_uint_t                    rate;         /* cost per second, 0: any */
+    ngx_uint_t                    burst;
+    size_t                        bytes;        /* of results per second */
+    ngx_uint_t                    calls;        /* at the node at once */
+    ngx_uint_t                    waiting;      /* and more that wait */
+    ngx_uint_t                    total;        /* of all clients of a worker */
+    ngx_uint_t                    node;         /* per second, 0: any */
+    ngx_uint_t                    batch;
+    size_t                        answer;       /* bytes, of a batch's */
+    ngx_msec_t                    timeout;
+} ngx_http_blockcast_rpc_limit_t;
+
+
+typedef struct {
+    ngx_array_t                  *rules;    /* of _rpc_rule_t * */
+    ngx_array_t                  *allow;    /* ngx_str_t: patterns */
+    ngx_array_t                  *cache;    /* of _rpc_method_t */
+    ngx_array_t                  *costs;    /* of _rpc_method_t */
+    ngx_http_blockcast_rpc_limit_t  limit;
+
+    ngx_str_t                     node_name;
+    ngx_http_blockcast_node_t    *node;
+    ngx_str_t                     head_name;
+    ngx_http_blockcast_stream_t  *head;
+    u_char                       *head_file;
+    ngx_uint_t                    head_line;
+} ngx_http_blockcast_rpc_conf_t;
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_RPC_CONF_H_INCLUDED_ */

@@ -1,0 +1,932 @@
+
+/*
+ * Subscribers of a log that want only some of its entries: an index by the
+ * values that they ask for, so that an entry costs what those cost who get it.
+ *
+ * Each filter is found by one of its members, that with the fewest values.  Of
+ * an entry, what it has in these places is looked up, and only the filters
+ * that ask for it are compared with it.  Who gets it is sent to in slices, as
+ * the fan-out does.
+ */
+
+
+#include "ngx_http_blockcast_filtered.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_fanout.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_status_message.h"
+#include "ngx_http_blockcast_subprotocol.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_json.h"
+#include "bc_siphash.h"
+#include "bc_ws_frame.h"
+
+
+/* sends in one go */
+#define NGX_HTTP_BLOCKCAST_FILTERED_SLICE   128
+/* messages of the newest entries that are kept for others who want the same */
+#define NGX_HTTP_BLOCKCAST_FILTERED_KEPT    16
+/* entries of one message, and about their bytes */
+#define NGX_HTTP_BLOCKCAST_FILTERED_MOST    1024
+#define NGX_HTTP_BLOCKCAST_FILTERED_PIECE   (256 * 1024)
+
+
+typedef struct ngx_http_blockcast_filtered_sub_s
+                                          ngx_http_blockcast_filtered_sub_t;
+typedef struct ngx_http_blockcast_filtered_node_s
+                                          ngx_http_blockcast_filtered_node_t;
+
+
+/* a value that a filter asks for, in the index */
+
+struct ngx_http_blockcast_filtered_node_s {
+    ngx_queue_t                   queue;        /* of its bucket */
+    ngx_http_blockcast_filtered_sub_t  *owner;
+    uint64_t                      hash;
+};
+
+
+struct ngx_http_blockcast_filtered_sub_s {
+    ngx_http_blockcast_conn_t    *conn;
+    uint32_t                      sub;          /* in conn->subs */
+    uint32_t                      place;        /* of what it is found by */
+    ngx_queue_t                   hit;          /* who is to be sent to */
+    bc_log_filter_t              *filter;
+    uint64_t                      round;        /* of _publish, seen in it */
+    unsigned                      is_hit:1;
+    unsigned                      page:1;       /* the first page is due */
+    unsigned                      behind:1;     /* sub->seq is where it is */
+    ngx_uint_t                    nnodes;
+    ngx_http_blockcast_filtered_node_t  nodes[1];
+};
+
+
+/* where an entry is looked at */
+
+typedef struct {
+    ngx_uint_t                    used;         /* subscribers found by it */
+    ngx_str_t                     inner;
+    const bc_log_filter_place_t  *place;        /* NULL: all entries */
+    bc_log_filter_place_t         copy;
+} ngx_http_blockcast_filtered_place_t;
+
+
+/* hub->filtered */
+
+struct ngx_http_blockcast_filtered_s {
+    ngx_http_blockcast_filtered_sub_t  **subs;
+    ngx_uint_t                    nsubs;
+    ngx_uint_t                    nalloc;
+
+    ngx_http_blockcast_filtered_place_t  *places;
+    ngx_uint_t                    nplaces;
+
+    ngx_queue_t                  *buckets;
+    ngx_uint_t                    nbuckets;     /* a power of two */
+    ngx_uint_t                    nnodes;
+
+    uint64_t                      secret[2];
+    uint64_t                      seq;          /* newest that was indexed */
+    uint64_t                      round;
+
+    ngx_queue_t                   hits;
+    ngx_event_t                   event;
+
+    struct {
+        uint64_t                      version;
+        uint64_t                      sum;
+        ngx_uint_t                    protocol;
+        ngx_uint_t                    deflate;
+        ngx_http_blockcast_frame_t   *frame;
+    } kept[NGX_HTTP_BLOCKCAST_FILTERED_KEPT];
+};
+
+
+static void ngx_http_blockcast_filtered_handler(ngx_event_t *ev);
+
+
+static ngx_http_blockcast_filtered_t *
+ngx_http_blockcast_filtered_create(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_http_blockcast_filtered_t  *f;
+
+    f = ngx_calloc(sizeof(ngx_http_blockcast_filtered_t), ngx_cycle->log);
+    if (f == NULL) {
+        return NULL;
+    }
+
+    /* clients choose the values: nobody is to make them fall together */
+
+    f->secret[0] = (uint64_t) ngx_random() << 32 ^ (uint64_t) ngx_random();
+    f->secret[1] = (uint64_t) ngx_random() << 32 ^ (uint64_t) (uintptr_t) f;
+
+    ngx_queue_init(&f->hits);
+
+    f->event.handler = ngx_http_blockcast_filtered_handler;
+    f->event.log = ngx_cycle->log;
+    f->event.data = f;
+
+    hub->filtered = f;
+
+    return f;
+}
+
+
+/* Makes the table of buckets fit n nodes.  NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_filtered_room(ngx_http_blockcast_filtered_t *f,
+    ngx_uint_t n)
+{
+    ngx_uint_t                           i, size;
+    ngx_queue_t                         *buckets, *q;
+    ngx_http_blockcast_filtered_node_t  *node;
+
+    if (f->buckets != NULL && n <= 2 * f->nbuckets) {
+        return NGX_OK;
+    }
+
+    for (size = 64; size < n; size *= 2) { /* void */ }
+
+    buckets = ngx_alloc(size * sizeof(ngx_queue_t), ngx_cycle->log);
+    if (buckets == NULL) {
+        return f->buckets != NULL ? NGX_OK : NGX_ERROR;
+    }
+
+    for (i = 0; i < size; i++) {
+        ngx_queue_init(&buckets[i]);
+    }
+
+    for (i = 0; i < f->nbuckets; i++) {
+
+        while (!ngx_queue_empty(&f->buckets[i])) {
+            q = ngx_queue_head(&f->buckets[i]);
+            ngx_queue_remove(q);
+
+            node = ngx_queue_data(q, ngx_http_blockcast_filtered_node_t,
+                                  queue);
+            ngx_queue_insert_tail(&buckets[node->hash & (size - 1)], q);
+        }
+    }
+
+    if (f->buckets != NULL) {
+        ngx_free(f->buckets);
+    }
+
+    f->buckets = buckets;
+    f->nbuckets = size;
+
+    return NGX_OK;
+}
+
+
+/* Finds or adds what a filter is found by; NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_filtered_place(ngx_http_blockcast_filtered_t *f,
+    ngx_str_t *inner, const bc_log_filter_place_t *place)
+{
+    ngx_uint_t                            i, n;
+    ngx_http_blockcast_filtered_place_t  *p, *places;
+
+    n = f->nplaces;
+
+    for (i = 0; i < f->nplaces; i++) {
+        p = &f->places[i];
+
+        if (p->used == 0) {
+            n = i;
+            continue;
+        }
+
+        if (p->inner.len == inner->len
+            && ngx_strncmp(p->inner.data, inner->data, inner->len) == 0
+            && (p->place == NULL) == (place == NULL)
+            && (place == NULL || bc_log_filter_same_place(&p->copy, place)))
+        {
+            p->used++;
+            return i;
+        }
+    }
+
+    if (n == f->nplaces) {
+        places = ngx_alloc((n + 1)
+                           * sizeof(ngx_http_blockcast_filtered_place_t),
+                           ngx_cycle->log);
+        if (places == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (n != 0) {
+            ngx_memcpy(places, f->places,
+                       n * sizeof(ngx_http_blockcast_filtered_place_t));
+            ngx_free(f->places);
+        }
+
+        f->places = places;
+        f->nplaces++;
+
+        for (i = 0; i < n; i++) {
+            if (places[i].place != NULL) {
+                places[i].place = &places[i].copy;
+            }
+        }
+    }
+
+    p = &f->places[n];
+
+    p->used = 1;
+    p->inner = *inner;
+    p->place = NULL;
+
+    if (place != NULL) {
+        p->copy = *place;
+        p->place = &p->copy;
+    }
+
+    return n;
+}
+
+
+static uint64_t
+ngx_http_blockcast_filtered_hash(ngx_http_blockcast_filtered_t *f,
+    ngx_uint_t place, const u_char *key, size_t len)
+{
+    return bc_siphash(f->secret, key, len) + place * 0x9e3779b97f4a7c15u;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t sub, bc_log_filter_t *filter,
+    ngx_str_t *inner)
+{
+    bc_span_t                            value;
+    ngx_int_t                            place;
+    ngx_uint_t                           i, n;
+    ngx_http_blockcast_filtered_t       *f;
+    ngx_http_blockcast_filtered_sub_t   *s, **subs;
+    ngx_http_blockcast_filtered_node_t  *node;
+
+    ngx_http_blockcast_hub_refresh(hub);
+
+    f = hub->filtered;
+
+    if (f == NULL) {
+        f = ngx_http_blockcast_filtered_create(hub);
+
+        if (f == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (f->nsubs == 0) {
+        f->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
+    }
+
+    for (n = 0; bc_log_filter_value(filter, n).len != 0; n++) { /* void */ }
+
+    s = ngx_calloc(sizeof(ngx_http_blockcast_filtered_sub_t)
+                   + n * sizeof(ngx_http_blockcast_filtered_node_t),
+                   ngx_cycle->log);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (f->nsubs == f->nalloc) {
+        i = ngx_max(64, f->nalloc * 2);
+        subs = ngx_alloc(i * sizeof(ngx_http_blockcast_filtered_sub_t *),
+                         ngx_cycle->log);
+        if (subs == NULL) {
+            ngx_free(s);
+            return NGX_ERROR;
+        }
+
+        if (f->nsubs != 0) {
+            ngx_memcpy(subs, f->subs,
+                       f->nsubs * sizeof(ngx_http_blockcast_filtered_sub_t *));
+        }
+
+        if (f->subs != NULL) {
+            ngx_free(f->subs);
+        }
+
+        f->subs = subs;
+        f->nalloc = i;
+    }
+
+    if (ngx_http_blockcast_filtered_room(f, f->nnodes + n) != NGX_OK
+        || (place = ngx_http_blockcast_filtered_place(f, inner,
+                                                 bc_log_filter_place(filter)))
+           == NGX_ERROR)
+    {
+        ngx_free(s);
+        return NGX_ERROR;
+    }
+
+    s->conn = conn;
+    s->sub = sub;
+    s->place = place;
+    s->filter = filter;
+    s->round = f->round;
+    s->behind = 1;
+    s->nnodes = n;
+
+    for (i = 0; i < n; i++) {
+        value = bc_log_filter_value(filter, i);
+        node = &s->nodes[i];
+
+        node->owner = s;
+        node->hash = ngx_http_blockcast_filtered_hash(f, place, value.data,
+                                                      value.len);
+        ngx_queue_insert_tail(&f->buckets[node->hash & (f->nbuckets - 1)],
+                              &node->queue);
+    }
+
+    f->nnodes += n;
+
+    conn->subs[sub].hub = hub;
+    conn->subs[sub].place = f->nsubs;
+    conn->subs[sub].filtered = 1;
+
+    /* such a subscription never gets what all others get */
+
+    conn->subs[sub].first = 1;
+
+    f->subs[f->nsubs++] = s;
+
+    ngx_http_blockcast_hub_join(hub, hub->nlisteners + f->nsubs == 1);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_filtered_count(ngx_http_blockcast_hub_t *hub)
+{
+    return (hub->filtered != NULL) ? hub->filtered->nsubs : 0;
+}
+
+
+static ngx_http_blockcast_filtered_sub_t *
+ngx_http_blockcast_filtered_find(ngx_http_blockcast_sub_t *sub)
+{
+    return sub->hub->filtered->subs[sub->place];
+}
+
+
+bc_log_filter_t *
+ngx_http_blockcast_filtered_of(ngx_http_blockcast_sub_t *sub)
+{
+    return ngx_http_blockcast_filtered_find(sub)->filter;
+}
+
+
+void
+ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_filtered_find(sub)->page = 1;
+}
+
+
+void
+ngx_http_blockcast_filtered_caught_up(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_filtered_find(sub)->behind = 0;
+}
+
+
+void
+ngx_http_blockcast_filtered_move(ngx_http_blockcast_sub_t *sub, ngx_uint_t to)
+{
+    ngx_http_blockcast_filtered_find(sub)->sub = (uint32_t) to;
+}
+
+
+void
+ngx_http_blockcast_filtered_unsubscribe(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                          i;
+    ngx_http_blockcast_hub_t           *hub;
+    ngx_http_blockcast_filtered_t      *f;
+    ngx_http_blockcast_filtered_sub_t  *s, *last;
+
+    hub = sub->hub;
+    f = hub->filtered;
+    s = f->subs[sub->place];
+
+    for (i = 0; i < s->nnodes; i++) {
+        ngx_queue_remove(&s->nodes[i].queue);
+    }
+
+    f->nnodes -= s->nnodes;
+    f->places[s->place].used--;
+
+    if (s->is_hit) {
+        ngx_queue_remove(&s->hit);
+    }
+
+    f->nsubs--;
+
+    if (sub->place != f->nsubs) {
+        last = f->subs[f->nsubs];
+        f->subs[sub->place] = last;
+        last->conn->subs[last->sub].place = sub->place;
+    }
+
+    bc_log_filter_free(s->filter);
+    ngx_free(s);
+
+    ngx_http_blockcast_hub_part(hub);
+}
+
+
+/* Puts a subscriber among those who are sent to; from: what it is to see. */
+
+static void
+ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
+    ngx_http_blockcast_filtered_sub_t *s, uint64_t seq)
+{
+    ngx_http_blockcast_sub_t  *sub;
+
+    if (s->is_hit) {
+        return;
+    }
+
+    sub = &s->conn->subs[s->sub];
+
+    /* who is behind has it with the rest; others have all before it */
+
+    if (!s->behind) {
+        s->behind = 1;
+        sub->seq = seq;
+    }
+
+    s->is_hit = 1;
+    ngx_queue_insert_tail(&f->hits, &s->hit);
+
+    if (!f->event.posted) {
+        ngx_post_event(&f->event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_blockcast_filtered_handler(ngx_event_t *ev)
+{
+    ngx_uint_t                          n;
+    ngx_queue_t                        *q;
+    ngx_http_blockcast_filtered_t      *f;
+    ngx_http_blockcast_filtered_sub_t  *s;
+
+    f = ev->data;
+
+    for (n = 0; n < NGX_HTTP_BLOCKCAST_FILTERED_SLICE; n++) {
+
+        if (ngx_queue_empty(&f->hits)) {
+            return;
+        }
+
+        q = ngx_queue_head(&f->hits);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_http_blockcast_filtered_sub_t, hit);
+        s->is_hit = 0;
+
+        ngx_http_blockcast_fanout_due(s->conn, &s->conn->subs[s->sub]);
+    }
+
+    if (!ngx_queue_empty(&f->hits)) {
+        ngx_post_event(&f->event, &ngx_posted_next_events);
+    }
+}
+
+
+void
+ngx_http_blockcast_filtered_status(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_uint_t                      i;
+    ngx_http_blockcast_filtered_t  *f;
+
+    f = hub->filtered;
+
+    for (i = 0; f != NULL && i < f->nsubs; i++) {
+        ngx_http_blockcast_filtered_hit(f, f->subs[i], f->seq);
+    }
+}
+
+
+/* Has those who want an entry have it. */
+
+static void
+ngx_http_blockcast_filtered_entry(ngx_http_blockcast_filtered_t *f,
+    bc_span_t entry, uint64_t seq)
+{
+    size_t                                len;
+    u_char                                key[BC_LOG_FILTER_KEY];
+    uint64_t                              hash;
+    bc_span_t                             text;
+    ngx_uint_t                            i, k, all;
+    ngx_queue_t                          *q, *bucket;
+    ngx_http_blockcast_filtered_sub_t    *s;
+    ngx_http_blockcast_filtered_node_t   *node;
+    ngx_http_blockcast_filtered_place_t  *place;
+
+    for (i = 0; i < f->nplaces; i++) {
+        place = &f->places[i];
+
+        if (place->used == 0) {
+            continue;
+        }
+
+        text = entry;
+
+        /* what is no such entry says something about others: it is for all */
+
+        all = (place->inner.len != 0
+               && !bc_json_member(entry, (char *) place->inner.data, &text));
+
+        if (all || place->place == NULL) {
+
+            for (k = 0; k < f->nsubs; k++) {
+                s = f->subs[k];
+
+                if (s->place == i && s->round != f->round) {
+                    s->round = f->round;
+                    ngx_http_blockcast_filtered_hit(f, s, seq - 1);
+                }
+            }
+
+            continue;
+        }
+
+        len = bc_log_filter_key(place->place, text, key);
+
+        if (len == 0) {
+            continue;
+        }
+
+        hash = ngx_http_blockcast_filtered_hash(f, i, key, len);
+        bucket = &f->buckets[hash & (f->nbuckets - 1)];
+
+        for (q = ngx_queue_head(bucket);
+             q != ngx_queue_sentinel(bucket);
+             q = ngx_queue_next(q))
+        {
+            node = ngx_queue_data(q, ngx_http_blockcast_filtered_node_t,
+                                  queue);
+            s = node->owner;
+
+            if (node->hash == hash && s->round != f->round
+                && bc_log_filter_matches(s->filter, text))
+            {
+                s->round = f->round;
+                ngx_http_blockcast_filtered_hit(f, s, seq - 1);
+            }
+        }
+    }
+}
+
+
+void
+ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t                           seq;
+    bc_span_t                          entry;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_filtered_t     *f;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    f = hub->filtered;
+
+    if (f == NULL || hub->newest == NULL || f->seq == hub->snap.seq) {
+        return;
+    }
+
+    if (f->nsubs == 0) {
+        f->seq = hub->snap.seq;
+        return;
+    }
+
+    f->round++;
+
+    if (f->seq > hub->snap.seq || f->seq < hub->evicted) {
+
+        /* entries are gone that nobody has looked at: all have a look */
+
+        seq = f->seq;
+        f->seq = hub->snap.seq;
+
+        for (i = 0; i < f->nsubs; i++) {
+            ngx_http_blockcast_filtered_hit(f, f->subs[i], seq);
+        }
+
+        return;
+    }
+
+    for (i = hub->count; i > 0; i--) {
+        if (ngx_http_blockcast_hub_entry(hub, i - 1)->seq <= f->seq) {
+            break;
+        }
+    }
+
+    for ( /* void */ ; i < hub->count; i++) {
+        rec = ngx_http_blockcast_hub_entry(hub, i);
+
+        entry.data = ngx_http_blockcast_ring_record_data(rec);
+        entry.len = rec->len;
+
+        ngx_http_blockcast_filtered_entry(f, entry, rec->seq);
+    }
+
+    f->seq = hub->snap.seq;
+}
+
+
+/* Makes a message of some entries, by their number, and the gap before. */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
+    uint32_t *which, ngx_uint_t n, uint64_t seq, uint64_t since,
+    uint64_t oldest)
+{
+    u_char                            *p;
+    size_t                             size;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_frame_t        *frame;
+    ngx_http_blockcast_stream_t       *st;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    st = hub->stream;
+    size = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN
+           + sizeof(",\"gap\":{\"since\":,\"oldest\":}") + 2 * NGX_INT64_LEN;
+
+    for (i = 0; i < n; i++) {
+        size += ngx_http_blockcast_hub_entry(hub, which[i])->len + 1;
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(
+                       ngx_http_blockcast_snapshot_message_len(st, size));
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    p = frame->data + frame->payload;
+    p = ngx_http_blockcast_snapshot_message_head(p, st);
+
+    *p++ = '{';
+    *p++ = '"';
+    p = ngx_cpymem(p, st->field.data, st->field.len);
+    p = ngx_cpymem(p, "\":[", 3);
+
+    for (i = 0; i < n; i++) {
+        rec = ngx_http_blockcast_hub_entry(hub, which[i]);
+
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
+    }
+
+    p = ngx_sprintf(p, "],\"count\":%ui}", n);
+    p = ngx_http_blockcast_snapshot_message_tail(p, seq, hub->snap.timestamp);
+
+    if (oldest != 0) {
+        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+
+        p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
+                        since, oldest);
+    }
+
+    ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
+                                    p - frame->data - frame->payload);
+
+    return frame;
+}
+
+
+/*
+ * The message as a client takes it, made once for those who want the same of
+ * the newest entries.
+ */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_hub_t *hub, uint32_t *which, ngx_uint_t n, uint64_t seq)
+{
+    uint64_t                        sum;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_frame_t     *frame;
+    ngx_http_blockcast_filtered_t  *f;
+
+    f = hub->filtered;
+    sum = bc_siphash(f->secret, (u_char *) which, n * sizeof(uint32_t)) + seq;
+    i = sum % NGX_HTTP_BLOCKCAST_FILTERED_KEPT;
+
+    if (f->kept[i].frame != NULL
+        && f->kept[i].version == hub->version
+        && f->kept[i].sum == sum
+        && f->kept[i].protocol == conn->protocol
+        && f->kept[i].deflate == (conn->deflate ? conn->bits : 0u))
+    {
+        f->kept[i].frame->refs++;
+        return f->kept[i].frame;
+    }
+
+    frame = ngx_http_blockcast_filtered_message(hub, which, n, seq, 0, 0);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame = ngx_http_blockcast_subprotocol_convert(conn, hub, frame);
+
+    if (frame != NULL) {
+        ngx_http_blockcast_frame_free(f->kept[i].frame);
+
+        f->kept[i].frame = frame;
+        f->kept[i].version = hub->version;
+        f->kept[i].sum = sum;
+        f->kept[i].protocol = conn->protocol;
+        f->kept[i].deflate = conn->deflate ? conn->bits : 0;
+
+        frame->refs++;
+    }
+
+    return frame;
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_filtered_wants(ngx_http_blockcast_hub_t *hub,
+    bc_log_filter_t *filter, ngx_uint_t n)
+{
+    bc_span_t                          entry;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    rec = ngx_http_blockcast_hub_entry(hub, n);
+
+    entry.data = ngx_http_blockcast_ring_record_data(rec);
+    entry.len = rec->len;
+
+    return bc_log_filter_matches(filter, entry);
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_filtered_next(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    size_t                              size;
+    uint64_t                            seq, since, oldest;
+    uint32_t                            which[
+                                          NGX_HTTP_BLOCKCAST_FILTERED_MOST];
+    uint32_t                            swap;
+    ngx_uint_t                          i, n, page;
+    ngx_http_blockcast_hub_t           *hub;
+    ngx_http_blockcast_frame_t         *frame;
+    ngx_http_blockcast_ring_record_t   *rec;
+    ngx_http_blockcast_filtered_sub_t  *s;
+
+    hub = sub->hub;
+    s = ngx_http_blockcast_filtered_find(sub);
+    n = 0;
+
+    if (hub->newest != NULL && s->page) {
+        s->page = 0;
+        sub->seq = hub->snap.seq;
+
+        page = ngx_min(hub->stream->page, NGX_HTTP_BLOCKCAST_FILTERED_MOST);
+
+        for (i = hub->count; i > 0 && n < page; i--) {
+            if (ngx_http_blockcast_filtered_wants(hub, s->filter, i - 1)) {
+                which[n++] = (uint32_t) (i - 1);
+            }
+        }
+
+        for (i = 0; i < n / 2; i++) {
+            swap = which[i];
+            which[i] = which[n - 1 - i];
+            which[n - 1 - i] = swap;
+        }
+
+        return ngx_http_blockcast_filtered_shared(conn, hub, which, n,
+                                                  sub->seq);
+    }
+
+    if (hub->newest != NULL && sub->seq < hub->snap.seq) {
+
+        since = sub->seq;
+        oldest = 0;
+        seq = hub->snap.seq;
+        size = 0;
+
+        for (i = hub->count; i > 0; i--) {
+            if (ngx_http_blockcast_hub_entry(hub, i - 1)->seq <= since) {
+                break;
+            }
+        }
+
+        if (since < hub->evicted || since < hub->stream->slot->hole) {
+            oldest = (i < hub->count) ? ngx_http_blockcast_hub_entry(hub,
+                                                                     i)->seq
+                                      : seq;
+        }
+
+        for ( /* void */ ; i < hub->count; i++) {
+            rec = ngx_http_blockcast_hub_entry(hub, i);
+
+            if ((n == NGX_HTTP_BLOCKCAST_FILTERED_MOST
+                 || size > NGX_HTTP_BLOCKCAST_FILTERED_PIECE)
+                && rec->seq != ngx_http_blockcast_hub_entry(hub, i - 1)->seq)
+            {
+                seq = ngx_http_blockcast_hub_entry(hub, i - 1)->seq;
+                break;
+            }
+
+            if (n < NGX_HTTP_BLOCKCAST_FILTERED_MOST
+                && ngx_http_blockcast_filtered_wants(hub, s->filter, i))
+            {
+                which[n++] = (uint32_t) i;
+                size += rec->len;
+            }
+        }
+
+        sub->seq = seq;
+
+        if (oldest != 0) {
+            frame = ngx_http_blockcast_filtered_message(hub, which, n, seq,
+                                                        since, oldest);
+
+            return (frame != NULL)
+                   ? ngx_http_blockcast_subprotocol_convert(conn, hub, frame)
+                   : NULL;
+        }
+
+        if (n != 0) {
+            return ngx_http_blockcast_filtered_shared(conn, hub, which, n,
+                                                      seq);
+        }
+
+        if (seq != hub->snap.seq) {
+            return ngx_http_blockcast_filtered_next(conn, sub);
+        }
+    }
+
+    if (sub->last_status != hub->freshness) {
+        sub->last_status = hub->freshness;
+        frame = ngx_http_blockcast_status_message(hub);
+
+        return (frame != NULL) ? ngx_http_blockcast_subprotocol_convert(conn,
+                                                                hub, frame)
+                               : NULL;
+    }
+
+    s->behind = (s->page != 0);
+
+    return NULL;
+}
+
+
+void
+ngx_http_blockcast_filtered_done(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_uint_t                      i;
+    ngx_http_blockcast_filtered_t  *f;
+
+    f = hub->filtered;
+
+    if (f == NULL) {
+        return;
+    }
+
+    hub->filtered = NULL;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_FILTERED_KEPT; i++) {
+        ngx_http_blockcast_frame_free(f->kept[i].frame);
+    }
+
+    for (i = 0; i < f->nsubs; i++) {
+        bc_log_filter_free(f->subs[i]->filter);
+        ngx_free(f->subs[i]);
+    }
+
+    if (f->event.posted) {
+        ngx_delete_posted_event((&f->event));
+    }
+
+    if (f->subs != NULL) {
+        ngx_free(f->subs);
+    }
+
+    if (f->places != NULL) {
+        ngx_free(f->places);
+    }
+
+    if (f->buckets != NULL) {
+        ngx_free(f->buckets);
+    }
+
+    ngx_free(f);
+}

@@ -1,0 +1,941 @@
+
+/*
+ * Notifications: what a subscription of the JSON-RPC endpoint is sent.
+ *
+ * A notification is a head with the subscription's id, and the body, an entry
+ * of the stream as it is.  A subscription's id counts those of its connection,
+ * so that most clients have the same ones, and share whole frames.  The others
+ * share the body at least, which is most of it and compressed only once: in a
+ * frame of permessage-deflate the head comes before it as a stored block (RFC
+ * 1951, 3.2.4), and no reference of the body reaches back that far.
+ */
+
+
+#include "ngx_http_blockcast_notify.h"
+#include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_filtered.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_json.h"
+#include "bc_ws_deflate.h"
+#include "bc_ws_frame.h"
+
+
+/* classes of subscriptions whose frames are kept, of all streams together */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_KEPT     256
+/* a longer id is nobody else's, as far as sharing goes (bytes) */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_ID       24
+/* of what a client has missed, about so many bytes are one piece */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_PIECE    65536
+/* frames that may still be in use, more than _ws_send sends together */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED  32
+/* bytes of deflate's head of a stored block */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_STORED   5
+/* shorter bodies are not compressed (bytes) */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE  256
+
+
+/* an entry, as it is and compressed */
+
+typedef struct {
+    bc_span_t                     text;
+    bc_span_t                     z;            /* len 0: not compressed */
+} ngx_http_blockcast_notify_body_t;
+
+
+/* the bodies of the newest entries for one rule */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    ngx_http_blockcast_rpc_rule_t  *rule;
+    uint64_t                      version;      /* of the hub */
+    unsigned                      tried:1;      /* to compress them */
+    ngx_uint_t                    n;
+    ngx_uint_t                    nalloc;
+    u_char                       *z;
+    ngx_http_blockcast_notify_body_t  *bodies;
+} ngx_http_blockcast_notify_bodies_t;
+
+
+/*
+ * Subscriptions that are sent the same bytes: of one rule, with one id.  The
+ * frames are those of the newest entries, plain and compressed.
+ */
+
+typedef struct {
+    ngx_http_blockcast_rpc_rule_t  *rule;
+    ngx_uint_t                    refs;
+    uint64_t                      version[2];
+    ngx_http_blockcast_frame_t   *frame[2];
+    size_t                        len;
+    u_char                        id[NGX_HTTP_BLOCKCAST_NOTIFY_ID];
+} ngx_http_blockcast_notify_class_t;
+
+
+/* number 0 is none */
+static ngx_http_blockcast_notify_class_t
+            ngx_http_blockcast_notify_classes[NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
+static ngx_queue_t  ngx_http_blockcast_notify_all;
+
+
+/* What a subscriber gets of an entry: it, or one of its members. */
+
+static ngx_uint_t
+ngx_http_blockcast_notify_text(ngx_http_blockcast_rpc_rule_t *rule,
+    bc_span_t entry, bc_span_t *text)
+{
+    if (rule->result.len == 0) {
+        *text = entry;
+        return 1;
+    }
+
+    return bc_json_member(entry, (char *) rule->result.data, text);
+}
+
+
+static bc_span_t
+ngx_http_blockcast_notify_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
+{
+    bc_span_t                          entry;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    if (hub->stream->field.len == 0) {
+        entry.data = hub->buf + hub->snap.data;
+        entry.len = hub->snap.data_len;
+        return entry;
+    }
+
+    rec = ngx_http_blockcast_hub_entry(hub, n);
+
+    entry.data = ngx_http_blockcast_ring_record_data(rec);
+    entry.len = rec->len;
+
+    return entry;
+}
+
+
+/* Finds the first entry of a log that comes after a seq. */
+
+static ngx_uint_t
+ngx_http_blockcast_notify_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
+{
+    ngx_uint_t  lo, hi, mid;
+
+    if (hub->stream->field.len == 0) {
+        return 0;
+    }
+
+    lo = 0;
+    hi = hub->count;
+
+    while (lo < hi) {
+        mid = (lo + hi) / 2;
+
+        if (ngx_http_blockcast_hub_entry(hub, mid)->seq > seq) {
+            hi = mid;
+
+        } else {
+            lo = mid + 1;
+        }
+    }
+
+    return lo;
+}
+
+
+/*
+ * Returns whether entries are not new to a subscriber: when it came, the
+ * stream had not been polled for a while, and the first poll brings what was
+ * there before.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_notify_skips(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_notify_sub_t *rsub)
+{
+    uint64_t  first;
+
+    if (rsub->began == 0) {
+        return 0;
+    }
+
+    first = (uint64_t) hub->stream->interval * 800;
+
+    if (hub->snap.published >= rsub->began
+        && hub->snap.published - rsub->began < first)
+    {
+        return 1;
+    }
+
+    rsub->began = 0;
+
+    return 0;
+}
+
+
+static void
+ngx_http_blockcast_notify_forget(ngx_http_blockcast_notify_bodies_t *b)
+{
+    if (b->z != NULL) {
+        ngx_free(b->z);
+        b->z = NULL;
+    }
+
+    b->n = 0;
+    b->tried = 0;
+}
+
+
+/* Returns the bodies of the newest entries; NULL without memory. */
+
+static ngx_http_blockcast_notify_bodies_t *
+ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_rpc_rule_t *rule)
+{
+    ngx_uint_t                           from, to, i;
+    ngx_http_blockcast_notify_body_t    *body;
+    ngx_http_blockcast_notify_bodies_t  *b;
+
+    b = rule->bodies;
+
+    if (b == NULL) {
+        b = ngx_calloc(sizeof(ngx_http_blockcast_notify_bodies_t),
+                       ngx_cycle->log);
+        if (b == NULL) {
+            return NULL;
+        }
+
+        if (ngx_http_blockcast_notify_all.next == NULL) {
+            ngx_queue_init(&ngx_http_blockcast_notify_all);
+        }
+
+        ngx_queue_insert_tail(&ngx_http_blockcast_notify_all, &b->queue);
+
+        b->rule = rule;
+        rule->bodies = b;
+
+    } else if (b->version == hub->version) {
+        return b;
+    }
+
+    ngx_http_blockcast_notify_forget(b);
+
+    if (hub->stream->field.len == 0) {
+        from = 0;
+        to = 1;
+
+    } else {
+        from = ngx_http_blockcast_notify_after(hub, hub->snap.seq - 1);
+        to = hub->count;
+    }
+
+    if (to - from > b->nalloc) {
+        body = ngx_alloc((to - from)
+                         * sizeof(ngx_http_blockcast_notify_body_t),
+                         ngx_cycle->log);
+        if (body == NULL) {
+            return NULL;
+        }
+
+        if (b->bodies != NULL) {
+            ngx_free(b->bodies);
+        }
+
+        b->bodies = body;
+        b->nalloc = to - from;
+    }
+
+    for (i = from; i < to; i++) {
+        body = &b->bodies[b->n];
+
+        if (ngx_http_blockcast_notify_text(rule,
+                                       ngx_http_blockcast_notify_entry(hub, i),
+                                       &body->text))
+        {
+            body->z.len = 0;
+            b->n++;
+        }
+    }
+
+    b->version = hub->version;
+
+    return b;
+}
+
+
+/* Compresses the bodies, once. */
+
+static void
+ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
+{
+    size_t                             size, len, most;
+    u_char                            *p, *text;
+    ngx_uint_t                         i;
+    ngx_http_blockcast_notify_body_t  *body;
+
+    if (b->tried) {
+        return;
+    }
+
+    b->tried = 1;
+    size = 0;
+    most = 0;
+
+    for (i = 0; i < b->n; i++) {
+        if (b->bodies[i].text.len >= NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE) {
+            len = b->bodies[i].text.len + b->rule->tail.len;
+            size += len;
+            most = ngx_max(most, len);
+        }
+    }
+
+    if (size == 0) {
+        return;
+    }
+
+    b->z = ngx_alloc(size, ngx_cycle->log);
+    text = ngx_alloc(most, ngx_cycle->log);
+
+    for (i = 0, p = b->z; i < b->n && p != NULL && text != NULL; i++) {
+        body = &b->bodies[i];
+
+        if (body->text.len < NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE) {
+            continue;
+        }
+
+        /* the end belongs to it, for the block that is last ends the message */
+
+        len = ngx_cpymem(ngx_cpymem(text, body->text.data, body->text.len),
+                         b->rule->tail.data, b->rule->tail.len)
+              - text;
+
+        if (bc_ws_deflate(text, len, 15, 6, p, len * 9 / 10, &len) == 0) {
+            body->z.data = p;
+            body->z.len = len;
+            p += len;
+        }
+    }
+
+    if (text != NULL) {
+        ngx_free(text);
+    }
+}
+
+
+/* The length of a notification's head, with the id. */
+
+#define ngx_http_blockcast_notify_head_len(rule, id)                          \
+    ((rule)->head.len + (id)->len + (rule)->middle.len)
+
+
+/* Writes one frame. */
+
+static u_char *
+ngx_http_blockcast_notify_write(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
+    ngx_str_t *id, ngx_http_blockcast_notify_body_t *body, ngx_uint_t deflate)
+{
+    size_t  head;
+
+    head = ngx_http_blockcast_notify_head_len(rule, id);
+
+    if (deflate) {
+        p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 1,
+                                NGX_HTTP_BLOCKCAST_NOTIFY_STORED + head
+                                + body->z.len);
+        *p++ = 0;
+        *p++ = (u_char) head;
+        *p++ = (u_char) (head >> 8);
+        *p++ = (u_char) ~head;
+        *p++ = (u_char) (~head >> 8);
+
+    } else {
+        p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 0,
+                                head + body->text.len + rule->tail.len);
+    }
+
+    p = ngx_cpymem(p, rule->head.data, rule->head.len);
+    p = ngx_cpymem(p, id->data, id->len);
+    p = ngx_cpymem(p, rule->middle.data, rule->middle.len);
+
+    if (deflate) {
+        return ngx_cpymem(p, body->z.data, body->z.len);
+    }
+
+    p = ngx_cpymem(p, body->text.data, body->text.len);
+
+    return ngx_cpymem(p, rule->tail.data, rule->tail.len);
+}
+
+
+#define ngx_http_blockcast_notify_size(rule, id, body)                        \
+    (BC_WS_HEADER_LEN + NGX_HTTP_BLOCKCAST_NOTIFY_STORED                      \
+     + ngx_http_blockcast_notify_head_len(rule, id)                           \
+     + (body)->text.len + (rule)->tail.len)
+
+
+/* Whether a client can be sent a body compressed. */
+
+static ngx_uint_t
+ngx_http_blockcast_notify_suits(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_notify_body_t *body)
+{
+    return conn->deflate && body->z.len != 0
+           && bc_ws_deflate_suits(15, body->text.len, conn->bits);
+}
+
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_notify_frame(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_notify_sub_t *rsub,
+    ngx_http_blockcast_notify_bodies_t *b)
+{
+    u_char                      *p;
+    size_t                       size;
+    ngx_uint_t                   i;
+    ngx_http_blockcast_frame_t  *frame;
+
+    size = 0;
+
+    for (i = 0; i < b->n; i++) {
+        size += ngx_http_blockcast_notify_size(rsub->rule, &rsub->id,
+                                               &b->bodies[i]);
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(size);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    p = frame->data;
+
+    for (i = 0; i < b->n; i++) {
+        p = ngx_http_blockcast_notify_write(p, rsub->rule, &rsub->id,
+                                            &b->bodies[i],
+                                            ngx_http_blockcast_notify_suits(
+                                                        conn, &b->bodies[i]));
+    }
+
+    frame->payload = 0;
+    frame->len = p - frame->data;
+    frame->plain = frame->len;
+
+    return frame;
+}
+
+
+/*
+ * Frees a frame, but not at once: who sends several frames with one write has
+ * no references to them.  NULL: frees the oldest of them.
+ */
+
+static void
+ngx_http_blockcast_notify_retire(ngx_http_blockcast_frame_t *frame)
+{
+    static ngx_uint_t                   next;
+    static ngx_http_blockcast_frame_t  *retired[
+                                           NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED];
+
+    ngx_http_blockcast_frame_free(retired[next]);
+    retired[next] = frame;
+    next = (next + 1) % NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED;
+}
+
+
+void
+ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
+    ngx_http_blockcast_notify_sub_t *rsub)
+{
+    ngx_uint_t                          i, free;
+    ngx_http_blockcast_notify_class_t  *c;
+
+    sub->slow = 1;
+    sub->class = 0;
+
+    if (rsub->id.len > NGX_HTTP_BLOCKCAST_NOTIFY_ID || rsub->rule->logs) {
+        return;
+    }
+
+    free = 0;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_NOTIFY_KEPT; i++) {
+        c = &ngx_http_blockcast_notify_classes[i];
+
+        if (c->refs == 0) {
+            free = free ? free : i;
+
+        } else if (c->rule == rsub->rule && c->len == rsub->id.len
+                   && ngx_memcmp(c->id, rsub->id.data, c->len) == 0)
+        {
+            c->refs++;
+            sub->class = i;
+            return;
+        }
+    }
+
+    if (free == 0) {
+        return;
+    }
+
+    c = &ngx_http_blockcast_notify_classes[free];
+
+    c->rule = rsub->rule;
+    c->refs = 1;
+    c->len = rsub->id.len;
+    ngx_memcpy(c->id, rsub->id.data, c->len);
+
+    sub->class = free;
+}
+
+
+void
+ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                          z;
+    ngx_http_blockcast_notify_class_t  *c;
+
+    if (sub->class == 0) {
+        return;
+    }
+
+    c = &ngx_http_blockcast_notify_classes[sub->class];
+    sub->class = 0;
+
+    if (--c->refs != 0) {
+        return;
+    }
+
+    for (z = 0; z < 2; z++) {
+        ngx_http_blockcast_notify_retire(c->frame[z]);
+        c->frame[z] = NULL;
+        c->version[z] = 0;
+    }
+}
+
+
+/* Makes the frame of a subscription, for all of its class. */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_notify_sub_t *rsub)
+{
+    ngx_uint_t                           z;
+    ngx_http_blockcast_hub_t            *hub;
+    ngx_http_blockcast_frame_t          *frame;
+    ngx_http_blockcast_notify_class_t   *c;
+    ngx_http_blockcast_notify_bodies_t  *b;
+
+    hub = sub->hub;
+    z = conn->deflate;
+    c = NULL;
+
+    if (sub->class != 0 && (!z || conn->bits == 15)) {
+        c = &ngx_http_blockcast_notify_classes[sub->class];
+
+        if (c->version[z] == hub->version && c->frame[z] != NULL) {
+            return c->frame[z];
+        }
+    }
+
+    b = ngx_http_blockcast_notify_bodies(hub, rsub->rule);
+
+    if (b == NULL || b->n == 0) {
+        return NULL;
+    }
+
+    if (z) {
+        ngx_http_blockcast_notify_deflate(b);
+    }
+
+    frame = ngx_http_blockcast_notify_frame(conn, rsub, b);
+
+    if (c == NULL) {
+        ngx_http_blockcast_notify_retire(frame);
+        return frame;
+    }
+
+    ngx_http_blockcast_notify_retire(c->frame[z]);
+
+    c->frame[z] = frame;
+    c->version[z] = hub->version;
+
+    return frame;
+}
+
+
+static ngx_http_blockcast_notify_sub_t *
+ngx_http_blockcast_notify_sub(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_notify_session_t  *session;
+
+    session = conn->session;
+
+    return &session->subs[sub - conn->subs];
+}
+
+
+/* where the frames of some entries are written; dst is NULL to count first */
+
+typedef struct {
+    ngx_http_blockcast_notify_sub_t  *rsub;
+    u_char                       *dst;
+    size_t                        size;
+} ngx_http_blockcast_notify_out_t;
+
+
+/* Adds the frame of a text, of which a part may be replaced. */
+
+static void
+ngx_http_blockcast_notify_add(ngx_http_blockcast_notify_out_t *out,
+    bc_span_t text, bc_span_t old, const char *new)
+{
+    u_char                            *p;
+    size_t                             len, before, after;
+    ngx_http_blockcast_rpc_rule_t     *rule;
+    ngx_http_blockcast_notify_sub_t   *rsub;
+
+    rsub = out->rsub;
+    rule = rsub->rule;
+
+    before = (old.data != NULL) ? (size_t) (old.data - text.data) : text.len;
+    after = (old.data != NULL) ? text.len - before - old.len : 0;
+
+    len = ngx_http_blockcast_notify_head_len(rule, &rsub->id) + before
+          + ngx_strlen(new) + after + rule->tail.len;
+
+    if (out->dst == NULL) {
+        out->size += BC_WS_HEADER_LEN + len;
+        return;
+    }
+
+    p = out->dst;
+    p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 0, len);
+    p = ngx_cpymem(p, rule->head.data, rule->head.len);
+    p = ngx_cpymem(p, rsub->id.data, rsub->id.len);
+    p = ngx_cpymem(p, rule->middle.data, rule->middle.len);
+    p = ngx_cpymem(p, text.data, before);
+    p = ngx_cpymem(p, new, ngx_strlen(new));
+
+    if (after != 0) {
+        p = ngx_cpymem(p, old.data + old.len, after);
+    }
+
+    out->dst = ngx_cpymem(p, rule->tail.data, rule->tail.len);
+}
+
+
+/*
+ * Adds the logs of a block that is not on the chain any more, as removed: the
+ * entry n says which, by the end of its hash, and they come before it.
+ */
+
+static void
+ngx_http_blockcast_notify_orphan(ngx_http_blockcast_notify_out_t *out,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t n, bc_span_t orphan)
+{
+    ngx_uint_t                         i;
+    bc_span_t                          text, hash, removed;
+    ngx_http_blockcast_notify_sub_t   *rsub;
+
+    rsub = out->rsub;
+
+    /* both end with a quote */
+
+    orphan.data++;
+    orphan.len--;
+
+    for (i = n; i > 0; i--) {
+
+        if (!ngx_http_blockcast_notify_text(rsub->rule,
+                                   ngx_http_blockcast_notify_entry(hub, i - 1),
+                                   &text)
+            || !bc_json_member(text, "blockHash", &hash)
+            || !bc_json_member(text, "removed", &removed)
+            || hash.len < orphan.len
+            || ngx_memcmp(hash.data + hash.len - orphan.len, orphan.data,
+                          orphan.len)
+               != 0
+            || removed.data[0] != 'f')
+        {
+            continue;
+        }
+
+        if (rsub->filter == NULL || bc_log_filter_matches(rsub->filter, text))
+        {
+            ngx_http_blockcast_notify_add(out, text, removed, "true");
+        }
+    }
+}
+
+
+/* Adds entries `from` to `to` - 1 that are wanted. */
+
+static void
+ngx_http_blockcast_notify_each(ngx_http_blockcast_notify_out_t *out,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t from, ngx_uint_t to)
+{
+    bc_span_t                        entry, text, none;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_notify_sub_t  *rsub;
+
+    rsub = out->rsub;
+    none.data = NULL;
+    none.len = 0;
+
+    for (i = from; i < to; i++) {
+        entry = ngx_http_blockcast_notify_entry(hub, i);
+
+        if (ngx_http_blockcast_notify_text(rsub->rule, entry, &text)) {
+
+            if (rsub->filter == NULL
+                || bc_log_filter_matches(rsub->filter, text))
+            {
+                ngx_http_blockcast_notify_add(out, text, none, "");
+            }
+
+        } else if (rsub->rule->logs
+                   && bc_json_member(entry, "orphan", &text)
+                   && text.data[0] == '"' && text.len > 2)
+        {
+            ngx_http_blockcast_notify_orphan(out, hub, i, text);
+        }
+    }
+}
+
+
+/* Makes the notifications of entries `from` to `to` - 1 that are wanted. */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_notify_entries(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_notify_sub_t *rsub, ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_http_blockcast_frame_t       *frame;
+    ngx_http_blockcast_notify_out_t   out;
+
+    out.rsub = rsub;
+    out.dst = NULL;
+    out.size = 0;
+
+    ngx_http_blockcast_notify_each(&out, hub, from, to);
+
+    if (out.size == 0) {
+        return NULL;
+    }
+
+    frame = ngx_http_blockcast_frame_alloc(out.size);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    out.dst = frame->data;
+
+    ngx_http_blockcast_notify_each(&out, hub, from, to);
+
+    frame->payload = 0;
+    frame->len = out.dst - frame->data;
+    frame->plain = frame->len;
+
+    return frame;
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    uint64_t                          seq;
+    ngx_uint_t                        from;
+    ngx_http_blockcast_hub_t         *hub;
+    ngx_http_blockcast_frame_t       *frame;
+    ngx_http_blockcast_notify_sub_t  *rsub;
+    ngx_http_blockcast_notify_class_t  *c;
+
+    hub = sub->hub;
+
+    if (!sub->slow) {
+
+        /* of thousands of clients, no more is touched than this */
+
+        c = &ngx_http_blockcast_notify_classes[sub->class];
+
+        if (c->version[conn->deflate] == hub->version
+            && (!conn->deflate || conn->bits == 15))
+        {
+            return c->frame[conn->deflate];
+        }
+    }
+
+    seq = hub->snap.seq;
+    rsub = ngx_http_blockcast_notify_sub(conn, sub);
+
+    if (rsub->held) {
+
+        /* it has them behind its answer */
+        return NULL;
+    }
+
+    if (ngx_http_blockcast_notify_skips(hub, rsub)) {
+        sub->seq = seq;
+        return NULL;
+    }
+
+    if (!rsub->rule->logs) {
+        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
+        sub->slow = (sub->class == 0 || rsub->began != 0);
+
+    } else {
+        from = ngx_http_blockcast_notify_after(hub, seq - 1);
+        frame = ngx_http_blockcast_notify_entries(hub, rsub, from, hub->count);
+
+        ngx_http_blockcast_notify_retire(frame);
+    }
+
+    if (frame == NULL) {
+        sub->seq = seq;
+    }
+
+    return frame;
+}
+
+
+#define ngx_http_blockcast_notify_caught_up(sub)                              \
+    if ((sub)->filtered) {                                                    \
+        ngx_http_blockcast_filtered_caught_up(sub);                           \
+    }
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    size_t                             size;
+    uint64_t                           seq;
+    ngx_uint_t                         from, to;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_frame_t        *frame;
+    ngx_http_blockcast_notify_sub_t   *rsub;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    hub = sub->hub;
+    rsub = ngx_http_blockcast_notify_sub(conn, sub);
+    sub->last_status = hub->freshness;
+
+    if (rsub->held) {
+        return NULL;
+    }
+
+    if (hub->newest == NULL) {
+        ngx_http_blockcast_notify_caught_up(sub);
+        return NULL;
+    }
+
+    if (rsub->first) {
+        rsub->first = 0;
+        sub->seq = hub->snap.seq;
+
+        to = (hub->stream->field.len != 0) ? hub->count : 1;
+
+        return (to != 0) ? ngx_http_blockcast_notify_entries(hub, rsub, to - 1,
+                                                             to)
+                         : NULL;
+    }
+
+    if (sub->seq >= hub->snap.seq) {
+        ngx_http_blockcast_notify_caught_up(sub);
+        return NULL;
+    }
+
+    if (ngx_http_blockcast_notify_skips(hub, rsub)) {
+        sub->seq = hub->snap.seq;
+        ngx_http_blockcast_notify_caught_up(sub);
+        return NULL;
+    }
+
+    if (hub->stream->field.len == 0
+        || (!rsub->rule->logs && sub->seq + 1 == hub->snap.seq))
+    {
+        sub->seq = hub->snap.seq;
+        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
+
+        if (frame != NULL) {
+            frame->refs++;
+        }
+
+        return frame;
+    }
+
+    from = ngx_http_blockcast_notify_after(hub, sub->seq);
+
+    while (from < hub->count) {
+        size = 0;
+        seq = hub->snap.seq;
+
+        for (to = from; to < hub->count; to++) {
+            rec = ngx_http_blockcast_hub_entry(hub, to);
+
+            if (size > NGX_HTTP_BLOCKCAST_NOTIFY_PIECE
+                && rec->seq != ngx_http_blockcast_hub_entry(hub, to - 1)->seq)
+            {
+                seq = ngx_http_blockcast_hub_entry(hub, to - 1)->seq;
+                break;
+            }
+
+            size += rec->len;
+        }
+
+        sub->seq = seq;
+        frame = ngx_http_blockcast_notify_entries(hub, rsub, from, to);
+
+        if (frame != NULL) {
+            return frame;
+        }
+
+        from = to;
+    }
+
+    sub->seq = hub->snap.seq;
+    ngx_http_blockcast_notify_caught_up(sub);
+
+    return NULL;
+}
+
+
+void
+ngx_http_blockcast_notify_done(void)
+{
+    ngx_uint_t                           i;
+    ngx_queue_t                         *q;
+    ngx_http_blockcast_notify_class_t   *c;
+    ngx_http_blockcast_notify_bodies_t  *b;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_NOTIFY_KEPT; i++) {
+        c = &ngx_http_blockcast_notify_classes[i];
+
+        ngx_http_blockcast_frame_free(c->frame[0]);
+        ngx_http_blockcast_frame_free(c->frame[1]);
+        ngx_memzero(c, sizeof(ngx_http_blockcast_notify_class_t));
+    }
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED; i++) {
+        ngx_http_blockcast_notify_retire(NULL);
+    }
+
+    if (ngx_http_blockcast_notify_all.next == NULL) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&ngx_http_blockcast_notify_all)) {
+        q = ngx_queue_head(&ngx_http_blockcast_notify_all);
+        ngx_queue_remove(q);
+
+        b = ngx_queue_data(q, ngx_http_blockcast_notify_bodies_t, queue);
+
+        ngx_http_blockcast_notify_forget(b);
+
+        if (b->bodies != NULL) {
+            ngx_free(b->bodies);
+        }
+
+        ngx_free(b);
+    }
+}
