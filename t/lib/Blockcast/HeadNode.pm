@@ -181,7 +181,12 @@ sub _serve {
     };
 
     while (1) {
-        for my $fh ($select->can_read) {
+        my @ready = $select->can_read;
+
+        # a connection that was closed before the next one was made is gone before that
+        @ready = grep { $_ != $listen } @ready if @ready > 1;
+
+        for my $fh (@ready) {
 
             if ($fh == $listen) {
                 my $s = $listen->accept or next;
