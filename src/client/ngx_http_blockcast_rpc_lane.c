@@ -876,6 +876,39 @@ ngx_http_blockcast_rpc_lane_spare(ngx_http_blockcast_rpc_node_t *state,
 
 /* Has a request answered, whose turn it is: by what is known, or the node. */
 
+/*
+ * Asks the node.  Each call is a request of its own, also where the node takes
+ * batches: a slow one of them would hold up the answers to other clients, and
+ * an error is passed on byte for byte from the reply.
+ */
+
+static ngx_http_blockcast_rpc_call_t *
+ngx_http_blockcast_rpc_lane_call(ngx_http_blockcast_rpc_ask_t *ask,
+    ngx_uint_t quiet)
+{
+    ngx_str_t                       body;
+    ngx_http_blockcast_rpc_call_t  *rpc;
+
+    rpc = ngx_http_blockcast_rpc_call_create(
+                                    ask->group->lane->conf->node,
+                                    &ask->method, &ask->params,
+                                    ngx_http_blockcast_rpc_lane_done_handler);
+    if (rpc == NULL) {
+        return NULL;
+    }
+
+    rpc->quiet = (quiet != 0);
+    ngx_str_null(&body);
+
+    if (ngx_http_blockcast_rpc_call_send(rpc, &body) != NGX_OK) {
+        ngx_http_blockcast_rpc_call_free(rpc);
+        return NULL;
+    }
+
+    return rpc;
+}
+
+
 static void
 ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
 {
@@ -910,9 +943,7 @@ ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
         return;
     }
 
-    call->rpc = ngx_http_blockcast_rpc_call_start(node, &ask->method,
-                                    &ask->params, state->failing,
-                                    ngx_http_blockcast_rpc_lane_done_handler);
+    call->rpc = ngx_http_blockcast_rpc_lane_call(ask, state->failing);
 
     if (call->rpc == NULL) {
         ngx_free(call);
