@@ -18,12 +18,11 @@
 
 
 typedef struct {
-    ngx_str_t                     notes[NGX_HTTP_BLOCKCAST_PROGRAM_NOTES];
-    ngx_uint_t                    nnotes;
-    ngx_str_t                     gap;          /* JSON object of the first,
-                                                   or len 0 */
-    ngx_uint_t                    ngaps;
-    ngx_str_t                     stale;        /* why, or len 0 */
+    ngx_str_t            notes[NGX_HTTP_BLOCKCAST_PROGRAM_NOTES];
+    ngx_uint_t           nnotes;
+    ngx_str_t            gap;           /* JSON object of the first, or len 0 */
+    ngx_uint_t           ngaps;
+    ngx_str_t            stale;         /* why, or len 0 */
 } ngx_http_blockcast_program_report_t;
 
 
