@@ -28,8 +28,8 @@ typedef struct {
 
 /*
  * Reads n outputs: each is a note, {"note":...,"gap":{"from":...,"to":...},
- * "stale":...}, or an array of such.  What is no such thing becomes a note that says so.  All texts are
- * in memory of the pool; a gap without a note gets one.
+ * "stale":...}, or an array of such.  What is no such thing becomes a note that
+ * says so.  All texts are in memory of the pool; a gap without a note gets one.
  */
 void ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
     ngx_uint_t n, ngx_http_blockcast_program_report_t *report);

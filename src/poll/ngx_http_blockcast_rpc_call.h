@@ -92,9 +92,9 @@ struct ngx_http_blockcast_rpc_call_s {
  * Asks the node.  method and params (JSON text, or len 0 for none) are copied;
  * with get set method is a path with its query, and there are no params.
  * Where the node takes batches, the call goes with others of this turn of the
- * event loop.  The handler is called once, from the event loop and never from within this
- * function.  With quiet set nginx's own errors are not logged: for a call that
- * is known to fail.  NULL: no memory or no such location, which has been
+ * event loop.  The handler is called once, from the event loop and never from
+ * within this function.  With quiet set nginx's own errors are not logged: for
+ * a call that is known to fail.  NULL: no memory or no such location, which has been
  * logged.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
