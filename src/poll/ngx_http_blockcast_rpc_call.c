@@ -958,6 +958,8 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 
     ngx_http_blockcast_rpc_call_retry_after(rpc, u);
 
+    ngx_memzero(&reply, sizeof(bc_jsonrpc_reply_t));
+
     if (body->len == 0) {
         found = 0;
 

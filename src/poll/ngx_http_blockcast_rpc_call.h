@@ -94,8 +94,8 @@ struct ngx_http_blockcast_rpc_call_s {
  * Where the node takes batches, the call goes with others of this turn of the
  * event loop.  The handler is called once, from the event loop and never from
  * within this function.  With quiet set nginx's own errors are not logged: for
- * a call that is known to fail.  NULL: no memory or no such location, which has been
- * logged.
+ * a call that is known to fail.  NULL: no memory, or nginx does not take the
+ * path.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
