@@ -211,6 +211,7 @@ ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
     const char *what)
 {
     rpc->done = 1;
+    rpc->failed = 1;
 
     ngx_http_blockcast_rpc_call_error(rpc, "%s", what);
 
@@ -769,7 +770,7 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 
     rpc = ev->data;
 
-    if (rpc->message.len == 0) {
+    if (!rpc->failed) {
         ngx_http_blockcast_rpc_call_read(rpc);
     }
 

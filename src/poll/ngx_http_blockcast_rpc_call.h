@@ -63,6 +63,7 @@ struct ngx_http_blockcast_rpc_call_s {
     unsigned                      gathered:1;   /* for the next one */
     unsigned                      sharing:1;    /* its calls have their turn */
     unsigned                      answered:1;
+    unsigned                      failed:1;     /* it was not sent */
 
     /* the request that nginx believes to serve */
     ngx_pool_t                   *pool;
