@@ -18,19 +18,18 @@
 
 
 typedef struct {
-    ngx_str_t                     notes[NGX_HTTP_BLOCKCAST_PROGRAM_NOTES];
-    ngx_uint_t                    nnotes;
-    ngx_str_t                     gap;          /* JSON object of the first,
-                                                   or len 0 */
-    ngx_uint_t                    ngaps;
-    ngx_str_t                     stale;        /* why, or len 0 */
+    ngx_str_t            notes[NGX_HTTP_BLOCKCAST_PROGRAM_NOTES];
+    ngx_uint_t           nnotes;
+    ngx_str_t            gap;           /* JSON object of the first, or len 0 */
+    ngx_uint_t           ngaps;
+    ngx_str_t            stale;         /* why, or len 0 */
 } ngx_http_blockcast_program_report_t;
 
 
 /*
  * Reads n outputs: each is a note, {"note":...,"gap":{"from":...,"to":...},
- * "stale":...}, or an array of such.  What is no such thing becomes a note that says so.  All texts are
- * in memory of the pool; a gap without a note gets one.
+ * "stale":...}, or an array of such.  What is no such thing becomes a note that
+ * says so.  All texts are in memory of the pool; a gap without a note gets one.
  */
 void ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
     ngx_uint_t n, ngx_http_blockcast_program_report_t *report);

@@ -212,6 +212,7 @@ ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
     const char *what)
 {
     rpc->done = 1;
+    rpc->failed = 1;
 
     ngx_http_blockcast_rpc_call_error(rpc, "%s", what);
 
@@ -781,7 +782,7 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 
     rpc = ev->data;
 
-    if (rpc->message.len == 0) {
+    if (!rpc->failed) {
         ngx_http_blockcast_rpc_call_read(rpc);
     }
 
@@ -969,6 +970,8 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
     }
 
     ngx_http_blockcast_rpc_call_retry_after(rpc, u);
+
+    ngx_memzero(&reply, sizeof(bc_jsonrpc_reply_t));
 
     if (body->len == 0) {
         found = 0;

@@ -63,6 +63,7 @@ struct ngx_http_blockcast_rpc_call_s {
     unsigned                      gathered:1;   /* for the next one */
     unsigned                      sharing:1;    /* its calls have their turn */
     unsigned                      answered:1;
+    unsigned                      failed:1;     /* it was not sent */
 
     /* the request that nginx believes to serve */
     ngx_pool_t                   *pool;
@@ -96,10 +97,10 @@ struct ngx_http_blockcast_rpc_call_s {
  * Asks the node.  method and params (JSON text, or len 0 for none) are copied;
  * with get set method is a path with its query, and there are no params.
  * Where the node takes batches, the call goes with others of this turn of the
- * event loop.  The handler is called once, from the event loop and never from within this
- * function.  With quiet set nginx's own errors are not logged: for a call that
- * is known to fail.  NULL: no memory or no such location, which has been
- * logged.
+ * event loop.  The handler is called once, from the event loop and never from
+ * within this function.  With quiet set nginx's own errors are not logged: for
+ * a call that is known to fail.  NULL: no memory, or nginx does not take the
+ * path.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
