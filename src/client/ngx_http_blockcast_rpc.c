@@ -27,11 +27,40 @@
 #include "bc_ws_frame.h"
 
 
+/* how long a stream that was not polled is waited for, and looked at (msec) */
+#define NGX_HTTP_BLOCKCAST_RPC_PATIENCE  3000
+#define NGX_HTTP_BLOCKCAST_RPC_LOOK      10
+
+
+/*
+ * A subscription of a stream that has not been polled for a while.  It is
+ * answered after the first poll: what came before that is not news, and what
+ * comes then is not missed.
+ */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    ngx_http_blockcast_conn_t    *conn;
+    ngx_http_blockcast_hub_t     *hub;
+    ngx_http_blockcast_rpc_group_t  *group;
+    ngx_uint_t                    i;
+    ngx_msec_t                    since;
+    bc_span_t                     request;      /* its id */
+    ngx_str_t                     id;           /* that of the subscription */
+    ngx_http_blockcast_rpc_id_e   kind;
+} ngx_http_blockcast_rpc_wait_t;
+
+
 static ngx_http_blockcast_notify_session_t *ngx_http_blockcast_rpc_session(
     ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_rpc_wait_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_rpc_deliver(void *owner,
     ngx_http_blockcast_rpc_group_t *group);
 
+
+static ngx_queue_t       ngx_http_blockcast_rpc_waits;
+static ngx_event_t       ngx_http_blockcast_rpc_wait_event;
+static ngx_connection_t  ngx_http_blockcast_rpc_dummy;
 
 static const bc_span_t  ngx_http_blockcast_rpc_null = {
     (const uint8_t *) "null", 4
@@ -96,6 +125,180 @@ ngx_http_blockcast_rpc_free_sub(ngx_http_blockcast_notify_sub_t *rsub)
 }
 
 
+/* Drops what waits for a client that is gone. */
+
+static void
+ngx_http_blockcast_rpc_wait_drop(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_queue_t                     *q, *next;
+    ngx_http_blockcast_rpc_wait_t   *w;
+    ngx_http_blockcast_rpc_group_t  *group;
+
+    if (ngx_http_blockcast_rpc_waits.next == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_blockcast_rpc_waits);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_rpc_waits);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        w = ngx_queue_data(q, ngx_http_blockcast_rpc_wait_t, queue);
+
+        if (w->conn == conn) {
+            group = w->group;
+
+            ngx_queue_remove(q);
+            ngx_free(w);
+
+            ngx_http_blockcast_rpc_group_end(group);
+        }
+    }
+}
+
+
+/* Answers a subscription later.  NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_rpc_wait(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_notify_sub_t *rsub)
+{
+    u_char                         *p;
+    ngx_event_t                    *ev;
+    ngx_http_blockcast_rpc_wait_t  *w;
+
+    w = ngx_alloc(sizeof(ngx_http_blockcast_rpc_wait_t) + r->id.len
+                  + rsub->id.len, ngx_cycle->log);
+    if (w == NULL) {
+        return NGX_ERROR;
+    }
+
+    w->conn = conn;
+    w->hub = hub;
+    w->group = group;
+    w->i = i;
+    w->since = ngx_current_msec;
+    w->kind = rsub->rule->id;
+
+    p = (u_char *) w + sizeof(ngx_http_blockcast_rpc_wait_t);
+
+    w->request.data = p;
+    w->request.len = r->id.len;
+
+    if (r->id.len != 0) {
+        p = ngx_cpymem(p, r->id.data, r->id.len);
+    }
+
+    w->id.data = p;
+    w->id.len = rsub->id.len;
+    ngx_memcpy(p, rsub->id.data, rsub->id.len);
+
+    group->left++;
+
+    if (ngx_http_blockcast_rpc_waits.next == NULL) {
+        ngx_queue_init(&ngx_http_blockcast_rpc_waits);
+    }
+
+    ngx_queue_insert_tail(&ngx_http_blockcast_rpc_waits, &w->queue);
+
+    ev = &ngx_http_blockcast_rpc_wait_event;
+
+    if (!ev->timer_set) {
+        ngx_http_blockcast_rpc_dummy.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_http_blockcast_rpc_wait_handler;
+        ev->data = &ngx_http_blockcast_rpc_dummy;
+        ev->log = ngx_cycle->log;
+        ev->cancelable = 1;
+
+        ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_RPC_LOOK);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Takes the next subscription whose stream has been polled since. */
+
+static ngx_http_blockcast_rpc_wait_t *
+ngx_http_blockcast_rpc_wait_next(void)
+{
+    ngx_int_t                       age;
+    ngx_msec_t                      waited;
+    ngx_queue_t                    *q;
+    ngx_http_blockcast_rpc_wait_t  *w;
+
+    for (q = ngx_queue_head(&ngx_http_blockcast_rpc_waits);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_rpc_waits);
+         q = ngx_queue_next(q))
+    {
+        w = ngx_queue_data(q, ngx_http_blockcast_rpc_wait_t, queue);
+
+        waited = ngx_current_msec - w->since;
+        age = ngx_http_blockcast_stream_status_age(w->hub->stream->slot);
+
+        if ((age != -1 && (ngx_msec_t) age < waited)
+            || waited > NGX_HTTP_BLOCKCAST_RPC_PATIENCE)
+        {
+            ngx_queue_remove(q);
+            return w;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_blockcast_rpc_wait_handler(ngx_event_t *ev)
+{
+    ngx_str_t                             result;
+    ngx_uint_t                            n;
+    ngx_http_blockcast_conn_t            *conn;
+    ngx_http_blockcast_rpc_wait_t        *w;
+    ngx_http_blockcast_rpc_group_t       *group;
+    ngx_http_blockcast_notify_session_t  *session;
+
+    while ((w = ngx_http_blockcast_rpc_wait_next()) != NULL) {
+
+        conn = w->conn;
+        session = conn->session;
+        group = w->group;
+
+        ngx_http_blockcast_hub_refresh(w->hub);
+
+        for (n = 0; n < conn->nsubs; n++) {
+
+            if (conn->subs[n].hub == w->hub && session->subs[n].held
+                && session->subs[n].id.len == w->id.len
+                && ngx_memcmp(session->subs[n].id.data, w->id.data, w->id.len)
+                   == 0)
+            {
+                conn->subs[n].seq = (w->hub->newest != NULL)
+                                    ? w->hub->snap.seq : 0;
+            }
+        }
+
+        if (w->kind == ngx_http_blockcast_rpc_id_request) {
+            ngx_str_set(&result, "{}");
+
+        } else {
+            result = w->id;
+        }
+
+        ngx_http_blockcast_rpc_group_result(group, w->i, w->request, &result);
+        ngx_free(w);
+
+        ngx_http_blockcast_rpc_group_end(group);
+    }
+
+    if (!ngx_queue_empty(&ngx_http_blockcast_rpc_waits)) {
+        ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_RPC_LOOK);
+    }
+}
+
+
 void
 ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn)
 {
@@ -116,6 +319,7 @@ ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn)
     conn->session = NULL;
 
     ngx_http_blockcast_rpc_lane_leave(session->lane);
+    ngx_http_blockcast_rpc_wait_drop(conn);
 
     if (session->subs != NULL) {
         ngx_free(session->subs);
@@ -392,7 +596,6 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     rsub->held = 1;
     rsub->first = rule->first;
-    rsub->began = (idle && !rule->first) ? ngx_http_blockcast_zone_usec() : 0;
     group->held = 1;
 
     ngx_http_blockcast_notify_begin(sub, rsub);
@@ -402,6 +605,12 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     } else {
         rsub->first = 0;
+    }
+
+    if (idle && !rule->first
+        && ngx_http_blockcast_rpc_wait(group, i, conn, r, hub, rsub) == NGX_OK)
+    {
+        return;
     }
 
     if (rule->id == ngx_http_blockcast_rpc_id_request) {

@@ -143,36 +143,6 @@ ngx_http_blockcast_notify_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
 }
 
 
-/*
- * Returns whether entries are not new to a subscriber: when it came, the
- * stream had not been polled for a while, and the first poll brings what was
- * there before.
- */
-
-static ngx_uint_t
-ngx_http_blockcast_notify_skips(ngx_http_blockcast_hub_t *hub,
-    ngx_http_blockcast_notify_sub_t *rsub)
-{
-    uint64_t  first;
-
-    if (rsub->began == 0) {
-        return 0;
-    }
-
-    first = (uint64_t) hub->stream->interval * 800;
-
-    if (hub->snap.published >= rsub->began
-        && hub->snap.published - rsub->began < first)
-    {
-        return 1;
-    }
-
-    rsub->began = 0;
-
-    return 0;
-}
-
-
 static void
 ngx_http_blockcast_notify_forget(ngx_http_blockcast_notify_bodies_t *b)
 {
@@ -774,14 +744,9 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (ngx_http_blockcast_notify_skips(hub, rsub)) {
-        sub->seq = seq;
-        return NULL;
-    }
-
     if (!rsub->rule->logs) {
         frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
-        sub->slow = (sub->class == 0 || rsub->began != 0);
+        sub->slow = (sub->class == 0);
 
     } else {
         from = ngx_http_blockcast_notify_after(hub, seq - 1);
@@ -841,12 +806,6 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     }
 
     if (sub->seq >= hub->snap.seq) {
-        ngx_http_blockcast_notify_caught_up(sub);
-        return NULL;
-    }
-
-    if (ngx_http_blockcast_notify_skips(hub, rsub)) {
-        sub->seq = hub->snap.seq;
         ngx_http_blockcast_notify_caught_up(sub);
         return NULL;
     }

@@ -21,7 +21,6 @@ typedef struct {
     ngx_http_blockcast_rpc_rule_t  *rule;
     ngx_str_t                     id;           /* JSON text, ngx_alloc() */
     bc_log_filter_t              *filter;       /* or NULL */
-    uint64_t                      began;        /* usec; 0: see _notify_skips */
     unsigned                      held:1;       /* its answer is not sent yet */
     unsigned                      first:1;      /* the newest entry is due */
 } ngx_http_blockcast_notify_sub_t;
