@@ -167,7 +167,8 @@ my ($helper) = helpers();
 for my $pid ($helper, spawners()) {
     my %fd = map { m{/(\d+)$} ? ($1 => readlink) : () } glob "/proc/$pid/fd/*";
     is(join(' ', map { "$_=" . ($fd{$_} =~ s/:.*//r) } sort keys %fd),
-        '0=socket 1=/dev/null 2=/dev/null', 'a process has one socket and nothing else');
+        $pid == $helper ? '0=pipe 1=/dev/null 2=/dev/null 3=pipe' : '0=socket 1=/dev/null 2=/dev/null',
+        'a process has its way to the worker and nothing else');
     like(slurp("/proc/$pid/status"), qr/^NoNewPrivs:\s*1$/m, 'it gets no new privileges');
     is(join(' ', grep { $_ > 65536 } map { /^(\w+)-(\w+) rw-s/ ? hex($2) - hex($1) : () }
         split /\n/, slurp("/proc/$pid/maps")), '', 'the zone is not mapped there');

@@ -36,6 +36,9 @@
 #include <sys/wait.h>
 
 
+/* descriptor for answers; requests come from 0 */
+#define NGX_HTTP_BLOCKCAST_JQ_ANSWERS   3
+
 /* helpers that a spawner keeps account of: more than a worker ever has */
 #define NGX_HTTP_BLOCKCAST_JQ_CHILDREN  16
 
@@ -44,6 +47,13 @@
 
 /* after a run over so many bytes, memory is given back */
 #define NGX_HTTP_BLOCKCAST_JQ_TRIM      131072
+
+/* bytes of text that a helper keeps as values, a multiple of that as memory */
+#define NGX_HTTP_BLOCKCAST_JQ_KEPT      262144
+#define NGX_HTTP_BLOCKCAST_JQ_KEPT_EACH  32768
+
+/* bytes of an answer whose parts are put together */
+#define NGX_HTTP_BLOCKCAST_JQ_JOIN      8192
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NGX_HTTP_BLOCKCAST_JQ_SANITIZED  1
@@ -66,10 +76,12 @@ static void ngx_http_blockcast_jq_helper_spawner_loop(
     ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_jq_helper_order(
     ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_jq_order_t *order, int fd);
+    ngx_http_blockcast_jq_order_t *order, int *fds);
 static void ngx_http_blockcast_jq_helper_loop(
     ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_jq_helper_filter(void);
+static void ngx_http_blockcast_jq_helper_keep(
+    ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_jq_helper_limit(
     ngx_http_blockcast_jq_request_t *request);
 static void ngx_http_blockcast_jq_helper_run(
@@ -88,6 +100,9 @@ static ngx_http_blockcast_jq_child_t
 /* bytes that a helper has mapped before its first run */
 static size_t      ngx_http_blockcast_jq_helper_base;
 static ngx_uint_t  ngx_http_blockcast_jq_helper_lines;
+
+/* of each stream: its data and its program's state, as values */
+static ngx_http_blockcast_jq_kept_t  *ngx_http_blockcast_jq_helper_kept;
 
 
 ngx_socket_t
@@ -151,7 +166,7 @@ ngx_http_blockcast_jq_helper_clone(void)
 }
 
 
-/* Gives up what is nginx's: descriptor 0 alone stays. */
+/* Gives up what is nginx's: descriptor 0 alone stays, a spawner's socket. */
 
 static void
 ngx_http_blockcast_jq_helper_cleanse(ngx_cycle_t *cycle, char *title)
@@ -271,7 +286,7 @@ ngx_http_blockcast_jq_helper_close(int from)
 static void
 ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                             fd;
+    int                             fds[2];
     ssize_t                         n;
     ngx_uint_t                      i;
     struct iovec                    iov;
@@ -281,7 +296,7 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
     union {
         struct cmsghdr  cm;
-        char            space[CMSG_SPACE(sizeof(int))];
+        char            space[CMSG_SPACE(2 * sizeof(int))];
     } control;
 
     for ( ;; ) {
@@ -304,20 +319,22 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
             break;
         }
 
-        fd = -1;
+        fds[0] = -1;
+        fds[1] = -1;
 
         for (cmsg = CMSG_FIRSTHDR(&msg);
              cmsg != NULL;
              cmsg = CMSG_NXTHDR(&msg, cmsg))
         {
             if (cmsg->cmsg_level == SOL_SOCKET
-                && cmsg->cmsg_type == SCM_RIGHTS)
+                && cmsg->cmsg_type == SCM_RIGHTS
+                && cmsg->cmsg_len == CMSG_LEN(sizeof(fds)))
             {
-                ngx_memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+                ngx_memcpy(fds, CMSG_DATA(cmsg), sizeof(fds));
             }
         }
 
-        ngx_http_blockcast_jq_helper_order(bmcf, &order, fd);
+        ngx_http_blockcast_jq_helper_order(bmcf, &order, fds);
     }
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_CHILDREN; i++) {
@@ -332,7 +349,7 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
 static void
 ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_jq_order_t *order, int fd)
+    ngx_http_blockcast_jq_order_t *order, int *fds)
 {
     int                             status;
     pid_t                           pid, parent;
@@ -341,7 +358,7 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 
     child = ngx_http_blockcast_jq_children;
 
-    if (fd == -1) {
+    if (fds[0] == -1) {
 
         order->status = -1;
 
@@ -379,7 +396,8 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (i == NGX_HTTP_BLOCKCAST_JQ_CHILDREN) {
-        (void) close(fd);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
         return;
     }
 
@@ -391,8 +409,11 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
             _exit(0);
         }
 
-        (void) dup2(fd, 0);
-        ngx_http_blockcast_jq_helper_close(3);
+        /* 3 may be one of the two */
+
+        (void) dup2(fds[0], 0);
+        (void) dup2(fds[1], NGX_HTTP_BLOCKCAST_JQ_ANSWERS);
+        ngx_http_blockcast_jq_helper_close(NGX_HTTP_BLOCKCAST_JQ_ANSWERS + 1);
         ngx_setproctitle("blockcast jq");
 
         ngx_http_blockcast_jq_helper_loop(bmcf);
@@ -402,7 +423,8 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 
     /* when there is no process the worker sees its end closed */
 
-    (void) close(fd);
+    (void) close(fds[0]);
+    (void) close(fds[1]);
 
     if (pid > 0) {
         child[i].serial = order->serial;
@@ -469,7 +491,9 @@ ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
     ssize_t  rc;
 
     while (n) {
-        rc = writev(0, iov, n);
+        rc = (n == 1) ? write(NGX_HTTP_BLOCKCAST_JQ_ANSWERS, iov->iov_base,
+                              iov->iov_len)
+                      : writev(NGX_HTTP_BLOCKCAST_JQ_ANSWERS, iov, n);
 
         if (rc == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -488,6 +512,39 @@ ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
             iov->iov_len -= done;
         }
     }
+}
+
+
+/* Puts the parts of a small answer together: one is sent faster. */
+
+static ngx_uint_t
+ngx_http_blockcast_jq_helper_join(struct iovec *iov, ngx_uint_t n)
+{
+    size_t         size;
+    u_char        *p;
+    ngx_uint_t     i;
+    static u_char  buf[NGX_HTTP_BLOCKCAST_JQ_JOIN];
+
+    size = 0;
+
+    for (i = 0; i < n; i++) {
+        size += iov[i].iov_len;
+    }
+
+    if (n == 1 || size > sizeof(buf)) {
+        return n;
+    }
+
+    p = buf;
+
+    for (i = 0; i < n; i++) {
+        p = ngx_cpymem(p, iov[i].iov_base, iov[i].iov_len);
+    }
+
+    iov[0].iov_base = buf;
+    iov[0].iov_len = size;
+
+    return 1;
 }
 
 
@@ -594,6 +651,7 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     ngx_http_blockcast_jq_helper_filter();
+    ngx_http_blockcast_jq_helper_keep(bmcf);
 
     for ( ;; ) {
         ngx_http_blockcast_jq_helper_read(&request, sizeof(request));
@@ -649,6 +707,40 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
+static uint64_t
+ngx_http_blockcast_jq_helper_usec(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+static void
+ngx_http_blockcast_jq_helper_keep(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                     i, n;
+    ngx_http_blockcast_jq_kept_t  *kept;
+
+    n = 2 * bmcf->streams.nelts;
+
+    kept = ngx_calloc(n * sizeof(ngx_http_blockcast_jq_kept_t),
+                      ngx_cycle->log);
+    if (kept == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        kept[i].max = ngx_min(NGX_HTTP_BLOCKCAST_JQ_KEPT / n,
+                              NGX_HTTP_BLOCKCAST_JQ_KEPT_EACH);
+    }
+
+    ngx_http_blockcast_jq_helper_kept = kept;
+}
+
+
 /* What this run may use: more memory than was there, and time of the CPU. */
 
 static void
@@ -656,8 +748,7 @@ ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
 {
     struct rlimit    rlmt;
     struct timespec  used;
-    static rlim_t    cpu;
-    static uint64_t  memory;
+    static uint64_t  memory, timeout, set;
 
 #if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED)
 
@@ -673,28 +764,26 @@ ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
     (void) memory;
 #endif
 
-    /* the worker ends a run in time, unless it is stopped itself */
+    /*
+     * The worker ends a run in time, unless it is stopped itself.  What was
+     * set less than a second ago leaves enough.
+     */
+
+    if (timeout == request->timeout
+        && ngx_http_blockcast_jq_helper_usec() - set < 1000000)
+    {
+        return;
+    }
 
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0) {
-        rlmt.rlim_cur = used.tv_sec + request->timeout / 1000 + 3;
+        rlmt.rlim_cur = used.tv_sec + request->timeout / 1000 + 4;
         rlmt.rlim_max = RLIM_INFINITY;
 
-        if (rlmt.rlim_cur != cpu) {
-            cpu = rlmt.rlim_cur;
-            (void) setrlimit(RLIMIT_CPU, &rlmt);
-        }
+        (void) setrlimit(RLIMIT_CPU, &rlmt);
+
+        timeout = request->timeout;
+        set = ngx_http_blockcast_jq_helper_usec();
     }
-}
-
-
-static uint64_t
-ngx_http_blockcast_jq_helper_usec(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 
@@ -704,7 +793,6 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_request_result_t *lens, u_char *texts,
     ngx_pool_t *pool)
 {
-    u_char                             buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     uint64_t                           begun, usec, large[3];
     jq_state                          *jq;
     ngx_int_t                          rc;
@@ -716,8 +804,6 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_frame_t     *frame;
     ngx_http_blockcast_call_conf_t    *calls;
     ngx_http_blockcast_call_result_t  *r;
-
-    static const char  *whats[] = { "the data", "the program's state" };
 
     streams = bmcf->streams.elts;
     st = streams[request->stream];
@@ -733,6 +819,13 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_take(&input.memory, request->kept);
     ngx_http_blockcast_jq_take(&input.last, request->last);
 
+    if (ngx_http_blockcast_jq_helper_kept != NULL) {
+        input.previous_kept =
+                      &ngx_http_blockcast_jq_helper_kept[2 * request->stream];
+        input.memory_kept = input.previous_kept + 1;
+    }
+
+    input.keep = (request->program == NGX_HTTP_BLOCKCAST_JQ_STREAM);
     input.time = request->time;
     input.nresults = request->nresults;
     input.results = ngx_pcalloc(pool, request->nresults
@@ -792,22 +885,6 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
         }
     }
 
-    for (i = 0; i < n && rc == NGX_OK && !skip; i++) {
-
-        if (request->program != NGX_HTTP_BLOCKCAST_JQ_STREAM) {
-
-            if (error.len == 0) {
-                (void) ngx_http_blockcast_gate_check(&out[i], "what the "
-                                                     "program made", buf,
-                                                     sizeof(buf), &error);
-            }
-
-        } else if (i < 2) {
-            rc = ngx_http_blockcast_gate_check(&out[i], whats[i], buf,
-                                               sizeof(buf), &error);
-        }
-    }
-
     usec = ngx_http_blockcast_jq_helper_usec() - begun;
 
     if (rc != NGX_OK || error.len != 0) {
@@ -851,6 +928,8 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
 
         iov[niov].iov_base = &frame[n];
         iov[niov++].iov_len = sizeof(ngx_http_blockcast_jq_frame_t);
+
+        niov = ngx_http_blockcast_jq_helper_join(iov, niov);
 
         /* each= allows for more than writev() takes */
 

@@ -93,7 +93,7 @@ typedef struct {
 #define NGX_HTTP_BLOCKCAST_JQ_NO_MEMORY  83
 
 
-/* worker to spawner: with a socket, make helper serial; without, end it */
+/* worker to spawner: with two pipes, make helper serial; without, end it */
 
 typedef struct {
     uint32_t                      serial;
