@@ -52,8 +52,12 @@
 #define NGX_HTTP_BLOCKCAST_JQ_KEPT      262144
 #define NGX_HTTP_BLOCKCAST_JQ_KEPT_EACH  32768
 
-/* bytes of an answer whose parts are put together */
-#define NGX_HTTP_BLOCKCAST_JQ_JOIN      8192
+/*
+ * Answers are held back while more requests are there, so many bytes at most,
+ * and no longer than that (usec) but for a program that takes long.
+ */
+#define NGX_HTTP_BLOCKCAST_JQ_HELD      16384
+#define NGX_HTTP_BLOCKCAST_JQ_HOLD      2000
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NGX_HTTP_BLOCKCAST_JQ_SANITIZED  1
@@ -78,7 +82,7 @@ static void ngx_http_blockcast_jq_helper_order(
     ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_order_t *order, int *fds);
 static void ngx_http_blockcast_jq_helper_loop(
-    ngx_http_blockcast_main_conf_t *bmcf);
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t slot);
 static void ngx_http_blockcast_jq_helper_filter(void);
 static void ngx_http_blockcast_jq_helper_keep(
     ngx_http_blockcast_main_conf_t *bmcf);
@@ -91,6 +95,8 @@ static void ngx_http_blockcast_jq_helper_run(
     ngx_pool_t *pool);
 static void ngx_http_blockcast_jq_helper_reply(
     ngx_http_blockcast_jq_request_t *request, u_char *text);
+static void ngx_http_blockcast_jq_helper_flush(void);
+static uint64_t ngx_http_blockcast_jq_helper_usec(void);
 static void ngx_http_blockcast_jq_helper_nomem(void);
 
 
@@ -101,6 +107,20 @@ static ngx_http_blockcast_jq_child_t
 static size_t      ngx_http_blockcast_jq_helper_base;
 static ngx_uint_t  ngx_http_blockcast_jq_helper_lines;
 
+/* what was read of the next requests */
+static u_char   ngx_http_blockcast_jq_helper_buf[65536];
+static u_char  *ngx_http_blockcast_jq_helper_pos =
+                                             ngx_http_blockcast_jq_helper_buf;
+static u_char  *ngx_http_blockcast_jq_helper_last =
+                                             ngx_http_blockcast_jq_helper_buf;
+
+/* answers that are not sent yet */
+static u_char   ngx_http_blockcast_jq_helper_held[NGX_HTTP_BLOCKCAST_JQ_HELD];
+static size_t   ngx_http_blockcast_jq_helper_held_len;
+
+/* for each helper how many requests it has dealt with; shared, or NULL */
+static volatile uint32_t  *ngx_http_blockcast_jq_helper_counts;
+
 /* of each stream: its data and its program's state, as values */
 static ngx_http_blockcast_jq_kept_t  *ngx_http_blockcast_jq_helper_kept;
 
@@ -109,7 +129,18 @@ ngx_socket_t
 ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid)
 {
-    int  sv[2];
+    int    sv[2];
+    void  *p;
+
+    if (ngx_http_blockcast_jq_helper_counts == NULL) {
+
+        p = mmap(NULL, ngx_pagesize, PROT_READ|PROT_WRITE,
+                 MAP_SHARED|MAP_ANON, -1, 0);
+
+        if (p != MAP_FAILED) {
+            ngx_http_blockcast_jq_helper_counts = p;
+        }
+    }
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, sv) == -1) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
@@ -154,6 +185,14 @@ ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     }
 
     return sv[0];
+}
+
+
+volatile uint32_t *
+ngx_http_blockcast_jq_helper_count(ngx_uint_t slot)
+{
+    return (ngx_http_blockcast_jq_helper_counts != NULL)
+           ? &ngx_http_blockcast_jq_helper_counts[slot] : NULL;
 }
 
 
@@ -416,7 +455,7 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
         ngx_http_blockcast_jq_helper_close(NGX_HTTP_BLOCKCAST_JQ_ANSWERS + 1);
         ngx_setproctitle("blockcast jq");
 
-        ngx_http_blockcast_jq_helper_loop(bmcf);
+        ngx_http_blockcast_jq_helper_loop(bmcf, order->slot);
 
         _exit(0);
     }
@@ -438,20 +477,19 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 static void
 ngx_http_blockcast_jq_helper_read(void *data, size_t len)
 {
-    size_t          size;
-    u_char         *p, *dst;
-    ssize_t         n;
-    static u_char   buf[16384];
-    static u_char  *pos = buf, *last = buf;
+    size_t   size;
+    u_char  *p, *dst;
+    ssize_t  n;
 
     p = data;
 
     for ( ;; ) {
-        size = ngx_min(len, (size_t) (last - pos));
+        size = ngx_min(len, (size_t) (ngx_http_blockcast_jq_helper_last
+                                      - ngx_http_blockcast_jq_helper_pos));
 
         if (size) {
-            ngx_memcpy(p, pos, size);
-            pos += size;
+            ngx_memcpy(p, ngx_http_blockcast_jq_helper_pos, size);
+            ngx_http_blockcast_jq_helper_pos += size;
             p += size;
             len -= size;
         }
@@ -460,9 +498,17 @@ ngx_http_blockcast_jq_helper_read(void *data, size_t len)
             return;
         }
 
-        dst = (len < sizeof(buf)) ? buf : p;
+        ngx_http_blockcast_jq_helper_flush();
 
-        n = read(0, dst, (len < sizeof(buf)) ? sizeof(buf) : len);
+        dst = p;
+        size = len;
+
+        if (len < sizeof(ngx_http_blockcast_jq_helper_buf)) {
+            dst = ngx_http_blockcast_jq_helper_buf;
+            size = sizeof(ngx_http_blockcast_jq_helper_buf);
+        }
+
+        n = read(0, dst, size);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -472,17 +518,19 @@ ngx_http_blockcast_jq_helper_read(void *data, size_t len)
             _exit(0);
         }
 
-        if (dst == buf) {
-            pos = buf;
-            last = buf + n;
-
-        } else {
+        if (dst == p) {
             p += n;
             len -= n;
+
+        } else {
+            ngx_http_blockcast_jq_helper_pos = dst;
+            ngx_http_blockcast_jq_helper_last = dst + n;
         }
     }
 }
 
+
+/* Sends answers, with those that were held back before. */
 
 static void
 ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
@@ -515,15 +563,35 @@ ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
 }
 
 
-/* Puts the parts of a small answer together: one is sent faster. */
-
-static ngx_uint_t
-ngx_http_blockcast_jq_helper_join(struct iovec *iov, ngx_uint_t n)
+static void
+ngx_http_blockcast_jq_helper_flush(void)
 {
-    size_t         size;
-    u_char        *p;
-    ngx_uint_t     i;
-    static u_char  buf[NGX_HTTP_BLOCKCAST_JQ_JOIN];
+    struct iovec  iov;
+
+    if (ngx_http_blockcast_jq_helper_held_len == 0) {
+        return;
+    }
+
+    iov.iov_base = ngx_http_blockcast_jq_helper_held;
+    iov.iov_len = ngx_http_blockcast_jq_helper_held_len;
+
+    ngx_http_blockcast_jq_helper_held_len = 0;
+
+    ngx_http_blockcast_jq_helper_write(&iov, 1);
+}
+
+
+/*
+ * Takes an answer, or a part of one: what is small is sent by _flush().  Each
+ * write wakes the worker.
+ */
+
+static void
+ngx_http_blockcast_jq_helper_answer(struct iovec *iov, ngx_uint_t n)
+{
+    size_t      size;
+    u_char     *p;
+    ngx_uint_t  i;
 
     size = 0;
 
@@ -531,20 +599,31 @@ ngx_http_blockcast_jq_helper_join(struct iovec *iov, ngx_uint_t n)
         size += iov[i].iov_len;
     }
 
-    if (n == 1 || size > sizeof(buf)) {
-        return n;
+    if (size > NGX_HTTP_BLOCKCAST_JQ_HELD
+               - ngx_http_blockcast_jq_helper_held_len)
+    {
+        ngx_http_blockcast_jq_helper_flush();
     }
 
-    p = buf;
+    if (size > NGX_HTTP_BLOCKCAST_JQ_HELD) {
+
+        /* each= allows for more than writev() takes */
+
+        for (i = 0; i < n; i += 64) {
+            ngx_http_blockcast_jq_helper_write(&iov[i], ngx_min(n - i, 64));
+        }
+
+        return;
+    }
+
+    p = ngx_http_blockcast_jq_helper_held
+        + ngx_http_blockcast_jq_helper_held_len;
 
     for (i = 0; i < n; i++) {
         p = ngx_cpymem(p, iov[i].iov_base, iov[i].iov_len);
     }
 
-    iov[0].iov_base = buf;
-    iov[0].iov_len = size;
-
-    return 1;
+    ngx_http_blockcast_jq_helper_held_len += size;
 }
 
 
@@ -564,7 +643,7 @@ ngx_http_blockcast_jq_helper_frame(ngx_http_blockcast_jq_frame_e type,
     iov[1].iov_base = (void *) data;
     iov[1].iov_len = len;
 
-    ngx_http_blockcast_jq_helper_write(iov, len ? 2 : 1);
+    ngx_http_blockcast_jq_helper_answer(iov, len ? 2 : 1);
 }
 
 
@@ -584,6 +663,7 @@ ngx_http_blockcast_jq_helper_say(u_char *text, size_t len)
 
     ngx_http_blockcast_jq_helper_frame(ngx_http_blockcast_jq_frame_debug, 0,
                                        text, len);
+    ngx_http_blockcast_jq_helper_flush();
 }
 
 
@@ -597,6 +677,7 @@ ngx_http_blockcast_jq_helper_stderr(void *cookie, const char *buf,
         ngx_http_blockcast_jq_helper_frame(
                                         ngx_http_blockcast_jq_frame_stderr, 0,
                                         buf, ngx_min(size, 1024));
+        ngx_http_blockcast_jq_helper_flush();
     }
 
     return (ssize_t) size;
@@ -611,14 +692,17 @@ ngx_http_blockcast_jq_helper_nomem(void)
 
 
 static void
-ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_uint_t slot)
 {
     FILE                                    *file, *out;
     size_t                                   size;
     u_char                                  *texts;
     ngx_uint_t                               i;
     ngx_pool_t                              *pool;
+    uint64_t                                 now, held;
     unsigned long                            pages;
+    volatile uint32_t                       *count;
     cookie_io_functions_t                    io;
     ngx_http_blockcast_jq_request_t          request;
     ngx_http_blockcast_jq_request_result_t  *lens;
@@ -653,7 +737,13 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_jq_helper_filter();
     ngx_http_blockcast_jq_helper_keep(bmcf);
 
+    count = ngx_http_blockcast_jq_helper_count(slot);
+    held = 0;
+
     for ( ;; ) {
+
+        /* when all that was read has been dealt with, answers are sent */
+
         ngx_http_blockcast_jq_helper_read(&request, sizeof(request));
         ngx_http_blockcast_jq_helper_limit(&request);
         ngx_http_blockcast_jq_helper_lines = 0;
@@ -699,6 +789,25 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
         }
 
         ngx_destroy_pool(pool);
+
+        now = ngx_http_blockcast_jq_helper_usec();
+
+        if (ngx_http_blockcast_jq_helper_held_len == 0) {
+            held = now;
+
+        } else if (count == NULL
+                   || now - held > NGX_HTTP_BLOCKCAST_JQ_HOLD)
+        {
+            ngx_http_blockcast_jq_helper_flush();
+            held = now;
+        }
+
+        /* should it end in the next one, the worker knows that it was not
+           this one, whose answer may be lost */
+
+        if (count != NULL) {
+            (*count)++;
+        }
 
         if (size > NGX_HTTP_BLOCKCAST_JQ_TRIM) {
             (void) malloc_trim(0);
@@ -929,13 +1038,7 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
         iov[niov].iov_base = &frame[n];
         iov[niov++].iov_len = sizeof(ngx_http_blockcast_jq_frame_t);
 
-        niov = ngx_http_blockcast_jq_helper_join(iov, niov);
-
-        /* each= allows for more than writev() takes */
-
-        for (i = 0; i < niov; i += 64) {
-            ngx_http_blockcast_jq_helper_write(&iov[i], ngx_min(niov - i, 64));
-        }
+        ngx_http_blockcast_jq_helper_answer(iov, niov);
     }
 
     ngx_http_blockcast_jq_forget(jq);

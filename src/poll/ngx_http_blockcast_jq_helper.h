@@ -97,6 +97,7 @@ typedef struct {
 
 typedef struct {
     uint32_t                      serial;
+    uint32_t                      slot;         /* of its count */
     int32_t                       status;       /* back: of waitpid(), or -1 */
 } ngx_http_blockcast_jq_order_t;
 
@@ -108,6 +109,13 @@ typedef struct {
  */
 ngx_socket_t ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid);
+
+
+/*
+ * How many requests the helper of that slot has dealt with; some of the
+ * answers may not be sent.  NULL: that is not known, and all are sent at once.
+ */
+volatile uint32_t *ngx_http_blockcast_jq_helper_count(ngx_uint_t slot);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JQ_HELPER_H_INCLUDED_ */

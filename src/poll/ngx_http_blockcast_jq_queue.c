@@ -61,8 +61,6 @@ typedef struct {
     ngx_msec_t                    since;        /* of the job, or idle */
     ngx_uint_t                    done;         /* jobs so far */
     unsigned                      timedout:1;
-    unsigned                      stale:1;      /* jobs it has been sent are
-                                                   not its own any more */
 
     /* what is being sent, and received */
     ngx_http_blockcast_jq_job_t  *sending;      /* NULL: all is sent */
@@ -91,7 +89,8 @@ static ngx_connection_t *ngx_http_blockcast_jq_queue_pipe(
     ngx_event_handler_pt write);
 static void ngx_http_blockcast_jq_queue_close(
     ngx_http_blockcast_jq_worker_t *h);
-static ngx_int_t ngx_http_blockcast_jq_queue_order(uint32_t serial, int *fds);
+static ngx_int_t ngx_http_blockcast_jq_queue_order(
+    ngx_http_blockcast_jq_worker_t *h, int *fds);
 static void ngx_http_blockcast_jq_queue_assign(
     ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_write(ngx_event_t *ev);
@@ -107,8 +106,10 @@ static ngx_int_t ngx_http_blockcast_jq_queue_frame(
     ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_leave(
     ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_jq_queue_lose(
+    ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_give_back(
-    ngx_http_blockcast_jq_worker_t *h, ngx_uint_t all);
+    ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_said(
     ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_finish(
@@ -437,7 +438,12 @@ ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job)
         h = &ngx_http_blockcast_jq_helpers[job->helper - 1];
 
         ngx_http_blockcast_jq_queue_leave(h, job);
-        ngx_http_blockcast_jq_queue_give_back(h, 1);
+
+        while (h->njobs) {
+            ngx_http_blockcast_jq_queue_give_back(h,
+                                 ngx_queue_data(ngx_queue_last(&h->queue),
+                                       ngx_http_blockcast_jq_job_t, queue));
+        }
 
         if (h->state == ngx_http_blockcast_jq_busy) {
             ngx_http_blockcast_jq_queue_end(h);
@@ -462,26 +468,67 @@ ngx_http_blockcast_jq_queue_leave(ngx_http_blockcast_jq_worker_t *h,
 }
 
 
-/* Has a helper's jobs done by another one: all, or those behind the first. */
+/*
+ * Has the jobs of a helper that is to end done by another one, but the one
+ * that it was at, which stays the first.  Those before that one were done
+ * already, and their answers are lost.
+ */
 
 static void
-ngx_http_blockcast_jq_queue_give_back(ngx_http_blockcast_jq_worker_t *h,
-    ngx_uint_t all)
+ngx_http_blockcast_jq_queue_lose(ngx_http_blockcast_jq_worker_t *h)
 {
+    uint32_t                      n;
+    ngx_uint_t                    i, at;
     ngx_queue_t                  *q;
+    volatile uint32_t            *count;
     ngx_http_blockcast_jq_job_t  *job;
 
-    while (h->njobs > (all ? 0 : 1)) {
+    if (h->njobs == 0) {
+        return;
+    }
+
+    count = ngx_http_blockcast_jq_helper_count(
+                                           h - ngx_http_blockcast_jq_helpers);
+    at = 0;
+
+    if (count != NULL) {
+
+        /* the helper has written it: it is believed when it can be true */
+
+        n = *count - (uint32_t) h->done;
+        at = (n < h->njobs) ? n : 0;
+    }
+
+    i = h->njobs;
+
+    while (i-- != 0) {
         q = ngx_queue_last(&h->queue);
         job = ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
 
-        ngx_http_blockcast_jq_queue_leave(h, job);
+        if (i == at) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_head(&h->queue, q);
+            continue;
+        }
 
-        job->queued = 1;
-        ngx_queue_insert_head(&ngx_http_blockcast_jq_jobs, &job->queue);
-
-        h->stale = 1;
+        ngx_http_blockcast_jq_queue_give_back(h, job);
     }
+
+    h->job = ngx_queue_data(ngx_queue_head(&h->queue),
+                            ngx_http_blockcast_jq_job_t, queue);
+}
+
+
+/* Puts a job back before those that wait. */
+
+static void
+ngx_http_blockcast_jq_queue_give_back(ngx_http_blockcast_jq_worker_t *h,
+    ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_http_blockcast_jq_queue_leave(h, job);
+
+    job->queued = 1;
+    ngx_queue_insert_head(&ngx_http_blockcast_jq_jobs, &job->queue);
 
     h->sending = NULL;
 
@@ -657,7 +704,7 @@ ngx_http_blockcast_jq_queue_helper(ngx_http_blockcast_jq_job_t *job)
                                   ngx_http_blockcast_jq_job_t, queue);
 
             if (job->quick && job->small && last->quick && last->small
-                && !h->stale && h->njobs < NGX_HTTP_BLOCKCAST_JQ_AHEAD
+                && h->njobs < NGX_HTTP_BLOCKCAST_JQ_AHEAD
                 && ngx_current_msec - h->since < NGX_HTTP_BLOCKCAST_JQ_SLOW)
             {
                 return h;
@@ -733,8 +780,9 @@ ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
 {
-    int                in[2], out[2], fds[2];
-    ngx_connection_t  *c;
+    int                 in[2], out[2], fds[2];
+    ngx_connection_t   *c;
+    volatile uint32_t  *count;
 
     if (ngx_http_blockcast_jq_conf == NULL) {
         return NGX_ERROR;
@@ -807,12 +855,18 @@ ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
 
     h->serial = ++ngx_http_blockcast_jq_serial;
 
+    count = ngx_http_blockcast_jq_helper_count(
+                                           h - ngx_http_blockcast_jq_helpers);
+    if (count != NULL) {
+        *count = 0;
+    }
+
     fds[0] = in[0];
     fds[1] = out[1];
 
     if (h->requests == NULL || h->connection == NULL
         || ngx_handle_read_event(h->connection->read, 0) != NGX_OK
-        || ngx_http_blockcast_jq_queue_order(h->serial, fds) != NGX_OK)
+        || ngx_http_blockcast_jq_queue_order(h, fds) != NGX_OK)
     {
         ngx_http_blockcast_jq_queue_close(h);
         (void) close(in[0]);
@@ -826,7 +880,6 @@ ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
     h->state = ngx_http_blockcast_jq_idle;
     h->done = 0;
     h->timedout = 0;
-    h->stale = 0;
     h->sending = NULL;
     h->got = 0;
     h->body = NULL;
@@ -887,7 +940,8 @@ ngx_http_blockcast_jq_queue_close(ngx_http_blockcast_jq_worker_t *h)
 /* To the spawner: starts a helper with those two pipes, or ends it (NULL). */
 
 static ngx_int_t
-ngx_http_blockcast_jq_queue_order(uint32_t serial, int *fds)
+ngx_http_blockcast_jq_queue_order(
+    ngx_http_blockcast_jq_worker_t *h, int *fds)
 {
     ssize_t                         n;
     struct iovec                    iov;
@@ -900,7 +954,8 @@ ngx_http_blockcast_jq_queue_order(uint32_t serial, int *fds)
         char            space[CMSG_SPACE(2 * sizeof(int))];
     } control;
 
-    order.serial = serial;
+    order.serial = h->serial;
+    order.slot = h - ngx_http_blockcast_jq_helpers;
     order.status = 0;
 
     iov.iov_base = &order;
@@ -1383,13 +1438,7 @@ ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
     h->since = ngx_current_msec;
     h->done++;
 
-    if (h->stale) {
-
-        /* what it has been sent beyond this, others have done */
-
-        ngx_http_blockcast_jq_queue_end(h);
-
-    } else if (h->job != NULL) {
+    if (h->job != NULL) {
         ngx_http_blockcast_jq_queue_arm(h->job->timeout);
 
     } else {
@@ -1410,14 +1459,11 @@ static void
 ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
 {
     ngx_http_blockcast_jq_queue_close(h);
+    ngx_http_blockcast_jq_queue_lose(h);
 
     h->state = ngx_http_blockcast_jq_ending;
 
-    /* the first is the one that it was at */
-
-    ngx_http_blockcast_jq_queue_give_back(h, 0);
-
-    if (ngx_http_blockcast_jq_queue_order(h->serial, NULL) != NGX_OK) {
+    if (ngx_http_blockcast_jq_queue_order(h, NULL) != NGX_OK) {
 
         /* the spawner is gone, and its helpers with it */
 
@@ -1600,7 +1646,7 @@ ngx_http_blockcast_jq_queue_lost(void)
         ngx_http_blockcast_jq_queue_close(h);
 
         if (h->state != ngx_http_blockcast_jq_none) {
-            ngx_http_blockcast_jq_queue_give_back(h, 0);
+            ngx_http_blockcast_jq_queue_lose(h);
             ngx_http_blockcast_jq_queue_ended(h, -1);
         }
     }
@@ -1653,7 +1699,13 @@ ngx_http_blockcast_jq_queue_timer(ngx_event_t *ev)
                 if (h->njobs > 1) {
 
                     if (spent >= NGX_HTTP_BLOCKCAST_JQ_SLOW) {
-                        ngx_http_blockcast_jq_queue_give_back(h, 0);
+
+                        /* one of them is not quick: it has another one alone */
+
+                        ngx_http_blockcast_jq_queue_end(h);
+
+                        h->job->quick = 0;
+                        ngx_http_blockcast_jq_queue_give_back(h, h->job);
 
                     } else {
                         ngx_http_blockcast_jq_queue_arm(
