@@ -107,6 +107,9 @@ static ngx_http_blockcast_metrics_stream_row_t
       "Rounds left out because the one before took longer than the interval.",
       offsetof(ngx_http_blockcast_slot_t, polls_overrun), NULL, 0 },
 
+    { "lag", "gauge", "What a log's source has and was not delivered yet.",
+      offsetof(ngx_http_blockcast_slot_t, lag), NULL, 0 },
+
     { "stream_up", "gauge", "1 when the data is fresh, or nobody wants it.",
       0, ngx_http_blockcast_metrics_up, 0 },
 

@@ -85,6 +85,8 @@ struct ngx_http_blockcast_poll_s {
     ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
     ngx_http_blockcast_poll_call_t  *asking;    /* ... for its params */
     uint64_t                      answered;     /* all is there, usec */
+    uint64_t                      lag;          /* see slot->lag */
+    unsigned                      progress:1;   /* it had something new */
     unsigned                      active:1;
     unsigned                      stepping:1;
     unsigned                      shaping:1;    /* the stream's own runs */
