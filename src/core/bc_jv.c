@@ -742,7 +742,7 @@ bc_jv_put_array(bc_jv_text_t *text, jv v, int level, int depth)
         }
     }
 
-    return bc_jv_put(text, "[]" + (n != 0), (n != 0) ? 1 : 2);
+    return (n != 0) ? bc_jv_put(text, "]", 1) : bc_jv_put(text, "[]", 2);
 }
 
 
@@ -774,7 +774,7 @@ bc_jv_put_object(bc_jv_text_t *text, jv v, int level, int depth)
         }
     }
 
-    return bc_jv_put(text, "{}" + (n != 0), (n != 0) ? 1 : 2);
+    return (n != 0) ? bc_jv_put(text, "}", 1) : bc_jv_put(text, "{}", 2);
 }
 
 
