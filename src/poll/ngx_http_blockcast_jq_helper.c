@@ -57,7 +57,7 @@
  * and no longer than that (usec) but for a program that takes long.
  */
 #define NGX_HTTP_BLOCKCAST_JQ_HELD      16384
-#define NGX_HTTP_BLOCKCAST_JQ_HOLD      2000
+#define NGX_HTTP_BLOCKCAST_JQ_HOLD      50
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NGX_HTTP_BLOCKCAST_JQ_SANITIZED  1

@@ -409,6 +409,14 @@ ngx_http_blockcast_jq_queue_add(ngx_http_blockcast_jq_job_t *job)
 
     ngx_queue_insert_tail(&ngx_http_blockcast_jq_jobs, &job->queue);
 
+    if (ngx_http_blockcast_jq_helpers[0].state == ngx_http_blockcast_jq_idle) {
+
+        /* the first one need not wait */
+
+        ngx_http_blockcast_jq_queue_dispatch();
+        return;
+    }
+
     /* with those of other streams, whose replies have come, too */
 
     if (!ngx_http_blockcast_jq_added.posted) {
