@@ -44,12 +44,21 @@ my $streams = join "\n", map { <<"EOC" } grep { defined $_->[1] } @wrong;
     }
 EOC
 
+my $ahead = join "\n", map { <<"EOC" } 0 .. 9;
+    blockcast_stream ahead$_ {
+        blockcast_interval 100ms;
+        blockcast_jq_timeout 1s;
+        blockcast_call c x.ahead;
+        blockcast_jq 'if .results.c == 3 and $_ == 3 then def f: f; f else {n: .results.c} end';
+    }
+EOC
+
 my $raw = Blockcast::RawNode->new;
 
 local $ENV{BLOCKCAST_SECRET} = 'not for programs';
 
 my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 },
-    start => 0, http => $streams . <<'EOF', server => <<"EOS");
+    start => 0, http => $streams . (<<'EOF' =~ s/%%AHEAD%%/$ahead/r), server => <<"EOS");
     blockcast_zone main 128m;
     blockcast_jq_timeout 30s;
     blockcast_stream params {
@@ -96,6 +105,7 @@ my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 },
         blockcast_call c x.slow;
         blockcast_jq 'if .results.c then last(range(300000000)) else "quick" end';
     }
+    %%AHEAD%%
     blockcast_stream large {
         blockcast_node raw;
         blockcast_interval 100ms;
@@ -151,6 +161,7 @@ sub metric {
 set(good => 1);
 set(switch => 1);
 set(slow => 'false');
+set(ahead => 1);
 $raw->set('large' => '"x"');
 $t->start;
 
@@ -167,7 +178,8 @@ my ($helper) = helpers();
 for my $pid ($helper, spawners()) {
     my %fd = map { m{/(\d+)$} ? ($1 => readlink) : () } glob "/proc/$pid/fd/*";
     is(join(' ', map { "$_=" . ($fd{$_} =~ s/:.*//r) } sort keys %fd),
-        '0=socket 1=/dev/null 2=/dev/null', 'a process has one socket and nothing else');
+        $pid == $helper ? '0=pipe 1=/dev/null 2=/dev/null 3=pipe' : '0=socket 1=/dev/null 2=/dev/null',
+        'a process has its way to the worker and nothing else');
     like(slurp("/proc/$pid/status"), qr/^NoNewPrivs:\s*1$/m, 'it gets no new privileges');
     is(join(' ', grep { $_ > 65536 } map { /^(\w+)-(\w+) rw-s/ ? hex($2) - hex($1) : () }
         split /\n/, slurp("/proc/$pid/maps")), '', 'the zone is not mapped there');
@@ -239,6 +251,23 @@ ok(metric('jq_restarts_total{cause="time"}') > 0, 'those out of time are counted
 ok($ENV{BLOCKCAST_SANITIZE} || metric('jq_restarts_total{cause="memory"}') > 0, 'and those out of memory');
 ok(metric('jq_seconds_bucket{stream="good",le="+Inf"}') > 0, 'the time in programs');
 
+
+# Requests that were sent ahead. If this fails, one program that does not end
+# has those of other streams fail, or lost.
+
+my @many = map { "ahead$_" } 0 .. 9;
+get($_) for @many;
+ok(wait_for(sub { !grep { data($_) !~ /^\{"n":1\}/ } @many }), 'ten streams of one interval');
+my %failed = map { $_ => metric(qq(polls_failed_total{stream="$_"})) } @many;
+
+set(ahead => 3);
+ok(wait_for(sub { get($_) for @many; message('ahead3') =~ /stopped after 1000 ms/ }, 30), 'one of them does not end')
+    or diag(message('ahead3'));
+set(ahead => 4);
+ok(wait_for(sub { !grep { data($_) ne '{"n":4}' } @many }, 30), 'and then all go on');
+is(join(' ', grep { $_ ne 'ahead3' && metric(qq(polls_failed_total{stream="$_"})) != $failed{$_} } @many), '',
+    'of the others no poll has failed');
+
 kill 'KILL', spawners();
 set(good => 2);
 ok(wait_for(sub { data('good') =~ /"n":2/ }), 'without its spawner a worker makes another');
@@ -275,6 +304,35 @@ my @zombies = grep { slurp("/proc/$_/stat") =~ /^\d+ \(nginx\) Z (\d+)/ && $ours
 is("@zombies", '', 'no zombies');
 
 unlike($t->error_log, qr/unknown process/, 'nginx was not told of processes it does not know');
+
+
+# The master is killed. If this fails, what it had started stays for ever.
+
+my $other = Blockcast::Test->new(workers => 2, node => {}, http => <<'EOF', server => <<'EOS');
+    blockcast_zone main 8m;
+    blockcast_stream good { blockcast_interval 100ms; blockcast_always on; blockcast_call c x.good; blockcast_jq '.results.c'; }
+    blockcast_stream endless { blockcast_interval 100ms; blockcast_jq_timeout 60s; blockcast_always on;
+        blockcast_call c x.good; blockcast_jq 'def f: f; f'; }
+EOF
+    location /api/ { blockcast_api; }
+    location = /_node { blockcast_node; proxy_pass http://%%NODE%%/; proxy_set_header Host localhost; }
+EOS
+
+$other->node(POST => '/control/set', '{"method":"x.good","result":1}');
+ok(wait_for(sub { $other->get('/api/streams/good')->{body} =~ /"data":1/ }), 'another nginx, with a program that does not end');
+
+my %title = map { $_ => Blockcast::Test::_title($_) } $other->processes;
+my @jq = grep { $title{$_} =~ /blockcast jq/ } keys %title;
+my @others = grep { $title{$_} =~ /worker process/ } keys %title;
+my $alive = sub { -e "/proc/$_[0]/exe" && slurp("/proc/$_[0]/stat") !~ /\) Z / };
+cmp_ok(scalar @jq, '>=', 3, 'two spawners, and helpers');
+kill 'KILL', $other->master_pid;
+
+# nginx's own workers stay, with the listening socket; and so do their helpers
+kill 'KILL', @others;
+ok(wait_for(sub { !grep { $alive->($_) } @jq }, 30), 'without master and workers no helper is left');
+$other->allow(qr/./);
+$other->stop;
 
 $t->stop;
 $raw->stop;

@@ -224,6 +224,11 @@ def todo($chain; $done):
       | .transactions | arrays | to_entries[$from:][] | select((.value.hash? | type) == "string")
       | { b: $b, i: .key, tx: .value } ];
 
+# How many blocks the node has beyond the newest one that is delivered as a whole, of which $known tells.
+def lag($known):
+    (head | .number? | hex) as $newest
+    | if $newest == null or $known.number? == null then 0 else [$newest - $known.number, 0] | max end;
+
 # Whether each transaction's receipt is to be asked for: the node does not have eth_getBlockReceipts, which
 # nodes say with different codes, or it failed in the poll before, too, or left a receipt out (.bad).
 def by_each:

@@ -17,4 +17,4 @@ def entry: {
 
 if head == null then error("no newest block: " + why) else . end
 | chain(known(.last.number?; .last.hash?)) as $chain
-| { blocks: ($chain.new | map(entry)) }, $chain.known, ($chain | told)
+| { blocks: ($chain.new | map(entry)), lag: lag($chain.known) }, $chain.known, ($chain | told)

@@ -5,4 +5,4 @@ include "presets/chain-lib";
 
 known(.last.block_number?; .last.block_hash?) as $known
 | ([(head | .transactions? | arrays | length), 1] | max) as $each
-| range_from($known; [[250 / $each | ceil, 4] | max, 25] | min) | [tag, true]
+| range_from($known; [[1000 / $each | ceil, 4] | max, 25] | min) | [tag, true]

@@ -3,7 +3,7 @@
 # with their transactions; receipts (eth_getBlockReceipts of the new blocks) or each
 # (eth_getTransactionReceipt, where the node lacks that).
 #
-# At most 250 are delivered by one poll, in the chain's order, the rest by the next ones; one whose
+# At most 1000 are delivered by one poll, in the chain's order, the rest by the next ones; one whose
 # receipt is not there yet is waited for, five polls at most, and none when the node fails in both calls
 # for so long. The state is the newest block delivered as a whole, the hashes of the last 256, how far
 # the next block got, and in how many polls no receipt came (.bad).
@@ -40,10 +40,9 @@ if head == null then error("no newest block: " + why) else . end
    and ($bad > 5 or (.errors.receipts.code == -32601 and .errors.each.code == -32601))) as $never
 | ($never or $done.tries? == 5) as $without
 | [first(range(0; $todo | length) | select($receipts[$todo[.].tx.hash] == null and ($without | not))),
-   250, ($todo | length)] as $stops
+   1000, ($todo | length)] as $stops
 | ($stops | min) as $n
-| { transactions: ($todo[:$n] | map(entry($receipts))) },
-  ((if $n == ($todo | length) then $chain.known | del(.done)
+| ((if $n == ($todo | length) then $chain.known | del(.done)
     else
       $todo[$n] as $next
       | until_block($chain; $known; $next.b.hash)
@@ -52,5 +51,7 @@ if head == null then error("no newest block: " + why) else . end
                   tries: (if $n > 0 or $done.hash? != $next.b.hash then 0 else ($done.tries // 0) + 1 end) }
         }
     end)
-   | if . == null or $bad == 0 then del(.bad?) else . + { bad: $bad } end),
+   | if . == null or $bad == 0 then del(.bad?) else . + { bad: $bad } end) as $state
+| { transactions: ($todo[:$n] | map(entry($receipts))), lag: lag($state) },
+  $state,
   ($chain | told)

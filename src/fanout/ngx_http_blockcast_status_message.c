@@ -48,6 +48,11 @@ ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
     ngx_http_blockcast_json_out_seconds(&out, root, "age",
                  ngx_http_blockcast_stream_status_age(hub->stream->slot));
 
+    if (hub->stream->slot->lag != 0) {
+        ngx_http_blockcast_json_out_value(&out, root, "lag", "%uA",
+                                          hub->stream->slot->lag);
+    }
+
     if (error.len != 0) {
         ngx_http_blockcast_json_out_text(&out, root, "error", error.text,
                                          error.len);

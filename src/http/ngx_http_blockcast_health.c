@@ -130,6 +130,10 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
                                       slot->polls_extra);
     ngx_http_blockcast_json_out_value(out, row, "pokes", "%uA", slot->pokes);
 
+    if (st->field.len != 0) {
+        ngx_http_blockcast_json_out_value(out, row, "lag", "%uA", slot->lag);
+    }
+
     ngx_http_blockcast_stream_status_read_error(slot, &error);
     ngx_http_blockcast_health_add_error(out, row, &error);
 

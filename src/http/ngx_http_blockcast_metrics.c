@@ -123,6 +123,7 @@ static ngx_http_blockcast_metrics_stream_row_t
     { "stream_gaps_total", "counter",
       "Gaps of a log that its program has told: entries not delivered.",
       offsetof(ngx_http_blockcast_slot_t, gaps), NULL, 0 },
+
     { "polls_extra_total", "counter",
       "Rounds made because of a poke or of the node's head.",
       offsetof(ngx_http_blockcast_slot_t, polls_extra), NULL, 0 },
@@ -137,6 +138,9 @@ static ngx_http_blockcast_metrics_stream_row_t
     { "pokes_dropped_total", "counter",
       "Pokes without effect: nobody listens, the node is down or limited.",
       offsetof(ngx_http_blockcast_slot_t, pokes_dropped), NULL, 0 },
+
+    { "lag", "gauge", "What a log's source has and was not delivered yet.",
+      offsetof(ngx_http_blockcast_slot_t, lag), NULL, 0 },
 
     { "stream_up", "gauge", "1 when the data is fresh, or nobody wants it.",
       0, ngx_http_blockcast_metrics_up, 0 },

@@ -26,6 +26,7 @@
 #include "ngx_http_blockcast_jq.h"
 #include "bc_exact.h"
 #include "bc_json.h"
+#include "bc_jv.h"
 
 #include <sys/random.h>
 
@@ -40,6 +41,9 @@
 
 /* with what is put before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
 #define NGX_HTTP_BLOCKCAST_JQ_ERROR    240
+
+/* bytes of memory that are kept for printing */
+#define NGX_HTTP_BLOCKCAST_JQ_TEXT     65536
 
 /* a line of the log is at most 2048 bytes */
 #define NGX_HTTP_BLOCKCAST_JQ_DEBUG    1900
@@ -287,6 +291,27 @@ ngx_http_blockcast_jq_exact(void)
 }
 
 
+/* libjq's own reader decides where the levels are many */
+
+static jv
+ngx_http_blockcast_jq_read(u_char *p, size_t len, bc_exact_scan_t *all)
+{
+    jv  v;
+
+    if (all->depth < NGX_HTTP_BLOCKCAST_JQ_DEPTH) {
+        v = bc_jv_parse(p, len);
+
+        if (jv_is_valid(v)) {
+            return v;
+        }
+
+        jv_free(v);
+    }
+
+    return jv_parse_sized((char *) p, len);
+}
+
+
 /* all: what the texts of the run hold together, mostly nothing to change */
 
 static jv
@@ -307,7 +332,7 @@ ngx_http_blockcast_jq_parse(ngx_str_t *text, bc_exact_scan_t *all,
     }
 
     if ((mark == NULL || scan.integers == 0) && scan.lone == 0) {
-        return jv_parse_sized((char *) text->data, text->len);
+        return ngx_http_blockcast_jq_read(text->data, text->len, all);
     }
 
     buf = ngx_pnalloc(pool, text->len + (mark ? scan.grow : 0));
@@ -317,7 +342,7 @@ ngx_http_blockcast_jq_parse(ngx_str_t *text, bc_exact_scan_t *all,
 
     last = bc_exact_write(mark, buf, text->data, text->len);
 
-    return jv_parse_sized((char *) buf, last - buf);
+    return ngx_http_blockcast_jq_read(buf, last - buf, all);
 }
 
 
@@ -329,6 +354,12 @@ ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels)
     u_char          *buf, *p;
     ngx_uint_t       i, good;
     bc_exact_scan_t  scan;
+
+    /* a level takes two bytes at least */
+
+    if (text->len / 2 + levels < NGX_HTTP_BLOCKCAST_JQ_DEPTH) {
+        return 1;
+    }
 
     ngx_memzero(&scan, sizeof(bc_exact_scan_t));
     bc_exact_scan(&scan, text->data, text->len);
@@ -875,11 +906,25 @@ ngx_http_blockcast_jq_unread(ngx_str_t *text, const char *what)
 }
 
 
+static ngx_uint_t
+ngx_http_blockcast_jq_is_kept(ngx_str_t *text,
+    ngx_http_blockcast_jq_kept_t *kept)
+{
+    return kept != NULL && kept->text != NULL && kept->len == text->len
+           && ngx_memcmp(kept->text, text->data, text->len) == 0;
+}
+
+
 static jv
 ngx_http_blockcast_jq_text_or_null(ngx_str_t *text, const char *what,
-    bc_exact_scan_t *scan, bc_exact_mark_t *mark, ngx_pool_t *pool)
+    ngx_http_blockcast_jq_kept_t *kept, bc_exact_scan_t *scan,
+    bc_exact_mark_t *mark, ngx_pool_t *pool)
 {
     jv  v;
+
+    if (ngx_http_blockcast_jq_is_kept(text, kept)) {
+        return jv_copy(kept->value);
+    }
 
     v = ngx_http_blockcast_jq_parse(text, scan, mark, pool);
 
@@ -987,6 +1032,21 @@ ngx_http_blockcast_jq_unreadable(ngx_str_t *error, ngx_str_t *name,
 }
 
 
+/* Of what was kept it is known that it has nothing to be marked. */
+
+static void
+ngx_http_blockcast_jq_scan_kept(bc_exact_scan_t *scan, ngx_str_t *text,
+    ngx_http_blockcast_jq_kept_t *kept)
+{
+    if (ngx_http_blockcast_jq_is_kept(text, kept)) {
+        scan->depth = ngx_max(scan->depth, kept->depth);
+        return;
+    }
+
+    bc_exact_scan(scan, text->data, text->len);
+}
+
+
 /* *marked: start[0] when there is nothing to be marked */
 
 static ngx_int_t
@@ -1006,8 +1066,10 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,
                       input->results[i].result.len);
     }
 
-    bc_exact_scan(&scan, input->previous.data, input->previous.len);
-    bc_exact_scan(&scan, input->memory.data, input->memory.len);
+    ngx_http_blockcast_jq_scan_kept(&scan, &input->previous,
+                                    input->previous_kept);
+    ngx_http_blockcast_jq_scan_kept(&scan, &input->memory,
+                                    input->memory_kept);
     bc_exact_scan(&scan, input->last.data, input->last.len);
 
     mark = NULL;
@@ -1085,15 +1147,17 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,
     v = jv_object_set(v, jv_string("methods"), methods);
     v = jv_object_set(v, jv_string("previous"),
                       ngx_http_blockcast_jq_text_or_null(&input->previous,
-                                            "previous data", &scan, mark,
+                                            "previous data",
+                                            input->previous_kept, &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("state"),
                       ngx_http_blockcast_jq_text_or_null(&input->memory,
-                                            "program's state", &scan, mark,
+                                            "program's state",
+                                            input->memory_kept, &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("last"),
                       ngx_http_blockcast_jq_text_or_null(&input->last,
-                                            "newest entry", &scan, mark,
+                                            "newest entry", NULL, &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("time"), jv_number(input->time));
 
@@ -1114,6 +1178,10 @@ ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_jq_input_t *input)
 {
     ngx_uint_t   i, n;
     ngx_str_t   *text;
+
+    if (memchr(out->data, '<', out->len) == NULL) {
+        return 0;
+    }
 
     for (n = 0; n < 2; n++) {
         if (memmem(out->data, out->len, ngx_http_blockcast_cut[n].data,
@@ -1147,6 +1215,90 @@ ngx_http_blockcast_jq_cut(ngx_str_t *out, ngx_http_blockcast_jq_input_t *input)
 }
 
 
+/* Keeps a value and its text, or nothing. */
+
+static void
+ngx_http_blockcast_jq_keep(ngx_http_blockcast_jq_kept_t *kept, jv v,
+    ngx_str_t *text, size_t depth)
+{
+    u_char  *p;
+
+    if (kept->text != NULL) {
+        ngx_free(kept->text);
+        jv_free(kept->value);
+        kept->text = NULL;
+        kept->len = 0;
+    }
+
+    if (text->len > kept->max) {
+        return;
+    }
+
+    p = ngx_alloc(text->len, ngx_cycle->log);
+    if (p == NULL) {
+        return;
+    }
+
+    ngx_memcpy(p, text->data, text->len);
+
+    kept->text = p;
+    kept->len = text->len;
+    kept->value = jv_copy(v);
+    kept->depth = depth;
+}
+
+
+/*
+ * Prints an output that needs no check: there is no mark in it, and it is
+ * printed here as valid JSON.  NGX_DECLINED: libjq has to print it.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_jq_print(jv v, ngx_http_blockcast_jq_input_t *input,
+    ngx_uint_t nth, ngx_str_t *out, ngx_pool_t *pool)
+{
+    ngx_http_blockcast_jq_kept_t  *kept;
+    static bc_jv_text_t            text;
+
+    text.len = 0;
+    text.depth = 0;
+    text.altered = 0;
+
+    if (bc_jv_print(&text, jv_copy(v)) != 0
+        || text.depth >= NGX_HTTP_BLOCKCAST_JQ_DEPTH)
+    {
+        return NGX_DECLINED;
+    }
+
+    out->len = text.len;
+    out->data = ngx_pnalloc(pool, text.len + 1);
+
+    if (out->data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(out->data, text.data, text.len);
+
+    if (text.size > NGX_HTTP_BLOCKCAST_JQ_TEXT) {
+        free(text.data);
+        ngx_memzero(&text, sizeof(bc_jv_text_t));
+    }
+
+    if (ngx_http_blockcast_jq_cut(out, input)) {
+        return NGX_DECLINED;
+    }
+
+    kept = (nth == 1) ? input->previous_kept
+                      : (nth == 2) ? input->memory_kept : NULL;
+
+    if (kept != NULL && input->keep && !text.altered) {
+        ngx_http_blockcast_jq_keep(kept, v, out, text.depth);
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * The gate: JSON text that comes from libjq becomes text that goes on.
  * Consumes v.
@@ -1160,6 +1312,13 @@ ngx_http_blockcast_jq_output(jv v, ngx_http_blockcast_jq_input_t *input,
     size_t       off;
     u_char      *p;
     const char  *why;
+
+    if (ngx_http_blockcast_jq_mark.start[0] == 0
+        && ngx_http_blockcast_jq_print(v, input, nth, out, pool) == NGX_OK)
+    {
+        jv_free(v);
+        return NGX_OK;
+    }
 
     text = jv_dump_string(v, 0);
 

@@ -24,6 +24,17 @@ typedef struct {
 } ngx_http_blockcast_call_result_t;
 
 
+/* an output of the last run, which comes back with the next one */
+
+typedef struct {
+    jv                            value;        /* what text says */
+    u_char                       *text;         /* NULL: there is none */
+    size_t                        len;
+    size_t                        depth;        /* levels */
+    size_t                        max;          /* bytes that are kept */
+} ngx_http_blockcast_jq_kept_t;
+
+
 typedef struct {
     ngx_http_blockcast_call_result_t  *results;
     ngx_uint_t                    nresults;
@@ -31,6 +42,9 @@ typedef struct {
     ngx_str_t                     memory;
     ngx_str_t                     last;
     double                        time;         /* Unix seconds */
+    ngx_http_blockcast_jq_kept_t  *previous_kept;  /* or NULL */
+    ngx_http_blockcast_jq_kept_t  *memory_kept;
+    unsigned                      keep:1;       /* ... are kept anew */
 } ngx_http_blockcast_jq_input_t;
 
 

@@ -36,6 +36,9 @@
 #include <sys/wait.h>
 
 
+/* descriptor for answers; requests come from 0 */
+#define NGX_HTTP_BLOCKCAST_JQ_ANSWERS   3
+
 /* helpers that a spawner keeps account of: more than a worker ever has */
 #define NGX_HTTP_BLOCKCAST_JQ_CHILDREN  16
 
@@ -44,6 +47,17 @@
 
 /* after a run over so many bytes, memory is given back */
 #define NGX_HTTP_BLOCKCAST_JQ_TRIM      131072
+
+/* bytes of text that a helper keeps as values, a multiple of that as memory */
+#define NGX_HTTP_BLOCKCAST_JQ_KEPT      262144
+#define NGX_HTTP_BLOCKCAST_JQ_KEPT_EACH  32768
+
+/*
+ * Answers are held back while more requests are there, so many bytes at most,
+ * and no longer than that (usec) but for a program that takes long.
+ */
+#define NGX_HTTP_BLOCKCAST_JQ_HELD      16384
+#define NGX_HTTP_BLOCKCAST_JQ_HOLD      50
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NGX_HTTP_BLOCKCAST_JQ_SANITIZED  1
@@ -66,10 +80,12 @@ static void ngx_http_blockcast_jq_helper_spawner_loop(
     ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_jq_helper_order(
     ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_jq_order_t *order, int fd);
+    ngx_http_blockcast_jq_order_t *order, int *fds);
 static void ngx_http_blockcast_jq_helper_loop(
-    ngx_http_blockcast_main_conf_t *bmcf);
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t slot);
 static void ngx_http_blockcast_jq_helper_filter(void);
+static void ngx_http_blockcast_jq_helper_keep(
+    ngx_http_blockcast_main_conf_t *bmcf);
 static void ngx_http_blockcast_jq_helper_limit(
     ngx_http_blockcast_jq_request_t *request);
 static void ngx_http_blockcast_jq_helper_run(
@@ -79,6 +95,8 @@ static void ngx_http_blockcast_jq_helper_run(
     ngx_pool_t *pool);
 static void ngx_http_blockcast_jq_helper_reply(
     ngx_http_blockcast_jq_request_t *request, u_char *text);
+static void ngx_http_blockcast_jq_helper_flush(void);
+static uint64_t ngx_http_blockcast_jq_helper_usec(void);
 static void ngx_http_blockcast_jq_helper_nomem(void);
 
 
@@ -89,12 +107,40 @@ static ngx_http_blockcast_jq_child_t
 static size_t      ngx_http_blockcast_jq_helper_base;
 static ngx_uint_t  ngx_http_blockcast_jq_helper_lines;
 
+/* what was read of the next requests */
+static u_char   ngx_http_blockcast_jq_helper_buf[65536];
+static u_char  *ngx_http_blockcast_jq_helper_pos =
+                                             ngx_http_blockcast_jq_helper_buf;
+static u_char  *ngx_http_blockcast_jq_helper_last =
+                                             ngx_http_blockcast_jq_helper_buf;
+
+/* answers that are not sent yet */
+static u_char   ngx_http_blockcast_jq_helper_held[NGX_HTTP_BLOCKCAST_JQ_HELD];
+static size_t   ngx_http_blockcast_jq_helper_held_len;
+
+/* for each helper how many requests it has dealt with; shared, or NULL */
+static volatile uint32_t  *ngx_http_blockcast_jq_helper_counts;
+
+/* of each stream: its data and its program's state, as values */
+static ngx_http_blockcast_jq_kept_t  *ngx_http_blockcast_jq_helper_kept;
+
 
 ngx_socket_t
 ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid)
 {
-    int  sv[2];
+    int    sv[2];
+    void  *p;
+
+    if (ngx_http_blockcast_jq_helper_counts == NULL) {
+
+        p = mmap(NULL, ngx_pagesize, PROT_READ|PROT_WRITE,
+                 MAP_SHARED|MAP_ANON, -1, 0);
+
+        if (p != MAP_FAILED) {
+            ngx_http_blockcast_jq_helper_counts = p;
+        }
+    }
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, sv) == -1) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
@@ -142,6 +188,14 @@ ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
 }
 
 
+volatile uint32_t *
+ngx_http_blockcast_jq_helper_count(ngx_uint_t slot)
+{
+    return (ngx_http_blockcast_jq_helper_counts != NULL)
+           ? &ngx_http_blockcast_jq_helper_counts[slot] : NULL;
+}
+
+
 /* fork() without an exit signal */
 
 static pid_t
@@ -151,7 +205,7 @@ ngx_http_blockcast_jq_helper_clone(void)
 }
 
 
-/* Gives up what is nginx's: descriptor 0 alone stays. */
+/* Gives up what is nginx's: descriptor 0 alone stays, a spawner's socket. */
 
 static void
 ngx_http_blockcast_jq_helper_cleanse(ngx_cycle_t *cycle, char *title)
@@ -271,7 +325,7 @@ ngx_http_blockcast_jq_helper_close(int from)
 static void
 ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                             fd;
+    int                             fds[2];
     ssize_t                         n;
     ngx_uint_t                      i;
     struct iovec                    iov;
@@ -281,7 +335,7 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
     union {
         struct cmsghdr  cm;
-        char            space[CMSG_SPACE(sizeof(int))];
+        char            space[CMSG_SPACE(2 * sizeof(int))];
     } control;
 
     for ( ;; ) {
@@ -304,20 +358,22 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
             break;
         }
 
-        fd = -1;
+        fds[0] = -1;
+        fds[1] = -1;
 
         for (cmsg = CMSG_FIRSTHDR(&msg);
              cmsg != NULL;
              cmsg = CMSG_NXTHDR(&msg, cmsg))
         {
             if (cmsg->cmsg_level == SOL_SOCKET
-                && cmsg->cmsg_type == SCM_RIGHTS)
+                && cmsg->cmsg_type == SCM_RIGHTS
+                && cmsg->cmsg_len == CMSG_LEN(sizeof(fds)))
             {
-                ngx_memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+                ngx_memcpy(fds, CMSG_DATA(cmsg), sizeof(fds));
             }
         }
 
-        ngx_http_blockcast_jq_helper_order(bmcf, &order, fd);
+        ngx_http_blockcast_jq_helper_order(bmcf, &order, fds);
     }
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_CHILDREN; i++) {
@@ -332,7 +388,7 @@ ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
 static void
 ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_http_blockcast_jq_order_t *order, int fd)
+    ngx_http_blockcast_jq_order_t *order, int *fds)
 {
     int                             status;
     pid_t                           pid, parent;
@@ -341,7 +397,7 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 
     child = ngx_http_blockcast_jq_children;
 
-    if (fd == -1) {
+    if (fds[0] == -1) {
 
         order->status = -1;
 
@@ -379,7 +435,8 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (i == NGX_HTTP_BLOCKCAST_JQ_CHILDREN) {
-        (void) close(fd);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
         return;
     }
 
@@ -391,18 +448,22 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
             _exit(0);
         }
 
-        (void) dup2(fd, 0);
-        ngx_http_blockcast_jq_helper_close(3);
+        /* 3 may be one of the two */
+
+        (void) dup2(fds[0], 0);
+        (void) dup2(fds[1], NGX_HTTP_BLOCKCAST_JQ_ANSWERS);
+        ngx_http_blockcast_jq_helper_close(NGX_HTTP_BLOCKCAST_JQ_ANSWERS + 1);
         ngx_setproctitle("blockcast jq");
 
-        ngx_http_blockcast_jq_helper_loop(bmcf);
+        ngx_http_blockcast_jq_helper_loop(bmcf, order->slot);
 
         _exit(0);
     }
 
     /* when there is no process the worker sees its end closed */
 
-    (void) close(fd);
+    (void) close(fds[0]);
+    (void) close(fds[1]);
 
     if (pid > 0) {
         child[i].serial = order->serial;
@@ -416,20 +477,19 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 static void
 ngx_http_blockcast_jq_helper_read(void *data, size_t len)
 {
-    size_t          size;
-    u_char         *p, *dst;
-    ssize_t         n;
-    static u_char   buf[16384];
-    static u_char  *pos = buf, *last = buf;
+    size_t   size;
+    u_char  *p, *dst;
+    ssize_t  n;
 
     p = data;
 
     for ( ;; ) {
-        size = ngx_min(len, (size_t) (last - pos));
+        size = ngx_min(len, (size_t) (ngx_http_blockcast_jq_helper_last
+                                      - ngx_http_blockcast_jq_helper_pos));
 
         if (size) {
-            ngx_memcpy(p, pos, size);
-            pos += size;
+            ngx_memcpy(p, ngx_http_blockcast_jq_helper_pos, size);
+            ngx_http_blockcast_jq_helper_pos += size;
             p += size;
             len -= size;
         }
@@ -438,9 +498,17 @@ ngx_http_blockcast_jq_helper_read(void *data, size_t len)
             return;
         }
 
-        dst = (len < sizeof(buf)) ? buf : p;
+        ngx_http_blockcast_jq_helper_flush();
 
-        n = read(0, dst, (len < sizeof(buf)) ? sizeof(buf) : len);
+        dst = p;
+        size = len;
+
+        if (len < sizeof(ngx_http_blockcast_jq_helper_buf)) {
+            dst = ngx_http_blockcast_jq_helper_buf;
+            size = sizeof(ngx_http_blockcast_jq_helper_buf);
+        }
+
+        n = read(0, dst, size);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -450,17 +518,19 @@ ngx_http_blockcast_jq_helper_read(void *data, size_t len)
             _exit(0);
         }
 
-        if (dst == buf) {
-            pos = buf;
-            last = buf + n;
-
-        } else {
+        if (dst == p) {
             p += n;
             len -= n;
+
+        } else {
+            ngx_http_blockcast_jq_helper_pos = dst;
+            ngx_http_blockcast_jq_helper_last = dst + n;
         }
     }
 }
 
+
+/* Sends answers, with those that were held back before. */
 
 static void
 ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
@@ -469,7 +539,9 @@ ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
     ssize_t  rc;
 
     while (n) {
-        rc = writev(0, iov, n);
+        rc = (n == 1) ? write(NGX_HTTP_BLOCKCAST_JQ_ANSWERS, iov->iov_base,
+                              iov->iov_len)
+                      : writev(NGX_HTTP_BLOCKCAST_JQ_ANSWERS, iov, n);
 
         if (rc == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -492,6 +564,70 @@ ngx_http_blockcast_jq_helper_write(struct iovec *iov, ngx_uint_t n)
 
 
 static void
+ngx_http_blockcast_jq_helper_flush(void)
+{
+    struct iovec  iov;
+
+    if (ngx_http_blockcast_jq_helper_held_len == 0) {
+        return;
+    }
+
+    iov.iov_base = ngx_http_blockcast_jq_helper_held;
+    iov.iov_len = ngx_http_blockcast_jq_helper_held_len;
+
+    ngx_http_blockcast_jq_helper_held_len = 0;
+
+    ngx_http_blockcast_jq_helper_write(&iov, 1);
+}
+
+
+/*
+ * Takes an answer, or a part of one: what is small is sent by _flush().  Each
+ * write wakes the worker.
+ */
+
+static void
+ngx_http_blockcast_jq_helper_answer(struct iovec *iov, ngx_uint_t n)
+{
+    size_t      size;
+    u_char     *p;
+    ngx_uint_t  i;
+
+    size = 0;
+
+    for (i = 0; i < n; i++) {
+        size += iov[i].iov_len;
+    }
+
+    if (size > NGX_HTTP_BLOCKCAST_JQ_HELD
+               - ngx_http_blockcast_jq_helper_held_len)
+    {
+        ngx_http_blockcast_jq_helper_flush();
+    }
+
+    if (size > NGX_HTTP_BLOCKCAST_JQ_HELD) {
+
+        /* each= allows for more than writev() takes */
+
+        for (i = 0; i < n; i += 64) {
+            ngx_http_blockcast_jq_helper_write(&iov[i], ngx_min(n - i, 64));
+        }
+
+        return;
+    }
+
+    p = ngx_http_blockcast_jq_helper_held
+        + ngx_http_blockcast_jq_helper_held_len;
+
+    for (i = 0; i < n; i++) {
+        p = ngx_cpymem(p, iov[i].iov_base, iov[i].iov_len);
+    }
+
+    ngx_http_blockcast_jq_helper_held_len += size;
+}
+
+
+static void
 ngx_http_blockcast_jq_helper_frame(ngx_http_blockcast_jq_frame_e type,
     uint64_t usec, const void *data, size_t len)
 {
@@ -507,7 +643,7 @@ ngx_http_blockcast_jq_helper_frame(ngx_http_blockcast_jq_frame_e type,
     iov[1].iov_base = (void *) data;
     iov[1].iov_len = len;
 
-    ngx_http_blockcast_jq_helper_write(iov, len ? 2 : 1);
+    ngx_http_blockcast_jq_helper_answer(iov, len ? 2 : 1);
 }
 
 
@@ -527,6 +663,7 @@ ngx_http_blockcast_jq_helper_say(u_char *text, size_t len)
 
     ngx_http_blockcast_jq_helper_frame(ngx_http_blockcast_jq_frame_debug, 0,
                                        text, len);
+    ngx_http_blockcast_jq_helper_flush();
 }
 
 
@@ -540,6 +677,7 @@ ngx_http_blockcast_jq_helper_stderr(void *cookie, const char *buf,
         ngx_http_blockcast_jq_helper_frame(
                                         ngx_http_blockcast_jq_frame_stderr, 0,
                                         buf, ngx_min(size, 1024));
+        ngx_http_blockcast_jq_helper_flush();
     }
 
     return (ssize_t) size;
@@ -554,14 +692,17 @@ ngx_http_blockcast_jq_helper_nomem(void)
 
 
 static void
-ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
+ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_uint_t slot)
 {
     FILE                                    *file, *out;
     size_t                                   size;
     u_char                                  *texts;
     ngx_uint_t                               i;
     ngx_pool_t                              *pool;
+    uint64_t                                 now, held;
     unsigned long                            pages;
+    volatile uint32_t                       *count;
     cookie_io_functions_t                    io;
     ngx_http_blockcast_jq_request_t          request;
     ngx_http_blockcast_jq_request_result_t  *lens;
@@ -605,8 +746,15 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     ngx_http_blockcast_jq_helper_filter();
+    ngx_http_blockcast_jq_helper_keep(bmcf);
+
+    count = ngx_http_blockcast_jq_helper_count(slot);
+    held = 0;
 
     for ( ;; ) {
+
+        /* when all that was read has been dealt with, answers are sent */
+
         ngx_http_blockcast_jq_helper_read(&request, sizeof(request));
         ngx_http_blockcast_jq_helper_limit(&request);
         ngx_http_blockcast_jq_helper_lines = 0;
@@ -653,6 +801,25 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
 
         ngx_destroy_pool(pool);
 
+        now = ngx_http_blockcast_jq_helper_usec();
+
+        if (ngx_http_blockcast_jq_helper_held_len == 0) {
+            held = now;
+
+        } else if (count == NULL
+                   || now - held > NGX_HTTP_BLOCKCAST_JQ_HOLD)
+        {
+            ngx_http_blockcast_jq_helper_flush();
+            held = now;
+        }
+
+        /* should it end in the next one, the worker knows that it was not
+           this one, whose answer may be lost */
+
+        if (count != NULL) {
+            (*count)++;
+        }
+
 #if (defined __GLIBC__)
 
         if (size > NGX_HTTP_BLOCKCAST_JQ_TRIM) {
@@ -660,44 +827,6 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf)
         }
 
 #endif
-    }
-}
-
-
-/* What this run may use: more memory than was there, and time of the CPU. */
-
-static void
-ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
-{
-    struct rlimit    rlmt;
-    struct timespec  used;
-    static rlim_t    cpu;
-    static uint64_t  memory;
-
-#if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED)
-
-    if (ngx_http_blockcast_jq_helper_base != 0 && memory != request->memory) {
-        memory = request->memory;
-
-        rlmt.rlim_cur = ngx_http_blockcast_jq_helper_base + memory;
-        rlmt.rlim_max = RLIM_INFINITY;
-        (void) setrlimit(RLIMIT_AS, &rlmt);
-    }
-
-#else
-    (void) memory;
-#endif
-
-    /* the worker ends a run in time, unless it is stopped itself */
-
-    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0) {
-        rlmt.rlim_cur = used.tv_sec + request->timeout / 1000 + 3;
-        rlmt.rlim_max = RLIM_INFINITY;
-
-        if (rlmt.rlim_cur != cpu) {
-            cpu = rlmt.rlim_cur;
-            (void) setrlimit(RLIMIT_CPU, &rlmt);
-        }
     }
 }
 
@@ -714,12 +843,80 @@ ngx_http_blockcast_jq_helper_usec(void)
 
 
 static void
+ngx_http_blockcast_jq_helper_keep(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                     i, n;
+    ngx_http_blockcast_jq_kept_t  *kept;
+
+    n = 2 * bmcf->streams.nelts;
+
+    kept = ngx_calloc(n * sizeof(ngx_http_blockcast_jq_kept_t),
+                      ngx_cycle->log);
+    if (kept == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        kept[i].max = ngx_min(NGX_HTTP_BLOCKCAST_JQ_KEPT / n,
+                              NGX_HTTP_BLOCKCAST_JQ_KEPT_EACH);
+    }
+
+    ngx_http_blockcast_jq_helper_kept = kept;
+}
+
+
+/* What this run may use: more memory than was there, and time of the CPU. */
+
+static void
+ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
+{
+    struct rlimit    rlmt;
+    struct timespec  used;
+    static uint64_t  memory, timeout, set;
+
+#if !(NGX_HTTP_BLOCKCAST_JQ_SANITIZED)
+
+    if (ngx_http_blockcast_jq_helper_base != 0 && memory != request->memory) {
+        memory = request->memory;
+
+        rlmt.rlim_cur = ngx_http_blockcast_jq_helper_base + memory;
+        rlmt.rlim_max = RLIM_INFINITY;
+        (void) setrlimit(RLIMIT_AS, &rlmt);
+    }
+
+#else
+    (void) memory;
+#endif
+
+    /*
+     * The worker ends a run in time, unless it is stopped itself.  What was
+     * set less than a second ago leaves enough.
+     */
+
+    if (timeout == request->timeout
+        && ngx_http_blockcast_jq_helper_usec() - set < 1000000)
+    {
+        return;
+    }
+
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0) {
+        rlmt.rlim_cur = used.tv_sec + request->timeout / 1000 + 4;
+        rlmt.rlim_max = RLIM_INFINITY;
+
+        (void) setrlimit(RLIMIT_CPU, &rlmt);
+
+        timeout = request->timeout;
+        set = ngx_http_blockcast_jq_helper_usec();
+    }
+}
+
+
+static void
 ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_request_t *request,
     ngx_http_blockcast_jq_request_result_t *lens, u_char *texts,
     ngx_pool_t *pool)
 {
-    u_char                             buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
     uint64_t                           begun, usec, large[3];
     jq_state                          *jq;
     ngx_int_t                          rc;
@@ -731,8 +928,6 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_frame_t     *frame;
     ngx_http_blockcast_call_conf_t    *calls;
     ngx_http_blockcast_call_result_t  *r;
-
-    static const char  *whats[] = { "the data", "the program's state" };
 
     streams = bmcf->streams.elts;
     st = streams[request->stream];
@@ -748,6 +943,13 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_take(&input.memory, request->kept);
     ngx_http_blockcast_jq_take(&input.last, request->last);
 
+    if (ngx_http_blockcast_jq_helper_kept != NULL) {
+        input.previous_kept =
+                      &ngx_http_blockcast_jq_helper_kept[2 * request->stream];
+        input.memory_kept = input.previous_kept + 1;
+    }
+
+    input.keep = (request->program == NGX_HTTP_BLOCKCAST_JQ_STREAM);
     input.time = request->time;
     input.nresults = request->nresults;
     input.results = ngx_pcalloc(pool, request->nresults
@@ -807,22 +1009,6 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
         }
     }
 
-    for (i = 0; i < n && rc == NGX_OK && !skip; i++) {
-
-        if (request->program != NGX_HTTP_BLOCKCAST_JQ_STREAM) {
-
-            if (error.len == 0) {
-                (void) ngx_http_blockcast_gate_check(&out[i], "what the "
-                                                     "program made", buf,
-                                                     sizeof(buf), &error);
-            }
-
-        } else if (i < 2) {
-            rc = ngx_http_blockcast_gate_check(&out[i], whats[i], buf,
-                                               sizeof(buf), &error);
-        }
-    }
-
     usec = ngx_http_blockcast_jq_helper_usec() - begun;
 
     if (rc != NGX_OK || error.len != 0) {
@@ -867,11 +1053,7 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
         iov[niov].iov_base = &frame[n];
         iov[niov++].iov_len = sizeof(ngx_http_blockcast_jq_frame_t);
 
-        /* each= allows for more than writev() takes */
-
-        for (i = 0; i < niov; i += 64) {
-            ngx_http_blockcast_jq_helper_write(&iov[i], ngx_min(niov - i, 64));
-        }
+        ngx_http_blockcast_jq_helper_answer(iov, niov);
     }
 
     ngx_http_blockcast_jq_forget(jq);

@@ -94,10 +94,11 @@ typedef struct {
 #define NGX_HTTP_BLOCKCAST_JQ_NO_MEMORY  83
 
 
-/* worker to spawner: with a socket, make helper serial; without, end it */
+/* worker to spawner: with two pipes, make helper serial; without, end it */
 
 typedef struct {
     uint32_t                      serial;
+    uint32_t                      slot;         /* of its count */
     int32_t                       status;       /* back: of waitpid(), or -1 */
 } ngx_http_blockcast_jq_order_t;
 
@@ -109,6 +110,13 @@ typedef struct {
  */
 ngx_socket_t ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid);
+
+
+/*
+ * How many requests the helper of that slot has dealt with; some of the
+ * answers may not be sent.  NULL: that is not known, and all are sent at once.
+ */
+volatile uint32_t *ngx_http_blockcast_jq_helper_count(ngx_uint_t slot);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JQ_HELPER_H_INCLUDED_ */

@@ -27,7 +27,16 @@
 /* msec without work after which all helpers but one are ended */
 #define NGX_HTTP_BLOCKCAST_JQ_IDLE     10000
 
-#define NGX_HTTP_BLOCKCAST_JQ_IOV      16
+#define NGX_HTTP_BLOCKCAST_JQ_IOV      64
+
+/*
+ * A job is quick when its program has taken no longer than this (usec) and its
+ * request is not larger (bytes): such ones are sent to a helper one behind
+ * another, and so many of them at most.
+ */
+#define NGX_HTTP_BLOCKCAST_JQ_QUICK    2000
+#define NGX_HTTP_BLOCKCAST_JQ_SMALL    16384
+#define NGX_HTTP_BLOCKCAST_JQ_AHEAD    32
 
 /* an answer is a text of the stream's, or params: no program needs more */
 #define NGX_HTTP_BLOCKCAST_JQ_LARGEST  (256 * 1024 * 1024)
@@ -43,14 +52,18 @@ typedef enum {
 
 typedef struct {
     ngx_http_blockcast_jq_helper_state_e  state;
-    ngx_connection_t             *connection;
-    ngx_http_blockcast_jq_job_t  *job;
+    ngx_connection_t             *connection;   /* reads answers */
+    ngx_connection_t             *requests;     /* writes */
+    ngx_http_blockcast_jq_job_t  *job;          /* the first of queue */
+    ngx_queue_t                   queue;        /* of jobs, as they are run */
+    ngx_uint_t                    njobs;
     uint32_t                      serial;
     ngx_msec_t                    since;        /* of the job, or idle */
-    ngx_uint_t                    jobs;
+    ngx_uint_t                    done;         /* jobs so far */
     unsigned                      timedout:1;
 
     /* what is being sent, and received */
+    ngx_http_blockcast_jq_job_t  *sending;      /* NULL: all is sent */
     ngx_uint_t                    iov;
     size_t                        sent;
     ngx_http_blockcast_jq_frame_t  frame;
@@ -66,19 +79,37 @@ typedef struct {
 
 static void ngx_http_blockcast_jq_queue_add(ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_dispatch(void);
+static void ngx_http_blockcast_jq_queue_posted(ngx_event_t *ev);
 static ngx_http_blockcast_jq_worker_t *ngx_http_blockcast_jq_queue_helper(
-    void);
+    ngx_http_blockcast_jq_job_t *job);
 static ngx_int_t ngx_http_blockcast_jq_queue_spawn(
     ngx_http_blockcast_jq_worker_t *h);
-static ngx_int_t ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd);
+static ngx_connection_t *ngx_http_blockcast_jq_queue_pipe(
+    ngx_http_blockcast_jq_worker_t *h, ngx_fd_t fd, ngx_event_handler_pt read,
+    ngx_event_handler_pt write);
+static void ngx_http_blockcast_jq_queue_close(
+    ngx_http_blockcast_jq_worker_t *h);
+static ngx_int_t ngx_http_blockcast_jq_queue_order(
+    ngx_http_blockcast_jq_worker_t *h, int *fds);
 static void ngx_http_blockcast_jq_queue_assign(
     ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_write(ngx_event_t *ev);
 static void ngx_http_blockcast_jq_queue_read(ngx_event_t *ev);
+static ngx_uint_t ngx_http_blockcast_jq_queue_pieces(
+    ngx_http_blockcast_jq_worker_t *h, struct iovec *iov, size_t room,
+    size_t *size);
+static void ngx_http_blockcast_jq_queue_sent(ngx_http_blockcast_jq_worker_t *h,
+    size_t n);
 static ngx_int_t ngx_http_blockcast_jq_queue_feed(
     ngx_http_blockcast_jq_worker_t *h, u_char *p, size_t len);
 static ngx_int_t ngx_http_blockcast_jq_queue_frame(
     ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_leave(
+    ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
+static void ngx_http_blockcast_jq_queue_lose(
+    ngx_http_blockcast_jq_worker_t *h);
+static void ngx_http_blockcast_jq_queue_give_back(
+    ngx_http_blockcast_jq_worker_t *h, ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_jq_queue_said(
     ngx_http_blockcast_jq_worker_t *h);
 static void ngx_http_blockcast_jq_queue_finish(
@@ -105,6 +136,7 @@ static uint32_t          ngx_http_blockcast_jq_serial;
 static ngx_queue_t       ngx_http_blockcast_jq_jobs;
 static ngx_event_t       ngx_http_blockcast_jq_event;
 static ngx_event_t       ngx_http_blockcast_jq_failed;
+static ngx_event_t       ngx_http_blockcast_jq_added;
 static ngx_connection_t  ngx_http_blockcast_jq_dummy;
 
 
@@ -118,6 +150,10 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
 
     ngx_queue_init(&ngx_http_blockcast_jq_jobs);
 
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        ngx_queue_init(&ngx_http_blockcast_jq_helpers[i].queue);
+    }
+
     ngx_http_blockcast_jq_conf = bmcf;
     ngx_http_blockcast_jq_dummy.fd = (ngx_socket_t) -1;
 
@@ -129,6 +165,10 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_jq_failed.handler = ngx_http_blockcast_jq_queue_fail;
     ngx_http_blockcast_jq_failed.data = &ngx_http_blockcast_jq_dummy;
     ngx_http_blockcast_jq_failed.log = cycle->log;
+
+    ngx_http_blockcast_jq_added.handler = ngx_http_blockcast_jq_queue_posted;
+    ngx_http_blockcast_jq_added.data = &ngx_http_blockcast_jq_dummy;
+    ngx_http_blockcast_jq_added.log = cycle->log;
 
     any = 0;
     st = bmcf->streams.elts;
@@ -321,15 +361,74 @@ ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
 }
 
 
+/* The parts of a small request are put together: fewer are sent faster. */
+
+static void
+ngx_http_blockcast_jq_queue_join(ngx_http_blockcast_jq_job_t *job)
+{
+    size_t       size;
+    u_char      *p, *buf;
+    ngx_uint_t   i;
+
+    size = 0;
+
+    for (i = 0; i < job->niov; i++) {
+        size += job->iov[i].iov_len;
+    }
+
+    job->small = (size <= NGX_HTTP_BLOCKCAST_JQ_SMALL);
+
+    if (!job->small || job->niov == 1) {
+        return;
+    }
+
+    buf = ngx_pnalloc(job->pool, size);
+    if (buf == NULL) {
+        return;
+    }
+
+    p = buf;
+
+    for (i = 0; i < job->niov; i++) {
+        p = ngx_cpymem(p, job->iov[i].iov_base, job->iov[i].iov_len);
+    }
+
+    job->iov[0].iov_base = buf;
+    job->iov[0].iov_len = size;
+    job->niov = 1;
+}
+
+
 static void
 ngx_http_blockcast_jq_queue_add(ngx_http_blockcast_jq_job_t *job)
 {
+    ngx_http_blockcast_jq_queue_join(job);
+
     job->helper = 0;
     job->queued = 1;
     job->added = ngx_current_msec;
 
     ngx_queue_insert_tail(&ngx_http_blockcast_jq_jobs, &job->queue);
 
+    if (ngx_http_blockcast_jq_helpers[0].state == ngx_http_blockcast_jq_idle) {
+
+        /* the first one need not wait */
+
+        ngx_http_blockcast_jq_queue_dispatch();
+        return;
+    }
+
+    /* with those of other streams, whose replies have come, too */
+
+    if (!ngx_http_blockcast_jq_added.posted) {
+        ngx_post_event(&ngx_http_blockcast_jq_added, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_posted(ngx_event_t *ev)
+{
     ngx_http_blockcast_jq_queue_dispatch();
 }
 
@@ -347,12 +446,105 @@ ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job)
     if (job->helper) {
         h = &ngx_http_blockcast_jq_helpers[job->helper - 1];
 
-        h->job = NULL;
-        job->helper = 0;
+        ngx_http_blockcast_jq_queue_leave(h, job);
+
+        while (h->njobs) {
+            ngx_http_blockcast_jq_queue_give_back(h,
+                                 ngx_queue_data(ngx_queue_last(&h->queue),
+                                       ngx_http_blockcast_jq_job_t, queue));
+        }
 
         if (h->state == ngx_http_blockcast_jq_busy) {
             ngx_http_blockcast_jq_queue_end(h);
         }
+    }
+}
+
+
+/* Takes a job from its helper. */
+
+static void
+ngx_http_blockcast_jq_queue_leave(ngx_http_blockcast_jq_worker_t *h,
+    ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    job->helper = 0;
+
+    h->njobs--;
+    h->job = ngx_queue_empty(&h->queue) ? NULL
+             : ngx_queue_data(ngx_queue_head(&h->queue),
+                              ngx_http_blockcast_jq_job_t, queue);
+}
+
+
+/*
+ * Has the jobs of a helper that is to end done by another one, but the one
+ * that it was at, which stays the first.  Those before that one were done
+ * already, and their answers are lost.
+ */
+
+static void
+ngx_http_blockcast_jq_queue_lose(ngx_http_blockcast_jq_worker_t *h)
+{
+    uint32_t                      n;
+    ngx_uint_t                    i, at;
+    ngx_queue_t                  *q;
+    volatile uint32_t            *count;
+    ngx_http_blockcast_jq_job_t  *job;
+
+    if (h->njobs == 0) {
+        return;
+    }
+
+    count = ngx_http_blockcast_jq_helper_count(
+                                           h - ngx_http_blockcast_jq_helpers);
+    at = 0;
+
+    if (count != NULL) {
+
+        /* the helper has written it: it is believed when it can be true */
+
+        n = *count - (uint32_t) h->done;
+        at = (n < h->njobs) ? n : 0;
+    }
+
+    i = h->njobs;
+
+    while (i-- != 0) {
+        q = ngx_queue_last(&h->queue);
+        job = ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
+
+        if (i == at) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_head(&h->queue, q);
+            continue;
+        }
+
+        ngx_http_blockcast_jq_queue_give_back(h, job);
+    }
+
+    h->job = ngx_queue_data(ngx_queue_head(&h->queue),
+                            ngx_http_blockcast_jq_job_t, queue);
+}
+
+
+/* Puts a job back before those that wait. */
+
+static void
+ngx_http_blockcast_jq_queue_give_back(ngx_http_blockcast_jq_worker_t *h,
+    ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_http_blockcast_jq_queue_leave(h, job);
+
+    job->queued = 1;
+    ngx_queue_insert_head(&ngx_http_blockcast_jq_jobs, &job->queue);
+
+    h->sending = NULL;
+
+    if (!ngx_queue_empty(&ngx_http_blockcast_jq_jobs)
+        && !ngx_http_blockcast_jq_added.posted)
+    {
+        ngx_post_event(&ngx_http_blockcast_jq_added, &ngx_posted_events);
     }
 }
 
@@ -394,6 +586,10 @@ ngx_http_blockcast_jq_queue_done(void)
 
     if (ngx_http_blockcast_jq_failed.posted) {
         ngx_delete_posted_event(&ngx_http_blockcast_jq_failed);
+    }
+
+    if (ngx_http_blockcast_jq_added.posted) {
+        ngx_delete_posted_event(&ngx_http_blockcast_jq_added);
     }
 
     if (ngx_http_blockcast_jq_spawner_connection != NULL) {
@@ -463,10 +659,10 @@ ngx_http_blockcast_jq_queue_dispatch(void)
             continue;
         }
 
-        h = ngx_http_blockcast_jq_queue_helper();
+        h = ngx_http_blockcast_jq_queue_helper(job);
 
         if (h == NULL) {
-            return;
+            break;
         }
 
         slow += job->slow;
@@ -476,15 +672,27 @@ ngx_http_blockcast_jq_queue_dispatch(void)
 
         ngx_http_blockcast_jq_queue_assign(h, job);
     }
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
+        h = &ngx_http_blockcast_jq_helpers[i];
+
+        if (h->sending != NULL && h->state == ngx_http_blockcast_jq_busy) {
+            ngx_http_blockcast_jq_queue_write(h->requests->write);
+        }
+    }
 }
 
 
-/* A helper that is free, or a new one when the others are busy for long. */
+/*
+ * A helper that is free, or has but quick jobs as this one is; or a new one
+ * when the others are busy for long.
+ */
 
 static ngx_http_blockcast_jq_worker_t *
-ngx_http_blockcast_jq_queue_helper(void)
+ngx_http_blockcast_jq_queue_helper(ngx_http_blockcast_jq_job_t *job)
 {
     ngx_uint_t                       i, busy, quick;
+    ngx_http_blockcast_jq_job_t     *last;
     ngx_http_blockcast_jq_worker_t  *h, *none;
 
     none = NULL;
@@ -500,6 +708,17 @@ ngx_http_blockcast_jq_queue_helper(void)
             return h;
 
         case ngx_http_blockcast_jq_busy:
+
+            last = ngx_queue_data(ngx_queue_last(&h->queue),
+                                  ngx_http_blockcast_jq_job_t, queue);
+
+            if (job->quick && job->small && last->quick && last->small
+                && h->njobs < NGX_HTTP_BLOCKCAST_JQ_AHEAD
+                && ngx_current_msec - h->since < NGX_HTTP_BLOCKCAST_JQ_SLOW)
+            {
+                return h;
+            }
+
             busy++;
             quick += (ngx_current_msec - h->since
                       < NGX_HTTP_BLOCKCAST_JQ_SLOW);
@@ -570,8 +789,9 @@ ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
 {
-    int                sv[2];
-    ngx_connection_t  *c;
+    int                 in[2], out[2], fds[2];
+    ngx_connection_t   *c;
+    volatile uint32_t  *count;
 
     if (ngx_http_blockcast_jq_conf == NULL) {
         return NGX_ERROR;
@@ -617,61 +837,120 @@ ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
         ngx_http_blockcast_jq_spawner_connection = c;
     }
 
-    if (socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, sv) == -1) {
+    /*
+     * Two pipes and no socket: with one, the helper would be woken once more
+     * when its answer is read.
+     */
+
+    if (pipe2(in, O_CLOEXEC) == -1) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                      "blockcast: socketpair() failed");
+                      "blockcast: pipe() failed");
         return NGX_ERROR;
     }
 
-    if (ngx_nonblocking(sv[0]) == -1) {
+    if (pipe2(out, O_CLOEXEC) == -1) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                      ngx_nonblocking_n " failed");
-        goto failed;
+                      "blockcast: pipe() failed");
+        (void) close(in[0]);
+        (void) close(in[1]);
+        return NGX_ERROR;
     }
 
-    c = ngx_get_connection(sv[0], ngx_cycle->log);
+    h->requests = ngx_http_blockcast_jq_queue_pipe(h, in[1], NULL,
+                                          ngx_http_blockcast_jq_queue_write);
+    h->connection = ngx_http_blockcast_jq_queue_pipe(h, out[0],
+                                          ngx_http_blockcast_jq_queue_read,
+                                          NULL);
+
+    h->serial = ++ngx_http_blockcast_jq_serial;
+
+    count = ngx_http_blockcast_jq_helper_count(
+                                           h - ngx_http_blockcast_jq_helpers);
+    if (count != NULL) {
+        *count = 0;
+    }
+
+    fds[0] = in[0];
+    fds[1] = out[1];
+
+    if (h->requests == NULL || h->connection == NULL
+        || ngx_handle_read_event(h->connection->read, 0) != NGX_OK
+        || ngx_http_blockcast_jq_queue_order(h, fds) != NGX_OK)
+    {
+        ngx_http_blockcast_jq_queue_close(h);
+        (void) close(in[0]);
+        (void) close(out[1]);
+        return NGX_ERROR;
+    }
+
+    (void) close(in[0]);
+    (void) close(out[1]);
+
+    h->state = ngx_http_blockcast_jq_idle;
+    h->done = 0;
+    h->timedout = 0;
+    h->sending = NULL;
+    h->got = 0;
+    h->body = NULL;
+    h->said_len = 0;
+
+    return NGX_OK;
+}
+
+
+/* A connection over an end of a pipe, which is closed when there is none. */
+
+static ngx_connection_t *
+ngx_http_blockcast_jq_queue_pipe(ngx_http_blockcast_jq_worker_t *h,
+    ngx_fd_t fd, ngx_event_handler_pt read, ngx_event_handler_pt write)
+{
+    ngx_connection_t  *c;
+
+    c = NULL;
+
+    if (ngx_nonblocking(fd) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      ngx_nonblocking_n " failed");
+
+    } else {
+        c = ngx_get_connection(fd, ngx_cycle->log);
+    }
+
     if (c == NULL) {
-        goto failed;
+        (void) close(fd);
+        return NULL;
     }
 
     c->data = h;
     c->read->log = ngx_cycle->log;
     c->write->log = ngx_cycle->log;
-    c->read->handler = ngx_http_blockcast_jq_queue_read;
-    c->write->handler = ngx_http_blockcast_jq_queue_write;
+    c->read->handler = read;
+    c->write->handler = write;
 
-    h->serial = ++ngx_http_blockcast_jq_serial;
-
-    if (ngx_http_blockcast_jq_queue_order(h->serial, sv[1]) != NGX_OK
-        || ngx_handle_read_event(c->read, 0) != NGX_OK)
-    {
-        ngx_free_connection(c);
-        goto failed;
-    }
-
-    (void) close(sv[1]);
-
-    h->connection = c;
-    h->state = ngx_http_blockcast_jq_idle;
-    h->jobs = 0;
-    h->timedout = 0;
-    h->said_len = 0;
-
-    return NGX_OK;
-
-failed:
-
-    (void) close(sv[0]);
-    (void) close(sv[1]);
-
-    return NGX_ERROR;
+    return c;
 }
 
 
-/* To the spawner: starts a helper with that socket, or ends it with -1. */
+static void
+ngx_http_blockcast_jq_queue_close(ngx_http_blockcast_jq_worker_t *h)
+{
+    if (h->connection != NULL) {
+        ngx_close_connection(h->connection);
+        h->connection = NULL;
+    }
+
+    if (h->requests != NULL) {
+        ngx_close_connection(h->requests);
+        h->requests = NULL;
+    }
+}
+
+
+/* To the spawner: starts a helper with those two pipes, or ends it (NULL). */
 
 static ngx_int_t
-ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd)
+ngx_http_blockcast_jq_queue_order(
+    ngx_http_blockcast_jq_worker_t *h, int *fds)
 {
     ssize_t                         n;
     struct iovec                    iov;
@@ -681,10 +960,11 @@ ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd)
 
     union {
         struct cmsghdr  cm;
-        char            space[CMSG_SPACE(sizeof(int))];
+        char            space[CMSG_SPACE(2 * sizeof(int))];
     } control;
 
-    order.serial = serial;
+    order.serial = h->serial;
+    order.slot = h - ngx_http_blockcast_jq_helpers;
     order.status = 0;
 
     iov.iov_base = &order;
@@ -694,7 +974,7 @@ ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd)
     msg.msg_iov = &iov;
     msg.msg_iovlen = 1;
 
-    if (fd != -1) {
+    if (fds != NULL) {
         ngx_memzero(&control, sizeof(control));
         msg.msg_control = &control;
         msg.msg_controllen = sizeof(control);
@@ -702,8 +982,8 @@ ngx_http_blockcast_jq_queue_order(uint32_t serial, int fd)
         cmsg = CMSG_FIRSTHDR(&msg);
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        ngx_memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+        cmsg->cmsg_len = CMSG_LEN(2 * sizeof(int));
+        ngx_memcpy(CMSG_DATA(cmsg), fds, 2 * sizeof(int));
     }
 
     do {
@@ -721,62 +1001,54 @@ ngx_http_blockcast_jq_queue_assign(ngx_http_blockcast_jq_worker_t *h,
 {
     job->helper = h - ngx_http_blockcast_jq_helpers + 1;
 
-    h->state = ngx_http_blockcast_jq_busy;
-    h->job = job;
-    h->since = ngx_current_msec;
-    h->iov = 0;
-    h->sent = 0;
-    h->got = 0;
-    h->body = NULL;
-    h->said_len = 0;
+    ngx_queue_insert_tail(&h->queue, &job->queue);
 
-    ngx_http_blockcast_jq_queue_arm(job->timeout);
-    ngx_http_blockcast_jq_queue_write(h->connection->write);
+    if (h->njobs++ == 0) {
+        h->state = ngx_http_blockcast_jq_busy;
+        h->job = job;
+        h->since = ngx_current_msec;
+        h->said_len = 0;
+
+        ngx_http_blockcast_jq_queue_arm(job->timeout);
+
+    } else {
+        ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_SLOW);
+    }
+
+    /* sent with what else is given to it now */
+
+    if (h->sending == NULL) {
+        h->sending = job;
+        h->iov = 0;
+        h->sent = 0;
+    }
 }
 
 
-/* Sends a piece of the request. */
+/* Sends a piece of the requests. */
 
 static void
 ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
 {
     size_t                           size, room;
     ssize_t                          n;
-    ngx_uint_t                       i, niov;
+    ngx_uint_t                       niov;
     struct iovec                     iov[NGX_HTTP_BLOCKCAST_JQ_IOV];
     ngx_connection_t                *c;
-    ngx_http_blockcast_jq_job_t     *job;
     ngx_http_blockcast_jq_worker_t  *h;
 
     c = ev->data;
     h = c->data;
-    job = h->job;
 
-    if (h->state != ngx_http_blockcast_jq_busy || job == NULL) {
+    if (h->state != ngx_http_blockcast_jq_busy) {
         return;
     }
 
     room = NGX_HTTP_BLOCKCAST_JQ_PIECE;
 
-    while (h->iov < job->niov && room != 0) {
+    while (h->sending != NULL && room != 0) {
 
-        size = 0;
-        niov = 0;
-
-        for (i = h->iov;
-             i < job->niov && niov < NGX_HTTP_BLOCKCAST_JQ_IOV && size < room;
-             i++)
-        {
-            iov[niov] = job->iov[i];
-
-            if (i == h->iov) {
-                iov[niov].iov_base = (u_char *) iov[niov].iov_base + h->sent;
-                iov[niov].iov_len -= h->sent;
-            }
-
-            iov[niov].iov_len = ngx_min(iov[niov].iov_len, room - size);
-            size += iov[niov++].iov_len;
-        }
+        niov = ngx_http_blockcast_jq_queue_pieces(h, iov, room, &size);
 
         n = writev(c->fd, iov, niov);
 
@@ -788,9 +1060,15 @@ ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
 
             ev->ready = 0;
 
-            if (ngx_errno != NGX_EAGAIN
-                || ngx_handle_write_event(ev, 0) != NGX_OK)
-            {
+            if (ngx_errno != NGX_EAGAIN) {
+
+                /* it has ended: what it answered before is read first */
+
+                h->sending = NULL;
+                return;
+            }
+
+            if (ngx_handle_write_event(ev, 0) != NGX_OK) {
                 ngx_http_blockcast_jq_queue_end(h);
             }
 
@@ -799,27 +1077,93 @@ ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
 
         room -= ngx_min(room, (size_t) n);
 
-        while (n > 0) {
-            size = job->iov[h->iov].iov_len - h->sent;
-
-            if ((size_t) n < size) {
-                h->sent += n;
-                break;
-            }
-
-            n -= size;
-            h->iov++;
-            h->sent = 0;
-        }
+        ngx_http_blockcast_jq_queue_sent(h, n);
     }
 
-    if (h->iov < job->niov) {
+    if (h->sending != NULL) {
         ngx_post_event(ev, &ngx_posted_next_events);
         return;
     }
 
     if (ev->active && !(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
         (void) ngx_handle_write_event(ev, 0);
+    }
+}
+
+
+static ngx_http_blockcast_jq_job_t *
+ngx_http_blockcast_jq_queue_behind(ngx_http_blockcast_jq_worker_t *h,
+    ngx_http_blockcast_jq_job_t *job)
+{
+    ngx_queue_t  *q;
+
+    q = ngx_queue_next(&job->queue);
+
+    return (q == ngx_queue_sentinel(&h->queue))
+           ? NULL : ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
+}
+
+
+/* What is to be sent next of the requests, room bytes at most. */
+
+static ngx_uint_t
+ngx_http_blockcast_jq_queue_pieces(ngx_http_blockcast_jq_worker_t *h,
+    struct iovec *iov, size_t room, size_t *size)
+{
+    size_t                        sent;
+    ngx_uint_t                    i, n;
+    ngx_http_blockcast_jq_job_t  *job;
+
+    n = 0;
+    i = h->iov;
+    sent = h->sent;
+    *size = 0;
+
+    for (job = h->sending;
+         job != NULL;
+         job = ngx_http_blockcast_jq_queue_behind(h, job))
+    {
+        for ( /* void */ ; i < job->niov; i++) {
+
+            if (n == NGX_HTTP_BLOCKCAST_JQ_IOV || *size >= room) {
+                return n;
+            }
+
+            iov[n].iov_base = (u_char *) job->iov[i].iov_base + sent;
+            iov[n].iov_len = ngx_min(job->iov[i].iov_len - sent,
+                                     room - *size);
+            *size += iov[n++].iov_len;
+            sent = 0;
+        }
+
+        i = 0;
+    }
+
+    return n;
+}
+
+
+static void
+ngx_http_blockcast_jq_queue_sent(ngx_http_blockcast_jq_worker_t *h, size_t n)
+{
+    size_t  left;
+
+    while (h->sending != NULL) {
+
+        left = h->sending->iov[h->iov].iov_len - h->sent;
+
+        if (n < left) {
+            h->sent += n;
+            return;
+        }
+
+        n -= left;
+        h->sent = 0;
+
+        if (++h->iov == h->sending->niov) {
+            h->iov = 0;
+            h->sending = ngx_http_blockcast_jq_queue_behind(h, h->sending);
+        }
     }
 }
 
@@ -856,7 +1200,7 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
             len = ngx_min(left, room);
         }
 
-        n = recv(c->fd, p, len, 0);
+        n = read(c->fd, p, len);
 
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
@@ -889,8 +1233,15 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
             return;
         }
 
-        if (rc == NGX_DONE) {
-            ngx_http_blockcast_jq_queue_finish(h);
+        if (rc == NGX_DONE && h->connection == c && h->job == NULL) {
+
+            /* there is no more to come */
+
+            ngx_http_blockcast_jq_queue_dispatch();
+            return;
+        }
+
+        if (h->connection != c) {
             return;
         }
     }
@@ -900,15 +1251,18 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
 
 
 /*
- * Takes bytes of the answer, which may be in their place already.  NGX_DONE:
- * the answer is complete; NGX_ERROR: it cannot be kept.
+ * Takes bytes of answers, which may be in their place already.  NGX_DONE: that
+ * was all, or all is over; NGX_ERROR: an answer cannot be kept.
  */
 
 static ngx_int_t
 ngx_http_blockcast_jq_queue_feed(ngx_http_blockcast_jq_worker_t *h, u_char *p,
     size_t len)
 {
-    size_t  n;
+    size_t             n;
+    ngx_connection_t  *c;
+
+    c = h->connection;
 
     for ( ;; ) {
 
@@ -953,7 +1307,16 @@ ngx_http_blockcast_jq_queue_feed(ngx_http_blockcast_jq_worker_t *h, u_char *p,
         h->got = 0;
 
         if (ngx_http_blockcast_jq_queue_frame(h) == NGX_DONE) {
-            return NGX_DONE;
+
+            ngx_http_blockcast_jq_queue_finish(h);
+
+            if (h->connection != c || len == 0) {
+                return NGX_DONE;
+            }
+
+            if (h->job == NULL) {
+                return NGX_ERROR;
+            }
         }
 
         if (len == 0) {
@@ -1075,21 +1438,27 @@ ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
     ngx_http_blockcast_jq_queue_said(h);
 
     job = h->job;
-    job->helper = 0;
     job->slow = (ngx_current_msec - h->since >= NGX_HTTP_BLOCKCAST_JQ_SLOW);
+    job->quick = (job->rc == NGX_OK && job->usec != 0
+                  && job->usec <= NGX_HTTP_BLOCKCAST_JQ_QUICK);
 
-    h->job = NULL;
-    h->state = ngx_http_blockcast_jq_idle;
+    ngx_http_blockcast_jq_queue_leave(h, job);
+
     h->since = ngx_current_msec;
-    h->jobs++;
+    h->done++;
 
-    if (h != ngx_http_blockcast_jq_helpers) {
-        ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_IDLE);
+    if (h->job != NULL) {
+        ngx_http_blockcast_jq_queue_arm(h->job->timeout);
+
+    } else {
+        h->state = ngx_http_blockcast_jq_idle;
+
+        if (h != ngx_http_blockcast_jq_helpers) {
+            ngx_http_blockcast_jq_queue_arm(NGX_HTTP_BLOCKCAST_JQ_IDLE);
+        }
     }
 
     job->handler(job);
-
-    ngx_http_blockcast_jq_queue_dispatch();
 }
 
 
@@ -1098,14 +1467,12 @@ ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
 static void
 ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
 {
-    if (h->connection != NULL) {
-        ngx_close_connection(h->connection);
-        h->connection = NULL;
-    }
+    ngx_http_blockcast_jq_queue_close(h);
+    ngx_http_blockcast_jq_queue_lose(h);
 
     h->state = ngx_http_blockcast_jq_ending;
 
-    if (ngx_http_blockcast_jq_queue_order(h->serial, -1) != NGX_OK) {
+    if (ngx_http_blockcast_jq_queue_order(h, NULL) != NGX_OK) {
 
         /* the spawner is gone, and its helpers with it */
 
@@ -1193,8 +1560,9 @@ ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
         return;
     }
 
-    h->job = NULL;
-    job->helper = 0;
+    ngx_http_blockcast_jq_queue_leave(h, job);
+
+    job->quick = 0;
     job->rc = NGX_ERROR;
     job->n = 0;
     job->usec = (uint64_t) (ngx_current_msec - h->since) * 1000;
@@ -1247,7 +1615,7 @@ ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
     (void) ngx_atomic_fetch_add(
                  &ngx_http_blockcast_jq_conf->zone->sh->jq_ends[cause], 1);
 
-    if (h->timedout && h->jobs == 0 && ngx_http_blockcast_jq_spawner_late
+    if (h->timedout && h->done == 0 && ngx_http_blockcast_jq_spawner_late
         && ngx_http_blockcast_jq_spawner_pid > 0)
     {
         /* see _spawn(): it may be for a lock, with a new one it is not */
@@ -1284,12 +1652,10 @@ ngx_http_blockcast_jq_queue_lost(void)
     for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
         h = &ngx_http_blockcast_jq_helpers[i];
 
-        if (h->connection != NULL) {
-            ngx_close_connection(h->connection);
-            h->connection = NULL;
-        }
+        ngx_http_blockcast_jq_queue_close(h);
 
         if (h->state != ngx_http_blockcast_jq_none) {
+            ngx_http_blockcast_jq_queue_lose(h);
             ngx_http_blockcast_jq_queue_ended(h, -1);
         }
     }
@@ -1338,6 +1704,24 @@ ngx_http_blockcast_jq_queue_timer(ngx_event_t *ev)
             if (h->job == NULL || spent < h->job->timeout) {
                 ngx_http_blockcast_jq_queue_arm(h->job
                                                 ? h->job->timeout - spent : 1);
+
+                if (h->njobs > 1) {
+
+                    if (spent >= NGX_HTTP_BLOCKCAST_JQ_SLOW) {
+
+                        /* one of them is not quick: it has another one alone */
+
+                        ngx_http_blockcast_jq_queue_end(h);
+
+                        h->job->quick = 0;
+                        ngx_http_blockcast_jq_queue_give_back(h, h->job);
+
+                    } else {
+                        ngx_http_blockcast_jq_queue_arm(
+                                          NGX_HTTP_BLOCKCAST_JQ_SLOW - spent);
+                    }
+                }
+
                 break;
             }
 

@@ -24,6 +24,8 @@ struct ngx_http_blockcast_jq_job_s {
     unsigned                      queued:1;     /* waits for a helper */
     unsigned                      slow:1;       /* the last run was so: it
                                                    leaves a helper to others */
+    unsigned                      quick:1;      /* it was so */
+    unsigned                      small:1;      /* its request */
     ngx_msec_t                    added;
     ngx_msec_t                    timeout;
     size_t                        memory;

@@ -103,6 +103,8 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 
     poll->shaping = 0;
     poll->asking = NULL;
+    poll->lag = 0;
+    poll->progress = 0;
 
     ngx_http_blockcast_extra_begin(poll);
     ngx_http_blockcast_poll_step(poll);
@@ -171,7 +173,7 @@ ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
     poll->pool = NULL;
 
     ngx_http_blockcast_extra_end(poll);
-    ngx_http_blockcast_poller_poll_done();
+    ngx_http_blockcast_poller_poll_done(poll);
 }
 
 

@@ -109,6 +109,8 @@ struct ngx_http_blockcast_poll_s {
     uint64_t                      asked;        /* the first call, usec */
     uint64_t                      answered;     /* all is there, usec */
     uint64_t                      took;         /* from the one to the other */
+    uint64_t                      lag;          /* see slot->lag */
+    unsigned                      progress:1;   /* it had something new */
     unsigned                      active:1;
     unsigned                      stepping:1;
     unsigned                      shaping:1;    /* the stream's own runs */

@@ -52,6 +52,8 @@ static ngx_int_t ngx_http_blockcast_poll_result_entries(
 static ngx_int_t ngx_http_blockcast_poll_result_list(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
     bc_span_t *list, ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_lag(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_poll_result_batches(
     ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_log_entry_t *entries,
     ngx_uint_t n, ngx_str_t *memory);
@@ -409,6 +411,8 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         return;
     }
 
+    poll->stream->slot->lag = poll->lag;
+
     ngx_http_blockcast_poll_result_recovered(poll);
     ngx_http_blockcast_stream_status_refresh(poll->bmcf->zone,
                                              poll->stream->slot);
@@ -691,6 +695,42 @@ ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
 }
 
 
+/* Reads "lag" of a log's data: what is missing still, 0 when it is left out. */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *data, ngx_str_t *error)
+{
+    ngx_int_t  n;
+    bc_span_t  span, lag;
+
+    span.data = data->data;
+    span.len = data->len;
+
+    if ((poll->stream->field.len == 3
+         && ngx_strncmp(poll->stream->field.data, "lag", 3) == 0)
+        || !bc_json_member(span, "lag", &lag)
+        || (lag.len == 4 && ngx_strncmp(lag.data, "null", 4) == 0))
+    {
+        return NGX_OK;
+    }
+
+    n = ngx_atoi((u_char *) lag.data, lag.len);
+
+    if (n == NGX_ERROR) {
+        ngx_http_blockcast_poll_result_errorf(
+                                    poll->pool, error,
+                                    "\"lag\" in the data of a log stream has "
+                                    "to be a whole number, or null");
+        return NGX_ERROR;
+    }
+
+    poll->lag = n;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
@@ -714,7 +754,8 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     hub = ngx_http_blockcast_hub_of(st);
 
     if (ngx_http_blockcast_poll_result_list(poll, data, &k, &list, error)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_blockcast_poll_result_lag(poll, data, error) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -894,6 +935,8 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     if (n != 0) {
         poll->gap_len = 0;
     }
+
+    poll->progress = 1;
 
     if (bad) {
         ngx_http_blockcast_poll_result_published(poll);

@@ -26,6 +26,10 @@
 #include "ngx_http_blockcast_poll.h"
 
 
+/* the shortest pause between two polls of a log that lags (msec) */
+#define NGX_HTTP_BLOCKCAST_POLLER_REST  10
+
+
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_poller_start(void);
 static void ngx_http_blockcast_poller_schedule(void);
@@ -643,8 +647,25 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
 
 void
-ngx_http_blockcast_poller_poll_done(void)
+ngx_http_blockcast_poller_poll_done(ngx_http_blockcast_poll_t *poll)
 {
+    ngx_msec_t  rest;
+
+    if (poll->lag != 0 && poll->progress) {
+
+        /*
+         * The rest is asked for without waiting for the interval.  The node
+         * has a pause all the same: a quarter of the time that this took.
+         */
+
+        rest = (ngx_current_msec - poll->started) / 4;
+        rest = ngx_max(rest, NGX_HTTP_BLOCKCAST_POLLER_REST);
+
+        if ((ngx_msec_int_t) (poll->due - ngx_current_msec - rest) > 0) {
+            poll->due = ngx_current_msec + rest;
+        }
+    }
+
     if (ngx_http_blockcast_poller_active) {
         ngx_http_blockcast_poller_schedule();
     }

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_poll.h"
 
 
 /* Prepares polling, at the start of each worker; NGX_ERROR without memory. */
@@ -50,8 +51,11 @@ void ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
 
 
-/* Sets the timer of the next poll, after one has ended. */
-void ngx_http_blockcast_poller_poll_done(void);
+/*
+ * Sets the timer of the next poll, after one has ended: of a log that lags and
+ * had something new, that comes before the interval is over.
+ */
+void ngx_http_blockcast_poller_poll_done(ngx_http_blockcast_poll_t *poll);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_POLLER_H_INCLUDED_ */

@@ -306,17 +306,26 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, ngx_log_t *log)
 {
     u_char                       *buf;
-    size_t                        max;
+    size_t                        size, max;
     ngx_uint_t                    deflate;
     ngx_http_blockcast_stream_t  *st;
 
     st = pub->stream;
 
-    /* deflate writes up to 64 bytes beyond its limit before it gives up */
+    /*
+     * As much as this data can need, in the four forms there are: for all that
+     * the slot can take, the allocator would have to ask the system.  Deflate
+     * writes up to 64 bytes beyond its limit before it gives up.
+     */
 
-    buf = ngx_alloc(ngx_http_blockcast_slot_buffer_size(st->max_size,
-                                                        st->field.len != 0)
-                    + 64, log);
+    size = ngx_http_blockcast_snapshot_message_len(st, pub->data.len)
+           + NGX_HTTP_BLOCKCAST_MESSAGE_AROUND + 2 * BC_WS_HEADER_LEN;
+
+    size = ngx_min(4 * size + pub->memory.len,
+                   ngx_http_blockcast_slot_buffer_size(st->max_size,
+                                                       st->field.len != 0));
+
+    buf = ngx_alloc(size + 64, log);
     if (buf == NULL) {
         return NULL;
     }
@@ -540,10 +549,18 @@ static ngx_int_t
 ngx_http_blockcast_snapshot_batch_data(ngx_http_blockcast_publication_t *pub,
     ngx_str_t *data, ngx_log_t *log)
 {
+    size_t       size;
     u_char      *p;
     ngx_uint_t   i;
 
-    data->data = ngx_alloc(pub->stream->max_size, log);
+    size = pub->stream->field.len + sizeof("{\"\":[],\"count\":}")
+           + NGX_INT_T_LEN;
+
+    for (i = 0; i < pub->count; i++) {
+        size += pub->entries[i].data.len + 1;
+    }
+
+    data->data = ngx_alloc(size, log);
     if (data->data == NULL) {
         return NGX_ERROR;
     }

@@ -109,6 +109,10 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  note_version;
     ngx_http_blockcast_error_t    note[2];
 
+    /* log: what its source has and was not delivered yet, as its program
+       counts, at the last good poll */
+    ngx_atomic_t                  lag;
+
     /* counters */
     ngx_atomic_t                  polls;
     ngx_atomic_t                  polls_failed;

@@ -50,6 +50,7 @@ static char          ngx_logged[8192];
 
 #define NGX_OK             0
 #define NGX_ERROR          (-1)
+#define NGX_DECLINED       (-5)
 #define NGX_MAX_ERROR_STR  2048
 #define CR                 '\r'
 #define LF                 '\n'

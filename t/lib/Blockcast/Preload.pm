@@ -13,6 +13,8 @@ package Blockcast::Preload;
 #   $hook->fail_nth(17);            # the 17th allocation from now
 #   $hook->fail_some(0.05); $hook->fail_all; $hook->fail_none;
 #   $hook->failed                   # how many
+#   $hook->turn                     # longest turn of an event loop so far, usec
+#   $hook->forget_turn
 
 use strict;
 use warnings;
@@ -25,7 +27,7 @@ my $SOURCE = Cwd::realpath(dirname(__FILE__) . '/..') . '/preload.c';
 my $LEN = 128;
 my %AT = (fail => 0, nth => 4, share => 8, pid => 12, libjq => 16, allocations => 20,
     failed => 24, countdown => 28, copy => 32, killed => 36, seen => 40,
-    stop => 44, moment => 48);
+    stop => 44, moment => 48, turn => 112);
 
 
 # With moments => 1 the module is the one that has them.
@@ -113,6 +115,8 @@ sub kill_in_copy {
 
 
 sub killed { $_[0]->_get('killed') }
+sub turn { $_[0]->_get('turn') }
+sub forget_turn { $_[0]->_set(turn => 0) }
 sub seen { $_[0]->_get('seen') }
 sub disarm { $_[0]->_set(countdown => 0, copy => 0, fail => 0) }
 

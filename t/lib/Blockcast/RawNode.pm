@@ -109,7 +109,12 @@ sub _answer {
         $what = <$fh>;
     }
 
-    my $text = qq({"jsonrpc":"2.0","id":$id,$what});
+    $self->_send($s, $method, qq({"jsonrpc":"2.0","id":$id,$what}));
+}
+
+
+sub _send {
+    my ($self, $s, $method, $text) = @_;
 
     $s->blocking(1);
     $text = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
