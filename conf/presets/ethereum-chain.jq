@@ -1,6 +1,7 @@
 # chain of an Ethereum node. Calls: block (eth_getBlockByNumber latest), number (eth_blockNumber, only
-# when block failed), gas_price, peers, syncing, and chain_id and client when ethereum-chain-once.jq says
-# so. What the node does not answer is null. The state is the newest block, and when these two were asked.
+# when block failed), gas_price, peers, syncing, chain_id and client when ethereum-chain-once.jq says so, and
+# final (the newest final block) when ethereum-chain-final.jq does. What the node does not answer is null. The
+# state is the newest block, and when these three were asked.
 
 include "presets/chain-lib";
 
@@ -13,10 +14,13 @@ def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
 | (.results.chain_id? | quantity) as $id
 | (.results.client? | if type == "string" then . else null end) as $client
 | ($id == null and $client == null) as $later
+| (.results.final? != null or .errors.final? != null or ((.results // {}) | has("final"))) as $told
+| (.results.final? | if type == "object" then .number | quantity else null end) as $final
 | {
     height: ($block.number // .results.number? | quantity),
     gas_price: (.results.gas_price? | quantity),
     base_fee: ($block.baseFeePerGas | quantity),
+    finalized: (if $told then $final else .previous.finalized? end),
     gas_used: ($block.gasUsed | quantity),
     gas_limit: ($block.gasLimit | quantity),
     tx_count: ($block.transactions | if type == "array" then length else null end),
@@ -43,7 +47,9 @@ def why: [(.errors // {}) | to_entries[] | "\(.key): \(.value.message)"]
   then error("the node answers nothing: " + why) else . end
 | $data,
   { time: .time, asked: (if $later then .state.asked? // 0 else .time end),
-    number: ($block.number | hex), hash: ($block.hash | short) },
+    number: ($block.number | hex), hash: ($block.hash | short),
+    final_at: (if $told then .time else .state.final_at? end),
+    final_bad: (if $told then .errors.final? != null else .state.final_bad? end) },
   ([ (.previous.chain_id? as $was
       | if $was != null and $data.chain_id != null and $data.chain_id != $was
         then "the node is of another chain: chain id \($data.chain_id) after \($was)" else empty end),

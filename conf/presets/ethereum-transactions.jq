@@ -18,7 +18,11 @@ def entry($receipts):
     | .tx
     | {
         hash: .hash, block_number: $b.number, block_hash: $b.hash, index: $i, timestamp: $b.timestamp,
-        from: .from, to: .to, value: (.value | quantity), nonce: (.nonce | quantity),
+        from: .from, to: .to, value: (.value | quantity),
+        # the first four bytes say which method of a contract is called; of a new contract they are code
+        method: (if .to == null then null
+                 else [.input, .data | strings | select(length > 9)][0] | if . == null then null else .[:10] end end),
+        nonce: (.nonce | quantity),
         type: (.type | quantity),
         gas_price: ($r.effectiveGasPrice // .gasPrice | quantity),
         gas_used: ($r.gasUsed | quantity), status: ($r.status | quantity),

@@ -128,9 +128,9 @@ test('the chain stream must say what the node says, and null for what it does no
     const chain = new Chain().grow(5);
     const { chain: s } = await chain.listen(t);
     const expected = {
-        height: 4, gas_price: '4722366482869645213695', base_fee: 7, peer_count: null, syncing: false,
-        chain_id: 31337, client: 'made/up', gas_used: 0, gas_limit: 30000000, tx_count: 0, block_time: 1004,
-        block_interval: null,
+        height: 4, gas_price: '4722366482869645213695', base_fee: 7, finalized: null, peer_count: null,
+        syncing: false, chain_id: 31337, client: 'made/up', gas_used: 0, gas_limit: 30000000, tx_count: 0,
+        block_time: 1004, block_interval: null,
     };
     const { data } = await s.poll(1000);
     assert.deepEqual(data, expected);
@@ -478,7 +478,7 @@ test('every transaction must be delivered once, with its receipt, however the no
         const known = lacks.length < 2;
         assert.deepEqual(first.entries, [0, 1].map(i => ({
             hash: `0xta4-${i}`, block_number: 4, block_hash: '0xba4', index: i, timestamp: 1004, from: '0xf',
-            to: i ? null : '0xa', value: `400000000000000000${i}`, nonce: i, type: 2,
+            to: i ? null : '0xa', value: `400000000000000000${i}`, method: null, nonce: i, type: 2,
             gas_price: known ? 9 : 5, gas_used: known ? 21000 : null, status: known ? 1 - i : null,
             contract_address: known && i ? '0xc' : null,
         })));
@@ -676,6 +676,7 @@ test('blocks and transactions of a real node must all arrive, once, as the node 
             hash: tx.hash, block_number: Number(r.blockNumber), block_hash: r.blockHash,
             index: Number(r.transactionIndex), timestamp: x.timestamp, from: tx.from, to: tx.to,
             value: value < 2n ** 53n ? Number(value) : String(value), nonce: Number(tx.nonce),
+            method: tx.to === null || tx.input.length < 10 ? null : tx.input.slice(0, 10),
             type: Number(tx.type), gas_price: Number(r.effectiveGasPrice), gas_used: Number(r.gasUsed),
             status: Number(r.status), contract_address: r.contractAddress,
         });
