@@ -15,6 +15,7 @@ export default defineConfig({
       '/api': GATEWAY,
       '/theblock': GATEWAY,
       '/health': GATEWAY,
+      '/dashboard.json': GATEWAY,
     },
   },
   build: {

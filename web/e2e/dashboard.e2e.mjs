@@ -52,7 +52,7 @@ const state = (page, stream) => panel(page, stream).getAttribute('data-state');
 const pill = async (page) => (await page.locator('.pill').textContent())?.trim();
 const banner = async (page) => (await page.locator('.banner').count()) === 0 ? null : page.locator('.banner').innerText();
 
-const STREAMS = ['network_metrics', 'markets_health', 'receipts', 'peers', 'operations'];
+const STREAMS = ['network_metrics', 'markets_health', 'receipts', 'peers'];
 
 /** Every panel has live data. */
 async function live(page, seconds = 30) {
@@ -70,6 +70,23 @@ const height = async (page) => {
   const text = await page.locator('.area-metrics .tile').first().locator('.tile-value').innerText();
   return Number(text.replace(/\D/g, ''));
 };
+
+/** The chart is a canvas: something is on it that is not of one colour. */
+const drawn = (page) =>
+  page.evaluate(() => {
+    const canvas = document.querySelector('.area-history canvas');
+    if (!canvas || canvas.width === 0) {
+      return false;
+    }
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const colours = new Set();
+    for (let index = 0; index < data.length; index += 4) {
+      if (data[index + 3] > 200) {
+        colours.add((data[index] << 16) | (data[index + 1] << 8) | data[index + 2]);
+      }
+    }
+    return colours.size > 3;
+  });
 
 /** The ids in the list of receipts, newest first, read by scrolling through it. */
 async function receiptIds(page) {
@@ -151,7 +168,7 @@ test('loads under its policy and moves', async () => {
     await until(async () => (await height(page)) > before || 'the block height stands still', 30);
     check((await page.locator('.area-strength .gauge-number').innerText()).match(/^\d+$/), 'a network strength');
     await page.locator('.area-history').scrollIntoViewIfNeeded();
-    await until(async () => (await page.locator('.area-history .recharts-area-curve').count()) > 0 || 'no chart is drawn', 30);
+    await until(async () => (await drawn(page)) || 'no chart is drawn', 30);
     clean(faults);
   });
 });
@@ -162,7 +179,7 @@ test('is served compressed, cached by content, and under a strict policy', async
   const opened = await openPage(browser, gateway.base);
   opened.page.on('response', (response) => seen.push(response));
   await opened.page.goto(gateway.base);
-  await until(() => seen.some((response) => response.url().includes('HistoryChart')) || 'the chart was not loaded', 30);
+  await until(() => seen.some((response) => response.url().includes('TimeChart')) || 'the chart was not loaded', 30);
   const page = await seen[0].allHeaders();
   check(/script-src 'self'(;|$)/.test(page['content-security-policy'] ?? ''), `script-src 'self' in ${page['content-security-policy']}`);
   check(!/unsafe/.test(page['content-security-policy']), 'nothing unsafe in the policy');
@@ -193,7 +210,8 @@ test('keeps its history over a reload of the page', async () => {
     const before = await points();
     await page.reload();
     await live(page);
-    check((await points()) >= before, `at least the ${before} points of before`);
+    // A gateway that keeps a history tells it again, in its own steps.
+    await until(async () => (await points()) >= before * 0.75 || `${await points()} points, not the ${before} of before`, 10);
     check(before > 2, `a course of more than two points, not ${before}`);
   });
 });
@@ -284,7 +302,7 @@ test('says that the node is down as soon as the gateway does, and when that asks
       await until(async () => (await pill(page)) === 'Node down' || `the head says ${await pill(page)}`, 60);
       const shown = await page.evaluate(() => window.downAt);
       check(told !== null, 'the gateway said so');
-      check(shown - told < 1500, `the word within 1.5 s of the gateway's, not ${shown - told} ms`);
+      check(shown - told < 1000, `the word within 1 s of the gateway's, not ${shown - told} ms`);
       await until(async () => /The gateway asks it again\s*(in \d+ s|now)/.test((await banner(page)) ?? '') || `the banner says ${await banner(page)}`, 30);
     } finally {
       await gateway.nodeUp();
@@ -348,7 +366,7 @@ test('can be used with the keyboard alone', async () => {
     equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Skip to the figures', 'the first stop');
     await page.keyboard.press('Enter');
     const reached = new Set();
-    for (let presses = 0; presses < 40; presses += 1) {
+    for (let presses = 0; presses < 60; presses += 1) {
       await page.keyboard.press('Tab');
       reached.add(await page.evaluate(() => {
         const element = document.activeElement;
@@ -357,7 +375,7 @@ test('can be used with the keyboard alone', async () => {
         return outline.outlineStyle === 'none' ? `${name}, but it is not to be seen` : name;
       }));
     }
-    for (const name of ['Throughput', '15 min', 'All', 'Pause', 'Receipts', 'Operations', 'Latency', 'Peers']) {
+    for (const name of ['Throughput', '15 min', 'All', 'Pause', 'Receipts', 'Latency', 'Peers', 'CSV']) {
       check([...reached].some((one) => one === name), `${name} among ${[...reached].join(', ')}`);
     }
     await page.locator('[data-stream="receipts"] .grid').focus();
@@ -377,7 +395,8 @@ test('stands still for those who asked for less motion', async () => {
 
 test('fits every width from 360 px to a wall', async () => {
   // If this fails: on some screens the page has to be scrolled sideways.
-  for (const width of [360, 414, 600, 768, 1024, 1200, 1440, 1920, 2560, 3840]) {
+  // 320 px are 1280 at four times the size, as WCAG asks for.
+  for (const width of [320, 360, 414, 600, 768, 1024, 1200, 1440, 1920, 2560, 3840]) {
     await withPage({ width, height: 900 }, async (page) => {
       await live(page);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -518,7 +537,7 @@ test('has no violation that axe finds, in any state and theme; with pictures', a
         for (const width of widths) {
           await page.setViewportSize({ width, height: width < 500 ? 780 : 1000 });
           // What is not in sight is not drawn; for the picture it is.
-          await page.locator('.area-history, .area-half').last().scrollIntoViewIfNeeded();
+          await page.locator('.area-history').last().scrollIntoViewIfNeeded();
           await page.waitForTimeout(500);
           if (axes[theme].includes(width)) {
             await axe(page, `${what} at ${width} px, ${theme}`);
@@ -573,6 +592,149 @@ test('has no violation that axe finds, in any state and theme; with pictures', a
     } finally {
       await gateway.nodeUp();
     }
+  });
+});
+
+// ------------------------------------------------------------------ the page as a whole
+
+/** Notes how far things jump while nobody touched anything, and when there was something to see. */
+const watchLoading = (page) =>
+  page.addInitScript(() => {
+    window.moved = 0;
+    window.jumps = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) {
+        if (!entry.hadRecentInput) {
+          window.moved += entry.value;
+          window.jumps.push(`${entry.value.toFixed(4)} at ${Math.round(entry.startTime)} ms: ${entry.sources.map(({ node }) => node?.className || node?.nodeName).slice(0, 3)}`);
+        }
+      }
+    }).observe({ type: 'layout-shift', buffered: true });
+    new MutationObserver(() => {
+      const value = document.querySelector('.tile .figure-value');
+      if (value && window.firstData === undefined) {
+        window.firstData = performance.now();
+      }
+    }).observe(document, { subtree: true, childList: true });
+  });
+
+test('stands still while it loads, on a phone and on a desktop, with The Block and with Ethereum', async () => {
+  // If this fails: one taps on something, and it is no longer there.
+  for (const ethereum of [false, true]) {
+    for (const width of [360, 1440]) {
+      const before = async (page) => {
+        await watchLoading(page);
+        if (ethereum) {
+          await fakeGateway(page, { ethereum: true });
+        }
+      };
+      await withPage({ width, height: width < 500 ? 780 : 1000, mobile: width < 500, before }, async (page) => {
+        await until(async () => (await page.evaluate(() => window.firstData)) > 0 || 'no data', 30);
+        await page.waitForTimeout(5000);
+        const { moved, jumps, firstData } = await page.evaluate(() => ({ moved: window.moved, jumps: window.jumps, firstData: window.firstData }));
+        console.log(`     ${ethereum ? 'Ethereum' : 'The Block'} at ${width} px: layout shift ${moved.toFixed(4)}, first data after ${Math.round(firstData)} ms`);
+        check(moved < 0.02, `a layout shift below 0.02, not ${moved.toFixed(4)}: ${jumps.join('; ')}`);
+      });
+    }
+  }
+});
+
+test('shows blocks as they come, and opens one, with an address that can be shared', async () => {
+  // If this fails: nothing moves but digits, and nothing can be looked at.
+  await withPage({}, async (page, { faults }) => {
+    await live(page);
+    const newest = async () => Number((await page.locator('.ribbon .block-number').first().innerText()).replace(/\D/g, ''));
+    await until(async () => (await page.locator('.ribbon .block-number').count()) > 1 || 'no blocks', 30);
+    const first = await newest();
+    await until(async () => (await newest()) > first || 'no new block', 40);
+    await page.locator('.ribbon .block').nth(1).click();
+    await page.locator('.drawer[open]').waitFor();
+    check(/open=network_metrics:\d+/.test(page.url()), `the address names what is open: ${page.url()}`);
+    await page.keyboard.press('Escape');
+    await until(async () => (await page.locator('.drawer').count()) === 0 || 'it stays open', 5);
+
+    await page.locator('[data-stream="receipts"] .row-open').first().focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await page.locator('.drawer[open] .drawer-fields').waitFor();
+    const address = page.url();
+    const id = address.split('receipts:')[1];
+    await axe(page, 'with the side panel open');
+    await page.goBack();
+    await until(async () => (await page.locator('.drawer').count()) === 0 || 'Back does not close it', 5);
+    await page.goto(address);
+    await until(async () => (await page.locator('.drawer[open]').innerText()).includes(decodeURIComponent(id)) || 'the address opens nothing', 30);
+    clean(faults);
+  });
+});
+
+test('finds a receipt with the keyboard alone', async () => {
+  // If this fails: an id in hand is of no use.
+  await withPage({}, async (page) => {
+    await live(page);
+    const id = (await receiptIds(page))[0];
+    await page.keyboard.press('Control+k');
+    await page.locator('.finder input').waitFor();
+    await page.keyboard.type(id);
+    await until(async () => (await page.locator('.finder [role="option"]').count()) > 0 || 'nothing is found', 10);
+    await axe(page, 'with the search open');
+    await page.keyboard.press('Enter');
+    await until(async () => (await page.locator('.drawer[open]').innerText()).includes(id) || 'not that receipt', 10);
+  });
+});
+
+test('gives a chart away as CSV and as a picture', async () => {
+  // If this fails: whoever writes a report types figures off the screen.
+  await withPage({}, async (page) => {
+    await live(page);
+    await page.locator('.area-history').scrollIntoViewIfNeeded();
+    await until(async () => (await drawn(page)) || 'no chart is drawn', 30);
+    const save = async (name) => {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.locator('.area-history').getByRole('button', { name }).click()]);
+      return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };
+    };
+    const csv = await save('CSV');
+    equal(csv.name, 'network_metrics-tps-1h.csv', 'the name of the file');
+    check(/^time,tps\r\n\d{4}-\d\d-\d\dT[\d:.]+Z,[\d.]+\r\n/.test(String(csv.content)), `lines of time and value: ${String(csv.content).slice(0, 80)}`);
+    const png = await save('PNG');
+    check(png.content.subarray(1, 4).toString() === 'PNG' && png.content.length > 4000, `a picture, of ${png.content.length} bytes`);
+  });
+});
+
+test('is for walls, and for other pages, one panel at a time', async () => {
+  // If this fails: a screen on the wall shows buttons, or anybody may put the page into a frame.
+  const whole = await fetch(`${gateway.base}/`);
+  check(/frame-ancestors 'none'/.test(whole.headers.get('content-security-policy') ?? ''), 'nobody may frame the page');
+  await withPage({}, async (page) => {
+    await page.goto(`${gateway.base}/?kiosk`);
+    await live(page);
+    equal(await page.locator('.header .button:visible, .panel-tools:visible, .footer:visible').count(), 0, 'buttons on a wall');
+    await page.goto(`${gateway.base}/?panel=blocks`);
+    await page.locator('.ribbon .block-number').first().waitFor();
+    equal(await page.locator('.panel').count(), 1, 'panels');
+    equal(await page.locator('.header, .footer').count(), 0, 'headers');
+  });
+});
+
+test('can be touched, seen in forced colours, and read at four times the size', async () => {
+  // If this fails: fingers miss, or people who need strong colours see empty boxes.
+  await withPage({ width: 390, height: 844, mobile: true }, async (page) => {
+    await live(page);
+    const small = await page.evaluate(() =>
+      [...document.querySelectorAll('button, a[href], input, summary')]
+        .filter((element) => element.offsetParent !== null && !element.closest('.skip') && !element.matches('.skip, .footer a, .row-open'))
+        .map((element) => ({ text: (element.getAttribute('aria-label') ?? element.textContent).trim().slice(0, 30), ...element.getBoundingClientRect().toJSON() }))
+        .filter(({ width, height }) => width > 2 && (height < 44 || width < 24))
+        .map(({ text, width, height }) => `${text} ${Math.round(width)} x ${Math.round(height)}`),
+    );
+    equal(small.join('; '), '', 'targets lower than 44 px');
+  });
+  await withPage({}, async (page) => {
+    await page.emulateMedia({ forcedColors: 'active' });
+    await live(page);
+    await page.locator('.area-history').scrollIntoViewIfNeeded();
+    await until(async () => (await drawn(page)) || 'no chart in forced colours', 30);
+    await page.screenshot({ path: join(OUTPUT, 'forced-1440.png'), fullPage: true, animations: 'disabled' });
   });
 });
 

@@ -2,11 +2,17 @@
  * Data that no gateway has at hand: ten thousand receipts, none at all, a node that reports half. The page's WebSocket is answered
  * from here; everything else still comes from the gateway.
  */
+import { readFileSync } from 'node:fs';
+
 const MARKETS = ['compute', 'storage', 'energy', 'ads'];
 
 export async function fakeGateway(page, { receipts = 0, empty = false, partial = false, ethereum = false, dropAfter = 0 } = {}) {
   const now = () => Date.now() / 1000;
   const streams = ethereum ? chain() : block({ receipts, empty, partial });
+  if (ethereum) {
+    const board = readFileSync(new URL('../../conf/presets/ethereum.dashboard.json', import.meta.url), 'utf8');
+    await page.route('**/dashboard.json', (route) => route.fulfill({ contentType: 'application/json', body: board }));
+  }
   let connections = 0;
 
   if (dropAfter > 0) {
@@ -23,7 +29,9 @@ export async function fakeGateway(page, { receipts = 0, empty = false, partial =
     let ticks = [];
     socket.onMessage((raw) => {
       const message = JSON.parse(String(raw));
-      if (message.type === 'subscribe') {
+      if (message.type === 'subscribe' && streams[message.stream] === undefined) {
+        socket.send(JSON.stringify({ type: 'error', message: `unknown stream "${message.stream}"`, code: 'unknown_stream', id: message.id }));
+      } else if (message.type === 'subscribe') {
         socket.send(JSON.stringify({ type: 'subscribed', stream: message.stream, timestamp: now() }));
         const send = (index) => {
           const data = streams[message.stream](index);
@@ -123,11 +131,11 @@ function chain() {
     number: 21_400_118 + index,
     hash: hash(index, 64),
     parent_hash: hash(index - 1, 64),
-    timestamp: Math.floor(Date.now() / 1000) + index,
+    timestamp: Math.floor(Date.now() / 1000) - (11 - Math.min(index, 11)) * 12,
     miner: hash(index + 7, 40),
     gas_used: (index * 7_919_113) % 30_000_000,
     gas_limit: 30_000_000,
-    base_fee: 14_200_000_000,
+    base_fee: 14_200_000_000 + ((index * 7919) % 11) * 1e8,
     tx_count: (index * 37) % 220,
   });
   const transaction = (index) => ({
@@ -137,7 +145,10 @@ function chain() {
     to: index % 4 === 0 ? null : hash(index + 13, 40),
     value: index % 3 === 0 ? '1000000000000000000000' : 250_000_000,
     gas_used: 21_000 + ((index * 911) % 90_000),
-    status: index % 9 === 0 ? 'failed' : 'success',
+    status: index % 9 === 0 ? 0 : 1,
+    method: index % 3 === 1 ? '0xa9059cbb' : null,
+    gas_price: 15_000_000_000 + index * 1e7,
+    timestamp: Math.floor(Date.now() / 1000),
   });
   return {
     chain: (index) =>
@@ -146,6 +157,7 @@ function chain() {
         gas_price: 15_700_000_000 + ((index * 7919) % 9) * 1e8,
         base_fee: 14_200_000_000 + ((index * 7919) % 7) * 1e8,
         peer_count: 24,
+        finalized: 21_400_050,
         syncing: false,
         chain_id: 1,
         client: 'Geth/v1.14.12-stable/linux-amd64/go1.23.3',

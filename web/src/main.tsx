@@ -4,6 +4,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { sharedClient } from './client';
 import { App } from './app/App';
+import { loadBoard } from './board/load';
 
 /** Rows of a log that a tab keeps as they come: what it holds must not grow for hours. Of a gateway that keeps more all are shown. */
 const KEPT = 1000;
@@ -15,6 +16,8 @@ const root = document.getElementById('root');
 if (root === null) {
   throw new Error('index.html has no #root');
 }
+
+loadBoard();
 
 createRoot(root).render(
   <StrictMode>

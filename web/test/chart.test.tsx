@@ -1,9 +1,11 @@
 import { act, fireEvent, render } from '@testing-library/react';
-import type { ReactNode } from 'react';
-import { describe, expect, it, vi } from 'vitest';
-import HistoryChart from '../src/charts/HistoryChart';
-import { Sparkline } from '../src/ui/Sparkline';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Event } from '../src/app/events';
 import type { Series } from '../src/app/history';
+import { cut, extent, thin, toCsv, trueRange } from '../src/charts/course';
+import TimeChart from '../src/charts/TimeChart';
+import { describe as inWords, draw, rangeText } from '../src/panels/ChartPanel';
+import { Sparkline } from '../src/ui/Sparkline';
 
 const START = 1_700_000_000;
 
@@ -17,104 +19,156 @@ function series(...values: (number | null)[]): Series {
   };
 }
 
-const TPS = { id: 'tps', label: 'Throughput', lines: [{ name: 'tps', label: 'Throughput' }], unit: 'tx/s' };
-const BOTH = { ...TPS, lines: [...TPS.lines, { name: 'peers', label: 'Peers' }] };
+const TPS = { id: 'tps', title: 'Throughput', field: 'tps', unit: 'tx/s' };
 
-/** The courses that are drawn, as the commands of their paths. */
-const courses = (container: Element): string[] => [...container.querySelectorAll('.recharts-area-curve')].map((path) => path.getAttribute('d') ?? '');
+/** A canvas that remembers what is written and how many lines are begun. */
+const canvas = { texts: [] as string[], moves: 0, strokes: 0 };
 
-/** Moves the pointer; the chart then waits for the next frame. */
-async function point(container: Element, x: number): Promise<void> {
-  fireEvent.mouseMove(container.querySelector('.recharts-wrapper') as Element, { clientX: x, clientY: 100 });
-  await act(() => new Promise((done) => setTimeout(done, 50)));
+beforeEach(() => {
+  canvas.texts = [];
+  canvas.moves = 0;
+  canvas.strokes = 0;
+  const context = new Proxy({} as Record<string, unknown>, {
+    get: (_target, name) => {
+      if (name === 'fillText') {
+        return (text: string) => canvas.texts.push(text);
+      }
+      if (name === 'measureText') {
+        return (text: string) => ({ width: text.length * 7 });
+      }
+      if (name === 'stroke') {
+        return () => (canvas.strokes += 1);
+      }
+      return () => undefined;
+    },
+    set: () => true,
+  });
+  vi.spyOn(HTMLCanvasElement.prototype, 'getContext').mockReturnValue(context as never);
+  vi.stubGlobal('Path2D', class {
+    moveTo(): void {
+      canvas.moves += 1;
+    }
+    lineTo(): void {}
+    arc(): void {}
+    rect(): void {}
+    closePath(): void {}
+    addPath(): void {}
+  });
+  vi.stubGlobal('ResizeObserver', class {
+    observe(): void {}
+    disconnect(): void {}
+  });
+  vi.spyOn(Element.prototype, 'clientWidth', 'get').mockReturnValue(700);
+  vi.spyOn(Element.prototype, 'clientHeight', 'get').mockReturnValue(280);
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+function chart(data: Series, { names = ['tps'], marks = [] as Event[], seconds = 300 } = {}): ReturnType<typeof render> {
+  const drawing = draw(data, { lines: names.map((field) => ({ field })) }, seconds, null);
+  return render(
+    <TimeChart
+      {...drawing}
+      titles={names}
+      marks={marks}
+      write={(value) => String(value)}
+      say={(value) => (value === null ? 'not reported' : `${value} tx/s`)}
+      bytes={false}
+      label="Throughput, an hour."
+    />,
+  );
 }
 
-describe('HistoryChart', () => {
-  it('draws a line for each value, and says in words what is to be seen', () => {
-    // If this fails: the course is missing, or whoever cannot see it hears nothing of it.
-    const { container, getByRole } = render(<HistoryChart series={series(400, 500, 450)} metric={BOTH} seconds={300} />);
-    expect(courses(container)).toHaveLength(2);
-    expect([...container.querySelectorAll('.recharts-area-area')].map((path) => path.getAttribute('fill'))).toEqual(['var(--series-0)', 'none']);
-    expect(container.querySelectorAll('.chart-legend .legend')).toHaveLength(2);
-    expect(getByRole('img').getAttribute('aria-label')).toMatch(/^Throughput, last 5 minutes. Throughput: between 400 and 500, now 450 tx\/s. Peers: between 40 and 50/);
+const settle = (): Promise<void> => act(() => new Promise<void>((done) => setTimeout(done, 20)));
+
+describe('TimeChart', () => {
+  it('says in words what is to be seen', () => {
+    // If this fails: whoever cannot see the course hears nothing of it.
+    const { drawn } = draw(series(400, 500, 450), { lines: [{ field: 'tps' }, { field: 'peers' }] }, 300, null);
+    expect(inWords(drawn, ['Throughput', 'Peers'], (value) => `${value} tx/s`)).toBe('Throughput: between 400 tx/s and 500 tx/s, now 450 tx/s. Peers: between 40 tx/s and 50 tx/s, now 45 tx/s');
+    expect(chart(series(400, 500)).getByRole('group').getAttribute('aria-label')).toMatch(/^Throughput, an hour\. Arrow keys/);
   });
 
-  it('names the values and the times of its scales', () => {
+  it('names the values and the times of its scales', async () => {
     // If this fails: there is a line, and nobody can tell what it says.
-    const { container } = render(<HistoryChart series={series(...Array.from({ length: 200 }, (_, index) => 412 + index))} metric={TPS} seconds={300} />);
-    const names = (axis: string): (string | null)[] => [...container.querySelectorAll(`.recharts-${axis}-tick-labels text`)].map(({ textContent }) => textContent);
-    expect(names('yAxis')).toEqual(['450', '500', '550', '600', '650']);
-    expect(names('xAxis').length).toBeGreaterThan(3);
-    for (const text of container.querySelectorAll('.recharts-cartesian-axis-tick-labels text')) {
-      expect(Number(text.getAttribute('x'))).toBeLessThan(700);
-      expect(Number(text.getAttribute('y'))).toBeLessThan(280);
+    chart(series(...Array.from({ length: 200 }, (_, index) => 412 + index)));
+    await settle();
+    for (const name of ['450', '500', '550', '600', '650']) {
+      expect(canvas.texts).toContain(name);
     }
-    expect(names('xAxis').every((name) => /^\d\d:\d\d$/.test(name ?? ''))).toBe(true);
+    expect(canvas.texts.filter((text) => /^\d\d:\d\d$/.test(text)).length).toBeGreaterThan(3);
   });
 
-  it('tells the values where the pointer is, and a missing one as not reported', async () => {
+  it('tells the values where the keyboard is, and a missing one as not reported', async () => {
     // If this fails: the chart can be looked at and not read, or a hole in it reads as zero.
-    const { container } = render(<HistoryChart series={series(400, null, 450)} metric={TPS} seconds={300} />);
-    const tip = (): string | null => container.querySelector('.chart-tip')?.textContent ?? null;
-    expect(tip()).toBeNull();
-    await point(container, 685);
-    expect(tip()).toMatch(/450 tx\/s$/);
-    expect(container.querySelector('.recharts-active-dot')).not.toBeNull();
-    // The chart is a minute wide, and the last four seconds of it have the points.
-    await point(container, 666);
-    expect(tip()).toMatch(/not reported$/);
-    expect(container.querySelector('.recharts-active-dot')).toBeNull();
-    await point(container, 60);
-    expect(tip()).toMatch(/400 tx\/s$/);
-    fireEvent.mouseLeave(container.querySelector('.recharts-wrapper') as Element);
-    expect(tip()).toBeNull();
+    const { getByRole, container } = chart(series(400, null, 450));
+    await settle();
+    const said = (): string | null => getByRole('status').textContent;
+    const group = getByRole('group');
+    fireEvent.keyDown(group, { key: 'End' });
+    expect(said()).toMatch(/: tps 450 tx\/s$/);
+    expect(container.querySelector('.chart-tip b')?.textContent).toBe('450 tx/s');
+    fireEvent.keyDown(group, { key: 'ArrowLeft' });
+    expect(said()).toMatch(/not reported$/);
+    fireEvent.keyDown(group, { key: 'Home' });
+    expect(said()).toMatch(/: tps 400 tx\/s$/);
+    fireEvent.keyDown(group, { key: 'Escape' });
+    expect(container.querySelector<HTMLElement>('.chart-tip')?.hidden).toBe(true);
   });
 
-  it('breaks the line where a value is missing', () => {
-    // If this fails: an outage is drawn as steady operation.
-    const { container } = render(<HistoryChart series={series(400, 500, null, 450, 500, null, 480)} metric={TPS} seconds={300} />);
-    expect(courses(container)[0]?.replace(/[^A-Z]/g, '')).toBe('MLMLMZ');
+  it('tells what happened there', async () => {
+    // If this fails: a reorganisation is a kink in a line that nobody can explain.
+    const mark: Event = { kind: 'reorg', time: START + 4, end: null, open: false, stream: 'chain', text: 'The chain is shorter than before' };
+    const { getByRole, container } = chart(series(400, 410, 450, 420), { marks: [mark] });
+    await settle();
+    fireEvent.keyDown(getByRole('group'), { key: 'Home' });
+    fireEvent.keyDown(getByRole('group'), { key: 'ArrowRight' });
+    fireEvent.keyDown(getByRole('group'), { key: 'ArrowRight' });
+    expect(container.querySelector('.chart-tip-mark')?.textContent).toBe('The chain is shorter than before');
   });
+});
 
+describe('the course', () => {
   it('begins at the left edge of the chart', () => {
     // If this fails: the line runs over the scale, or begins later than the data.
-    const { container } = render(<HistoryChart series={series(...Array.from({ length: 200 }, (_, index) => 400 + index))} metric={TPS} seconds={299} />);
-    expect(courses(container)[0]).toMatch(/^M37,.*L686,[\d.]+$/);
-  });
-
-  it('leaves the line of a value that stays the same as it is', () => {
-    // If this fails: a figure that stands still is drawn anew with every message.
-    const steady = (count: number, last = 42): ReactNode => (
-      <HistoryChart series={series(...Array.from({ length: count }, (_, index) => (index < count - 1 ? 42 : last)))} metric={TPS} seconds={300} />
-    );
-    const { container, rerender } = render(steady(200));
-    const line = (): Element | null => container.querySelector('.recharts-area-curve');
-    const times = (): (number | null)[] => [...container.querySelectorAll('.recharts-xAxis-tick-labels text')].map((text) => Number(text.getAttribute('x')));
-    const [before, then] = [line(), times()];
-    rerender(steady(205));
-    expect(line() === before).toBe(true);
-    expect(times()).not.toEqual(then);
-    rerender(steady(210, 43));
-    expect(line() === before).toBe(false);
+    const many = series(...Array.from({ length: 200 }, (_, index) => 400 + index));
+    const { drawn, start, end } = draw(many, TPS, 299, null);
+    expect(drawn.times[0]).toBe(start);
+    expect(end - start).toBe(299);
+    expect(drawn.lines[0]?.[0]).toBe(449.5);
+    expect(cut({ times: [0, 10], lines: [[1, null]], low: null, high: null }, 5)).toEqual({ times: [5, 10], lines: [[null, null]], low: null, high: null });
   });
 
   it('has no more points than there are pixels', () => {
     // If this fails: after an hour each redraw takes a multiple of what it took at first.
     const many = series(...Array.from({ length: 1800 }, (_, index) => 400 + (index % 50)));
-    const { container } = render(<HistoryChart series={many} metric={TPS} seconds={3600} />);
-    const points = (courses(container)[0] ?? '').split('L').length;
-    expect(points).toBeLessThanOrEqual(362);
-    expect(points).toBeGreaterThan(200);
+    expect(thin(many, ['tps'], 0).times.length).toBeLessThanOrEqual(481);
   });
 
-  it('measures nothing for a new point, nor for a new scale', () => {
-    // If this fails: with each new point the browser lays the page out for every name of the scales.
-    const measured = vi.spyOn(Element.prototype, 'getBoundingClientRect');
-    const { container, rerender } = render(<HistoryChart series={series(400, 500, 450)} metric={TPS} seconds={300} />);
-    measured.mockClear();
-    rerender(<HistoryChart series={series(400, 500, 450, 470, 1200)} metric={TPS} seconds={300} />);
-    expect(courses(container)[0]?.split('L')).toHaveLength(5);
-    expect(measured).not.toHaveBeenCalled();
+  it('keeps the extremes beside the means', () => {
+    // If this fails: a day's chart hides the one minute that mattered.
+    const data = series(5, 6, 7);
+    const bands = { low: new Map([['tps', [1, 6, 7]]]), high: new Map([['tps', [5, 6, 99]]]) };
+    const drawn = thin(data, ['tps'], 0, bands, 2);
+    expect(drawn.low?.[0]).toEqual([1, 7]);
+    expect(drawn.high?.[0]).toEqual([6, 99]);
+    expect(extent(drawn)).toEqual({ low: 1, high: 99, whole: false, count: 6 });
+  });
+
+  it('says what it truly shows, not what was asked for', () => {
+    // If this fails: four minutes are called an hour.
+    const { drawn } = draw(series(null, 5, 6, null), TPS, 3600, null);
+    expect(trueRange(drawn)).toEqual([START + 2, START + 4]);
+    expect(rangeText(drawn, 3600, false)).toMatch(/^\d\d:\d\d:\d\d to \d\d:\d\d:\d\d, 2 s of 60 min$/);
+    expect(rangeText(draw(series(null, null), TPS, 300, null).drawn, 300, false)).toBe('');
+  });
+
+  it('can be taken along as CSV, with holes empty and names that a spreadsheet does not run', () => {
+    // If this fails: the file has zeros where nothing was known, or a formula.
+    const data: Series = { times: [START, START + 2, START + 4], values: new Map([['=tps', [1.5, null, 3]], ['b,c', [1, null, null]]]) };
+    expect(toCsv(data, ['=tps', 'b,c'], 0)).toBe("time,'=tps,\"b,c\"\r\n2023-11-14T22:13:20.000Z,1.5,1\r\n2023-11-14T22:13:24.000Z,3,\r\n");
   });
 });
 

@@ -113,10 +113,11 @@ describe('shapes', () => {
   it('reads the list of streams in any of its forms', () => {
     // If this fails: the page does not learn what the gateway offers.
     const row = { name: 'peers', kind: 'snapshot', interval: 10, seq: 4, age: 1.5, state: 'live' };
-    const expected = [{ ...row, error: null }];
+    const expected = [{ ...row, error: null, history: null }];
     expect(readStreams([row])).toEqual(expected);
     expect(readStreams({ streams: [row] })).toEqual(expected);
     expect(readStreams({ streams: { peers: { ...row, name: undefined, stream: 'peers' } } })).toEqual(expected);
+    expect(readStreams([{ ...row, history: { ranges: ['1h'], series: ['total'] } }])[0]?.history).toEqual({ ranges: ['1h'], series: ['total'] });
     expect(readStreams(null)).toEqual([]);
     expect(readStreams({ streams: [{ kind: 'log' }, 7] })).toEqual([]);
   });

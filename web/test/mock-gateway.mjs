@@ -10,6 +10,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 
+const PRESETS = fileURLToPath(new URL('../../conf/presets', import.meta.url));
 const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 
 /** The policy that the shipped nginx configuration sends. */
@@ -40,6 +41,7 @@ export class MockGateway {
     this.burst = burst;
     this.speed = speed;
     this.mode = data;
+    this.board = `${preset === 'ethereum' ? 'ethereum' : 'the-block-seed'}.dashboard.json`;
     this.epoch = `mock-${Date.now().toString(36)}`;
     this.world = preset === 'ethereum' ? new EthereumWorld(seed) : new BlockWorld(seed, data, burst);
     this.streams = new Map(this.world.streams.map((stream) => [stream.name, { ...stream, seq: 0, data: null, at: null, log: [] }]));
@@ -319,6 +321,10 @@ export class MockGateway {
       this.rpc(request, json);
     } else if (url.pathname === '/api/streams') {
       json(200, { epoch: this.epoch, timestamp: Math.floor(Date.now() / 1000), streams: [...this.streams.values()].map((stream) => this.describe(stream)) });
+    } else if (/^\/api\/streams\/[^/]+\/history$/.test(url.pathname)) {
+      const stream = this.streams.get(decodeURIComponent(url.pathname.split('/')[3]));
+      const history = stream === undefined ? null : this.history(stream, url.searchParams.get('range') ?? '1h');
+      json(history === null ? 404 : 200, history ?? { error: 'no history is kept' });
     } else if (url.pathname.startsWith('/api/streams/')) {
       const stream = this.streams.get(decodeURIComponent(url.pathname.slice('/api/streams/'.length)));
       if (!stream) {
@@ -334,13 +340,43 @@ export class MockGateway {
       const receipts = log.map(({ entry }) => entry).reverse().slice(0, limit);
       json(200, { receipts, count: receipts.length, total: log.length, limit, offset: 0 });
     } else if (url.pathname === '/api/health' || url.pathname === '/health') {
-      json(this.up ? 200 : 503, { status: this.up ? 'ok' : 'stale', error: this.nodeError });
+      const streams = [...this.streams.values()].map((stream) => ({ ...this.describe(stream), polls: 100 }));
+      json(this.up ? 200 : 503, {
+        status: this.up ? 'ok' : 'stale', version: 'mock', timestamp: Date.now() / 1000, error: this.nodeError, streams,
+        nodes: [{ name: 'default', state: this.up ? 'ok' : 'down', calls: 4200, outages: 0 }], workers: [{ connections: this.clients.size }], poller: { role: 'leader', takeovers: 1 },
+      });
+    } else if (url.pathname === '/dashboard.json') {
+      response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' });
+      response.end(readFileSync(join(PRESETS, this.board)));
     } else if (url.pathname === '/ws') {
       response.writeHead(426, { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' });
       response.end('This is a WebSocket address.\n');
     } else {
       this.file(request, url.pathname, response);
     }
+  }
+
+  /** The course of a stream's numbers over the time before this gateway was started: made up from what they are now. */
+  history(stream, range) {
+    const numbers = stream.kind === 'log' || stream.data === null ? [] : Object.entries(stream.data).filter(([, value]) => typeof value === 'number');
+    if (numbers.length === 0) {
+      return null;
+    }
+    const [step, count] = range === '24h' ? [120, 720] : [5, 720];
+    const now = Math.floor(Date.now() / 1000);
+    const from = Math.floor(now / step) * step - (count - 1) * step;
+    const series = Object.fromEntries(
+      numbers.map(([name, value], line) => {
+        const grows = /height|number/.test(name);
+        const mean = Array.from({ length: count }, (_, index) => {
+          const back = count - 1 - index;
+          // Once the node was away for three minutes.
+          return back > 300 && back < 336 ? null : grows ? Math.max(0, value - Math.round((back * step) / 3)) : value * (1 + 0.12 * Math.sin((back + line * 40) / 23) + 0.03 * Math.sin(back * 1.7));
+        });
+        return [name, { min: mean.map((one) => one && one * (grows ? 1 : 0.97)), mean, max: mean.map((one) => one && one * (grows ? 1 : 1.03)) }];
+      }),
+    );
+    return { stream: stream.name, epoch: this.epoch, now, step, from, series };
   }
 
   /** JSON-RPC as far as a test needs it: `echo` answers its params, anything else is not found. */
@@ -370,6 +406,7 @@ export class MockGateway {
       state: this.stateOf({ data: stream.data }),
       error: this.nodeError,
       subscribers: [...this.clients].filter((client) => client.streams.has(name)).length,
+      history: kind === 'snapshot' && stream.data !== null && Object.values(stream.data).some((value) => typeof value === 'number') ? { ranges: ['1h', '24h'], series: Object.keys(stream.data) } : null,
     };
   }
 

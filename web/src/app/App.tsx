@@ -1,21 +1,39 @@
-import { Component, useEffect, useState, type ReactNode } from 'react';
+import { Component, lazy, Suspense, useCallback, useEffect, useMemo, useState, type ReactNode } from 'react';
+import { autoBoard } from '../board/auto';
+import { panelId } from '../board/check.js';
+import { useBoard } from '../board/load';
+import type { Board, PanelConfig } from '../board/types';
 import type { StreamClient, StreamInfo } from '../client';
 import { StreamProvider, useConnection, useStreamView } from '../hooks';
-import { GenericLog } from '../panels/GenericLog';
-import { GenericSnapshot } from '../panels/GenericSnapshot';
-import { HistoryPanel } from '../panels/HistoryPanel';
+import { BlocksPanel } from '../panels/BlocksPanel';
+import { ChartPanel } from '../panels/ChartPanel';
 import { Markets } from '../panels/Markets';
-import { Metrics } from '../panels/Metrics';
+import { NumbersPanel } from '../panels/NumbersPanel';
 import { Peers } from '../panels/Peers';
 import { Receipts } from '../panels/Receipts';
 import { Strength } from '../panels/Strength';
-import { Banner, useTitle } from './Banner';
+import { TablePanel } from '../panels/TablePanel';
+import { Banner } from './Banner';
+import { useWatch } from './events';
+import { label } from './format';
+import { useHeadline } from './headline';
 import { useHealth } from './health';
 import { Header } from './Header';
+import { useNotifications } from './notify';
+import { setTheme } from './theme';
+import { setParams, useFlag, useParam } from './url';
+import type { Command } from './Finder';
 import './App.css';
 
-const KNOWN = ['network_metrics', 'markets_health', 'receipts', 'operations', 'peers'];
+const Drawer = lazy(() => import('./Drawer').then(({ Drawer: component }) => ({ default: component })));
+const Finder = lazy(() => import('./Finder').then(({ Finder: component }) => ({ default: component })));
+
+/** At the page's end, and not needed for its first paint. */
+const GatewayPanel = lazy(() => import('../panels/GatewayPanel').then(({ GatewayPanel: component }) => ({ default: component })));
+const EventsPanel = lazy(() => import('../panels/EventsPanel').then(({ EventsPanel: component }) => ({ default: component })));
+
 const REMEMBERED = 'blockcast.streams';
+const NONE: readonly string[] = [];
 
 export function App({ client }: { client: StreamClient }): ReactNode {
   return (
@@ -29,100 +47,231 @@ function Dashboard(): ReactNode {
   const { client, streams } = useConnection();
   useEffect(() => client.hold(), [client]);
 
+  const loaded = useBoard();
   const offered = useOffered(streams);
-  const health = useHealth(client, offered);
-  useTitle(health);
+  const board = useMemo(() => loaded.board ?? (loaded.state === 'loading' ? null : autoBoard(offered)), [loaded, offered]);
+  const shown = useShown(board, offered, streams !== null);
+  const used = useMemo(() => [...new Set(shown.flatMap(streamsOf))].filter((name) => offered.length === 0 || offered.includes(name)), [shown, offered]);
+
+  const health = useHealth(client, offered.length === 0 ? NONE : used);
+  useHeadline(health, board);
+  useNotifications(health, board?.title ?? 'blockcast');
+  useWatch(used);
+
+  const kiosk = useFlag('kiosk');
+  const [only] = useParam('panel', '');
+  const [opened] = useParam('open', '');
+  const [finding, setFinding] = useState(false);
+  const find = useCallback(() => setFinding(true), []);
+  useShortcuts(find, only === '');
+  const commands = useCommands(shown);
+
+  useEffect(() => {
+    document.documentElement.toggleAttribute('data-kiosk', kiosk);
+    document.documentElement.toggleAttribute('data-only', only !== '');
+  }, [kiosk, only]);
+
+  const panels = only === '' ? shown : shown.filter((panel) => panelId(panel) === only);
 
   return (
     <>
-      <a className="skip" href="#main">
-        Skip to the figures
-      </a>
-      <Header health={health} />
+      {only === '' && (
+        <>
+          <a className="skip" href="#main">
+            Skip to the figures
+          </a>
+          <Header health={health} board={board} onFind={find} />
+        </>
+      )}
       <main id="main" tabIndex={-1}>
-        <Banner client={client} health={health} streams={offered.length} />
-        {offered.length === 0 ? <Nothing known={streams !== null} /> : <Panels offered={offered} />}
+        <h2 className="visually-hidden">Figures</h2>
+        <Banner client={client} health={health} streams={used.length} />
+        {loaded.problems.length > 0 && <Problems problems={loaded.problems} />}
+        {board !== null && panels.length > 0 ? (
+          <div className="board">
+            {panels.map((panel) => (
+              <Guard key={panelId(panel)} name={panel.title ?? label(panelId(panel))} area={classOf(panel)}>
+                <AnyPanel panel={panel} />
+              </Guard>
+            ))}
+          </div>
+        ) : (
+          <Nothing known={streams !== null && board !== null} only={only} panels={shown} />
+        )}
       </main>
-      <footer className="footer">
-        <p>
-          The same data as JSON: <a href="api/streams">streams</a>, <a href="api/health">health</a>.
-        </p>
-      </footer>
+      {only === '' && board !== null && (panels.length > 0 || streams !== null) && (
+        <footer className="footer">
+          <p>
+            The same data as JSON: <a href="api/streams">streams</a>, <a href="api/health">health</a>. <kbd>/</kbd> searches, <kbd>?kiosk</kbd> is for walls.
+          </p>
+        </footer>
+      )}
+      {opened !== '' && board !== null && (
+        <Suspense fallback={null}>
+          <Drawer board={board} />
+        </Suspense>
+      )}
+      {finding && (
+        <Suspense fallback={null}>
+          <Finder streams={used} commands={commands} onClose={() => setFinding(false)} />
+        </Suspense>
+      )}
     </>
   );
 }
 
-function Panels({ offered }: { offered: readonly string[] }): ReactNode {
-  const has = (name: string): boolean => offered.includes(name);
-  const others = offered.filter((name) => !KNOWN.includes(name));
+/** The panels of the board whose streams are there, and at the end those of streams that it does not name. */
+function useShown(board: Board | null, offered: readonly string[], known: boolean): readonly PanelConfig[] {
+  const named = board?.panels.flatMap(streamsOf) ?? [];
+  const hidden = named.includes('receipts') ? ['operations'] : []; // the same trades once more
+  const others = board === null || board.others === false ? [] : offered.filter((name) => !named.includes(name) && !hidden.includes(name));
   const infos = useInfos(others.length > 0);
+  const key = others.map((name) => `${name} ${infos.get(name)?.kind ?? ''}`).join('\n');
 
-  return (
-    <>
-      {KNOWN.some(has) && (
-        <div className="board">
-          {has('network_metrics') && (
-            <>
-              <Guard name="Network strength" area="area-strength">
-                <Strength />
-              </Guard>
-              <Guard name="Network" area="area-metrics">
-                <Metrics />
-              </Guard>
-            </>
-          )}
-          {has('markets_health') && (
-            <Guard name="Markets" area="area-markets">
-              <Markets />
-            </Guard>
-          )}
-          {has('network_metrics') && (
-            <Guard name="History" area="area-history">
-              <HistoryPanel stream="network_metrics" />
-            </Guard>
-          )}
-          {has('receipts') && (
-            <Guard name="Receipts" area="area-receipts">
-              <Receipts />
-            </Guard>
-          )}
-          {has('operations') && (
-            <Guard name="Operations" area="area-operations">
-              <GenericLog stream="operations" className="area-operations" visibleRows={12} rowHeight={40} />
-            </Guard>
-          )}
-          {has('peers') && (
-            <Guard name="Peers" area="area-peers">
-              <Peers />
-            </Guard>
-          )}
-        </div>
-      )}
-      {others.length > 0 && (
-        <div className="board board-generic">
-          {others.map((name) => (
-            <Guard key={name} name={name} area="area-wide">
-              <Generic stream={name} info={infos.get(name)} chart={!has('network_metrics') && name === others[0]} />
-            </Guard>
-          ))}
-        </div>
-      )}
-    </>
+  return useMemo(() => {
+    if (board === null) {
+      return [];
+    }
+    const there = (panel: PanelConfig): boolean => !known || streamsOf(panel).slice(0, 1).every((name) => offered.includes(name));
+    const more = key === '' ? [] : key.split('\n').map((line): PanelConfig => {
+      const [name = '', kind = ''] = line.split(' ');
+      return kind === 'log' ? { panel: 'table', stream: name } : { panel: 'numbers', id: name, stream: name };
+    });
+    const own = board.panels.filter(there);
+    // What the page does not know comes before the gateway's own story.
+    const end = own.findIndex(({ panel }) => panel === 'gateway');
+    return end === -1 ? [...own, ...more] : [...own.slice(0, end), ...more, ...own.slice(end)];
+  }, [board, key, offered, known]);
+}
+
+export function streamsOf(panel: PanelConfig): string[] {
+  switch (panel.panel) {
+    case 'strength':
+      return ['network_metrics'];
+    case 'markets':
+      return ['markets_health'];
+    case 'peers':
+      return ['peers'];
+    case 'receipts':
+      return ['receipts'];
+    case 'gateway':
+    case 'events':
+      return [];
+    case 'blocks':
+      return panel.entries === undefined ? [panel.stream] : [panel.stream, panel.entries.stream];
+    case 'numbers':
+      return [panel.stream, ...(panel.numbers ?? []).flatMap(({ of }) => (of === undefined ? [] : [of]))];
+    default:
+      return [panel.stream];
+  }
+}
+
+function classOf(panel: PanelConfig): string {
+  return `area-${panelId(panel)} span-${panel.columns ?? 12} wide-${panel.columns_wide ?? panel.columns ?? 12}`;
+}
+
+function AnyPanel({ panel }: { panel: PanelConfig }): ReactNode {
+  const id = panelId(panel);
+  const className = classOf(panel);
+  switch (panel.panel) {
+    case 'blocks':
+      return <BlocksPanel config={panel} id={id} className={className} />;
+    case 'numbers':
+      return <AnyNumbers panel={panel} id={id} className={className} />;
+    case 'chart':
+      return <ChartPanel config={panel} id={id} className={className} />;
+    case 'table':
+      return <TablePanel config={panel} id={id} className={className} />;
+    case 'strength':
+      return <Strength id={id} className={className} />;
+    case 'markets':
+      return <Markets id={id} className={className} />;
+    case 'peers':
+      return <Peers id={id} className={className} rows={panel.rows} />;
+    case 'receipts':
+      return <Receipts id={id} className={className} rows={panel.rows} />;
+    case 'gateway':
+      return (
+        <Suspense fallback={<section className={`panel panel-later ${className}`} />}>
+          <GatewayPanel id={id} className={className} title={panel.title} />
+        </Suspense>
+      );
+    case 'events':
+      return (
+        <Suspense fallback={<section className={`panel panel-later ${className}`} />}>
+          <EventsPanel id={id} className={className} title={panel.title} />
+        </Suspense>
+      );
+  }
+}
+
+/** A stream that nobody described may turn out to be a log: then it is a table. */
+function AnyNumbers({ panel, id, className }: { panel: PanelConfig & { panel: 'numbers' }; id: string; className: string }): ReactNode {
+  const view = useStreamView(panel.stream);
+  return view.kind === 'log' && panel.numbers === undefined && panel.facts === undefined ? (
+    <TablePanel config={{ panel: 'table', stream: panel.stream }} id={id} className={className} />
+  ) : (
+    <NumbersPanel config={panel} id={id} className={className} />
   );
 }
 
-/** A stream of another chain: by its kind a table or figures. */
-function Generic({ stream, info, chart }: { stream: string; info: StreamInfo | undefined; chart: boolean }): ReactNode {
-  const view = useStreamView(stream);
-  const kind = view.kind ?? info?.kind ?? 'snapshot';
-  if (kind === 'log') {
-    return <GenericLog stream={stream} className="area-wide" />;
-  }
+function useShortcuts(find: () => void, on: boolean): void {
+  useEffect(() => {
+    if (!on) {
+      return;
+    }
+    const onKey = (event: KeyboardEvent): void => {
+      const typing = event.target instanceof HTMLElement && (event.target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName));
+      if ((event.key.toLowerCase() === 'k' && (event.metaKey || event.ctrlKey)) || (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey)) {
+        event.preventDefault();
+        find();
+      }
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [find, on]);
+}
+
+function useCommands(panels: readonly PanelConfig[]): readonly Command[] {
+  return useMemo(
+    () => [
+      ...panels.map((panel): Command => ({
+        title: `Go to ${panel.title ?? label(panelId(panel))}`,
+        icon: 'down',
+        run: () => {
+          const element = document.querySelector<HTMLElement>(`[data-panel="${CSS.escape(panelId(panel))}"]`);
+          element?.scrollIntoView({ block: 'start' });
+          element?.setAttribute('tabindex', '-1');
+          element?.focus({ preventScroll: true });
+        },
+      })),
+      { title: 'Theme: light', icon: 'sun', run: () => setTheme('light') },
+      { title: 'Theme: dark', icon: 'moon', run: () => setTheme('dark') },
+      { title: 'Theme: as the system', icon: 'screen', run: () => setTheme('system') },
+      { title: 'Kiosk: for a wall', icon: 'screen', run: () => setParams({ kiosk: '1' }, true) },
+      ...panels.map((panel): Command => ({
+        title: `Only ${panel.title ?? label(panelId(panel))}`,
+        icon: 'share',
+        run: () => setParams({ panel: panelId(panel) }, true),
+      })),
+    ],
+    [panels],
+  );
+}
+
+/** The operator's file cannot be shown: said where the operator looks, with what to mend. */
+function Problems({ problems }: { problems: readonly string[] }): ReactNode {
   return (
-    <>
-      <GenericSnapshot stream={stream} className={chart ? 'area-half' : 'area-wide'} />
-      {chart && <HistoryPanel stream={stream} className="area-half" />}
-    </>
+    <section className="panel problems" aria-label="Problems of dashboard.json">
+      <p>
+        <b>dashboard.json cannot be used</b>, so the page shows what the streams have:
+      </p>
+      <ul>
+        {problems.slice(0, 8).map((problem) => (
+          <li key={problem}>{problem}</li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -184,17 +333,18 @@ function useInfos(wanted: boolean): ReadonlyMap<string, StreamInfo> {
   return infos;
 }
 
-function Nothing({ known }: { known: boolean }): ReactNode {
-  return known ? (
-    <p className="nothing">This gateway offers no streams. Its operator chooses them with the blockcast_websocket directive.</p>
-  ) : (
-    <div className="skeleton" aria-hidden="true">
-      <span />
-      <span />
-      <span />
-      <span />
-    </div>
-  );
+function Nothing({ known, only, panels }: { known: boolean; only: string; panels: readonly PanelConfig[] }): ReactNode {
+  if (!known) {
+    return null;
+  }
+  if (only !== '' && panels.length > 0) {
+    return (
+      <p className="nothing">
+        There is no panel “{only}”. There are: {panels.map(panelId).join(', ')}.
+      </p>
+    );
+  }
+  return <p className="nothing">This gateway offers no streams. Its operator chooses them with the blockcast_websocket directive.</p>;
 }
 
 interface GuardProps {

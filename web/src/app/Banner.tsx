@@ -1,27 +1,13 @@
-import { useEffect, type ReactNode } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 import type { StreamClient } from '../client';
 import { Icon, type IconName } from '../ui/Icon';
 import { clock, duration, label } from './format';
 import type { Health, HealthKind } from './health';
 import { useNow } from './now';
+import { SHORT } from './words';
 import '../ui/badge.css';
 import '../ui/button.css';
 import './Banner.css';
-
-const SHORT: Record<HealthKind, string> = {
-  live: 'Live',
-  connecting: 'Connecting',
-  waiting: 'Waiting',
-  polling: 'Polling',
-  'catching-up': 'Waiting',
-  'partly-stale': 'Partly stale',
-  'node-down': 'Node down',
-  reconnecting: 'Reconnecting',
-  disconnected: 'Disconnected',
-  offline: 'Offline',
-  paused: 'Paused',
-  incompatible: 'Outdated page',
-};
 
 const ICONS: Record<HealthKind, IconName> = {
   live: 'ok',
@@ -41,7 +27,7 @@ const ICONS: Record<HealthKind, IconName> = {
 /** The connection in one word, always in sight. */
 export function Pill({ health }: { health: Health }): ReactNode {
   return (
-    <span className="pill" data-level={health.level} data-kind={health.kind}>
+    <span key={health.kind} className="pill" data-level={health.level} data-kind={health.kind}>
       <Icon name={ICONS[health.kind]} size={14} />
       {SHORT[health.kind]}
     </span>
@@ -51,7 +37,8 @@ export function Pill({ health }: { health: Health }): ReactNode {
 /** What is wrong, since when, and what happens next. Nothing while all is well. */
 export function Banner({ client, health, streams }: { client: StreamClient; health: Health; streams: number }): ReactNode {
   const message = explain(health, streams);
-  const seen = message !== null && health.kind !== 'connecting';
+  const patient = usePatience(health.kind);
+  const seen = message !== null && health.kind !== 'connecting' && !patient;
 
   return (
     <>
@@ -90,6 +77,23 @@ export function Banner({ client, health, streams }: { client: StreamClient; heal
       )}
     </>
   );
+}
+
+/** What is over in a moment is told by the word in the head alone: a banner that flashes tells nothing. */
+const PATIENCE = 3000;
+
+function usePatience(kind: HealthKind): boolean {
+  const passing = kind === 'catching-up' || kind === 'waiting';
+  const [over, setOver] = useState(false);
+  useEffect(() => {
+    setOver(false);
+    if (!passing) {
+      return;
+    }
+    const timer = setTimeout(() => setOver(true), PATIENCE);
+    return () => clearTimeout(timer);
+  }, [passing]);
+  return passing && !over;
 }
 
 interface Message {
@@ -150,11 +154,4 @@ function Since({ client, since }: { client: StreamClient; since: number }): Reac
       Showing the last good data, from <time>{clock(since)}</time>, {duration(client.now() - since)} ago.
     </p>
   );
-}
-
-/** The tab's title tells the state too: a dashboard is often one of many tabs. */
-export function useTitle(health: Health): void {
-  useEffect(() => {
-    document.title = health.level === 'ok' || health.level === 'info' ? 'blockcast' : `⚠ ${SHORT[health.kind]} · blockcast`;
-  }, [health]);
 }

@@ -1,8 +1,12 @@
 import type { ReactNode } from 'react';
+import type { Board } from '../board/types';
+import { Icon } from '../ui/Icon';
 import { Segmented, type Choice } from '../ui/Segmented';
 import type { Health } from './health';
 import { Pill } from './Banner';
+import { setNotify, useNotify } from './notify';
 import { setTheme, useTheme, type Theme } from './theme';
+import '../ui/button.css';
 import './Header.css';
 
 const THEMES: readonly Choice<Theme>[] = [
@@ -11,18 +15,39 @@ const THEMES: readonly Choice<Theme>[] = [
   { value: 'dark', label: 'Dark', icon: 'moon', iconOnly: true },
 ];
 
-export function Header({ health }: { health: Health }): ReactNode {
+const APPLE = typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.userAgent);
+
+export function Header({ health, board, onFind }: { health: Health; board: Board | null; onFind: () => void }): ReactNode {
   const theme = useTheme();
+  const notify = useNotify();
   return (
     <header className="header" data-level={health.level}>
       <div className="header-inner">
         <div className="brand">
           <Logo />
           <h1>
-            blockcast <span className="brand-sub">network dashboard</span>
+            {board?.title ?? 'blockcast'} <span className="brand-sub">{board?.subtitle ?? 'network dashboard'}</span>
           </h1>
         </div>
+        <button type="button" className="button find" onClick={onFind} aria-keyshortcuts="Control+K Meta+K /">
+          <Icon name="search" size={15} />
+          <span className="find-word">Search</span>
+          <kbd aria-hidden="true">{APPLE ? '⌘ K' : 'Ctrl K'}</kbd>
+        </button>
         <Pill health={health} />
+        {notify !== 'unable' && (
+          <button
+            type="button"
+            className="button button-icon bell"
+            aria-pressed={notify === 'on'}
+            disabled={notify === 'denied'}
+            title={notify === 'denied' ? 'This browser was told to show no notifications of this page' : notify === 'on' ? 'Tells you when the node is down' : 'Tell me when the node is down'}
+            onClick={() => void setNotify(notify !== 'on')}
+          >
+            <Icon name="bell" size={16} />
+            <span className="visually-hidden">Tell me when the node is down</span>
+          </button>
+        )}
         <Segmented label="Theme" value={theme} choices={THEMES} onChange={setTheme} className="segmented-icons" />
       </div>
     </header>

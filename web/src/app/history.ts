@@ -1,4 +1,5 @@
 import { isObject, type StreamClient, type StreamView } from '../client';
+import { readHistory, type Course } from './historyDocument';
 
 /** The numbers of one stream over time. A new object for every change; the arrays in it are not to be written to. */
 export interface Series {
@@ -14,12 +15,19 @@ const SAVE_EVERY = 30_000;
 const MOST = 1800;
 const EMPTY: Series = { times: [], values: new Map() };
 
+/** Between what the gateway told and what came first there may be this long (seconds): nobody listened, and it asked seldom. */
+const JOINT = 75;
+/** After being away for longer than this (ms) the gateway is asked again what was meanwhile. */
+const AWAY = 10_000;
+
 interface Track {
   times: number[];
   columns: Map<string, (number | null)[]>;
   view: Series;
   /** Data was missing since the last point, or may have been. */
   interrupted: boolean;
+  /** The last point is one that the gateway told: it would have told of a hole, too. */
+  joined: boolean;
   /** Shortest time between two points so far, in seconds. */
   step: number;
 }
@@ -34,6 +42,10 @@ export class History {
   private readonly listeners = new Map<string, Set<() => void>>();
   private readonly used = new Map<string, number>();
   private readonly leave = new Map<string, () => void>();
+  /** Streams whose history is asked for right now, and those of which the gateway keeps none. */
+  private readonly asking = new Set<string>();
+  private readonly none = new Set<string>();
+  private lostAt: number | null = null;
   private epoch: string | null = null;
   private dirty = false;
 
@@ -41,7 +53,10 @@ export class History {
     this.client = client;
     this.load();
     client.onStatus(() => this.onStatus());
-    client.onEpoch(() => this.clear());
+    client.onEpoch(() => {
+      this.none.clear();
+      this.clear();
+    });
     if (typeof window !== 'undefined') {
       setInterval(() => this.save(), SAVE_EVERY);
       window.addEventListener('pagehide', () => this.save());
@@ -67,6 +82,7 @@ export class History {
         stream,
         this.client.subscribe(stream, () => this.record(this.client.view(stream))),
       );
+      void this.ask(stream);
     }
     return () => {
       set.delete(own);
@@ -81,6 +97,53 @@ export class History {
         }
       }
     };
+  }
+
+  /** What the gateway knows of the time before this page. Where it keeps nothing, or cannot be asked, the page has what it saw itself. */
+  private async ask(stream: string): Promise<void> {
+    if (this.asking.has(stream) || this.none.has(stream) || this.client.view(stream).kind === 'log') {
+      return;
+    }
+    this.asking.add(stream);
+    try {
+      const document = await this.client.history(stream, '1h');
+      const course = readHistory(document);
+      if (course === null) {
+        this.none.add(stream);
+      } else if (course.times.length > 0) {
+        this.merge(stream, course);
+      }
+    } catch {
+      // Asked again with the next connection.
+    } finally {
+      this.asking.delete(stream);
+    }
+  }
+
+  /** Puts the gateway's course before what came since, instead of what the page has of that time itself. */
+  merge(stream: string, course: Course): void {
+    const track = this.track(stream);
+    const [old, own] = [track.times, track.columns];
+    const last = course.times.at(-1) as number;
+    const after = old.findIndex((time) => time > last);
+    const kept = after === -1 ? old.length : after;
+
+    // A number that the gateway keeps no course of has what this page saw of it.
+    const seen = course.times.map((time) => near(old, time, course.step));
+    const columns = new Map<string, (number | null)[]>();
+    const named = new Map([...course.mean.keys()].map((name) => [[...own.keys()].find((path) => isNamed(path, name)) ?? name, name]));
+    for (const name of new Set([...named.keys(), ...own.keys()])) {
+      const before = course.mean.get(named.get(name) ?? name);
+      const column = own.get(name);
+      columns.set(name, [
+        ...(before ?? seen.map((index) => (index === -1 ? null : (column?.[index] ?? null)))),
+        ...(column === undefined ? new Array<null>(old.length - kept).fill(null) : column.slice(kept)),
+      ]);
+    }
+    track.times = [...course.times, ...old.slice(kept)];
+    track.joined = kept === old.length;
+    track.columns = columns;
+    this.changed(stream, track);
   }
 
   record(view: StreamView): void {
@@ -98,7 +161,9 @@ export class History {
     const numbers = flatten(view.data);
     if (last !== undefined) {
       const step = view.timestamp - last;
-      if (!track.interrupted) {
+      if (track.joined && step < JOINT) {
+        // The line goes on from what the gateway told.
+      } else if (!track.interrupted) {
         track.step = Math.min(track.step, Math.max(step, 0.5));
         if (step > 2 * track.step) {
           // The gateway sends nothing while nothing changes: until just now the value was the old one.
@@ -109,10 +174,16 @@ export class History {
       }
     }
     track.interrupted = false;
+    track.joined = false;
 
     for (const name of numbers.keys()) {
       if (!track.columns.has(name)) {
-        track.columns.set(name, new Array<null>(track.times.length).fill(null));
+        // The gateway's own name for it, from before there was any data.
+        const given = [...track.columns.keys()].find((other) => isNamed(name, other) && !numbers.has(other));
+        track.columns.set(name, (given === undefined ? undefined : track.columns.get(given)) ?? new Array<null>(track.times.length).fill(null));
+        if (given !== undefined) {
+          track.columns.delete(given);
+        }
       }
     }
     this.push(track, view.timestamp, (_column, name) => numbers.get(name) ?? null);
@@ -154,9 +225,17 @@ export class History {
       this.epoch = epoch;
     }
     if (!connected) {
+      this.lostAt ??= Date.now();
       for (const track of this.tracks.values()) {
         track.interrupted = true;
       }
+    } else if (this.lostAt !== null) {
+      if (Date.now() - this.lostAt > AWAY) {
+        for (const stream of this.leave.keys()) {
+          void this.ask(stream);
+        }
+      }
+      this.lostAt = null;
     }
   }
 
@@ -181,7 +260,7 @@ export class History {
   private track(stream: string): Track {
     let track = this.tracks.get(stream);
     if (track === undefined) {
-      track = { times: [], columns: new Map(), view: EMPTY, interrupted: false, step: 3 };
+      track = { times: [], columns: new Map(), view: EMPTY, interrupted: false, joined: false, step: 3 };
       this.tracks.set(stream, track);
     }
     return track;
@@ -210,6 +289,29 @@ export class History {
   }
 }
 
+/**
+ * Whether a gateway calls the number at `path` so: it names a number as its configuration says, which in the presets is the path's end,
+ * `compute_active_jobs` of `markets.compute.active_jobs`.
+ */
+function isNamed(path: string, name: string): boolean {
+  const flat = path.replace(/\./g, '_');
+  return flat === name || (path.includes('.') && flat.endsWith(`_${name}`));
+}
+
+/** Index of the newest of `times` that is not after `time`, and not long before it; -1 when there is none. */
+function near(times: readonly number[], time: number, step: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] as number) <= time + step / 2) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low > 0 && time - (times[low - 1] as number) <= 2 * step ? low - 1 : -1;
+}
+
 /** After an interruption longer than this (seconds) the line breaks; a shorter one is a reload that nobody should see. */
 function longest(step: number): number {
   return Math.max(3 * step, 10);
@@ -232,6 +334,7 @@ function readTrack(entry: unknown): Track | null {
     columns,
     view: { times, values: columns },
     interrupted: true,
+    joined: false,
     step: typeof entry.step === 'number' ? entry.step : 3,
   };
 }

@@ -187,8 +187,13 @@ export function readStreams(document: unknown): StreamInfo[] {
       age: numberOrNull(row.age),
       state: typeof row.state === 'string' ? row.state : null,
       error: errorText(row.error),
+      history: isObject(row.history) ? { ranges: texts(row.history.ranges), series: texts(row.history.series) } : null,
     }))
     .filter((info) => info.name !== '');
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
 }
 
 function numberOrNull(value: unknown): number | null {

@@ -4,8 +4,10 @@ import { Credentials } from './Credentials';
 import type { Failure } from './failures';
 import { Fallback } from './Fallback';
 import { Http } from './Http';
-import { stringifyExact } from './json';
-import type { ClientMessage, StreamData, StreamInfo, StreamName } from './messages';
+import { httpFailure } from './failures';
+import { parseExact, stringifyExact } from './json';
+import { isObject } from './mergePatch';
+import type { ClientMessage, StreamData, StreamHistory, StreamInfo, StreamName } from './messages';
 import { defined, DEFAULTS, type FetchInit, type Settings, type StreamClientOptions, type Token } from './options';
 import { PageLifeCycle } from './Page';
 import { readStream, type StreamIterator } from './readStream';
@@ -13,7 +15,7 @@ import { Session } from './Session';
 import { deliverTo, safely, seqOf, Slots, type Filter, type Since, type Subscriber } from './Slots';
 import { BlockcastError, INITIAL_STATUS, StatusStore, type ConnectionStatus } from './status';
 import type { StreamMessage, StreamView } from './StreamSlot';
-import { resolveHttp, rpcUrl, websocketUrl } from './urls';
+import { resolveHttp, restUrls, rpcUrl, websocketUrl } from './urls';
 
 export type { ConnectionState, ConnectionStatus } from './status';
 export type { StreamClientOptions, WebSocketLike } from './options';
@@ -233,6 +235,42 @@ export class StreamClient {
   /** What `/api/streams` says; asked once per connection. Rejects when there is no REST. */
   describe(): Promise<StreamInfo[]> {
     return this.fallback.describe();
+  }
+
+  /** A document of the gateway's REST: `rest('health')` is what `/api/health` says, well or not. */
+  async rest(path: string): Promise<unknown> {
+    const { rest } = this.settings;
+    if (rest === false || !/^wss?:/.test(this.url)) {
+      throw new BlockcastError('the option rest is false, or there is no address for it', 'unsupported');
+    }
+    const url = `${rest === undefined ? (restUrls(this.url)[0] as string) : resolveHttp(rest, this.url)}/${path}`;
+    const response = await this.http.request(url, { cache: 'no-cache' });
+    if (!response.ok && response.status !== 503) {
+      throw httpFailure(response.status, url);
+    }
+    try {
+      return parseExact(await response.text());
+    } catch {
+      throw new BlockcastError(`${url} is not JSON`, 'protocol');
+    }
+  }
+
+  /** The course of a stream's chosen numbers, as the gateway keeps it; null where it keeps none. */
+  async history(stream: string, range: '1h' | '24h' = '1h'): Promise<StreamHistory | null> {
+    const infos = await this.describe();
+    if (infos.find(({ name }) => name === stream)?.history?.ranges.includes(range) !== true) {
+      return null;
+    }
+    let document: unknown;
+    try {
+      document = await this.rest(`streams/${encodeURIComponent(stream)}/history?range=${range}`);
+    } catch (error) {
+      if (error instanceof BlockcastError && error.code === 404) {
+        return null;
+      }
+      throw error;
+    }
+    return isObject(document) && isObject(document.series) && typeof document.step === 'number' ? (document as unknown as StreamHistory) : null;
   }
 
   /**

@@ -126,6 +126,18 @@ export interface StreamInfo {
   age: number | null;
   state: string | null;
   error: string | null;
+  /** The ranges of the history that is kept, and of which numbers; null when none is, or the gateway is older. */
+  history: { ranges: string[]; series: string[] } | null;
+}
+
+/** What `/api/streams/NAME/history` has: element i is of the seconds from `from + i * step` on, null where there is nothing. */
+export interface StreamHistory {
+  stream: string;
+  epoch?: string | number;
+  now: number;
+  step: number;
+  from: number;
+  series: Record<string, { min: (number | null)[]; mean: (number | null)[]; max: (number | null)[] }>;
 }
 
 // ---------------------------------------------------------------- data of the shipped streams

@@ -24,11 +24,15 @@ interface LogPanelProps {
   tools?: ReactNode;
   /** What the entries are called: `receipts`. */
   noun: string;
+  id?: string;
+  onOpen?: (entry: LogEntry) => void;
+  /** Not a stream of entries but a list: nothing in it is new, and nothing to pause. */
+  still?: boolean;
 }
 
 /** A log stream as a list: newest first, new ones marked, with a pause. */
 export function LogPanel(props: LogPanelProps): ReactNode {
-  const { title, view, className, columns, compact, compactBelow, visibleRows, rowHeight, filter, tools, noun } = props;
+  const { title, view, className, columns, compact, compactBelow, visibleRows, rowHeight, filter, tools, noun, id, onOpen, still = false } = props;
   const [paused, setPaused] = useState<{ entries: readonly LogEntry[]; received: number } | null>(null);
 
   const entries = paused?.entries ?? view.entries;
@@ -50,16 +54,17 @@ export function LogPanel(props: LogPanelProps): ReactNode {
     return () => clearTimeout(timer);
   }, [newest]);
 
-  const isNew = (entry: LogEntry): boolean => entry.key > (baseline.current ?? 0) && now - entry.receivedAt < NEW_FOR;
+  const isNew = (entry: LogEntry): boolean => !still && entry.key > (baseline.current ?? 0) && now - entry.receivedAt < NEW_FOR;
 
   return (
     <Panel
       title={title}
       view={view}
       className={className}
-      note={view.data === null ? undefined : `${view.entries.length.toLocaleString('en')} kept`}
+      id={id}
+      note={view.data === null ? undefined : `${view.entries.length.toLocaleString('en')} ${still ? '' : 'kept'}`}
       tools={
-        <>
+        still ? tools : <>
           {tools}
           <button
             type="button"
@@ -83,7 +88,8 @@ export function LogPanel(props: LogPanelProps): ReactNode {
         compact={compact}
         compactBelow={compactBelow}
         rowClass={(entry) => `${isNew(entry) ? 'row-new' : ''} ${entry.gap === null ? '' : 'row-gap'}`}
-        live={paused === null}
+        live={paused === null && !still}
+        onOpen={onOpen}
         empty={
           view.data === null
             ? `Waiting for the first ${noun}.`

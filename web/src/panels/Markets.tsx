@@ -36,7 +36,7 @@ export function StatusBadge({ status }: { status: string }): ReactNode {
   );
 }
 
-export function Markets(): ReactNode {
+export function Markets({ id, className }: { id: string; className: string }): ReactNode {
   const view = useStreamView<MarketsHealth>('markets_health');
   const series = useSeries('markets_health');
   const { data } = view;
@@ -47,7 +47,8 @@ export function Markets(): ReactNode {
     <Panel
       title="Markets"
       view={view}
-      className="area-markets"
+      className={className}
+      id={id}
       note={
         data === null ? undefined : (
           <>

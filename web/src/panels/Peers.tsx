@@ -1,7 +1,9 @@
-import { useCallback, useDeferredValue, useId, useMemo, useState, type ReactNode } from 'react';
+import { useCallback, useDeferredValue, useId, useMemo, type ReactNode } from 'react';
 import type { Peer, Peers as PeersData } from '../client';
 import { useStreamView } from '../hooks';
 import { figure } from '../app/format';
+import { openItem } from '../app/items';
+import { useParam } from '../app/url';
 import { DataGrid, type Column, type Sort } from '../ui/DataGrid';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -13,12 +15,17 @@ import './Peers.css';
 
 const NO_PEERS: readonly Peer[] = [];
 
+function open(peer: Peer): void {
+  openItem('peers', { ...peer }, 'id');
+}
+
 /** The peers, to be sorted and searched. */
-export function Peers(): ReactNode {
+export function Peers({ id, className, rows: visible = 10 }: { id: string; className: string; rows?: number | undefined }): ReactNode {
   const view = useStreamView<PeersData>('peers');
   const peers = view.data?.peers ?? NO_PEERS;
-  const [sort, setSort] = useState<Sort>({ column: 'latency', descending: false });
-  const [search, setSearch] = useState('');
+  const [order, setOrder] = useParam('peers.sort', 'latency');
+  const sort = useMemo<Sort>(() => ({ column: order.replace(/^-/, ''), descending: order.startsWith('-') }), [order]);
+  const [search, setSearch] = useParam('peers.q', '');
   const needle = useDeferredValue(search.trim().toLowerCase());
   const searchId = useId();
 
@@ -31,7 +38,8 @@ export function Peers(): ReactNode {
     <Panel
       title="Peers"
       view={view}
-      className="area-peers"
+      className={className}
+      id={id}
       note={view.data === null ? undefined : `${view.data.total ?? peers.length} connected${validators(peers)}`}
       tools={
         <div className="search">
@@ -55,10 +63,12 @@ export function Peers(): ReactNode {
         label="Peers"
         columns={columns}
         rows={rows}
-        visibleRows={10}
+        visibleRows={visible}
+        rowKey={(peer) => peer.id}
+        onOpen={open}
         sort={sort}
         onSort={(column) =>
-          setSort((now) => ({ column, descending: now.column === column ? !now.descending : column === 'validator' }))
+          setOrder(`${(sort.column === column ? !sort.descending : column === 'validator') ? '-' : ''}${column}`)
         }
         compact={compact}
         compactBelow={560}

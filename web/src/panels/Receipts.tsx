@@ -1,7 +1,9 @@
-import { useMemo, useState, type ReactNode } from 'react';
+import { useMemo, type ReactNode } from 'react';
 import type { LogEntry } from '../client';
 import { useStreamView } from '../hooks';
 import { label } from '../app/format';
+import { openItem } from '../app/items';
+import { useParam } from '../app/url';
 import type { Column } from '../ui/DataGrid';
 import { Segmented, type Choice } from '../ui/Segmented';
 import { Amount, Id, MarketTag, Time } from './Cells';
@@ -12,10 +14,14 @@ import './Receipts.css';
 const ALL = 'all';
 const ORDER = ['compute', 'storage', 'energy', 'ads'];
 
+function open(entry: LogEntry): void {
+  openItem('receipts', entry.value, 'id');
+}
+
 /** Receipts as they come, all or one market's. */
-export function Receipts(): ReactNode {
+export function Receipts({ id, className, rows = 12 }: { id: string; className: string; rows?: number | undefined }): ReactNode {
   const view = useStreamView('receipts');
-  const [market, setMarket] = useState<string>(ALL);
+  const [market, setMarket] = useParam('market', ALL);
 
   const choices = useMemo(() => {
     const counts = new Map(ORDER.map((name) => [name, 0]));
@@ -38,11 +44,13 @@ export function Receipts(): ReactNode {
       title="Receipts"
       noun="receipts"
       view={view}
-      className="area-receipts"
+      className={className}
+      id={id}
+      onOpen={open}
       columns={COLUMNS}
       compact={compact}
       compactBelow={620}
-      visibleRows={12}
+      visibleRows={rows}
       rowHeight={40}
       filter={filter}
       tools={<Segmented label="Market" value={market} choices={choices} onChange={setMarket} className="segmented-wrap" />}

@@ -51,7 +51,7 @@ export function rating(strength: number): string {
   return strength >= 75 ? 'Strong' : strength >= 50 ? 'Fair' : strength >= 25 ? 'Weak' : 'Critical';
 }
 
-export function Strength(): ReactNode {
+export function Strength({ id, className }: { id: string; className: string }): ReactNode {
   const view = useStreamView<NetworkMetrics>('network_metrics');
   const series = useSeries('network_metrics');
   const strength = view.data?.network_strength ?? null;
@@ -59,7 +59,7 @@ export function Strength(): ReactNode {
   const missing = list.filter(({ points }) => points === null);
 
   return (
-    <Panel title="Network strength" view={view} className="area-strength">
+    <Panel title="Network strength" view={view} className={className} id={id}>
       <div className="strength">
         <Gauge value={strength} waiting={view.data === null} />
         <div className="strength-parts">
@@ -144,12 +144,28 @@ function Gauge({ value, waiting }: { value: number | null; waiting: boolean }): 
       </svg>
       <div className="gauge-text" aria-hidden="true">
         {value === null ? (
-          <span className="gauge-none">{waiting ? '–' : 'not reported'}</span>
+          <>
+            <span key="none" className="gauge-number gauge-none">
+              –
+            </span>
+            <span key="none-of" className="gauge-of">
+              {waiting ? '\u00a0' : 'not reported'}
+            </span>
+            <span key="none-rating" className="gauge-rating">
+              {'\u00a0'}
+            </span>
+          </>
         ) : (
           <>
-            <span className="gauge-number">{value}</span>
-            <span className="gauge-of">of 100</span>
-            <span className="gauge-rating">{rating(value)}</span>
+            <span key="number" className="gauge-number">
+              {value}
+            </span>
+            <span key="of" className="gauge-of">
+              of 100
+            </span>
+            <span key="rating" className="gauge-rating">
+              {rating(value)}
+            </span>
           </>
         )}
       </div>

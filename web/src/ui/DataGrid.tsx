@@ -1,4 +1,4 @@
-import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react';
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
 import { Icon } from './Icon';
 import './button.css';
 import './DataGrid.css';
@@ -37,6 +37,8 @@ interface DataGridProps<R> {
   compact?: (row: R) => ReactNode;
   compactBelow?: number;
   compactHeight?: number;
+  /** What a click on a row does, or Enter on it. */
+  onOpen?: (row: R) => void;
   /** Rows come in at the top: whoever has scrolled down stays where they read. */
   live?: boolean;
   empty: ReactNode;
@@ -51,7 +53,7 @@ const STEP = 4;
  * is a table with its true number of rows; with the keyboard it scrolls like any other region.
  */
 export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
-  const { label, columns, rows, rowKey, rowClass, sort, onSort, live = false, empty } = props;
+  const { label, columns, rows, rowKey, rowClass, sort, onSort, onOpen, live = false, empty } = props;
   const { rowHeight: fullHeight = 36, visibleRows = 10, compact, compactBelow = 0, compactHeight = 58 } = props;
 
   const scroller = useRef<HTMLDivElement>(null);
@@ -121,6 +123,37 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
     length.current = rows.length;
   }, [onScroll, rows.length]);
 
+  // One row of a table can be reached with Tab; the arrows go from there.
+  const [chosen, setChosen] = useState<string | number | null>(null);
+  const keyAt = (row: R, index: number): string | number => (rowKey === undefined ? index : rowKey(row));
+  const active = chosen !== null && rows.some((row, index) => keyAt(row, index) === chosen) ? chosen : rows.length > 0 ? keyAt(rows[0] as R, 0) : null;
+  const opener = useRef<(row: unknown) => void>(() => {});
+  opener.current = (row) => onOpen?.(row as R);
+  const open = useCallback((row: unknown) => opener.current(row), []);
+
+  const onKey = (event: KeyboardEvent<HTMLDivElement>): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    const button = (event.target as HTMLElement).closest?.('.row-open');
+    if (onOpen === undefined || step === undefined || button == null) {
+      return;
+    }
+    event.preventDefault();
+    const at = rows.findIndex((row, index) => keyAt(row, index) === active);
+    const next = Math.min(Math.max(at + step, 0), rows.length - 1);
+    setChosen(keyAt(rows[next] as R, next));
+    const element = scroller.current;
+    if (element !== null) {
+      const y = next * rowHeight;
+      const head = narrow ? 0 : 34 * scale;
+      if (y < element.scrollTop) {
+        element.scrollTop = y;
+      } else if (y + rowHeight + head > element.scrollTop + element.clientHeight) {
+        element.scrollTop = y + rowHeight + head - element.clientHeight;
+      }
+      requestAnimationFrame(() => element.querySelector<HTMLElement>('.row-open[tabindex="0"]')?.focus({ preventScroll: true }));
+    }
+  };
+
   const from = Math.max(0, Math.min(first, rows.length - 1) - OVERSCAN);
   const to = Math.min(rows.length, first + STEP + Math.ceil(height / rowHeight) + OVERSCAN);
 
@@ -130,7 +163,8 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
         className="grid"
         ref={scroller}
         onScroll={onScroll}
-        style={{ maxHeight: height + (narrow ? 0 : Math.round(34 * scale)) }}
+        onKeyDown={onKey}
+        style={{ height: height + Math.round(34 * scale) }}
         role="table"
         aria-label={label}
         aria-rowcount={rows.length + 1}
@@ -165,6 +199,8 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
                 columns={shown as readonly Column<unknown>[]}
                 className={rowClass?.(row) ?? ''}
                 compact={narrow ? (compact as (row: unknown) => ReactNode) : null}
+                open={onOpen === undefined ? null : open}
+                active={onOpen !== undefined && keyAt(row, from + index) === active}
               />
             ))}
           </div>
@@ -194,39 +230,51 @@ interface RowProps {
   columns: readonly Column<unknown>[];
   className: string;
   compact: ((row: unknown) => ReactNode) | null;
+  open: ((row: unknown) => void) | null;
+  active: boolean;
 }
 
 /**
  * Rendered again only when it moves; what is in it, not even then. Rows stand in the normal flow: one with a place of its own each (a transform, or `contain`) would be
  * one more layer for the browser to sort with every picture.
  */
-const Row = memo(function Row({ row, index, height, template, columns, className, compact }: RowProps): ReactNode {
+const Row = memo(function Row({ row, index, height, template, columns, className, compact, open, active }: RowProps): ReactNode {
   return (
     <div
       role="row"
       aria-rowindex={index + 2}
-      className={`grid-row ${compact === null ? '' : 'grid-row-compact'} ${className}`}
+      className={`grid-row ${compact === null ? '' : 'grid-row-compact'} ${open === null ? '' : 'grid-row-open'} ${className}`}
+      onClick={open === null ? undefined : () => void (getSelection()?.isCollapsed !== false && open(row))}
       style={compact === null ? { height, gridTemplateColumns: template } : { height }}
     >
-      <Cells row={row} columns={columns} compact={compact} />
+      <Cells row={row} columns={columns} compact={compact} open={open !== null} active={active} />
     </div>
   );
 });
 
-const Cells = memo(function Cells({ row, columns, compact }: Pick<RowProps, 'row' | 'columns' | 'compact'>): ReactNode {
+const Cells = memo(function Cells({ row, columns, compact, open, active }: Pick<RowProps, 'row' | 'columns' | 'compact' | 'active'> & { open: boolean }): ReactNode {
   if (compact !== null) {
     return (
       <div role="cell" className="grid-compact">
-        {compact(row)}
+        {open ? <Opener active={active}>{compact(row)}</Opener> : compact(row)}
       </div>
     );
   }
-  return columns.map((column) => (
+  return columns.map((column, index) => (
     <div key={column.id} role="cell" className={column.align === 'end' ? 'grid-cell grid-end' : 'grid-cell'}>
-      {column.cell(row)}
+      {open && index === 0 ? <Opener active={active}>{column.cell(row)}</Opener> : column.cell(row)}
     </div>
   ));
 });
+
+/** What the keyboard finds in a row; the click is the row's. */
+function Opener({ active, children }: { active: boolean; children: ReactNode }): ReactNode {
+  return (
+    <button type="button" className="row-open" tabIndex={active ? 0 : -1} aria-haspopup="dialog">
+      {children}
+    </button>
+  );
+}
 
 interface HeadCellProps<R> {
   column: Column<R>;

@@ -17,7 +17,7 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
 
   if (view.data === null || view.timestamp === null) {
     return (
-      <span className="freshness" data-state={view.error === null ? 'waiting' : 'failed'}>
+      <span key="none" className="freshness" data-state={view.error === null ? 'waiting' : 'failed'}>
         <Icon name={view.error === null ? 'clock' : 'warn'} size={13} />
         {view.error === null ? 'waiting for data' : 'no data yet'}
       </span>
@@ -28,14 +28,14 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
 
   if (view.state === 'stale') {
     return (
-      <span className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
+      <span key="stale" className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
         <Icon name="warn" size={13} />
         stale, {text} old
       </span>
     );
   }
   return (
-    <span className="freshness" data-state="live" title={title}>
+    <span key="live" className="freshness" data-state="live" title={title}>
       <span className="dot" aria-hidden="true" />
       <span className="visually-hidden">live, updated </span>
       {text}

@@ -24,6 +24,14 @@ const SHAPES = {
   energy: <path d="M9.2 1.5 3.5 9h4l-.700 5.5L12.5 7h-4Z" />,
   ads: <path d="M2 6.5v3h2.5L11 13V3L4.5 6.5ZM13 6.2c.8.9.8 2.7 0 3.6M5 9.5l1 4" />,
   block: <path d="M8 1.6 13.6 4.8v6.4L8 14.4l-5.6-3.2V4.8ZM2.4 4.8 8 8l5.6-3.2M8 8v6.4" />,
+  save: <path d="M8 2v8M4.8 7 8 10.2 11.2 7M2.5 13.5h11" />,
+  close: <path d="M3.5 3.5l9 9M12.5 3.5l-9 9" />,
+  copy: <path d="M5.5 5.5h8v8h-8ZM10.5 5.5v-3h-8v8h3" />,
+  link: <path d="M6.8 9.2 9.2 6.8M7 4.6l1.6-1.6a3 3 0 0 1 4.4 4.4L11.4 9M9 11.4 7.4 13A3 3 0 0 1 3 8.600L4.600 7" />,
+  bell: <path d="M8 2a4 4 0 0 1 4 4c0 3.500 1.500 4.500 1.500 5.500h-11C2.500 10.500 4 9.500 4 6a4 4 0 0 1 4-4ZM6.500 13.500h3" />,
+  share: <path d="M2.500 9v4.500h11V9M8 10V2M5 5l3-3 3 3" />,
+  left: <path d="M10 3 5 8l5 5" />,
+  right: <path d="M6 3l5 5-5 5" />,
 } as const;
 
 export type IconName = keyof typeof SHAPES;
