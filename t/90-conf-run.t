@@ -81,6 +81,7 @@ my @wrong = (
     [{ BLOCKCAST_FRAME_ANCESTORS => 'self none' }, qr/BLOCKCAST_FRAME_ANCESTORS=self none: none stands alone/],
     [{ BLOCKCAST_PRESET => 'dogecoin' }, qr/BLOCKCAST_PRESET=dogecoin is unknown: auto and bitcoin .*the-block are there/],
     [{ BLOCKCAST_PRESET => '../presets/none.conf' }, qr/BLOCKCAST_PRESET=\.\.\/presets\/none\.conf is not a file that can be read/],
+    [{ BLOCKCAST_DASHBOARD => '/none/board.json' }, qr/BLOCKCAST_DASHBOARD=\/none\/board\.json is not a file that can be read/],
     [{ BLOCKCAST_PRESET => 'solana' }, qr/BLOCKCAST_PRESET=solana needs THEBLOCK_RPC_URL/],
     [{ BLOCKCAST_PRESET => 'ethereum' }, qr/BLOCKCAST_PRESET=ethereum needs THEBLOCK_RPC_URL/],
     [{ THEBLOCK_RPC_URL => 'localhost:9933' }, qr/THEBLOCK_RPC_URL=localhost:9933 is not a URL/],
@@ -371,6 +372,7 @@ EOF
 $spew->("mine.jq", 'include "mine-lib"; { answer: answer, tps: .results.other.tps }');
 $spew->("mine-params.jq", 'include "presets/mine-lib"; { n: answer }');
 $spew->("mine-lib.jq", 'def answer: 42;');
+$spew->("mine.dashboard.json", '{"title":"Mine","panels":[{"panel":"numbers","stream":"scheduler","numbres":[]}]}');
 
 {
     $pid = start(BLOCKCAST_PRESET => "$prefix/mine/mine.conf",
@@ -383,6 +385,11 @@ $spew->("mine-lib.jq", 'def answer: 42;');
     like($body // '', qr/"tps":\d/, 'and has its stream') or diag(output());
     ok(wait_for { $ask->('/theblock/peers/list')->{body} =~ /"total":\d/ }, 'and one with a program of ours');
     isnt($ask->('/theblock/receipts')->{status}, 200, 'and no other');
+    my $board = $ask->('/dashboard.json');
+    like($board->{body}, qr/"title":"Mine"/, 'what the dashboard shows is beside the preset');
+    like($board->{headers}{'content-type'}, qr{^application/json}, 'as JSON');
+    like(output(), qr/mine\.dashboard\.json cannot be used:\s+panels\[0\]\.numbres is not known; did you mean "numbers"\?/,
+        'and what is wrong with it is said');
     my $page = $ask->('/')->{headers};
     like($page->{'content-security-policy'}, qr{; frame-ancestors 'self' https://a\.example:8443$},
         'who may frame the dashboard');
