@@ -201,7 +201,8 @@ ngx_http_blockcast_filtered_place(ngx_http_blockcast_filtered_t *f,
         }
 
         if (p->inner.len == inner->len
-            && ngx_strncmp(p->inner.data, inner->data, inner->len) == 0
+            && (inner->len == 0
+                || ngx_strncmp(p->inner.data, inner->data, inner->len) == 0)
             && (p->place == NULL) == (place == NULL)
             && (place == NULL || bc_log_filter_same_place(&p->copy, place)))
         {
