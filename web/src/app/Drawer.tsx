@@ -322,4 +322,3 @@ async function copy(text: string): Promise<void> {
     throw new Error('not copied');
   }
 }
-

@@ -314,4 +314,3 @@ function Legend({ blocks, config }: { blocks: readonly Block[]; config: BlocksCo
     </div>
   );
 }
-

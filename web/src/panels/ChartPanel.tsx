@@ -300,4 +300,3 @@ function useNear(): [React.RefObject<HTMLDivElement | null>, Near] {
   }, []);
   return [ref, near];
 }
-

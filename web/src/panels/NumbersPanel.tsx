@@ -241,4 +241,3 @@ function pace(series: Series, name: string): ReactNode {
   const perMinute = ((last - first) / seconds) * 60;
   return perMinute === 0 ? `no block for ${duration(seconds)}` : `${fixed(perMinute, perMinute < 10 ? 1 : 0)} blocks per minute`;
 }
-
