@@ -99,6 +99,9 @@ export interface GapNotice {
   since: number;
   /** The oldest seq that was still kept. */
   oldest: number;
+  /** Where the log itself lacks something: from and to these numbers (or texts) of the node's own, which it could not deliver. */
+  from?: unknown;
+  to?: unknown;
 }
 
 /** A stream's data: `type` is the stream's name. */
