@@ -64,6 +64,10 @@ subtest 'the first page has what is wanted' => sub {
     is(ids(open_with({ nothing => 1 })->recv_type('list')), '', 'no entry has it');
     is(ids(open_with({})->recv_type('list')), '3 4 5', 'a filter of nothing');
     is(ids(open_with({ m => ['a'] }, since => 0)->recv_type('list')), '1 3 5', 'since');
+
+    my $m = open_with({ m => ['a'] }, since => 0, epoch => 1)->recv_type('list');
+    is(ids($m), '1 3 5', 'since of another epoch: the page');
+    is($m->{gap}{since}, 0, '... with a gap');
 };
 
 subtest 'then what is wanted, and nothing else' => sub {

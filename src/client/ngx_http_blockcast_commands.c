@@ -639,7 +639,8 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
         sub->seq = options->since;
 
     } else if (sub->filtered) {
-        ngx_http_blockcast_filtered_page(sub);
+        sub->lost = options->has_since;
+        ngx_http_blockcast_filtered_page(sub, options->since);
 
     } else {
         sub->first = 1;

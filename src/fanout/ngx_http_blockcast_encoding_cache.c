@@ -211,7 +211,8 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
                 lo = to - ngx_min(to, hub->stream->page);
 
                 frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to,
-                                                            seq, sub->seq, 1);
+                                        seq, sub->seq,
+                                        NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST);
 
             } else {
                 frame = ngx_http_blockcast_encoding_cache_snapshot(hub);

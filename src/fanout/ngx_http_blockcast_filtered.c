@@ -57,6 +57,7 @@ struct ngx_http_blockcast_filtered_sub_s {
     unsigned                      is_hit:1;
     unsigned                      page:1;       /* the first page is due */
     unsigned                      behind:1;     /* sub->seq is where it is */
+    uint64_t                      since;        /* sub->lost: what it asked */
     ngx_uint_t                    nnodes;
     ngx_http_blockcast_filtered_node_t  nodes[1];
 };
@@ -385,9 +386,15 @@ ngx_http_blockcast_filtered_of(ngx_http_blockcast_sub_t *sub)
 
 
 void
-ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub)
+ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub,
+    uint64_t since)
 {
-    ngx_http_blockcast_filtered_find(sub)->page = 1;
+    ngx_http_blockcast_filtered_sub_t  *s;
+
+    s = ngx_http_blockcast_filtered_find(sub);
+
+    s->page = 1;
+    s->since = since;
 }
 
 
@@ -810,6 +817,23 @@ ngx_http_blockcast_filtered_next(ngx_http_blockcast_conn_t *conn,
             swap = which[i];
             which[i] = which[n - 1 - i];
             which[n - 1 - i] = swap;
+        }
+
+        if (sub->lost) {
+
+            /* what came after a seq of another epoch is not known */
+
+            sub->lost = 0;
+
+            frame = ngx_http_blockcast_filtered_message(hub, which, n,
+                                sub->seq, s->since,
+                                (n != 0) ? ngx_http_blockcast_hub_entry(
+                                                      hub, which[0])->seq
+                                         : sub->seq);
+
+            return (frame != NULL)
+                   ? ngx_http_blockcast_subprotocol_convert(conn, hub, frame)
+                   : NULL;
         }
 
         return ngx_http_blockcast_filtered_shared(conn, hub, which, n,

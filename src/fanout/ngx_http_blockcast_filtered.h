@@ -46,8 +46,12 @@ void ngx_http_blockcast_filtered_status(ngx_http_blockcast_hub_t *hub);
 ngx_http_blockcast_frame_t *ngx_http_blockcast_filtered_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
-/* Has a subscriber have the first page, of what it wants. */
-void ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub);
+/*
+ * Has the first page of what it wants sent to a subscriber; with sub->lost set
+ * with a gap, after what it asked for.
+ */
+void ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub,
+    uint64_t since);
 
 /* Notes that a subscriber has all that it wants, for now. */
 void ngx_http_blockcast_filtered_caught_up(ngx_http_blockcast_sub_t *sub);

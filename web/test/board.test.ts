@@ -59,6 +59,7 @@ describe('what a dashboard.json may say', () => {
   it('is loaded, and its mistakes are kept for the page to show', () => {
     expect(parseBoard('{"panels":').problems[0]).toMatch(/^it is no JSON: /);
     expect(parseBoard('{"panels":[{"panel":"gateway"}]}')).toMatchObject({ state: 'ready', problems: [] });
+    expect(parseBoard('{}')).toMatchObject({ state: 'none', problems: [] });
     expect(parseBoard('{"panels":[{"panel":"gate"}]}')).toMatchObject({ state: 'wrong', board: null });
   });
 

@@ -123,7 +123,7 @@ function Dashboard(): ReactNode {
 /** The panels of the board whose streams are there, and at the end those of streams that it does not name. */
 function useShown(board: Board | null, offered: readonly string[], known: boolean): readonly PanelConfig[] {
   const named = board?.panels.flatMap(streamsOf) ?? [];
-  const hidden = named.includes('receipts') ? ['operations'] : []; // the same trades once more
+  const hidden = board?.hide ?? (named.includes('receipts') ? ['operations'] : []); // the same trades once more
   const others = board === null || board.others === false ? [] : offered.filter((name) => !named.includes(name) && !hidden.includes(name));
   const infos = useInfos(others.length > 0);
   const key = others.map((name) => `${name} ${infos.get(name)?.kind ?? ''}`).join('\n');

@@ -47,6 +47,10 @@ export function parseBoard(text: string): Loaded {
   } catch (error) {
     return { state: 'wrong', board: null, problems: [`it is no JSON: ${error instanceof Error ? error.message : String(error)}`] };
   }
+  // the file as it is built: nothing is said of what is to be shown
+  if (typeof board === 'object' && board !== null && !Array.isArray(board) && Object.keys(board).length === 0) {
+    return { state: 'none', board: null, problems: [] };
+  }
   const problems = checkBoard(board);
   return problems.length > 0 ? { state: 'wrong', board: null, problems } : { state: 'ready', board: board as Board, problems };
 }

@@ -138,5 +138,7 @@ export interface Board {
   panels: readonly PanelConfig[];
   /** Streams that no panel names are shown at the end. Default: true. */
   others?: boolean;
+  /** Of these, streams that are for other clients: they are not shown. */
+  hide?: readonly string[];
   comment?: string;
 }
