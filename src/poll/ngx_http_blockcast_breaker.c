@@ -101,7 +101,7 @@ ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf)
             && (ngx_msec_int_t) (status.until - ngx_current_msec) > 0
             && status.until - ngx_current_msec <= NGX_HTTP_BLOCKCAST_RETRY_MAX)
         {
-            /* it does not know that another worker asks */
+            /* take over what the former poller knew of the node */
 
             node->health = status.health;
             node->failures = status.failures;
@@ -150,7 +150,7 @@ ngx_http_blockcast_breaker_gate(ngx_http_blockcast_node_t *node,
 
     if (node->health == ngx_http_blockcast_node_down && !failed) {
 
-        /* who knows: what has never failed is tried once */
+        /* try once what has never failed */
         return NGX_OK;
     }
 
@@ -230,7 +230,7 @@ ngx_http_blockcast_breaker_answer(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (rpc->overdue) {
 
-        /* it was taken for a failure already */
+        /* do not count it twice */
 
         return NGX_OK;
     }
@@ -271,7 +271,7 @@ ngx_http_blockcast_breaker_success(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (node->health == ngx_http_blockcast_node_limited && !rpc->tried) {
 
-        /* it was asked before the node had enough of it */
+        /* ignore the answer to a call from before the limit */
 
         return NGX_OK;
     }
@@ -303,7 +303,7 @@ ngx_http_blockcast_breaker_success(ngx_http_blockcast_rpc_call_t *rpc)
 
     ngx_http_blockcast_breaker_publish(node);
 
-    /* what could not be asked meanwhile is asked now */
+    /* ask now for what had to wait */
 
     ngx_http_blockcast_poller_hurry(node);
 
@@ -341,7 +341,7 @@ ngx_http_blockcast_breaker_failure(ngx_http_blockcast_rpc_call_t *rpc)
         && node->probe != rpc
         && (!limited || node->health == ngx_http_blockcast_node_limited))
     {
-        /* on its way since before */
+        /* ignore it: it was sent before the node failed */
 
         return NGX_OK;
     }
@@ -352,7 +352,7 @@ ngx_http_blockcast_breaker_failure(ngx_http_blockcast_rpc_call_t *rpc)
         node->probe = NULL;
     }
 
-    /* one that forbids everything is a node that limits us, too */
+    /* take a node that forbids everything for one that limits us */
 
     node->health = (limited || rpc->status == NGX_HTTP_FORBIDDEN)
                    ? ngx_http_blockcast_node_limited

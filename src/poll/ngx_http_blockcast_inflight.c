@@ -77,7 +77,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
     if (get) {
 
-        /* its program puts out paths */
+        /* take the path that the program put out */
 
         if (params->len != 0) {
             method = params;
@@ -96,14 +96,14 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         if (ngx_current_msec - rpc->started <= call->poll->stream->interval) {
 
-            /* it was given up, and its answer has come since */
+            /* take the answer of a call that was given up before */
 
             ngx_http_blockcast_inflight_take(request, rpc);
             ngx_http_blockcast_inflight_free(rpc);
             return;
         }
 
-        /* nobody listened for a while, and it is old */
+        /* free it: nobody listened for a while, and it is old */
 
         ngx_http_blockcast_rpc_call_free(rpc);
         rpc = NULL;
@@ -407,7 +407,7 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
 
         } else {
 
-            /* kept for the next poll, which need not ask again */
+            /* keep the answer for the next poll, which need not ask again */
 
             rpc->started = ngx_current_msec;
         }
@@ -445,7 +445,7 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
 }
 
 
-/* what is known of the node has changed: the calls that waited for that */
+/* Starts the calls that waited for the node's health to change. */
 
 void
 ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node)
@@ -456,7 +456,7 @@ ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node)
 
     if (node->health == ngx_http_blockcast_node_ok) {
 
-        /* it is back: what hung before may be lost, and is asked anew */
+        /* ask again for what hung before the node came back: it may be lost */
 
         for (q = ngx_queue_head(&ngx_http_blockcast_inflight_calls);
              q != ngx_queue_sentinel(&ngx_http_blockcast_inflight_calls);
@@ -514,7 +514,7 @@ ngx_http_blockcast_inflight_hangs(ngx_http_blockcast_poll_call_t *call,
         call->hanging = rpc->started;
     }
 
-    /* a poll is on time when it is half an interval early */
+    /* allow for half an interval: a poll may be that early */
 
     least = ngx_max(2 * call->poll->stream->interval, 2 * call->conf->timeout)
             - call->poll->stream->interval / 2;
@@ -526,7 +526,7 @@ ngx_http_blockcast_inflight_hangs(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* a node may limit some of its methods by themselves */
+/* Puts a method off that a node limits by itself. */
 
 static void
 ngx_http_blockcast_inflight_limited(ngx_http_blockcast_poll_call_t *call,

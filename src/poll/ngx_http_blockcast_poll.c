@@ -338,7 +338,7 @@ ngx_http_blockcast_poll_call_requests(ngx_http_blockcast_poll_call_t *call,
 
     if (call->method != 0 || call->missing) {
 
-        /* a node that was replaced may have the method now */
+        /* try again: a node that was replaced may have the method now */
 
         if ((ngx_msec_int_t) (call->reprobe - ngx_current_msec) <= 0) {
             call->method = 0;
@@ -433,7 +433,7 @@ ngx_http_blockcast_poll_call_paths(ngx_str_t *paths, ngx_uint_t n,
         span.data = paths[i].data;
         span.len = paths[i].len;
 
-        /* what is decoded is never longer: it may be in the same place */
+        /* decode in place: the result is never longer */
 
         if (bc_json_string(span, paths[i].data, paths[i].len, &len) != 0) {
             ngx_str_set(error, "the program must put out paths: strings");
@@ -601,7 +601,7 @@ ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll)
 
             if (request->held) {
 
-                /* the call that tries the node has a longer timeout */
+                /* stop waiting: the probe of the node has a longer timeout */
 
                 ngx_queue_remove(&request->waiting);
                 request->held = 0;

@@ -190,7 +190,7 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
     tp = ngx_timeofday();
     input->time = (double) tp->sec + (double) tp->msec / 1000;
 
-    /* the zone's newest, whichever worker has polled before */
+    /* take the zone's newest: another worker may have polled before */
 
     hub = ngx_http_blockcast_hub_of(poll->stream);
     (void) ngx_http_blockcast_hub_sync(hub);
@@ -255,7 +255,7 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         }
     }
 
-    /* the last good data is never replaced by nothing */
+    /* keep the last good data: nothing never replaces it */
 
     if (asked != 0 && good == 0) {
         ngx_http_blockcast_poll_result_failed(poll, failed, &failed->message);
@@ -309,13 +309,13 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 
     if (job->rc != NGX_OK) {
 
-        /* the program may complain of what a failed call left out */
+        /* report the program's error, though a failed call may be its cause */
 
         ngx_http_blockcast_poll_result_failed(poll, NULL, &job->error);
 
     } else {
 
-        /* loaded anew: the loop has gone on since the program was given it */
+        /* load it again: another publication may have come meanwhile */
 
         (void) ngx_http_blockcast_hub_sync(
                                     ngx_http_blockcast_hub_of(poll->stream));
@@ -395,7 +395,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
 
     if (rc == NGX_DECLINED) {
 
-        /* another worker polls now, what we have is old */
+        /* drop the result: another worker polls now, and is newer */
         return;
     }
 
@@ -404,7 +404,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
 
     if (report.stale.len != 0) {
 
-        /* what there was is published, but the stream does not get on */
+        /* report it as stale, although what there was is published */
 
         ngx_http_blockcast_poll_result_published(poll);
         ngx_http_blockcast_poll_result_failed(poll, NULL, &report.stale);
@@ -418,7 +418,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
                                              poll->stream->slot);
     ngx_http_blockcast_poll_result_published(poll);
 
-    /* what keeps the course of the numbers holds back nobody */
+    /* feed the history last, so that no client waits for it */
 
     ngx_http_blockcast_history_feed(poll->bmcf->zone, poll->stream, &out[0]);
 }
@@ -443,7 +443,7 @@ ngx_http_blockcast_poll_result_gap(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* from the first call to the last answer */
+/* Counts the time from the first call to the last answer. */
 
 static void
 ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
@@ -459,7 +459,7 @@ ngx_http_blockcast_poll_result_time_poll(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* from the last answer to the data in the zone */
+/* Counts the time from the last answer to the data in the zone. */
 
 static void
 ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
@@ -488,7 +488,7 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_result_published(ngx_http_blockcast_poll_t *poll)
 {
-    /* the clients of the other workers first: they have a longer way */
+    /* wake the other workers first: theirs is the longer way */
 
     ngx_http_blockcast_worker_notify_others(poll->bmcf);
     ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_of(poll->stream));
@@ -517,7 +517,7 @@ ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
         message = *text;
     }
 
-    /* it may quote the node, or be jq's: one line of the log, and no more */
+    /* keep it to one line: it may quote the node or jq */
 
     ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
 
@@ -536,7 +536,7 @@ ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
                                     &message);
     }
 
-    /* while the node is not asked, the node's own lines say so */
+    /* stay quiet while the node is not asked: its own lines say so */
 
     if ((st->node->health == ngx_http_blockcast_node_ok || !poll->failing)
         && ngx_http_blockcast_log_throttle(&poll->repeat, &message,

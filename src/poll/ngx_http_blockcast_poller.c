@@ -141,13 +141,13 @@ ngx_http_blockcast_poller_tick(void)
                                         ngx_cycle->log);
     }
 
-    /* streams whose listeners' time has come, lingering that is over */
+    /* look for streams that are wanted by now, or no longer */
 
     ngx_http_blockcast_poller_schedule();
 }
 
 
-/* goes on where the former poller was: no sooner than it would have */
+/* Goes on where the former poller was, no sooner than it would have. */
 
 static void
 ngx_http_blockcast_poller_start(void)
@@ -231,7 +231,7 @@ ngx_http_blockcast_poller_kick(void)
     if (!ngx_http_blockcast_poller_active) {
         zone = ngx_http_blockcast_poller_conf->zone;
 
-        /* the former poller has just left, or there never was one */
+        /* take over at once when the former poller has just left */
 
         if (zone->sh->lease != 0
             || ngx_http_blockcast_lease_hold(zone, &taken) != NGX_OK)
@@ -269,7 +269,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
         return 1;
     }
 
-    /* who reads over HTTP comes again, or does not */
+    /* poll on for a while after a request over HTTP: it may be repeated */
 
     return slot->demanded != 0
            && (ngx_msec_int_t) (now - slot->demanded
@@ -298,7 +298,10 @@ ngx_http_blockcast_poller_slowly(ngx_http_blockcast_stream_t *st,
 }
 
 
-/* streams keep to the same grid, so that they can share calls */
+/*
+ * Returns the next point of a grid that all streams of an interval share, so
+ * that they can share calls.
+ */
 
 static ngx_msec_t
 ngx_http_blockcast_poller_next(ngx_msec_t interval)
@@ -401,7 +404,7 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
             continue;
         }
 
-        /* a history asks no more often than it does when all is well */
+        /* probe for a history no more often than it is polled */
 
         if (ngx_http_blockcast_poller_wanted(poll->bmcf, poll->stream)
             || (ngx_http_blockcast_poller_slowly(poll->stream, &when)
@@ -502,12 +505,12 @@ ngx_http_blockcast_poller_schedule(void)
 
     if (hurry) {
 
-        /* a poke waits for no timer, whose least is a millisecond */
+        /* post it: a timer would take a millisecond at least */
 
         ngx_post_event(&ngx_http_blockcast_poller_event, &ngx_posted_events);
     }
 
-    /* a timer that is set already would not be moved by less than 300 ms */
+    /* delete it first: nginx does not move a timer by less than 300 ms */
 
     if (ngx_http_blockcast_poller_event.timer_set) {
         ngx_del_timer(&ngx_http_blockcast_poller_event);
@@ -531,7 +534,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         return;
     }
 
-    /* after a pause of this process another may have the lease */
+    /* check the lease: this process may have been stopped for a while */
 
     if (ngx_http_blockcast_lease_hold(ngx_http_blockcast_poller_conf->zone,
                                       &taken)
@@ -573,7 +576,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
             if (poll->extra.rounds == n) {
 
-                /* nobody listens any more, or there was no memory */
+                /* drop it: nobody listens any more, or there was no memory */
 
                 ngx_http_blockcast_extra_drop(poll);
             }
@@ -583,7 +586,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
         if (poll->active) {
 
-            /* the poll before it takes longer than the interval */
+            /* skip this one: the poll before takes longer than the interval */
 
             poll->due = ngx_http_blockcast_poller_next(st->interval);
             (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);
@@ -596,7 +599,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
                 ngx_http_blockcast_extra_drop(poll);
             }
 
-            /* a history is asked for slowly, and not of a node that fails */
+            /* poll slowly for a history, but not a node that fails */
 
             if (st->node->health != ngx_http_blockcast_node_ok
                 || !ngx_http_blockcast_poller_slowly(st, &when)
@@ -611,7 +614,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         ngx_http_blockcast_poll_start(poll);
     }
 
-    /* nodes that failed are tried when their time has come, not the stream's */
+    /* probe failed nodes by their own timetable, not by the streams' */
 
     nodes = ngx_http_blockcast_poller_conf->nodes.elts;
 
@@ -630,7 +633,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
             if (n == ngx_http_blockcast_poller_npolls) {
 
-                /* none of the streams had anything to ask */
+                /* probe failed nodes by their own timetable, not the streams' */
 
                 ngx_http_blockcast_breaker_postpone(nodes[i]);
                 break;

@@ -162,7 +162,7 @@ ngx_http_blockcast_rpc_batch_start(ngx_http_blockcast_node_t *node)
         }
     }
 
-    /* from here on it ends as calls do, also when it cannot be sent */
+    /* let it end as calls do from here on, also when it cannot be sent */
 
     if (ngx_http_blockcast_rpc_batch_body(batch, &body) != NGX_OK
         || ngx_http_blockcast_rpc_call_send(batch, &body) != NGX_OK)
@@ -291,7 +291,7 @@ ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
         return;
     }
 
-    /* some leave out the id of an error, against the specification */
+    /* allow for an error without an id, against the specification */
 
     left = 0;
     last = NULL;
@@ -351,7 +351,7 @@ ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
 
     for ( ;; ) {
 
-        /* who has had its turn may be freed, and others with it */
+        /* begin again after each: its handler may free others, too */
 
         for (q = ngx_queue_head(&batch->members);
              q != ngx_queue_sentinel(&batch->members);

@@ -302,7 +302,7 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
 
 #if (NGX_STAT_STUB)
 
-    /* this one is no client's */
+    /* do not count it among the clients' requests */
 
     (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
     (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
@@ -767,7 +767,7 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         }
     }
 
-    /* what follows may free the request, which nginx still works on */
+    /* post it: the handler may free the request that nginx still works on */
 
     ngx_post_event(&rpc->done_event, &ngx_posted_events);
 
@@ -849,7 +849,7 @@ ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
 
     if (job->rc != NGX_OK) {
 
-        /* the helper was ended: then the loop has to wait for once */
+        /* parse it here for once: the helper has ended */
 
         ngx_http_blockcast_rpc_call_parse(rpc, &body);
 
@@ -1003,7 +1003,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 
     } else if (rpc->get) {
 
-        /* a server that says what it does not have is there */
+        /* count the node as alive: it says what it does not have */
 
         if (found
             || (rpc->status >= NGX_HTTP_BAD_REQUEST
@@ -1021,7 +1021,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
     } else if (found && !rpc->node->strict) {
         rpc->fault = ngx_http_blockcast_fault_none;
 
-        /* a result is not believed that comes with the status of an error */
+        /* do not believe a result that comes with the status of an error */
 
         if (rpc->carries || reply.rpc_error
             || (rpc->status >= NGX_HTTP_OK

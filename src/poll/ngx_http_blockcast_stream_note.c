@@ -91,7 +91,7 @@ ngx_http_blockcast_stream_note_log(ngx_http_blockcast_poll_t *poll,
 {
     ngx_uint_t  suppressed;
 
-    /* an event that comes now and then is news each time */
+    /* log it again after a while: then it is news */
 
     if (ngx_time() - poll->noted
         > NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
