@@ -378,7 +378,7 @@ EOS
 
     # a location without proxy_pass
 
-    like($host->row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none"(?: \(asked again in \d+ s\))?\z/,
+    like($host->row('nowhere')->{error}, qr/\Ax\.ok: the request to the node failed in nginx with 40\d, see location "\/_none": it is answered there, not passed on(?: \(asked again in \d+ s\))?\z/,
         'a location that asks nobody: the error names it');
 
     $t->stop;

@@ -167,9 +167,9 @@ num 7
 === TEST 5: the location itself has %%OWN%%: that holds, and the error says it
 --- each
 OWN || WHY
-return 403; || failed in nginx with 403, see location "/_node", by what is rewritten or returned there
-if ($request_method = POST) { return 405; } || failed in nginx with 405, see location "/_node", by what is rewritten or returned there
-limit_req zone=req; || failed in nginx with 503, see location "/_node", by a limit there
+return 403; || failed in nginx with 403, see location "/_node": a "rewrite" or "return" there
+if ($request_method = POST) { return 405; } || failed in nginx with 405, see location "/_node": a "rewrite" or "return" there
+limit_req zone=req; || failed in nginx with 503, see location "/_node": a limit there
 --- own: %%OWN%%
 --- request
 GET /api/streams
@@ -185,7 +185,7 @@ num %%WHY%%
 --- request
 GET /api/streams
 --- stream_error
-num failed in nginx with 503, see location "/_node", by a limit there
+num failed in nginx with 503, see location "/_node": a limit there
 --- error_code: 200
 
 
@@ -239,5 +239,5 @@ num 7
 --- request
 GET /api/streams
 --- stream_error
-num failed in nginx with 403, see location "/_node", by what is rewritten or returned there \(ngx_http_lua_module.so\)
+num failed in nginx with 403, see location "/_node": a "rewrite" or "return" there \(ngx_http_lua_module.so\)
 --- error_code: 200

@@ -260,11 +260,11 @@ ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
         return p;
     }
 
-    p = ngx_slprintf(p, last, ", by %s",
+    p = ngx_slprintf(p, last, ": %s",
                      (ph->checker == ngx_http_core_rewrite_phase)
-                     ? "what is rewritten or returned there"
+                     ? "a \"rewrite\" or \"return\" there"
                      : rpc->ended_early ? "a limit there"
-                                        : "what answers there");
+                                        : "it is answered there, not passed on");
 
     /* a module that is loaded has a file, whose name is the best hint */
 
