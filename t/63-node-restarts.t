@@ -221,7 +221,8 @@ EOF
 ok(wait_for { noted('own') }, 'a third output is a note');
 like(noted('own'), qr/\Atab here \xe2\x82\xac x+\z/, 'on one line') or diag(noted('own'));
 ok(length noted('own') <= 255, 'of bounded length');
-is(row('other')->{note}, undef, 'unless it is no string');
+ok(wait_for { noted('other') =~ /\Aan output of the program behind its state is no note, and no object with/ },
+    'what is neither text nor object is told of') or diag(noted('other'));
 sleep 1;
 $lines = () = $t->error_log =~ /stream "own": tab here/g;
 is($lines, 1, 'the same one is told once');
