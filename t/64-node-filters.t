@@ -67,7 +67,8 @@ EOS2
 diag('libnginx-mod-http-lua is not there, or another nginx: its filters are not tried') unless $lua;
 
 for my $name (sort keys %place) {
-    my $word = $name =~ /^(sub|small|lua)$/ ? 'thread' : $name =~ /grow/ ? 'much longer thread than that'
+    # those of other modules are for clients, and have no part in a call
+    my $word = $name =~ /^(sub|small)$/ ? 'thread' : $name =~ /grow/ ? 'much longer thread than that'
         : $name =~ /shrink/ ? '' : 'needle';
     my $next = $name =~ /_one/ ? 'needle' : $word;
 
