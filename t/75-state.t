@@ -85,7 +85,7 @@ sub lacks { substr Blockcast::Test::slurp("$_[0].lock"), 0, 2 }     # behind it:
 # users.
 
 sub errors {
-    join "\n", grep { !/\[(?:info|notice)\]|writing the state file ".*" took \d+ ms/ }
+    join "\n", grep { !/\[(?:info|notice)\]|writing the state file ".*" took \d+ ms|reuseport" spreads them/ }
         split /\n/, $_[0]->error_log;
 }
 
