@@ -155,7 +155,7 @@ GET /rpc
 {"id":3,"method":"slotSubscribe"}
 {"id":4,"method":"eth_subscribe","params":["newHeads"]}
 {"id":"c","method":"subscribe","params":{"query":"tm.event='NewBlock'"}}
---- ws_like
+--- ws_any
 ^\{"jsonrpc":"2.0","id":1,"result":"1"\}$
 ^\{"jsonrpc":"2.0","id":2,"result":"2"\}$
 ^\{"jsonrpc":"2.0","id":3,"result":3\}$

@@ -633,7 +633,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
             if (n == ngx_http_blockcast_poller_npolls) {
 
-                /* probe failed nodes by their own timetable, not the streams' */
+                /* wait: none of the streams had anything to ask */
 
                 ngx_http_blockcast_breaker_postpone(nodes[i]);
                 break;

@@ -263,8 +263,9 @@ ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
     p = ngx_slprintf(p, last, ": %s",
                      (ph->checker == ngx_http_core_rewrite_phase)
                      ? "a \"rewrite\" or \"return\" there"
-                     : rpc->ended_early ? "a limit there"
-                                        : "it is answered there, not passed on");
+                     : rpc->ended_early
+                       ? "a limit there"
+                       : "it is answered there, not passed on");
 
     /* a module that is loaded has a file, whose name is the best hint */
 

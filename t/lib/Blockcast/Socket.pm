@@ -472,6 +472,20 @@ sub _websocket($) {
             or Test::More::diag(join "\n", @seen);
     }
 
+    # those that come in any order
+
+    my @due = grep { length } split /\n/, $block->ws_any // '';
+    my @seen;
+
+    while (@due && defined(my $text = $ws->recv_message($PATIENCE))) {
+        my @left = grep { $text !~ /$_/ } @due;
+        push @seen, $text if @left == @due;
+        Test::More::pass("$name - a message") for @left + 1 .. @due;
+        @due = @left;
+    }
+
+    Test::More::fail("$name - a message like $_") || Test::More::diag(join "\n", @seen) for @due;
+
     _log_has($block, $block->after_log);
 
     $ws->close($block->ws_code =~ /(\d+)/ ? $1 : ()) if defined $block->ws_code;
