@@ -308,7 +308,7 @@ unlike($t->error_log, qr/unknown process/, 'nginx was not told of processes it d
 
 # The master is killed. If this fails, what it had started stays for ever.
 
-my $other = Blockcast::Test->new(workers => 2, node => {}, http => <<'EOF', server => <<'EOS');
+my $other = Blockcast::Test->new(workers => 2, node => {}, start => 0, http => <<'EOF', server => <<'EOS');
     blockcast_zone main 8m;
     blockcast_stream good { blockcast_interval 100ms; blockcast_always on; blockcast_call c x.good; blockcast_jq '.results.c'; }
     blockcast_stream endless { blockcast_interval 100ms; blockcast_jq_timeout 60s; blockcast_always on;
@@ -319,6 +319,7 @@ EOF
 EOS
 
 $other->node(POST => '/control/set', '{"method":"x.good","result":1}');
+$other->start;
 ok(wait_for(sub { $other->get('/api/streams/good')->{body} =~ /"data":1/ }), 'another nginx, with a program that does not end');
 
 my %title = map { $_ => Blockcast::Test::_title($_) } $other->processes;

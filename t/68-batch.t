@@ -14,7 +14,7 @@ use Blockcast::Test;
 my $node = Blockcast::Dialects->new;
 my $origin = "127.0.0.1:$node->{port}";
 
-my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 }, http => <<'EOS', server => <<"EOS2");
+my $t = Blockcast::Test->new(workers => 2, start => 0, node => { rate_limit => 1000000 }, http => <<'EOS', server => <<"EOS2");
     blockcast_zone main 32m;
     blockcast_stream each {
         blockcast_node two; blockcast_interval 300ms; blockcast_always on;
@@ -65,6 +65,10 @@ EOS2
 
 my $decode = sub { JSON::PP::decode_json($_[0]) };
 
+$t->set(a => 1);
+$t->set(b => 2);
+$t->start;
+
 subtest 'many calls' => sub {
     $t->becomes(each => '[' . join(',', map { "[$_]" } 0 .. 24) . ']', 'each has its own answer, though the node begins with the last');
 
@@ -93,8 +97,6 @@ subtest 'a reply that does not fit' => sub {
 };
 
 subtest 'The Block' => sub {
-    $t->set(a => 1);
-    $t->set(b => 2);
     $t->becomes(sim => '[1,2,null]', 'a node that says "parse error" to a batch');
     is($t->asked('a') > 0, 1, 'is asked call by call');
     $t->fault(a => 'hang', ms => 60000);

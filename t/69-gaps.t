@@ -13,7 +13,7 @@ use Blockcast::Test;
 
 # a log of the numbers up to the first of x.head, of which the second is the oldest that the node has
 
-my $t = Blockcast::Test->new(workers => 2, node => { rate_limit => 1000000 }, http => <<'EOS', server => <<'EOS2');
+my $t = Blockcast::Test->new(workers => 2, start => 0, node => { rate_limit => 1000000 }, http => <<'EOS', server => <<'EOS2');
     blockcast_zone main 16m;
     blockcast_state %%PREFIX%%/tmp/feeds;
     blockcast_stream nums {
@@ -56,6 +56,7 @@ sub head { $t->set(head => "[$_[0],$from]") }
 
 head(3);
 $t->set(note => 'null');
+$t->start;
 
 ok(wait_for(sub { ($t->row('nums')->{seq} // 0) >= 1 }, 20), 'the log begins');
 is($t->row('nums')->{gaps}, 0, 'without a gap');

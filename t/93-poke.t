@@ -177,13 +177,14 @@ subtest 'a node that is down, or limits us, is not poked' => sub {
 
 $t->stop;
 
-my $l = Blockcast::Test->new(node => { rate_limit => 1000000 },
+my $l = Blockcast::Test->new(start => 0, node => { rate_limit => 1000000 },
     http => 'blockcast_stream a { blockcast_interval 10m; blockcast_stale 20m; blockcast_always on; blockcast_call c x.a; }',
     server => 'location = /poke { blockcast_poke; } location /api/ { blockcast_api; }');
 
 subtest 'a limit' => sub {
     $t = $l;
     $t->set(a => 1);
+    $t->start;
     wait_for(sub { $t->row('a')->{seq} }, 20);
     is(poked(poke('/poke')), 'a:yes', 'always polled');
     settled('a');
