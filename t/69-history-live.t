@@ -129,7 +129,6 @@ SERVER
 
 mkdir $t->prefix . '/state';
 chmod 0777, $t->prefix . '/state';
-$t->start;
 
 sub value {
     my ($n, $deep) = @_;
@@ -141,6 +140,7 @@ sub value {
 
 $t->set(quiet => '5');
 $t->set(num => '{"n":1,"a":[{"b":"0x10"}]}');
+$t->start;
 
 
 subtest 'nobody listens' => sub {

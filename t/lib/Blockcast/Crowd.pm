@@ -252,7 +252,9 @@ sub _message {
         $self->_note("the epoch changed")
             if defined $c->{epoch} && $c->{epoch} != $m->{epoch} && !$self->{new_epoch};
 
-        $c->{seq} = {}, delete $c->{id}, delete $c->{value}
+        # what it asked for was of the other one: the answer may say so
+
+        $c->{seq} = {}, $c->{other} = 1, delete $c->{id}, delete $c->{value}
             if defined $c->{epoch} && $c->{epoch} != $m->{epoch};
         $c->{epoch} = $m->{epoch};
         return;
@@ -284,7 +286,8 @@ sub _message {
 
         $self->_note("$type: seq went back or came twice")
             if defined $c->{seq}{l} && $seq <= $c->{seq}{l};
-        $self->_note("$type: a gap was announced") if $m->{gap};
+        $self->_note("$type: a gap was announced") if $m->{gap} && !$c->{other};
+        $c->{other} = 0;
 
         for my $id (@ids) {
             if (defined $c->{id} && $id != $c->{id} + 1) {
