@@ -9,7 +9,6 @@
 
 #include "ngx_http_blockcast_poke.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_worker_notify.h"
@@ -18,16 +17,13 @@
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
+#include "ngx_http_blockcast_rest.h"
 
 
 static ngx_int_t ngx_http_blockcast_poke_allowed(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
 static ngx_int_t ngx_http_blockcast_poke_named(ngx_http_request_t *r,
     uint64_t allowed, uint64_t *named, ngx_int_t *rc);
-static ngx_http_blockcast_stream_t *ngx_http_blockcast_poke_find(
-    ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
-static ngx_int_t ngx_http_blockcast_poke_error(ngx_http_request_t *r,
-    ngx_uint_t status, const char *code, const char *fmt, ...);
 static ngx_int_t ngx_http_blockcast_poke_answer(ngx_http_request_t *r,
     ngx_uint_t status, ngx_http_blockcast_json_out_t *out);
 
@@ -120,7 +116,7 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
         if (ngx_http_blockcast_respond_header(r, "Allow", "POST", 4)
             == NGX_OK)
         {
-            *rc = ngx_http_blockcast_poke_error(r, NGX_HTTP_NOT_ALLOWED,
+            *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_ALLOWED,
                                   "method_not_allowed", "%V is not allowed "
                                   "here, POST is", &r->method_name);
         }
@@ -131,7 +127,7 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
     /* any page can have its visitors' browsers send a POST */
 
     if (ngx_http_blockcast_access_page(r, &refusal) != NGX_OK) {
-        *rc = ngx_http_blockcast_poke_error(r, refusal.status, "forbidden",
+        *rc = ngx_http_blockcast_rest_error(r, refusal.status, "forbidden",
                                             "%s", refusal.sentence);
         return NGX_DECLINED;
     }
@@ -148,7 +144,7 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
                                                  "Bearer", 6)
                == NGX_OK)
         {
-            *rc = ngx_http_blockcast_poke_error(r, refusal.status,
+            *rc = ngx_http_blockcast_rest_error(r, refusal.status,
                                                 "unauthorized", "%s",
                                                 refusal.sentence);
         }
@@ -205,10 +201,10 @@ ngx_http_blockcast_poke_named(ngx_http_request_t *r, uint64_t allowed,
         ngx_unescape_uri(&dst, &src, end - src, 0);
         name.len = dst - name.data;
 
-        st = ngx_http_blockcast_poke_find(r, &name, allowed);
+        st = ngx_http_blockcast_rest_find(r, &name, allowed);
 
         if (st == NULL) {
-            *rc = ngx_http_blockcast_poke_error(r, NGX_HTTP_NOT_FOUND,
+            *rc = ngx_http_blockcast_rest_error(r, NGX_HTTP_NOT_FOUND,
                                                 "unknown_stream",
                                                 "unknown stream: %V", &name);
             return NGX_DECLINED;
@@ -222,59 +218,6 @@ ngx_http_blockcast_poke_named(ngx_http_request_t *r, uint64_t allowed,
     }
 
     return NGX_OK;
-}
-
-
-/* Returns the stream of a name, or NULL when this client may have none. */
-
-static ngx_http_blockcast_stream_t *
-ngx_http_blockcast_poke_find(ngx_http_request_t *r, ngx_str_t *name,
-    uint64_t allowed)
-{
-    ngx_http_blockcast_stream_t   **st;
-    ngx_http_blockcast_loc_conf_t  *blcf;
-
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
-
-    for (st = blcf->offers; *st != NULL; st++) {
-        if ((*st)->name.len == name->len
-            && ngx_memcmp((*st)->name.data, name->data, name->len) == 0
-            && allowed & ((uint64_t) 1 << (*st)->index))
-        {
-            return *st;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Sends {"error":CODE,"message":...}, as the other endpoints do. */
-
-static ngx_int_t
-ngx_http_blockcast_poke_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *code, const char *fmt, ...)
-{
-    cJSON                          *root;
-    u_char                          text[512], shown[512];
-    va_list                         args;
-    ngx_str_t                       message;
-    ngx_http_blockcast_json_out_t   out;
-
-    va_start(args, fmt);
-    message.data = text;
-    message.len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
-    va_end(args);
-
-    ngx_http_blockcast_gate_printable(&message, shown, sizeof(shown));
-
-    root = ngx_http_blockcast_json_out_begin(&out);
-
-    ngx_http_blockcast_json_out_string(&out, root, "error", code);
-    ngx_http_blockcast_json_out_text(&out, root, "message", message.data,
-                                     message.len);
-
-    return ngx_http_blockcast_poke_answer(r, status, &out);
 }
 
 

@@ -57,8 +57,6 @@ static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
-static ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
-    ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
 
 
 /* Returns the length of "/history" where a path ends so, else 0. */
@@ -279,9 +277,7 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
 }
 
 
-/* Returns the stream of a name, or NULL when this client may have none. */
-
-static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_stream_t *
 ngx_http_blockcast_rest_find(ngx_http_request_t *r, ngx_str_t *name,
     uint64_t allowed)
 {

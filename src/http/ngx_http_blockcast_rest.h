@@ -26,6 +26,10 @@ ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
 
 
+/* Returns the stream of a name, or NULL when this client may have none. */
+ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
+    ngx_http_request_t *r, ngx_str_t *name, uint64_t allowed);
+
 /*
  * Answers {"error":CODE,"message":...}; the arguments of fmt may be any bytes
  * that the client sent.
