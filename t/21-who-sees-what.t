@@ -29,6 +29,7 @@ my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0, http => <<'EOF
 
     blockcast_stream one-alpha {
         blockcast_interval 200ms;
+        blockcast_stale 60s;
         blockcast_always on;
         blockcast_node node_one;
         blockcast_call call-alpha net.stats;
@@ -41,6 +42,7 @@ my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0, http => <<'EOF
     }
     blockcast_stream three-gamma {
         blockcast_interval 200ms;
+        blockcast_stale 60s;
         blockcast_always on;
         blockcast_node node_one;
         blockcast_call call-gamma receipt.audit;

@@ -19,7 +19,7 @@ my $t = Blockcast::Test->new(node => { rate_limit => 100000 },
     http => <<'EOF', server => <<'EOS');
     blockcast_stream num {
         blockcast_interval 100ms;
-        blockcast_stale 500ms;
+        blockcast_stale 3s;
         blockcast_call c x.num;
     }
     blockcast_stream other {
@@ -49,14 +49,14 @@ subtest 'nobody listens' => sub {
 # If this fails, a script takes "no data yet" for data, or hammers.
 
 subtest 'before the first snapshot' => sub {
-    $t->fault(other => 'hang', ms => 1200, count => 1);
+    $t->fault(other => 'hang', ms => 5000, count => 1);
     my $start = time;
     my $r = $t->get('/api/streams/other');
     $t->is_error($r, 503, 'waiting', qr/stream other has no data yet$/,
         'the node does not answer the first poll: 503');
     is($r->{headers}{'retry-after'}, '1', 'with Retry-After');
-    ok(time - $start < 2 * slow(), 'in a bounded time');
-    is($t->get('/rest/num')->{status}, 200, 'who asks first makes it be polled');
+    ok(time - $start < 4 * slow(), 'in a bounded time');
+    $t->first_asker('/rest/num', 'who asks first makes it be polled');
     ok($t->asked('num') > 0, 'the node was asked now');
     ok(wait_for(sub { $t->get('/api/streams/other')->{status} == 200 }, 20),
         'and goes on with the other');
@@ -85,7 +85,7 @@ subtest 'the data changes' => sub {
 subtest 'demand' => sub {
     $t->node(POST => '/control/stats');
     $t->get('/rest/num');
-    ok(wait_for(sub { $t->asked('num') >= 5 }, 20), 'it goes on being polled for a while');
+    ok(wait_for(sub { $t->asked('num') >= 3 }, 20), 'it goes on being polled for a while');
     ok(wait_for(sub { my $n = $t->asked('num'); sleep 0.4; $t->asked('num') == $n }, 20),
         'and then no more');
     ok(wait_for(sub { $t->row('num')->{state} eq 'idle' }, 20), 'the stream is idle');
@@ -136,7 +136,7 @@ subtest 'the node fails' => sub {
     ok(abs($h->{node}{since} - time) < 5 * slow(), 'and since when');
     my ($row) = grep { $_->{name} eq 'num' } @{ $h->{streams} };
     is($row->{state}, 'stale', 'the stream is stale');
-    ok($row->{age} > 0.4, 'with its age');
+    ok($row->{age} > 2.9, 'with its age');
     is($row->{error}, 'x.num: out of "luck"', 'and its error');
     ok($row->{polls_failed} > 0, 'and the number of failed polls');
     is($t->request(HEAD => '/health')->{status}, 503, 'HEAD: 503');
@@ -196,7 +196,7 @@ subtest 'every worker answers alike' => sub {
         http => <<'EOF', server => 'location /api/ { blockcast_api; }');
     blockcast_stream always {
         blockcast_interval 100ms;
-        blockcast_stale 400ms;
+        blockcast_stale 3s;
         blockcast_always on;
         blockcast_call c net.stats;
     }

@@ -144,8 +144,8 @@ my $t = Blockcast::Test->new(workers => 1, node => { rate_limit => 1000000 }, wo
     variables_hash_max_size 4096;
     upstream node { server %%NODE%%; keepalive 8; }
     server { listen 127.0.0.1:%%PORT1%%; location / { return 203 "another server\\n"; } }
-    blockcast_stream alpha { blockcast_node exact; blockcast_interval 200ms; blockcast_always on; blockcast_call c net.stats; }
-    blockcast_stream beta { blockcast_node exact; blockcast_interval 200ms; blockcast_always on; blockcast_call c net.stats; }
+    blockcast_stream alpha { blockcast_node exact; blockcast_interval 200ms; blockcast_stale 60s; blockcast_always on; blockcast_call c net.stats; }
+    blockcast_stream beta { blockcast_node exact; blockcast_interval 200ms; blockcast_stale 60s; blockcast_always on; blockcast_call c net.stats; }
 $streams
 HTTP
         location ~ ^/regex-sse/ { blockcast_sse alpha beta; }
@@ -285,7 +285,7 @@ is($t->request(POST => '/except_post/api/streams', body => '{}')->{status}, 405,
 
 # the first poll of a stream that nobody wanted
 
-is($t->get('/fresh', headers => { 'X-Try' => 1 })->{status}, 200, 'an idle stream in a location with an "if"');
+$t->first_asker('/fresh', 'an idle stream in a location with an "if"', headers => { 'X-Try' => 1 });
 
 for my $name (sort keys %node) {
     ok(wait_for(sub { $t->get("/api/streams/at_$name")->{status} == 200 }, 20), "blockcast_node: $name");

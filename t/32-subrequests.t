@@ -71,8 +71,8 @@ my $t = Blockcast::Test->new(workers => 1, node => { rate_limit => 1000000 }, st
     blockcast_drain 200ms;
     subrequest_output_buffer_size 256k;
     upstream node { server %%NODE%%; keepalive 8; }
-    blockcast_stream alpha { blockcast_interval 200ms; blockcast_always on; blockcast_call c net.stats; }
-    blockcast_stream beta { blockcast_interval 200ms; blockcast_always on; blockcast_call c net.stats; }
+    blockcast_stream alpha { blockcast_interval 200ms; blockcast_stale 60s; blockcast_always on; blockcast_call c net.stats; }
+    blockcast_stream beta { blockcast_interval 200ms; blockcast_stale 60s; blockcast_always on; blockcast_call c net.stats; }
     blockcast_stream idle { blockcast_interval 200ms; blockcast_call c net.stats; }
     server {
         listen 127.0.0.1:%%PORT1%%;

@@ -16,7 +16,7 @@ my $t = Blockcast::Test->new(node => { rate_limit => 100000 },
     blockcast_zone main 16m;
     blockcast_stream num {
         blockcast_interval 100ms;
-        blockcast_stale 700ms;
+        blockcast_stale 3s;
         blockcast_call c x.num;
     }
     blockcast_stream slow {
@@ -91,13 +91,35 @@ sub alive {
 }
 
 
+# All that has come so far is read: what comes next is new.
+
+sub settle {
+    my ($ws) = @_;
+
+    $ws->send_text('{"type":"ping","id":"settled"}');
+    $ws->recv_type('pong');
+}
+
+
+# Three polls of a method later nothing has come.
+
+sub silent {
+    my ($ws, $method, $name) = @_;
+    my $n = $t->asked($method);
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    wait_for(sub { $t->asked($method) >= $n + 3 }, 20);
+    alive($ws, $name);
+}
+
+
 # Types of the messages that come until one matches, as a string.
 
 sub types_until {
     my ($ws, $type, $timeout) = @_;
 
     my @types;
-    my $end = time + ($timeout // 5);
+    my $end = time + ($timeout // 20);
 
     while (my $m = $ws->recv_json($end - time)) {
         push @types, $m->{type} . ($m->{state} ? "($m->{state})" : '');
@@ -126,7 +148,7 @@ my $welcome = $ws->{welcome};
 
 is($welcome->{type}, 'welcome', 'the first message is the welcome');
 like($welcome->{message}, qr/blockcast/, 'with a message');
-ok(abs($welcome->{timestamp} - time) < 3, 'a timestamp in Unix seconds');
+ok(abs($welcome->{timestamp} - time) < 30, 'a timestamp in Unix seconds');
 is_deeply($welcome->{available_streams}, [qw(num slow later list tiny)],
     'the streams of this endpoint');
 like($welcome->{epoch}, qr/^[1-9]\d*$/, 'and an epoch');
@@ -168,7 +190,7 @@ my $second = client();
     my $asked = $t->asked('slow');
 $second->send_text('{"type":"subscribe","stream":"slow"}');
 is(types_until($second, 'slow'), 'subscribed slow', 'a second client gets the snapshot');
-    ok(time - $start < slow(), 'at once');
+    ok(time - $start < 5 * slow(), 'at once');
     is($t->asked('slow'), $asked, 'for which the node is not asked again');
 $second->drop;
 $ws->drop;
@@ -186,15 +208,16 @@ $ws->subscribe('num');
     $seq = $m->{seq};
 
 like($seq, qr/^\d+$/, 'data has a seq');
-ok(abs($m->{timestamp} - time) < 3, 'and a timestamp');
-$ws->recv_type('status', 0.3);
+ok(abs($m->{timestamp} - time) < 30, 'and a timestamp');
+    my $came = time;
+    settle($ws);
 
     $before = $t->asked('num');
-ok(!defined $ws->recv_message(0.7), 'the same data makes no message');
-    ok($t->asked('num') >= $before + 4, 'though the node was polled');
+    ok(wait_for(sub { $t->asked('num') >= $before + 5 }, 20), 'the node is polled');
+    alive($ws, 'the same data makes no message');
     my $row = $t->row('num');
 is($row->{seq}, $seq, 'and no seq');
-ok($row->{age} < 0.6, 'but its age is refreshed') or diag($row->{age});
+ok($row->{age} < time - $came, 'but its age is refreshed') or diag($row->{age});
 is($row->{state}, 'live', 'so that it is live');
 
 for my $n (1 .. 5) {
@@ -218,10 +241,9 @@ $ws->send_text('{"type":"unsubscribe","stream":"num"}');
 like($ws->recv_message, qr/\A\{"type":"unsubscribed","stream":"num","timestamp":\d+\}\z/,
     'unsubscribe is answered');
     $t->set(num => '{"a":3}');
-sleep 0.25;
-    $before = $t->asked('num');
-ok(!defined $ws->recv_message(0.4), 'and nothing is sent any more');
-    is($t->asked('num'), $before, 'nor is the node asked for it');
+    ok(wait_for(sub { $before = $t->asked('num'); sleep 0.4; $t->asked('num') == $before }, 20),
+        'the node is no longer asked for it');
+alive($ws, 'nor is anything sent');
     is($t->row('num')->{subscribers}, 0, 'nobody is counted');
     ok(wait_for { $t->row('num')->{state} eq 'idle' }, 'the stream is idle');
 
@@ -230,7 +252,7 @@ is($ws->recv_json->{type}, 'unsubscribed', 'unsubscribe from what is not subscri
 
 # data from before: first, then that it is old, then what is new
 
-    wait_for { $t->row('num')->{age} > 0.8 };
+    wait_for { $t->row('num')->{age} > 3.1 };
 $ws->send_text('{"type":"subscribe","stream":"num"}');
 is(types_until($ws, 'status(live)'), 'subscribed num status(stale) num status(live)',
     'subscribe again: the snapshot, that it is stale, the news, that it is live');
@@ -248,7 +270,7 @@ is(join(' ', map { $ws->recv_json->{type} } 1 .. 3), 'subscribed subscribed subs
     is($t->row('num')->{subscribers}, 1, 'the subscriber is counted once');
     $t->set(num => '{"a":4}');
 is($ws->recv_json->{type}, 'num', 'a change comes');
-ok(!defined $ws->recv_message(0.35), 'once');
+silent($ws, 'num', 'once');
 $ws->send_text('{"type":"unsubscribe","stream":"num"}');
 $ws->recv_type('unsubscribed');
     is($t->row('num')->{subscribers}, 0, 'and one unsubscribe ends it');
@@ -263,8 +285,8 @@ subtest 'several streams' => sub {
 $ws = client();
 $ws->send_text('{"type":"subscribe","streams":["num","slow"],"id":9}');
 my %got;
-for (1 .. 8) {
-    my $m = $ws->recv_json(1) or last;
+until ($got{'subscribed:num:9'} && $got{'subscribed:slow:9'} && $got{num} && $got{slow}) {
+    my $m = $ws->recv_json or last;
     $got{$m->{type} . ($m->{type} eq 'subscribed' ? ":$m->{stream}:$m->{id}" : '')}++;
 }
 ok($got{'subscribed:num:9'} && $got{'subscribed:slow:9'} && $got{num} && $got{slow},
@@ -277,7 +299,7 @@ is(join(' ', sort map { ($ws->recv_type('unsubscribed') // {})->{stream} // '-' 
 $ws->send_text('{"type":"subscribe","stream":"slow","streams":["nope","num",7,"hidden"]}');
 my @answers;
 while (@answers < 5) {
-    my $m = $ws->recv_json(1) or last;
+    my $m = $ws->recv_json or last;
     push @answers, $m->{code} // $m->{stream} if $m->{type} =~ /^(?:error|subscribed)$/;
 }
 is("@answers", 'slow unknown_stream num unknown_stream unknown_stream',
@@ -286,11 +308,7 @@ $ws->send_text('{"type":"unsubscribe","streams":["num","slow"]}');
 $ws->recv_type('unsubscribed') for 1, 2;
 
 $ws->send_text('{"type":"subscribe","streams":[' . join(',', ('"num"') x 65) . ']}');
-my $last;
-while (my $m = $ws->recv_json(0.5)) {
-    $last = $m if $m->{type} eq 'error';
-}
-is($last->{code}, 'bad_request', 'more names than there can be streams');
+is(($ws->recv_type('error') // {})->{code}, 'bad_request', 'more names than there can be streams');
 $ws->drop;
 };
 
@@ -478,7 +496,7 @@ for my $c (@since) {
 
 $ws = client();
 $ws->subscribe('list', since => $s0 + 5);
-ok(!defined $ws->recv_message(0.4), 'since the newest: nothing comes');
+silent($ws, 'list', 'since the newest: nothing comes');
     $t->set(list => '[' . entries(37 .. 40) . ']');
 $m = $ws->recv_type('list');
 is(ids($m), '39 40', 'but what is new does');
@@ -552,7 +570,7 @@ for my $c ([$t0 + 2, '6 7 8 9', 0], [$t0 + 1, '5 6 7 8 9', 0], [$t0, '5 6 7 8 9'
 tiny(1 .. 10);
 is(rows($ws->recv_type('tiny')), '10',
     'a node that shows more than is kept: only the new one is delivered');
-ok(!defined $ws->recv_message(0.4), 'and nothing again with the next polls');
+silent($ws, 'tiny', 'and nothing again with the next polls');
 tiny(1 .. 11);
 is(rows($ws->recv_type('tiny')), '11', 'nor with the next entry');
 
@@ -561,11 +579,11 @@ is(rows($ws->recv_type('tiny')), '11', 'nor with the next entry');
 tiny(12 .. 24);
 my @all;
 while (@all < 13) {
-    my $m = $ws->recv_type('tiny', 2) or last;
+    my $m = $ws->recv_type('tiny') or last;
     push @all, split / /, rows($m);
 }
 is("@all", join(' ', 12 .. 24), 'more at once than are kept: all are delivered');
-ok(!defined $ws->recv_message(0.4), 'once');
+silent($ws, 'tiny', 'once');
 $ws->drop;
 
 my $late = client();
@@ -609,7 +627,7 @@ while ($next < 150) {
     ring($next > 3 ? $next - 3 : 1, $to);
 
     while (!@seen || $seen[-1] < $to) {
-        my $m = $ws->recv_type('ring', 3) or last;
+        my $m = $ws->recv_type('ring') or last;
         for (@{ $m->{data}{rows} }) {
             push @seen, $_->{id};
             push @broken, $_->{id} unless $_->{pad} eq 'r' x ($_->{id} * 37 % 300);
@@ -648,7 +666,7 @@ $ws->recv_type('many');
 my ($size, $messages, $lastseq, @many) = (0, 0, 0);
 
 while (!@many || $many[-1] != 2999) {
-    my $text = $ws->recv_message(5) // last;
+    my $text = $ws->recv_message // last;
     my $m = $Blockcast::Test::JSON->decode($text);
     next if $m->{type} ne 'many';
     push @many, map { $_->{id} } @{ $m->{data}{rows} };
@@ -667,7 +685,7 @@ $ws->subscribe('many', since => 0);
 @many = ();
 
 while (!@many || $many[-1] != 2999) {
-    my $m = $ws->recv_type('many', 5) or last;
+    my $m = $ws->recv_type('many') or last;
     push @many, map { $_->{id} } @{ $m->{data}{rows} };
     fail('no gap') if $m->{gap};
 }
@@ -712,16 +730,16 @@ subtest 'stale and live' => sub {
 $ws = client();
 $ws->subscribe('num');
 wait_for { my $m = $ws->recv_type('num', 1); $m && $m->{data}{a} == 10 };
-$ws->recv_message(0.3);
+settle($ws);
     $seq = snapshot('num')->{seq};
 
 $t->node(POST => '/control/fault', { method => 'x.num', fault => 'drop' });
 $start = time;
     $m = $ws->recv_type('status', 20);
 is("$m->{stream} $m->{state}", 'num stale', 'the node stops: a status of stale');
-    ok(time - $start > 0.4 && time - $start < 2 * slow(), 'when blockcast_stale is over')
+    ok(time - $start > 2 && time - $start < 5 * slow(), 'when blockcast_stale is over')
     or diag(time - $start);
-    ok($m->{age} >= 0.7 && $m->{age} < 2 * slow(), 'with the age in seconds') or diag($m->{age});
+    ok($m->{age} >= 3 && $m->{age} < 5 * slow(), 'with the age in seconds') or diag($m->{age});
 like($m->{error}, qr/^x\.num: .*closed/, 'and the error');
 ok(!grep({ $_->{type} eq 'num' } $ws->skipped), 'no data was sent');
     is_deeply(snapshot('num')->{data}, { a => 10 }, 'the last good data is kept');
@@ -734,11 +752,11 @@ is(types_until($new, 'status(stale)'), 'subscribed num status(stale)',
 ok(!defined $ws->recv_message(0.5), 'nothing is repeated while it lasts');
 
 $t->node('DELETE', '/control/fault', {});
-$m = $ws->recv_type('status', 3);
+$m = $ws->recv_type('status', 30);
 is($m->{state}, 'live', 'the node answers again: a status of live');
-ok($m->{age} < 0.6, 'with a small age');
+ok($m->{age} < 3, 'with a small age');
 is($m->{error}, undef, 'and no error');
-is($new->recv_type('status', 3)->{state}, 'live', 'the other client is told, too');
+is($new->recv_type('status', 30)->{state}, 'live', 'the other client is told, too');
     is(snapshot('num')->{seq}, $seq, 'the same data has the same seq');
 
     $t->set(num => '{"a":11}');
@@ -758,17 +776,18 @@ $ws->subscribe('num');
 wait_for { my $m = $ws->recv_type('num', 1); $m && $m->{data}{a} == 12 };
 $ws->drop;
     ok(wait_for { $t->row('num')->{state} eq 'idle' }, 'nobody wants it');
+    wait_for { $t->row('num')->{age} > 3.1 };
 
 $t->node(POST => '/control/fault', { method => 'x.num', fault => 'drop' });
 $ws = client();
 $ws->send_text('{"type":"subscribe","stream":"num"}');
-$m = $ws->recv_type('status', 3);
+$m = $ws->recv_type('status', 30);
 is($m->{state}, 'stale', 'old data of an idle stream is stale');
-$m = $ws->recv_type('status', 3) unless defined $m->{error};
+$m = $ws->recv_type('status', 30) unless defined $m->{error};
 like($m->{error}, qr/^x\.num: .*closed/, 'and when its poll fails, the client is told why');
 ok(!defined $ws->recv_message(0.5), 'once');
 $t->node('DELETE', '/control/fault', {});
-is($ws->recv_type('status', 3)->{state}, 'live', 'and when it is over');
+is($ws->recv_type('status', 30)->{state}, 'live', 'and when it is over');
 $ws->drop;
 };
 
@@ -816,7 +835,7 @@ $_->send_text('{"type":"subscribe","streams":["num","list"]}') for @ws;
 for my $ws (@ws) {
     my ($num, $list);
     until ($num && $list) {
-        my $m = $ws->recv_json(2) or last;
+        my $m = $ws->recv_json or last;
         $num ||= $m->{type} eq 'num';
         $list ||= $m->{type} eq 'list';
     }
@@ -825,7 +844,7 @@ for my $ws (@ws) {
 for my $n (1 .. 5) {
         $t->set(num => $n);
         $t->set(list => '[' . entries(0 .. $n) . ']');
-    sleep 0.25;
+    wait_for { ($t->value('num') // 0) == $n && ($t->value('list') // {})->{entries}[-1]{id} == $n } 20;
 }
 
 my (%num, %list);
@@ -834,7 +853,7 @@ for my $ws (@ws) {
     my (@n, @l);
 
     while (!@n || $n[-1] != 5 || !@l || $l[-1] != 5) {
-        my $m = $ws->recv_json(2) or last;
+        my $m = $ws->recv_json or last;
         push @n, $m->{data} if $m->{type} eq 'num';
         push @l, map { $_->{id} } @{ $m->{data}{entries} } if $m->{type} eq 'list';
     }

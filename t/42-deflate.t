@@ -85,7 +85,7 @@ sub plain {
 
 sub next_of {
     my ($ws, $re, $bits) = @_;
-    my $end = time + 10;
+    my $end = time + 30;
 
     while (time < $end) {
         my $f = $ws->recv($end - time) or last;

@@ -107,13 +107,13 @@ sub memory { (Blockcast::Test::slurp("/proc/$worker/status") =~ /^VmRSS:\s+(\d+)
 
 
 # A client that does read: returns the latencies of big, in seconds, from the
-# node's call to the whole message.
+# node's call to the whole message, of so many messages and seconds at least.
 
 my $good = $t->ws('/ws');
 $good->subscribe('big');
 
 sub watch {
-    my ($seconds) = @_;
+    my ($seconds, $messages) = @_;
 
     my (@seen, @late);
 
@@ -121,8 +121,9 @@ sub watch {
     while (defined $good->recv_message(0.02)) { }
 
     my $end = time + $seconds;
+    my $last = $end + 30;
 
-    while (time < $end) {
+    while (time < $end || @seen < ($messages // 1) && time < $last) {
         my $text = $good->recv_message(0.2) // next;
         push @seen, [$1, time] if $text =~ /^\{"type":"big","data":"(\d+) /;
     }
@@ -144,11 +145,11 @@ subtest 'ten that read nothing' => sub {
     @slow = map { slow_client($_ % 2, '/ws', 'big', 'all', 'few') } 1 .. 10;
     my @filling = watch(2);
     $before = memory();
-    my @late = watch(4);
+    my @late = watch(4, 30);
     $after = memory();
 
-    cmp_ok(scalar @late, '>=', 30, 'those who read get ' . @late . ' messages in 4 s');
-    cmp_ok($late[$#late * 0.9], '<', $quiet[$#quiet * 0.9] + 0.1, sprintf
+    cmp_ok(scalar @late, '>=', 30, 'those who read get ' . @late . ' messages');
+    cmp_ok($late[$#late * 0.9], '<', slow() * ($quiet[$#quiet * 0.9] + 0.1), sprintf
         'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@late, \@quiet);
     cmp_ok($after - $before, '<', $ENV{BLOCKCAST_SANITIZE} ? 400_000 : 2000,
         "while the worker's memory stays: $before kB, $after kB");
@@ -167,14 +168,14 @@ subtest 'they read again' => sub {
         my $ws = $slow[$i];
         my $name = ($ws->{tls} ? 'TLS' : 'plain') . " $i";
         my (%seq, %id);
-        my $end = time + 10;
+        my $end = time + 60;
 
         # up to what is new when it begins, of each stream
         my $want = $t->get_json('/api/streams/big')->{seq};
         my $last = $node->last_id - 40;
 
         while (time < $end && (($seq{big} // 0) < $want || ($id{all} // 0) < $last || ($id{few} // 0) < $last)) {
-            my $f = $ws->recv(5) or last;
+            my $f = $ws->recv(20) or last;
             next if $f->{opcode} != 1;
 
             my $m;
@@ -260,13 +261,15 @@ subtest 'those who never do are closed' => sub {
     my $begun = time;
     my $taken = 0;
 
-    while (time - $begun < 4) {
+    my $closed = sub { scalar(() = $t->error_log =~ /WebSocket client took nothing for 1000 ms/g) };
+
+    while (time - $begun < 4 || $closed->() < 2 && time - $begun < 8 * slow()) {
         $taken += sysread $some->socket, my $x, 65536;
         sleep 0.1;
         $good->recv_message(0.01);
     }
 
-    is(() = $t->error_log =~ /WebSocket client took nothing for 1000 ms/g, 2,
+    is($closed->(), 2,
         'who takes nothing for blockcast_send_timeout is closed, over TLS, too');
     cmp_ok(time - $begun, '<', 8 * slow(), 'in time');
     cmp_ok($taken, '>', 100_000, "one that takes a little goes on ($taken bytes)");
@@ -324,19 +327,19 @@ subtest 'floods' => sub {
         POSIX::_exit(0);
     }
 
-    my @flooded = watch(4);
+    my @flooded = watch(4, 30);
     kill 'KILL', $pid;
     waitpid $pid, 0;
 
-    cmp_ok(scalar @flooded, '>=', 30, 'under a flood ' . @flooded . ' messages come in 4 s');
-    cmp_ok($flooded[$#flooded * 0.9], '<', $calm[$#calm * 0.9] + 0.1, sprintf
+    cmp_ok(scalar @flooded, '>=', 30, 'under a flood ' . @flooded . ' messages come');
+    cmp_ok($flooded[$#flooded * 0.9], '<', slow() * ($calm[$#calm * 0.9] + 0.1), sprintf
         'as soon as before: %.1f ms, %.1f ms', map { 1000 * $_->[$#$_ * 0.9] } \@flooded, \@calm);
 
     my ($alive, $pages) = (0, 0);
     for my $ws (@crowd) {
         $ws->send_json({ type => 'ping', id => 'here' });
         my @seqs;
-        while (defined(my $text = $ws->recv_message)) {
+        while (defined(my $text = $ws->recv_message(30))) {
             push @seqs, $1 if $text =~ /"seq":(\d+)\}$/;
             next if $text !~ /^\{"type":"pong"/;
             $alive++;

@@ -12,6 +12,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 use Blockcast::Test;
+use Blockcast::Watch qw(memory_of);
 
 my @fields = qw(
     remote_addr request status http_user_agent http_referer uri args host
@@ -170,7 +171,7 @@ subtest 'frames that came together with the handshake' => sub {
     my $long = $t->ws('/echo', headers => [['X-Long', 'x' x 7000]]);
 
     $long->send_text('after a long head');
-    is($long->recv_message(5), 'after a long head', 'a head of 7 KB');
+    is($long->recv_message, 'after a long head', 'a head of 7 KB');
     $long->close(1000);
 
     # stub_status counts an open WebSocket as being written, and no longer
@@ -194,16 +195,15 @@ subtest 'the memory of an idle client' => sub {
     SKIP: {
         skip 'sanitizers have memory of their own', 1 if $ENV{BLOCKCAST_SANITIZE};
 
-        my $pss = sub {
+        my $own = sub {
             my ($worker) = $t->worker_pids;
-            Blockcast::Test::slurp("/proc/$worker/smaps_rollup") =~ /^Pss:\s+(\d+)/m;
-            return $1;
+            return memory_of($worker);
         };
         my $crowd = sub { map { my $ws = $t->ws('/ws'); $ws->subscribe('s'); $ws } 1 .. $_[0] };
         my @warm = $crowd->(200);
-        my $start = $pss->();
+        my $start = $own->();
         my @clients = $crowd->(600);
-        my $each = ($pss->() - $start) * 1024 / (600);
+        my $each = ($own->() - $start) * 1024 / (600);
 
         cmp_ok($each, '<', 2048, sprintf 'at most 2 KiB for an idle client: %.0f bytes', $each);
         $_->drop for @clients, @warm;

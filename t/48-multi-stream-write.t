@@ -65,7 +65,7 @@ for (1 .. 4) {
 
     my %newest = map { $_->{name} => $_->{seq} } @{ $t->get_json('/api/streams')->{streams} };
 
-    $swarm->run(2 * $slow, until => sub {
+    $swarm->run(20 * $slow, until => sub {
         @behind = map { my $c = $_; map { "$c->{name}: $_" }
             grep { ($c->{st}{$_}{seq} // 0) < $newest{$_} } @snapshots } $swarm->clients;
         return !@behind;

@@ -47,7 +47,7 @@ EOC
 my $ahead = join "\n", map { <<"EOC" } 0 .. 9;
     blockcast_stream ahead$_ {
         blockcast_interval 100ms;
-        blockcast_jq_timeout 1s;
+        blockcast_jq_timeout 3s;
         blockcast_call c x.ahead;
         blockcast_jq 'if .results.c == 3 and $_ == 3 then def f: f; f else {n: .results.c} end';
     }
@@ -261,7 +261,7 @@ ok(wait_for(sub { !grep { data($_) !~ /^\{"n":1\}/ } @many }), 'ten streams of o
 my %failed = map { $_ => metric(qq(polls_failed_total{stream="$_"})) } @many;
 
 set(ahead => 3);
-ok(wait_for(sub { get($_) for @many; message('ahead3') =~ /stopped after 1000 ms/ }, 30), 'one of them does not end')
+ok(wait_for(sub { get($_) for @many; message('ahead3') =~ /stopped after 3000 ms/ }, 30), 'one of them does not end')
     or diag(message('ahead3'));
 set(ahead => 4);
 ok(wait_for(sub { !grep { data($_) ne '{"n":4}' } @many }, 30), 'and then all go on');

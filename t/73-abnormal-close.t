@@ -122,7 +122,7 @@ round($ENV{BLOCKCAST_LONG} ? 400 : 8);
 my $middle = memory($t);
 round($ENV{BLOCKCAST_LONG} ? 400 : 8);
 
-my $nginx = wait_for { nginx_connections($t) == 2 } 5;
+my $nginx = wait_for { nginx_connections($t) == 2 } 20;
 ok($nginx, "nginx's own count is right") or diag($t->get('/status')->{body});
 cmp_ok(fds($t), '<=', $fds + 4, 'no file is left open');
 cmp_ok(memory($t) - max($memory, $middle), '<', 1500 * ($ENV{BLOCKCAST_SANITIZE} ? 400 : 1),
@@ -133,7 +133,7 @@ my %subscribers = map { $_->{name} => $_->{subscribers} }
 is_deeply(\%subscribers, { c => 1, big => 1, l => 1 }, 'the subscribers are counted right');
 
 my $before = $seen;
-wait_for { listen_on(0.1); $seen > $before + 5 } 5;
+wait_for { listen_on(0.1); $seen > $before + 5 } 20;
 cmp_ok($seen, '>', $before + 5, 'who stayed still gets every update');
 is($here->eof, undef, 'on its first connection');
 

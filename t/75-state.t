@@ -116,7 +116,7 @@ sub quit {
 sub kill_all {
     my ($t) = @_;
     kill 'KILL', $t->{master};
-    wait_for { waitpid $t->{master}, 1; my @p = $t->nginx_pids; kill 'KILL', @p; !@p } 5;
+    wait_for { waitpid $t->{master}, 1; my @p = $t->nginx_pids; kill 'KILL', @p; !@p } 20;
     unlink $t->prefix . '/nginx.pid';
 }
 
@@ -133,7 +133,7 @@ sub look {
     for my $s (qw(c l)) {
         $ws->send_json({ type => 'subscribe', stream => $s,
             defined $since{$s} ? (since => $since{$s}) : () });
-        my $m = $ws->recv_type($s, 5 * $slow);
+        my $m = $ws->recv_type($s, 20 * slow());
         @got{"$s.seq", $s} = ($m->{seq}, $m->{data});
         $got{"$s.gap"} = 1 if $m->{gap};
     }
@@ -362,7 +362,7 @@ subtest 'kill -9 of everything, again and again, with clients that come back' =>
         spew($file, $text);
         $t->start;
         $b = look($t);
-        cmp_ok($b->{"$_.seq"}, '<=', $a->{$_} + 10, "after a good end seq of $_ goes on by one") for qw(c l);
+        cmp_ok($b->{"$_.seq"}, '<=', $a->{$_} + 10 * slow(), "after a good end seq of $_ goes on by one") for qw(c l);
         $t->stop;
         $ledger->stop;
     }
@@ -533,7 +533,7 @@ MORE
         $t->start;
         my $b = look($t);
         is($b->{epoch}, $a->{epoch}, '... and it is');
-        cmp_ok($b->{'c.seq'}, '<=', $a->{'c.seq'} + 10, '... with all that was published');
+        cmp_ok($b->{'c.seq'}, '<=', $a->{'c.seq'} + 10 * slow(), '... with all that was published');
 
         # the folder goes away under it, and comes back
         rename $dir, "$dir.old";
@@ -683,7 +683,7 @@ MORE
         my $b = look($t);
         is($b->{epoch}, $a->{epoch}, 'killed in the middle of it: the same epoch');
         cmp_ok($b->{"$_.seq"}, '>=', $a->{"$_.seq"}, "... and seq of $_ goes on") for qw(c l);
-        cmp_ok($b->{"$_.seq"}, '<=', $a->{"$_.seq"} + 30, '... by one') for qw(c l);
+        cmp_ok($b->{"$_.seq"}, '<=', $a->{"$_.seq"} + 30 * slow(), '... by one') for qw(c l);
         $ws->close;
         $t->stop;
     }

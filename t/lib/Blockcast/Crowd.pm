@@ -7,7 +7,7 @@ package Blockcast::Crowd;
 #   my $crowd = Blockcast::Crowd->new(port => P, path => '/ws',
 #       snapshot => 'c', log => 'l', size => 200);
 #   $crowd->run(5);                 # reads for 5 s, reconnects who is closed
-#   $crowd->run(5, until => sub { ... });
+#   $crowd->run(5, until => sub { ... });   # 5 s * slow() at most
 #   $crowd->{closes}{1012}          # how often each code came
 #   is_deeply([$crowd->wrong], []); # sentences, none when all was well
 #
@@ -32,6 +32,7 @@ use JSON::PP ();
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
+use Blockcast::Test qw(slow);
 use Blockcast::WebSocket ();
 
 our @EXPORT = qw(crowd_http crowd_server);
@@ -156,7 +157,7 @@ sub _connect {
 sub run {
     my ($self, $seconds, %opt) = @_;
 
-    my $end = time + $seconds;
+    my $end = time + $seconds * ($opt{until} ? slow() : 1);
 
     while (time < $end) {
         my %by;

@@ -5,7 +5,9 @@ package Blockcast::Ledger;
 # and answers
 #
 #   count      the number of this call since the start: every poll changes it
-#   ledger     the newest `page` entries, oldest first: [{"id":1,"text":"..."}]
+#   ledger     the newest `page` entries, oldest first: [{"id":1,"text":"..."}];
+#              by itself those of 20 seconds (100 to 600), so that nothing is lost
+#              when the machine is busy and nobody asks for a while
 #   big        a string of `big` bytes that begins with the number of the call
 #   hang       nothing, ever
 #   slow       the number of the call, after `slow` seconds
@@ -26,14 +28,17 @@ use warnings;
 use IO::Select ();
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
+use List::Util qw(max min);
 use Time::HiRes qw(time);
 
 
 sub new {
     my ($class, %arg) = @_;
 
-    my $self = bless { rate => 10, page => 100, big => 100_000, slow => 1,
+    my $self = bless { rate => 10, big => 100_000, slow => 1,
         width => 40, begun => time, owner => $$, %arg }, $class;
+
+    $self->{page} //= max(100, min(600, 20 * $self->{rate}));
 
     my $listen = $self->{unix}
         ? IO::Socket::UNIX->new(Local => $self->{unix}, Listen => 64)

@@ -9,7 +9,7 @@ package Blockcast::Swarm;
 #   my $swarm = Blockcast::Swarm->new(port => P, path => '/ws', size => 200,
 #       snapshots => ['c'], log => 'l', model => $model);
 #   $swarm->run(5);                         # for 5 s
-#   $swarm->run(5, until => sub { ... });   # true when it came true
+#   $swarm->run(5, until => sub { ... });   # true when it came true in 5 s * slow()
 #   $swarm->cut('rst', 20);                 # 20 of them, see %CUT
 #   $swarm->sleepers(10, 2);                # 10 of them read nothing for 2 s
 #   $swarm->{closes}{1012}                  # how often each code came
@@ -25,6 +25,8 @@ use Fcntl qw(F_SETFL O_NONBLOCK);
 use Socket qw(AF_INET IPPROTO_TCP SO_ERROR SO_LINGER SO_RCVBUF SOCK_STREAM
               SOL_SOCKET TCP_NODELAY inet_aton pack_sockaddr_in);
 use Time::HiRes qw(sleep time);
+
+use Blockcast::Test qw(slow);
 
 our $KEY = 'YmxvY2tjYXN0LXRlc3QtMQ==';
 our $ACCEPT = do {
@@ -318,7 +320,7 @@ sub step {
 sub run {
     my ($self, $seconds, %opt) = @_;
 
-    my $end = time + $seconds;
+    my $end = time + $seconds * ($opt{until} ? slow() : 1);
 
     do {
         $self->step(0.02);
