@@ -31,7 +31,7 @@ my $t = Blockcast::Test->new(workers => 2,
     blockcast_stream big {
         blockcast_interval 100ms;
         blockcast_max_size 200k;
-        blockcast_call big big;
+        blockcast_call big big timeout=10s;
     }
 MORE
     location /strict {

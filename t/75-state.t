@@ -34,12 +34,12 @@ sub http {
 
     blockcast_stream c {
         blockcast_interval 400ms;
-        blockcast_call count count timeout=2s;
+        blockcast_call count count timeout=10s;
     }
 
     blockcast_stream l {
         blockcast_interval 400ms;
-        blockcast_call ledger ledger timeout=2s;
+        blockcast_call ledger ledger timeout=10s;
         blockcast_jq '{entries: .results.ledger}, {n: ((.state.n // 0) + 1)}';
         blockcast_log entries key=id keep=2000 size=256k;
     }
@@ -259,7 +259,7 @@ subtest 'a restart by QUIT' => sub {
         ok(quit($t), 'QUIT');
 
         # as a log now, and with less room than its data had
-        $http =~ s/blockcast_call count count timeout=2s;/blockcast_call ledger ledger; blockcast_jq '{entries: .results.ledger}'; blockcast_log entries key=id keep=50 size=16k;/;
+        $http =~ s/blockcast_call count count timeout=10s;/blockcast_call ledger ledger; blockcast_jq '{entries: .results.ledger}'; blockcast_log entries key=id keep=50 size=16k;/;
         $http =~ s/keep=2000 size=256k/keep=20 size=16k/;
         $t->write_conf(http => $http);
         $t->start;

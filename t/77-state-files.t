@@ -31,13 +31,13 @@ my $http = <<"HTTP";
     blockcast_stream c {
         blockcast_interval 150ms;
         blockcast_always on;
-        blockcast_call count count timeout=2s;
+        blockcast_call count count timeout=10s;
     }
 
     blockcast_stream l {
         blockcast_interval 150ms;
         blockcast_always on;
-        blockcast_call ledger ledger timeout=2s;
+        blockcast_call ledger ledger timeout=10s;
         blockcast_jq '{entries: .results.ledger}';
         blockcast_log entries key=id keep=2000 size=256k;
     }

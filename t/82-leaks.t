@@ -42,7 +42,7 @@ $t->write_conf(http => crowd_http($node, zone => '8m', interval => '100ms', keep
     blockcast_stream big {
         blockcast_interval 100ms;
         blockcast_max_size 200k;
-        blockcast_call big big;
+        blockcast_call big big timeout=10s;
     }
 MORE
     listen 127.0.0.1:%%PORT1%% ssl;

@@ -52,13 +52,13 @@ sub crowd_http {
 
     blockcast_stream c {
         blockcast_interval $c{interval};
-        blockcast_call count count timeout=2s;
+        blockcast_call count count timeout=10s;
         $c{snapshot}
     }
 
     blockcast_stream l {
         blockcast_interval $c{interval};
-        blockcast_call ledger ledger timeout=2s;
+        blockcast_call ledger ledger timeout=10s;
         blockcast_jq '{entries: .results.ledger}';
         blockcast_log entries key=id keep=$c{keep} size=$c{size};
         $c{log}
