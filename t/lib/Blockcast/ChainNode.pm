@@ -71,8 +71,9 @@ sub _make {
 }
 
 
-sub _answer {
-    my ($self, $s, $body) = @_;
+sub answer {
+    my ($self, $s, $request) = @_;
+    my $body = $request->{body};
 
     my ($method) = $body =~ /"method"\s*:\s*"(\w+)"/;
     my ($id) = $body =~ /"id"\s*:\s*([^,}\s]+)/;

@@ -15,9 +15,9 @@ use strict;
 use warnings;
 
 use File::Temp ();
-use IO::Select ();
-use IO::Socket::INET ();
 use JSON::PP ();
+
+use parent 'Blockcast::NodeProcess';
 
 my $JSON = JSON::PP->new->canonical->allow_nonref;
 
@@ -89,25 +89,7 @@ our %DIALECT = (
 sub new {
     my ($class) = @_;
 
-    my $self = bless { owner => $$, dir => File::Temp::tempdir(CLEANUP => 1) }, $class;
-
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 128)
-        or die "listen: $!\n";
-
-    $self->{port} = $listen->sockport;
-
-    my $parent = $$;
-    $self->{pid} = fork // die "fork: $!\n";
-
-    if ($self->{pid} == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        eval { $self->_serve($listen, $parent) };
-        print STDERR "dialects: $@" if $@;
-        require POSIX;
-        POSIX::_exit(1);
-    }
-
-    return $self;
+    return (bless { dir => File::Temp::tempdir(CLEANUP => 1) }, $class)->begin;
 }
 
 
@@ -132,66 +114,20 @@ sub document {
 }
 
 
-sub stop {
-    my ($self) = @_;
+sub answer {
+    my ($self, $s, $request) = @_;
+    my ($name, $rest) = $request->{path} =~ m{^/(\w+)(/.*)$} or return;
+    my ($verb, $head, $body) = @$request{qw(verb head body)};
 
-    return if !$self->{pid} || $$ != $self->{owner};
+    open my $fh, '>>', "$self->{dir}/$name" or die "$!\n";
+    syswrite $fh, $JSON->encode([$verb, $rest, $head, $body]) . "\n";
+    close $fh;
 
-    local $?;
-    kill 'KILL', $self->{pid};
-    waitpid delete $self->{pid}, 0;
-}
+    my ($status, $text, $more) = $verb eq 'GET' ? $self->_document($rest, $head)
+        : _answer($DIALECT{$name}, $body);
 
-
-sub DESTROY { $_[0]->stop }
-
-
-sub _serve {
-    my ($self, $listen, $parent) = @_;
-
-    my $select = IO::Select->new($listen);
-    my %buf;
-
-    while (getppid == $parent) {
-        for my $s ($select->can_read(0.2)) {
-
-            if ($s == $listen) {
-                my $c = $listen->accept or next;
-                $select->add($c);
-                $buf{$c} = '';
-                next;
-            }
-
-            if (!sysread $s, $buf{$s}, 65536, length $buf{$s}) {
-                $select->remove($s);
-                delete $buf{$s};
-                close $s;
-                next;
-            }
-
-            while ($buf{$s} =~ m{\A(GET|POST) (\S+) HTTP/1\.[01]\r\n(.*?\r\n)?\r\n}s) {
-                my ($verb, $path, $head, $len) = ($1, $2, $3 // '', $+[0]);
-                my $size = $head =~ /^Content-Length: *(\d+)/im ? $1 : 0;
-
-                last if length $buf{$s} < $len + $size;
-
-                my $body = substr $buf{$s}, $len, $size;
-                substr $buf{$s}, 0, $len + $size, '';
-
-                my ($name, $rest) = $path =~ m{^/(\w+)(/.*)$} or next;
-
-                open my $fh, '>>', "$self->{dir}/$name" or die "$!\n";
-                syswrite $fh, $JSON->encode([$verb, $rest, $head, $body]) . "\n";
-                close $fh;
-
-                my ($status, $text, $more) = $verb eq 'GET' ? $self->_document($rest, $head)
-                    : _answer($DIALECT{$name}, $body);
-
-                syswrite $s, "HTTP/1.1 $status X\r\nContent-Type: application/json\r\n" . ($more // '')
-                    . ($status == 304 ? '' : 'Content-Length: ' . length($text) . "\r\n") . "\r\n$text";
-            }
-        }
-    }
+    syswrite $s, "HTTP/1.1 $status X\r\nContent-Type: application/json\r\n" . ($more // '')
+        . ($status == 304 ? '' : 'Content-Length: ' . length($text) . "\r\n") . "\r\n$text";
 }
 
 

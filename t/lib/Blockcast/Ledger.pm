@@ -25,45 +25,24 @@ package Blockcast::Ledger;
 use strict;
 use warnings;
 
-use IO::Select ();
-use IO::Socket::INET ();
-use IO::Socket::UNIX ();
 use List::Util qw(max min);
 use Time::HiRes qw(time);
+
+use parent 'Blockcast::NodeProcess';
 
 
 sub new {
     my ($class, %arg) = @_;
 
     my $self = bless { rate => 10, big => 100_000, slow => 1,
-        width => 40, begun => time, owner => $$, %arg }, $class;
+        width => 40, begun => time, later => [], %arg }, $class;
 
     $self->{page} //= max(100, min(600, 20 * $self->{rate}));
-
-    my $listen = $self->{unix}
-        ? IO::Socket::UNIX->new(Local => $self->{unix}, Listen => 64)
-        : IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-            LocalPort => $self->{port} // 0, Listen => 64, ReuseAddr => 1);
-    $listen or die "listen: $!\n";
-
-    chmod 0777, $self->{unix} if $self->{unix};
-    $self->{port} = $listen->sockport unless $self->{unix};
 
     open $self->{journal}, '+>', undef or die "journal: $!\n";
     $self->{journal}->autoflush(1);
 
-    my $parent = $$;
-    $self->{pid} = fork // die "fork: $!\n";
-
-    if ($self->{pid} == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        eval { $self->_serve($listen, $parent) };
-        print STDERR "ledger: $@" if $@;
-        require POSIX;
-        POSIX::_exit(1);
-    }
-
-    return $self;
+    return $self->begin;
 }
 
 
@@ -80,68 +59,42 @@ sub entry {
 }
 
 
-sub _serve {
-    my ($self, $listen, $parent) = @_;
+# Answers that are due.
 
-    my $select = IO::Select->new($listen);
-    my (%buf, %count, @later);
+sub idle {
+    my ($self) = @_;
+    my $later = $self->{later};
 
-    while (getppid == $parent) {
+    while (@$later && $later->[0][0] <= time) {
+        my (undef, $s, $text) = @{ shift @$later };
+        syswrite $s, $text if $self->is_open($s);
+    }
+}
 
-        while (@later && $later[0][0] <= time) {
-            my (undef, $s, $text) = @{ shift @later };
-            syswrite $s, $text if $buf{$s};
-        }
 
-        for my $s ($select->can_read(@later ? 0.02 : 0.2)) {
-            if ($s == $listen) {
-                my $c = $listen->accept or next;
-                $select->add($c);
-                $buf{$c} = '';
-                next;
-            }
+sub pause { return @{ $_[0]{later} } ? 0.02 : 0.2 }
 
-            if (!sysread $s, $buf{$s}, 65536, length $buf{$s}) {
-                $select->remove($s);
-                delete $buf{$s};
-                close $s;
-                next;
-            }
 
-            while ($buf{$s} =~ /^(.*?)\r\n\r\n/s) {
-                my ($head, $at) = ($1, $+[0]);
-                my ($len) = $head =~ /^Content-Length:\s*(\d+)/mi;
-                last if length $buf{$s} < $at + ($len // 0);
+sub answer {
+    my ($self, $s, $request) = @_;
+    my ($method) = $request->{body} =~ /"method"\s*:\s*"([^"]*)"/;
+    my ($id) = $request->{body} =~ /"id"\s*:\s*([^,}\s]+)/;
+    $method //= '?';
 
-                my $body = substr $buf{$s}, $at, $len // 0;
-                substr($buf{$s}, 0, $at + ($len // 0)) = '';
+    syswrite $self->{journal}, sprintf "%.6f %s\n", time, $method;
 
-                my ($method) = $body =~ /"method"\s*:\s*"([^"]*)"/;
-                my ($id) = $body =~ /"id"\s*:\s*([^,}\s]+)/;
-                $method //= '?';
+    return if $method eq 'hang';
 
-                syswrite $self->{journal}, sprintf "%.6f %s\n", time, $method;
+    my $result = $self->_result($method, ++$self->{count}{$method});
+    my $text = $self->response(defined $result
+        ? qq({"jsonrpc":"2.0","id":$id,"result":$result})
+        : qq({"jsonrpc":"2.0","id":$id,"error":{"code":-32601,)
+          . q("message":"method not found"}}));
 
-                next if $method eq 'hang';
-
-                my $n = ++$count{$method};
-                my $result = $self->_result($method, $n);
-                my $text = defined $result
-                    ? qq({"jsonrpc":"2.0","id":$id,"result":$result})
-                    : qq({"jsonrpc":"2.0","id":$id,"error":{"code":-32601,)
-                      . q("message":"method not found"}});
-
-                $text = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                    . 'Content-Length: ' . length($text) . "\r\n\r\n$text";
-
-                if ($method eq 'slow') {
-                    push @later, [time + $self->{slow}, $s, $text];
-                } else {
-                    $s->blocking(1);
-                    syswrite $s, $text;
-                }
-            }
-        }
+    if ($method eq 'slow') {
+        push @{ $self->{later} }, [time + $self->{slow}, $s, $text];
+    } else {
+        $self->send_all($s, $text);
     }
 }
 
@@ -176,21 +129,6 @@ sub calls {
     close $copy;
 
     return map { $_->[0] } grep { $_->[1] eq $method } @calls;
-}
-
-
-sub stop {
-    my ($self) = @_;
-
-    return if $self->{owner} != $$ || !$self->{pid};
-    kill 'KILL', $self->{pid};
-    waitpid delete $self->{pid}, 0;
-}
-
-
-sub DESTROY {
-    local $?;
-    $_[0]->stop;
 }
 
 
