@@ -319,9 +319,10 @@ ngx_http_blockcast_conf_head_time(ngx_conf_t *cf, ngx_str_t *word,
 {
     ngx_int_t  n;
 
-    n = ngx_http_blockcast_conf_read_msec(value);
+    n = ngx_http_blockcast_conf_read_within(value,
+                                 ngx_http_blockcast_conf_time, 100, 600000);
 
-    if (n == NGX_ERROR || n < 100 || n > 600000) {
+    if (n == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of blockcast_head must be a time from "
                            "100ms to 10m", word);
@@ -638,9 +639,10 @@ ngx_http_blockcast_conf_head_stream(ngx_conf_t *cf,
         } else if (ngx_http_blockcast_conf_read_param(&word[i], "apart=",
                                                       &value))
         {
-            msec = ngx_http_blockcast_conf_read_msec(&value);
+            msec = ngx_http_blockcast_conf_read_within(&value,
+                                  ngx_http_blockcast_conf_time, 50, 600000);
 
-            if (msec == NGX_ERROR || msec < 50 || msec > 600000) {
+            if (msec == NGX_ERROR) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "\"%V\" of blockcast_head in stream "
                                    "\"%V\" must be a time from 50ms to 10m",

@@ -200,11 +200,11 @@ ngx_http_blockcast_conf_history_idle(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
-    msec = ngx_http_blockcast_conf_read_msec(value);
+    msec = ngx_http_blockcast_conf_read_within(value,
+                                  ngx_http_blockcast_conf_time, 1000,
+                                  (ngx_int_t) BC_HISTORY_HOLD * 1000 / 2);
 
-    if (msec == NGX_ERROR || msec < 1000
-        || msec > (ngx_int_t) BC_HISTORY_HOLD * 1000 / 2)
-    {
+    if (msec == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "blockcast_history of stream \"%V\": \"idle=%V\" "
                            "must be \"off\" or a time from 1s to 12h",

@@ -236,6 +236,24 @@ ngx_http_blockcast_conf_rpc_head(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/* Adds an element to a list, which is made when it is the first. */
+
+static void *
+ngx_http_blockcast_conf_rpc_push(ngx_conf_t *cf, ngx_array_t **list,
+    size_t size)
+{
+    if (*list == NULL) {
+        *list = ngx_array_create(cf->pool, 8, size);
+
+        if (*list == NULL) {
+            return NULL;
+        }
+    }
+
+    return ngx_array_push(*list);
+}
+
+
 /* Reads one of several words; NGX_ERROR has been logged. */
 
 static ngx_int_t
@@ -303,9 +321,21 @@ ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_int_t                        n;
     ngx_str_t                       *value, text;
-    ngx_uint_t                       i;
+    ngx_uint_t                       i, k;
     ngx_http_blockcast_conf_rpc_t   *c;
     ngx_http_blockcast_rpc_rule_t   *rule, **slot;
+
+    static const struct {
+        const char                  *name;
+        size_t                       offset;
+    } texts[] = {
+        { "stream=", offsetof(ngx_http_blockcast_rpc_rule_t, stream_name) },
+        { "notify=", offsetof(ngx_http_blockcast_rpc_rule_t, notify) },
+        { "unsubscribe=",
+          offsetof(ngx_http_blockcast_rpc_rule_t, unsubscribe) },
+        { "member=", offsetof(ngx_http_blockcast_rpc_rule_t, member) },
+        { "result=", offsetof(ngx_http_blockcast_rpc_rule_t, result) }
+    };
 
     c = blcf->rpc;
     c->set = 1;
@@ -323,28 +353,16 @@ ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_http_blockcast_conf_read_param(&value[i], "stream=", &text)) {
-            rule->stream_name = text;
+        for (k = 0; k < sizeof(texts) / sizeof(texts[0]); k++) {
+            if (ngx_http_blockcast_conf_read_param(&value[i], texts[k].name,
+                                                   &text))
+            {
+                break;
+            }
+        }
 
-        } else if (ngx_http_blockcast_conf_read_param(&value[i], "notify=",
-                                                      &text))
-        {
-            rule->notify = text;
-
-        } else if (ngx_http_blockcast_conf_read_param(&value[i],
-                                                      "unsubscribe=", &text))
-        {
-            rule->unsubscribe = text;
-
-        } else if (ngx_http_blockcast_conf_read_param(&value[i], "member=",
-                                                      &text))
-        {
-            rule->member = text;
-
-        } else if (ngx_http_blockcast_conf_read_param(&value[i], "result=",
-                                                      &text))
-        {
-            rule->result = text;
+        if (k < sizeof(texts) / sizeof(texts[0])) {
+            *(ngx_str_t *) ((u_char *) rule + texts[k].offset) = text;
 
         } else if (ngx_http_blockcast_conf_read_param(&value[i], "id=",
                                                       &text))
@@ -402,15 +420,8 @@ ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (c->rpc.rules == NULL) {
-        c->rpc.rules = ngx_array_create(cf->pool, 4,
+    slot = ngx_http_blockcast_conf_rpc_push(cf, &c->rpc.rules,
                                     sizeof(ngx_http_blockcast_rpc_rule_t *));
-        if (c->rpc.rules == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    slot = ngx_array_push(c->rpc.rules);
     if (slot == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -436,16 +447,10 @@ ngx_http_blockcast_conf_rpc_allow(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    if (c->rpc.allow == NULL) {
-        c->rpc.allow = ngx_array_create(cf->pool, 8, sizeof(ngx_str_t));
-        if (c->rpc.allow == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
     for (i = 1; i < cf->args->nelts; i++) {
 
-        pattern = ngx_array_push(c->rpc.allow);
+        pattern = ngx_http_blockcast_conf_rpc_push(cf, &c->rpc.allow,
+                                                   sizeof(ngx_str_t));
         if (pattern == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -473,16 +478,9 @@ ngx_http_blockcast_conf_rpc_methods(ngx_conf_t *cf, ngx_array_t **list,
 
     value = cf->args->elts;
 
-    if (*list == NULL) {
-        *list = ngx_array_create(cf->pool, 8,
-                                 sizeof(ngx_http_blockcast_rpc_method_t));
-        if (*list == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
     for (i = 1; i < n; i++) {
-        m = ngx_array_push(*list);
+        m = ngx_http_blockcast_conf_rpc_push(cf, list,
+                                    sizeof(ngx_http_blockcast_rpc_method_t));
         if (m == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -563,9 +561,11 @@ ngx_http_blockcast_conf_rpc_cost(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
     n = cf->args->nelts - 1;
 
-    cost = ngx_atoi(value[n].data, value[n].len);
+    cost = ngx_http_blockcast_conf_read_within(&value[n],
+                                             ngx_http_blockcast_conf_number,
+                                             0, 1000000);
 
-    if (cost == NGX_ERROR || cost > 1000000) {
+    if (cost == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" in \"%V\" must be METHOD... and a number "
                            "from 0 to 1000000", &value[n], &value[0]);
@@ -584,21 +584,21 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_blockcast_loc_conf_t *blcf = conf;
 
-    ssize_t                          n;
+    ngx_int_t                        n;
     ngx_str_t                       *value, text;
     ngx_uint_t                       i, k;
     ngx_http_blockcast_conf_rpc_t   *c;
     ngx_http_blockcast_rpc_limit_t  *limit;
 
     static const struct {
-        const char  *name;
-        size_t       offset;
-        enum { number, size, time }  type;
-        ngx_int_t    least;
+        const char                      *name;
+        size_t                           offset;
+        ngx_http_blockcast_conf_unit_e   unit;
+        ngx_int_t                        least;
     } words[] = {
-#define ngx_http_blockcast_conf_rpc_number(name, type, least)                 \
-        { #name "=", offsetof(ngx_http_blockcast_rpc_limit_t, name), type,    \
-          least }
+#define ngx_http_blockcast_conf_rpc_number(name, unit, least)                 \
+        { #name "=", offsetof(ngx_http_blockcast_rpc_limit_t, name),          \
+          ngx_http_blockcast_conf_##unit, least }
 
         ngx_http_blockcast_conf_rpc_number(rate, number, 0),
         ngx_http_blockcast_conf_rpc_number(burst, number, 0),
@@ -630,12 +630,10 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
                 continue;
             }
 
-            n = (words[k].type == number) ? ngx_atoi(text.data, text.len)
-                : (words[k].type == size) ? ngx_parse_size(&text)
-                : ngx_http_blockcast_conf_read_msec(&text);
-
-            if (n < words[k].least || n > 2000000000) {
-                n = NGX_ERROR;
+            n = ngx_http_blockcast_conf_read_within(&text, words[k].unit,
+                                                    words[k].least,
+                                                    2000000000);
+            if (n == NGX_ERROR) {
                 break;
             }
 

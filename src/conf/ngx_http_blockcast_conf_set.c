@@ -176,25 +176,37 @@ ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
+/* Refuses a value that is not from least to most. */
+
+static char *
+ngx_http_blockcast_conf_set_within(ngx_conf_t *cf, size_t value, size_t least,
+    size_t most, const char *sentence)
+{
+    if (value < least || value > most) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", sentence);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 char *
 ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *size = data;
 
-    if (*size == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "blockcast_max_message must be larger than 0");
-        return NGX_CONF_ERROR;
+    char  *rv;
+
+    rv = ngx_http_blockcast_conf_set_within(cf, *size, 1, NGX_MAX_SIZE_T_VALUE,
+                            "blockcast_max_message must be larger than 0");
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
-    if (*size > 1024 * 1024 * 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "blockcast_max_message must not be larger than "
-                           "1024m");
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_blockcast_conf_set_within(cf, *size, 1, 1024 * 1024 * 1024,
+                            "blockcast_max_message must not be larger than "
+                            "1024m");
 }
 
 
@@ -204,14 +216,9 @@ ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf, void *post,
 {
     ngx_int_t *n = data;
 
-    if (*n == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "blockcast_max_subscriptions must be a number "
-                           "from 1");
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_blockcast_conf_set_within(cf, *n, 1, NGX_MAX_SIZE_T_VALUE,
+                            "blockcast_max_subscriptions must be a number "
+                            "from 1");
 }
 
 
@@ -220,13 +227,9 @@ ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *size = data;
 
-    if (*size < 128 * 1024 || *size > 1024 * 1024 * 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "blockcast_max_queue must be from 128k to 1024m");
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_blockcast_conf_set_within(cf, *size, 128 * 1024,
+                            1024 * 1024 * 1024,
+                            "blockcast_max_queue must be from 128k to 1024m");
 }
 
 
@@ -385,26 +388,57 @@ static ngx_int_t
 ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
     ngx_http_blockcast_node_t *node)
 {
-    ssize_t      size;
-    ngx_int_t    msec, n;
+    ngx_int_t    n;
     ngx_str_t   *word, value;
-    ngx_uint_t   i;
+    ngx_uint_t   i, k;
+
+    static const struct {
+        const char                      *name;
+        ngx_http_blockcast_conf_unit_e   unit;
+        ngx_int_t                        least;
+        ngx_int_t                        most;
+        size_t                           offset;
+        const char                      *what;
+    } bounded[] = {
+        { "batch=", ngx_http_blockcast_conf_number, 1, 256,
+          offsetof(ngx_http_blockcast_node_t, batch),
+          "a number of calls from 1 to 256" },
+
+        { "max_reply=", ngx_http_blockcast_conf_size, 1024, 1024 * 1024 * 1024,
+          offsetof(ngx_http_blockcast_node_t, max_reply),
+          "a size from 1k to 1g" },
+
+        { "backoff=", ngx_http_blockcast_conf_time, 100, 600000,
+          offsetof(ngx_http_blockcast_node_t, backoff),
+          "a time from 100ms to 10m" }
+    };
 
     word = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_http_blockcast_conf_read_param(&word[i], "batch=", &value)) {
-            n = ngx_atoi(value.data, value.len);
+        for (k = 0; k < sizeof(bounded) / sizeof(bounded[0]); k++) {
+            if (ngx_http_blockcast_conf_read_param(&word[i], bounded[k].name,
+                                                   &value))
+            {
+                break;
+            }
+        }
 
-            if (n < 1 || n > 256) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"%V\" must be a number of calls from 1 "
-                                   "to 256", &word[i]);
+        if (k < sizeof(bounded) / sizeof(bounded[0])) {
+
+            n = ngx_http_blockcast_conf_read_within(&value, bounded[k].unit,
+                                                    bounded[k].least,
+                                                    bounded[k].most);
+            if (n == NGX_ERROR) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" must be %s",
+                                   &word[i], bounded[k].what);
                 return NGX_ERROR;
             }
 
-            node->batch = n;
+            /* all of them are as wide as a pointer */
+
+            *(ngx_uint_t *) ((u_char *) node + bounded[k].offset) = n;
 
         } else if (ngx_http_blockcast_conf_read_param(&word[i], "strict=",
                                                       &value))
@@ -444,34 +478,6 @@ ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
             {
                 return NGX_ERROR;
             }
-
-        } else if (ngx_http_blockcast_conf_read_param(&word[i], "max_reply=",
-                                                      &value))
-        {
-            size = ngx_parse_size(&value);
-
-            if (size < 1024 || size > 1024 * 1024 * 1024) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"%V\" must be a size from 1k to 1g",
-                                   &word[i]);
-                return NGX_ERROR;
-            }
-
-            node->max_reply = size;
-
-        } else if (ngx_http_blockcast_conf_read_param(&word[i], "backoff=",
-                                                      &value))
-        {
-            msec = ngx_http_blockcast_conf_read_msec(&value);
-
-            if (msec == NGX_ERROR || msec < 100 || msec > 600000) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"%V\" must be a time from 100ms to 10m",
-                                   &word[i]);
-                return NGX_ERROR;
-            }
-
-            node->backoff = msec;
 
         } else if (i == 1) {
             node->name = word[i];

@@ -543,9 +543,11 @@ ngx_http_blockcast_conf_stream_max_size(ngx_conf_t *cf,
     }
 
     value = cf->args->elts;
-    size = ngx_parse_size(&value[1]);
+    size = ngx_http_blockcast_conf_read_within(&value[1],
+                                          ngx_http_blockcast_conf_size, 256,
+                                          64 * 1024 * 1024);
 
-    if (size < 256 || size > 64 * 1024 * 1024) {
+    if (size == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V %V\" of stream \"%V\" must be a size "
                            "from 256 to 64m",
@@ -733,22 +735,33 @@ ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
 }
 
 
+/* Reads a number from 1; NGX_DECLINED: it is none, or larger than most. */
+
+static ngx_int_t
+ngx_http_blockcast_conf_stream_number(ngx_str_t *value, ngx_int_t most,
+    ngx_uint_t *number)
+{
+    ngx_int_t  n;
+
+    n = ngx_http_blockcast_conf_read_within(value,
+                                            ngx_http_blockcast_conf_number, 1,
+                                            most);
+    if (n == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    *number = n;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_conf_stream_log_keep(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value)
 {
-    ngx_int_t  n;
-
-    n = ngx_atoi(value->data, value->len);
-
-    if (n < 1 || n > 1000000) {
-        return NGX_DECLINED;
-    }
-
-    st->keep = n;
-
-    return NGX_OK;
+    return ngx_http_blockcast_conf_stream_number(value, 1000000, &st->keep);
 }
 
 
@@ -757,17 +770,7 @@ ngx_http_blockcast_conf_stream_log_page(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_call_conf_t *call,
     ngx_str_t *param, ngx_str_t *value)
 {
-    ngx_int_t  n;
-
-    n = ngx_atoi(value->data, value->len);
-
-    if (n < 1 || n > 10000) {
-        return NGX_DECLINED;
-    }
-
-    st->page = n;
-
-    return NGX_OK;
+    return ngx_http_blockcast_conf_stream_number(value, 10000, &st->page);
 }
 
 
@@ -778,9 +781,11 @@ ngx_http_blockcast_conf_stream_log_size(ngx_conf_t *cf,
 {
     ssize_t  size;
 
-    size = ngx_parse_size(value);
+    size = ngx_http_blockcast_conf_read_within(value,
+                                         ngx_http_blockcast_conf_size, 4096,
+                                         1024 * 1024 * 1024);
 
-    if (size < 4096 || size > 1024 * 1024 * 1024) {
+    if (size == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of log stream \"%V\" must be a size from "
                            "4k to 1g", param, &st->name);
@@ -1112,9 +1117,11 @@ ngx_http_blockcast_conf_stream_call_each(ngx_conf_t *cf,
 {
     ngx_int_t  n;
 
-    n = ngx_atoi(value->data, value->len);
+    n = ngx_http_blockcast_conf_read_within(value,
+                                            ngx_http_blockcast_conf_number, 1,
+                                            NGX_HTTP_BLOCKCAST_MAX_EACH);
 
-    if (n < 1 || n > NGX_HTTP_BLOCKCAST_MAX_EACH) {
+    if (n == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of call \"%V\" in stream \"%V\" must be a "
                            "number from 1 to %d",

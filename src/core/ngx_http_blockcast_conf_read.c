@@ -38,6 +38,31 @@ ngx_http_blockcast_conf_read_msec(ngx_str_t *value)
 
 
 ngx_int_t
+ngx_http_blockcast_conf_read_within(ngx_str_t *value,
+    ngx_http_blockcast_conf_unit_e unit, ngx_int_t least, ngx_int_t most)
+{
+    ngx_int_t  n;
+
+    switch (unit) {
+
+    case ngx_http_blockcast_conf_size:
+        n = ngx_parse_size(value);
+        break;
+
+    case ngx_http_blockcast_conf_time:
+        n = ngx_http_blockcast_conf_read_msec(value);
+        break;
+
+    default: /* ngx_http_blockcast_conf_number */
+        n = ngx_atoi(value->data, value->len);
+        break;
+    }
+
+    return (n < least || n > most) ? NGX_ERROR : n;
+}
+
+
+ngx_int_t
 ngx_http_blockcast_conf_read_name(ngx_conf_t *cf, ngx_str_t *name)
 {
     u_char           *p;

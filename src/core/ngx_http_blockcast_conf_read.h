@@ -12,6 +12,13 @@
 #include <ngx_core.h>
 
 
+typedef enum {
+    ngx_http_blockcast_conf_number,
+    ngx_http_blockcast_conf_size,
+    ngx_http_blockcast_conf_time
+} ngx_http_blockcast_conf_unit_e;
+
+
 /*
  * Tells whether param begins with prefix ("timeout=").  If so, *value is the
  * rest of it, which may be empty: it points into param, and a NUL follows it.
@@ -24,6 +31,13 @@ ngx_uint_t ngx_http_blockcast_conf_read_param(ngx_str_t *param,
  * 0.
  */
 ngx_int_t ngx_http_blockcast_conf_read_msec(ngx_str_t *value);
+
+/*
+ * Returns a whole number, the bytes of "16k" or the msec of "2s" when that is
+ * from least to most; NGX_ERROR otherwise.
+ */
+ngx_int_t ngx_http_blockcast_conf_read_within(ngx_str_t *value,
+    ngx_http_blockcast_conf_unit_e unit, ngx_int_t least, ngx_int_t most);
 
 /*
  * Makes the name of a file its full path.  A relative one is looked for beside
