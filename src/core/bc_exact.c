@@ -53,34 +53,6 @@ bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)
 }
 
 
-/* Returns the value of \uXXXX, or -1. */
-
-static long
-bc_exact_escape(const uint8_t *p, const uint8_t *last)
-{
-    int   i, h;
-    long  c;
-
-    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
-        return -1;
-    }
-
-    c = 0;
-
-    for (i = 2; i < 6; i++) {
-        h = bc_json_hex(p[i]);
-
-        if (h < 0) {
-            return -1;
-        }
-
-        c = c << 4 | h;
-    }
-
-    return c;
-}
-
-
 /*
  * Skips the escape at p.  *lone is set when it is a surrogate by itself.
  */
@@ -92,7 +64,7 @@ bc_exact_skip_escape(const uint8_t *p, const uint8_t *last, int *lone)
 
     *lone = 0;
 
-    c = bc_exact_escape(p, last);
+    c = bc_json_unit(p, last);
 
     if (c < 0) {
         return p + (last - p > 1 ? 2 : 1);
@@ -101,7 +73,7 @@ bc_exact_skip_escape(const uint8_t *p, const uint8_t *last, int *lone)
     if (c >= 0xd800 && c < 0xe000) {
 
         if (c < 0xdc00) {
-            c = bc_exact_escape(p + 6, last);
+            c = bc_json_unit(p + 6, last);
 
             if (c >= 0xdc00 && c < 0xe000) {
                 return p + 12;
@@ -406,7 +378,7 @@ bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p, size_t len)
             p += (i != -1) ? 4 : 1;
 
         } else {
-            high = bc_exact_escape(p, last);
+            high = bc_json_unit(p, last);
 
             if (high < 0) {
                 p += (last - p > 1) ? 2 : 1;
@@ -415,7 +387,7 @@ bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p, size_t len)
                 p += 6;
 
                 if (high >= 0xdb80 && high < 0xdc00) {
-                    low = bc_exact_escape(p, last);
+                    low = bc_json_unit(p, last);
 
                     if (low >= 0xdc00 && low < 0xe000) {
                         bc_exact_utf8(c, 0x10000

@@ -60,34 +60,6 @@ bc_json_key_plain(bc_span_t value)
 }
 
 
-/* Reads \uXXXX at p.  Returns its value, or -1. */
-
-static int32_t
-bc_json_key_unit(const uint8_t *p, const uint8_t *last)
-{
-    int      i, h;
-    int32_t  c;
-
-    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
-        return -1;
-    }
-
-    c = 0;
-
-    for (i = 2; i < 6; i++) {
-        h = bc_json_hex(p[i]);
-
-        if (h < 0) {
-            return -1;
-        }
-
-        c = c << 4 | h;
-    }
-
-    return c;
-}
-
-
 /* Writes a string, which becomes no longer. */
 
 static size_t
@@ -112,11 +84,11 @@ bc_json_key_string(bc_span_t value, uint8_t *dst)
             continue;
         }
 
-        unit = bc_json_key_unit(p, last);
+        unit = bc_json_unit(p, last);
 
         if (unit >= 0xd800 && unit < 0xe000) {
 
-            low = bc_json_key_unit(p + 6, last);
+            low = bc_json_unit(p + 6, last);
 
             if (unit >= 0xdc00 || low < 0xdc00 || low >= 0xe000) {
                 dst += sprintf((char *) dst, "\\u%04x", (unsigned) unit);

@@ -58,6 +58,47 @@ bc_json_hex(uint8_t c)
 }
 
 
+/* Returns the value of four hexadecimal digits at p, or -1. */
+
+static inline int32_t
+bc_json_hex4(const uint8_t *p, const uint8_t *last)
+{
+    int      i, h;
+    int32_t  c;
+
+    if (last - p < 4) {
+        return -1;
+    }
+
+    c = 0;
+
+    for (i = 0; i < 4; i++) {
+        h = bc_json_hex(p[i]);
+
+        if (h < 0) {
+            return -1;
+        }
+
+        c = c << 4 | h;
+    }
+
+    return c;
+}
+
+
+/* Returns the value of the \uXXXX at p, or -1. */
+
+static inline int32_t
+bc_json_unit(const uint8_t *p, const uint8_t *last)
+{
+    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
+        return -1;
+    }
+
+    return bc_json_hex4(p + 2, last);
+}
+
+
 /*
  * Of 8 bytes those that are found have their highest bit set, and so may
  * bytes after the first of them: a subtraction borrows from what comes later.

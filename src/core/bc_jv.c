@@ -41,34 +41,6 @@ static int bc_jv_put_value(bc_jv_text_t *text, jv v, int level, int depth);
 extern int jv_number_has_literal(jv n) __attribute__((weak));
 
 
-/* Returns the value of the four digits of \uXXXX, or -1. */
-
-static long
-bc_jv_hex4(const uint8_t *p, const uint8_t *last)
-{
-    int   i, h;
-    long  c;
-
-    if (last - p < 4) {
-        return -1;
-    }
-
-    c = 0;
-
-    for (i = 0; i < 4; i++) {
-        h = bc_json_hex(p[i]);
-
-        if (h < 0) {
-            return -1;
-        }
-
-        c = c << 4 | h;
-    }
-
-    return c;
-}
-
-
 static uint8_t *
 bc_jv_put_utf8(uint8_t *dst, uint32_t c)
 {
@@ -153,7 +125,7 @@ bc_jv_unescape(uint8_t *dst, const uint8_t *p, const uint8_t *last)
 
         case 'u':
 
-            c = bc_jv_hex4(p, last);
+            c = bc_json_hex4(p, last);
 
             if (c < 0) {
                 return NULL;
@@ -165,7 +137,7 @@ bc_jv_unescape(uint8_t *dst, const uint8_t *p, const uint8_t *last)
 
                 low = (c < 0xdc00 && last - p >= 6 && p[0] == '\\'
                        && p[1] == 'u')
-                      ? bc_jv_hex4(p + 2, last) : -1;
+                      ? bc_json_hex4(p + 2, last) : -1;
 
                 if (low >= 0xdc00 && low < 0xe000) {
                     c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
