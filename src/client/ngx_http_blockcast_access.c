@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_query.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
@@ -280,9 +281,9 @@ ngx_int_t
 ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
     ngx_str_t *list)
 {
-    u_char     *p, *end, *last, *equal, *src, *dst, *start;
+    u_char     *p, *last, *src, *dst, *start;
     size_t      len;
-    ngx_str_t   key;
+    ngx_str_t   key, written, value;
 
     /* each value is shorter than what it was written as */
 
@@ -298,24 +299,13 @@ ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
     p = r->args.data;
     last = p + r->args.len;
 
-    for ( /* void */ ; p < last; p = end + 1) {
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        equal = ngx_strlchr(p, end, '=');
-
-        if (equal == NULL) {
-            continue;
-        }
+    while (ngx_http_blockcast_query_next(&p, last, &written, &value)) {
 
         /* a name that is another one is overwritten */
 
         start = dst;
-        src = p;
-        ngx_unescape_uri(&dst, &src, equal - p, 0);
+        src = written.data;
+        ngx_unescape_uri(&dst, &src, written.len, 0);
 
         key.data = start;
         key.len = dst - start;
@@ -331,8 +321,8 @@ ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
             *dst++ = ',';
         }
 
-        src = equal + 1;
-        ngx_unescape_uri(&dst, &src, end - src, 0);
+        src = value.data;
+        ngx_unescape_uri(&dst, &src, value.len, 0);
 
         list->len = dst - list->data;
     }

@@ -6,6 +6,7 @@
 
 #include "ngx_http_blockcast_query_filter.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_query.h"
 #include "bc_json.h"
 #include "bc_span.h"
 
@@ -19,50 +20,6 @@ typedef struct {
     ngx_str_t    value;
     ngx_uint_t   taken;
 } ngx_http_blockcast_query_arg_t;
-
-
-static ngx_uint_t
-ngx_http_blockcast_query_filter_ours(ngx_str_t *name)
-{
-    ngx_uint_t  i;
-
-    static const char *const  ours[] = {
-        "limit", "offset", "wait", "after", "token", "streams"
-    };
-
-    for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        if (ngx_strcmp(name->data, ours[i]) == 0) {
-            return 1;
-        }
-    }
-
-    return name->len == 0;
-}
-
-
-/* Decodes %XX; the text is ended by a NUL that its length does not count. */
-
-static ngx_int_t
-ngx_http_blockcast_query_filter_decode(ngx_http_request_t *r, u_char *p,
-    u_char *last, ngx_str_t *text)
-{
-    u_char  *dst;
-
-    dst = ngx_pnalloc(r->pool, last - p + 1);
-
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
-    text->data = dst;
-
-    ngx_unescape_uri(&dst, &p, last - p, 0);
-    *dst = '\0';
-
-    text->len = dst - text->data;
-
-    return NGX_OK;
-}
 
 
 /* Returns whether an entry that the log keeps has a member. */
@@ -164,8 +121,9 @@ ngx_int_t
 ngx_http_blockcast_query_filter(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, bc_log_filter_t **filter, const char **why)
 {
-    u_char                          *p, *last, *end, *equal, *text;
+    u_char                          *p, *last, *text;
     size_t                           size;
+    ngx_str_t                        name, value;
     ngx_uint_t                       n;
     ngx_http_blockcast_query_arg_t  *args, *arg;
 
@@ -187,17 +145,9 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
     p = r->args.data;
     last = p + r->args.len;
 
-    for ( /* void */ ; p < last; p = end + 1) {
+    while (ngx_http_blockcast_query_next(&p, last, &name, &value)) {
 
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        equal = ngx_strlchr(p, end, '=');
-
-        if (equal == NULL || equal + 1 == end) {
+        if (value.len == 0) {
             continue;
         }
 
@@ -209,16 +159,14 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
         arg = &args[n];
         arg->taken = 0;
 
-        if (ngx_http_blockcast_query_filter_decode(r, p, equal, &arg->name)
-            != NGX_OK
-            || ngx_http_blockcast_query_filter_decode(r, equal + 1, end,
-                                                      &arg->value)
+        if (ngx_http_blockcast_query_decode(r, &name, &arg->name) != NGX_OK
+            || ngx_http_blockcast_query_decode(r, &value, &arg->value)
                != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (ngx_http_blockcast_query_filter_ours(&arg->name)
+        if (ngx_http_blockcast_query_is_ours(&arg->name)
             || !ngx_http_blockcast_query_filter_known(hub, &arg->name))
         {
             continue;

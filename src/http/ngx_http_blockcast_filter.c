@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_query.h"
 #include "bc_json.h"
 #include "bc_json_key.h"
 #include "bc_span.h"
@@ -17,9 +18,6 @@
 #define NGX_HTTP_BLOCKCAST_FILTER_NUMBER  128
 
 
-static ngx_uint_t ngx_http_blockcast_filter_is_ours(ngx_str_t *name);
-static ngx_int_t ngx_http_blockcast_filter_decode(ngx_http_request_t *r,
-    u_char *p, u_char *last, ngx_str_t *text);
 static ngx_uint_t ngx_http_blockcast_filter_equal(
     ngx_http_blockcast_filter_t *filter,
     ngx_http_blockcast_filter_value_t *value, bc_span_t member);
@@ -29,9 +27,9 @@ ngx_int_t
 ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     ngx_http_blockcast_filter_t *filter)
 {
-    u_char                             *p, *last, *end, *equal;
+    u_char                             *p, *last;
     size_t                              longest;
-    ngx_str_t                           name;
+    ngx_str_t                           name, written, text;
     ngx_uint_t                          member;
     ngx_http_blockcast_filter_value_t  *value;
 
@@ -44,21 +42,13 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     p = r->args.data;
     last = p + r->args.len;
 
-    for ( /* void */ ; p < last; p = end + 1) {
+    while (ngx_http_blockcast_query_next(&p, last, &written, &text)) {
 
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
-
-        equal = ngx_strlchr(p, end, '=');
-
-        if (equal == NULL || equal + 1 == end) {
+        if (text.len == 0) {
             continue;
         }
 
-        if (ngx_http_blockcast_filter_decode(r, p, equal, &name) != NGX_OK) {
+        if (ngx_http_blockcast_query_decode(r, &written, &name) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -67,7 +57,7 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
         name.len = ngx_http_blockcast_access_list_name(&name);
         name.data[name.len] = '\0';
 
-        if (ngx_http_blockcast_filter_is_ours(&name)) {
+        if (ngx_http_blockcast_query_is_ours(&name)) {
             continue;
         }
 
@@ -90,7 +80,7 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
         value = &filter->values[filter->nvalues++];
         value->member = member;
 
-        if (ngx_http_blockcast_filter_decode(r, equal + 1, end, &value->text)
+        if (ngx_http_blockcast_query_decode(r, &text, &value->text)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -124,54 +114,6 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
             return NGX_ERROR;
         }
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_blockcast_filter_is_ours(ngx_str_t *name)
-{
-    ngx_uint_t  i;
-
-    static const char *const  ours[] = {
-        "limit", "offset", "wait", "after", "token", "streams"
-    };
-
-    if (name->len == 0) {
-        return 1;
-    }
-
-    for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        if (ngx_strcmp(name->data, ours[i]) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* Decodes %XX; the text is ended by a NUL that its length does not count. */
-
-static ngx_int_t
-ngx_http_blockcast_filter_decode(ngx_http_request_t *r, u_char *p,
-    u_char *last, ngx_str_t *text)
-{
-    u_char  *dst;
-
-    dst = ngx_pnalloc(r->pool, last - p + 1);
-
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
-    text->data = dst;
-
-    ngx_unescape_uri(&dst, &p, last - p, 0);
-    *dst = '\0';
-
-    text->len = dst - text->data;
 
     return NGX_OK;
 }
