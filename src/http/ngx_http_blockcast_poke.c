@@ -132,28 +132,7 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
         return NGX_DECLINED;
     }
 
-    switch (ngx_http_blockcast_access_streams(r, allowed, &refusal)) {
-
-    case NGX_OK:
-        return NGX_OK;
-
-    case NGX_DECLINED:
-
-        if (refusal.status != NGX_HTTP_UNAUTHORIZED
-            || ngx_http_blockcast_respond_header(r, "WWW-Authenticate",
-                                                 "Bearer", 6)
-               == NGX_OK)
-        {
-            *rc = ngx_http_blockcast_rest_error(r, refusal.status,
-                                                "unauthorized", "%s",
-                                                refusal.sentence);
-        }
-
-        /* fall through */
-
-    default:
-        return NGX_DECLINED;
-    }
+    return ngx_http_blockcast_rest_allowed(r, allowed, rc);
 }
 
 

@@ -232,8 +232,6 @@ ngx_int_t
 ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
     ngx_int_t *rc)
 {
-    ngx_http_blockcast_refusal_t  refusal;
-
     *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -251,6 +249,18 @@ ngx_http_blockcast_rest_begin(ngx_http_request_t *r, uint64_t *allowed,
     if (allowed == NULL) {
         return NGX_OK;
     }
+
+    return ngx_http_blockcast_rest_allowed(r, allowed, rc);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_rest_allowed(ngx_http_request_t *r, uint64_t *allowed,
+    ngx_int_t *rc)
+{
+    ngx_http_blockcast_refusal_t  refusal;
+
+    *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     switch (ngx_http_blockcast_access_streams(r, allowed, &refusal)) {
 

@@ -25,6 +25,10 @@ ngx_int_t ngx_http_blockcast_rest_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_blockcast_rest_begin(ngx_http_request_t *r,
     uint64_t *allowed, ngx_int_t *rc);
 
+/* The part of it that is about the streams, for other methods. */
+ngx_int_t ngx_http_blockcast_rest_allowed(ngx_http_request_t *r,
+    uint64_t *allowed, ngx_int_t *rc);
+
 
 /* Returns the stream of a name, or NULL when this client may have none. */
 ngx_http_blockcast_stream_t *ngx_http_blockcast_rest_find(
