@@ -84,6 +84,37 @@ ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
 }
 
 
+ngx_int_t
+ngx_http_blockcast_client_reserve(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_uint_t                 n;
+    ngx_http_blockcast_sub_t  *subs;
+
+    if (conn->nsubs < conn->nalloc) {
+        return NGX_OK;
+    }
+
+    n = conn->nalloc * 2;
+
+    subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
+    if (subs == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(subs, conn->subs,
+               conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
+
+    if (conn->subs != &conn->first) {
+        ngx_free(conn->subs);
+    }
+
+    conn->subs = subs;
+    conn->nalloc = n;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn)
 {

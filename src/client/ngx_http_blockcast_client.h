@@ -28,6 +28,12 @@ void ngx_http_blockcast_client_set_pending(ngx_http_blockcast_conn_t *conn,
 ngx_http_blockcast_frame_t *ngx_http_blockcast_client_next_frame(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
 
+/*
+ * Makes room for one more subscription in conn->subs, which may move.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_blockcast_client_reserve(ngx_http_blockcast_conn_t *conn);
+
 /* unsubscribes from all streams */
 void ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn);
 

@@ -558,8 +558,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_sub_options_t *options,
     ngx_http_blockcast_reject_t *reject)
 {
-    ngx_uint_t                 n;
-    ngx_http_blockcast_sub_t  *sub, *subs;
+    ngx_http_blockcast_sub_t  *sub;
     ngx_http_blockcast_hub_t  *hub;
     static ngx_str_t           none = ngx_null_string;
 
@@ -576,23 +575,8 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     reject->code = "no_memory";
     reject->text = "no memory, try later";
 
-    if (conn->nsubs == conn->nalloc) {
-        n = conn->nalloc * 2;
-
-        subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
-        if (subs == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(subs, conn->subs,
-                   conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
-
-        if (conn->subs != &conn->first) {
-            ngx_free(conn->subs);
-        }
-
-        conn->subs = subs;
-        conn->nalloc = n;
+    if (ngx_http_blockcast_client_reserve(conn) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     hub = ngx_http_blockcast_hub_of(st);

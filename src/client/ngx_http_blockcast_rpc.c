@@ -388,7 +388,6 @@ ngx_http_blockcast_rpc_grow(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_notify_session_t *session)
 {
     ngx_uint_t                        n;
-    ngx_http_blockcast_sub_t         *subs;
     ngx_http_blockcast_notify_sub_t  *rsubs;
 
     if (session->nalloc == conn->nsubs) {
@@ -410,26 +409,7 @@ ngx_http_blockcast_rpc_grow(ngx_http_blockcast_conn_t *conn,
         session->nalloc = n;
     }
 
-    if (conn->nalloc == conn->nsubs) {
-        n = conn->nalloc * 2;
-
-        subs = ngx_alloc(n * sizeof(ngx_http_blockcast_sub_t), ngx_cycle->log);
-        if (subs == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(subs, conn->subs,
-                   conn->nsubs * sizeof(ngx_http_blockcast_sub_t));
-
-        if (conn->subs != &conn->first) {
-            ngx_free(conn->subs);
-        }
-
-        conn->subs = subs;
-        conn->nalloc = n;
-    }
-
-    return NGX_OK;
+    return ngx_http_blockcast_client_reserve(conn);
 }
 
 
