@@ -212,84 +212,94 @@ ok(wait_for(sub { $t->get('/exact/rest')->{status} == 200 }, 20), 'the streams h
 
 my ($pid) = $t->worker_pids;
 
-for my $k (@kind) {
-    my ($kind, $text, %o) = @$k;
-    my @wrong;
+subtest 'every endpoint in every kind of block' => sub {
+    for my $k (@kind) {
+        my ($kind, $text, %o) = @$k;
+        my @wrong;
 
-    for my $name (@endpoints) {
-        my ($e, $path) = ($endpoint{$name}, path($kind, $name));
+        for my $name (@endpoints) {
+            my ($e, $path) = ($endpoint{$name}, path($kind, $name));
 
-        my ($status, $got) = ask($path, $e->{endless} ? $e->{like} : undef, %origin);
-        push @wrong, "GET $path: $status" if $status != $e->{status};
-        push @wrong, "GET $path: $got" if $got !~ $e->{like};
-        push @wrong, "GET $path: without the header of the \"if\": $got" if $o{header} && $status == 200 && $got !~ /^X-If: 1\r$/m;
+            my ($status, $got) = ask($path, $e->{endless} ? $e->{like} : undef, %origin);
+            push @wrong, "GET $path: $status" if $status != $e->{status};
+            push @wrong, "GET $path: $got" if $got !~ $e->{like};
+            push @wrong, "GET $path: without the header of the \"if\": $got" if $o{header} && $status == 200 && $got !~ /^X-If: 1\r$/m;
 
-        if ($e->{upgrade}) {
-            my $ws = eval { $t->ws($path, headers => \@try, may_fail => 1) };
-            my $bad = !$ws ? "no answer: $@" : $ws->status != 101 ? 'status ' . $ws->status : $e->{upgrade}->($ws);
-            push @wrong, "WebSocket $path: $bad" if $bad;
-        } else {
-            my ($status, $got) = ask($path, $e->{like}, %origin, %upgrade);
-            push @wrong, "upgrade of $path: $status, $got" if $status != $e->{status} || $got !~ $e->{like};
+            if ($e->{upgrade}) {
+                my $ws = eval { $t->ws($path, headers => \@try, may_fail => 1) };
+                my $bad = !$ws ? "no answer: $@" : $ws->status != 101 ? 'status ' . $ws->status : $e->{upgrade}->($ws);
+                push @wrong, "WebSocket $path: $bad" if $bad;
+            } else {
+                my ($status, $got) = ask($path, $e->{like}, %origin, %upgrade);
+                push @wrong, "upgrade of $path: $status, $got" if $status != $e->{status} || $got !~ $e->{like};
+            }
         }
+
+        ok(!@wrong, "$kind: every endpoint works") or diag(map { "$_\n" } @wrong);
+    }
+};
+
+subtest 'blocks with an answer of their own' => sub {
+    for my $k (@own) {
+        my ($kind, $text, $expected) = @$k;
+        my @wrong;
+
+        for my $name (@endpoints) {
+            for my $h ({ 'X-Try' => 1 }, { 'X-Try' => 1, %upgrade }) {
+                my ($status) = ask(path($kind, $name), undef, %$h);
+                push @wrong, "/$kind/$name: $status" if $status != $expected;
+            }
+        }
+
+        ok(!@wrong, "$kind: every endpoint answers $expected") or diag(map { "$_\n" } @wrong);
     }
 
-    ok(!@wrong, "$kind: every endpoint works") or diag(map { "$_\n" } @wrong);
-}
-
-for my $k (@own) {
-    my ($kind, $text, $expected) = @$k;
-    my @wrong;
-
-    for my $name (@endpoints) {
-        for my $h ({ 'X-Try' => 1 }, { 'X-Try' => 1, %upgrade }) {
-            my ($status) = ask(path($kind, $name), undef, %$h);
-            push @wrong, "/$kind/$name: $status" if $status != $expected;
-        }
-    }
-
-    ok(!@wrong, "$kind: every endpoint answers $expected") or diag(map { "$_\n" } @wrong);
-}
-
-like($t->error_log, qr/more than one "if" has matched/, 'what cannot be told is said in the log');
-is($t->request(POST => '/except_get/api/streams', body => '{}')->{status}, 403, 'limit_except guards an endpoint');
-is($t->request(POST => '/except_post/api/streams', body => '{}')->{status}, 405, 'and lets through what it names');
+    like($t->error_log, qr/more than one "if" has matched/, 'what cannot be told is said in the log');
+    is($t->request(POST => '/except_get/api/streams', body => '{}')->{status}, 403, 'limit_except guards an endpoint');
+    is($t->request(POST => '/except_post/api/streams', body => '{}')->{status}, 405, 'and lets through what it names');
+};
 
 # an event stream of a regex location
 
-{
-    my (undef, $got) = ask('/regex-sse/beta', qr/"type":"beta"/);
-    unlike($got, qr/"type":"alpha"/, 'a stream by its name in a regex location');
-    (undef, $got) = ask('/regex-sse/?streams=beta', qr/"type":"beta"/);
-    unlike($got, qr/"type":"alpha"/, 'or as an argument');
-}
+subtest 'an event stream of a regex location' => sub {
+    {
+        my (undef, $got) = ask('/regex-sse/beta', qr/"type":"beta"/);
+        unlike($got, qr/"type":"alpha"/, 'a stream by its name in a regex location');
+        (undef, $got) = ask('/regex-sse/?streams=beta', qr/"type":"beta"/);
+        unlike($got, qr/"type":"alpha"/, 'or as an argument');
+    }
+};
 
 # what keeps the status of an error opens nothing
 
-{
-    my $ws = $t->ws('/error-page', may_fail => 1);
-    is($ws->status, 418, 'no WebSocket with the status of an error');
-    my $r = $t->get('/error-page2');
-    like($r->{body}, qr/error_page without "="/, 'and no event stream');
-    is($r->{status}, 418, 'which keeps its status');
-    $r = $t->request(GET => '/post-action', headers => { %upgrade, Origin => 'http://localhost' });
-    is($r->{body}, 'before', 'and nothing opens behind the end of a response');
-    $r = $t->get('/post-action2');
-    is($r->{body}, 'before', 'nor an event stream');
-}
+subtest 'what keeps the status of an error opens nothing' => sub {
+    {
+        my $ws = $t->ws('/error-page', may_fail => 1);
+        is($ws->status, 418, 'no WebSocket with the status of an error');
+        my $r = $t->get('/error-page2');
+        like($r->{body}, qr/error_page without "="/, 'and no event stream');
+        is($r->{status}, 418, 'which keeps its status');
+        $r = $t->request(GET => '/post-action', headers => { %upgrade, Origin => 'http://localhost' });
+        is($r->{body}, 'before', 'and nothing opens behind the end of a response');
+        $r = $t->get('/post-action2');
+        is($r->{body}, 'before', 'nor an event stream');
+    }
 
-{
-    my $ws = $t->ws('/echo-in-ws', origin => 'http://elsewhere.test', may_fail => 1);
-    is($ws->status, 101, 'what a WebSocket location does by itself is not for an echo in it');
-}
+    {
+        my $ws = $t->ws('/echo-in-ws', origin => 'http://elsewhere.test', may_fail => 1);
+        is($ws->status, 101, 'what a WebSocket location does by itself is not for an echo in it');
+    }
+};
 
 # the first poll of a stream that nobody wanted
 
 $t->first_asker('/fresh', 'an idle stream in a location with an "if"', headers => { 'X-Try' => 1 });
 
-for my $name (sort keys %node) {
-    ok(wait_for(sub { $t->get("/api/streams/at_$name")->{status} == 200 }, 20), "blockcast_node: $name");
-}
+subtest 'nodes in every kind of block' => sub {
+    for my $name (sort keys %node) {
+        ok(wait_for(sub { $t->get("/api/streams/at_$name")->{status} == 200 }, 20), "blockcast_node: $name");
+    }
+};
 
 is_deeply([$t->worker_pids], [$pid], 'the worker is the one of the start');
 unlike($t->error_log, qr/exited on signal/, 'none was killed');

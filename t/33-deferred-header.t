@@ -110,80 +110,94 @@ sub refused {
 
 # nobody is let in without a token
 
-for my $p (qw(sse sse/alpha api/ api/streams api/streams/alpha rest)) {
-    my $r = refused(401, qr/bearer token is needed/, GET => "/token/$p");
-    is($r->{headers}{'www-authenticate'}, 'Bearer', "GET /token/$p: with what is needed");
-    refused(401, qr/not known/, GET => "/token/$p", Authorization => 'Bearer none');
-}
+subtest 'nobody is let in without a token' => sub {
+    for my $p (qw(sse sse/alpha api/ api/streams api/streams/alpha rest)) {
+        my $r = refused(401, qr/bearer token is needed/, GET => "/token/$p");
+        is($r->{headers}{'www-authenticate'}, 'Bearer', "GET /token/$p: with what is needed");
+        refused(401, qr/not known/, GET => "/token/$p", Authorization => 'Bearer none');
+    }
+};
 
-for my $p (qw(websocket echo)) {
-    refused(401, qr/bearer token is needed/, GET => "/token/$p", %upgrade);
-    refused(426, qr/WebSocket address/, GET => "/token/$p");
-    refused(405, qr/only GET/, POST => "/token/$p", %upgrade);
-    refused(405, qr/only GET/, POST => "/open/$p", %upgrade);
-    refused(426, qr/WebSocket address/, GET => "/open/$p");
-    refused(400, qr/Sec-WebSocket-Key/, GET => "/open/$p", %upgrade, 'Sec-WebSocket-Key' => 'x');
-    refused(426, qr/version 13/, GET => "/open/$p", %upgrade, 'Sec-WebSocket-Version' => 8);
-}
+subtest 'a WebSocket address refuses what is no handshake' => sub {
+    for my $p (qw(websocket echo)) {
+        refused(401, qr/bearer token is needed/, GET => "/token/$p", %upgrade);
+        refused(426, qr/WebSocket address/, GET => "/token/$p");
+        refused(405, qr/only GET/, POST => "/token/$p", %upgrade);
+        refused(405, qr/only GET/, POST => "/open/$p", %upgrade);
+        refused(426, qr/WebSocket address/, GET => "/open/$p");
+        refused(400, qr/Sec-WebSocket-Key/, GET => "/open/$p", %upgrade, 'Sec-WebSocket-Key' => 'x');
+        refused(426, qr/version 13/, GET => "/open/$p", %upgrade, 'Sec-WebSocket-Version' => 8);
+    }
+};
 
 # nor from a foreign page, nor to what is not granted
 
-refused(403, qr/Pages of this Origin/, GET => '/open/websocket', %upgrade, Origin => 'http://evil.test');
-refused(403, qr/Pages of this Origin/, GET => '/open/sse', Origin => 'http://evil.test');
-refused(403, qr/may not have/, GET => '/granted/rest');
-refused(404, qr/unknown stream/, GET => '/granted/api/streams/alpha');
-refused(404, qr/not there for this client/, GET => '/granted/sse/beta?who=one');
-is($t->get('/granted/rest?who=one')->{status}, 200, 'what is granted is served');
+subtest 'nor from a foreign page, nor to what is not granted' => sub {
+    refused(403, qr/Pages of this Origin/, GET => '/open/websocket', %upgrade, Origin => 'http://evil.test');
+    refused(403, qr/Pages of this Origin/, GET => '/open/sse', Origin => 'http://evil.test');
+    refused(403, qr/may not have/, GET => '/granted/rest');
+    refused(404, qr/unknown stream/, GET => '/granted/api/streams/alpha');
+    refused(404, qr/not there for this client/, GET => '/granted/sse/beta?who=one');
+    is($t->get('/granted/rest?who=one')->{status}, 200, 'what is granted is served');
+};
 
 # other refusals
 
-refused(405, qr/not allowed|GET/, POST => "/open/$_") for qw(sse api/streams rest health);
-refused(404, qr/unknown stream/, GET => '/open/api/streams/none');
-refused(404, qr/no such resource/, GET => '/open/api/none');
-refused(404, qr/not there/, GET => '/open/sse/none');
-refused(400, qr/parameter wait/, GET => '/open/api/streams/alpha?wait=x');
+subtest 'other refusals' => sub {
+    refused(405, qr/not allowed|GET/, POST => "/open/$_") for qw(sse api/streams rest health);
+    refused(404, qr/unknown stream/, GET => '/open/api/streams/none');
+    refused(404, qr/no such resource/, GET => '/open/api/none');
+    refused(404, qr/not there/, GET => '/open/sse/none');
+    refused(400, qr/parameter wait/, GET => '/open/api/streams/alpha?wait=x');
+};
 
 # what is let in is served as without the filter
 
-like($t->get('/token/rest', %token)->{body}, qr/"tps"/, 'with the token');
-like($t->get('/open/api/streams')->{body}, qr/"alpha".*"beta"/, 'the list');
-like($t->get('/open/health')->{body}, qr/"status":"ok"/, 'health');
-like($t->get('/open/metrics')->{body}, qr/blockcast_info/, 'metrics');
-like($t->get('/open/api/streams/alpha?wait=5s')->{body}, qr/"tps"/, 'a long poll');
+subtest 'what is let in is served as without the filter' => sub {
+    like($t->get('/token/rest', %token)->{body}, qr/"tps"/, 'with the token');
+    like($t->get('/open/api/streams')->{body}, qr/"alpha".*"beta"/, 'the list');
+    like($t->get('/open/health')->{body}, qr/"status":"ok"/, 'health');
+    like($t->get('/open/metrics')->{body}, qr/blockcast_info/, 'metrics');
+    like($t->get('/open/api/streams/alpha?wait=5s')->{body}, qr/"tps"/, 'a long poll');
 
-like($t->get('/open/rest', port => $t->port(1))->{body}, qr/"tps"/, 'data that comes later');
-like($t->get('/open/api/streams/alpha?wait=5s', port => $t->port(1))->{body}, qr/"tps"/, 'and that of a long poll');
-like(events($t->port(1)), qr/data: \{"type":"alpha"/, 'an event stream that begins later');
+    like($t->get('/open/rest', port => $t->port(1))->{body}, qr/"tps"/, 'data that comes later');
+    like($t->get('/open/api/streams/alpha?wait=5s', port => $t->port(1))->{body}, qr/"tps"/, 'and that of a long poll');
+    like(events($t->port(1)), qr/data: \{"type":"alpha"/, 'an event stream that begins later');
 
-like(events($t->port), qr/data: \{"type":"alpha"/, 'an event stream');
+    like(events($t->port), qr/data: \{"type":"alpha"/, 'an event stream');
+};
 
-{
-    my $ws = $t->ws('/open/websocket');
-    ok($ws->recv_json, 'a WebSocket: welcome');
-    $ws->send_json({ type => 'subscribe', stream => 'alpha' });
-    ok(defined(($ws->recv_type('alpha') // {})->{data}{tps}), 'and data');
-    $ws->close(1000);
-    my $echo = $t->ws('/open/echo');
-    $echo->send_text('hello');
-    is(($echo->recv // {})->{payload}, 'hello', 'an echo');
-}
+subtest 'WebSockets open as without the filter' => sub {
+    {
+        my $ws = $t->ws('/open/websocket');
+        ok($ws->recv_json, 'a WebSocket: welcome');
+        $ws->send_json({ type => 'subscribe', stream => 'alpha' });
+        ok(defined(($ws->recv_type('alpha') // {})->{data}{tps}), 'and data');
+        $ws->close(1000);
+        my $echo = $t->ws('/open/echo');
+        $echo->send_text('hello');
+        is(($echo->recv // {})->{payload}, 'hello', 'an echo');
+    }
 
-for my $port (0, 1) {
-    my $ws = $t->ws('/open/websocket', port => $t->port($port));
-    is(($ws->recv_json // {})->{type}, 'welcome', 'a WebSocket begins with the welcome');
-}
+    for my $port (0, 1) {
+        my $ws = $t->ws('/open/websocket', port => $t->port($port));
+        is(($ws->recv_json // {})->{type}, 'welcome', 'a WebSocket begins with the welcome');
+    }
+};
 
 # a filter that never lets the handshake out: no frames without it
 
-for my $p (qw(websocket echo)) {
-    my $r = $t->request(GET => "/last/$p", headers => { %upgrade, Origin => 'http://localhost' });
-    isnt($r->{status}, 101, "$p: a handshake that is held back opens nothing");
-    unlike($r->{body}, qr/welcome|"type"/, "$p: and nothing is sent after it");
-}
+subtest 'a filter that never lets the handshake out' => sub {
+    for my $p (qw(websocket echo)) {
+        my $r = $t->request(GET => "/last/$p", headers => { %upgrade, Origin => 'http://localhost' });
+        isnt($r->{status}, 101, "$p: a handshake that is held back opens nothing");
+        unlike($r->{body}, qr/welcome|"type"/, "$p: and nothing is sent after it");
+    }
 
-is($t->get('/last/rest')->{status}, 401, 'a refusal held back to its end');
-ok($t->wait_log(qr/another module's filter holds the handshake back/, 20), 'the log says why');
-ok(wait_for(sub { $t->get_json('/open/health')->{workers}[0]{connections} == 0 }, 60), 'and counts no connection');
+    is($t->get('/last/rest')->{status}, 401, 'a refusal held back to its end');
+    ok($t->wait_log(qr/another module's filter holds the handshake back/, 20), 'the log says why');
+    ok(wait_for(sub { $t->get_json('/open/health')->{workers}[0]{connections} == 0 }, 60), 'and counts no connection');
+};
 
 $t->stop;
 

@@ -44,47 +44,55 @@ my $model = Blockcast::Model->new(numbers => 1,
 my $swarm = Blockcast::Swarm->new(port => $t->port, size => 300, model => $model,
     snapshots => \@snapshots, log => 'l');
 
-ok($swarm->run(15 * $slow, until => sub {
-    $swarm->all_open && 6 <= min map { $_->{st}{l}{seq} // 0 } $swarm->clients;
-}), '300 clients of six streams get what is new');
+my $last;
 
-my $last = $node->last_id;
+subtest 'everybody gets what is new' => sub {
+    ok($swarm->run(15 * $slow, until => sub {
+        $swarm->all_open && 6 <= min map { $_->{st}{l}{seq} // 0 } $swarm->clients;
+    }), '300 clients of six streams get what is new');
 
-ok($swarm->run(10 * $slow, until => sub {
-    !grep { ($_->{st}{l}{id} // 0) < $last } $swarm->clients;
-}), 'and every entry of the log');
+    $last = $node->last_id;
+
+    ok($swarm->run(10 * $slow, until => sub {
+        !grep { ($_->{st}{l}{id} // 0) < $last } $swarm->clients;
+    }), 'and every entry of the log');
+};
 
 # when nothing is new any more (nor called stale, which makes up for it), nobody may be left with what was before
 
-my @behind;
+subtest 'when nothing is new any more' => sub {
+    my @behind;
 
-for (1 .. 4) {
-    $swarm->run(1);
-    kill 'STOP', $node->{pid};
-    $swarm->run(0.5);
+    for (1 .. 4) {
+        $swarm->run(1);
+        kill 'STOP', $node->{pid};
+        $swarm->run(0.5);
 
-    my %newest = map { $_->{name} => $_->{seq} } @{ $t->get_json('/api/streams')->{streams} };
+        my %newest = map { $_->{name} => $_->{seq} } @{ $t->get_json('/api/streams')->{streams} };
 
-    $swarm->run(20 * $slow, until => sub {
-        @behind = map { my $c = $_; map { "$c->{name}: $_" }
-            grep { ($c->{st}{$_}{seq} // 0) < $newest{$_} } @snapshots } $swarm->clients;
-        return !@behind;
-    });
+        $swarm->run(20 * $slow, until => sub {
+            @behind = map { my $c = $_; map { "$c->{name}: $_" }
+                grep { ($c->{st}{$_}{seq} // 0) < $newest{$_} } @snapshots } $swarm->clients;
+            return !@behind;
+        });
 
-    kill 'CONT', $node->{pid};
-    last if @behind;
-}
+        kill 'CONT', $node->{pid};
+        last if @behind;
+    }
 
-is(scalar @behind, 0, 'everybody gets to the newest of each') or diag(join "\n", @behind[0 .. 5]);
+    is(scalar @behind, 0, 'everybody gets to the newest of each') or diag(join "\n", @behind[0 .. 5]);
 
-is_deeply([$model->offences], [], 'each of them in order, once, and whole');
-is($swarm->{lost}, 0, 'no connection was lost');
+    is_deeply([$model->offences], [], 'each of them in order, once, and whole');
+    is($swarm->{lost}, 0, 'no connection was lost');
+};
 
-my ($log, %writes) = ($t->error_log);
-$writes{$1}++ while $log =~ /blockcast: (\d+) frames, \d+ bytes, in one write/g;
-cmp_ok(sum0(map { $writes{$_} } grep { $_ > 1 } keys %writes), '>', 200,
-    'what is new in several streams goes out in one write');
-note(join ', ', map { "$_ frames: $writes{$_} times" } sort keys %writes);
+subtest 'in one write' => sub {
+    my ($log, %writes) = ($t->error_log);
+    $writes{$1}++ while $log =~ /blockcast: (\d+) frames, \d+ bytes, in one write/g;
+    cmp_ok(sum0(map { $writes{$_} } grep { $_ > 1 } keys %writes), '>', 200,
+        'what is new in several streams goes out in one write');
+    note(join ', ', map { "$_ frames: $writes{$_} times" } sort keys %writes);
+};
 
 $swarm->close_all;
 $t->stop;

@@ -66,30 +66,34 @@ EOS2
 
 diag('libnginx-mod-http-lua is not there, or another nginx: its filters are not tried') unless $lua;
 
-for my $name (sort keys %place) {
-    # those of other modules are for clients, and have no part in a call
-    my $word = $name =~ /^(sub|small)$/ ? 'thread' : $name =~ /grow/ ? 'much longer thread than that'
-        : $name =~ /shrink/ ? '' : 'needle';
-    my $next = $name =~ /_one/ ? 'needle' : $word;
+subtest 'replies that filters would change' => sub {
+    for my $name (sort keys %place) {
+        # those of other modules are for clients, and have no part in a call
+        my $word = $name =~ /^(sub|small)$/ ? 'thread' : $name =~ /grow/ ? 'much longer thread than that'
+            : $name =~ /shrink/ ? '' : 'needle';
+        my $next = $name =~ /_one/ ? 'needle' : $word;
 
-    $t->becomes($name => qq(["$word and $next","\xc3\xa9"]), "$name: a reply");
-    $t->becomes("l-$name" => qq([5000,"a $next in the hay 4999"]), "$name: a large one");
-    is($t->row($name)->{error}, undef, "$name: no error");
-}
+        $t->becomes($name => qq(["$word and $next","\xc3\xa9"]), "$name: a reply");
+        $t->becomes("l-$name" => qq([5000,"a $next in the hay 4999"]), "$name: a large one");
+        is($t->row($name)->{error}, undef, "$name: no error");
+    }
 
-unlike($t->error_log, qr/larger than max_reply/, 'none is taken for one that is too large');
+    unlike($t->error_log, qr/larger than max_reply/, 'none is taken for one that is too large');
 
-if ($lua) {
-    is($t->get('/api/streams')->{headers}{'x-site'}, 'yes', 'the filter of the whole site is there');
-}
+    if ($lua) {
+        is($t->get('/api/streams')->{headers}{'x-site'}, 'yes', 'the filter of the whole site is there');
+    }
+};
 
 # decimals: as they are without a program, what a double has of them with one
 
-$t->becomes(plain => '{"x": 1.10, "y": 1e400, "z": 0.1234567890123456789, "n": 18446744073709551615}', 'without a program, all is as the node wrote it');
-my $shaped;
-ok(wait_for(sub { $shaped = $t->data('shaped') }, 20), 'with one');
-like($shaped, qr/"n":18446744073709551615\b/, 'an integer is');
-diag("decimals through this libjq: $shaped");
+subtest 'decimals: as they are without a program, what a double has of them with one' => sub {
+    $t->becomes(plain => '{"x": 1.10, "y": 1e400, "z": 0.1234567890123456789, "n": 18446744073709551615}', 'without a program, all is as the node wrote it');
+    my $shaped;
+    ok(wait_for(sub { $shaped = $t->data('shaped') }, 20), 'with one');
+    like($shaped, qr/"n":18446744073709551615\b/, 'an integer is');
+    diag("decimals through this libjq: $shaped");
+};
 
 $t->stop;
 done_testing();

@@ -185,40 +185,46 @@ END { if ($node && $$ == $parent) { my $status = $?; kill 'KILL', $node; waitpid
 
 my $t = Blockcast::Test->new(%conf);
 
-ok(wait_for(sub { $t->can_connect($port) }, 20), 'the node listens');
+subtest 'replies with headers that mean something to nginx' => sub {
+    ok(wait_for(sub { $t->can_connect($port) }, 20), 'the node listens');
 
-for my $c (@case) {
-    my ($name, undef, $error, %o) = @$c;
-    my $what = "$name: " . join ', ', map { substr $_, 0, 40 } @{ $c->[1] }[0 .. ($#{ $c->[1] } > 1 ? 1 : $#{ $c->[1] })];
+    for my $c (@case) {
+        my ($name, undef, $error, %o) = @$c;
+        my $what = "$name: " . join ', ', map { substr $_, 0, 40 } @{ $c->[1] }[0 .. ($#{ $c->[1] } > 1 ? 1 : $#{ $c->[1] })];
 
-    if ($error) {
-        ok(wait_for(sub { ($t->row($name)->{error} // '') =~ $error }, 30), "$what: a failed call") or diag($t->row($name)->{error} // 'no error');
-        next;
+        if ($error) {
+            ok(wait_for(sub { ($t->row($name)->{error} // '') =~ $error }, 30), "$what: a failed call") or diag($t->row($name)->{error} // 'no error');
+            next;
+        }
+
+        my ($first, $d);
+
+        # a reply that is new each time was not kept
+
+        my $ok = wait_for(sub {
+            $d = ($t->get_json("/api/streams/$name") // {})->{data} or return;
+            $first //= $d->{n};
+            $d->{n} != $first;
+        }, 30);
+
+        ok($ok, "$what: data") or diag($t->row($name)->{error} // 'no error');
+        is($d->{case}, $name, "$what: its own") if $ok;
+        is($d->{text}, $o{text} // '', "$what: the text is what the node sent") if $o{text};
     }
+};
 
-    my ($first, $d);
+subtest 'nginx follows none of them' => sub {
+    ok(wait_for(sub { $t->error_log =~ /X-Accel-Redirect, which is not followed/ }, 20), 'a reply that would lead elsewhere is in the log');
+    is(Blockcast::Test::slurp($t->prefix . '/admin.log'), '', 'nobody came to /admin');
+    unlike($t->error_log, qr/exited on signal/, 'no worker was killed');
+    $t->stop;
+};
 
-    # a reply that is new each time was not kept
-
-    my $ok = wait_for(sub {
-        $d = ($t->get_json("/api/streams/$name") // {})->{data} or return;
-        $first //= $d->{n};
-        $d->{n} != $first;
-    }, 30);
-
-    ok($ok, "$what: data") or diag($t->row($name)->{error} // 'no error');
-    is($d->{case}, $name, "$what: its own") if $ok;
-    is($d->{text}, $o{text} // '', "$what: the text is what the node sent") if $o{text};
-}
-
-ok(wait_for(sub { $t->error_log =~ /X-Accel-Redirect, which is not followed/ }, 20), 'a reply that would lead elsewhere is in the log');
-is(Blockcast::Test::slurp($t->prefix . '/admin.log'), '', 'nobody came to /admin');
-unlike($t->error_log, qr/exited on signal/, 'no worker was killed');
-$t->stop;
-
-my ($out, $code) = Blockcast::Test->check_conf(%conf);
-is($code, 0, 'the configuration is good') or diag($out);
-like($out, qr/\[warn\].*replies of a node are not cached or stored, in location "\/n-cached" it has no effect/, 'nginx -t says that calls are not cached');
-unlike($out, qr/"\/n-plain" it has/, 'where it was asked for');
+subtest 'nginx -t' => sub {
+    my ($out, $code) = Blockcast::Test->check_conf(%conf);
+    is($code, 0, 'the configuration is good') or diag($out);
+    like($out, qr/\[warn\].*replies of a node are not cached or stored, in location "\/n-cached" it has no effect/, 'nginx -t says that calls are not cached');
+    unlike($out, qr/"\/n-plain" it has/, 'where it was asked for');
+};
 
 done_testing();

@@ -46,46 +46,56 @@ sub upgrade {
     return $t->pid_file;
 }
 
-my $new = upgrade();
+my $new;
 
-complete('both run');
+subtest 'both run' => sub {
+    $new = upgrade();
+
+    complete('both run');
+};
 
 
 # The way back: the new one goes, the old one has never left.
 
-$t->signal(WINCH => $old);
-now_or_later(8, 'WINCH: the old workers leave', sub { $t->worker_pids == 2
-    && $t->nginx_pids == 4 });
-complete('the old master without workers');
+subtest 'the way back: the new one goes, the old one has never left' => sub {
+    $t->signal(WINCH => $old);
+    now_or_later(8, 'WINCH: the old workers leave', sub { $t->worker_pids == 2
+        && $t->nginx_pids == 4 });
+    complete('the old master without workers');
 
-$t->signal(HUP => $old);
-now_or_later(8, 'HUP: the old master starts workers again', sub {
-    $t->worker_pids == 4 });
-$t->signal(QUIT => $new);
-now_or_later(10, 'QUIT: the new one leaves', sub { $t->nginx_pids == 3 });
-complete('back at the old one');
-now_or_later(5, 'the pid file is that of the old one', sub {
-    $t->pid_file == $old && !-e $t->prefix . '/nginx.pid.oldbin' });
+    $t->signal(HUP => $old);
+    now_or_later(8, 'HUP: the old master starts workers again', sub {
+        $t->worker_pids == 4 });
+    $t->signal(QUIT => $new);
+    now_or_later(10, 'QUIT: the new one leaves', sub { $t->nginx_pids == 3 });
+    complete('back at the old one');
+    now_or_later(5, 'the pid file is that of the old one', sub {
+        $t->pid_file == $old && !-e $t->prefix . '/nginx.pid.oldbin' });
+};
 
 
 # And forth: the old one goes.
 
-$new = upgrade();
-$t->signal(WINCH => $old);
-now_or_later(8, 'WINCH again', sub { $t->worker_pids == 2 && $t->nginx_pids == 4 });
-$t->signal(QUIT => $old);
-now_or_later(8, 'the old master leaves', sub { $t->nginx_pids == 3 });
-complete('at the new one');
+subtest 'and forth: the old one goes' => sub {
+    $new = upgrade();
+    $t->signal(WINCH => $old);
+    now_or_later(8, 'WINCH again', sub { $t->worker_pids == 2 && $t->nginx_pids == 4 });
+    $t->signal(QUIT => $old);
+    now_or_later(8, 'the old master leaves', sub { $t->nginx_pids == 3 });
+    complete('at the new one');
+};
 
-my ($before, $t0) = (scalar(() = $node->calls('count')), time);
-$crowd->run(4);
-my $polls = (() = $node->calls('count')) - $before;
-my $due = (time - $t0) / 0.4;
-cmp_ok($polls, '<=', $due + 2, "one poll for each interval again ($polls, due $due)");
-cmp_ok($polls, '>=', $due / slow() / 2, 'and no fewer than a busy machine explains');
+subtest 'all is as it was' => sub {
+    my ($before, $t0) = (scalar(() = $node->calls('count')), time);
+    $crowd->run(4);
+    my $polls = (() = $node->calls('count')) - $before;
+    my $due = (time - $t0) / 0.4;
+    cmp_ok($polls, '<=', $due + 2, "one poll for each interval again ($polls, due $due)");
+    cmp_ok($polls, '>=', $due / slow() / 2, 'and no fewer than a busy machine explains');
 
-ok($crowd->{closes}{1012} >= 120, 'who had to go was told: 1012');
-is($crowd->{lost}, 0, 'nobody was just cut off');
+    ok($crowd->{closes}{1012} >= 120, 'who had to go was told: 1012');
+    is($crowd->{lost}, 0, 'nobody was just cut off');
+};
 
 $crowd->close_all;
 $t->{master} = $new;

@@ -223,50 +223,54 @@ sub newest_of {
     return;
 }
 
-my $reached = $swarm->run(20 * $slow, each => \&read_others, until => sub {
-    delete @behind{ grep { newest_of($behind{$_}) } keys %behind };
-    !%behind;
-});
-my $took = time - $told;
+subtest 'all is well again: the newest state reaches everybody within two intervals' => sub {
+    my $reached = $swarm->run(20 * $slow, each => \&read_others, until => sub {
+        delete @behind{ grep { newest_of($behind{$_}) } keys %behind };
+        !%behind;
+    });
+    my $took = time - $told;
 
-ok($reached, sprintf 'everybody has got the newest state and receipt, after %.2f s', $took)
-    or diag(join "\n", scalar(keys %behind) . ' of them have not; the first:',
-        (map { "$_->{name}: $_->{st}{stats}{text}, receipts: seq $_->{st}{receipts}{seq}, "
-            . "newest $_->{st}{receipts}{ids}[-1][0]" } values %behind)[0],
-        "newest of the node: $newest; REST: " . $t->get('/api/receipts?limit=3')->{body},
-        $t->get('/api/health')->{body});
-cmp_ok($took, '<', 2 * $interval * $slow + 0.5, 'that is within two intervals');
+    ok($reached, sprintf 'everybody has got the newest state and receipt, after %.2f s', $took)
+        or diag(join "\n", scalar(keys %behind) . ' of them have not; the first:',
+            (map { "$_->{name}: $_->{st}{stats}{text}, receipts: seq $_->{st}{receipts}{seq}, "
+                . "newest $_->{st}{receipts}{ids}[-1][0]" } values %behind)[0],
+            "newest of the node: $newest; REST: " . $t->get('/api/receipts?limit=3')->{body},
+            $t->get('/api/health')->{body});
+    cmp_ok($took, '<', (2 * $interval + 0.5) * slow(), 'that is within two intervals');
 
-# and is told that it is live
-my $live = $swarm->run(3 * $slow, each => \&read_others, until => sub {
-    !grep { ($_->{st}{stats}{state} // '') ne 'live' } $swarm->clients;
-});
-ok($live, 'and is told that it is live') or diag(join ', ',
-    map { "$_->{name}: $_->{st}{stats}{state}" }
-    grep { ($_->{st}{stats}{state} // '') ne 'live' } $swarm->clients);
+    # and is told that it is live
+    my $live = $swarm->run(3 * $slow, each => \&read_others, until => sub {
+        !grep { ($_->{st}{stats}{state} // '') ne 'live' } $swarm->clients;
+    });
+    ok($live, 'and is told that it is live') or diag(join ', ',
+        map { "$_->{name}: $_->{st}{stats}{state}" }
+        grep { ($_->{st}{stats}{state} // '') ne 'live' } $swarm->clients);
+};
 
 
 # Counted truly: our clients alone, once the others have left.
 
-kill 'KILL', $other_pid;
-waitpid $other_pid, 0;
-read_others();
+subtest 'counted truly: our clients alone, once the others have left' => sub {
+    kill 'KILL', $other_pid;
+    waitpid $other_pid, 0;
+    read_others();
 
-my $health;
-my $counted = $swarm->run(10 * $slow, until => sub {
-    $health = $t->get_json('/api/health');
-    my $n = 0;
-    $n += $_->{connections} for @{ $health->{workers} };
-    $swarm->all_open && $n == $size && @{ $health->{workers} } == 2;
-});
-ok($counted, "health counts $size connections of two workers") or diag(explain($health));
-my ($metric) = $t->get('/metrics')->{body} =~ /^blockcast_connections(?:\{[^}]*\})? (\d+)/m;
-is($metric, $size, 'and so do the metrics');
+    my $health;
+    my $counted = $swarm->run(10 * $slow, until => sub {
+        $health = $t->get_json('/api/health');
+        my $n = 0;
+        $n += $_->{connections} for @{ $health->{workers} };
+        $swarm->all_open && $n == $size && @{ $health->{workers} } == 2;
+    });
+    ok($counted, "health counts $size connections of two workers") or diag(explain($health));
+    my ($metric) = $t->get('/metrics')->{body} =~ /^blockcast_connections(?:\{[^}]*\})? (\d+)/m;
+    is($metric, $size, 'and so do the metrics');
 
-my %subscribers = map { $_->{name} => $_->{subscribers} }
-    @{ $t->get_json('/api/streams')->{streams} };
-is_deeply(\%subscribers, { stats => $size, receipts => $size, metrics => 0 },
-    'the subscribers are counted truly');
+    my %subscribers = map { $_->{name} => $_->{subscribers} }
+        @{ $t->get_json('/api/streams')->{streams} };
+    is_deeply(\%subscribers, { stats => $size, receipts => $size, metrics => 0 },
+        'the subscribers are counted truly');
+};
 
 $model->ledger('receipts', [$swarm->clients, @others], $chaos->chains);
 

@@ -92,7 +92,7 @@ subtest 'when each worker was told to go, and when it was gone' => sub {
     ok($settled, "after $reloads reloads the old workers are gone");
 
     my @lives = map { ($gone{$_} // time) - $told{$_} } keys %told;
-    cmp_ok(max(@lives), '<', ($drain + $grace) * $slow,
+    cmp_ok(max(@lives), '<', ($drain + $grace) * slow(),
         sprintf 'none of them lived longer than its drain time (%.1f s; at most %d workers at once)',
         max(@lives), $most);
 

@@ -52,38 +52,42 @@ my @moments = ('publish: locked', 'commit: copied', 'commit: counted', 'commit: 
     'publish: unlocked', 'state: copied', 'state: done', 'ring: room made', 'ring: written',
     'ring: an entry more', 'log: unlocked', 'error: written', 'refresh: half', 'history: written', 'history: done');
 
-for (1 .. ($ENV{BLOCKCAST_LONG} ? 20 : 1)) {
-    for my $moment (@moments) {
-        my $n = 1 + int rand 3;
-        $deaths->dies("$moment, number $n", arm => sub { $hook->kill_at($moment, $n, $_[0]) });
-    }
+subtest 'a worker dies at each moment' => sub {
+    for (1 .. ($ENV{BLOCKCAST_LONG} ? 20 : 1)) {
+        for my $moment (@moments) {
+            my $n = 1 + int rand 3;
+            $deaths->dies("$moment, number $n", arm => sub { $hook->kill_at($moment, $n, $_[0]) });
+        }
 
-    for my $n (1 .. 8) {
-        $deaths->dies("half of copy $n", arm => sub { $hook->kill_in_copy($n, $_[0]) });
+        for my $n (1 .. 8) {
+            $deaths->dies("half of copy $n", arm => sub { $hook->kill_in_copy($n, $_[0]) });
+        }
     }
-}
+};
 
 note(sprintf 'the slowest recovery took %.1f s', $deaths->slowest);
 
-my $swarm = $deaths->swarm;
-my $counted = $swarm->run(8 * $slow, until => sub { $swarm->all_open && connections($t) == $size });
-ok($counted, 'the connections are counted truly');
+subtest 'what is counted and kept is true' => sub {
+    my $swarm = $deaths->swarm;
+    my $counted = $swarm->run(8 * $slow, until => sub { $swarm->all_open && connections($t) == $size });
+    ok($counted, 'the connections are counted truly');
 
-my %subscribers = map { $_->{name} => $_->{subscribers} }
-    @{ $t->get_json('/api/streams')->{streams} };
-is_deeply(\%subscribers, { c => $size, l => $size, kept => 0, broken => 0, few => 0, course => 0 },
-    'and so are the subscribers');
+    my %subscribers = map { $_->{name} => $_->{subscribers} }
+        @{ $t->get_json('/api/streams')->{streams} };
+    is_deeply(\%subscribers, { c => $size, l => $size, kept => 0, broken => 0, few => 0, course => 0 },
+        'and so are the subscribers');
 
-like($t->get('/api/streams/kept')->{body}, qr/"data":"the same"/, 'data that stays is there');
-$deaths->few_are_whole;
-like($t->get('/api/health')->{body}, qr/"name":"broken"[^{}]*"error":"[^"]*\d+ is no good number"/,
-    'the error of a stream that always fails is a whole sentence');
+    like($t->get('/api/streams/kept')->{body}, qr/"data":"the same"/, 'data that stays is there');
+    $deaths->few_are_whole;
+    like($t->get('/api/health')->{body}, qr/"name":"broken"[^{}]*"error":"[^"]*\d+ is no good number"/,
+        'the error of a stream that always fails is a whole sentence');
 
-my $course = $t->get_json('/api/streams/course/history')->{series}{n};
-my @known = map { my $i = $_; map { $_->[$i] // () } @$course{qw(min mean max)} } 0 .. 1799;
-# three numbers of each second
-cmp_ok(scalar @known, '>=', 15, 'the course of a number is kept');
-is(scalar(grep { $known[$_ - 1] > $known[$_] } 1 .. $#known), 0, 'and no slot of it is torn');
+    my $course = $t->get_json('/api/streams/course/history')->{series}{n};
+    my @known = map { my $i = $_; map { $_->[$i] // () } @$course{qw(min mean max)} } 0 .. 1799;
+    # three numbers of each second
+    cmp_ok(scalar @known, '>=', 15, 'the course of a number is kept');
+    is(scalar(grep { $known[$_ - 1] > $known[$_] } 1 .. $#known), 0, 'and no slot of it is torn');
+};
 
 $deaths->stop;
 

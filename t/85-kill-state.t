@@ -35,7 +35,7 @@ my $deaths = Blockcast::Deaths->new(test => $t, node => $node, hook => $hook, si
 sub start_again {
     # the master may be starting a worker meanwhile
     kill 'KILL', $t->{master};
-    wait_for { waitpid $t->{master}, 1; my @p = $t->nginx_pids; kill 'KILL', @p; !@p } 5;
+    wait_for { waitpid $t->{master}, 1; my @p = $t->nginx_pids; kill 'KILL', @p; !@p } 20;
     unlink $t->prefix . '/nginx.pid';
     $t->start;
 }
@@ -44,18 +44,22 @@ my @moments = ('publish: locked', 'publish: recorded', 'commit: copied', 'commit
     'commit: done', 'publish: unlocked', 'state: copied', 'log: recorded', 'ring: room made',
     'ring: written', 'ring: an entry more', 'log: unlocked');
 
-for my $moment (@moments) {
-    $deaths->dies($moment, arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
-}
+subtest 'a worker dies at each moment' => sub {
+    for my $moment (@moments) {
+        $deaths->dies($moment, arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
+    }
+};
 
-for my $moment (@moments) {
-    $deaths->dies("$moment, then everything", then => \&start_again,
-        arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
-}
+subtest 'then everything dies' => sub {
+    for my $moment (@moments) {
+        $deaths->dies("$moment, then everything", then => \&start_again,
+            arm => sub { $hook->kill_at($moment, 1 + int rand 3, $_[0]) });
+    }
 
-$deaths->few_are_whole;
+    $deaths->few_are_whole;
 
-unlike($t->error_log, qr/\[(?:error|crit|warn)\].*state file/, 'the state file gives no cause for complaint');
+    unlike($t->error_log, qr/\[(?:error|crit|warn)\].*state file/, 'the state file gives no cause for complaint');
+};
 
 $deaths->stop;
 
