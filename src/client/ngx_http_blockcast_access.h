@@ -81,13 +81,14 @@ ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 
 /*
- * A list in the arguments, as a=1,2 or a=1&a=2 or a[]=1&a[]=2 or a[0]=1&a[1]=2:
- * its values with commas between.  NGX_DECLINED: there is none.
+ * Reads a list from the arguments: a=1,2 or a=1&a=2 or a[]=1&a[]=2 or
+ * a[0]=1&a[1]=2.  *list is "1,2" for each of them, in the request's pool.
+ * Returns NGX_DECLINED when there is none, NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_access_list(ngx_http_request_t *r,
     const char *name, ngx_str_t *list);
 
-/* the length of an argument's name without the brackets of a list */
+/* Returns the length of an argument's name without the brackets of a list. */
 size_t ngx_http_blockcast_access_list_name(ngx_str_t *name);
 
 /* Read "blockcast_origin" and "blockcast_tokens". */

@@ -25,26 +25,26 @@ typedef struct {
 
 
 /*
- * Makes the client of a request, of size bytes, zeroed, and the request's
- * context.  handler is that of its event, which is what ends it: nothing is
- * finalized from within the fan-out.  It is undone with the request.  NULL
- * without memory.
+ * Allocates a client of size bytes, zeroed, from the request's pool, and makes
+ * it the request's context.  Its event, whose handler is given, ends it: the
+ * fan-out may not finalize a request, it posts the event.  The client is freed
+ * with the request.  Returns NULL without memory.
  */
 void *ngx_http_blockcast_held_request_create(ngx_http_request_t *r,
     size_t size, ngx_uint_t kind, ngx_event_handler_pt handler);
 
 /*
- * Keeps the request open: the content handler returns NGX_DONE then, and the
- * event finalizes the request.  write: its write event handler.
+ * Keeps the request open: the content handler then returns NGX_DONE, and the
+ * event finalizes the request.  write becomes its write event handler.
  */
 void ngx_http_blockcast_held_request_hold(
     ngx_http_blockcast_held_request_t *h, ngx_http_event_handler_pt write);
 
-/* has its event handled by the event loop, soon */
+/* Posts the client's event: its handler runs when the current one returns. */
 void ngx_http_blockcast_held_request_post(
     ngx_http_blockcast_held_request_t *h);
 
-/* the worker exits: fires the events of all within so many milliseconds */
+/* Ends all clients, spread over drain msec, for the worker exits. */
 void ngx_http_blockcast_held_request_drain(ngx_msec_t drain);
 
 

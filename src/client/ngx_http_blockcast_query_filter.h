@@ -13,11 +13,11 @@
 
 
 /*
- * Makes the filter of a log.  As with REST, a member that no entry of the log
- * has is somebody else's argument, and the arguments that are ours are none.
- * *filter is NULL where nothing is asked for; the caller frees it.
- * NGX_DECLINED: too many members or values, or too long ones, with a sentence.
- * NGX_ERROR: no memory.
+ * Makes the filter of a log from the request's query.  As with REST, the
+ * module's own arguments are left out, and so are those that no entry of the
+ * log has as a member.  *filter is NULL when none is left; else the caller
+ * frees it.
+ * NGX_DECLINED: *why says what there is too much of.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_blockcast_query_filter(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, bc_log_filter_t **filter,

@@ -24,7 +24,7 @@ void ngx_http_blockcast_rpc_message(ngx_http_blockcast_conn_t *conn,
 ngx_int_t ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
     ngx_http_blockcast_conn_t *conn, const u_char *data, size_t len);
 
-/* a WebSocket client that has left its streams: frees what it has besides */
+/* Frees what a WebSocket client owns here, once it has left its streams. */
 void ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn);
 
 

@@ -18,12 +18,12 @@ typedef struct ngx_http_blockcast_rpc_lane_s   ngx_http_blockcast_rpc_lane_t;
 typedef struct ngx_http_blockcast_rpc_group_s  ngx_http_blockcast_rpc_group_t;
 
 
-/* all answers of a group are there; _rpc_group_text() writes them */
+/* Called when a group has all its answers, which _rpc_group_text() writes. */
 typedef void (*ngx_http_blockcast_rpc_deliver_pt)(void *owner,
     ngx_http_blockcast_rpc_group_t *group);
 
 
-/* what a client may spend, a leaky bucket for calls and one for bytes */
+/* What a client has spent: a leaky bucket for calls and one for bytes. */
 
 typedef struct {
     ngx_msec_t                    counted;
@@ -67,36 +67,40 @@ ngx_http_blockcast_rpc_lane_t *ngx_http_blockcast_rpc_lane_create(
     ngx_http_blockcast_rpc_conf_t *conf, void *owner,
     ngx_http_blockcast_rpc_deliver_pt deliver);
 
-/* The client is gone: nothing is delivered any more, its calls are ended. */
+/* Ends the calls of a client that is gone; delivers nothing any more. */
 void ngx_http_blockcast_rpc_lane_leave(ngx_http_blockcast_rpc_lane_t *lane);
 
 /*
- * Begins a group of n requests, and ends it: with the last answer, or at once
- * when all are there, it is delivered and freed.  NULL without memory.
+ * _begin() makes a group of n requests, or returns NULL without memory.  After
+ * _end() the group is delivered and freed when its last answer comes: at once
+ * if all are there.
  */
 ngx_http_blockcast_rpc_group_t *ngx_http_blockcast_rpc_group_begin(
     ngx_http_blockcast_rpc_lane_t *lane, ngx_uint_t n, ngx_uint_t batch);
 void ngx_http_blockcast_rpc_group_end(ngx_http_blockcast_rpc_group_t *group);
 
-/* Answers request i of a group; there is no answer when id.len is 0. */
+/* Answers request i of a group; a notification (id.len 0) has no answer. */
 void ngx_http_blockcast_rpc_group_result(ngx_http_blockcast_rpc_group_t *group,
     ngx_uint_t i, bc_span_t id, ngx_str_t *result);
 void ngx_http_blockcast_rpc_group_error(ngx_http_blockcast_rpc_group_t *group,
     ngx_uint_t i, bc_span_t id, ngx_int_t code, const char *fmt, ...);
 
-/* The length of the answers' text, 0: there is none; and the text. */
+/*
+ * _len() returns the bytes of the answers' text, 0 when there is no answer;
+ * _text() writes it to p and returns its end.
+ */
 size_t ngx_http_blockcast_rpc_group_len(ngx_http_blockcast_rpc_group_t *group);
 u_char *ngx_http_blockcast_rpc_group_text(
     ngx_http_blockcast_rpc_group_t *group, u_char *p);
 
 /*
- * Takes the cost of a call; NGX_DECLINED when the client has none left: request
- * i has its answer then.
+ * Takes the cost of a call from what the client may spend.  NGX_DECLINED: that
+ * is used up, and request i has been answered with an error.
  */
 ngx_int_t ngx_http_blockcast_rpc_lane_pay(
     ngx_http_blockcast_rpc_group_t *group, ngx_uint_t i, bc_rpc_request_t *r);
 
-/* Has request i answered by the node, or by what is known of its answer. */
+/* Has request i answered: from the cache, by a call in flight, or anew. */
 void ngx_http_blockcast_rpc_lane_ask(ngx_http_blockcast_rpc_group_t *group,
     ngx_uint_t i, bc_rpc_request_t *r);
 

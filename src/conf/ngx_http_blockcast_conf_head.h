@@ -16,8 +16,9 @@ char *ngx_http_blockcast_conf_head_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
 /*
- * blockcast_head [PARAMETER ...] of a stream; NGX_CONF_ERROR has been logged.
- * _check() is for the end of its block, when its calls are known.
+ * _stream() sets blockcast_head [PARAMETER ...] of a stream.  _check() checks
+ * it at the end of the stream's block, when the calls are known.  An error of
+ * either has been logged.
  */
 char *ngx_http_blockcast_conf_head_stream(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
@@ -25,8 +26,9 @@ ngx_int_t ngx_http_blockcast_conf_head_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * At the end of the configuration, when the streams know their nodes: gives
- * each node its head, and each head its messages.  NGX_ERROR has been logged.
+ * Called at the end of the configuration, when the streams know their nodes:
+ * gives each node its head, and each head its messages.  NGX_ERROR has been
+ * logged.
  */
 ngx_int_t ngx_http_blockcast_conf_head_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

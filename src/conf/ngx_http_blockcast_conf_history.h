@@ -15,7 +15,7 @@
 char *ngx_http_blockcast_conf_history_set(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
-/* Checks all lines of a stream, and sets what none of them does. */
+/* Checks all such lines of a stream together, and sets the defaults. */
 char *ngx_http_blockcast_conf_history_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 

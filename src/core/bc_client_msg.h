@@ -31,15 +31,15 @@
 
 #define BC_CLIENT_MSG_VALUES  1024
 
-/* A name in a message: of a longer one only the beginning is kept. */
+/* The bytes that are kept of a name in a message. */
 
 #define BC_CLIENT_MSG_NAME    128
 
-/* The name of a range of a history: a longer one is that of none. */
+/* The longest name that a range of a history can have. */
 
 #define BC_CLIENT_MSG_RANGE   16
 
-/* The JSON text of an "id", which comes back with the answer, is no longer. */
+/* The longest JSON text of an "id" that is taken, and sent back. */
 
 #define BC_CLIENT_MSG_ID      128
 

@@ -57,8 +57,9 @@ void bc_exact_mark(bc_exact_mark_t *mark, const uint8_t *random);
 
 
 /*
- * Tells whether the mark is in a text, as it is or in \u escapes: 0 (no), 1
- * (characters of it are) or 2 (all of what begins a marked integer).
+ * Looks for the mark in a text, as it is or in \u escapes.  Returns 0 when no
+ * character of it is there, 2 when the whole sequence is that begins a marked
+ * integer, and 1 for anything between.
  */
 
 int bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p,

@@ -129,7 +129,8 @@ int bc_history_read(const bc_history_t *h, uint32_t ring, uint64_t last,
 double bc_history_mean(const bc_history_cell_t *cell);
 
 /*
- * Makes one cell of n of the same member, which are `stride` cells apart.
+ * Joins n slots of one member into the cell *to: its cells in `from` are
+ * `stride` cells apart.
  */
 void bc_history_join(bc_history_cell_t *to, const bc_history_cell_t *from,
     size_t n, size_t stride);

@@ -35,10 +35,10 @@ typedef struct {
  */
 int bc_history_path(bc_history_path_t *path, bc_span_t text, size_t *good);
 
-/* Sets `same` of paths that will be used together. */
+/* Prepares paths that bc_history_find() reads together: sets their `same`. */
 void bc_history_paths(bc_history_path_t *paths, uint32_t n);
 
-/* Returns the last name in a path, with len 0: it ends with a number. */
+/* Returns the last name in a path; len is 0 when it ends with a number. */
 bc_span_t bc_history_path_name(bc_span_t text);
 
 /*

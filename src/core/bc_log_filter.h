@@ -43,12 +43,13 @@ int bc_log_filter_matches(const bc_log_filter_t *filter, bc_span_t entry);
 
 
 /*
- * An index of many filters needs one member of each: that with the fewest
- * values.  _place() names it, NULL: the filter has none and takes every entry.
- * _value() is the n-th of its values, of n from 0, len 0 at the end.
+ * An index of many filters goes by one member of each: the one with the fewest
+ * values.  _place() returns it, or NULL for a filter that takes every entry.
+ * _value() returns its n-th value, from 0 on; len is 0 behind the last one.
  *
- * _key() writes what an entry has at a place to dst, of BC_LOG_FILTER_KEY
- * bytes, and returns its length; 0: nothing that a filter could ask for.
+ * _key() writes the value that an entry has at a place to dst, of
+ * BC_LOG_FILTER_KEY bytes, in the form that _value() has, and returns its
+ * length: 0 when no filter can ask for it.
  */
 
 typedef struct {

@@ -17,7 +17,7 @@
 /* messages nested deeper than this are refused */
 #define BC_RPC_DEPTH    128
 
-/* a method's name, and the JSON text of an "id", are no longer (bytes) */
+/* the longest name of a method and JSON text of an "id" (bytes) */
 #define BC_RPC_METHOD   128
 #define BC_RPC_ID       128
 
@@ -79,7 +79,7 @@ int bc_rpc_next(bc_rpc_message_t *m, bc_rpc_request_t *r);
 int bc_rpc_param(bc_span_t params, const char *name, bc_span_t *value);
 
 
-/* Tells whether a name is that of a pattern, in which * is any text. */
+/* Tells whether a name matches a pattern, in which * stands for any text. */
 
 int bc_rpc_match(const uint8_t *pattern, size_t pattern_len,
     const uint8_t *name, size_t len);

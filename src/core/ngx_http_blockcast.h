@@ -36,16 +36,16 @@
 #endif
 #define NGX_HTTP_BLOCKCAST_ERROR_LEN   255
 
-/* no buffer of a reply on its way through nginx's filters is larger (bytes) */
+/* the largest buffer of a reply on its way through nginx's filters (bytes) */
 #define NGX_HTTP_BLOCKCAST_REPLY_MORE  65536
 
-/* of each worker's housekeeping, and of a silent poller's lease (msec) */
+/* the period of a worker's housekeeping; how long a lease holds (msec) */
 #define NGX_HTTP_BLOCKCAST_TICK        200
 #define NGX_HTTP_BLOCKCAST_LEASE       1000
 
 /*
- * How long a worker may give no sign of life before another one takes its
- * place (msec): as a rule; while it runs a program; at most, whatever it does.
+ * How long a poller may give no sign of life before another worker takes its
+ * place (msec): as a rule; while it runs a program; whatever it does.
  */
 #define NGX_HTTP_BLOCKCAST_STUCK       1500
 #define NGX_HTTP_BLOCKCAST_PATIENCE    10000
@@ -76,8 +76,8 @@ typedef enum {
 
 
 /*
- * what is wrong with a call; all but the first: there is no answer of the
- * node
+ * What is wrong with a call.  Of all but the first the node has not given an
+ * answer.
  */
 
 typedef enum {
@@ -188,7 +188,7 @@ typedef struct {
 } ngx_http_blockcast_call_conf_t;
 
 
-/* the numbers of a stream whose course is kept, see blockcast_history */
+/* the numbers of a stream whose history is kept, see blockcast_history */
 
 typedef struct {
     bc_history_shape_t            shape;
@@ -231,7 +231,7 @@ struct ngx_http_blockcast_stream_s {
 
     ngx_http_blockcast_history_conf_t  *history;    /* or NULL */
 
-    /* what its node's head has to do with it: blockcast_head of the stream */
+    /* which messages of its node's head start a poll: blockcast_head */
     ngx_flag_t                    head;
     ngx_str_t                     head_text;
     ngx_str_t                     head_result;  /* name of a call */
@@ -272,7 +272,7 @@ typedef struct {
     ngx_msec_t                    jq_timeout;
     size_t                        jq_memory;
 
-    /* this configuration's number in the zone: the newest one polls */
+    /* the number of this configuration: workers of the newest one poll */
     uint64_t                      generation;
 
     ngx_uint_t                    neventfds;
@@ -325,7 +325,7 @@ struct ngx_http_blockcast_loc_conf_s {
     unsigned                      usual_rate:1;     /* it is the default */
     unsigned                      usual_origins:1;
 
-    /* an endpoint, or an "if" or limit_except that is one by its location */
+    /* set for an endpoint, and for an "if" or limit_except inside one */
     ngx_http_blockcast_kind_t    *kind;
     ngx_http_blockcast_loc_conf_t  *outer;      /* the location of an "if" */
     ngx_array_t                  *inside;       /* endpoints in its "if"s */

@@ -14,9 +14,9 @@
 
 
 /*
- * Seconds between two lines: of an error that stays the same, of one that
- * comes back after a success, of errors that are different each time; and of
- * what has not worked once for an hour, which is known by then.
+ * Seconds between two lines: AGAIN, when the error stays the same; SOON, when
+ * it comes back after a success; NEW, when it is another one each time; LONG,
+ * when nothing has worked for an hour, which the operator knows by then.
  */
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN  60
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_SOON   10
@@ -24,7 +24,7 @@
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_LONG   3600
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_DAY    86400
 
-/* how many errors of the same thing are told apart */
+/* the number of different errors that are remembered of one thing */
 #define NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS  4
 
 

@@ -12,8 +12,8 @@
 
 
 /*
- * Sends the response.  over: the time is up, and nothing new has come.  Returns
- * what a content handler returns.
+ * Sends the response.  over is true when the time is up and nothing new has
+ * come.  Returns what a content handler returns.
  */
 typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);

@@ -66,7 +66,7 @@ struct ngx_http_blockcast_journal_s {
     off_t                         read_image_size;
     off_t                         read_offset;  /* read up to here */
 
-    /* the leader's beat, as this worker saw it on its ticks */
+    /* the leader's heartbeat, as this worker has read it on its ticks */
     uint64_t                      beat_owner;
     uint64_t                      beat_value;
     ngx_msec_t                    beat_since;   /* first seen */
@@ -95,47 +95,48 @@ char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * In the master, when a configuration is in force: takes the lead if no other
- * family has it, and reads the file when the zone is new or another family has
- * led.  bmcf is NULL when nothing is configured.
+ * Called in the master when a configuration comes into force: takes the lead
+ * if no other family of processes has it, and reads the file when the zone is
+ * new or another family has led.  bmcf is NULL when nothing is configured.
  */
 void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * On the ticks of the worker with the lease.  Returns true when its family
- * leads, and all that was published before is in the zone.
+ * Called on the ticks of the worker with the lease: takes the lead if it can.
+ * Returns true when its family leads and the zone has all that was published
+ * before, so that it may poll.
  */
 ngx_uint_t ngx_http_blockcast_journal_lead(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * When that worker begins to poll: writes a new image, unless the file that is
- * there is complete.
+ * Called when that worker begins to poll: writes a new image, unless the file
+ * is complete.
  */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* On its ticks: syncs, or writes a new image, when it is time. */
+/* Called on its ticks: syncs, or writes a new image, when it is time. */
 void ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* When it stops polling: closes the file. */
+/* Called when it stops polling: closes the file. */
 void ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Marks the file as lacking something: a new image will be written. */
+/* Marks the file as incomplete: the next tick writes a new image. */
 void ngx_http_blockcast_journal_incomplete(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * When a worker begins to exit: the last one that could poll completes the
- * file and gives up the lead.
+ * Called when a worker begins to exit: if no other one of its family can poll,
+ * it completes the file and gives up the lead.
  */
 void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Returns true when another nginx follows, which may want any stream. */
+/* Returns true when another nginx follows: then any stream may be wanted. */
 ngx_uint_t ngx_http_blockcast_journal_followed(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* In any worker of a family that follows: takes over what the leader wrote. */
+/* Reads what the leader has written, in a worker of a family that follows. */
 void ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Returns false when another family has taken the lead. */

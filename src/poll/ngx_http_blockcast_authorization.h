@@ -21,7 +21,7 @@
 ngx_int_t ngx_http_blockcast_authorization_get(
     ngx_http_blockcast_node_t *node, ngx_pool_t *pool, ngx_str_t *value);
 
-/* Has the file read again, whatever its time: the node refused them. */
+/* Makes the next call read the file again: the node refused what it had. */
 void ngx_http_blockcast_authorization_refused(
     ngx_http_blockcast_node_t *node);
 

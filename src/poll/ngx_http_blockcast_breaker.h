@@ -16,8 +16,9 @@
 void ngx_http_blockcast_breaker_init(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * When this worker begins to poll: goes on leaving a node alone that limited
- * the former poller.  When it stops: forgets what was in flight or waited.
+ * _start(), when this worker begins to poll: goes on sparing a node that has
+ * limited the poller before it.  _stop(), when it stops: forgets the calls in
+ * flight and those that wait.
  */
 void ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_breaker_stop(ngx_http_blockcast_main_conf_t *bmcf);
@@ -50,7 +51,7 @@ ngx_int_t ngx_http_blockcast_breaker_overdue(
  */
 ngx_msec_t ngx_http_blockcast_breaker_due(ngx_http_blockcast_node_t *node);
 
-/* Puts the next try off: there was no call to probe the node with. */
+/* Postpones the next probe: no stream had a call to probe the node with. */
 void ngx_http_blockcast_breaker_postpone(ngx_http_blockcast_node_t *node);
 
 /*

@@ -33,20 +33,20 @@ const char *ngx_http_blockcast_extra_poke(
 void ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *result);
 
-/* When this worker begins to poll, and when it stops. */
+/* Forgets all pokes: called when this worker begins or stops to poll. */
 void ngx_http_blockcast_extra_reset(ngx_http_blockcast_poll_t *poll);
 
 /*
- * Takes up the pokes of all workers.  Returns true when an extra round is to
- * come, and then *when.
+ * Collects the pokes of all workers.  Returns true when an extra round is due,
+ * with its time in *when.
  */
 ngx_uint_t ngx_http_blockcast_extra_pending(ngx_http_blockcast_poll_t *poll,
     ngx_msec_t *when);
 
-/* Gives pokes up that came for a stream that is not polled now. */
+/* Drops the pokes of a stream that is not polled now. */
 void ngx_http_blockcast_extra_drop(ngx_http_blockcast_poll_t *poll);
 
-/* For each round, whatever it is made for: when it begins, and ends. */
+/* Called when any round of the stream begins, and when it ends. */
 void ngx_http_blockcast_extra_begin(ngx_http_blockcast_poll_t *poll);
 void ngx_http_blockcast_extra_end(ngx_http_blockcast_poll_t *poll);
 

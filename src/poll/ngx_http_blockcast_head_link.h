@@ -16,7 +16,7 @@
 typedef struct ngx_http_blockcast_head_link_s  ngx_http_blockcast_head_link_t;
 
 
-/* one connection, and the next one after it; see _head_link_open() */
+/* a connection that is opened again and again; see _head_link_open() */
 
 struct ngx_http_blockcast_head_link_s {
     ngx_http_blockcast_head_t    *head;

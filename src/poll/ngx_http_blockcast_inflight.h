@@ -22,19 +22,20 @@ void ngx_http_blockcast_inflight_start(
 void ngx_http_blockcast_inflight_fail(
     ngx_http_blockcast_poll_request_t *request, const char *fmt, ...);
 
-/* Starts what waited for the node, whose health has changed. */
+/* Starts the requests that wait for a node: its health has changed. */
 void ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node);
 
 /*
- * The list of calls, of all streams: makes it; frees late answers that no poll
- * has asked for since; aborts all calls, when this worker stops polling.
+ * The calls of all streams.  _init() makes their list; _expire() frees late
+ * answers for which no poll has come; _abort() ends all calls, when this worker
+ * stops polling.
  */
 void ngx_http_blockcast_inflight_init(void);
 void ngx_http_blockcast_inflight_expire(void);
 void ngx_http_blockcast_inflight_abort(void);
 
 
-/* Gives back a result that was not copied: its poll has ended. */
+/* Releases a result that the poll has used in place: the poll has ended. */
 void ngx_http_blockcast_inflight_leave(
     ngx_http_blockcast_poll_request_t *request);
 

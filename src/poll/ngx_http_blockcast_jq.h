@@ -69,8 +69,8 @@ ngx_int_t ngx_http_blockcast_jq_run(jq_state *jq,
 void ngx_http_blockcast_jq_forget(jq_state *jq);
 
 /*
- * Tells this file that it runs in a helper: say takes the lines of "debug",
- * nomem is called when there is no memory and does not return.
+ * Sets what a helper process does with the lines of "debug" (say), and when
+ * libjq gets no memory (nomem, which does not return).
  */
 typedef void (*ngx_http_blockcast_jq_say_pt)(u_char *text, size_t len);
 typedef void (*ngx_http_blockcast_jq_nomem_pt)(void);

@@ -50,7 +50,7 @@ struct ngx_http_blockcast_jq_job_s {
 };
 
 
-/* Starts the spawner, when there are any programs: in a worker that begins. */
+/* Starts the spawner if any stream has a program; called in a new worker. */
 ngx_int_t ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
@@ -73,10 +73,10 @@ ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
 ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
     ngx_str_t *body, uint64_t id, ngx_uint_t mode, ngx_pool_t *pool);
 
-/* Ends a job, and the helper that is at it.  Does nothing for any other. */
+/* Ends a job that is queued or running, with the helper that runs it. */
 void ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job);
 
-/* Ends the helpers: this worker does not poll any more. */
+/* Ends all helpers: this worker stops polling. */
 void ngx_http_blockcast_jq_queue_stop(void);
 
 /* Ends the spawner, too: the worker exits. */

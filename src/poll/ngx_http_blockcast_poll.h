@@ -137,10 +137,10 @@ ngx_int_t ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
 void ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll);
 void ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll);
 
-/* Gives up the calls whose timeout has passed. */
+/* Ends the calls whose timeout has passed. */
 void ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll);
 
-/* Returns when the next of its calls times out, or now and a minute. */
+/* Returns when the next of its calls times out: in a minute at most. */
 ngx_msec_t ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll);
 
 /* Starts the calls that can be started; finishes when all are done. */
@@ -149,7 +149,7 @@ void ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll);
 /* Ends the poll, after its data was published or its error logged. */
 void ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll);
 
-/* Notes how long a program took that has ended, well or not. */
+/* Counts the time of a program that has ended, whether it failed or not. */
 void ngx_http_blockcast_poll_time_program(ngx_http_blockcast_poll_t *poll);
 
 void ngx_http_blockcast_poll_request_done(

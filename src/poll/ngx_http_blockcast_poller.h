@@ -47,7 +47,7 @@ ngx_uint_t ngx_http_blockcast_poller_wanted(
 void ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
     ngx_str_t *result);
 
-/* Polls at once what has failed, for its node answers again. */
+/* Polls the node's failed streams at once: the node answers again. */
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
 
 

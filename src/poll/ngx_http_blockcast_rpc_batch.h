@@ -13,14 +13,14 @@
 #include "ngx_http_blockcast_rpc_call.h"
 
 
-/* Has a call go with the next batch; NGX_DECLINED: it is to be sent alone. */
+/* Adds a call to the next batch; NGX_DECLINED: it has to be sent alone. */
 ngx_int_t ngx_http_blockcast_rpc_batch_add(ngx_http_blockcast_rpc_call_t *rpc);
 
-/* Reads the reply to a batch, and gives each of its calls what is its own. */
+/* Reads the reply to a batch, and ends each call with its part of it. */
 void ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
     ngx_str_t *body);
 
-/* A call is freed: takes it out of its batch, which goes with the last one. */
+/* Takes a call that is freed out of its batch; the last one frees that. */
 void ngx_http_blockcast_rpc_batch_leave(ngx_http_blockcast_rpc_call_t *rpc);
 
 

@@ -26,22 +26,23 @@ void ngx_http_blockcast_rpc_path_ended(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_http_request_t *r);
 
 /*
- * Who ended the call that _ended() has seen, as the end of a sentence:
- * "by a directive of its rewrite phase (return, rewrite, if)".
+ * Writes what has ended the call that _ended() has noted, as the end of a
+ * sentence: "by a directive of its rewrite phase (return, rewrite, if)".
  */
 u_char *ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
     u_char *p, u_char *last);
 
 /*
- * At the end of the configuration, with the filter of replies' headers in its
- * place.  What the server says of errors is not for the locations of nodes.
+ * Called at the end of the configuration, when the filter of replies' headers
+ * is in its place: takes the error pages of the server away from the locations
+ * of nodes.
  */
 void ngx_http_blockcast_rpc_path_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * In a worker, when all modules have put their filters in place: those of
- * others do not see replies.
+ * Called in a worker, when all modules have put their filters in place: makes
+ * replies of nodes pass by those of other modules.
  */
 void ngx_http_blockcast_rpc_path_bypass(void);
 

@@ -18,7 +18,7 @@
 void ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
     const char *fmt, ...);
 
-/* Does so with what a program has noted, n texts at once. */
+/* Logs and keeps n events at once, which a program has noted. */
 void ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *texts, ngx_uint_t n);
 
