@@ -53,7 +53,7 @@ static void ngx_http_blockcast_exit_process(ngx_cycle_t *cycle);
 #define NGX_HTTP_BLOCKCAST_ENDPOINT  NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
 
 
-/* what is spoken with a client that names no subprotocol */
+/* the subprotocol of a client that names none */
 
 static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
     { ngx_string("json"), ngx_http_blockcast_json },

@@ -51,7 +51,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_rpc_path_bypass();
 
-    /* first of all: what is copied is to have neither clients nor threads */
+    /* first of all, since fork() must copy neither clients nor threads */
 
     if (ngx_http_blockcast_jq_queue_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK

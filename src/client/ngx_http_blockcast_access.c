@@ -285,7 +285,7 @@ ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
     size_t      len;
     ngx_str_t   key, written, value;
 
-    /* each value is shorter than what it was written as */
+    /* a decoded value is never longer than the encoded one */
 
     dst = ngx_pnalloc(r->pool, r->args.len + 1);
     if (dst == NULL) {

@@ -395,7 +395,7 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
 
     c->data = r;
 
-    /* do not count it twice; and hold it, whatever fails below */
+    /* count it once only, and keep it even if something below fails */
 
     c->requests--;
     r->count = 256;

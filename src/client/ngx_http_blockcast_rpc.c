@@ -125,7 +125,7 @@ ngx_http_blockcast_rpc_free_sub(ngx_http_blockcast_notify_sub_t *rsub)
 }
 
 
-/* Drops what waits for a client that is gone. */
+/* Frees the subscriptions of a client that is gone which wait for a poll. */
 
 static void
 ngx_http_blockcast_rpc_wait_drop(ngx_http_blockcast_conn_t *conn)
@@ -569,7 +569,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     conn->nsubs++;
 
-    /* what is there already is not news, unless the newest is asked for */
+    /* deliver only newer data, unless the client asks for the newest, too */
 
     sub->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
     sub->last_status = hub->freshness;
@@ -628,7 +628,7 @@ ngx_http_blockcast_rpc_means(ngx_http_blockcast_notify_sub_t *rsub,
 
     if (rsub->rule->id == ngx_http_blockcast_rpc_id_request) {
 
-        /* it is left by what was asked for, or all at once */
+        /* unsubscribe from one of its ids, or from all of them */
 
         return param.len == 0
                || (bc_json_string(param, text, sizeof(text), &len) == 0
@@ -931,7 +931,7 @@ ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
 
             if (lane->owner == NULL) {
 
-                /* the client has gone, or was closed, meanwhile */
+                /* the client has left, or was closed, in the meantime */
                 break;
             }
 

@@ -222,7 +222,7 @@ ngx_http_blockcast_rpc_lane_leave(ngx_http_blockcast_rpc_lane_t *lane)
         ngx_http_blockcast_rpc_group_end(group);
     }
 
-    /* calls that nobody waits for any more, in the event loop */
+    /* calls for which no client waits; the event loop ends them */
 
     if (!ngx_http_blockcast_rpc_reaper.posted) {
         ngx_http_blockcast_rpc_dummy.fd = (ngx_socket_t) -1;
@@ -413,7 +413,7 @@ ngx_http_blockcast_rpc_group_text(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
-/* Finds what is configured for a method; the last that matches counts. */
+/* Finds the configuration of a method: the last pattern that matches. */
 
 static ngx_http_blockcast_rpc_method_t *
 ngx_http_blockcast_rpc_lane_method(ngx_array_t *methods, const u_char *name,
@@ -703,7 +703,7 @@ ngx_http_blockcast_rpc_lane_fail(ngx_http_blockcast_rpc_ask_t *ask,
 }
 
 
-/* Answers from what is kept.  NGX_DECLINED: there is nothing. */
+/* Answers from the cache.  NGX_DECLINED: it has no answer. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_lane_kept(ngx_http_blockcast_rpc_ask_t *ask)
@@ -874,8 +874,6 @@ ngx_http_blockcast_rpc_lane_spare(ngx_http_blockcast_rpc_node_t *state,
 }
 
 
-/* Has a request answered, whose turn it is: by what is known, or the node. */
-
 /*
  * Asks the node.  Each call is a request of its own, also where the node takes
  * batches: a slow one of them would hold up the answers to other clients, and
@@ -908,6 +906,8 @@ ngx_http_blockcast_rpc_lane_call(ngx_http_blockcast_rpc_ask_t *ask,
     return rpc;
 }
 
+
+/* Answers the request whose turn it is: from the cache, or by a call. */
 
 static void
 ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
@@ -985,7 +985,7 @@ ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
 }
 
 
-/* Has those who wait have their turn, one request of each after the other. */
+/* Starts waiting requests: one of each lane, then the next one of each. */
 
 static void
 ngx_http_blockcast_rpc_lane_run(ngx_http_blockcast_node_t *node)
@@ -1200,7 +1200,7 @@ ngx_http_blockcast_rpc_lane_done_handler(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (fault == ngx_http_blockcast_fault_http && rpc->has_code) {
 
-        /* whatever the status: the node has answered */
+        /* the status does not matter: the node has answered */
 
         fault = ngx_http_blockcast_fault_none;
     }
@@ -1240,7 +1240,7 @@ ngx_http_blockcast_rpc_lane_done_handler(ngx_http_blockcast_rpc_call_t *rpc)
         key.len = call->key.len;
         key.version = call->version;
 
-        /* what is not there yet may come; null is no answer for ever */
+        /* do not cache null for ever: what is asked for may still come */
 
         if (call->policy == ngx_http_blockcast_rpc_head
             || (call->policy == ngx_http_blockcast_rpc_forever
@@ -1288,7 +1288,7 @@ ngx_http_blockcast_rpc_lane_timeout(ngx_event_t *ev)
 }
 
 
-/* Ends the calls that nobody waits for. */
+/* Ends the calls for which no client waits. */
 
 static void
 ngx_http_blockcast_rpc_lane_reap(ngx_event_t *ev)

@@ -112,7 +112,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     if (r->err_status != 0 && r->err_status != NGX_HTTP_OK) {
 
-        /* browsers come back to what is not 200 in vain */
+        /* a browser does not reconnect after a status other than 200 */
 
         ngx_str_set(&text, "This event stream is an error page that keeps the "
                     "status of the error (error_page without \"=\").\n");
@@ -614,7 +614,7 @@ ngx_http_blockcast_sse_push(ngx_http_blockcast_conn_t *conn,
 
     if (sub->pending && sub->hub->stream->field.len == 0) {
 
-        /* it is behind: what it gets next is the newest at that time */
+        /* it is behind: the next frame it gets is the newest one by then */
 
         ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);
     }
@@ -719,7 +719,7 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
            + sse->held.conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
                                 + NGX_INT64_LEN);
 
-    /* what is a part of another response may have to wait for its turn */
+    /* a subrequest may have to wait until its part of the response is due */
 
     start = sse->once ? ngx_pnalloc(r->pool, size)
                       : ngx_http_blockcast_sse_room(sse, size);

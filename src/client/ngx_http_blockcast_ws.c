@@ -188,7 +188,7 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 
     if (!r->header_sent) {
 
-        /* frames without the handshake before them are for nobody */
+        /* send no frame unless the handshake has gone out before */
 
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "another module's filter holds the handshake back");
@@ -472,7 +472,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
         } else if (conn->paused) {
 
-            /* its pong may well be among what is not read yet */
+            /* its pong may be among the bytes that are not read yet */
 
             ngx_add_timer(rev, conn->conf->pong_timeout);
 
@@ -669,7 +669,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
                              + ((code >= 1000 && code <= 1013) ? code - 1000
                                                              : 14), 1);
 
-    /* the access log has its line, then the request and the socket are gone */
+    /* write the line of the access log, then free the request and the socket */
 
     if (conn->is_detached) {
         r = ngx_http_blockcast_detach_restore(c, conn->detached);

@@ -75,7 +75,7 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
             continue;
         }
 
-        /* whatever came, it is alive */
+        /* any byte shows that the client is alive */
 
         conn->pinged = 0;
 
@@ -243,7 +243,7 @@ ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    /* what came compressed goes back compressed, where that is smaller */
+    /* echo a compressed message compressed, if that is smaller */
 
     if (ev->compressed
         && bc_ws_deflate(ev->data, ev->len, conn->bits, 1,

@@ -543,7 +543,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     if (conn->out != NULL || conn->npending != 0
         || (!conn->direct && !conn->connection->write->ready))
     {
-        /* it is behind: what it gets next is the newest at that time */
+        /* it is behind: the next frame it gets is the newest one by then */
 
         if (sub->pending && sub->hub->stream->field.len == 0) {
             ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);

@@ -300,7 +300,7 @@ ngx_http_blockcast_conf_head_param(ngx_conf_t *cf,
         }
     }
 
-    /* not what is behind "=", for that may be a secret */
+    /* do not log what is behind "=": it may be a secret */
 
     p = ngx_strlchr(word->data, word->data + word->len, '=');
 

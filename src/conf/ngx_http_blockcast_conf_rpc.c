@@ -19,7 +19,7 @@
 #define NGX_HTTP_BLOCKCAST_CONF_RPC_CACHE  262144
 
 
-/* what is set here, and what is inherited */
+/* the settings of this location, and the inherited ones */
 
 typedef struct {
     ngx_http_blockcast_rpc_conf_t   rpc;        /* first */
@@ -466,7 +466,7 @@ ngx_http_blockcast_conf_rpc_allow(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Adds patterns with what they have in common. */
+/* Adds the patterns of a directive, which share its other parameters. */
 
 static char *
 ngx_http_blockcast_conf_rpc_methods(ngx_conf_t *cf, ngx_array_t **list,

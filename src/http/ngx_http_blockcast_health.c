@@ -249,7 +249,7 @@ ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Tells whether a stream's data is what it should be. */
+/* Tells whether a stream is healthy. */
 
 static ngx_uint_t
 ngx_http_blockcast_health_is_fresh(ngx_http_blockcast_stream_t *st)

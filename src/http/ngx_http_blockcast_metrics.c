@@ -749,7 +749,7 @@ ngx_http_blockcast_metrics_poller(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends what is of the whole nginx, not of a stream or a node. */
+/* Appends the metrics of the whole nginx: of no stream or node. */
 
 static void
 ngx_http_blockcast_metrics_server(ngx_http_blockcast_metrics_text_t *text,

@@ -210,7 +210,7 @@ ngx_http_blockcast_poke_answer(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* in place of the NUL that ends what was printed */
+    /* over the NUL that ends the printed text */
 
     body.data[body.len++] = '\n';
 

@@ -27,7 +27,7 @@
 #include <fcntl.h>
 
 
-/* no stream publishes more often, whatever the node sends (per second) */
+/* the most often that a stream can publish (per second) */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
 /* how often a good poll that changed nothing is recorded (msec) */
@@ -478,7 +478,7 @@ ngx_http_blockcast_journal_jump_reason(ngx_http_blockcast_journal_t *s,
 }
 
 
-/* Reads the file, or what was appended since, into the zone. */
+/* Reads the file into the zone, or what was appended since the last time. */
 
 static void
 ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,

@@ -772,7 +772,7 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
         return;
     }
 
-    /* the last record may have been cut: nobody has seen what it tells */
+    /* the last record may be cut off: then no client has seen its data */
 
     if (fstat(fd, &st) == -1
         || st.st_ino != s->read_inode

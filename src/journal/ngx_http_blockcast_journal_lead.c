@@ -60,7 +60,7 @@ typedef struct {
 } ngx_http_blockcast_lead_t;
 
 
-/* of the master and all its workers, whatever their configuration */
+/* of the master and all its workers, of any configuration */
 
 static uint64_t  ngx_http_blockcast_family;
 
@@ -386,7 +386,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 
     if (lead.owner == ngx_http_blockcast_family) {
 
-        /* the family that kept byte 0 is gone */
+        /* the family that locked byte 0 has ended */
 
     } else if (ngx_http_blockcast_journal_lead_family_exists(s, lead.owner)) {
 

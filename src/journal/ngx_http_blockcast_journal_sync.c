@@ -166,7 +166,7 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Appends to the image what was appended to the journal meanwhile. */
+/* Appends to the new image what the journal has got in the meantime. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_journal_t *s,

@@ -230,7 +230,7 @@ ngx_http_blockcast_extra_ask(ngx_http_blockcast_poll_t *poll)
     extra->due = (extra->rounds != 0 && now - extra->last < apart)
                  ? extra->last + apart : now;
 
-    /* the value is never 0: until the round begins nobody need wake us */
+    /* the value is never 0: until the round begins no other poke wakes us */
 
     poll->stream->slot->poke_due = extra->due | 1;
 }
@@ -345,7 +345,7 @@ ngx_http_blockcast_extra_begin(ngx_http_blockcast_poll_t *poll)
     slot->poke_due = 0;
     ngx_memory_barrier();
 
-    /* what has come until now is answered by this round */
+    /* this round answers all pokes that have come until now */
 
     ngx_http_blockcast_extra_take_up(poll);
 

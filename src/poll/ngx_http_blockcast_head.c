@@ -345,7 +345,7 @@ ngx_http_blockcast_head_live(ngx_http_blockcast_head_run_t *run)
 
     run->told = 1;
 
-    /* what has happened since the last one is not told any more */
+    /* the head does not repeat what has happened since the last connection */
 
     ngx_http_blockcast_head_poke(run, -1, NULL);
 }
@@ -443,7 +443,7 @@ ngx_http_blockcast_head_of(ngx_http_blockcast_head_run_t *run,
 }
 
 
-/* The answer to message n: the id of what is subscribed to. */
+/* Reads the answer to message n: the id of the subscription. */
 
 static void
 ngx_http_blockcast_head_answered(ngx_http_blockcast_head_run_t *run,

@@ -110,7 +110,7 @@ ngx_http_blockcast_head_link_open(ngx_http_blockcast_head_link_t *link)
     link->peer.log = &link->log;
     link->peer.log_error = NGX_ERROR_ERR;
 
-    /* the whole handshake has that time; a failure is told by the timer */
+    /* the timer bounds the whole handshake, and reports a failure at once */
 
     rc = ngx_event_connect_peer(&link->peer);
 
@@ -405,7 +405,7 @@ ngx_http_blockcast_head_link_readable(ngx_event_t *ev)
 
         if (link->pinged) {
 
-            /* whatever comes, it lives */
+            /* any byte shows that the node is alive */
 
             link->pinged = 0;
             ngx_http_blockcast_head_link_wait(link, link->head->ping);
@@ -657,7 +657,7 @@ ngx_http_blockcast_head_link_frame(ngx_http_blockcast_head_link_t *link,
 }
 
 
-/* Makes room behind what is queued; NGX_ERROR: the link is closed. */
+/* Makes room behind the queued bytes.  NGX_ERROR: the link is closed. */
 
 static ngx_int_t
 ngx_http_blockcast_head_link_room(ngx_http_blockcast_head_link_t *link,
@@ -823,7 +823,7 @@ ngx_http_blockcast_head_link_release(ngx_http_blockcast_head_link_t *link)
 #if (NGX_SSL)
 
         if (c->ssl != NULL) {
-            /* a Close has said goodbye, and nothing is waited for */
+            /* the Close is sent, and no answer to it is waited for */
 
             c->ssl->no_wait_shutdown = 1;
             c->ssl->no_send_shutdown = 1;
@@ -860,7 +860,7 @@ ngx_http_blockcast_head_link_release(ngx_http_blockcast_head_link_t *link)
 }
 
 
-/* Masks and keys: nobody in between may foresee them (RFC 6455, 10.3). */
+/* Makes masks and keys, which must not be predictable (RFC 6455, 10.3). */
 
 static void
 ngx_http_blockcast_head_link_random(u_char *p, size_t len)

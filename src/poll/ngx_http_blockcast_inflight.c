@@ -103,7 +103,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
             return;
         }
 
-        /* free it: nobody listened for a while, and it is old */
+        /* free it: no poll has come for it, and it is old */
 
         ngx_http_blockcast_rpc_call_free(rpc);
         rpc = NULL;

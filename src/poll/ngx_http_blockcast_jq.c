@@ -39,7 +39,7 @@
 
 #define NGX_HTTP_BLOCKCAST_TAG_LEN     16
 
-/* with what is put before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
+/* with the text before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
 #define NGX_HTTP_BLOCKCAST_JQ_ERROR    240
 
 /* bytes of memory that are kept for printing */
@@ -48,7 +48,7 @@
 /* a line of the log is at most 2048 bytes */
 #define NGX_HTTP_BLOCKCAST_JQ_DEBUG    1900
 
-/* what cannot be read is told of, but not with each poll */
+/* log what cannot be read, but not with each poll */
 #define NGX_HTTP_BLOCKCAST_UNREAD_LOG  60
 
 
@@ -260,7 +260,7 @@ typedef struct {
 } ngx_http_blockcast_jq_messages_t;
 
 
-/* of the program that runs, also for what it logs; start[0] is 0 if none */
+/* the program that runs, for its log lines, too; start[0] is 0 if none does */
 static bc_exact_mark_t  ngx_http_blockcast_jq_mark;
 
 /* set in a helper process */
@@ -364,7 +364,7 @@ ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels)
     ngx_memzero(&scan, sizeof(bc_exact_scan_t));
     bc_exact_scan(&scan, text->data, text->len);
 
-    /* what is not nested deeply is read: it is valid JSON */
+    /* valid JSON that is not nested deeply is always read */
 
     if (scan.depth + levels < NGX_HTTP_BLOCKCAST_JQ_DEPTH) {
         return 1;
@@ -399,7 +399,7 @@ ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels)
 }
 
 
-/* one line, whatever the node has sent: no control characters, C1 neither */
+/* make it one line, without control characters (C0 and C1) */
 
 static size_t
 ngx_http_blockcast_jq_line(u_char *s, size_t len)
@@ -783,7 +783,7 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
         return NGX_ERROR;
     }
 
-    /* libjq 1.6 leaves it unset, and calls whatever is there */
+    /* libjq 1.6 leaves it unset and calls it all the same */
 
     jq_set_nomem_handler(jq, ngx_http_blockcast_jq_nomem, NULL);
 
@@ -837,7 +837,7 @@ ngx_http_blockcast_jq_compile(ngx_pool_t *pool, ngx_str_t *program,
 
             if (n == 1) {
 
-                /* what is wrong is told without the prelude */
+                /* quote the message without the prelude */
 
                 ngx_str_null(&messages.text);
 
@@ -1032,7 +1032,7 @@ ngx_http_blockcast_jq_unreadable(ngx_str_t *error, ngx_str_t *name,
 }
 
 
-/* Of what was kept it is known that it has nothing to be marked. */
+/* What was kept is known to have no integer that needs a mark. */
 
 static void
 ngx_http_blockcast_jq_scan_kept(bc_exact_scan_t *scan, ngx_str_t *text,

@@ -107,7 +107,7 @@ static ngx_http_blockcast_jq_child_t
 static size_t      ngx_http_blockcast_jq_helper_base;
 static ngx_uint_t  ngx_http_blockcast_jq_helper_lines;
 
-/* what was read of the next requests */
+/* bytes of the next requests that are read already */
 static u_char   ngx_http_blockcast_jq_helper_buf[65536];
 static u_char  *ngx_http_blockcast_jq_helper_pos =
                                              ngx_http_blockcast_jq_helper_buf;
@@ -205,7 +205,7 @@ ngx_http_blockcast_jq_helper_clone(void)
 }
 
 
-/* Gives up what is nginx's: descriptor 0 alone stays, a spawner's socket. */
+/* Closes all descriptors of nginx but 0, the spawner's socket. */
 
 static void
 ngx_http_blockcast_jq_helper_cleanse(ngx_cycle_t *cycle, char *title)
@@ -320,7 +320,7 @@ ngx_http_blockcast_jq_helper_close(int from)
 }
 
 
-/* Returns when the worker is gone, and all helpers are then ended. */
+/* Returns when the worker has ended, after ending all helpers. */
 
 static void
 ngx_http_blockcast_jq_helper_spawner_loop(ngx_http_blockcast_main_conf_t *bmcf)
@@ -472,7 +472,7 @@ ngx_http_blockcast_jq_helper_order(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Reads len bytes of the request; what is small is read with what follows. */
+/* Reads len bytes of the request, a few together with what follows. */
 
 static void
 ngx_http_blockcast_jq_helper_read(void *data, size_t len)

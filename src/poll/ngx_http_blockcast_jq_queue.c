@@ -62,7 +62,7 @@ typedef struct {
     ngx_uint_t                    done;         /* jobs so far */
     unsigned                      timedout:1;
 
-    /* what is being sent, and received */
+    /* the request being sent, and the answer being received */
     ngx_http_blockcast_jq_job_t  *sending;      /* NULL: all is sent */
     ngx_uint_t                    iov;
     size_t                        sent;
@@ -502,7 +502,7 @@ ngx_http_blockcast_jq_queue_lose(ngx_http_blockcast_jq_worker_t *h)
 
     if (count != NULL) {
 
-        /* the helper has written it: it is believed when it can be true */
+        /* the helper may be compromised: check that the value is possible */
 
         n = *count - (uint32_t) h->done;
         at = (n < h->njobs) ? n : 0;
@@ -761,7 +761,7 @@ ngx_http_blockcast_jq_queue_helper(ngx_http_blockcast_jq_job_t *job)
 }
 
 
-/* There is no way to run any program: all that wait are told so. */
+/* Fails all jobs that wait: no program can be run. */
 
 static void
 ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
@@ -769,7 +769,7 @@ ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
     ngx_queue_t                  *q;
     ngx_http_blockcast_jq_job_t  *job;
 
-    /* what the handlers add comes after what is there now */
+    /* jobs that the handlers add come after those that are there now */
 
     while (!ngx_queue_empty(&ngx_http_blockcast_jq_jobs)) {
         q = ngx_queue_head(&ngx_http_blockcast_jq_jobs);
@@ -1062,7 +1062,7 @@ ngx_http_blockcast_jq_queue_write(ngx_event_t *ev)
 
             if (ngx_errno != NGX_EAGAIN) {
 
-                /* it has ended: what it answered before is read first */
+                /* it has ended: read its last answers first */
 
                 h->sending = NULL;
                 return;
@@ -1187,7 +1187,7 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
 
     while (room != 0) {
 
-        /* what is small comes at once, what is large goes where it belongs */
+        /* read small frames together, large ones straight to their place */
 
         left = (h->got < sizeof(h->frame)) ? 0 : h->frame.len - h->body_got;
 
@@ -1474,7 +1474,7 @@ ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
 
     if (ngx_http_blockcast_jq_queue_order(h, NULL) != NGX_OK) {
 
-        /* the spawner is gone, and its helpers with it */
+        /* the spawner has ended, and its helpers with it */
 
         ngx_http_blockcast_jq_queue_arm(1);
     }
@@ -1627,7 +1627,7 @@ ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
 }
 
 
-/* The spawner is gone, and with it all helpers. */
+/* Handles the end of the spawner, and with it of all helpers. */
 
 static void
 ngx_http_blockcast_jq_queue_lost(void)
