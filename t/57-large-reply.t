@@ -29,7 +29,7 @@ my $t = Blockcast::Test->new(%{ $hook->test_options }, start => 0, http => <<'EO
     }
     blockcast_stream small {
         blockcast_interval 100ms;
-        blockcast_call c small;
+        blockcast_call c small timeout=30s;
         blockcast_jq '.results.c';
     }
 EOF

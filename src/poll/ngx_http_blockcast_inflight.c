@@ -113,7 +113,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         if (ngx_http_blockcast_inflight_hangs(call, rpc)) {
             ngx_http_blockcast_inflight_fail(request, "no reply for %M s",
-                                  (ngx_current_msec - call->hanging) / 1000);
+                            (ngx_current_msec - call->hanging + 999) / 1000);
             return;
         }
 
