@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_history.h"
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_proposal.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_worker_notify.h"
@@ -26,6 +27,20 @@
 #include "bc_json_key.h"
 #include "bc_siphash.h"
 #include "bc_span.h"
+
+
+/* what a poll proposes, and what is left to do when that is decided */
+
+typedef struct {
+    ngx_http_blockcast_proposal_t  proposal;
+    ngx_http_blockcast_publication_t  pub;      /* when it is just one */
+    ngx_http_blockcast_program_report_t  report;
+    ngx_str_t                     data;         /* the program's first output */
+    ngx_str_t                     error;        /* of entries left out */
+    ngx_uint_t                    entries;      /* new ones of a log */
+    unsigned                      batch:1;      /* a message of a log */
+    unsigned                      bad:1;        /* entries are left out */
+} ngx_http_blockcast_poll_outcome_t;
 
 
 static void ngx_http_blockcast_poll_result_failed(
@@ -44,21 +59,32 @@ static void ngx_http_blockcast_poll_result_shaped(
     ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_poll_result_publish(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *output, ngx_uint_t n);
+static void ngx_http_blockcast_poll_result_decided(
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_int_t rc);
+static ngx_int_t ngx_http_blockcast_poll_result_propose(
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome);
+static void ngx_http_blockcast_poll_result_committed(
+    ngx_http_blockcast_proposal_t *proposal);
 static ngx_int_t ngx_http_blockcast_poll_result_data(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory);
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_entries(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *memory,
-    ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_list(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
     bc_span_t *list, ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_poll_result_lag(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_poll_result_batches(
-    ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_log_entry_t *entries,
-    ngx_uint_t n, ngx_str_t *memory);
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome,
+    ngx_http_blockcast_log_entry_t *entries, ngx_str_t *memory);
 static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *memory);
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory);
 static void ngx_http_blockcast_poll_result_published(
     ngx_http_blockcast_poll_t *poll);
 
@@ -336,10 +362,10 @@ static void
 ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n)
 {
-    ngx_int_t                            rc;
-    ngx_str_t                            out[2], error;
-    ngx_uint_t                           i;
-    ngx_http_blockcast_program_report_t  report;
+    ngx_int_t                           rc;
+    ngx_str_t                           out[2], error;
+    ngx_uint_t                          i;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
 
     for (i = 0; i < 2; i++) {
         ngx_str_null(&out[i]);
@@ -372,24 +398,87 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         return;
     }
 
+    outcome = ngx_pcalloc(poll->pool,
+                          sizeof(ngx_http_blockcast_poll_outcome_t));
+    if (outcome == NULL) {
+        ngx_str_set(&error, "no memory");
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        return;
+    }
+
+    outcome->data = out[0];
+    outcome->proposal.stream = poll->stream;
+    outcome->proposal.pubs = &outcome->pub;
+    outcome->proposal.n = 1;
+    outcome->proposal.data = poll;
+    outcome->proposal.committed = ngx_http_blockcast_poll_result_committed;
+    outcome->pub.stream = poll->stream;
+
     ngx_http_blockcast_program_report_read(poll->pool, output + 2,
-                                           n > 2 ? n - 2 : 0, &report);
-    ngx_http_blockcast_poll_result_gap(poll, &report);
+                                           n > 2 ? n - 2 : 0,
+                                           &outcome->report);
+    ngx_http_blockcast_poll_result_gap(poll, &outcome->report);
 
     if (poll->stream->field.len != 0) {
-        rc = ngx_http_blockcast_poll_result_entries(poll, &out[0], &out[1],
-                                                    &error);
+        rc = ngx_http_blockcast_poll_result_entries(poll, outcome, &out[1]);
 
     } else {
-        rc = ngx_http_blockcast_poll_result_data(poll, &out[0], &out[1]);
+        rc = ngx_http_blockcast_poll_result_data(poll, outcome, &out[1]);
+    }
+
+    ngx_http_blockcast_poll_result_decided(poll, outcome, rc);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_propose(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome)
+{
+    return ngx_http_blockcast_propose(poll->bmcf->zone, &outcome->proposal,
+                                      ngx_cycle->log);
+}
+
+
+/* One of several messages is in the zone: the next one is not waited for. */
+
+static void
+ngx_http_blockcast_poll_result_committed(
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    ngx_http_blockcast_poll_result_published(proposal->data);
+}
+
+
+/* What was proposed is committed, or is not; tells everybody. */
+
+static void
+ngx_http_blockcast_poll_result_decided(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_int_t rc)
+{
+    if (rc == NGX_OK && outcome->batch) {
+
+        if (outcome->entries != 0) {
+            poll->gap_len = 0;
+        }
+
+        poll->progress = 1;
+    }
+
+    if (rc == NGX_OK && outcome->bad) {
+
+        if (outcome->batch) {
+            ngx_http_blockcast_poll_result_published(poll);
+        }
+
+        rc = NGX_ERROR;
     }
 
     if (rc == NGX_ERROR) {
-        if (error.len == 0) {
-            ngx_str_set(&error, "no memory");
+        if (outcome->error.len == 0) {
+            ngx_str_set(&outcome->error, "no memory");
         }
 
-        ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+        ngx_http_blockcast_poll_result_failed(poll, NULL, &outcome->error);
         return;
     }
 
@@ -400,14 +489,16 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     }
 
     ngx_http_blockcast_poll_result_time_publish(poll);
-    ngx_http_blockcast_stream_note_texts(poll, report.notes, report.nnotes);
+    ngx_http_blockcast_stream_note_texts(poll, outcome->report.notes,
+                                         outcome->report.nnotes);
 
-    if (report.stale.len != 0) {
+    if (outcome->report.stale.len != 0) {
 
         /* report it as stale, although what there was is published */
 
         ngx_http_blockcast_poll_result_published(poll);
-        ngx_http_blockcast_poll_result_failed(poll, NULL, &report.stale);
+        ngx_http_blockcast_poll_result_failed(poll, NULL,
+                                              &outcome->report.stale);
         return;
     }
 
@@ -420,7 +511,8 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
 
     /* feed the history last, so that no client waits for it */
 
-    ngx_http_blockcast_history_feed(poll->bmcf->zone, poll->stream, &out[0]);
+    ngx_http_blockcast_history_feed(poll->bmcf->zone, poll->stream,
+                                    &outcome->data);
 }
 
 
@@ -582,10 +674,9 @@ ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *memory)
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
-    ngx_http_blockcast_hub_t          *hub;
-    ngx_http_blockcast_publication_t   pub;
+    ngx_http_blockcast_hub_t  *hub;
 
     hub = ngx_http_blockcast_hub_of(poll->stream);
 
@@ -599,25 +690,25 @@ ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
                                                               : NGX_DECLINED;
     }
 
-    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
-    pub.stream = poll->stream;
-    pub.memory = *memory;
+    outcome->pub.type = ngx_http_blockcast_publish_memory;
+    outcome->pub.memory = *memory;
 
-    return ngx_http_blockcast_snapshot_publish_memory(poll->bmcf->zone, &pub,
-                                                      ngx_cycle->log);
+    return ngx_http_blockcast_poll_result_propose(poll, outcome);
 }
 
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *memory)
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
+    ngx_str_t                         *data;
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_stream_t       *st;
-    ngx_http_blockcast_publication_t   pub;
+    ngx_http_blockcast_publication_t  *pub;
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
+    data = &outcome->data;
 
     if (hub->newest != NULL
         && hub->snap.data_len == data->len
@@ -625,22 +716,21 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
                       data->len)
            == 0)
     {
-        return ngx_http_blockcast_poll_result_unchanged(poll, memory);
+        return ngx_http_blockcast_poll_result_unchanged(poll, outcome, memory);
     }
 
-    ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
-    pub.stream = st;
-    pub.timestamp = ngx_time();
-    pub.data = *data;
-    pub.memory = *memory;
+    pub = &outcome->pub;
+    pub->type = ngx_http_blockcast_publish_data;
+    pub->timestamp = ngx_time();
+    pub->data = *data;
+    pub->memory = *memory;
 
     if (hub->newest != NULL && hub->snap.seq == st->slot->seq) {
-        pub.previous.data = hub->buf + hub->snap.data;
-        pub.previous.len = hub->snap.data_len;
+        pub->previous.data = hub->buf + hub->snap.data;
+        pub->previous.len = hub->snap.data_len;
     }
 
-    return ngx_http_blockcast_snapshot_publish(poll->bmcf->zone, &pub,
-                                               ngx_cycle->log);
+    return ngx_http_blockcast_poll_result_propose(poll, outcome);
 }
 
 
@@ -733,14 +823,13 @@ ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *memory, ngx_str_t *error)
+    ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
     size_t                                  around;
     uint32_t                               *table, hash;
     uint64_t                                number, first, last, hash64;
     bc_span_t                               span, list, item, key;
-    ngx_int_t                               rc;
-    ngx_str_t                               k, gap;
+    ngx_str_t                               k, gap, *data, *error;
     ngx_uint_t                              i, n, total, mask, bad, seen;
     ngx_uint_t                              before, after;
     bc_json_iter_t                          it;
@@ -752,6 +841,8 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
+    data = &outcome->data;
+    error = &outcome->error;
 
     if (ngx_http_blockcast_poll_result_list(poll, data, &k, &list, error)
         != NGX_OK
@@ -911,9 +1002,11 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
         }
     }
 
+    outcome->entries = n;
+    outcome->bad = (bad != 0);
+
     if (n == 0 && hub->newest != NULL) {
-        rc = ngx_http_blockcast_poll_result_unchanged(poll, memory);
-        return (rc == NGX_OK && bad) ? NGX_ERROR : rc;
+        return ngx_http_blockcast_poll_result_unchanged(poll, outcome, memory);
     }
 
     gap.data = poll->gap;
@@ -926,24 +1019,10 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
                         &entries[0].data);
     }
 
-    rc = ngx_http_blockcast_poll_result_batches(poll, entries, n, memory);
+    outcome->batch = 1;
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (n != 0) {
-        poll->gap_len = 0;
-    }
-
-    poll->progress = 1;
-
-    if (bad) {
-        ngx_http_blockcast_poll_result_published(poll);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_blockcast_poll_result_batches(poll, outcome, entries,
+                                                  memory);
 }
 
 
@@ -955,19 +1034,21 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
-    ngx_http_blockcast_log_entry_t *entries, ngx_uint_t n, ngx_str_t *memory)
+    ngx_http_blockcast_poll_outcome_t *outcome,
+    ngx_http_blockcast_log_entry_t *entries, ngx_str_t *memory)
 {
     size_t                             size, room, around;
-    ngx_int_t                          rc;
     ngx_str_t                          kept;
-    ngx_uint_t                         i, from;
+    ngx_uint_t                         i, n, from;
+    ngx_array_t                        pubs;
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_stream_t       *st;
-    ngx_http_blockcast_publication_t   pub;
+    ngx_http_blockcast_publication_t  *pub;
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
     around = ngx_http_blockcast_poll_result_around(st);
+    n = outcome->entries;
 
     ngx_str_null(&kept);
 
@@ -980,6 +1061,13 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
         }
 
         ngx_memcpy(kept.data, hub->buf + hub->snap.memory, kept.len);
+    }
+
+    if (ngx_array_init(&pubs, poll->pool, 4,
+                       sizeof(ngx_http_blockcast_publication_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     from = 0;
@@ -1006,26 +1094,25 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
             }
         }
 
-        ngx_memzero(&pub, sizeof(ngx_http_blockcast_publication_t));
-        pub.stream = st;
-        pub.timestamp = ngx_time();
-        pub.entries = &entries[from];
-        pub.count = i - from;
-        pub.memory = (i == n) ? *memory : kept;
-
-        rc = ngx_http_blockcast_snapshot_publish_log(poll->bmcf->zone, &pub,
-                                                     ngx_cycle->log);
-        if (rc != NGX_OK) {
-            return rc;
+        pub = ngx_array_push(&pubs);
+        if (pub == NULL) {
+            return NGX_ERROR;
         }
+
+        ngx_memzero(pub, sizeof(ngx_http_blockcast_publication_t));
+        pub->type = ngx_http_blockcast_publish_batch;
+        pub->stream = st;
+        pub->timestamp = ngx_time();
+        pub->entries = &entries[from];
+        pub->count = i - from;
+        pub->memory = (i == n) ? *memory : kept;
 
         from = i;
 
-        if (from < n) {
-            ngx_http_blockcast_poll_result_published(poll);
-        }
-
     } while (from < n);
 
-    return NGX_OK;
+    outcome->proposal.pubs = pubs.elts;
+    outcome->proposal.n = pubs.nelts;
+
+    return ngx_http_blockcast_poll_result_propose(poll, outcome);
 }

@@ -84,45 +84,6 @@ ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
 }
 
 
-/* Makes the record of a publication, if there is a recorder. */
-
-static void
-ngx_http_blockcast_snapshot_encode(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
-{
-    ngx_str_null(record);
-
-    if (zone->bmcf->recorder != NULL) {
-        zone->bmcf->recorder->encode(pub, record);
-    }
-}
-
-
-/* Records a publication and its number; between _begin() and _end(). */
-
-static void
-ngx_http_blockcast_snapshot_record(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
-{
-    if (zone->bmcf->recorder != NULL) {
-        zone->bmcf->recorder->append(zone->bmcf, record);
-
-        if (pub->type != ngx_http_blockcast_publish_memory) {
-            zone->bmcf->recorder->numbered(zone->bmcf, pub->stream, pub->seq);
-        }
-    }
-}
-
-
-static void
-ngx_http_blockcast_snapshot_record_free(ngx_str_t *record)
-{
-    if (record->data != NULL) {
-        ngx_free(record->data);
-    }
-}
-
-
 /* how long frames are deflated after the last client that takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
@@ -398,79 +359,6 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 }
 
 
-ngx_int_t
-ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
-{
-    u_char                         *buf;
-    ngx_int_t                       rc;
-    ngx_str_t                       record;
-    ngx_http_blockcast_slot_t      *slot;
-    ngx_http_blockcast_snapshot_t   snap;
-
-    slot = pub->stream->slot;
-
-    if (pub->data.len > pub->stream->max_size) {
-        return NGX_ERROR;
-    }
-
-    pub->type = ngx_http_blockcast_publish_data;
-    pub->seq = slot->seq + 1;
-
-    buf = ngx_http_blockcast_snapshot_build(pub, &snap, log);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
-
-    rc = ngx_http_blockcast_snapshot_begin(zone, log);
-
-    if (rc == NGX_OK) {
-        ngx_http_blockcast_test_moment("publish: locked");
-        ngx_http_blockcast_snapshot_record(zone, pub, &record);
-        ngx_http_blockcast_test_moment("publish: recorded");
-        ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
-        ngx_http_blockcast_snapshot_end(zone);
-        ngx_http_blockcast_test_moment("publish: unlocked");
-    }
-
-    ngx_http_blockcast_snapshot_record_free(&record);
-    ngx_free(buf);
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_http_blockcast_snapshot_publish_memory(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
-{
-    ngx_int_t                   rc;
-    ngx_str_t                   record;
-    ngx_http_blockcast_slot_t  *slot;
-
-    slot = pub->stream->slot;
-
-    pub->type = ngx_http_blockcast_publish_memory;
-    pub->seq = slot->snap[slot->version & 1].seq;
-
-    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
-
-    rc = ngx_http_blockcast_snapshot_begin(zone, log);
-
-    if (rc == NGX_OK) {
-        ngx_http_blockcast_snapshot_record(zone, pub, &record);
-        ngx_http_blockcast_snapshot_commit_memory(slot, &pub->memory);
-        ngx_http_blockcast_snapshot_end(zone);
-    }
-
-    ngx_http_blockcast_snapshot_record_free(&record);
-
-    return rc;
-}
-
-
 void
 ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq)
@@ -585,61 +473,80 @@ ngx_http_blockcast_snapshot_batch_data(ngx_http_blockcast_publication_t *pub,
 
 
 ngx_int_t
-ngx_http_blockcast_snapshot_publish_log(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
+ngx_http_blockcast_snapshot_prepare(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log)
 {
-    u_char                         *buf;
-    ngx_int_t                       rc;
-    ngx_str_t                       record;
-    ngx_uint_t                      i;
-    ngx_http_blockcast_slot_t      *slot;
-    ngx_http_blockcast_snapshot_t   snap;
+    prepared->buf = NULL;
+
+    switch (pub->type) {
+
+    case ngx_http_blockcast_publish_memory:
+        return NGX_OK;
+
+    case ngx_http_blockcast_publish_batch:
+        ngx_str_null(&pub->previous);
+
+        if (ngx_http_blockcast_snapshot_batch_data(pub, &pub->data, log)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        prepared->buf = ngx_http_blockcast_snapshot_build(pub, &prepared->snap,
+                                                          log);
+        ngx_free(pub->data.data);
+        ngx_str_null(&pub->data);
+
+        break;
+
+    default: /* ngx_http_blockcast_publish_data */
+
+        if (pub->data.len > pub->stream->max_size) {
+            return NGX_ERROR;
+        }
+
+        prepared->buf = ngx_http_blockcast_snapshot_build(pub, &prepared->snap,
+                                                          log);
+    }
+
+    return (prepared->buf != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_http_blockcast_snapshot_commit_prepared(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared)
+{
+    ngx_uint_t                  i;
+    ngx_http_blockcast_slot_t  *slot;
 
     slot = pub->stream->slot;
 
-    pub->type = ngx_http_blockcast_publish_batch;
-    pub->seq = slot->seq + 1;
-
-    ngx_str_null(&pub->previous);
-
-    if (ngx_http_blockcast_snapshot_batch_data(pub, &pub->data, log)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (pub->type == ngx_http_blockcast_publish_memory) {
+        ngx_http_blockcast_snapshot_commit_memory(slot, &pub->memory);
+        return;
     }
 
-    buf = ngx_http_blockcast_snapshot_build(pub, &snap, log);
-
-    ngx_free(pub->data.data);
-    ngx_str_null(&pub->data);
-
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_blockcast_snapshot_encode(zone, pub, &record);
-
-    rc = ngx_http_blockcast_snapshot_begin(zone, log);
-
-    if (rc == NGX_OK) {
-
-        ngx_http_blockcast_snapshot_record(zone, pub, &record);
-        ngx_http_blockcast_test_moment("log: recorded");
+    if (pub->type == ngx_http_blockcast_publish_batch) {
 
         for (i = 0; i < pub->count; i++) {
             ngx_http_blockcast_ring_append(slot, &pub->entries[i], pub->seq,
                                            pub->timestamp, i);
         }
-
-        ngx_http_blockcast_snapshot_commit(slot, &snap, buf);
-        ngx_http_blockcast_snapshot_end(zone);
-        ngx_http_blockcast_test_moment("log: unlocked");
     }
 
-    ngx_http_blockcast_snapshot_record_free(&record);
-    ngx_free(buf);
+    ngx_http_blockcast_snapshot_commit(slot, &prepared->snap, prepared->buf);
+}
 
-    return rc;
+
+void
+ngx_http_blockcast_snapshot_prepared_free(
+    ngx_http_blockcast_prepared_t *prepared)
+{
+    if (prepared->buf != NULL) {
+        ngx_free(prepared->buf);
+    }
 }
 
 

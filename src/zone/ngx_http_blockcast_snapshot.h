@@ -45,8 +45,8 @@ typedef enum {
 
 typedef struct {
     ngx_http_blockcast_stream_t  *stream;
-    ngx_http_blockcast_publication_e  type;     /* set by the publish_*() */
-    uint64_t                      seq;          /* set by the publish_*() */
+    ngx_http_blockcast_publication_e  type;
+    uint64_t                      seq;          /* set by propose() */
     time_t                        timestamp;    /* Unix seconds of the poll */
     ngx_str_t                     data;         /* JSON, not of a batch */
     ngx_str_t                     previous;     /* data of the seq before, to
@@ -90,20 +90,28 @@ void ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq);
 
 
+/* what is made of a publication before the mutex is locked */
+
+typedef struct {
+    ngx_http_blockcast_snapshot_t  snap;
+    u_char                       *buf;          /* of ngx_alloc(), or NULL */
+} ngx_http_blockcast_prepared_t;
+
 /*
- * Publish data, or a batch of entries, as the stream's next seq; or another
- * memory of the program with the same seq.  For the poller only.  NGX_OK;
- * NGX_DECLINED when this worker has lost the lease, and nothing was written;
- * NGX_ERROR when the data does not fit or there is no memory.
+ * Prepares a publication that has its number.  NGX_ERROR, and there is nothing
+ * to free, when the data does not fit or there is no memory.
  */
-ngx_int_t ngx_http_blockcast_snapshot_publish(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_log_t *log);
-ngx_int_t ngx_http_blockcast_snapshot_publish_log(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_publication_t *pub,
-    ngx_log_t *log);
-ngx_int_t ngx_http_blockcast_snapshot_publish_memory(
-    ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_publication_t *pub,
-    ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_prepare(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log);
+
+/* Makes it the newest of its slot; the mutex is locked. */
+void ngx_http_blockcast_snapshot_commit_prepared(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared);
+
+void ngx_http_blockcast_snapshot_prepared_free(
+    ngx_http_blockcast_prepared_t *prepared);
 
 /*
  * Copies the newest snapshot: *snap, and its buffer (the frames, then the

@@ -7,7 +7,7 @@
  *     ngx_http_blockcast_lease_hold()          the lease: here it can be
  *                                              lost at any moment
  *     ngx_http_blockcast_snapshot_begin()      mutex, then a look at the lease
- *     ngx_http_blockcast_snapshot_publish()    built before, committed within
+ *     ngx_http_blockcast_propose()             built before, committed within
  *     ngx_http_blockcast_snapshot_commit()     each of its writes is a step
  *     ngx_http_blockcast_snapshot_recover()    what a new poller does first
  *     ngx_http_blockcast_snapshot_read()       the copy, and the looks around

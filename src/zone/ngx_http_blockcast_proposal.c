@@ -1,0 +1,149 @@
+
+/*
+ * Proposals: what a poll is about to publish, until the log has it.
+ */
+
+
+#include "ngx_http_blockcast_proposal.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_recorder.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
+
+
+/* Marks a moment of a snapshot's publish, or of a log's. */
+
+#if (NGX_HTTP_BLOCKCAST_TEST_KILL)
+
+static void
+ngx_http_blockcast_proposal_moment(ngx_http_blockcast_publication_t *pub,
+    const char *data, const char *batch)
+{
+    if (pub->type == ngx_http_blockcast_publish_data) {
+        ngx_http_blockcast_test_moment(data);
+
+    } else if (pub->type == ngx_http_blockcast_publish_batch
+               && batch != NULL)
+    {
+        ngx_http_blockcast_test_moment(batch);
+    }
+}
+
+#else
+#define ngx_http_blockcast_proposal_moment(pub, data, batch)
+#endif
+
+
+/* Gives a publication its number: the n-th after the newest, n from 0. */
+
+static void
+ngx_http_blockcast_proposal_number(ngx_http_blockcast_publication_t *pub,
+    ngx_uint_t n)
+{
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = pub->stream->slot;
+
+    if (pub->type == ngx_http_blockcast_publish_memory) {
+        pub->seq = slot->snap[slot->version & 1].seq;
+
+    } else {
+        pub->seq = slot->seq + 1 + n;
+    }
+}
+
+
+/*
+ * Gives the record to the state file, which takes whatever it is given;
+ * between snapshot_begin() and _end().
+ */
+
+static void
+ngx_http_blockcast_proposal_record(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
+{
+    const ngx_http_blockcast_recorder_t  *recorder;
+
+    recorder = zone->bmcf->recorder;
+
+    if (recorder == NULL) {
+        return;
+    }
+
+    recorder->append(zone->bmcf, record);
+
+    if (pub->type != ngx_http_blockcast_publish_memory) {
+        recorder->numbered(zone->bmcf, pub->stream, pub->seq);
+    }
+}
+
+
+/* Proposes one publication to a log that answers at once, and commits it. */
+
+static ngx_int_t
+ngx_http_blockcast_proposal_one(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
+{
+    ngx_int_t                        rc;
+    ngx_str_t                        record;
+    ngx_http_blockcast_prepared_t    prepared;
+
+    ngx_http_blockcast_proposal_number(pub, 0);
+
+    /* all frames are built before the lock is taken */
+
+    if (ngx_http_blockcast_snapshot_prepare(pub, &prepared, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&record);
+
+    if (zone->bmcf->recorder != NULL) {
+        zone->bmcf->recorder->encode(pub, &record);
+    }
+
+    rc = ngx_http_blockcast_snapshot_begin(zone, log);
+
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_proposal_moment(pub, "publish: locked", NULL);
+        ngx_http_blockcast_proposal_record(zone, pub, &record);
+        ngx_http_blockcast_proposal_moment(pub, "publish: recorded",
+                                           "log: recorded");
+        ngx_http_blockcast_snapshot_commit_prepared(pub, &prepared);
+        ngx_http_blockcast_snapshot_end(zone);
+        ngx_http_blockcast_proposal_moment(pub, "publish: unlocked",
+                                           "log: unlocked");
+    }
+
+    if (record.data != NULL) {
+        ngx_free(record.data);
+    }
+
+    ngx_http_blockcast_snapshot_prepared_free(&prepared);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < proposal->n; i++) {
+
+        rc = ngx_http_blockcast_proposal_one(zone, &proposal->pubs[i], log);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (i + 1 < proposal->n) {
+            proposal->committed(proposal);
+        }
+    }
+
+    return NGX_OK;
+}
