@@ -29,12 +29,13 @@ export function Header({ health, board, onFind }: { health: Health; board: Board
             {board?.title ?? 'blockcast'} <span className="brand-sub">{board?.subtitle ?? 'network dashboard'}</span>
           </h1>
         </div>
+        {/* Before what has a width of its own: a longer word takes room of the name, and moves nothing. */}
+        <Pill health={health} />
         <button type="button" className="button find" onClick={onFind} aria-keyshortcuts="Control+K Meta+K /">
           <Icon name="search" size={15} />
           <span className="find-word">Search</span>
           <kbd aria-hidden="true">{APPLE ? '⌘ K' : 'Ctrl K'}</kbd>
         </button>
-        <Pill health={health} />
         {notify !== 'unable' && (
           <button
             type="button"

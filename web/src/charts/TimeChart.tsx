@@ -201,7 +201,7 @@ function make(
           stroke: () => resolved('--text-muted'),
           font,
           gap: 8,
-          size: (_self: UPlot, values: string[] | null) => 18 + 7 * Math.max(...(values ?? []).map(({ length }) => length), 3),
+          size: (_self: UPlot, values: string[] | null) => 18 + 7 * Math.max(...(values ?? []).map(({ length }) => length), 5),
           grid: { stroke: () => resolved('--line'), width: 1 },
           ticks: { show: false },
           splits: () => [...(scale.current ?? axisOf()).ticks],

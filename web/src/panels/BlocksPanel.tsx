@@ -5,8 +5,8 @@ import { openItem } from '../app/items';
 import { useTicking } from '../app/now';
 import { useSeries } from '../app/series';
 import { setParams } from '../app/url';
-import type { BlocksConfig } from '../board/types';
-import { say, titleOf } from '../board/values';
+import type { BlocksConfig, Format } from '../board/types';
+import { say, titleOf, write } from '../board/values';
 import { useStreamClient, useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -164,13 +164,23 @@ function countNoun(config: BlocksConfig, count: number): string {
   return count === 1 && title.length > 3 ? title.replace(/s$/, '') : title;
 }
 
-/** How full the block is; by what is in it, when that is known. */
+/**
+ * How full the block is; by what is in it, when that is known. Sheets as high as the block, each drawn down to where it begins and
+ * over the one before: what fills up is painted elsewhere, and nothing moves in the layout.
+ */
 function Fill({ block }: { block: Block }): ReactNode {
-  const share = block.used === null ? 0 : Math.min(Math.max(block.used, 0), 1);
+  const share = block.used === null || block.used <= 0 ? 0 : Math.min(Math.max(block.used, 0.04), 1);
   const total = block.groups.reduce((sum, { count }) => sum + count, 0);
+  const sheets = total === 0 ? [{ name: undefined, count: 1 }] : block.groups;
+  let above = 0;
   return (
-    <span className="block-fill" style={{ height: `${share === 0 ? 0 : Math.max(share * 100, 4)}%` }} aria-hidden="true">
-      {total > 0 && block.groups.map(({ name, count }) => <span key={name} data-market={name} style={{ flexGrow: count }} />)}
+    <span className="block-fill" aria-hidden="true">
+      {share > 0 &&
+        sheets.map(({ name, count }) => {
+          const top = 1 - share * (1 - above / Math.max(total, 1));
+          above += count;
+          return <span key={name ?? ''} data-market={name} style={{ translate: `0 ${(top * 100).toFixed(2)}%` }} />;
+        })}
     </span>
   );
 }
@@ -203,7 +213,7 @@ function Between({ block }: { block: Block }): ReactNode {
     return <span className="block-between">{'\u00a0'}</span>;
   }
   return (
-    <span className={block.late ? 'block-mark' : 'block-between'} data-kind={block.late ? 'late' : undefined} title={block.late ? `This block took ${between(block.after)}` : undefined}>
+    <span key={between(block.after)} className={block.late ? 'block-mark' : 'block-between'} data-kind={block.late ? 'late' : undefined} title={block.late ? `This block took ${between(block.after)}` : undefined}>
       +{between(block.after)}
     </span>
   );
@@ -271,16 +281,25 @@ function Histogram({ expected, newest }: { expected: Expectation | null; newest:
       </svg>
       <p className="blocktime-scale" aria-hidden="true">
         <span>0 s</span>
-        <span>{bins.length === 0 ? '' : between(end / 2)}</span>
-        <span>{bins.length === 0 ? '' : `${between(end)} +`}</span>
+        <span key={`half ${end}`}>{bins.length === 0 ? '' : between(end / 2)}</span>
+        <span key={`end ${end}`}>{bins.length === 0 ? '' : `${between(end)} +`}</span>
       </p>
       <p className="blocktime-text">{text}</p>
     </div>
   );
 }
 
+const MARKETS = ['compute', 'storage', 'energy', 'ads'];
+
+/** `14.2 to 15.9 gwei`: the unit once, when it is that of both. */
+function span(low: number, high: number, format: Format): string {
+  const [from, to] = [write(low, format), write(high, format)];
+  return from === null || to === null ? '–' : from.unit === to.unit && from.unit !== '' ? `${from.text} to ${say(high, format)}` : `${say(low, format)} to ${say(high, format)}`;
+}
+
 function Legend({ blocks, config }: { blocks: readonly Block[]; config: BlocksConfig }): ReactNode {
-  const groups = [...new Set(blocks.flatMap((block) => block.groups.map(({ name }) => name)))].filter(Boolean).sort();
+  // Those that are known by name always, in their order: the legend stays as it is, whatever is in the blocks just now.
+  const groups = [...new Set([...(config.entries?.group === 'market' ? MARKETS : []), ...blocks.flatMap((block) => block.groups.map(({ name }) => name)).filter(Boolean).sort()])];
   const colours = blocks.map(({ colour }) => colour).filter((value): value is number => value !== null);
   const used = config.used;
   return (
@@ -294,16 +313,15 @@ function Legend({ blocks, config }: { blocks: readonly Block[]; config: BlocksCo
       {config.colour !== undefined && (
         <p className="blocks-levels">
           <span>{titleOf(config.colour)}</span>
-          <span>{colours.length === 0 ? '–' : say(Math.min(...colours), config.colour)}</span>
           {[0, 1, 2, 3, 4].map((level) => (
             <i key={level} className="block-level" data-level={level} />
           ))}
-          <span>{colours.length === 0 ? '–' : say(Math.max(...colours), config.colour)}</span>
+          <span>{colours.length === 0 ? '–' : span(Math.min(...colours), Math.max(...colours), config.colour)}</span>
         </p>
       )}
       {config.entries?.group !== undefined && (
         <p className="blocks-groups">
-          {(groups.length > 0 ? groups : ['compute', 'storage', 'energy', 'ads']).map((name) => (
+          {groups.map((name) => (
             <span key={name} data-market={name}>
               <i className="block-level" />
               {label(name)}

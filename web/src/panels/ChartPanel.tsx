@@ -75,7 +75,7 @@ export function ChartPanel({ config, id, className }: { config: ChartConfig; id:
     >
       <div className="chart" ref={ref}>
         {metric === undefined || drawing === null || drawing.drawn.times.length < 2 ? (
-          <p className="panel-empty">{view.data !== null && series.times.length < 2 ? 'The course appears here as data comes in.' : 'Waiting for data.'}</p>
+          <p key={String(view.data === null)} className="panel-empty">{view.data !== null && series.times.length < 2 ? 'The course appears here as data comes in.' : 'Waiting for data.'}</p>
         ) : !reported(metric) ? (
           <p className="panel-empty">{title}: not reported by this node.</p>
         ) : (
@@ -93,7 +93,9 @@ export function ChartPanel({ config, id, className }: { config: ChartConfig; id:
                   {lineTitle(metric, index)}
                 </span>
               ))}
-              <span className="chart-range">{rangeText(drawing.drawn, seconds, long !== null)}</span>
+              <span key={rangeText(drawing.drawn, seconds, long !== null).length} className="chart-range">
+                {rangeText(drawing.drawn, seconds, long !== null)}
+              </span>
               <span className="chart-save">
         <button
           type="button"

@@ -4,7 +4,7 @@ import type { Series } from '../app/history';
 import { useSeries } from '../app/series';
 import { behind, compute } from '../board/compute';
 import type { Format, NumberConfig, NumbersConfig } from '../board/types';
-import { at, titleOf, write, type Written } from '../board/values';
+import { at, say, titleOf, write, type Written } from '../board/values';
 import { useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -46,7 +46,7 @@ export function NumbersPanel({ config, id, className }: { config: NumbersConfig;
           {facts.map((fact) => (
             <div key={fact.field}>
               <dt>{titleOf(fact)}</dt>
-              <dd>
+              <dd title={view.data === null ? undefined : say(at(view.data, fact.field), fact, fact.field)}>
                 <Fact value={at(view.data, fact.field)} fact={fact} waiting={view.data === null} />
               </dd>
             </div>
@@ -154,7 +154,7 @@ function PairTile({ config, data, series }: TileProps): ReactNode {
           fields.map((field, index) => {
             const written = write(at(data, field), config, field);
             return (
-              <span key={field} className="rate">
+              <span key={`${field} ${fields.map((one) => say(at(data, one), config, one).length)}`} className="rate">
                 {(titles[index] === 'in' || titles[index] === 'out') && <Icon name={titles[index] === 'in' ? 'down' : 'up'} size={13} />}
                 <span className="visually-hidden">{titles[index]} </span>
                 <Figure value={written?.text} unit={written?.unit === '' ? undefined : written?.unit} title={written?.whole ?? undefined} />

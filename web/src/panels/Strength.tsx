@@ -90,7 +90,7 @@ function PartRow({ part, waiting }: { part: Part; waiting: boolean }): ReactNode
     <li title={part.how}>
       <span className="part-name">{part.name}</span>
       <span className="part-value">{part.value ?? (waiting ? '–' : <span className="not-reported">not reported</span>)}</span>
-      <span className="part-points">
+      <span key={part.points === null ? 'none' : 'points'} className="part-points">
         {part.points === null ? '–' : fixed(part.points, 1)}
         <span className="part-most"> / {part.most}</span>
       </span>
@@ -163,7 +163,7 @@ function Gauge({ value, waiting }: { value: number | null; waiting: boolean }): 
             <span key="of" className="gauge-of">
               of 100
             </span>
-            <span key="rating" className="gauge-rating">
+            <span key={rating(value)} className="gauge-rating">
               {rating(value)}
             </span>
           </>

@@ -28,14 +28,14 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
 
   if (view.state === 'stale') {
     return (
-      <span key="stale" className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
+      <span key={`stale ${text.length}`} className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
         <Icon name="warn" size={13} />
         stale, {text} old
       </span>
     );
   }
   return (
-    <span key="live" className="freshness" data-state="live" title={title}>
+    <span key={`live ${text.length}`} className="freshness" data-state="live" title={title}>
       <span className="dot" aria-hidden="true" />
       <span className="visually-hidden">live, updated </span>
       {text}

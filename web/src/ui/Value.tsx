@@ -11,8 +11,9 @@ export function Figure({ value, unit, title }: { value: string | null | undefine
   if (value === null || value === undefined) {
     return <NotReported />;
   }
+  // Another number of digits is another element: what is behind it is then where it is, and was not moved.
   return (
-    <span className="figure" title={title}>
+    <span key={value.length} className="figure" title={title}>
       <span className="figure-value">{value}</span>
       {unit !== undefined && <span className="figure-unit">{unit}</span>}
     </span>
