@@ -5,7 +5,8 @@
  *   BASE_URL=http://127.0.0.1:8000 E2E_RELOAD=… npm run e2e    on a running one; see gateway.mjs for the commands
  *
  *   node e2e/dashboard.e2e.mjs WORD…      only the tests that have one of these words in their name
- *   E2E_SOAK=1800                         seconds of the test that watches memory and processor (default 30)
+ *   E2E_SOAK=1800                         seconds of the test that watches memory and processor (default 12)
+ *   E2E_LANES=1                           tests that run at the same time (default 3)
  *
  * Screenshots go to e2e/output/.
  */
@@ -15,12 +16,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch, openPage } from './browser.mjs';
 import { openGateway } from './gateway.mjs';
-import { check, equal, run, test, until } from './harness.mjs';
+import { check, equal, run, test, testAlone, until } from './harness.mjs';
 import { fakeGateway } from './synthetic.mjs';
 
 const OUTPUT = fileURLToPath(new URL('output', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const SOAK = Number(process.env.E2E_SOAK ?? 30);
+const SOAK = Number(process.env.E2E_SOAK ?? 12);
 
 mkdirSync(OUTPUT, { recursive: true });
 if (process.env.E2E_GATEWAY === 'mock' && !existsSync(fileURLToPath(new URL('../dist/index.html', import.meta.url)))) {
@@ -46,6 +47,9 @@ async function withPage(options, body) {
     await opened.context.close();
   }
 }
+
+/** What was asked for is laid out: two frames were drawn. */
+const settled = (page) => page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 
 const panel = (page, stream) => page.locator(`.panel[data-stream="${stream}"]`).first();
 const state = (page, stream) => panel(page, stream).getAttribute('data-state');
@@ -87,6 +91,13 @@ const drawn = (page) =>
     }
     return colours.size > 3;
   });
+
+/** Waits for a receipt that was not there. */
+async function another(page) {
+  const newest = () => panel(page, 'receipts').locator('.grid-body [role="row"]').first().innerText();
+  const before = await newest();
+  await until(async () => (await newest()) !== before || 'no new receipt', 40);
+}
 
 /** The ids in the list of receipts, newest first, read by scrolling through it. */
 async function receiptIds(page) {
@@ -151,6 +162,19 @@ async function renderers() {
   return processInfo.filter(({ type }) => type === 'renderer').reduce((sum, { cpuTime }) => sum + cpuTime, 0);
 }
 
+/** How many times slower the processor is than one that does this in 0.6 s; 1 for faster ones. */
+async function slowness(page) {
+  const started = await renderers();
+  await page.evaluate(() => {
+    let sum = 0;
+    for (let index = 0; index < 1e8; index += 1) {
+      sum = (sum + index * 7) % 1000003;
+    }
+    return sum;
+  });
+  return Math.max(1, ((await renderers()) - started) / 0.6);
+}
+
 function clean(faults) {
   equal(faults.policy.join('\n'), '', 'breaches of the content security policy');
   equal(faults.foreign.join('\n'), '', 'requests to other hosts');
@@ -205,18 +229,17 @@ test('keeps its history over a reload of the page', async () => {
   // If this fails: F5 throws away the course of every figure.
   await withPage({}, async (page) => {
     await live(page);
-    await page.waitForTimeout(7000);
     const points = () => page.evaluate(() => document.querySelector('.area-metrics .spark-line')?.getAttribute('d')?.split('L').length ?? 0);
+    await until(async () => (await points()) > 2 || `a course of ${await points()} points`, 30);
     const before = await points();
     await page.reload();
     await live(page);
     // A gateway that keeps a history tells it again, in its own steps.
-    await until(async () => (await points()) >= before * 0.75 || `${await points()} points, not the ${before} of before`, 10);
-    check(before > 2, `a course of more than two points, not ${before}`);
+    await until(async () => (await points()) >= before * 0.75 || `${await points()} points, not the ${before} of before`, 30);
   });
 });
 
-test('comes back after a reload of nginx and loses no receipt', async () => {
+testAlone('comes back after a reload of nginx and loses no receipt', async () => {
   // If this fails: every change of the configuration costs all visitors some receipts, or their page.
   await withPage({}, async (page, { faults }) => {
     await live(page);
@@ -225,14 +248,14 @@ test('comes back after a reload of nginx and loses no receipt', async () => {
     await gateway.reload();
     await until(() => sockets.length > 0 || 'the page has not reconnected', 60);
     await live(page, 60);
-    await page.waitForTimeout(7000);
+    await another(page);
     await compareReceipts(page);
     equal(await page.locator('.log-gap').count(), 0, 'notices of a gap');
     equal(faults.policy.length + faults.foreign.length, 0, 'breaches of the policy');
   });
 });
 
-test('recovers when the workers are killed, and loses no receipt', async () => {
+testAlone('recovers when the workers are killed, and loses no receipt', async () => {
   // If this fails: a crash of one worker leaves pages dead that nobody reloads.
   await withPage({}, async (page) => {
     await live(page);
@@ -247,7 +270,7 @@ test('recovers when the workers are killed, and loses no receipt', async () => {
   });
 });
 
-test('says that the node is down and keeps the last good data; live again when it is back', async () => {
+testAlone('says that the node is down and keeps the last good data; live again when it is back', async () => {
   // If this fails: old figures pass for current ones, or turn into zeros.
   await withPage({}, async (page) => {
     await live(page);
@@ -277,32 +300,41 @@ test('says that the node is down and keeps the last good data; live again when i
   });
 });
 
-test('says that the node is down as soon as the gateway does, and when that asks it again', async () => {
+testAlone('says that the node is down as soon as the gateway does, and when that asks it again', async () => {
   // If this fails: the gateway has known for a quarter of a minute what the page does not say.
-  let told = null;
-  const before = async (page) => {
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
-      if (told === null && /"node":"down"/.test(String(payload))) {
-        told = Date.now();
-      }
-    }));
-    // By the page's own eyes: looking from outside takes time of its own.
-    await page.addInitScript(() => {
+  // By the page's own eyes, from the message to the word: looking from outside takes time of its own. A machine that is busy draws
+  // fewer frames in a second; then the next ones must have it.
+  const before = (page) =>
+    page.addInitScript(() => {
+      const count = () => {
+        window.framesDrawn = (window.framesDrawn ?? 0) + 1;
+        requestAnimationFrame(count);
+      };
+      requestAnimationFrame(count);
+      window.WebSocket = class extends WebSocket {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('message', ({ data }) => {
+            if (window.toldAt === undefined && /"node":"down"/.test(String(data))) {
+              window.toldAt = { time: performance.now(), frames: window.framesDrawn };
+            }
+          });
+        }
+      };
       new MutationObserver(() => {
         if (window.downAt === undefined && document.querySelector('.pill[data-kind="node-down"]')) {
-          window.downAt = Date.now();
+          window.downAt = { time: performance.now(), frames: window.framesDrawn };
         }
       }).observe(document, { subtree: true, childList: true, attributes: true });
     });
-  };
   await withPage({ before }, async (page) => {
     await live(page);
     await gateway.nodeDown();
     try {
       await until(async () => (await pill(page)) === 'Node down' || `the head says ${await pill(page)}`, 60);
-      const shown = await page.evaluate(() => window.downAt);
-      check(told !== null, 'the gateway said so');
-      check(shown - told < 1000, `the word within 1 s of the gateway's, not ${shown - told} ms`);
+      const { told, shown } = await page.evaluate(() => ({ told: window.toldAt, shown: window.downAt }));
+      check(told !== undefined, 'the gateway said so');
+      check(shown.time - told.time < 1000 || shown.frames - told.frames < 4, `the word within 1 s of the gateway's, not ${Math.round(shown.time - told.time)} ms, ${shown.frames - told.frames} frames`);
       await until(async () => /The gateway asks it again\s*(in \d+ s|now)/.test((await banner(page)) ?? '') || `the banner says ${await banner(page)}`, 30);
     } finally {
       await gateway.nodeUp();
@@ -312,7 +344,7 @@ test('says that the node is down as soon as the gateway does, and when that asks
   });
 });
 
-test('counts down to the next attempt while nginx is gone, and is back with it', async () => {
+testAlone('counts down to the next attempt while nginx is gone, and is back with it', async () => {
   // If this fails: after an outage each visitor has to reload by hand.
   await withPage({}, async (page) => {
     await live(page);
@@ -396,20 +428,24 @@ test('stands still for those who asked for less motion', async () => {
 test('fits every width from 360 px to a wall', async () => {
   // If this fails: on some screens the page has to be scrolled sideways.
   // 320 px are 1280 at four times the size, as WCAG asks for.
-  for (const width of [320, 360, 414, 600, 768, 1024, 1200, 1440, 1920, 2560, 3840]) {
-    await withPage({ width, height: 900 }, async (page) => {
-      await live(page);
+  await withPage({ width: 320, height: 900 }, async (page) => {
+    await live(page);
+    for (const width of [320, 360, 414, 600, 768, 1024, 1200, 1440, 1920, 2560, 3840]) {
+      await page.setViewportSize({ width, height: 900 });
+      await settled(page);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       equal(over, 0, `px too wide at ${width}`);
-    });
-  }
+    }
+  });
 });
 
 test('shows amounts of 64 bits with every digit, in the table and on a phone', async () => {
   // If this fails: large amounts are cut off, and nobody sees it.
-  for (const width of [360, 768, 1440, 2560]) {
-    await withPage({ width, height: 900, before: (page) => fakeGateway(page, { receipts: 30 }) }, async (page) => {
+  await withPage({ width: 360, height: 900, before: (page) => fakeGateway(page, { receipts: 30 }) }, async (page) => {
+    for (const width of [360, 768, 1440, 2560]) {
+      await page.setViewportSize({ width, height: 900 });
       await page.getByText('18,446,744,073,709,551,615').first().waitFor();
+      await settled(page);
       const cut = await page.evaluate(() =>
         [...document.querySelectorAll('.amount, [data-stream="markets_health"] dd span')]
           .filter((element) => {
@@ -421,39 +457,36 @@ test('shows amounts of 64 bits with every digit, in the table and on a phone', a
           .map((element) => element.textContent),
       );
       equal(cut.join(', '), '', `amounts that do not fit at ${width} px`);
-    });
-  }
+    }
+  });
 });
 
-test('scrolls smoothly through ten thousand receipts', async () => {
+testAlone('scrolls through ten thousand receipts as through three hundred', async (say) => {
   // If this fails: a busy network makes the page unusable.
-  await withPage({ before: (page) => fakeGateway(page, { receipts: 10_000 }) }, async (page) => {
-    await page.getByText('10,000 kept').first().waitFor();
-    const started = await renderers();
-    const result = await page.evaluate(async () => {
-      const grid = document.querySelector('[data-stream="receipts"] .grid');
-      grid.scrollIntoView();
-      const times = [];
-      let rows = 0;
-      let last = performance.now();
-      for (let step = 0; step < 120; step += 1) {
-        grid.scrollTop += step % 10 === 9 ? 30_000 : 120; // a turn of the wheel, and now and then a jump
-        await new Promise((resolve) => requestAnimationFrame(resolve));
-        const now = performance.now();
-        times.push(now - last);
-        last = now;
-        rows = Math.max(rows, grid.querySelectorAll('.grid-body [role="row"]').length);
-      }
-      times.sort((a, b) => a - b);
-      return { median: times[60], rows, end: grid.scrollTop };
+  const scroll = (receipts) =>
+    withPage({ before: (page) => fakeGateway(page, { receipts }) }, async (page) => {
+      await page.getByText(`${receipts.toLocaleString('en')} kept`).first().waitFor();
+      const started = await renderers();
+      const result = await page.evaluate(async () => {
+        const grid = document.querySelector('[data-stream="receipts"] .grid');
+        grid.scrollIntoView();
+        let rows = 0;
+        for (let step = 1; step <= 120; step += 1) {
+          grid.scrollTop = (step * 7919) % (grid.scrollHeight - grid.clientHeight);
+          await new Promise((resolve) => requestAnimationFrame(resolve));
+          rows = Math.max(rows, grid.querySelectorAll('.grid-body [role="row"]').length);
+        }
+        return { rows, height: grid.scrollHeight };
+      });
+      return { ...result, spent: (((await renderers()) - started) / 120) * 1000 };
     });
-    // Time on the processor, and not on the clock: other work on the machine must not count.
-    const spent = (((await renderers()) - started) / 120) * 1000;
-    console.log(`     ${spent.toFixed(1)} ms of processor time per frame, a frame every ${result.median.toFixed(1)} ms; ${result.rows} rows in the document`);
-    check(result.rows < 60, `a bounded number of rows, not ${result.rows}`);
-    check(result.end > 300_000, 'the list scrolls');
-    check(spent < 33, `less than 33 ms of work per frame (painting without a graphics card is in it), not ${spent.toFixed(1)}`);
-  });
+  const few = await scroll(300);
+  const many = await scroll(10_000);
+  // Time on the processor, and beside a short list: neither other work on the machine nor its speed must count.
+  say(`${many.spent.toFixed(1)} ms of processor time per frame, with 300 receipts ${few.spent.toFixed(1)} ms; ${many.rows} rows in the document`);
+  check(many.rows < 60, `a bounded number of rows, not ${many.rows}`);
+  check(many.height > 300_000, `a list as high as its rows, not ${many.height} px`);
+  check(many.spent < 2 * few.spent + 10, `as much work per frame as with few rows, ${few.spent.toFixed(1)} ms, not ${many.spent.toFixed(1)}`);
 });
 
 /** A tab as it is after hours: its course as long as it gets, and its lists as long as they get by and by. */
@@ -490,7 +523,7 @@ async function aged(page) {
   }, `${gateway.base.replace(/^http/, 'ws')}/ws`);
 }
 
-test('stays light over time', async () => {
+testAlone('stays light over time', async (say) => {
   // If this fails: a tab that stays open makes the fan turn, or eats the memory.
   await withPage({ before: aged }, async (page, { context }) => {
     await live(page);
@@ -512,11 +545,12 @@ test('stays light over time', async () => {
     const cpu = ((await renderers()) - startCpu) / ((Date.now() - started) / 1000);
     const grown = course.at(-1) - startHeap;
     const nodes = await session.send('Memory.getDOMCounters');
-    console.log(`     ${SOAK} s: ${(cpu * 100).toFixed(1)} % of a core, heap ${course.map((size) => size.toFixed(2)).join(', ')} MB; ${nodes.nodes} nodes, ${nodes.jsEventListeners} listeners`);
+    say(`${SOAK} s: ${(cpu * 100).toFixed(1)} % of a core, heap ${course.map((size) => size.toFixed(2)).join(', ')} MB; ${nodes.nodes} nodes, ${nodes.jsEventListeners} listeners`);
     // Painting without a graphics card is in it, and so is what a busy neighbour costs; the shorter, the more.
     // A short run only tells when something spins.
-    const most = SOAK < 600 ? 0.35 : 0.05;
-    check(cpu < most, `less than ${most * 100} % of a core, not ${(cpu * 100).toFixed(1)} %`);
+    const slow = await slowness(page);
+    const most = (SOAK < 600 ? 0.35 : 0.05) * slow;
+    check(cpu < most, `less than ${(most * 100).toFixed(0)} % of a core, not ${(cpu * 100).toFixed(1)} %`);
     // However long it was. In the first minutes the browser compiles what runs often, and fills its own records of layout shifts and long frames, which are bounded;
     // after that there is nothing left to grow; between two draws of the chart it moves by half a megabyte.
     const late = course.at(-1) - course[3];
@@ -525,62 +559,70 @@ test('stays light over time', async () => {
   });
 });
 
-test('has no violation that axe finds, in any state and theme; with pictures', async () => {
-  // If this fails: people with a screen reader or with weak eyes cannot use the page.
-  const sizes = [360, 768, 1440];
+// If these fail: people with a screen reader or with weak eyes cannot use the page.
 
-  /** One page in each theme, at each width: axe where `axes` says so, a picture always. */
-  const stage = async (what, { before, ready, widths = sizes, axes = { light: [360], dark: [1440] } }) => {
-    for (const theme of ['light', 'dark']) {
-      await withPage({ theme, width: widths[0], height: 1000, before }, async (page) => {
-        await ready(page);
-        for (const width of widths) {
-          await page.setViewportSize({ width, height: width < 500 ? 780 : 1000 });
-          // What is not in sight is not drawn; for the picture it is.
-          await page.locator('.area-history').last().scrollIntoViewIfNeeded();
-          await page.waitForTimeout(500);
-          if (axes[theme].includes(width)) {
-            await axe(page, `${what} at ${width} px, ${theme}`);
-          }
-          await page.evaluate(() => window.scrollTo(0, 0));
-          await page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true, animations: 'disabled' });
+/** One page, at each width and in each theme: axe where `axes` says so, a picture always. */
+async function stage(what, { before, ready, widths = [360, 768, 1440], axes = { light: [360], dark: [1440] } }) {
+  await withPage({ width: widths[0], height: 1000, before }, async (page) => {
+    await ready(page);
+    for (const width of widths) {
+      await page.setViewportSize({ width, height: width < 500 ? 780 : 1000 });
+      for (const theme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme: theme });
+        // What is not in sight is not drawn; for the picture it is.
+        await page.locator('.area-history').last().scrollIntoViewIfNeeded();
+        await until(async () => (await page.locator('.area-history canvas, .area-history .panel-empty').count()) > 0 || 'no chart', 30);
+        await settled(page);
+        if (axes[theme].includes(width)) {
+          await axe(page, `${what} at ${width} px, ${theme}`);
         }
-      });
+        await page.evaluate(() => window.scrollTo(0, 0));
+        await page.screenshot({ path: join(OUTPUT, `${what}-${width}-${theme}.png`), fullPage: true, animations: 'disabled' });
+      }
     }
-  };
+  });
+}
 
-  await stage('data', {
+test('has no violation that axe finds, with data', () =>
+  stage('data', {
     axes: { light: [360, 1440], dark: [360, 1440] },
     ready: async (page) => {
       await live(page);
-      await page.waitForTimeout(6000);
+      await another(page);
     },
-  });
-  await stage('empty', {
+  }));
+
+test('has no violation that axe finds, with nothing to show', () =>
+  stage('empty', {
     before: (page) => fakeGateway(page, { empty: true }),
     ready: async (page) => page.getByText('No peers are connected.').waitFor(),
-  });
-  await stage('partial', {
+  }));
+
+test('has no violation that axe finds, with half of the figures', () =>
+  stage('partial', {
     widths: [1440],
     axes: { light: [1440], dark: [] },
     before: (page) => fakeGateway(page, { partial: true, receipts: 30 }),
-    ready: async (page) => {
-      await page.getByText('left out; the rest').waitFor();
-      await page.waitForTimeout(2000);
-    },
-  });
-  await stage('ethereum', {
+    ready: async (page) => page.getByText('left out; the rest').waitFor(),
+  }));
+
+test('has no violation that axe finds, with Ethereum', () =>
+  stage('ethereum', {
     widths: [360, 1440],
     before: (page) => fakeGateway(page, { ethereum: true }),
     ready: async (page) => {
       await page.getByRole('heading', { name: 'Transactions' }).waitFor();
-      await page.waitForTimeout(3000);
+      await until(async () => (await page.locator('.ribbon .block-number').count()) > 13 || 'no new block', 30);
     },
-  });
-  await stage('reconnecting', {
+  }));
+
+test('has no violation that axe finds, while it reconnects', () =>
+  stage('reconnecting', {
     before: (page) => fakeGateway(page, { receipts: 30, dropAfter: 3000 }),
     ready: async (page) => until(async () => (await state(page, 'network_metrics')) === 'stale' || 'not stale yet', 30),
-  });
+  }));
+
+testAlone('has no violation that axe finds, while the node is down', async () => {
   // Someone listens all the time: what nobody asks for is not polled, and so does not fail.
   await withPage({}, async (listener) => {
     const down = async (page) => until(async () => (await pill(page)) === 'Node down' || `the pill says ${await pill(page)}`, 60);
@@ -606,7 +648,7 @@ const watchLoading = (page) =>
       for (const entry of list.getEntries()) {
         if (!entry.hadRecentInput) {
           window.moved += entry.value;
-          window.jumps.push(`${entry.value.toFixed(4)} at ${Math.round(entry.startTime)} ms: ${entry.sources.map(({ node }) => node?.className || node?.nodeName).slice(0, 3)}`);
+          window.jumps.push(`${entry.value.toFixed(4)} at ${Math.round(entry.startTime)} ms: ${entry.sources.map(({ node, previousRect: from, currentRect: to }) => `${node?.className || node?.nodeName || 'gone'} from ${from.x},${from.y} to ${to.x},${to.y}`).slice(0, 3)}`);
         }
       }
     }).observe({ type: 'layout-shift', buffered: true });
@@ -618,26 +660,40 @@ const watchLoading = (page) =>
     }).observe(document, { subtree: true, childList: true });
   });
 
-test('stands still while it loads, on a phone and on a desktop, with The Block and with Ethereum', async () => {
-  // If this fails: one taps on something, and it is no longer there.
-  for (const ethereum of [false, true]) {
-    for (const width of [360, 1440]) {
+/** As on a machine that is six times slower, on a slow line: what comes late is seen to come. */
+async function slowly(context, page) {
+  const session = await context.newCDPSession(page);
+  await session.send('Emulation.setCPUThrottlingRate', { rate: 6 });
+  await session.send('Network.enable');
+  await session.send('Network.emulateNetworkConditions', { offline: false, latency: 100, downloadThroughput: 400_000, uploadThroughput: 100_000 });
+}
+
+for (const ethereum of [false, true]) {
+  for (const width of [360, 1440]) {
+    const name = ethereum ? 'Ethereum' : 'The Block';
+    test(`stands still while it loads, ${name} at ${width} px, on a slow machine`, async (say) => {
+      // If this fails: one taps on something, and it is no longer there.
       const before = async (page) => {
         await watchLoading(page);
+        await slowly(page.context(), page);
         if (ethereum) {
           await fakeGateway(page, { ethereum: true });
         }
       };
       await withPage({ width, height: width < 500 ? 780 : 1000, mobile: width < 500, before }, async (page) => {
-        await until(async () => (await page.evaluate(() => window.firstData)) > 0 || 'no data', 30);
-        await page.waitForTimeout(5000);
+        await until(async () => (await page.evaluate(() => window.firstData)) > 0 || 'no data', 60);
+        // Until something has come more than once, and what comes late has come: the chart's script, the last panels.
+        const height = async () => page.locator('.ribbon .block-number').first().innerText();
+        const first = await height();
+        await until(async () => (await height()) !== first || 'no new block', 60);
+        await page.waitForTimeout(3000);
         const { moved, jumps, firstData } = await page.evaluate(() => ({ moved: window.moved, jumps: window.jumps, firstData: window.firstData }));
-        console.log(`     ${ethereum ? 'Ethereum' : 'The Block'} at ${width} px: layout shift ${moved.toFixed(4)}, first data after ${Math.round(firstData)} ms`);
-        check(moved < 0.02, `a layout shift below 0.02, not ${moved.toFixed(4)}: ${jumps.join('; ')}`);
+        say(`${name} at ${width} px: layout shift ${moved.toFixed(4)}, first data after ${Math.round(firstData)} ms`);
+        check(moved < 0.005, `a layout shift below 0.005, not ${moved.toFixed(4)}: ${jumps.join('; ')}`);
       });
-    }
+    });
   }
-});
+}
 
 test('shows blocks as they come, and opens one, with an address that can be shared', async () => {
   // If this fails: nothing moves but digits, and nothing can be looked at.
@@ -738,7 +794,7 @@ test('can be touched, seen in forced colours, and read at four times the size', 
   });
 });
 
-const failed = await run(gateway.name, process.argv.slice(2));
+const failed = await run(gateway.name, process.argv.slice(2), Math.max(1, Number(process.env.E2E_LANES ?? 3)));
 await browser.close();
 await gateway.close();
 process.exit(failed === 0 ? 0 : 1);

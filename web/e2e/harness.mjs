@@ -1,9 +1,16 @@
-/** A small runner: named tests one after the other, and a closing line that says how many passed. */
+/**
+ * A small runner: named tests, several at once, and a closing line that says how many passed. Those that stop the node or nginx, or
+ * that measure what the browser takes, run alone, after the others.
+ */
 
 const tests = [];
 
 export function test(name, body) {
-  tests.push({ name, body });
+  tests.push({ name, body, alone: false });
+}
+
+export function testAlone(name, body) {
+  tests.push({ name, body, alone: true });
 }
 
 export function check(truth, what) {
@@ -38,25 +45,36 @@ export async function until(ask, seconds) {
   }
 }
 
-/** Runs the tests whose name has one of `words` (all, when there are none). Resolves with the number of failures. */
-export async function run(target, words) {
+/** Runs the tests whose name has one of `words` (all, when there are none), `lanes` at once. Resolves with the number of failures. */
+export async function run(target, words, lanes) {
   let passed = 0;
   let failed = 0;
+  const began = Date.now();
+  const wanted = tests.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
   console.log(`dashboard on ${target}`);
-  for (const { name, body } of tests) {
-    if (words.length > 0 && !words.some((word) => name.includes(word))) {
-      continue;
-    }
+
+  const one = async ({ name, body }) => {
     const started = Date.now();
+    const said = [];
+    let wrong = null;
     try {
-      await body();
+      await body((line) => said.push(`     ${line}\n`));
       passed += 1;
-      console.log(`ok   ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
     } catch (error) {
       failed += 1;
-      console.log(`FAIL ${name}\n     ${String(error.message ?? error).replace(/\n/g, '\n     ')}`);
+      wrong = String(error.message ?? error);
     }
-  }
-  console.log(`\n${passed} passed, ${failed} failed`);
+    const took = `(${((Date.now() - started) / 1000).toFixed(1)} s)`;
+    process.stdout.write(`${said.join('')}${wrong === null ? `ok   ${name} ${took}` : `FAIL ${name} ${took}\n     ${wrong.replace(/\n/g, '\n     ')}`}\n`);
+  };
+  const lane = async (queue) => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      await one(next);
+    }
+  };
+  const together = wanted.filter(({ alone }) => !alone);
+  await Promise.all(Array.from({ length: lanes }, () => lane(together)));
+  await lane(wanted.filter(({ alone }) => alone));
+  console.log(`\n${passed} passed, ${failed} failed, in ${Math.round((Date.now() - began) / 1000)} s`);
   return failed;
 }

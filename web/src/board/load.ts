@@ -11,8 +11,8 @@ export interface Loaded {
 }
 
 const LOADING: Loaded = { state: 'loading', board: null, problems: [] };
-/** Longest time that the page waits for the file, in ms. */
-const PATIENCE = 2500;
+/** Longest time that the page waits for the file, in ms: on a slow line another page, later put right, would be worse. */
+const PATIENCE = 20_000;
 
 let loaded: Loaded = LOADING;
 let started = false;
