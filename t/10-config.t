@@ -533,7 +533,9 @@ LINES                       | MESSAGE
 blockcast_interval 49ms;    | "blockcast_interval 49ms" of stream "sample" is shorter than 50 ms
 blockcast_stale 0;          | "blockcast_stale 0" of stream "sample" is shorter than 1 ms
 blockcast_interval 1s; blockcast_stale 900ms; | stream "sample" would be stale between two polls: blockcast_stale is 900 ms, blockcast_interval 1000 ms
-blockcast_always maybe;     | invalid value "maybe" in "blockcast_always" of stream "sample", it must be "on" or "off"
+blockcast_always maybe;     | invalid value "maybe" in "blockcast_always" of stream "sample", it must be "on", "off" or a time from 1s to 12h
+blockcast_always 999ms;     | invalid value "999ms" in "blockcast_always" of stream "sample", it must be "on", "off" or a time from 1s to 12h
+blockcast_always 13h;       | invalid value "13h" in "blockcast_always" of stream "sample", it must be "on", "off" or a time from 1s to 12h
 blockcast_intervall 1s;     | unknown directive "blockcast_intervall" in stream "sample"
 proxy_pass http://127.0.0.1; | unknown directive "proxy_pass" in stream "sample"
 --- stream

@@ -505,6 +505,7 @@ static char *
 ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
 {
+    ngx_int_t   msec;
     ngx_str_t  *value;
 
     if (st->always != NGX_CONF_UNSET) {
@@ -512,6 +513,7 @@ ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
     }
 
     value = cf->args->elts;
+    msec = ngx_http_blockcast_conf_read_msec(&value[1]);
 
     if (ngx_strcmp(value[1].data, "on") == 0) {
         st->always = 1;
@@ -519,10 +521,19 @@ ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
     } else if (ngx_strcmp(value[1].data, "off") == 0) {
         st->always = 0;
 
+    } else if (msec != NGX_ERROR && msec >= 1000
+               && msec <= NGX_HTTP_BLOCKCAST_IDLE_MAX)
+    {
+        /* slowly, while nobody listens */
+
+        st->always = 0;
+        st->idle = msec;
+
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" of stream "
-                           "\"%V\", it must be \"on\" or \"off\"",
+                           "\"%V\", it must be \"on\", \"off\" or a time "
+                           "from 1s to 12h",
                            &value[1], &value[0], &st->name);
         return NGX_CONF_ERROR;
     }

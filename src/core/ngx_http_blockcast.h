@@ -51,6 +51,9 @@
 #define NGX_HTTP_BLOCKCAST_PATIENCE    10000
 #define NGX_HTTP_BLOCKCAST_LONGEST     60000
 
+/* the longest time between two polls while nobody listens (msec) */
+#define NGX_HTTP_BLOCKCAST_IDLE_MAX    (12 * 3600 * 1000)
+
 
 typedef struct ngx_http_blockcast_stream_s    ngx_http_blockcast_stream_t;
 typedef struct ngx_http_blockcast_hub_s       ngx_http_blockcast_hub_t;
@@ -213,6 +216,8 @@ struct ngx_http_blockcast_stream_s {
     ngx_msec_t                    stale;
     ngx_msec_t                    linger;
     ngx_flag_t                    always;
+    ngx_msec_t                    idle;     /* polled so often while nobody
+                                               listens; 0: not at all */
     size_t                        max_size;
 
     ngx_array_t                   calls;    /* ngx_http_blockcast_call_conf_t */

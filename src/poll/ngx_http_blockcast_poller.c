@@ -278,21 +278,32 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 /*
- * Tells whether a stream that nobody listens to is polled now and then for its
- * history, and when it is next.
+ * Tells whether a stream that nobody listens to is polled now and then, for its
+ * history or because it is to have something for who comes, and when it is
+ * next.
  */
 
 static ngx_uint_t
 ngx_http_blockcast_poller_slowly(ngx_http_blockcast_stream_t *st,
     ngx_msec_t *when)
 {
-    if (st->history == NULL || st->history->idle == 0) {
+    ngx_msec_t  idle;
+
+    idle = st->idle;
+
+    if (st->history != NULL && st->history->idle != 0
+        && (idle == 0 || st->history->idle < idle))
+    {
+        idle = st->history->idle;
+    }
+
+    if (idle == 0) {
         return 0;
     }
 
     *when = (st->slot->attempted == 0)
             ? ngx_current_msec
-            : st->slot->attempted + ngx_max(st->history->idle, st->interval);
+            : st->slot->attempted + ngx_max(idle, st->interval);
 
     return 1;
 }
@@ -599,7 +610,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
                 ngx_http_blockcast_extra_drop(poll);
             }
 
-            /* poll slowly for a history, but not a node that fails */
+            /* poll slowly, but not a node that fails */
 
             if (st->node->health != ngx_http_blockcast_node_ok
                 || !ngx_http_blockcast_poller_slowly(st, &when)

@@ -90,6 +90,7 @@ export function parseConf(name) {
             case 'blockcast_history': stream.history = args; break;
             case 'blockcast_interval':
             case 'blockcast_stale':
+            case 'blockcast_always':
             case 'blockcast_head':
             case 'blockcast_max_size':
                 stream[directive.slice(10)] = args[0];
