@@ -31,6 +31,22 @@ describe('the ribbon of blocks', () => {
     ]);
   });
 
+  it('puts blocks of one second one after the other', () => {
+    // If this fails: a chain of two blocks a second has half of them at once, and the rest after a second.
+    const blocks = annotate(fromLog(log(...[5, 4, 3, 2, 1].map((number) => block(number, { timestamp: 1000 + Math.floor(number / 2) }))), CONFIG), []);
+    expect(blocks.map(({ number, time, after }) => [number, time, after])).toEqual([
+      [5, 1002.5, 0.5],
+      [4, 1002, 0.5],
+      [3, 1001.5, 0.5],
+      [2, 1001, 1],
+      [1, 1000, null],
+    ]);
+  });
+
+  it('is as full as the number says that a block holds', () => {
+    expect(fromLog(log(block(1, { gas_used: 15 })), { ...CONFIG, used: { field: 'gas_used', of: 60 } })[0]?.used).toBe(0.25);
+  });
+
   it('says where some are missing, and counts no time across the hole', () => {
     const blocks = annotate(fromLog(log(block(9), block(8), block(4), block(3)), CONFIG), []);
     expect(blocks.map(({ missing, after }) => [missing, after])).toEqual([

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { autoBoard } from '../src/board/auto';
 import { checkBoard, panelId } from '../src/board/check.js';
-import { behind, compute, nextBaseFee } from '../src/board/compute';
+import { behind, compute, nextBaseFee, seconds, until } from '../src/board/compute';
 import { forgetBoard, loadBoard, parseBoard } from '../src/board/load';
 import type { Board, NumberConfig } from '../src/board/types';
-import { coin, guess, say, write } from '../src/board/values';
+import { coin, guess, resolve, say, write } from '../src/board/values';
 import type { LogEntry } from '../src/client';
 
 const PRESETS = join(process.cwd(), '../conf/presets');
@@ -93,7 +93,11 @@ describe('values', () => {
     expect(write('1500000000000000000', ether)).toEqual({ text: '1.5', unit: 'ETH', whole: null });
     expect(write('123456789012345678901234567', ether)).toEqual({ text: '123,456,789.01', unit: 'ETH', whole: '123,456,789.012345678901234567 ETH' });
     expect(write(21_000_000_000_000, ether)?.text).toBe('0.000021');
-    expect(write(1, ether)).toMatchObject({ text: '1.0·10⁻¹⁸', whole: '0.000000000000000001 ETH' });
+    expect(write(1, ether)).toEqual({ text: '1', unit: 'wei', whole: '0.000000000000000001 ETH' });
+    expect(write(250_000_000, ether)).toEqual({ text: '0.25', unit: 'gwei', whole: '0.00000000025 ETH' });
+    expect(write(7, { as: 'coin', decimals: 9, unit: 'gwei' })).toEqual({ text: '7', unit: 'wei', whole: '0.000000007 gwei' });
+    expect(say(1_000_000, { as: 'coin', decimals: 9, unit: 'gwei' })).toBe('0.001 gwei');
+    expect(write(1, { as: 'coin', decimals: 18, unit: 'XYZ' })).toMatchObject({ text: '1.0·10⁻¹⁸', whole: '0.000000000000000001 XYZ' });
     expect(write(0, ether)?.text).toBe('0');
     expect(coin(-1_500_000_000, 9).text).toBe('−1.5');
     expect(coin(18_446_744_073_709_551_615n, 0)).toEqual({ text: '18,446,744,073,709,551,615', whole: '18,446,744,073,709,551,615' });
@@ -104,6 +108,17 @@ describe('values', () => {
     expect(say(0, { as: 'status' })).toBe('Failed');
     expect(say('0xa9059cbb', { as: 'name', names: { '0xa9059cbb': 'transfer' } })).toBe('transfer');
     expect(say(2048, { as: 'rate' })).toBe('2.00 KiB/s');
+  });
+
+  it('are as large as people count them, in the coin that the node names', () => {
+    // If this fails: a price by 1,000 bytes passes for one by byte, or DOT for its smallest part.
+    expect(say(0.00012345, { times: 100_000, unit: 'sat/vB', digits: 1 })).toBe('12.3 sat/vB');
+    expect(say(null, { times: 100_000, unit: 'sat/vB' })).toBe('not reported');
+    const issuance = { as: 'coin', decimals: 'decimals', unit: '.token', digits: 0 } as const;
+    expect(say('15432109876543210987', resolve(issuance, { decimals: 10, token: 'DOT' }))).toBe('1,543,210,987 DOT');
+    expect(say('15432', resolve(issuance, { decimals: null, token: null }))).toBe('15,432');
+    expect(say(90, { as: 'seconds' })).toBe('90 s');
+    expect(say(600, { as: 'seconds' })).toBe('10.0 min');
   });
 
   it('are written by their name and kind where nobody said how', () => {
@@ -136,6 +151,8 @@ describe('figures made of several blocks', () => {
     expect(compute({ compute: 'interval' }, blocks).course).toEqual([{ time: 1000, value: null }, { time: 1020, value: 20 }, { time: 1030, value: 10 }]);
     expect(behind({ height: 120, finalized: 56 }, ['height', 'finalized'])).toBe(64);
     expect(behind({ height: 120, finalized: null }, ['height', 'finalized'])).toBeNull();
+    expect([until(2015, 2016), until(2016, 2016), until(null, 2016)]).toEqual([1, 2016, null]);
+    expect([seconds('2026-11-29T05:00:00.123456789Z'), seconds('2026-13-29T05:00:00Z'), seconds('soon')]).toEqual([1795928400.123, null, null]);
   });
 
   it('burn what no double holds', () => {

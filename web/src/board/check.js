@@ -8,6 +8,8 @@ const FLAG = 'true or false';
 const COUNT = 'a whole number from 1';
 const NUMBER = 'a number';
 const NAMES = 'an object of texts';
+const DECIMALS = 'a whole number from 0, or the name of a member';
+const MOST = 'the name of a member, or a number';
 
 /** How a value is written. */
 export const FORMATS = [
@@ -15,15 +17,15 @@ export const FORMATS = [
 ];
 
 /** What is made of several entries of a log, or of several members of a snapshot. */
-export const COMPUTED = ['last', 'mean', 'sum', 'rate', 'interval', 'share', 'burned', 'next_base_fee', 'behind'];
+export const COMPUTED = ['last', 'mean', 'sum', 'rate', 'interval', 'share', 'burned', 'next_base_fee', 'behind', 'until'];
 
 export const PANELS = ['blocks', 'numbers', 'chart', 'table', 'strength', 'markets', 'peers', 'receipts', 'gateway', 'events'];
 
 const FORMAT = {
-  as: FORMATS, unit: TEXT, decimals: 'a whole number from 0', digits: 'a whole number from 0', names: NAMES,
+  as: FORMATS, unit: TEXT, decimals: DECIMALS, digits: 'a whole number from 0', times: NUMBER, names: NAMES,
 };
 const VALUE = {
-  ...FORMAT, field: TEXT, fields: [TEXT], title: TEXT, titles: [TEXT], compute: COMPUTED, of: TEXT, over: COUNT, tight: FLAG, course: FLAG, foot: TEXT,
+  ...FORMAT, field: TEXT, fields: [TEXT], title: TEXT, titles: [TEXT], compute: COMPUTED, of: TEXT, over: COUNT, every: COUNT, tight: FLAG, course: FLAG, foot: TEXT,
 };
 const LINE = { field: TEXT, title: TEXT };
 const METRIC = { ...FORMAT, id: TEXT, title: TEXT, lines: [LINE], field: TEXT, top: NUMBER };
@@ -32,7 +34,7 @@ const COLUMN = { ...FORMAT, field: TEXT, title: TEXT, width: NUMBER, grow: NUMBE
 const COMMON = { panel: PANELS, id: TEXT, title: TEXT, columns_wide: COUNT, columns: COUNT };
 const OF = {
   blocks: {
-    stream: TEXT, number: TEXT, time: TEXT, hash: TEXT, parent: TEXT, used: { ...FORMAT, field: TEXT, of: TEXT, title: TEXT }, colour: { ...FORMAT, field: TEXT, title: TEXT },
+    stream: TEXT, number: TEXT, time: TEXT, hash: TEXT, parent: TEXT, used: { ...FORMAT, field: TEXT, of: MOST, title: TEXT }, colour: { ...FORMAT, field: TEXT, title: TEXT },
     count: { field: TEXT, title: TEXT }, entries: { stream: TEXT, number: TEXT, group: TEXT, title: TEXT }, interval: NUMBER,
   },
   numbers: { stream: TEXT, numbers: [VALUE], facts: [{ ...FORMAT, field: TEXT, title: TEXT }], note: TEXT },
@@ -140,6 +142,10 @@ function fits(value, kind) {
       return Number.isInteger(value) && value >= 1;
     case NUMBER:
       return typeof value === 'number' && Number.isFinite(value);
+    case DECIMALS:
+      return typeof value === 'string' || (Number.isInteger(value) && value >= 0);
+    case MOST:
+      return typeof value === 'string' || (typeof value === 'number' && value > 0);
     case NAMES:
       return isObject(value) && Object.values(value).every((name) => typeof name === 'string');
     default:

@@ -109,6 +109,7 @@ export function compute(config: NumberConfig, entries: readonly LogEntry[]): { v
       return { value: newest === undefined ? null : nextBaseFee(newest), course: course((entry) => nextBaseFee(entry)) };
     }
     case 'behind':
+    case 'until':
       return { value: null, course: [] };
   }
 }
@@ -117,6 +118,12 @@ export function compute(config: NumberConfig, entries: readonly LogEntry[]): { v
 export function behind(data: unknown, fields: readonly string[]): number | null {
   const [front, back] = fields.map((field) => numeric(at(data, field)));
   return front === null || front === undefined || back === null || back === undefined ? null : Number(front) - Number(back);
+}
+
+/** `until`: how far it is to the next multiple of `every`, such as to Bitcoin's next difficulty. */
+export function until(value: unknown, every = 1): number | null {
+  const number = numeric(value);
+  return number === null ? null : every - (Number(number) % every);
 }
 
 /** The base fee of the block after this one (EIP-1559): up or down by an eighth at most, as the gas used is above or below half of the limit. */
@@ -144,8 +151,12 @@ function whole(value: number | bigint): boolean {
   return typeof value === 'bigint' || Number.isSafeInteger(value);
 }
 
-/** Unix seconds of what may also be milliseconds, or nothing. */
+/** Unix seconds of what may also be milliseconds or a date of ISO 8601, or nothing. */
 export function seconds(value: unknown): number | null {
+  if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value)) {
+    const time = Date.parse(value.replace(/(\.\d{3})\d+/, '$1'));
+    return Number.isNaN(time) ? null : time / 1000;
+  }
   const number = numeric(value);
   if (number === null || Number(number) <= 0) {
     return null;

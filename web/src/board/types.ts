@@ -22,14 +22,16 @@ export type As =
 export interface Format {
   as?: As;
   unit?: string;
-  /** Of `coin`: how many decimals lie between the node's number and the unit. Wei to ether: 18. */
-  decimals?: number;
+  /** Of `coin`: how many decimals lie between the node's number and the unit. Wei to ether: 18. Or the member that says it. */
+  decimals?: number | string;
+  /** The number is shown so many times as large: a price by 1,000 bytes as one by byte. */
+  times?: number;
   digits?: number;
   /** Of `name`: what values are called. */
   names?: Readonly<Record<string, string>>;
 }
 
-export type Computed = 'last' | 'mean' | 'sum' | 'rate' | 'interval' | 'share' | 'burned' | 'next_base_fee' | 'behind';
+export type Computed = 'last' | 'mean' | 'sum' | 'rate' | 'interval' | 'share' | 'burned' | 'next_base_fee' | 'behind' | 'until';
 
 export interface NumberConfig extends Format {
   field?: string;
@@ -41,6 +43,8 @@ export interface NumberConfig extends Format {
   /** A log stream, of whose newest entries `compute` is made. */
   of?: string;
   over?: number;
+  /** Of `until`: up to the next multiple of this. */
+  every?: number;
   /** The scale is no wider than the values. */
   tight?: boolean;
   course?: boolean;
@@ -85,7 +89,7 @@ export interface BlocksConfig extends Common {
   time?: string;
   hash?: string;
   parent?: string;
-  used?: Format & { field: string; of?: string; title?: string };
+  used?: Format & { field: string; of?: string | number; title?: string };
   colour?: Format & { field: string; title?: string };
   count?: { field: string; title?: string };
   /** A log whose entries name their block: what is in the blocks of a chain without a log of blocks. */

@@ -69,6 +69,11 @@ export function write(value: unknown, format: Format = {}, name = ''): Written |
   if (gas) {
     return write(value, { as: 'coin', decimals: 9, unit: 'gwei', digits: 3 }, name);
   }
+  if (format.times !== undefined) {
+    const { times, ...rest } = format;
+    const one = numeric(value);
+    return write(one === null ? value : Number((Number(one) * times).toPrecision(12)), { as: 'number', ...rest }, name);
+  }
   const as = format.as ?? guess(name, value);
   const unit = format.unit ?? '';
   const plain = (text: string, own = unit, whole: string | null = null): Written => ({ text, unit: own, whole });
@@ -98,7 +103,13 @@ export function write(value: unknown, format: Format = {}, name = ''): Written |
   }
   switch (as) {
     case 'coin': {
-      const { text, whole } = coin(number, format.decimals ?? 0, format.digits ?? 4);
+      const decimals = typeof format.decimals === 'number' ? format.decimals : 0;
+      // An amount that is nothing in a large unit is something in a smaller one.
+      const small = smaller(number, format);
+      if (small !== null) {
+        return small;
+      }
+      const { text, whole } = coin(number, decimals, format.digits ?? 4);
       return plain(text, unit, whole === text ? null : `${whole}${unit === '' ? '' : ` ${unit}`}`);
     }
     case 'percent':
@@ -109,7 +120,9 @@ export function write(value: unknown, format: Format = {}, name = ''): Written |
       return plain(text, as === 'rate' ? `${size}/s` : size, `${exact(number)} bytes${as === 'rate' ? ' per second' : ''}`);
     }
     case 'seconds':
-      return plain(figure(number), unit || 's');
+      return unit === '' && Number(number) >= 120
+        ? plain(fixed(Number(number) / 60, 1), 'min', `${exact(number)} s`)
+        : plain(figure(number), unit || 's');
     case 'ms':
       return plain(figure(number), 'ms');
     case 'time':
@@ -125,6 +138,37 @@ export function write(value: unknown, format: Format = {}, name = ''): Written |
       return plain(text, unit, text === exact(number) ? null : exact(number));
     }
   }
+}
+
+/** Below this much of a unit an amount of Ethereum's is written in the next smaller one. */
+const SMALLER: Readonly<Record<string, readonly { unit: string; decimals: number }[]>> = {
+  ETH: [{ unit: 'gwei', decimals: 9 }, { unit: 'wei', decimals: 0 }],
+  gwei: [{ unit: 'wei', decimals: 0 }],
+};
+
+function smaller(number: Numeric, format: Format): Written | null {
+  const decimals = typeof format.decimals === 'number' ? format.decimals : 0;
+  const size = Math.abs(Number(number));
+  if (size === 0 || size >= 10 ** (decimals - (format.unit === 'ETH' ? 6 : 3))) {
+    return null;
+  }
+  const known = format.unit === undefined ? undefined : SMALLER[format.unit];
+  const found = known?.find((one) => one.decimals < decimals && (one.decimals === 0 || size >= 10 ** (one.decimals - 3)));
+  if (found === undefined) {
+    return null;
+  }
+  const { text } = coin(number, found.decimals, 3);
+  return { text, unit: found.unit, whole: `${coin(number, decimals).whole} ${format.unit}` };
+}
+
+/** The format with what the data itself says of it: the decimals of its coin, and its name (`unit`: ".token"). */
+export function resolve<F extends Format>(format: F, data: unknown): F {
+  if (typeof format.decimals !== 'string' && format.unit?.startsWith('.') !== true) {
+    return format;
+  }
+  const decimals = typeof format.decimals === 'string' ? Number(numeric(at(data, format.decimals)) ?? 0) : format.decimals;
+  const unit = format.unit?.startsWith('.') === true ? at(data, format.unit.slice(1)) : format.unit;
+  return { ...format, ...(decimals === undefined ? {} : { decimals }), unit: typeof unit === 'string' ? unit : '' };
 }
 
 /** As one text, for a line of a chart's legend, a title, a screen reader. */

@@ -132,7 +132,7 @@ const BlockCard = memo(
         onClick={open}
         title={block.time === null ? undefined : `Block ${exact(block.number)}, ${clock(block.time)}`}
       >
-        <Fill block={block} />
+        <Fill block={block} plain={config.used === undefined && config.entries === undefined} />
         <span className="block-number">{exact(block.number)}</span>
         <span className="block-count">{count ?? '\u00a0'}</span>
         <span className="block-used">
@@ -166,10 +166,10 @@ function countNoun(config: BlocksConfig, count: number): string {
 
 /**
  * How full the block is; by what is in it, when that is known. Sheets as high as the block, each drawn down to where it begins and
- * over the one before: what fills up is painted elsewhere, and nothing moves in the layout.
+ * over the one before: what fills up is painted elsewhere, and nothing moves in the layout. `plain`: nobody says how full blocks are.
  */
-function Fill({ block }: { block: Block }): ReactNode {
-  const share = block.used === null || block.used <= 0 ? 0 : Math.min(Math.max(block.used, 0.04), 1);
+function Fill({ block, plain }: { block: Block; plain: boolean }): ReactNode {
+  const share = block.used === null && plain ? 1 : block.used === null || block.used <= 0 ? 0 : Math.min(Math.max(block.used, 0.04), 1);
   const total = block.groups.reduce((sum, { count }) => sum + count, 0);
   const sheets = total === 0 ? [{ name: undefined, count: 1 }] : block.groups;
   let above = 0;
@@ -235,11 +235,17 @@ function Age({ time, first }: { time: number; first: boolean }): ReactNode {
 
 function Next({ expected, newest, number, live }: { expected: Expectation | null; newest: number | null; number: number | null; live: boolean }): ReactNode {
   const client = useStreamClient();
-  const elapsed = useTicking(() => (newest === null ? -1 : Math.max(0, Math.round(client.now() - newest))));
+  // Finalized blocks are old when they come: the next one is expected when it will be here, and not when it will be made.
+  const lag = useRef<{ number: number | null; seconds: number | null }>({ number, seconds: null });
+  if (number !== lag.current.number) {
+    const age = newest === null || lag.current.number === null ? null : Math.max(0, client.now() - newest);
+    lag.current = { number, seconds: age === null ? lag.current.seconds : lag.current.seconds === null ? age : (3 * lag.current.seconds + age) / 4 };
+  }
+  const elapsed = useTicking(() => (newest === null ? -1 : Math.max(0, Math.round(client.now() - newest - (lag.current.seconds ?? 0)))));
   const known = expected !== null && elapsed >= 0;
   const left = known ? expected.mean - elapsed : 0;
   const stalled = known && elapsed > Math.max(5 * expected.mean, 2 * expected.slow, expected.mean + 10);
-  const words = !live && known ? 'paused' : !known ? '…' : stalled ? `none for ${duration(elapsed)}` : left >= 1 ? `in ${duration(Math.round(left))}` : left > -Math.max(1, expected.mean / 4) ? 'any moment' : `${duration(Math.round(-left))} late`;
+  const words = !live && known ? 'paused' : !known ? '…' : stalled ? `none for ${duration(elapsed)}` : left >= 1 ? `in ${duration(Math.round(left))}` : lag.current.seconds === null || left > -Math.max(1, expected.mean / 4) ? 'any moment' : `${duration(Math.round(-left))} late`;
   const share = known ? Math.min(elapsed / Math.max(expected.mean, 0.5), 1) : 0;
   return (
     <div className="next" data-stalled={stalled ? true : undefined}>
@@ -284,7 +290,7 @@ function Histogram({ expected, newest }: { expected: Expectation | null; newest:
         <span key={`half ${end}`}>{bins.length === 0 ? '' : between(end / 2)}</span>
         <span key={`end ${end}`}>{bins.length === 0 ? '' : `${between(end)} +`}</span>
       </p>
-      <p className="blocktime-text">{text}</p>
+      <p className="blocktime-text">{text.replace(/(\d) (?=s\b|min\b|h\b)/g, '$1\u00a0')}</p>
     </div>
   );
 }

@@ -138,7 +138,7 @@ const Chart = memo(function Chart({ metric, title, drawing, marks, canvas }: Cha
   const { drawn, start, end } = drawing;
   const titles = useMemo(() => names(metric).map((_name, index) => lineTitle(metric, index)), [metric]);
   const size = metric.as === 'bytes' || metric.as === 'rate';
-  const scale = metric.as === 'coin' ? 10 ** (metric.decimals ?? 0) : metric.as === 'percent' ? 0.01 : 1;
+  const scale = metric.as === 'coin' ? 10 ** Number(metric.decimals ?? 0) : metric.as === 'percent' ? 0.01 : 1 / (metric.times ?? 1);
   const scaled = useMemo(() => (scale === 1 ? drawn : scaleBy(drawn, 1 / scale)), [drawn, scale]);
   const unit = metric.as === 'percent' ? '%' : metric.as === 'rate' ? '/s' : (metric.unit ?? '');
   const write = useCallback((value: number) => (size ? bytes(value).join(' ') : figure(value)), [size]);

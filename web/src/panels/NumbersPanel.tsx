@@ -2,9 +2,9 @@ import { useMemo, type ReactNode } from 'react';
 import { duration, fixed, label } from '../app/format';
 import type { Series } from '../app/history';
 import { useSeries } from '../app/series';
-import { behind, compute } from '../board/compute';
+import { behind, compute, until } from '../board/compute';
 import type { Format, NumberConfig, NumbersConfig } from '../board/types';
-import { at, say, titleOf, write, type Written } from '../board/values';
+import { at, resolve, say, titleOf, write, type Written } from '../board/values';
 import { useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -31,7 +31,7 @@ export function NumbersPanel({ config, id, className }: { config: NumbersConfig;
       {numbers.length > 0 && (
         <dl className={numbers.length > 6 ? 'tiles tiles-many' : 'tiles'} data-count={numbers.length}>
           {numbers.map((number, index) =>
-            number.compute !== undefined && number.compute !== 'behind' ? (
+            number.compute !== undefined && number.compute !== 'behind' && number.compute !== 'until' ? (
               <ComputedTile key={index} config={number} />
             ) : number.fields !== undefined && number.compute === undefined ? (
               <PairTile key={index} config={number} data={view.data} series={series} />
@@ -47,7 +47,7 @@ export function NumbersPanel({ config, id, className }: { config: NumbersConfig;
             <div key={fact.field}>
               <dt>{titleOf(fact)}</dt>
               <dd title={view.data === null ? undefined : say(at(view.data, fact.field), fact, fact.field)}>
-                <Fact value={at(view.data, fact.field)} fact={fact} waiting={view.data === null} />
+                <Fact value={at(view.data, fact.field)} fact={resolve(fact, view.data)} waiting={view.data === null} />
               </dd>
             </div>
           ))}
@@ -93,17 +93,20 @@ interface TileProps {
 
 function MemberTile({ config, data, series }: TileProps): ReactNode {
   const field = config.field ?? config.fields?.[0] ?? '';
-  const value = config.compute === 'behind' ? behind(data, config.fields ?? []) : at(data, field);
+  const value = config.compute === 'behind' ? behind(data, config.fields ?? []) : config.compute === 'until' ? until(at(data, field), config.every) : at(data, field);
+  const format = resolve(config, data);
   const names = useMemo(() => [field], [field]);
   const course = useMemo(() => (config.compute === 'behind' ? difference(series, config.fields ?? []) : series), [config, series]);
   return (
     <Tile
       title={titleOf(config)}
-      written={write(value, config, field)}
+      written={write(value, format, field)}
       waiting={data === null}
-      foot={config.compute === 'behind' ? config.foot : config.foot === 'pace' ? pace(series, field) : (config.foot ?? range(series, field, config))}
+      foot={config.compute !== undefined ? config.foot : config.foot === 'pace' ? pace(series, field) : (config.foot ?? range(series, field, format))}
     >
-      <Sparkline series={course} names={names} window={COURSE} tight={config.tight ?? false} label={`${titleOf(config)}, last 15 minutes`} />
+      {config.course !== false && config.compute !== 'until' && (
+        <Sparkline series={course} names={names} window={COURSE} tight={config.tight ?? false} label={`${titleOf(config)}, last 15 minutes`} />
+      )}
     </Tile>
   );
 }
@@ -189,7 +192,7 @@ function Tile({ title, written, waiting, foot, children }: { title: string; writ
           <Figure value={written?.text} unit={written === null || written.unit === '' ? undefined : written.unit} title={written?.whole ?? undefined} />
         )}
       </dd>
-      <dd className="tile-course">{children}</dd>
+      {children !== false && <dd className="tile-course">{children}</dd>}
       <dd className="tile-foot">{foot ?? '\u00a0'}</dd>
     </div>
   );

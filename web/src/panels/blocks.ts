@@ -59,7 +59,7 @@ export function fromLog(entries: readonly LogEntry[], config: BlocksConfig, most
     }
     const usedField = config.used;
     const used = usedField === undefined ? null : numeric(at(entry.value, usedField.field));
-    const of = usedField?.of === undefined ? null : numeric(at(entry.value, usedField.of));
+    const of = usedField?.of === undefined ? null : typeof usedField.of === 'number' ? usedField.of : numeric(at(entry.value, usedField.of));
     const colour = config.colour === undefined ? null : numeric(at(entry.value, config.colour.field));
     const count = config.count === undefined ? null : numeric(at(entry.value, config.count.field));
     blocks.push({
@@ -160,7 +160,8 @@ export function fromHeight(series: Series, config: BlocksConfig, entries: readon
 }
 
 /** The times between blocks, and what happened between them, put into the blocks. */
-export function annotate(blocks: readonly Block[], events: readonly Event[]): Block[] {
+export function annotate(told: readonly Block[], events: readonly Event[]): Block[] {
+  const blocks = spread(told);
   const between = blocks.map((block, index) => {
     const older = blocks[index + 1];
     return block.time === null || older?.time === null || older === undefined || block.missing > 0 ? null : Math.max(0, block.time - older.time);
@@ -178,6 +179,28 @@ export function annotate(blocks: readonly Block[], events: readonly Event[]): Bl
           ? []
           : events.filter(({ time, kind }) => (kind === 'restart' || kind === 'node' || kind === 'lost') && time > older && time <= (block.time as number)),
     };
+  });
+}
+
+/** Blocks of one second, on a chain that tells whole seconds only: they are so far apart as if each took the same part of it. */
+function spread(blocks: readonly Block[]): readonly Block[] {
+  if (!blocks.some(({ time }, index) => time !== null && Number.isInteger(time) && blocks[index + 1]?.time === time)) {
+    return blocks;
+  }
+  const many = new Map<number, number>();
+  for (const { time } of blocks) {
+    if (time !== null) {
+      many.set(time, (many.get(time) ?? 0) + 1);
+    }
+  }
+  const left = new Map(many);
+  return blocks.map((block) => {
+    if (block.time === null) {
+      return block;
+    }
+    const [all, nth] = [many.get(block.time) as number, left.get(block.time) as number];
+    left.set(block.time, nth - 1);
+    return all === 1 ? block : { ...block, time: block.time + (nth - 1) / all };
   });
 }
 
