@@ -48,6 +48,13 @@ static void  bc_ws_deflate_space(const uint8_t **pos, const uint8_t *last);
 static int  bc_ws_deflate_is(bc_span_t name, const char *s);
 
 
+struct bc_ws_deflate_s {
+    z_stream  z;
+    size_t    len;                 /* of the message, not taken yet */
+    size_t    size;                /* of dst */
+};
+
+
 /* one per process: messages are compressed and decompressed one by one */
 
 static z_stream          bc_ws_deflater;
@@ -387,6 +394,82 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
     *out_len = size - z->avail_out - BC_WS_DEFLATE_TAIL;
 
     return 0;
+}
+
+
+bc_ws_deflate_t *
+bc_ws_deflate_begin(const uint8_t *src, size_t len, unsigned bits, int level,
+    uint8_t *dst, size_t size)
+{
+    bc_ws_deflate_t  *d;
+
+    d = calloc(1, sizeof(bc_ws_deflate_t));
+    if (d == NULL) {
+        return NULL;
+    }
+
+    bits = (bits < 9) ? 9 : bits;      /* as in bc_ws_deflate() */
+
+    if (bits > BC_WS_DEFLATE_MAX_BITS) {
+        bits = BC_WS_DEFLATE_MAX_BITS;
+    }
+
+    if (deflateInit2(&d->z, level, Z_DEFLATED, -(int) bits,
+                     BC_WS_DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY)
+        != Z_OK)
+    {
+        free(d);
+        return NULL;
+    }
+
+    d->len = len;
+    d->size = (size > UINT_MAX) ? UINT_MAX : size;
+
+    d->z.next_in = (Bytef *) src;
+    d->z.next_out = dst;
+    d->z.avail_out = (uInt) d->size;
+
+    return d;
+}
+
+
+int
+bc_ws_deflate_step(bc_ws_deflate_t *d, size_t piece, size_t *out_len)
+{
+    if (piece > d->len) {
+        piece = d->len;
+    }
+
+    if (piece > UINT_MAX) {
+        piece = UINT_MAX;
+    }
+
+    d->len -= piece;
+    d->z.avail_in = (uInt) piece;
+
+    if (deflate(&d->z, (d->len == 0) ? Z_SYNC_FLUSH : Z_NO_FLUSH) != Z_OK
+        || d->z.avail_out == 0)
+    {
+        return -1;
+    }
+
+    if (d->len != 0) {
+        return 1;
+    }
+
+    *out_len = d->size - d->z.avail_out - BC_WS_DEFLATE_TAIL;
+
+    return 0;
+}
+
+
+void
+bc_ws_deflate_end(bc_ws_deflate_t *d)
+{
+    if (d != NULL) {
+        deflateEnd(&d->z);
+        free(d);
+    }
 }
 
 

@@ -718,10 +718,85 @@ many(void)
 }
 
 
+/* piece by piece: several at a time, the same for the receiver */
+
+static void
+pieces(void)
+{
+    int                i, k, rc, done;
+    size_t             len, n[3], piece;
+    uint8_t           *src[3], *dst[3], *back;
+    tiny_t             t;
+    bc_ws_deflate_t   *d[3];
+
+    len = 140000;
+    back = malloc(len);
+
+    for (piece = 1000; piece < 300000; piece *= 17) {
+
+        for (k = 0; k < 3; k++) {
+            src[k] = malloc(len);
+            dst[k] = malloc(len + 1000);
+            n[k] = 0;
+            fill(src[k], len, k);
+            d[k] = bc_ws_deflate_begin(src[k], len, 15, k == 1 ? 6 : 1, dst[k],
+                                       len + 1000);
+        }
+
+        for (done = 0, i = 0; done < 3 && i < 1000; i++) {
+            k = i % 3;
+
+            if (n[k] == 0) {
+                rc = bc_ws_deflate_step(d[k], piece, &n[k]);
+                done += (rc == 0);
+            }
+        }
+
+        for (k = 0; k < 3; k++) {
+            memcpy(dst[k] + n[k], "\x00\x00\xff\xff", 4);
+
+            t.p = dst[k];
+            t.len = n[k] + 4;
+            t.out = back;
+            t.size = len;
+
+            ok(n[k] != 0 && tiny_inflate(&t) == 0 && !t.final && t.n == len
+               && memcmp(src[k], back, len) == 0,
+               "in pieces, beside two others: the same comes out");
+
+            bc_ws_deflate_end(d[k]);
+            free(src[k]);
+            free(dst[k]);
+        }
+    }
+
+    /* noise does not become smaller: told before the end, nothing beyond it */
+
+    src[0] = malloc(len);
+    fill(src[0], len, 1);
+    dst[0] = unit_copy(src[0], len / 2);
+    d[0] = bc_ws_deflate_begin(src[0], len, 15, 6, dst[0], len / 2);
+
+    do {
+        rc = bc_ws_deflate_step(d[0], 10000, &n[0]);
+    } while (rc == 1);
+
+    is(rc, -1, "what does not fit is told");
+
+    bc_ws_deflate_end(d[0]);
+    bc_ws_deflate_end(NULL);
+
+    free(src[0]);
+    free(dst[0]);
+    free(back);
+}
+
+
 int
 main(void)
 {
     sending();
+    pieces();
     receiving();
     takeover();
     forms();
