@@ -57,12 +57,20 @@ ngx_http_blockcast_frame_t *
 ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t **sub)
 {
-    ngx_uint_t                   i;
+    ngx_uint_t                   i, first;
     ngx_http_blockcast_frame_t  *frame;
+
+    /*
+     * In the order in which it subscribed at first, then in turn: to a client
+     * that is always behind the last stream would never come.
+     */
+
+    first = (conn->frames_out > 4 * (uint32_t) conn->nsubs)
+            ? conn->frames_out : 0;
 
     for (i = 0; i < conn->nsubs && conn->npending != 0; i++) {
 
-        *sub = &conn->subs[i];
+        *sub = &conn->subs[(first + i) % conn->nsubs];
 
         if (!(*sub)->pending) {
             continue;
@@ -181,4 +189,30 @@ ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn)
     if (!conn->busy) {
         ngx_post_event(conn->connection->read, &ngx_posted_events);
     }
+}
+
+
+void
+ngx_http_blockcast_client_bound(ngx_http_blockcast_conn_t *conn)
+{
+#ifdef TCP_NOTSENT_LOWAT
+
+    int  unsent;
+
+    unsent = (int) ngx_min(conn->conf->max_queue / 2, 0x3fffffff);
+
+    /* what is on its way is not counted, so that nobody is slower for it */
+
+    if (setsockopt(conn->connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                   &unsent, sizeof(int))
+        == -1)
+    {
+        /* a socket that is no TCP: listen unix:/... */
+
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, conn->connection->log,
+                       ngx_socket_errno,
+                       "blockcast: setsockopt(TCP_NOTSENT_LOWAT) failed");
+    }
+
+#endif
 }

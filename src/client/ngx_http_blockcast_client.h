@@ -51,4 +51,12 @@ void ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
 void ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn);
 
 
+/*
+ * Bounds what the kernel keeps for a client that does not read.  Otherwise
+ * that grows with the connection's speed, to megabytes, and all of it is old
+ * when the client reads again.
+ */
+void ngx_http_blockcast_client_bound(ngx_http_blockcast_conn_t *conn);
+
+
 #endif /* _NGX_HTTP_BLOCKCAST_CLIENT_H_INCLUDED_ */

@@ -595,7 +595,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
     options->filter = NULL;
 
-    /* the entries it missed are put together, and compressed, for it alone */
+    /* the entries it missed are put together, maybe for it alone */
 
     if (options->has_since && st->field.len != 0 && conn->conf->rate != 0
         && (conn->joined & ((uint64_t) 1 << st->index)))

@@ -46,6 +46,7 @@ ngx_http_blockcast_held_request_create(ngx_http_request_t *r, size_t size,
     h->conn.subs = &h->conn.first;
     h->conn.nalloc = 1;
 
+    h->event.write = 1;
     h->event.handler = handler;
     h->event.data = h;
     h->event.log = r->connection->log;

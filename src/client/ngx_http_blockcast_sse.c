@@ -31,8 +31,8 @@
 /* how long a browser waits before it connects again, to twice that (msec) */
 #define NGX_HTTP_BLOCKCAST_RETRY      2000
 
-/* the buffer that a connection keeps between two messages (bytes) */
-#define NGX_HTTP_BLOCKCAST_ROOM       16384
+/* up to so many bytes a message is copied, for that costs less than writev() */
+#define NGX_HTTP_BLOCKCAST_SSE_COPY   4096
 
 
 typedef struct {
@@ -40,11 +40,17 @@ typedef struct {
     uint64_t                      epoch;
     unsigned                      once:1;       /* a part of a response */
 
-    /* the event on its way out, and the buffers that carried the ones before */
+    /*
+     * the event on its way out: the client's own part, and the frame with the
+     * rest; and the buffers that carried the ones before
+     */
     u_char                       *text;
     size_t                        room;
+    ngx_http_blockcast_frame_t   *frame;
     ngx_chain_t                  *free;
     ngx_chain_t                  *busy;
+
+    ngx_event_t                   later;    /* when a turn had no time for it */
 } ngx_http_blockcast_sse_t;
 
 
@@ -56,9 +62,15 @@ static void ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse);
 static void ngx_http_blockcast_sse_cleanup(void *data);
 static ngx_int_t ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse);
 static ngx_int_t ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
-    ngx_http_blockcast_frame_t *frame, ngx_str_t *type);
+    ngx_http_blockcast_frame_t *frame);
+static ngx_int_t ngx_http_blockcast_sse_say(ngx_http_blockcast_sse_t *sse,
+    u_char *start, u_char *last);
+static ngx_chain_t **ngx_http_blockcast_sse_add(ngx_http_blockcast_sse_t *sse,
+    ngx_chain_t **link, u_char *start, u_char *last, ngx_uint_t temporary);
 static ngx_int_t ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse,
-    u_char *start, u_char *last, ngx_uint_t temporary);
+    ngx_chain_t *out);
+static void ngx_http_blockcast_sse_sent(ngx_http_blockcast_sse_t *sse);
+static void ngx_http_blockcast_sse_later(ngx_event_t *ev);
 static void ngx_http_blockcast_sse_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
 static void ngx_http_blockcast_sse_mark_pending(
@@ -136,6 +148,11 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     cln->handler = ngx_http_blockcast_sse_cleanup;
     cln->data = sse;
+
+    sse->later.write = 1;
+    sse->later.handler = ngx_http_blockcast_sse_later;
+    sse->later.data = sse;
+    sse->later.log = r->connection->log;
 
     rc = ngx_http_blockcast_access_streams(r, &sse->held.conn.allowed,
                                            &refusal);
@@ -235,6 +252,13 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
         return ngx_http_blockcast_sse_once(sse);
     }
 
+#if (NGX_HTTP_V2)
+    if (r->stream == NULL)
+#endif
+    {
+        ngx_http_blockcast_client_bound(&sse->held.conn);
+    }
+
     ngx_http_blockcast_held_request_hold(&sse->held,
                                          ngx_http_blockcast_sse_write);
 
@@ -277,8 +301,7 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
             break;
         }
 
-        rc = ngx_http_blockcast_sse_send(sse, frame,
-                                         &sub->hub->stream->name);
+        rc = ngx_http_blockcast_sse_send(sse, frame);
 
         ngx_http_blockcast_frame_free(frame);
     }
@@ -471,11 +494,11 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
         p = ngx_pnalloc(r->pool, 32);
 
         if (p == NULL
-            || ngx_http_blockcast_sse_output(sse, p,
+            || ngx_http_blockcast_sse_say(sse, p,
                        ngx_sprintf(p, "retry: %ui\n\n",
                                    (ngx_uint_t) NGX_HTTP_BLOCKCAST_RETRY
                                    + (ngx_uint_t) ngx_random()
-                                     % NGX_HTTP_BLOCKCAST_RETRY), 0)
+                                     % NGX_HTTP_BLOCKCAST_RETRY))
                == NGX_ERROR)
         {
             ngx_http_finalize_request(r, NGX_ERROR);
@@ -490,8 +513,8 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
 
     } else if (!r->buffered && !c->buffered) {
 
-        if (ngx_http_blockcast_sse_output(sse, heartbeat,
-                                   heartbeat + sizeof(heartbeat) - 1, 0)
+        if (ngx_http_blockcast_sse_say(sse, heartbeat,
+                                       heartbeat + sizeof(heartbeat) - 1)
             == NGX_ERROR)
         {
             ngx_http_finalize_request(r, NGX_ERROR);
@@ -508,25 +531,42 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
 }
 
 
+/* Sends a text that lasts as long as the request. */
+
 static ngx_int_t
-ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
-    u_char *last, ngx_uint_t temporary)
+ngx_http_blockcast_sse_say(ngx_http_blockcast_sse_t *sse, u_char *start,
+    u_char *last)
 {
-    ngx_int_t            rc;
-    ngx_buf_t           *b;
-    ngx_chain_t         *out;
-    ngx_http_request_t  *r;
+    ngx_chain_t  *out;
 
-    r = sse->held.conn.request;
-
-    /* a request may last for days: its pool must not grow with every event */
-
-    out = ngx_chain_get_free_buf(r->pool, &sse->free);
-    if (out == NULL) {
+    if (ngx_http_blockcast_sse_add(sse, &out, start, last, 0) == NULL) {
         return NGX_ERROR;
     }
 
-    b = out->buf;
+    return ngx_http_blockcast_sse_output(sse, out);
+}
+
+
+/*
+ * Appends a text to the buffers of an event, and returns where the next one is
+ * to be linked; NULL without memory.
+ */
+
+static ngx_chain_t **
+ngx_http_blockcast_sse_add(ngx_http_blockcast_sse_t *sse, ngx_chain_t **link,
+    u_char *start, u_char *last, ngx_uint_t temporary)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    /* a request may last for days: its pool must not grow with every event */
+
+    cl = ngx_chain_get_free_buf(sse->held.conn.request->pool, &sse->free);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    b = cl->buf;
 
     b->start = start;
     b->pos = start;
@@ -534,8 +574,29 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
     b->end = last;
     b->temporary = temporary;
     b->memory = !temporary;
-    b->flush = 1;
+    b->flush = 0;
     b->tag = (ngx_buf_tag_t) &ngx_http_blockcast_module;
+
+    *link = cl;
+
+    return &cl->next;
+}
+
+
+/* Sends an event. */
+
+static ngx_int_t
+ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, ngx_chain_t *out)
+{
+    ngx_int_t            rc;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = sse->held.conn.request;
+
+    for (cl = out; cl->next != NULL; cl = cl->next) { /* void */ }
+
+    cl->buf->flush = 1;
 
     rc = ngx_http_output_filter(r, out);
 
@@ -545,6 +606,8 @@ ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, u_char *start,
     if (sse->once) {
         return rc;
     }
+
+    ngx_http_blockcast_sse_sent(sse);
 
     if (rc != NGX_ERROR && (r->buffered || r->connection->buffered)) {
 
@@ -578,6 +641,11 @@ ngx_http_blockcast_sse_write(ngx_http_request_t *r)
         return;
     }
 
+    if (ngx_http_blockcast_fanout_spent()) {
+        ngx_http_blockcast_fanout_later(&sse->later);
+        return;
+    }
+
     if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -599,6 +667,55 @@ ngx_http_blockcast_sse_write(ngx_http_request_t *r)
     none = NULL;
     ngx_chain_update_chains(r->pool, &sse->free, &sse->busy, &none,
                             (ngx_buf_tag_t) &ngx_http_blockcast_module);
+
+    ngx_http_blockcast_sse_sent(sse);
+    ngx_http_blockcast_sse_flush(&sse->held.conn);
+}
+
+
+/* Gives back the frame of the event before, when that was sent. */
+
+static void
+ngx_http_blockcast_sse_sent(ngx_http_blockcast_sse_t *sse)
+{
+    ngx_http_request_t  *r;
+
+    r = sse->held.conn.request;
+
+    if (sse->frame != NULL
+        && (sse->busy == NULL || (!r->buffered && !r->connection->buffered)))
+    {
+        ngx_http_blockcast_frame_free(sse->frame);
+        sse->frame = NULL;
+    }
+}
+
+
+/* Goes on with a client for which the turn before had no time. */
+
+static void
+ngx_http_blockcast_sse_later(ngx_event_t *ev)
+{
+    ngx_http_blockcast_sse_t *sse = ev->data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = sse->held.conn.request;
+    c = r->connection;
+
+    if (r->write_event_handler != ngx_http_blockcast_sse_write) {
+
+        /* it has its end, which nginx sends */
+
+        return;
+    }
+
+    if (r->buffered || c->buffered) {
+        ngx_http_blockcast_sse_write(r);
+        ngx_http_run_posted_requests(c);
+        return;
+    }
 
     ngx_http_blockcast_sse_flush(&sse->held.conn);
 }
@@ -646,24 +763,22 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
     while (conn->started && !conn->dead
            && !r->buffered && !r->connection->buffered)
     {
-        frame = ngx_http_blockcast_client_next_frame(conn, &sub);
-
-        if (frame == NULL) {
-
-            /* a buffer that a large message took is not kept */
-
-            if (sse->room > NGX_HTTP_BLOCKCAST_ROOM && sse->busy == NULL) {
-                ngx_free(sse->text);
-                sse->text = NULL;
-                sse->room = 0;
-            }
-
+        if (conn->npending == 0) {
             return;
         }
 
-        if (ngx_http_blockcast_sse_send(sse, frame, &sub->hub->stream->name)
-            == NGX_ERROR)
-        {
+        if (ngx_http_blockcast_fanout_spent()) {
+            ngx_http_blockcast_fanout_later(&sse->later);
+            return;
+        }
+
+        frame = ngx_http_blockcast_client_next_frame(conn, &sub);
+
+        if (frame == NULL) {
+            return;
+        }
+
+        if (ngx_http_blockcast_sse_send(sse, frame) == NGX_ERROR) {
             conn->dead = 1;
 
             ngx_http_blockcast_held_request_post(&sse->held);
@@ -698,26 +813,37 @@ ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
 
 
 /*
- * Sends a frame's payload as an event, whose id is EPOCH;LOG=SEQ;LOG=SEQ.  The
- * text is in the connection's own buffer, free for the next event when it is
- * sent.
+ * Sends a frame's payload as an event, whose id is EPOCH;LOG=SEQ;LOG=SEQ.  Only
+ * that is the client's own, and a short message, in a buffer that is free for
+ * the next event when it is sent; a long one is sent from the frame.
  */
 
 static ngx_int_t
 ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
-    ngx_http_blockcast_frame_t *frame, ngx_str_t *type)
+    ngx_http_blockcast_frame_t *frame)
 {
-    u_char                    *p, *src, *last, *start;
-    size_t                     size;
-    ngx_uint_t                 i;
+    u_char                    *p, *start;
+    size_t                     size, len;
+    ngx_uint_t                 i, copy;
+    ngx_chain_t               *out, **link;
     ngx_http_request_t        *r;
     ngx_http_blockcast_sub_t  *sub;
+    static u_char              end[] = "\n\n";
 
     r = sse->held.conn.request;
 
-    size = frame->len + 64 + type->len
+    frame = ngx_http_blockcast_frame_line(frame);
+    if (frame == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = frame->len - frame->payload;
+    copy = sse->once || len <= NGX_HTTP_BLOCKCAST_SSE_COPY;
+
+    size = sizeof("id: \ndata: \n\n") + NGX_INT64_LEN
            + sse->held.conn.nsubs * (NGX_HTTP_BLOCKCAST_NAME_LEN + 2
-                                + NGX_INT64_LEN);
+                                + NGX_INT64_LEN)
+           + (copy ? len : 0);
 
     /* a subrequest may have to wait until its part of the response is due */
 
@@ -740,21 +866,34 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
 
     p = ngx_cpymem(p, "\ndata: ", 7);
 
-    src = frame->data + frame->payload;
-    last = frame->data + frame->len;
-
-    /* line ends can only be white space between JSON's tokens */
-
-    for ( /* void */ ; src < last; src++) {
-        *p++ = (*src == '\n' || *src == '\r') ? ' ' : *src;
+    if (copy) {
+        p = ngx_cpymem(p, frame->data + frame->payload, len);
+        p = ngx_cpymem(p, end, 2);
     }
 
-    *p++ = '\n';
-    *p++ = '\n';
+    link = ngx_http_blockcast_sse_add(sse, &out, start, p, 1);
+
+    if (!copy && link != NULL) {
+        link = ngx_http_blockcast_sse_add(sse, link,
+                                          frame->data + frame->payload,
+                                          frame->data + frame->len, 0);
+        if (link != NULL) {
+            link = ngx_http_blockcast_sse_add(sse, link, end, end + 2, 0);
+        }
+
+        ngx_http_blockcast_frame_free(sse->frame);
+
+        frame->refs++;
+        sse->frame = frame;
+    }
+
+    if (link == NULL) {
+        return NGX_ERROR;
+    }
 
     sse->held.conn.frames_out++;
 
-    return ngx_http_blockcast_sse_output(sse, start, p, 1);
+    return ngx_http_blockcast_sse_output(sse, out);
 }
 
 
@@ -781,6 +920,13 @@ static void
 ngx_http_blockcast_sse_cleanup(void *data)
 {
     ngx_http_blockcast_sse_t  *sse = data;
+
+    if (sse->later.posted) {
+        ngx_delete_posted_event((&sse->later));
+    }
+
+    ngx_http_blockcast_frame_free(sse->frame);
+    sse->frame = NULL;
 
     if (sse->text != NULL) {
         ngx_free(sse->text);

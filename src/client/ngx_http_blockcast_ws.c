@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
@@ -300,6 +301,8 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     /* frames are small and should leave at once */
 
+    ngx_http_blockcast_client_bound(conn);
+
     if (c->tcp_nodelay == NGX_TCP_NODELAY_UNSET) {
         (void) ngx_tcp_nodelay(c);
     }
@@ -448,6 +451,13 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
             ngx_add_timer(rev, 1 + (ngx_msec_t) ngx_random()
                                % (ngx_http_blockcast_drain() + 1));
+
+            if (!rev->ready && conn->out == NULL && !conn->dead) {
+
+                /* nginx comes to all of them in one turn */
+
+                return;
+            }
         }
     }
 
@@ -486,16 +496,24 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
         }
     }
 
-    conn->busy = 1;
+    if (ngx_http_blockcast_fanout_spent()) {
 
-    ngx_http_blockcast_ws_recv(conn);
-    ngx_http_blockcast_ws_send_flush(conn);
+        /* very many say something, or leave, at the same moment */
 
-    conn->busy = 0;
+        ngx_http_blockcast_fanout_later(rev);
 
-    if (conn->dead) {
-        ngx_http_blockcast_ws_finalize(conn);
-        return;
+    } else {
+        conn->busy = 1;
+
+        ngx_http_blockcast_ws_recv(conn);
+        ngx_http_blockcast_ws_send_flush(conn);
+
+        conn->busy = 0;
+
+        if (conn->dead) {
+            ngx_http_blockcast_ws_finalize(conn);
+            return;
+        }
     }
 
     /* a background subrequest of the handshake, as of mirror, deletes it */
@@ -592,7 +610,7 @@ ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
     static u_char                      data[] = { 0x80 | BC_WS_PING, 0 };
     static ngx_http_blockcast_frame_t  frame = {
         1, sizeof(data), sizeof(data), 0, NGX_HTTP_BLOCKCAST_VARIANTS, 0, data,
-        NULL
+        NULL, NULL
     };
 
     frame.refs++;

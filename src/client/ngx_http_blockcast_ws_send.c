@@ -25,6 +25,9 @@
 /* so many bytes of pending streams are queued; the others may be conflated */
 #define NGX_HTTP_BLOCKCAST_GATHER     65536
 
+/* so many bytes wait for a turn with time for them; answers do not (bytes) */
+#define NGX_HTTP_BLOCKCAST_WAITS      16384
+
 /* frames of the fan-out in one write */
 #define NGX_HTTP_BLOCKCAST_TOGETHER   16
 
@@ -244,7 +247,10 @@ ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Queues frames of the streams that are pending, up to a number of bytes. */
+/*
+ * Queues frames of the streams that are pending, up to a number of bytes and
+ * while this turn has time for them.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
@@ -252,8 +258,9 @@ ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_frame_t  *frame;
 
-    while (conn->queued < NGX_HTTP_BLOCKCAST_GATHER) {
-
+    while (conn->queued < NGX_HTTP_BLOCKCAST_GATHER
+           && !ngx_http_blockcast_fanout_spent())
+    {
         frame = ngx_http_blockcast_client_next_frame(conn, &sub);
 
         if (frame == NULL) {
@@ -448,7 +455,24 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
                 break;
             }
 
+            if (c->write->ready) {
+
+                /* it is not the client that others have to wait for */
+
+                ngx_http_blockcast_fanout_later(c->write);
+                return;
+            }
+
             rc = NGX_AGAIN;
+
+        } else if (c->write->ready
+                   && conn->queued > NGX_HTTP_BLOCKCAST_WAITS
+                   && ngx_http_blockcast_fanout_spent())
+        {
+            /* many sockets have become writable at the same moment */
+
+            ngx_http_blockcast_fanout_later(c->write);
+            return;
 
         } else {
             rc = ngx_http_blockcast_ws_send_sent(conn);

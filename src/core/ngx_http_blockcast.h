@@ -203,6 +203,14 @@ typedef struct {
 } ngx_http_blockcast_history_conf_t;
 
 
+/* how long the poller leaves out to compress, after what saved nothing */
+
+typedef struct {
+    uint8_t                       left;         /* messages */
+    uint8_t                       useless;      /* for workers, too */
+} ngx_http_blockcast_pause_t;
+
+
 struct ngx_http_blockcast_stream_s {
     ngx_str_t                     name;
     ngx_uint_t                    index;
@@ -245,6 +253,9 @@ struct ngx_http_blockcast_stream_s {
     ngx_msec_t                    apart;        /* extra rounds, at least */
 
     ngx_http_blockcast_slot_t    *slot;
+
+    /* of the polling worker: of the text and the delta */
+    ngx_http_blockcast_pause_t    pauses[2];
 };
 
 
@@ -282,6 +293,7 @@ typedef struct {
 
     ngx_uint_t                    neventfds;
     int                          *eventfds;
+    u_char                       *quiet;        /* by worker: not to wake */
 } ngx_http_blockcast_main_conf_t;
 
 

@@ -11,11 +11,14 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_deflation.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_notify.h"
+#include "ngx_http_blockcast_page_cache.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "bc_ws_frame.h"
@@ -23,10 +26,16 @@
 
 
 /*
- * A client that is behind gets its entries in messages of about this size, or
- * that of its queue: they are its own memory.
+ * A client that is behind gets its entries in pages.  They end where the
+ * position in the zone's ring reaches a multiple of one of these sizes, the
+ * largest at a multiple of which the page begins: wherever clients begin, they
+ * come to the same pages soon, see page_cache.c.
  */
-#define NGX_HTTP_BLOCKCAST_CATCH_UP  (256 * 1024)
+#define NGX_HTTP_BLOCKCAST_CATCH_UP        65536
+#define NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST  4096
+
+/* as much as this is no page more, wherever it begins */
+#define NGX_HTTP_BLOCKCAST_CATCH_UP_REST   16384
 
 /* what a message of a log is: the page, the next entries, those still there */
 #define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE  0
@@ -34,9 +43,19 @@
 #define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST  2
 
 
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_deflated(
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t variant);
+static void ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
+    ngx_http_blockcast_frame_t *z);
+static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_page(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
+static ngx_uint_t ngx_http_blockcast_encoding_cache_after(
+    ngx_http_blockcast_hub_t *hub, uint64_t seq);
+static ngx_uint_t ngx_http_blockcast_encoding_cache_page_end(
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t from);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_entries(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t from, ngx_uint_t to,
-    uint64_t seq, uint64_t since, ngx_uint_t gap);
+    uint64_t seq, uint64_t since, ngx_uint_t kind);
 
 
 static ngx_http_blockcast_frame_t *
@@ -72,17 +91,7 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
 
     } else if (variant & 1) {
 
-        /* the deflated form of the one before, where that is smaller */
-
-        frame = ngx_http_blockcast_encoding_cache_variant(hub, variant - 1);
-
-        if (frame != NULL) {
-            frame = ngx_http_blockcast_frame_deflate(frame);
-        }
-
-        if (frame != NULL && variant < NGX_HTTP_BLOCKCAST_VARIANTS) {
-            frame->variant = variant;
-        }
+        frame = ngx_http_blockcast_encoding_cache_deflated(hub, variant);
 
     } else if (variant >= NGX_HTTP_BLOCKCAST_FRAME_JSONRPC) {
         frame = ngx_http_blockcast_subprotocol_frame(
@@ -106,12 +115,117 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
 }
 
 
+/*
+ * Makes the deflated form of the variant before, where that is smaller.  NULL
+ * with hub->deflations[variant] set: it is being made.
+ */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t variant)
+{
+    ngx_http_blockcast_frame_t  *frame;
+
+    if (variant < NGX_HTTP_BLOCKCAST_VARIANTS
+        && hub->snap.variants[variant].plain != 0)
+    {
+        /* the poller has found that it is not */
+
+        return NULL;
+    }
+
+    if (hub->late & ((ngx_uint_t) 1 << variant)) {
+        return NULL;
+    }
+
+    if (hub->pause[variant] != 0) {
+        hub->pause[variant]--;
+        return NULL;
+    }
+
+    frame = ngx_http_blockcast_encoding_cache_variant(hub, variant - 1);
+
+    if (frame == NULL
+        || frame->len - frame->payload < NGX_HTTP_BLOCKCAST_DEFLATE_MIN)
+    {
+        return NULL;
+    }
+
+    if (frame->len - frame->payload > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE) {
+        hub->deflations[variant] = ngx_http_blockcast_deflation_start(frame,
+                                       ngx_http_blockcast_encoding_cache_ready,
+                                       hub, variant);
+        return NULL;
+    }
+
+    frame = ngx_http_blockcast_frame_deflate(frame);
+
+    if (frame == NULL) {
+        hub->pause[variant] = NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE;
+
+    } else if (variant < NGX_HTTP_BLOCKCAST_VARIANTS) {
+        frame->variant = variant;
+    }
+
+    return frame;
+}
+
+
+/* Sends the frame that was compressed to those who wait for it. */
+
+static void
+ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
+    ngx_http_blockcast_frame_t *z)
+{
+    ngx_http_blockcast_hub_t *hub = data;
+
+    hub->deflations[n] = NULL;
+    hub->frames[n] = z;
+
+    if (z == NULL) {
+        hub->pause[n] = NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE;
+
+    } else if (n < NGX_HTTP_BLOCKCAST_VARIANTS) {
+        z->variant = n;
+    }
+
+    ngx_http_blockcast_fanout_again(hub);
+}
+
+
+/* Returns a variant for a client that takes it compressed, too. */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_encoding_cache_compressed(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t variant)
+{
+    ngx_http_blockcast_frame_t  *frame, *z;
+
+    z = hub->frames[variant + 1];
+
+    if (z != NULL && bc_ws_deflate_suits(15, z->plain, conn->bits)) {
+        return z;
+    }
+
+    frame = ngx_http_blockcast_encoding_cache_variant(hub, variant);
+
+    if (frame != NULL && bc_ws_deflate_suits(15, frame->plain, conn->bits)) {
+        z = ngx_http_blockcast_encoding_cache_variant(hub, variant + 1);
+
+        if (z != NULL || hub->deflations[variant + 1] != NULL) {
+            return z;
+        }
+    }
+
+    return frame;
+}
+
+
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_frame(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
 {
-    ngx_uint_t                   variant;
-    ngx_http_blockcast_frame_t  *frame;
+    ngx_uint_t  variant;
 
     switch (conn->protocol) {
 
@@ -139,16 +253,13 @@ ngx_http_blockcast_encoding_cache_frame(ngx_http_blockcast_hub_t *hub,
     }
 
     if (conn->deflate) {
-        frame = ngx_http_blockcast_encoding_cache_variant(hub, variant + 1);
-
-        if (frame != NULL
-            && bc_ws_deflate_suits(15, frame->plain, conn->bits))
-        {
-            return frame;
-        }
+        return ngx_http_blockcast_encoding_cache_compressed(hub, conn,
+                                                            variant);
     }
 
-    return ngx_http_blockcast_encoding_cache_variant(hub, variant);
+    return (variant == NGX_HTTP_BLOCKCAST_TEXT)
+           ? hub->newest
+           : ngx_http_blockcast_encoding_cache_variant(hub, variant);
 }
 
 
@@ -156,12 +267,10 @@ ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
-    uint64_t                           seq;
-    ngx_uint_t                         lo, hi, mid, to, gap, ring;
-    size_t                             size, limit;
-    ngx_http_blockcast_hub_t          *hub;
-    ngx_http_blockcast_frame_t        *frame;
-    ngx_http_blockcast_ring_record_t  *rec;
+    uint64_t                     seq;
+    ngx_uint_t                   ring;
+    ngx_http_blockcast_hub_t    *hub;
+    ngx_http_blockcast_frame_t  *frame;
 
     if (conn->protocol == ngx_http_blockcast_rpc) {
         return ngx_http_blockcast_notify_next(conn, sub);
@@ -187,112 +296,241 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         }
     }
 
-    frame = NULL;
     seq = (hub->newest != NULL) ? hub->snap.seq : 0;
 
     if (sub->seq < seq || (sub->first && seq != 0)) {
 
-        if (hub->stream->field.len == 0) {
-            frame = ngx_http_blockcast_encoding_cache_frame(hub, conn, sub);
-
-            if (frame != NULL) {
-                frame->refs++;
-                sub->seq = seq;
-                hub->delivered++;
-            }
-
-            return frame;
+        if (!ngx_http_blockcast_hub_follows(sub, seq)
+            || (hub->stream->field.len != 0
+                && (sub->seq < hub->evicted
+                    || sub->seq < hub->stream->slot->hole)))
+        {
+            return ngx_http_blockcast_encoding_cache_page(conn, sub);
         }
 
-        if (sub->first) {
+        frame = ngx_http_blockcast_encoding_cache_frame(hub, conn, sub);
 
-            if (sub->lost) {
-                to = hub->count;
-                lo = to - ngx_min(to, hub->stream->page);
+        if (frame != NULL) {
+            frame->refs++;
+            sub->seq = seq;
+            hub->delivered++;
+        }
 
-                frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to,
-                                        seq, sub->seq,
-                                        NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST);
+        return frame;
+    }
 
-            } else {
-                frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
+    if (sub->last_status == hub->freshness) {
+        return NULL;
+    }
 
-                if (frame != NULL) {
-                    frame->refs++;
-                }
-            }
+    frame = ngx_http_blockcast_status_message(hub);
 
-            if (frame != NULL) {
-                sub->seq = seq;
-                sub->first = 0;
-                sub->lost = 0;
-                hub->delivered++;
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    sub->last_status = hub->freshness;
+
+    return ngx_http_blockcast_subprotocol_convert(conn, hub, frame);
+}
+
+
+/* The next page of a log for a client that is behind; as _next(). */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_encoding_cache_page(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    ngx_int_t                       rc;
+    ngx_uint_t                      from, to;
+    ngx_http_blockcast_hub_t       *hub;
+    ngx_http_blockcast_frame_t     *frame, *text;
+    ngx_http_blockcast_page_key_t   key;
+
+    hub = sub->hub;
+
+    ngx_memzero(&key, sizeof(ngx_http_blockcast_page_key_t));
+
+    if (sub->first) {
+        from = hub->count - ngx_min(hub->count, hub->stream->page);
+        to = hub->count;
+        key.kind = sub->lost ? NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST
+                             : NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE;
+
+    } else {
+        from = ngx_http_blockcast_encoding_cache_after(hub, sub->seq);
+        to = ngx_http_blockcast_encoding_cache_page_end(hub, from);
+        key.kind = (sub->seq < hub->evicted
+                    || sub->seq < hub->stream->slot->hole)
+                   ? NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST
+                   : NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT;
+    }
+
+    if (key.kind == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST) {
+        key.since = sub->seq;
+    }
+
+    key.hub = hub;
+    key.from = (from == hub->count) ? hub->head
+                                  : ngx_http_blockcast_hub_place(hub, from);
+    key.to = (to == hub->count) ? hub->head
+                                : ngx_http_blockcast_hub_place(hub, to);
+    key.seq = (to == hub->count)
+              ? hub->snap.seq
+              : ngx_http_blockcast_hub_entry(hub, to - 1)->seq;
+    key.protocol = conn->protocol;
+    key.bits = conn->deflate ? conn->bits : 0;
+
+    rc = ngx_http_blockcast_page_cache_find(&key, &frame);
+
+    if (rc == NGX_DECLINED) {
+
+        if (key.kind == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE) {
+            text = ngx_http_blockcast_encoding_cache_snapshot(hub);
+
+            if (text != NULL) {
+                text->refs++;
             }
 
         } else {
-
-            /* the first entry it does not have */
-
-            lo = 0;
-            hi = hub->count;
-
-            while (lo < hi) {
-                mid = (lo + hi) / 2;
-
-                if (ngx_http_blockcast_hub_entry(hub, mid)->seq > sub->seq) {
-                    hi = mid;
-
-                } else {
-                    lo = mid + 1;
-                }
-            }
-
-            /* as many whole batches as fit into one message */
-
-            limit = ngx_min(NGX_HTTP_BLOCKCAST_CATCH_UP,
-                            conn->conf->max_queue);
-            size = 0;
-            rec = NULL;
-
-            for (to = lo; to < hub->count; to++) {
-                rec = ngx_http_blockcast_hub_entry(hub, to);
-
-                if (size + rec->len > limit
-                    && to > lo
-                    && rec->seq
-                       != ngx_http_blockcast_hub_entry(hub, to - 1)->seq)
-                {
-                    seq = ngx_http_blockcast_hub_entry(hub, to - 1)->seq;
-                    break;
-                }
-
-                size += rec->len + 1;
-            }
-
-            gap = (sub->seq < hub->evicted
-                   || sub->seq < hub->stream->slot->hole)
-                  ? NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST
-                  : NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT;
-
-            frame = ngx_http_blockcast_encoding_cache_entries(hub, lo, to, seq,
-                                                              sub->seq, gap);
-            if (frame != NULL) {
-                sub->seq = seq;
-                hub->delivered++;
-            }
+            text = ngx_http_blockcast_encoding_cache_entries(hub, from, to,
+                                                             key.seq,
+                                                             key.since,
+                                                             key.kind);
         }
 
-    } else if (sub->last_status != hub->freshness) {
-        frame = ngx_http_blockcast_status_message(hub);
+        frame = text;
 
-        if (frame != NULL) {
-            sub->last_status = hub->freshness;
+        if (text != NULL && conn->protocol != ngx_http_blockcast_json) {
+            frame = ngx_http_blockcast_subprotocol_frame(conn->protocol, hub,
+                                                         text);
+            ngx_http_blockcast_frame_free(text);
+        }
+
+        if (frame == NULL) {
+            return NULL;
+        }
+
+        rc = ngx_http_blockcast_page_cache_add(&key, &frame);
+    }
+
+    if (rc != NGX_OK) {
+        return NULL;
+    }
+
+    if (key.kind == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST) {
+        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+    }
+
+    sub->seq = key.seq;
+    sub->first = 0;
+    sub->lost = 0;
+    hub->delivered++;
+
+    return frame;
+}
+
+
+/* Returns the first entry with a later seq, or hub->count. */
+
+static ngx_uint_t
+ngx_http_blockcast_encoding_cache_after(ngx_http_blockcast_hub_t *hub,
+    uint64_t seq)
+{
+    ngx_uint_t  lo, hi, mid;
+
+    lo = 0;
+    hi = hub->count;
+
+    while (lo < hi) {
+        mid = (lo + hi) / 2;
+
+        if (ngx_http_blockcast_hub_entry(hub, mid)->seq > seq) {
+            hi = mid;
+
+        } else {
+            lo = mid + 1;
         }
     }
 
-    return (frame != NULL) ? ngx_http_blockcast_subprotocol_convert(conn, hub,
-                                                                    frame)
-                           : NULL;
+    return lo;
+}
+
+
+/*
+ * Returns where the page ends that begins with an entry, the first of its
+ * batch: behind the last batch that begins before the next multiple of its
+ * size.  A batch is never divided, for a client that has a part of it could
+ * not go on with the rest.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t from)
+{
+    uint64_t    pos, before, seq, size, end;
+    ngx_uint_t  lo, hi, mid;
+
+    if (from == hub->count) {
+        return from;
+    }
+
+    pos = ngx_http_blockcast_hub_place(hub, from);
+
+    if (hub->head - pos <= NGX_HTTP_BLOCKCAST_CATCH_UP_REST) {
+        return hub->count;
+    }
+
+    size = NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST;
+
+    if (from > 0) {
+
+        /* where the batch before it begins */
+
+        seq = ngx_http_blockcast_hub_entry(hub, from - 1)->seq;
+        before = ngx_http_blockcast_hub_place(hub,
+                      ngx_http_blockcast_encoding_cache_after(hub, seq - 1));
+
+        for (size = NGX_HTTP_BLOCKCAST_CATCH_UP;
+             size > NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST
+             && before / size == pos / size;
+             size /= 4)
+        {
+            /* void */
+        }
+    }
+
+    end = (pos / size + 1) * size;
+
+    /* the first entry from there on */
+
+    lo = from;
+    hi = hub->count;
+
+    while (lo < hi) {
+        mid = (lo + hi) / 2;
+
+        if (ngx_http_blockcast_hub_place(hub, mid) >= end) {
+            hi = mid;
+
+        } else {
+            lo = mid + 1;
+        }
+    }
+
+    if (lo == hub->count) {
+        return lo;
+    }
+
+    /* ... that begins a batch */
+
+    seq = ngx_http_blockcast_hub_entry(hub, lo - 1)->seq;
+
+    if (ngx_http_blockcast_hub_entry(hub, lo)->seq != seq) {
+        return lo;
+    }
+
+    return ngx_http_blockcast_encoding_cache_after(hub, seq);
 }
 
 
@@ -327,7 +565,7 @@ ngx_http_blockcast_encoding_cache_snapshot(ngx_http_blockcast_hub_t *hub)
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t from, ngx_uint_t to, uint64_t seq, uint64_t since,
-    ngx_uint_t gap)
+    ngx_uint_t kind)
 {
     u_char                            *p;
     size_t                             size;
@@ -378,7 +616,7 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
         p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
         timestamp = rec->timestamp;
 
-        if (told.len == 0 && gap == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT) {
+        if (told.len == 0 && kind == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT) {
             ngx_http_blockcast_ring_gap(
                                     ngx_http_blockcast_ring_record_data(rec),
                                     rec->len, &told);
@@ -392,12 +630,9 @@ ngx_http_blockcast_encoding_cache_entries(ngx_http_blockcast_hub_t *hub,
     p = ngx_sprintf(p, "],\"count\":%ui}", to - from);
     p = ngx_http_blockcast_snapshot_message_tail(p, seq, timestamp);
 
-    if (gap == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST || told.len != 0) {
+    if (kind == NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST || told.len != 0) {
 
-        if (told.len == 0) {
-            ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
-
-        } else {
+        if (told.len != 0) {
             since = oldest - 1;
         }
 

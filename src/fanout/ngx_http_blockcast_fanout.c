@@ -10,12 +10,17 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
 
 
-/* sends in one go, about a millisecond, before other events have their turn */
-#define NGX_HTTP_BLOCKCAST_FANOUT_SLICE     128
+/* how long is sent in one go, before other events have their turn (usec) */
+#define NGX_HTTP_BLOCKCAST_FANOUT_SLICE     1000
+
+/* sends after which the clock is looked at: so many, or so many bytes */
+#define NGX_HTTP_BLOCKCAST_FANOUT_SENDS     64
+#define NGX_HTTP_BLOCKCAST_FANOUT_BYTES     65536
 
 /* how many clients ahead their memory is fetched */
 #define NGX_HTTP_BLOCKCAST_FANOUT_AHEAD     3
@@ -39,8 +44,13 @@
 #endif
 
 
+static void ngx_http_blockcast_fanout_post(ngx_queue_t *queue);
+static void ngx_http_blockcast_fanout_start(void);
+static uint64_t ngx_http_blockcast_fanout_elapsed(void);
 static ngx_uint_t ngx_http_blockcast_fanout_walk(
-    ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
+    ngx_http_blockcast_hub_t *hub);
+static void ngx_http_blockcast_fanout_serve(ngx_queue_t *queue,
+    uint64_t usec);
 static void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
 
@@ -50,6 +60,14 @@ ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 static ngx_event_t       ngx_http_blockcast_fanout_event;
 static ngx_connection_t  ngx_http_blockcast_fanout_dummy;
 
+/* events of clients for which a turn had no time, and those that read */
+static ngx_queue_t       ngx_http_blockcast_fanout_queue;
+static ngx_queue_t       ngx_http_blockcast_fanout_reads;
+
+/* the turn, by nginx's time at its beginning, and when sending began in it */
+static ngx_msec_t        ngx_http_blockcast_fanout_turn;
+static uint64_t          ngx_http_blockcast_fanout_began;
+
 /* by conn->kind */
 static ngx_http_blockcast_sender_t
                    *ngx_http_blockcast_senders[NGX_HTTP_BLOCKCAST_KINDS];
@@ -58,6 +76,9 @@ static ngx_http_blockcast_sender_t
 void
 ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle)
 {
+    ngx_queue_init(&ngx_http_blockcast_fanout_queue);
+    ngx_queue_init(&ngx_http_blockcast_fanout_reads);
+
     /* debug logging reads the descriptor of an event's connection */
 
     ngx_http_blockcast_fanout_dummy.fd = (ngx_socket_t) -1;
@@ -159,6 +180,17 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
     hub->announced = hub->version;
     hub->announced_freshness = hub->freshness;
 
+    ngx_http_blockcast_fanout_again(hub);
+}
+
+
+void
+ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub)
+{
+    if (hub->filtered != NULL) {
+        ngx_http_blockcast_filtered_again(hub);
+    }
+
     if (hub->walking) {
 
         /* the rest of this walk get the newest, the others in another walk */
@@ -167,12 +199,87 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
         return;
     }
 
-    hub->cursor = 0;
-    hub->walking = 1;
-    ngx_http_blockcast_fanout_nwalking++;
+    if (hub->nlisteners != 0) {
+        hub->cursor = 0;
+        hub->walking = 1;
+        ngx_http_blockcast_fanout_nwalking++;
 
-    (void) ngx_http_blockcast_fanout_walk(hub,
-                                          NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
+    } else if (ngx_http_blockcast_filtered_nhit == 0) {
+        return;
+    }
+
+    /*
+     * Not here: of streams that are new at the same moment the clients get all
+     * with one write, and many streams have no more of this turn than one.
+     * This one has had enough to do with a large message.
+     */
+
+    ngx_http_blockcast_fanout_post(
+                     (hub->newest != NULL
+                      && hub->newest->len > NGX_HTTP_BLOCKCAST_FANOUT_BYTES)
+                     ? &ngx_posted_next_events : &ngx_posted_events);
+}
+
+
+static void
+ngx_http_blockcast_fanout_post(ngx_queue_t *queue)
+{
+    if (!ngx_http_blockcast_fanout_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_fanout_event, queue);
+    }
+}
+
+
+/* Begins to measure what is sent in this turn. */
+
+static void
+ngx_http_blockcast_fanout_start(void)
+{
+    ngx_http_blockcast_fanout_turn = ngx_current_msec;
+    ngx_http_blockcast_fanout_began = ngx_http_blockcast_zone_usec();
+}
+
+
+/* Returns for how long that has been (usec). */
+
+static uint64_t
+ngx_http_blockcast_fanout_elapsed(void)
+{
+    return ngx_http_blockcast_zone_usec() - ngx_http_blockcast_fanout_began;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_fanout_spent(void)
+{
+    if (ngx_http_blockcast_fanout_turn != ngx_current_msec) {
+        ngx_http_blockcast_fanout_start();
+        return 0;
+    }
+
+    return ngx_http_blockcast_fanout_elapsed()
+           >= NGX_HTTP_BLOCKCAST_FANOUT_SLICE;
+}
+
+
+void
+ngx_http_blockcast_fanout_later(ngx_event_t *ev)
+{
+    ngx_queue_t  *queue;
+
+    queue = ev->write ? &ngx_http_blockcast_fanout_queue
+                      : &ngx_http_blockcast_fanout_reads;
+
+    ngx_post_event(ev, queue);
+
+    ngx_http_blockcast_fanout_post(&ngx_posted_next_events);
+}
+
+
+void
+ngx_http_blockcast_fanout_filtered(void)
+{
+    ngx_http_blockcast_fanout_post(&ngx_posted_next_events);
 }
 
 
@@ -219,7 +326,7 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Sends to n subscribers at most; returns how many of the n are left when all
+ * Sends to the subscribers until the slice is over, when it returns 1, or all
  * have it.  They have their turn in the order in which they came: that is
  * mostly the order of their sockets in the kernel's memory, and of their
  * records here, and a processor fetches ahead what is read upwards.  The other
@@ -227,16 +334,25 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
  */
 
 static ngx_uint_t
-ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
+ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub)
 {
     uint64_t                       seq;
+    ngx_uint_t                     n, sends;
     ngx_http_blockcast_sub_t      *sub;
     ngx_http_blockcast_sender_t   *sender;
     ngx_http_blockcast_listener_t *l;
 
-    seq = (hub->newest != NULL) ? hub->snap.seq : 0;
+    seq = 0;
+    sends = NGX_HTTP_BLOCKCAST_FANOUT_SENDS;
 
-    for ( /* void */ ; n != 0; n--) {
+    if (hub->newest != NULL) {
+        seq = hub->snap.seq;
+        sends = ngx_min(sends,
+                        1 + NGX_HTTP_BLOCKCAST_FANOUT_BYTES
+                            / (hub->newest->len + 1));
+    }
+
+    for (n = 1; /* void */ ; n++) {
 
         if (hub->cursor >= hub->nlisteners) {
 
@@ -246,7 +362,10 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 
                 hub->again = 0;
                 hub->cursor = 0;
-                continue;
+
+                if (hub->nlisteners != 0) {
+                    continue;
+                }
             }
 
             hub->walking = 0;
@@ -257,7 +376,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
                 ngx_http_blockcast_fanout_time(hub);
             }
 
-            return n;
+            return 0;
         }
 
         l = &hub->listeners[hub->cursor++];
@@ -280,36 +399,93 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
             sender->mark_pending(l->conn, sub);
             sender->flush(l->conn);
         }
-    }
 
-    if (!ngx_http_blockcast_fanout_event.posted) {
-        ngx_post_event(&ngx_http_blockcast_fanout_event,
-                       &ngx_posted_next_events);
-    }
+        if (n >= sends) {
 
-    return 0;
+            if (ngx_http_blockcast_fanout_elapsed()
+                >= NGX_HTTP_BLOCKCAST_FANOUT_SLICE)
+            {
+                return 1;
+            }
+
+            n = 0;
+        }
+    }
 }
 
 
-/* Sends one slice for all hubs together; each time another one is first. */
+/* Serves clients that were left for later, for so long since the start. */
+
+static void
+ngx_http_blockcast_fanout_serve(ngx_queue_t *queue, uint64_t usec)
+{
+    ngx_event_t  *ev;
+
+    while (!ngx_queue_empty(queue)
+           && ngx_http_blockcast_fanout_elapsed() < usec)
+    {
+        ev = ngx_queue_data(ngx_queue_head(queue), ngx_event_t, queue);
+
+        ngx_delete_posted_event(ev);
+
+        ev->handler(ev);
+    }
+}
+
+
+/*
+ * Sends one slice for all hubs together; each time another one is first.
+ * Clients that were left for later have half of it, and what is left.
+ */
 
 static void
 ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                 i, n;
+    ngx_uint_t                 i, over;
     ngx_http_blockcast_hub_t  *hub;
     static ngx_uint_t          first;
 
-    n = NGX_HTTP_BLOCKCAST_FANOUT_SLICE;
+    ngx_http_blockcast_fanout_start();
+
+    ngx_http_blockcast_fanout_serve(&ngx_http_blockcast_fanout_reads,
+                                    NGX_HTTP_BLOCKCAST_FANOUT_SLICE / 2);
+    ngx_http_blockcast_fanout_serve(&ngx_http_blockcast_fanout_queue,
+                                    NGX_HTTP_BLOCKCAST_FANOUT_SLICE / 2);
+
+    over = 0;
     first++;
 
-    for (i = 0; i < ngx_http_blockcast_nhubs && n != 0; i++) {
+    for (i = 0;
+         i < ngx_http_blockcast_nhubs && !over
+         && (ngx_http_blockcast_fanout_nwalking != 0
+             || ngx_http_blockcast_filtered_nhit != 0);
+         i++)
+    {
         hub = &ngx_http_blockcast_hubs[(first + i)
                                          % ngx_http_blockcast_nhubs];
 
         if (hub->walking) {
-            n = ngx_http_blockcast_fanout_walk(hub, n);
+            over = ngx_http_blockcast_fanout_walk(hub);
         }
+
+        if (!over && hub->filtered != NULL) {
+            over = ngx_http_blockcast_filtered_walk(hub);
+        }
+    }
+
+    if (!over) {
+        ngx_http_blockcast_fanout_serve(&ngx_http_blockcast_fanout_reads,
+                                        NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
+        ngx_http_blockcast_fanout_serve(&ngx_http_blockcast_fanout_queue,
+                                        NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
+    }
+
+    if (ngx_http_blockcast_fanout_nwalking != 0
+        || ngx_http_blockcast_filtered_nhit != 0
+        || !ngx_queue_empty(&ngx_http_blockcast_fanout_reads)
+        || !ngx_queue_empty(&ngx_http_blockcast_fanout_queue))
+    {
+        ngx_http_blockcast_fanout_post(&ngx_posted_next_events);
     }
 }
 
@@ -317,9 +493,28 @@ ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 void
 ngx_http_blockcast_fanout_update_all(void)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                 i;
+    ngx_http_blockcast_hub_t  *hub;
+
+    /* the other nginx may publish what nobody listens to here, too */
+
+    ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
-        ngx_http_blockcast_fanout_update(&ngx_http_blockcast_hubs[i]);
+        hub = &ngx_http_blockcast_hubs[i];
+
+        /*
+         * Who subscribes to or asks for a stream copies it.  Of a log that
+         * might be more than is good for one turn.
+         */
+
+        if (hub->nlisteners != 0 || hub->filtered != NULL
+            || hub->stream->field.len != 0)
+        {
+            ngx_http_blockcast_fanout_update(hub);
+
+        } else {
+            (void) ngx_http_blockcast_fanout_reason(hub, hub->freshness);
+        }
     }
 }

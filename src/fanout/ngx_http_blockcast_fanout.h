@@ -53,12 +53,33 @@ void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
  */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
+/* Does so for all streams that this worker has to keep up with. */
+void ngx_http_blockcast_fanout_update_all(void);
+
+/* Begins the fan-out again: some listeners had to wait for their frame. */
+void ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub);
+
 /* Sends what is due to one subscriber. */
 void ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
-/* Does so for all streams. */
-void ngx_http_blockcast_fanout_update_all(void);
+/* Has ngx_http_blockcast_filtered_walk() called in the next turn. */
+void ngx_http_blockcast_fanout_filtered(void);
+
+
+/*
+ * Returns whether the time is up that all clients together have in this turn
+ * of the event loop, beside the fan-out's own slice.  The first call in a turn
+ * begins it.
+ */
+ngx_uint_t ngx_http_blockcast_fanout_spent(void);
+
+/*
+ * Has a client's event, which sends or reads, called in one of the next turns;
+ * it is posted until then.  Those that read come first: there may be a ping.
+ */
+void ngx_http_blockcast_fanout_later(ngx_event_t *ev);
+
 
 /* the hubs whose fan-out is under way */
 extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;

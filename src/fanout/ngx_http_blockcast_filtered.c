@@ -14,6 +14,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_page_cache.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_status_message.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -23,13 +24,14 @@
 #include "bc_ws_frame.h"
 
 
-/* sends in one go */
-#define NGX_HTTP_BLOCKCAST_FILTERED_SLICE   128
+/* sends, and entries looked at, after which the clock is */
+#define NGX_HTTP_BLOCKCAST_FILTERED_SENDS   4
+#define NGX_HTTP_BLOCKCAST_FILTERED_LOOKS   32
 /* messages of the newest entries that are kept for others who want the same */
 #define NGX_HTTP_BLOCKCAST_FILTERED_KEPT    16
 /* entries of one message, and about their bytes */
 #define NGX_HTTP_BLOCKCAST_FILTERED_MOST    1024
-#define NGX_HTTP_BLOCKCAST_FILTERED_PIECE   (256 * 1024)
+#define NGX_HTTP_BLOCKCAST_FILTERED_PIECE   49152
 
 
 typedef struct ngx_http_blockcast_filtered_sub_s
@@ -47,17 +49,30 @@ struct ngx_http_blockcast_filtered_node_s {
 };
 
 
+/* how far a first page is, whose entries are looked for from the newest on */
+
+typedef struct {
+    uint64_t                      next;         /* number, by hub->added, of
+                                                   the one after it */
+    uint64_t                      seq;          /* of the page */
+    ngx_uint_t                    n;
+    uint64_t                      found[1];
+} ngx_http_blockcast_filtered_scan_t;
+
+
 struct ngx_http_blockcast_filtered_sub_s {
     ngx_http_blockcast_conn_t    *conn;
     uint32_t                      sub;          /* in conn->subs */
     uint32_t                      place;        /* of what it is found by */
-    ngx_queue_t                   hit;          /* who is to be sent to */
+    ngx_queue_t                   hit;          /* of hits, or of waits */
     bc_log_filter_t              *filter;
     uint64_t                      round;        /* of _publish, seen in it */
     unsigned                      is_hit:1;
+    unsigned                      waits:1;
     unsigned                      page:1;       /* the first page is due */
     unsigned                      behind:1;     /* sub->seq is where it is */
     uint64_t                      since;        /* sub->lost: what it asked */
+    ngx_http_blockcast_filtered_scan_t  *scan;
     ngx_uint_t                    nnodes;
     ngx_http_blockcast_filtered_node_t  nodes[1];
 };
@@ -91,8 +106,8 @@ struct ngx_http_blockcast_filtered_s {
     uint64_t                      seq;          /* newest that was indexed */
     uint64_t                      round;
 
-    ngx_queue_t                   hits;
-    ngx_event_t                   event;
+    ngx_queue_t                   hits;         /* who is to be sent to */
+    ngx_queue_t                   waits;        /* ... when it is compressed */
 
     struct {
         uint64_t                      version;
@@ -104,7 +119,7 @@ struct ngx_http_blockcast_filtered_s {
 };
 
 
-static void ngx_http_blockcast_filtered_handler(ngx_event_t *ev);
+ngx_uint_t  ngx_http_blockcast_filtered_nhit;
 
 
 static ngx_http_blockcast_filtered_t *
@@ -123,10 +138,7 @@ ngx_http_blockcast_filtered_create(ngx_http_blockcast_hub_t *hub)
     f->secret[1] = (uint64_t) ngx_random() << 32 ^ (uint64_t) (uintptr_t) f;
 
     ngx_queue_init(&f->hits);
-
-    f->event.handler = ngx_http_blockcast_filtered_handler;
-    f->event.log = ngx_cycle->log;
-    f->event.data = f;
+    ngx_queue_init(&f->waits);
 
     hub->filtered = f;
 
@@ -271,8 +283,6 @@ ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_filtered_sub_t   *s, **subs;
     ngx_http_blockcast_filtered_node_t  *node;
 
-    ngx_http_blockcast_hub_refresh(hub);
-
     f = hub->filtered;
 
     if (f == NULL) {
@@ -281,10 +291,6 @@ ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
         if (f == NULL) {
             return NGX_ERROR;
         }
-    }
-
-    if (f->nsubs == 0) {
-        f->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
     }
 
     for (n = 0; bc_log_filter_value(filter, n).len != 0; n++) { /* void */ }
@@ -327,6 +333,12 @@ ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
         return NGX_ERROR;
     }
 
+    ngx_http_blockcast_hub_join(hub);
+
+    if (f->nsubs == 0) {
+        f->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
+    }
+
     s->conn = conn;
     s->sub = sub;
     s->place = place;
@@ -357,8 +369,6 @@ ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
     conn->subs[sub].first = 1;
 
     f->subs[f->nsubs++] = s;
-
-    ngx_http_blockcast_hub_join(hub, hub->nlisteners + f->nsubs == 1);
 
     return NGX_OK;
 }
@@ -431,8 +441,13 @@ ngx_http_blockcast_filtered_unsubscribe(ngx_http_blockcast_sub_t *sub)
     f->nnodes -= s->nnodes;
     f->places[s->place].used--;
 
-    if (s->is_hit) {
+    if (s->is_hit || s->waits) {
         ngx_queue_remove(&s->hit);
+        ngx_http_blockcast_filtered_nhit -= s->is_hit;
+    }
+
+    if (s->scan != NULL) {
+        ngx_free(s->scan);
     }
 
     f->nsubs--;
@@ -450,7 +465,7 @@ ngx_http_blockcast_filtered_unsubscribe(ngx_http_blockcast_sub_t *sub)
 }
 
 
-/* Puts a subscriber among those who are sent to; from: what it is to see. */
+/* Puts a subscriber among those who are sent to, from behind a seq. */
 
 static void
 ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
@@ -458,7 +473,7 @@ ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
 {
     ngx_http_blockcast_sub_t  *sub;
 
-    if (s->is_hit) {
+    if (s->is_hit || s->waits) {
         return;
     }
 
@@ -473,41 +488,93 @@ ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
 
     s->is_hit = 1;
     ngx_queue_insert_tail(&f->hits, &s->hit);
+    ngx_http_blockcast_filtered_nhit++;
+}
 
-    if (!f->event.posted) {
-        ngx_post_event(&f->event, &ngx_posted_events);
+
+/*
+ * Has a subscriber go on in one of the next turns; or, with NGX_AGAIN of the
+ * page cache, when its page is compressed.
+ */
+
+static void
+ngx_http_blockcast_filtered_later(ngx_http_blockcast_filtered_t *f,
+    ngx_http_blockcast_filtered_sub_t *s, ngx_int_t rc)
+{
+    if (s->is_hit || s->waits) {
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        s->waits = 1;
+        ngx_queue_insert_tail(&f->waits, &s->hit);
+        return;
+    }
+
+    ngx_http_blockcast_filtered_hit(f, s, 0);
+    ngx_http_blockcast_fanout_filtered();
+}
+
+
+void
+ngx_http_blockcast_filtered_more(ngx_http_blockcast_sub_t *sub)
+{
+    ngx_http_blockcast_filtered_later(sub->hub->filtered,
+                                      ngx_http_blockcast_filtered_find(sub),
+                                      NGX_OK);
+}
+
+
+void
+ngx_http_blockcast_filtered_again(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_queue_t                        *q;
+    ngx_http_blockcast_filtered_t      *f;
+    ngx_http_blockcast_filtered_sub_t  *s;
+
+    f = hub->filtered;
+
+    while (!ngx_queue_empty(&f->waits)) {
+        q = ngx_queue_head(&f->waits);
+        ngx_queue_remove(q);
+
+        s = ngx_queue_data(q, ngx_http_blockcast_filtered_sub_t, hit);
+        s->waits = 0;
+
+        ngx_http_blockcast_filtered_hit(f, s, 0);
     }
 }
 
 
-static void
-ngx_http_blockcast_filtered_handler(ngx_event_t *ev)
+ngx_uint_t
+ngx_http_blockcast_filtered_walk(ngx_http_blockcast_hub_t *hub)
 {
     ngx_uint_t                          n;
     ngx_queue_t                        *q;
     ngx_http_blockcast_filtered_t      *f;
     ngx_http_blockcast_filtered_sub_t  *s;
 
-    f = ev->data;
+    f = hub->filtered;
 
-    for (n = 0; n < NGX_HTTP_BLOCKCAST_FILTERED_SLICE; n++) {
-
-        if (ngx_queue_empty(&f->hits)) {
-            return;
-        }
+    for (n = 1; !ngx_queue_empty(&f->hits); n++) {
 
         q = ngx_queue_head(&f->hits);
         ngx_queue_remove(q);
 
         s = ngx_queue_data(q, ngx_http_blockcast_filtered_sub_t, hit);
         s->is_hit = 0;
+        ngx_http_blockcast_filtered_nhit--;
 
         ngx_http_blockcast_fanout_due(s->conn, &s->conn->subs[s->sub]);
+
+        if (n % NGX_HTTP_BLOCKCAST_FILTERED_SENDS == 0
+            && ngx_http_blockcast_fanout_spent())
+        {
+            return 1;
+        }
     }
 
-    if (!ngx_queue_empty(&f->hits)) {
-        ngx_post_event(&f->event, &ngx_posted_next_events);
-    }
+    return 0;
 }
 
 
@@ -702,8 +769,6 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
     p = ngx_http_blockcast_snapshot_message_tail(p, seq, hub->snap.timestamp);
 
     if (oldest != 0) {
-        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
-
         p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
                         since, oldest);
     }
@@ -716,53 +781,98 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * The message as a client takes it, made once for those who want the same of
- * the newest entries.
+ * Makes the message as a client takes it, once for those who want the same.
+ * NGX_OK with a reference for the caller, NGX_ERROR without memory, or
+ * NGX_AGAIN: it is being compressed, after which _again() is called.
  */
 
-static ngx_http_blockcast_frame_t *
+static ngx_int_t
 ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_hub_t *hub, uint32_t *which, ngx_uint_t n, uint64_t seq)
+    ngx_http_blockcast_hub_t *hub, uint32_t *which, ngx_uint_t n, uint64_t seq,
+    uint64_t since, uint64_t oldest, ngx_http_blockcast_frame_t **frame)
 {
-    uint64_t                        sum;
+    uint32_t                        apart[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
+    uint64_t                        secret[2], about[4];
+    ngx_int_t                       rc;
     ngx_uint_t                      i;
-    ngx_http_blockcast_frame_t     *frame;
     ngx_http_blockcast_filtered_t  *f;
+    ngx_http_blockcast_page_key_t   key;
 
     f = hub->filtered;
-    sum = bc_siphash(f->secret, (u_char *) which, n * sizeof(uint32_t)) + seq;
-    i = sum % NGX_HTTP_BLOCKCAST_FILTERED_KEPT;
+
+    ngx_memzero(&key, sizeof(ngx_http_blockcast_page_key_t));
+
+    key.hub = hub;
+    key.from = (n != 0) ? ngx_http_blockcast_hub_place(hub, which[0])
+                        : hub->head;
+    key.to = (n != 0) ? ngx_http_blockcast_hub_place(hub, which[n - 1])
+                      : hub->head;
+    key.seq = seq;
+    key.since = since;
+    key.protocol = conn->protocol;
+    key.bits = conn->deflate ? conn->bits : 0;
+
+    /* the numbers of entries change when an older one goes: not these */
+
+    for (i = 0; i < n; i++) {
+        apart[i] = which[i] - which[0];
+    }
+
+    about[0] = key.from;
+    about[1] = seq;
+    about[2] = since;
+    about[3] = oldest;
+
+    secret[0] = f->secret[0];
+    secret[1] = bc_siphash(f->secret, (u_char *) apart, n * sizeof(uint32_t));
+
+    key.which = bc_siphash(secret, (u_char *) about, sizeof(about)) | 1;
+
+    i = (key.which >> 1) % NGX_HTTP_BLOCKCAST_FILTERED_KEPT;
 
     if (f->kept[i].frame != NULL
+        && f->kept[i].sum == key.which
         && f->kept[i].version == hub->version
-        && f->kept[i].sum == sum
-        && f->kept[i].protocol == conn->protocol
-        && f->kept[i].deflate == (conn->deflate ? conn->bits : 0u))
+        && f->kept[i].protocol == key.protocol
+        && f->kept[i].deflate == key.bits)
     {
-        f->kept[i].frame->refs++;
-        return f->kept[i].frame;
+        *frame = f->kept[i].frame;
+        (*frame)->refs++;
+        return NGX_OK;
     }
 
-    frame = ngx_http_blockcast_filtered_message(hub, which, n, seq, 0, 0);
-    if (frame == NULL) {
-        return NULL;
+    rc = ngx_http_blockcast_page_cache_find(&key, frame);
+
+    if (rc == NGX_DECLINED) {
+        *frame = ngx_http_blockcast_filtered_message(hub, which, n, seq, since,
+                                                     oldest);
+        if (*frame == NULL) {
+            return NGX_ERROR;
+        }
+
+        *frame = ngx_http_blockcast_subprotocol_convert(conn, hub, *frame);
+        if (*frame == NULL) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_blockcast_page_cache_add(&key, frame);
     }
 
-    frame = ngx_http_blockcast_subprotocol_convert(conn, hub, frame);
-
-    if (frame != NULL) {
-        ngx_http_blockcast_frame_free(f->kept[i].frame);
-
-        f->kept[i].frame = frame;
-        f->kept[i].version = hub->version;
-        f->kept[i].sum = sum;
-        f->kept[i].protocol = conn->protocol;
-        f->kept[i].deflate = conn->deflate ? conn->bits : 0;
-
-        frame->refs++;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    return frame;
+    ngx_http_blockcast_frame_free(f->kept[i].frame);
+
+    f->kept[i].frame = *frame;
+    f->kept[i].version = hub->version;
+    f->kept[i].sum = key.which;
+    f->kept[i].protocol = key.protocol;
+    f->kept[i].deflate = key.bits;
+
+    (*frame)->refs++;
+
+    return NGX_OK;
 }
 
 
@@ -782,120 +892,241 @@ ngx_http_blockcast_filtered_wants(ngx_http_blockcast_hub_t *hub,
 }
 
 
+/*
+ * Looks for the entries of the first page, from the newest on.  NGX_AGAIN:
+ * this turn has no more time for it, NGX_ERROR: no memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_filtered_scan(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_filtered_sub_t *s)
+{
+    uint64_t                             oldest;
+    ngx_uint_t                           page;
+    ngx_http_blockcast_filtered_scan_t  *scan;
+
+    page = ngx_min(hub->stream->page, NGX_HTTP_BLOCKCAST_FILTERED_MOST);
+    scan = s->scan;
+
+    if (scan == NULL) {
+        scan = ngx_alloc(sizeof(ngx_http_blockcast_filtered_scan_t)
+                         + page * sizeof(uint64_t), ngx_cycle->log);
+        if (scan == NULL) {
+            return NGX_ERROR;
+        }
+
+        scan->next = hub->added;
+        scan->seq = hub->snap.seq;
+        scan->n = 0;
+
+        s->scan = scan;
+    }
+
+    oldest = hub->added - hub->count;
+
+    while (scan->next > oldest && scan->n < page) {
+        scan->next--;
+
+        if (ngx_http_blockcast_filtered_wants(hub, s->filter,
+                                              scan->next - oldest))
+        {
+            scan->found[scan->n++] = scan->next;
+        }
+
+        if (scan->next % NGX_HTTP_BLOCKCAST_FILTERED_LOOKS == 0
+            && scan->next > oldest && ngx_http_blockcast_fanout_spent())
+        {
+            return NGX_AGAIN;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The first page, as ngx_http_blockcast_filtered_next(). */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_filtered_sub_t *s)
+{
+    uint64_t                     seq, since, gone, oldest;
+    uint32_t                     which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n;
+    ngx_http_blockcast_hub_t    *hub;
+    ngx_http_blockcast_frame_t  *frame;
+
+    hub = sub->hub;
+
+    rc = ngx_http_blockcast_filtered_scan(hub, s);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_blockcast_filtered_later(hub->filtered, s, NGX_OK);
+    }
+
+    if (rc != NGX_OK) {
+        return NULL;
+    }
+
+    gone = hub->added - hub->count;
+    seq = s->scan->seq;
+    n = 0;
+
+    for (i = s->scan->n; i > 0; i--) {
+        if (s->scan->found[i - 1] >= gone) {
+            which[n++] = (uint32_t) (s->scan->found[i - 1] - gone);
+        }
+    }
+
+    since = 0;
+    oldest = 0;
+
+    if (sub->lost) {
+
+        /* what came after a seq of another epoch is not known */
+
+        since = s->since;
+        oldest = (n != 0) ? ngx_http_blockcast_hub_entry(hub, which[0])->seq
+                          : seq;
+    }
+
+    rc = ngx_http_blockcast_filtered_shared(conn, hub, which, n, seq, since,
+                                            oldest, &frame);
+    if (rc == NGX_AGAIN) {
+        ngx_http_blockcast_filtered_later(hub->filtered, s, rc);
+    }
+
+    if (rc != NGX_OK) {
+        return NULL;
+    }
+
+    if (oldest != 0) {
+        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+    }
+
+    ngx_free(s->scan);
+    s->scan = NULL;
+    s->page = 0;
+
+    sub->lost = 0;
+    sub->seq = seq;
+    hub->delivered++;
+
+    return frame;
+}
+
+
+/* The next entries after what it has, as ngx_http_blockcast_filtered_next(). */
+
+static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_filtered_sub_t *s)
+{
+    size_t                             size;
+    uint64_t                           seq, oldest;
+    uint32_t                           which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
+    ngx_int_t                          rc;
+    ngx_uint_t                         i, n, from, over;
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_frame_t        *frame;
+    ngx_http_blockcast_ring_record_t  *rec;
+
+    hub = sub->hub;
+    seq = hub->snap.seq;
+    oldest = 0;
+    size = 0;
+    over = 0;
+    n = 0;
+
+    for (from = hub->count; from > 0; from--) {
+        if (ngx_http_blockcast_hub_entry(hub, from - 1)->seq <= sub->seq) {
+            break;
+        }
+    }
+
+    if (sub->seq < hub->evicted || sub->seq < hub->stream->slot->hole) {
+        oldest = (from < hub->count)
+                 ? ngx_http_blockcast_hub_entry(hub, from)->seq : seq;
+    }
+
+    for (i = from; i < hub->count; i++) {
+        rec = ngx_http_blockcast_hub_entry(hub, i);
+
+        if (i > from
+            && (i - from) % NGX_HTTP_BLOCKCAST_FILTERED_LOOKS == 0)
+        {
+            over |= ngx_http_blockcast_fanout_spent();
+        }
+
+        if ((n == NGX_HTTP_BLOCKCAST_FILTERED_MOST
+             || size > NGX_HTTP_BLOCKCAST_FILTERED_PIECE || over)
+            && rec->seq != ngx_http_blockcast_hub_entry(hub, i - 1)->seq)
+        {
+            seq = ngx_http_blockcast_hub_entry(hub, i - 1)->seq;
+            break;
+        }
+
+        if (n < NGX_HTTP_BLOCKCAST_FILTERED_MOST
+            && ngx_http_blockcast_filtered_wants(hub, s->filter, i))
+        {
+            which[n++] = (uint32_t) i;
+            size += rec->len;
+        }
+    }
+
+    if (n == 0 && oldest == 0) {
+        sub->seq = seq;
+
+        if (seq != hub->snap.seq) {
+            ngx_http_blockcast_filtered_later(hub->filtered, s, NGX_OK);
+        }
+
+        return NULL;
+    }
+
+    rc = ngx_http_blockcast_filtered_shared(conn, hub, which, n, seq,
+                                            (oldest != 0) ? sub->seq : 0,
+                                            oldest, &frame);
+    if (rc == NGX_AGAIN) {
+        ngx_http_blockcast_filtered_later(hub->filtered, s, rc);
+    }
+
+    if (rc != NGX_OK) {
+        return NULL;
+    }
+
+    if (oldest != 0) {
+        ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
+    }
+
+    sub->seq = seq;
+    hub->delivered++;
+
+    return frame;
+}
+
+
 ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub)
 {
-    size_t                              size;
-    uint64_t                            seq, since, oldest;
-    uint32_t                            which[
-                                          NGX_HTTP_BLOCKCAST_FILTERED_MOST];
-    uint32_t                            swap;
-    ngx_uint_t                          i, n, page;
     ngx_http_blockcast_hub_t           *hub;
     ngx_http_blockcast_frame_t         *frame;
-    ngx_http_blockcast_ring_record_t   *rec;
     ngx_http_blockcast_filtered_sub_t  *s;
 
     hub = sub->hub;
     s = ngx_http_blockcast_filtered_find(sub);
-    n = 0;
 
     if (hub->newest != NULL && s->page) {
-        s->page = 0;
-        sub->seq = hub->snap.seq;
-
-        page = ngx_min(hub->stream->page, NGX_HTTP_BLOCKCAST_FILTERED_MOST);
-
-        for (i = hub->count; i > 0 && n < page; i--) {
-            if (ngx_http_blockcast_filtered_wants(hub, s->filter, i - 1)) {
-                which[n++] = (uint32_t) (i - 1);
-            }
-        }
-
-        for (i = 0; i < n / 2; i++) {
-            swap = which[i];
-            which[i] = which[n - 1 - i];
-            which[n - 1 - i] = swap;
-        }
-
-        if (sub->lost) {
-
-            /* what came after a seq of another epoch is not known */
-
-            sub->lost = 0;
-
-            frame = ngx_http_blockcast_filtered_message(hub, which, n,
-                                sub->seq, s->since,
-                                (n != 0) ? ngx_http_blockcast_hub_entry(
-                                                      hub, which[0])->seq
-                                         : sub->seq);
-
-            return (frame != NULL)
-                   ? ngx_http_blockcast_subprotocol_convert(conn, hub, frame)
-                   : NULL;
-        }
-
-        return ngx_http_blockcast_filtered_shared(conn, hub, which, n,
-                                                  sub->seq);
+        return ngx_http_blockcast_filtered_first(conn, sub, s);
     }
 
     if (hub->newest != NULL && sub->seq < hub->snap.seq) {
+        frame = ngx_http_blockcast_filtered_rest(conn, sub, s);
 
-        since = sub->seq;
-        oldest = 0;
-        seq = hub->snap.seq;
-        size = 0;
-
-        for (i = hub->count; i > 0; i--) {
-            if (ngx_http_blockcast_hub_entry(hub, i - 1)->seq <= since) {
-                break;
-            }
-        }
-
-        if (since < hub->evicted || since < hub->stream->slot->hole) {
-            oldest = (i < hub->count) ? ngx_http_blockcast_hub_entry(hub,
-                                                                     i)->seq
-                                      : seq;
-        }
-
-        for ( /* void */ ; i < hub->count; i++) {
-            rec = ngx_http_blockcast_hub_entry(hub, i);
-
-            if ((n == NGX_HTTP_BLOCKCAST_FILTERED_MOST
-                 || size > NGX_HTTP_BLOCKCAST_FILTERED_PIECE)
-                && rec->seq != ngx_http_blockcast_hub_entry(hub, i - 1)->seq)
-            {
-                seq = ngx_http_blockcast_hub_entry(hub, i - 1)->seq;
-                break;
-            }
-
-            if (n < NGX_HTTP_BLOCKCAST_FILTERED_MOST
-                && ngx_http_blockcast_filtered_wants(hub, s->filter, i))
-            {
-                which[n++] = (uint32_t) i;
-                size += rec->len;
-            }
-        }
-
-        sub->seq = seq;
-
-        if (oldest != 0) {
-            frame = ngx_http_blockcast_filtered_message(hub, which, n, seq,
-                                                        since, oldest);
-
-            return (frame != NULL)
-                   ? ngx_http_blockcast_subprotocol_convert(conn, hub, frame)
-                   : NULL;
-        }
-
-        if (n != 0) {
-            return ngx_http_blockcast_filtered_shared(conn, hub, which, n,
-                                                      seq);
-        }
-
-        if (seq != hub->snap.seq) {
-            return ngx_http_blockcast_filtered_next(conn, sub);
+        if (frame != NULL || sub->seq < hub->snap.seq) {
+            return frame;
         }
     }
 
@@ -934,12 +1165,15 @@ ngx_http_blockcast_filtered_done(ngx_http_blockcast_hub_t *hub)
 
     for (i = 0; i < f->nsubs; i++) {
         bc_log_filter_free(f->subs[i]->filter);
+
+        if (f->subs[i]->scan != NULL) {
+            ngx_free(f->subs[i]->scan);
+        }
+
         ngx_free(f->subs[i]);
     }
 
-    if (f->event.posted) {
-        ngx_delete_posted_event((&f->event));
-    }
+    ngx_http_blockcast_filtered_nhit = 0;
 
     if (f->subs != NULL) {
         ngx_free(f->subs);

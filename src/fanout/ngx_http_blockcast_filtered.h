@@ -39,6 +39,16 @@ void ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_filtered_status(ngx_http_blockcast_hub_t *hub);
 
 /*
+ * Sends to those who are to have something, a part of the fan-out's slice;
+ * returns 1 when that is over.  nhit: how many there are, of all hubs.
+ */
+ngx_uint_t ngx_http_blockcast_filtered_walk(ngx_http_blockcast_hub_t *hub);
+extern ngx_uint_t  ngx_http_blockcast_filtered_nhit;
+
+/* Has those go on who waited for a page to be compressed. */
+void ngx_http_blockcast_filtered_again(ngx_http_blockcast_hub_t *hub);
+
+/*
  * The next message for a subscriber that is behind, as
  * ngx_http_blockcast_encoding_cache_next().  Of a client of the JSON-RPC
  * endpoint that is the matter of _notify.
@@ -52,6 +62,9 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_filtered_next(
  */
 void ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub,
     uint64_t since);
+
+/* Has a subscriber go on in the next turn: there are more entries for it. */
+void ngx_http_blockcast_filtered_more(ngx_http_blockcast_sub_t *sub);
 
 /* Notes that a subscriber has all that it wants, for now. */
 void ngx_http_blockcast_filtered_caught_up(ngx_http_blockcast_sub_t *sub);

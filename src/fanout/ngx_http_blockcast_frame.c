@@ -27,6 +27,7 @@ ngx_http_blockcast_frame_of(ngx_http_blockcast_frame_t *parent, u_char *buf,
     frame->plain = variant->plain;
     frame->data = buf + variant->offset;
     frame->parent = parent;
+    frame->line = NULL;
     frame->variant = NGX_HTTP_BLOCKCAST_TEXT;
     frame->size = 0;
 
@@ -62,6 +63,7 @@ ngx_http_blockcast_frame_alloc(size_t size)
     frame->variant = NGX_HTTP_BLOCKCAST_VARIANTS;
     frame->size = (uint32_t) ngx_min(BC_WS_HEADER_LEN + size, 0x7fffffff);
     frame->parent = NULL;
+    frame->line = NULL;
 
     return frame;
 }
@@ -133,19 +135,82 @@ ngx_http_blockcast_frame_deflate(ngx_http_blockcast_frame_t *frame)
         return NULL;
     }
 
-    if (bc_ws_deflate(frame->data + frame->payload, plain, 15, 6,
-                      z->data + z->payload, plain * 9 / 10, &len)
+    if (bc_ws_deflate(frame->data + frame->payload, plain, 15,
+                      bc_ws_deflate_level(plain), z->data + z->payload,
+                      plain * 9 / 10, &len)
         != 0)
     {
         ngx_http_blockcast_frame_free(z);
         return NULL;
     }
 
-    ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
-    z->data[0] |= BC_WS_RSV1;
-    z->plain = plain;
+    ngx_http_blockcast_frame_deflated(z, frame, len);
 
     return z;
+}
+
+
+void
+ngx_http_blockcast_frame_deflated(ngx_http_blockcast_frame_t *z,
+    ngx_http_blockcast_frame_t *frame, size_t len)
+{
+    u_char  *p;
+
+    ngx_http_blockcast_frame_finish(z, frame->data[0] & 0x0f, len);
+
+    z->data[0] |= BC_WS_RSV1;
+    z->plain = frame->len - frame->payload;
+
+    /* it was made with room for what does not compress */
+
+    p = realloc(z->data, z->len);
+
+    if (p != NULL) {
+        z->data = p;
+        z->size = (uint32_t) ngx_min(z->len, 0x7fffffff);
+    }
+}
+
+
+ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_line(ngx_http_blockcast_frame_t *frame)
+{
+    u_char                      *p, *src, *last;
+    size_t                       len;
+    ngx_http_blockcast_frame_t  *line;
+
+    if (frame->line != NULL) {
+        return frame->line;
+    }
+
+    src = frame->data + frame->payload;
+    len = frame->len - frame->payload;
+
+    if (memchr(src, LF, len) == NULL && memchr(src, CR, len) == NULL) {
+        frame->line = frame;
+        return frame;
+    }
+
+    line = ngx_http_blockcast_frame_alloc(len);
+    if (line == NULL) {
+        return NULL;
+    }
+
+    p = line->data + line->payload;
+
+    /* they can only be white space between JSON's tokens */
+
+    for (last = src + len; src < last; src++) {
+        *p++ = (*src == LF || *src == CR) ? ' ' : *src;
+    }
+
+    line->len = p - line->data;
+    line->plain = len;
+    line->line = line;
+
+    frame->line = line;
+
+    return line;
 }
 
 
@@ -154,6 +219,10 @@ ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame)
 {
     if (frame == NULL || --frame->refs != 0) {
         return;
+    }
+
+    if (frame->line != frame) {
+        ngx_http_blockcast_frame_free(frame->line);
     }
 
     if (frame->parent != NULL) {

@@ -23,6 +23,7 @@ struct ngx_http_blockcast_frame_s {
     uint32_t                      size;         /* of the memory it keeps */
     u_char                       *data;         /* of ngx_alloc(), or: */
     ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
+    ngx_http_blockcast_frame_t   *line;         /* see frame_line() */
 };
 
 
@@ -63,8 +64,26 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len);
 
-/* Makes a compressed copy; NULL: it saves too little, or no memory. */
+/*
+ * Makes a compressed copy; NULL: it saves too little, or no memory.  Takes
+ * milliseconds for more than DEFLATE_AT_ONCE bytes: see deflation.h.
+ */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
+    ngx_http_blockcast_frame_t *frame);
+
+/*
+ * Puts the header before the compressed payload of `frame`, len bytes that are
+ * at z->data + BC_WS_HEADER_LEN, and gives back what memory they do not need.
+ */
+void ngx_http_blockcast_frame_deflated(ngx_http_blockcast_frame_t *z,
+    ngx_http_blockcast_frame_t *frame, size_t len);
+
+/*
+ * Returns the frame when its text has no line ends, which those of server-sent
+ * events must not have, else a copy with spaces in their place.  That is made
+ * once, and lives as long as the frame.  NULL without memory.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_line(
     ngx_http_blockcast_frame_t *frame);
 
 /*

@@ -14,10 +14,12 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_deflation.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_notify.h"
+#include "ngx_http_blockcast_page_cache.h"
 
 
 static ngx_int_t ngx_http_blockcast_hub_sync_ring(
@@ -65,6 +67,8 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_hub_dummy.fd = (ngx_socket_t) -1;
 
     ngx_http_blockcast_fanout_init(cycle);
+    ngx_http_blockcast_deflation_init(cycle);
+    ngx_http_blockcast_page_cache_init();
 
     ngx_http_blockcast_hub_demand_event.handler =
                                          ngx_http_blockcast_hub_demand_handler;
@@ -86,10 +90,13 @@ ngx_http_blockcast_hub_done(void)
     ngx_uint_t                 i, n;
     ngx_http_blockcast_hub_t  *hub;
 
+    ngx_http_blockcast_page_cache_done();
+
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
 
         for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
+            ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
             ngx_http_blockcast_frame_free(hub->frames[n]);
         }
 
@@ -130,6 +137,8 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
     ngx_http_blockcast_zone_t  *zone;
 
     zone = ngx_http_blockcast_hub_conf->zone;
+
+    ngx_http_blockcast_page_cache_tick();
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
@@ -184,7 +193,19 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
         return 0;
     }
 
+    hub->late = 0;
+
     for (i = 0; i < NGX_HTTP_BLOCKCAST_FRAMES; i++) {
+
+        if (hub->deflations[i] != NULL) {
+
+            /* who waits for it must not wait for ever */
+
+            ngx_http_blockcast_deflation_cancel(hub->deflations[i]);
+            hub->deflations[i] = NULL;
+            hub->late |= (ngx_uint_t) 1 << i;
+        }
+
         ngx_http_blockcast_frame_free(hub->frames[i]);
         hub->frames[i] = NULL;
     }
@@ -363,6 +384,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 
         hub->entries[(hub->first + hub->count) % st->keep] = pos;
         hub->count++;
+        hub->added++;
 
         pos += rec->size;
     }
@@ -401,7 +423,7 @@ ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub)
     slot->demanded = ngx_current_msec;
 
     ngx_http_blockcast_hub_poll();
-    ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
+    ngx_http_blockcast_worker_notify_poller(ngx_http_blockcast_hub_conf);
 }
 
 
@@ -413,16 +435,15 @@ ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_hub_demand_pt handler)
 
 
 /*
- * Runs once after one or more streams have got their first listener in this
- * worker: notifying the other workers for each of them would let clients that
- * come and go keep all workers busy.
+ * Runs once after one or more streams have got their first listener: waking
+ * the poller for each of them would let clients that come and go keep it busy.
  */
 
 static void
 ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev)
 {
     ngx_http_blockcast_hub_poll();
-    ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_hub_conf);
+    ngx_http_blockcast_worker_notify_poller(ngx_http_blockcast_hub_conf);
 }
 
 
@@ -432,8 +453,6 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
 {
     ngx_uint_t                      n;
     ngx_http_blockcast_listener_t  *listeners;
-
-    ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->nlisteners == hub->nalloc) {
         n = ngx_max(64, hub->nalloc * 2);
@@ -455,6 +474,8 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
         hub->nalloc = n;
     }
 
+    ngx_http_blockcast_hub_join(hub);
+
     conn->subs[sub].hub = hub;
     conn->subs[sub].place = hub->nlisteners;
 
@@ -462,17 +483,27 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     hub->listeners[hub->nlisteners].sub = sub;
     hub->nlisteners++;
 
-    ngx_http_blockcast_hub_join(hub, hub->nlisteners == 1);
-
     return NGX_OK;
 }
 
 
 void
-ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub, ngx_uint_t first)
+ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub)
 {
+    ngx_uint_t                  first;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = hub->stream->slot;
+
+    first = (hub->nlisteners + ngx_http_blockcast_filtered_count(hub) == 0
+             && ngx_http_blockcast_slot_listeners(slot) == 0);
+
+    /* counted first: who publishes from now on wakes this worker */
+
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
-                                          hub->stream->slot, 1);
+                                          slot, 1);
+
+    ngx_http_blockcast_hub_refresh(hub);
 
     if (first && !ngx_http_blockcast_hub_demand_event.posted) {
         ngx_post_event(&ngx_http_blockcast_hub_demand_event,

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_deflation.h"
 
 
 /* a place in a hub's list of subscribers */
@@ -34,12 +35,19 @@ struct ngx_http_blockcast_hub_s {
     ngx_uint_t                    tried;        /* bits: frames[] that were
                                                    made, or cannot be */
 
+    /* the deflated ones: those being made, too late for the snapshot before,
+       and how many messages go without after one that saved nothing */
+    ngx_http_blockcast_deflation_t  *deflations[NGX_HTTP_BLOCKCAST_FRAMES];
+    ngx_uint_t                    late;         /* bits */
+    uint8_t                       pause[NGX_HTTP_BLOCKCAST_FRAMES];
+
     /* log: a copy of the zone's ring and where the kept entries are in it */
     u_char                       *ring;
     uint64_t                      head;
     uint64_t                     *entries;
     ngx_uint_t                    first;        /* circular, of stream->keep */
     ngx_uint_t                    count;
+    uint64_t                      added;        /* entries there ever were */
     uint64_t                      evicted;      /* newest seq that is gone */
     ngx_http_blockcast_frame_t   *page;         /* the first snapshot */
 
@@ -154,11 +162,10 @@ ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);
 
 /*
- * Counts a subscriber, the first one of this worker or not, and one that has
- * left: what _subscribe() and _unsubscribe() do, too.
+ * Counts a subscriber that is about to be added, and refreshes the hub; counts
+ * one that has left: what _subscribe() and _unsubscribe() do, too.
  */
-void ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub,
-    ngx_uint_t first);
+void ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_hub_part(ngx_http_blockcast_hub_t *hub);
 
 /* Removes a subscription of a client, and notes that one is conn->subs[to]. */
@@ -173,6 +180,10 @@ void ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
 /* Notes that a subscriber takes merge patches from now on. */
 void ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub);
 
+
+/* where an entry that a log keeps is in the zone's ring: it only grows */
+#define ngx_http_blockcast_hub_place(hub, n)                                  \
+    ((hub)->entries[((hub)->first + (n)) % (hub)->stream->keep])
 
 /* Returns an entry that a log keeps, of hub->count; 0 is the oldest. */
 ngx_http_blockcast_ring_record_t *ngx_http_blockcast_hub_entry(

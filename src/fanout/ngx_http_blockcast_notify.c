@@ -13,6 +13,7 @@
 
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_zone.h"
@@ -33,6 +34,8 @@
 #define NGX_HTTP_BLOCKCAST_NOTIFY_STORED   5
 /* shorter bodies are not compressed (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE  256
+/* of a longer one so much is compressed at a time (bytes) */
+#define NGX_HTTP_BLOCKCAST_NOTIFY_STEP     16384
 
 
 /* an entry, as it is and compressed */
@@ -50,10 +53,20 @@ typedef struct {
     ngx_http_blockcast_rpc_rule_t  *rule;
     uint64_t                      version;      /* of the hub */
     unsigned                      tried:1;      /* to compress them */
+    unsigned                      compressing:1;  /* it goes on: see event */
+    unsigned                      late:1;       /* for those before it was */
     ngx_uint_t                    n;
     ngx_uint_t                    nalloc;
     u_char                       *z;
     ngx_http_blockcast_notify_body_t  *bodies;
+
+    /* to compress: the next body, with its tail, and where to */
+    ngx_http_blockcast_hub_t     *hub;
+    ngx_uint_t                    next;
+    u_char                       *text;
+    u_char                       *dst;
+    bc_ws_deflate_t              *state;        /* of one that is long */
+    ngx_event_t                   event;
 } ngx_http_blockcast_notify_bodies_t;
 
 
@@ -76,6 +89,9 @@ typedef struct {
 static ngx_http_blockcast_notify_class_t
             ngx_http_blockcast_notify_classes[NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
 static ngx_queue_t  ngx_http_blockcast_notify_all;
+
+
+static void ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev);
 
 
 /* What a subscriber gets of an entry: it, or one of its members. */
@@ -143,9 +159,34 @@ ngx_http_blockcast_notify_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
 }
 
 
+/* Ends the compression, whether it is done or not. */
+
+static void
+ngx_http_blockcast_notify_deflate_end(ngx_http_blockcast_notify_bodies_t *b)
+{
+    if (b->state != NULL) {
+        bc_ws_deflate_end(b->state);
+        b->state = NULL;
+    }
+
+    if (b->text != NULL) {
+        ngx_free(b->text);
+        b->text = NULL;
+    }
+
+    if (b->event.posted) {
+        ngx_delete_posted_event((&b->event));
+    }
+
+    b->compressing = 0;
+}
+
+
 static void
 ngx_http_blockcast_notify_forget(ngx_http_blockcast_notify_bodies_t *b)
 {
+    ngx_http_blockcast_notify_deflate_end(b);
+
     if (b->z != NULL) {
         ngx_free(b->z);
         b->z = NULL;
@@ -181,12 +222,20 @@ ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
 
         ngx_queue_insert_tail(&ngx_http_blockcast_notify_all, &b->queue);
 
+        b->event.write = 1;
+        b->event.handler = ngx_http_blockcast_notify_deflate_handler;
+        b->event.data = b;
+        b->event.log = ngx_cycle->log;
+
+        b->hub = hub;
         b->rule = rule;
         rule->bodies = b;
 
     } else if (b->version == hub->version) {
         return b;
     }
+
+    b->late = b->compressing;
 
     ngx_http_blockcast_notify_forget(b);
 
@@ -233,18 +282,85 @@ ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Compresses the bodies, once. */
+/* Begins to compress the next body, or a part of it; returns 0 at the end. */
 
-static void
-ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
+static ngx_uint_t
+ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
 {
-    size_t                             size, len, most;
-    u_char                            *p, *text;
-    ngx_uint_t                         i;
+    int                                rc;
+    size_t                             len;
     ngx_http_blockcast_notify_body_t  *body;
 
+    while (b->next < b->n
+           && b->bodies[b->next].text.len < NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE)
+    {
+        b->next++;
+    }
+
+    if (b->next == b->n) {
+        return 0;
+    }
+
+    body = &b->bodies[b->next];
+    len = body->text.len + b->rule->tail.len;
+
+    if (b->state == NULL) {
+
+        /* the end belongs to it, for the block that is last ends the message */
+
+        ngx_memcpy(ngx_cpymem(b->text, body->text.data, body->text.len),
+                   b->rule->tail.data, b->rule->tail.len);
+
+        if (len > NGX_HTTP_BLOCKCAST_NOTIFY_STEP) {
+            b->state = bc_ws_deflate_begin(b->text, len, 15,
+                                           bc_ws_deflate_level(len), b->dst,
+                                           len * 9 / 10);
+        }
+    }
+
+    rc = (b->state != NULL)
+         ? bc_ws_deflate_step(b->state, NGX_HTTP_BLOCKCAST_NOTIFY_STEP, &len)
+         : bc_ws_deflate(b->text, len, 15, bc_ws_deflate_level(len), b->dst,
+                         len * 9 / 10, &len);
+
+    if (rc == 1) {
+        return 1;
+    }
+
+    if (b->state != NULL) {
+        bc_ws_deflate_end(b->state);
+        b->state = NULL;
+    }
+
+    if (rc == 0) {
+        body->z.data = b->dst;
+        body->z.len = len;
+        b->dst += len;
+    }
+
+    b->next++;
+
+    return 1;
+}
+
+
+/*
+ * Compresses the bodies, once.  NGX_AGAIN: that takes several turns, and then
+ * the fan-out begins again.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
+{
+    size_t      size, len, most;
+    ngx_uint_t  i;
+
+    if (b->compressing) {
+        return NGX_AGAIN;
+    }
+
     if (b->tried) {
-        return;
+        return NGX_OK;
     }
 
     b->tried = 1;
@@ -259,36 +375,55 @@ ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
         }
     }
 
-    if (size == 0) {
-        return;
+    if (size == 0
+        || (size > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE && b->late))
+    {
+        /* who has waited for the ones before must not wait for ever */
+
+        return NGX_OK;
     }
 
     b->z = ngx_alloc(size, ngx_cycle->log);
-    text = ngx_alloc(most, ngx_cycle->log);
+    b->text = ngx_alloc(most, ngx_cycle->log);
+    b->dst = b->z;
+    b->next = 0;
 
-    for (i = 0, p = b->z; i < b->n && p != NULL && text != NULL; i++) {
-        body = &b->bodies[i];
-
-        if (body->text.len < NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE) {
-            continue;
-        }
-
-        /* the end belongs to it, for the block that is last ends the message */
-
-        len = ngx_cpymem(ngx_cpymem(text, body->text.data, body->text.len),
-                         b->rule->tail.data, b->rule->tail.len)
-              - text;
-
-        if (bc_ws_deflate(text, len, 15, 6, p, len * 9 / 10, &len) == 0) {
-            body->z.data = p;
-            body->z.len = len;
-            p += len;
-        }
+    if (b->z == NULL || b->text == NULL) {
+        ngx_http_blockcast_notify_deflate_end(b);
+        return NGX_OK;
     }
 
-    if (text != NULL) {
-        ngx_free(text);
+    if (size > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE) {
+        b->compressing = 1;
+        ngx_http_blockcast_fanout_later(&b->event);
+        return NGX_AGAIN;
     }
+
+    while (ngx_http_blockcast_notify_deflate_step(b)) { /* void */ }
+
+    ngx_http_blockcast_notify_deflate_end(b);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev)
+{
+    ngx_http_blockcast_notify_bodies_t  *b;
+
+    b = ev->data;
+
+    do {
+        if (!ngx_http_blockcast_notify_deflate_step(b)) {
+            ngx_http_blockcast_notify_deflate_end(b);
+            ngx_http_blockcast_fanout_again(b->hub);
+            return;
+        }
+
+    } while (!ngx_http_blockcast_fanout_spent());
+
+    ngx_http_blockcast_fanout_later(ev);
 }
 
 
@@ -482,11 +617,15 @@ ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub)
 }
 
 
-/* Makes the frame of a subscription, for all of its class. */
+/*
+ * Makes the frame of a subscription, for all of its class.  NGX_AGAIN: its
+ * bodies are being compressed.
+ */
 
-static ngx_http_blockcast_frame_t *
+static ngx_int_t
 ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_notify_sub_t *rsub)
+    ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_notify_sub_t *rsub,
+    ngx_http_blockcast_frame_t **shared)
 {
     ngx_uint_t                           z;
     ngx_http_blockcast_hub_t            *hub;
@@ -502,25 +641,30 @@ ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
         c = &ngx_http_blockcast_notify_classes[sub->class];
 
         if (c->version[z] == hub->version && c->frame[z] != NULL) {
-            return c->frame[z];
+            *shared = c->frame[z];
+            return NGX_OK;
         }
     }
+
+    *shared = NULL;
 
     b = ngx_http_blockcast_notify_bodies(hub, rsub->rule);
 
     if (b == NULL || b->n == 0) {
-        return NULL;
+        return NGX_OK;
     }
 
-    if (z) {
-        ngx_http_blockcast_notify_deflate(b);
+    if (z && ngx_http_blockcast_notify_deflate(b) == NGX_AGAIN) {
+        return NGX_AGAIN;
     }
 
     frame = ngx_http_blockcast_notify_frame(conn, rsub, b);
 
+    *shared = frame;
+
     if (c == NULL) {
         ngx_http_blockcast_notify_retire(frame);
-        return frame;
+        return NGX_OK;
     }
 
     ngx_http_blockcast_notify_retire(c->frame[z]);
@@ -528,7 +672,7 @@ ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
     c->frame[z] = frame;
     c->version[z] = hub->version;
 
-    return frame;
+    return NGX_OK;
 }
 
 
@@ -745,7 +889,14 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
     }
 
     if (!rsub->rule->logs) {
-        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
+        sub->slow = 1;
+
+        if (ngx_http_blockcast_notify_shared(conn, sub, rsub, &frame)
+            == NGX_AGAIN)
+        {
+            return NULL;
+        }
+
         sub->slow = (sub->class == 0);
 
     } else {
@@ -813,8 +964,13 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     if (hub->stream->field.len == 0
         || (!rsub->rule->logs && sub->seq + 1 == hub->snap.seq))
     {
+        if (ngx_http_blockcast_notify_shared(conn, sub, rsub, &frame)
+            == NGX_AGAIN)
+        {
+            return NULL;
+        }
+
         sub->seq = hub->snap.seq;
-        frame = ngx_http_blockcast_notify_shared(conn, sub, rsub);
 
         if (frame != NULL) {
             frame->refs++;
@@ -850,6 +1006,13 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
         }
 
         from = to;
+
+        if (sub->filtered && from < hub->count
+            && ngx_http_blockcast_fanout_spent())
+        {
+            ngx_http_blockcast_filtered_more(sub);
+            return NULL;
+        }
     }
 
     sub->seq = hub->snap.seq;

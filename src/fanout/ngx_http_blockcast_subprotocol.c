@@ -14,7 +14,6 @@
 #include "bc_json.h"
 #include "bc_span.h"
 #include "bc_ws_frame.h"
-#include "bc_ws_deflate.h"
 #include "bc_http.h"
 
 
@@ -235,7 +234,7 @@ ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_convert(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text)
 {
-    ngx_http_blockcast_frame_t  *frame, *z;
+    ngx_http_blockcast_frame_t  *frame;
 
     frame = text;
 
@@ -248,20 +247,6 @@ ngx_http_blockcast_subprotocol_convert(ngx_http_blockcast_conn_t *conn,
 
         if (frame == NULL) {
             return NULL;
-        }
-    }
-
-    /* the answers are short; a page or what was missed is not */
-
-    if (conn->deflate
-        && hub != NULL
-        && bc_ws_deflate_suits(15, frame->len - frame->payload, conn->bits))
-    {
-        z = ngx_http_blockcast_frame_deflate(frame);
-
-        if (z != NULL) {
-            ngx_http_blockcast_frame_free(frame);
-            return z;
         }
     }
 

@@ -38,10 +38,10 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
     ngx_http_blockcast_frame_t *text);
 
 /*
- * Makes what one client gets of a text frame: in its subprotocol, compressed
- * where that is worth it.  Takes over the reference to the text and returns
- * one to the result, or NULL without memory.  hub is NULL for a message that
- * belongs to no stream.
+ * Makes what one client gets of a short text frame: in its subprotocol, not
+ * compressed.  Takes over the reference to the text and returns one to the
+ * result, or NULL without memory.  hub is NULL for a message that belongs to
+ * no stream.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub,

@@ -103,13 +103,19 @@ ngx_http_blockcast_longpoll_mark_pending(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Has the event loop see whether the seq that is waited for has come. */
+/*
+ * Has the event loop see whether the seq that is waited for has come.  Many
+ * may wait for it: each turn answers some of them.
+ */
 
 static void
 ngx_http_blockcast_longpoll_flush(ngx_http_blockcast_conn_t *conn)
 {
-    ngx_http_blockcast_held_request_post(
-                               (ngx_http_blockcast_held_request_t *) conn);
+    ngx_http_blockcast_held_request_t  *h;
+
+    h = (ngx_http_blockcast_held_request_t *) conn;
+
+    ngx_http_blockcast_fanout_later(&h->event);
 }
 
 

@@ -10,7 +10,6 @@
 #include "ngx_http_blockcast_poke.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_json_out.h"
-#include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_extra.h"
@@ -87,10 +86,7 @@ ngx_http_blockcast_poke_handler(ngx_http_request_t *r)
 
         /* whichever worker polls: this one, or one of the others */
 
-        if (!ngx_http_blockcast_lease_held(bmcf->zone)) {
-            ngx_http_blockcast_worker_notify_others(bmcf);
-        }
-
+        ngx_http_blockcast_worker_notify_poller(bmcf);
         ngx_http_blockcast_poller_kick();
     }
 

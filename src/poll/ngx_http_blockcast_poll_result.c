@@ -582,7 +582,8 @@ ngx_http_blockcast_poll_result_published(ngx_http_blockcast_poll_t *poll)
 {
     /* wake the other workers first: theirs is the longer way */
 
-    ngx_http_blockcast_worker_notify_others(poll->bmcf);
+    ngx_http_blockcast_worker_notify_listeners(poll->bmcf,
+                                               poll->stream->slot);
     ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_of(poll->stream));
 }
 

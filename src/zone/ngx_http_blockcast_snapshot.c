@@ -118,15 +118,18 @@ ngx_http_blockcast_snapshot_variant_finish(
 
 /*
  * Appends the deflated form of the frame `from`, in max bytes at most, when it
- * saves a tenth.
+ * saves a tenth.  When it does not, the next ones are not tried, and workers
+ * see from variant->plain that they need not either; when there is only no
+ * room here for what it saves, or it takes long, workers do it.
  */
 
 static void
-ngx_http_blockcast_snapshot_variant_deflate(
+ngx_http_blockcast_snapshot_variant_deflate(ngx_http_blockcast_stream_t *st,
     ngx_http_blockcast_snapshot_t *snap, ngx_uint_t from, u_char *buf,
     size_t max)
 {
     size_t                         len, plain;
+    ngx_http_blockcast_pause_t    *pause;
     ngx_http_blockcast_variant_t  *text, *variant;
 
     text = &snap->variants[from];
@@ -134,16 +137,29 @@ ngx_http_blockcast_snapshot_variant_deflate(
 
     plain = text->len - text->payload;
 
-    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN) {
+    if (plain < NGX_HTTP_BLOCKCAST_DEFLATE_MIN
+        || plain > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE)
+    {
         return;
     }
 
-    max = ngx_min(max, plain * 9 / 10);
+    pause = &st->pauses[from != NGX_HTTP_BLOCKCAST_TEXT];
 
-    if (bc_ws_deflate(buf + text->offset + text->payload, plain, 15, 6,
-                      buf + snap->size + BC_WS_HEADER_LEN, max, &len)
+    if (pause->left != 0) {
+        pause->left--;
+        variant->plain = pause->useless ? plain : 0;
+        return;
+    }
+
+    if (bc_ws_deflate(buf + text->offset + text->payload, plain, 15,
+                      bc_ws_deflate_level(plain),
+                      buf + snap->size + BC_WS_HEADER_LEN,
+                      ngx_min(max, plain * 9 / 10), &len)
         != 0)
     {
+        pause->left = NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE;
+        pause->useless = (max >= plain * 9 / 10);
+        variant->plain = pause->useless ? plain : 0;
         return;
     }
 
@@ -309,7 +325,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
                         NGX_HTTP_BLOCKCAST_DEFLATE_TIME + 2 * st->interval);
 
     if (deflate) {
-        ngx_http_blockcast_snapshot_variant_deflate(snap,
+        ngx_http_blockcast_snapshot_variant_deflate(st, snap,
                                                     NGX_HTTP_BLOCKCAST_TEXT,
                                                     buf, max);
     }
@@ -320,7 +336,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
         && ngx_http_blockcast_snapshot_build_delta(pub, snap, buf, max)
         && deflate)
     {
-        ngx_http_blockcast_snapshot_variant_deflate(snap,
+        ngx_http_blockcast_snapshot_variant_deflate(st, snap,
                                                     NGX_HTTP_BLOCKCAST_DELTA,
                                                     buf, max);
     }

@@ -10,11 +10,14 @@
 
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_zone.h"
 
 #include <sys/eventfd.h>
 
 
 static void ngx_http_blockcast_worker_notify_cleanup(void *data);
+static void ngx_http_blockcast_worker_notify(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_uint_t n);
 
 
 ngx_int_t
@@ -31,7 +34,9 @@ ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
                                 ccf->worker_processes * sizeof(int));
     cln = ngx_pool_cleanup_add(cycle->pool, 0);
 
-    if (bmcf->eventfds == NULL || cln == NULL) {
+    bmcf->quiet = ngx_pcalloc(cycle->pool, ccf->worker_processes);
+
+    if (bmcf->eventfds == NULL || bmcf->quiet == NULL || cln == NULL) {
         return NGX_ERROR;
     }
 
@@ -144,27 +149,113 @@ ngx_http_blockcast_worker_notify_close(ngx_connection_t *c)
 }
 
 
-void
-ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_main_conf_t *bmcf)
+static void
+ngx_http_blockcast_worker_notify(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_uint_t n)
 {
-    uint64_t    one;
-    ngx_uint_t  i;
+    uint64_t  one;
 
     one = 1;
 
+    /* EAGAIN: it has 2^64 wake-ups pending and needs no other */
+
+    if (write(bmcf->eventfds[n], &one, sizeof(uint64_t)) == -1
+        && ngx_errno != NGX_EAGAIN)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "blockcast: wake-up of worker %ui failed", n);
+    }
+}
+
+
+void
+ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t  i;
+
     for (i = 0; i < bmcf->neventfds; i++) {
-
-        if (i == ngx_worker) {
-            continue;
-        }
-
-        /* EAGAIN: it has 2^64 wake-ups pending and needs no other */
-
-        if (write(bmcf->eventfds[i], &one, sizeof(uint64_t)) == -1
-            && ngx_errno != NGX_EAGAIN)
-        {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                          "blockcast: wake-up of worker %ui failed", i);
+        if (i != ngx_worker) {
+            ngx_http_blockcast_worker_notify(bmcf, i);
         }
     }
+}
+
+
+void
+ngx_http_blockcast_worker_notify_listeners(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_slot_t *slot)
+{
+    ngx_uint_t                    i, found;
+    ngx_http_blockcast_worker_t  *w;
+
+    if (bmcf->neventfds < 2) {
+        return;
+    }
+
+    /*
+     * A listener is counted before its worker looks for what is new.  Here it
+     * is the other way round: a full barrier, which a store and a load need.
+     */
+
+    (void) ngx_atomic_fetch_add(&slot->listeners[0], 0);
+
+    ngx_memzero(bmcf->quiet, bmcf->neventfds);
+
+    found = 1;
+
+    for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS && found < bmcf->neventfds; i++)
+    {
+        w = &bmcf->zone->sh->workers[i];
+
+        if (ngx_http_blockcast_worker_there(w)
+            && w->generation == bmcf->generation
+            && w->nth < bmcf->neventfds
+            && w->nth != ngx_worker)
+        {
+            found++;
+            bmcf->quiet[w->nth] = (slot->listeners[i] == 0);
+        }
+    }
+
+    /* one that has no record may have any listeners */
+
+    for (i = 0; i < bmcf->neventfds; i++) {
+        if (i != ngx_worker && !bmcf->quiet[i]) {
+            ngx_http_blockcast_worker_notify(bmcf, i);
+        }
+    }
+}
+
+
+void
+ngx_http_blockcast_worker_notify_poller(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    uint64_t                      lease;
+    ngx_uint_t                    i;
+    ngx_http_blockcast_worker_t  *w;
+
+    lease = bmcf->zone->sh->lease;
+
+    if (lease == (bmcf->generation << 32 | (uint64_t) ngx_pid)) {
+        return;
+    }
+
+    if (lease >> 32 == bmcf->generation) {
+
+        for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
+            w = &bmcf->zone->sh->workers[i];
+
+            if (w->pid == (lease & 0xffffffff)
+                && w->generation == bmcf->generation
+                && w->nth < bmcf->neventfds)
+            {
+                ngx_http_blockcast_worker_notify(bmcf, w->nth);
+                return;
+            }
+        }
+    }
+
+    /* nobody polls, or it is not known where: one of these will */
+
+    ngx_http_blockcast_worker_notify_others(bmcf);
 }

@@ -32,8 +32,15 @@ void ngx_http_blockcast_worker_notify_read(ngx_event_t *ev);
 /* For that handler, with c->close: closes this worker's descriptor. */
 void ngx_http_blockcast_worker_notify_close(ngx_connection_t *c);
 
-/* Wakes every other worker of this configuration. */
+/*
+ * Wake all other workers; those that have listeners of a stream, which was
+ * written to the zone before; or the one that polls.
+ */
 void ngx_http_blockcast_worker_notify_others(
+    ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_worker_notify_listeners(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_slot_t *slot);
+void ngx_http_blockcast_worker_notify_poller(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 

@@ -108,6 +108,7 @@ ngx_http_blockcast_worker_record_attach(ngx_http_blockcast_zone_t *zone)
         w->beat = ngx_current_msec;
         w->started = ngx_http_blockcast_worker_record_started(ngx_pid);
         w->stuck = 0;
+        w->nth = ngx_worker;
         w->generation = zone->bmcf->generation;
         w->exiting = private->exiting;
         w->connections = private->connections;

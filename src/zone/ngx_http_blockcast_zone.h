@@ -33,6 +33,15 @@
 /* shorter messages are not compressed (bytes) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
 
+/*
+ * Longer ones take milliseconds: not by the poller while it publishes, but by
+ * each worker whose clients take that, in pieces (bytes)
+ */
+#define NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE  65536
+
+/* so many messages of a stream go uncompressed after one that saved nothing */
+#define NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE  16
+
 /* calls of a stream that have a counter of their own */
 #define NGX_HTTP_BLOCKCAST_CALLS    16
 
@@ -286,7 +295,9 @@ typedef struct {
     ngx_atomic_t                  started;      /* kernel's ticks, or 0 */
     ngx_atomic_t                  stuck;        /* no beat: this was logged */
     ngx_atomic_t                  generation;
-    ngx_atomic_t                  exiting;
+    volatile uint32_t             nth;          /* of its configuration's
+                                                   workers, from 0 */
+    volatile uint32_t             exiting;
     ngx_atomic_t                  connections;
     ngx_atomic_t                  counters[ngx_http_blockcast_n_all];
 } ngx_http_blockcast_worker_t;

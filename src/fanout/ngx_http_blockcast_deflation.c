@@ -1,0 +1,167 @@
+
+/*
+ * Deflations: frames that take long to compress are compressed in pieces, one
+ * in each turn of the event loop.
+ */
+
+
+#include "ngx_http_blockcast_deflation.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_ws_frame.h"
+#include "bc_ws_deflate.h"
+
+
+/* bytes that are compressed at a time, and for how long in a turn (usec) */
+#define NGX_HTTP_BLOCKCAST_DEFLATION_PIECE  16384
+#define NGX_HTTP_BLOCKCAST_DEFLATION_TIME   500
+
+
+struct ngx_http_blockcast_deflation_s {
+    ngx_queue_t                   queue;
+    ngx_http_blockcast_frame_t   *frame;
+    ngx_http_blockcast_frame_t   *z;
+    bc_ws_deflate_t              *state;
+    ngx_http_blockcast_deflation_pt  handler;
+    void                         *data;
+    ngx_uint_t                    n;
+};
+
+
+static void ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev);
+
+
+static ngx_queue_t       ngx_http_blockcast_deflations;
+static ngx_event_t       ngx_http_blockcast_deflation_event;
+static ngx_connection_t  ngx_http_blockcast_deflation_dummy;
+
+
+void
+ngx_http_blockcast_deflation_init(ngx_cycle_t *cycle)
+{
+    ngx_queue_init(&ngx_http_blockcast_deflations);
+
+    /* debug logging reads the descriptor of an event's connection */
+
+    ngx_http_blockcast_deflation_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_blockcast_deflation_event.handler =
+                                   ngx_http_blockcast_deflation_event_handler;
+    ngx_http_blockcast_deflation_event.log = cycle->log;
+    ngx_http_blockcast_deflation_event.data =
+                                          &ngx_http_blockcast_deflation_dummy;
+}
+
+
+ngx_http_blockcast_deflation_t *
+ngx_http_blockcast_deflation_start(ngx_http_blockcast_frame_t *frame,
+    ngx_http_blockcast_deflation_pt handler, void *data, ngx_uint_t n)
+{
+    size_t                           plain;
+    ngx_http_blockcast_deflation_t  *d;
+
+    d = ngx_calloc(sizeof(ngx_http_blockcast_deflation_t), ngx_cycle->log);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    plain = frame->len - frame->payload;
+
+    d->z = ngx_http_blockcast_frame_alloc(plain);
+    if (d->z == NULL) {
+        ngx_free(d);
+        return NULL;
+    }
+
+    d->state = bc_ws_deflate_begin(frame->data + frame->payload, plain, 15,
+                                   bc_ws_deflate_level(plain),
+                                   d->z->data + d->z->payload, plain * 9 / 10);
+    if (d->state == NULL) {
+        ngx_http_blockcast_frame_free(d->z);
+        ngx_free(d);
+        return NULL;
+    }
+
+    frame->refs++;
+
+    d->frame = frame;
+    d->handler = handler;
+    d->data = data;
+    d->n = n;
+
+    ngx_queue_insert_tail(&ngx_http_blockcast_deflations, &d->queue);
+
+    if (!ngx_http_blockcast_deflation_event.posted) {
+        ngx_post_event(&ngx_http_blockcast_deflation_event,
+                       &ngx_posted_next_events);
+    }
+
+    return d;
+}
+
+
+void
+ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d)
+{
+    if (d == NULL) {
+        return;
+    }
+
+    ngx_queue_remove(&d->queue);
+
+    bc_ws_deflate_end(d->state);
+    ngx_http_blockcast_frame_free(d->frame);
+    ngx_http_blockcast_frame_free(d->z);
+    ngx_free(d);
+}
+
+
+/* Goes on with the one that was begun first. */
+
+static void
+ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)
+{
+    int                              rc;
+    size_t                           len;
+    uint64_t                         began;
+    ngx_queue_t                     *q;
+    ngx_http_blockcast_frame_t      *z;
+    ngx_http_blockcast_deflation_t  *d;
+
+    if (ngx_queue_empty(&ngx_http_blockcast_deflations)) {
+        return;
+    }
+
+    q = ngx_queue_head(&ngx_http_blockcast_deflations);
+    d = ngx_queue_data(q, ngx_http_blockcast_deflation_t, queue);
+
+    began = ngx_http_blockcast_zone_usec();
+    len = 0;
+
+    do {
+        rc = bc_ws_deflate_step(d->state, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
+                                &len);
+
+    } while (rc == 1
+             && ngx_http_blockcast_zone_usec() - began
+                < NGX_HTTP_BLOCKCAST_DEFLATION_TIME);
+
+    if (rc != 1) {
+        z = NULL;
+
+        if (rc == 0) {
+            z = d->z;
+            d->z = NULL;
+            ngx_http_blockcast_frame_deflated(z, d->frame, len);
+        }
+
+        d->handler(d->data, d->n, z);
+
+        ngx_http_blockcast_deflation_cancel(d);
+    }
+
+    if (!ngx_queue_empty(&ngx_http_blockcast_deflations)) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}

@@ -1,0 +1,41 @@
+
+/*
+ * Deflations: frames that take long to compress are compressed in pieces, one
+ * in each turn of the event loop.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_DEFLATION_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_DEFLATION_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
+
+
+typedef struct ngx_http_blockcast_deflation_s  ngx_http_blockcast_deflation_t;
+
+/*
+ * Gets the compressed frame, whose reference it takes over; NULL: it saves too
+ * little.  The deflation is freed when it returns.
+ */
+typedef void (*ngx_http_blockcast_deflation_pt)(void *data, ngx_uint_t n,
+    ngx_http_blockcast_frame_t *z);
+
+
+void ngx_http_blockcast_deflation_init(ngx_cycle_t *cycle);
+
+/*
+ * Begins to compress a frame, and holds a reference to it until the end.  The
+ * handler is called from the event loop, with data and n.  NULL without
+ * memory.
+ */
+ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_start(
+    ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
+    void *data, ngx_uint_t n);
+
+/* Ends one whose handler was not called; NULL is ignored. */
+void ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_DEFLATION_H_INCLUDED_ */

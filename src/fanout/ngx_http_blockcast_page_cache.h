@@ -1,0 +1,58 @@
+
+/*
+ * Pages of logs: the messages with entries that clients get who come, or come
+ * back, made once for all that need the same.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_PAGE_CACHE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_PAGE_CACHE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_hub.h"
+
+
+/* which entries a page has, and what it says beside them */
+
+typedef struct {
+    ngx_http_blockcast_hub_t     *hub;
+    uint64_t                      from;         /* where its first entry is in
+                                                   the zone's ring */
+    uint64_t                      to;           /* ... and the one after it */
+    uint64_t                      seq;
+    uint64_t                      since;        /* of its gap */
+    uint64_t                      which;        /* with a filter: a hash of
+                                                   which entries it has */
+    uint32_t                      kind;         /* of encoding_cache.c */
+    uint16_t                      protocol;
+    uint16_t                      bits;         /* window it may be compressed
+                                                   for, or 0 */
+} ngx_http_blockcast_page_key_t;
+
+
+void ngx_http_blockcast_page_cache_init(void);
+void ngx_http_blockcast_page_cache_done(void);
+
+/*
+ * Returns NGX_OK with the page and a reference to it for the caller; NGX_AGAIN
+ * when it is being compressed, after which the hub's fan-out begins again;
+ * NGX_DECLINED when it is to be made, and given to _add().
+ */
+ngx_int_t ngx_http_blockcast_page_cache_find(
+    ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
+
+/*
+ * Compresses a page, in the subprotocol of its key, for that, and keeps it
+ * when it took long to make.  Takes over the caller's reference and returns
+ * what _find() does, not NGX_DECLINED.
+ */
+ngx_int_t ngx_http_blockcast_page_cache_add(
+    ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
+
+/* Drops what nobody has asked for lately; on each tick of a worker. */
+void ngx_http_blockcast_page_cache_tick(void);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_PAGE_CACHE_H_INCLUDED_ */
