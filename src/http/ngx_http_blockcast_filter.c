@@ -14,21 +14,11 @@
 #include "bc_span.h"
 
 
-/* a longer number of an entry is compared with nothing (bytes) */
-#define NGX_HTTP_BLOCKCAST_FILTER_NUMBER  128
-
-
-static ngx_uint_t ngx_http_blockcast_filter_equal(
-    ngx_http_blockcast_filter_t *filter,
-    ngx_http_blockcast_filter_value_t *value, bc_span_t member);
-
-
 ngx_int_t
 ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     ngx_http_blockcast_filter_t *filter)
 {
     u_char                             *p, *last;
-    size_t                              longest;
     ngx_str_t                           name, written, text;
     ngx_uint_t                          member;
     ngx_http_blockcast_filter_value_t  *value;
@@ -36,8 +26,6 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     filter->nmembers = 0;
     filter->known = 0;
     filter->nvalues = 0;
-    filter->buf = NULL;
-    longest = 0;
 
     p = r->args.data;
     last = p + r->args.len;
@@ -86,7 +74,6 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        longest = ngx_max(longest, value->text.len);
         value->key.len = 0;
 
         /* 7 is the number 7, and the string "7" */
@@ -107,94 +94,5 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
         }
     }
 
-    if (longest != 0) {
-        filter->buf = ngx_pnalloc(r->pool, longest);
-
-        if (filter->buf == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
     return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_blockcast_filter_learn(ngx_http_blockcast_filter_t *filter,
-    bc_span_t entry)
-{
-    bc_span_t   members[NGX_HTTP_BLOCKCAST_FILTER_MEMBERS];
-    ngx_uint_t  i;
-
-    bc_json_members(entry, filter->members, members, filter->nmembers);
-
-    for (i = 0; i < filter->nmembers; i++) {
-        if (members[i].data != NULL) {
-            filter->known |= (ngx_uint_t) 1 << i;
-        }
-    }
-
-    return filter->known == ((ngx_uint_t) 1 << filter->nmembers) - 1;
-}
-
-
-ngx_uint_t
-ngx_http_blockcast_filter_matches(ngx_http_blockcast_filter_t *filter,
-    bc_span_t entry)
-{
-    bc_span_t                           members[
-                                          NGX_HTTP_BLOCKCAST_FILTER_MEMBERS];
-    ngx_uint_t                          i, matched;
-    ngx_http_blockcast_filter_value_t  *value;
-
-    bc_json_members(entry, filter->members, members, filter->nmembers);
-
-    matched = 0;
-
-    for (i = 0; i < filter->nvalues; i++) {
-        value = &filter->values[i];
-
-        if (members[value->member].data != NULL
-            && ngx_http_blockcast_filter_equal(filter, value,
-                                               members[value->member]))
-        {
-            matched |= (ngx_uint_t) 1 << value->member;
-        }
-    }
-
-    return (matched & filter->known) == filter->known;
-}
-
-
-static ngx_uint_t
-ngx_http_blockcast_filter_equal(ngx_http_blockcast_filter_t *filter,
-    ngx_http_blockcast_filter_value_t *value, bc_span_t member)
-{
-    size_t  len;
-    u_char  key[BC_JSON_KEY_BOUND(NGX_HTTP_BLOCKCAST_FILTER_NUMBER)];
-
-    switch (member.data[0]) {
-
-    case '"':
-        return bc_json_string(member, filter->buf, value->text.len, &len) == 0
-               && len == value->text.len
-               && ngx_memcmp(filter->buf, value->text.data, len) == 0;
-
-    case '{':
-    case '[':
-        return 0;
-
-    default:
-
-        if (value->key.len == 0
-            || member.len > NGX_HTTP_BLOCKCAST_FILTER_NUMBER)
-        {
-            return 0;
-        }
-
-        len = bc_json_key(member, key);
-
-        return len == value->key.len
-               && ngx_memcmp(key, value->key.data, len) == 0;
-    }
 }

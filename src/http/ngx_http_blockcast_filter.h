@@ -17,6 +17,9 @@
 #define NGX_HTTP_BLOCKCAST_FILTER_MEMBERS  8
 #define NGX_HTTP_BLOCKCAST_FILTER_VALUES   32
 
+/* a longer number of an entry is compared with nothing (bytes) */
+#define NGX_HTTP_BLOCKCAST_FILTER_NUMBER   128
+
 
 /* one value of the query */
 
@@ -35,7 +38,9 @@ typedef struct {
     ngx_http_blockcast_filter_value_t   values[
                                           NGX_HTTP_BLOCKCAST_FILTER_VALUES];
     ngx_uint_t                          nvalues;
-    u_char                             *buf;    /* for a string of an entry */
+    const uint64_t                     *columns[
+                                          NGX_HTTP_BLOCKCAST_FILTER_MEMBERS];
+                                                /* of filter_index.c */
 } ngx_http_blockcast_filter_t;
 
 
@@ -47,21 +52,6 @@ typedef struct {
  */
 ngx_int_t ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     ngx_http_blockcast_filter_t *filter);
-
-/*
- * Looks which members of the filter an entry has: those that no entry of the
- * log has are arguments of somebody else, and ignored.  Returns 1 when all are
- * known, so that no other entry has to be looked at.
- */
-ngx_uint_t ngx_http_blockcast_filter_learn(
-    ngx_http_blockcast_filter_t *filter, bc_span_t entry);
-
-/*
- * Tells whether an entry, checked JSON, has for each known member one of its
- * values: the same string, or a number of the same value.
- */
-ngx_uint_t ngx_http_blockcast_filter_matches(
-    ngx_http_blockcast_filter_t *filter, bc_span_t entry);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_FILTER_H_INCLUDED_ */

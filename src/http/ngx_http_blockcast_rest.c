@@ -11,12 +11,16 @@
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_encoding_cache.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_filter.h"
+#include "ngx_http_blockcast_filter_index.h"
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast_history_rest.h"
 #include "ngx_http_blockcast_longpoll.h"
@@ -43,6 +47,15 @@ typedef struct {
 } ngx_http_blockcast_rest_page_t;
 
 
+/* a request whose filter has to wait for its index */
+
+typedef struct {
+    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_http_blockcast_filter_t        filter;
+} ngx_http_blockcast_rest_filtered_t;
+
+
 static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r,
     uint64_t allowed);
 static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
@@ -57,6 +70,9 @@ static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
+static ngx_int_t ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_filter_t *filter);
+static void ngx_http_blockcast_rest_filter_event(ngx_event_t *ev);
 
 
 /* Returns the length of "/history" where a path ends so, else 0. */
@@ -827,6 +843,88 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
 
 
 /*
+ * Brings the index of a log up to date for a filter.  NGX_OK, or what the
+ * content handler returns: the first filter after a start has every entry
+ * looked at, which takes several turns of the event loop.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_filter_t *filter)
+{
+    ngx_int_t                            rc;
+    ngx_http_blockcast_refusal_t         refusal;
+    ngx_http_blockcast_rest_filtered_t  *rf;
+
+    rc = ngx_http_blockcast_filter_index_update(hub, filter);
+
+    if (rc == NGX_AGAIN
+        && r == r->main && !r->post_action
+        && ngx_http_get_module_ctx(r, ngx_http_blockcast_module) == NULL
+        && ngx_http_blockcast_access_limits(r, &refusal) == NGX_OK)
+    {
+        rf = ngx_http_blockcast_held_request_create(r,
+                                   sizeof(ngx_http_blockcast_rest_filtered_t),
+                                   NGX_HTTP_BLOCKCAST_LONGPOLL,
+                                   ngx_http_blockcast_rest_filter_event);
+        if (rf == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rf->hub = hub;
+        rf->filter = *filter;
+
+        ngx_http_blockcast_held_request_hold(&rf->held,
+                                             ngx_http_request_empty_handler);
+        ngx_http_blockcast_fanout_later(&rf->held.event);
+
+        return NGX_DONE;
+    }
+
+    while (rc == NGX_AGAIN) {
+
+        /* a part of another response, or one that has waited already */
+
+        rc = ngx_http_blockcast_filter_index_update(hub, filter);
+    }
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static void
+ngx_http_blockcast_rest_filter_event(ngx_event_t *ev)
+{
+    ngx_connection_t                    *c;
+    ngx_http_request_t                  *r;
+    ngx_http_blockcast_rest_filtered_t  *rf;
+
+    rf = ev->data;
+    r = rf->held.conn.request;
+    c = r->connection;
+
+    if (!ev->timedout
+        && ngx_http_blockcast_filter_index_update(rf->hub, &rf->filter)
+           == NGX_AGAIN)
+    {
+        ngx_http_blockcast_fanout_later(ev);
+        return;
+    }
+
+    rf->held.held = 0;
+    ev->timedout = 0;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    ngx_http_finalize_request(r, ngx_http_blockcast_rest_again(r,
+                                                      rf->hub->stream, 0));
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
  * Answers with the newest entries of a log, newest first.  The entries are the
  * data path: their bytes are copied as they are.
  */
@@ -884,37 +982,28 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_first(r, st);
     }
 
-    found = ngx_palloc(r->pool, (ngx_min(page.limit, hub->count) + 1)
-                                * sizeof(ngx_uint_t));
+    if (filter.nmembers != 0) {
+        rc = ngx_http_blockcast_rest_filter(r, hub, &filter);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    page.count = ngx_min(page.limit, hub->count);
+
+    found = ngx_palloc(r->pool, (page.count + 1) * sizeof(ngx_uint_t));
     if (found == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    for (i = hub->count; i > 0 && filter.nmembers != 0; i--) {
-        entry = ngx_http_blockcast_rest_entry(hub, i - 1);
-
-        if (ngx_http_blockcast_filter_learn(&filter, entry)) {
-            break;
-        }
-    }
-
+    page.total = ngx_http_blockcast_filter_index_find(hub, &filter,
+                                                      page.offset, found,
+                                                      &page.count);
     size = 0;
 
-    for (i = hub->count; i > 0; i--) {
-        entry = ngx_http_blockcast_rest_entry(hub, i - 1);
-
-        if (filter.known != 0
-            && !ngx_http_blockcast_filter_matches(&filter, entry))
-        {
-            continue;
-        }
-
-        if (page.total >= page.offset && page.count < page.limit) {
-            found[page.count++] = i - 1;
-            size += entry.len + 1;
-        }
-
-        page.total++;
+    for (i = 0; i < page.count; i++) {
+        size += ngx_http_blockcast_rest_entry(hub, found[i]).len + 1;
     }
 
     if (ngx_http_blockcast_rest_entries_tail(r, hub, &page, &tail) != NGX_OK) {
