@@ -8,6 +8,7 @@ import { bytes, node, scale } from './scale.mjs';
 import { load } from './process.mjs';
 import { disturbance, program, rounds, run, target } from './measure.mjs';
 import { servers } from './servers.mjs';
+import { turns } from './turns.mjs';
 import { cell, median, number, table } from './stats.mjs';
 
 export const names = {
@@ -196,7 +197,10 @@ async function smoke(options) {
         await server.stop();
     }
 
-    return { text: lines.join('\n'), data: lines };
+    const quick = await turns({ time: 0.5 }, true);
+    lines.push(quick.text);
+
+    return { text: lines.join('\n'), data: [lines, quick.data] };
 }
 
 const each = (options, runs, seconds) => options.rounds * options.peers.length * runs * seconds;
@@ -207,6 +211,7 @@ export const commands = {
     idle: { run: idle, seconds: o => each(o, 2.4, 8) },
     latency: { run: o => latency(o, { pace, paced, names }), seconds: o => o.rounds * (o.time * 5 + 15) },
     scale: { run: scale, seconds: o => o.rounds * 320 },
+    turns: { run: o => turns(o), seconds: o => Math.min(o.rounds, 2) * 60 * (o.time + 5) },
     storm: { run: storm, seconds: o => each(o, 2, 5) },
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },

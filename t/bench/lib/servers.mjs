@@ -64,7 +64,7 @@ async function simple(command, args, options) {
 }
 
 // nginx with some workers: `module`, lines of http and of its server. Processor 0 is that of a single worker.
-export async function nginx({ module, http, server, workers = 1, tls, name, shared }) {
+export async function nginx({ module, http, server, workers = 1, tls, name, shared, preload }) {
     const prefix = fs.mkdtempSync(path.join(env.tmp, `${name}-`));
     const listen = await nextPort();
 
@@ -101,7 +101,8 @@ ${server}
 }
 `);
 
-    const child = start(undefined, env.nginx, ['-p', `${prefix}/`, '-e', 'stderr', '-c', `${prefix}/nginx.conf`]);
+    const child = start(undefined, env.nginx, ['-p', `${prefix}/`, '-e', 'stderr', '-c', `${prefix}/nginx.conf`],
+        { env: { ...process.env, ...preload } });
 
     try {
         await listening(listen, child);
@@ -214,6 +215,58 @@ ${names.map(name => `
             async calls() {
                 return Number(await (await fetch(`http://127.0.0.1:${nodePort}/count`)).text());
             },
+            async stop() {
+                await server.stop();
+                await stop(node);
+            },
+        };
+    },
+
+    // blockcast as `turns` needs it. `streams`: [{ name, call, interval, more }]; `preload`: what nginx is started with.
+    async turns(options) {
+        const nodePort = await nextPort();
+        const node = start(1, process.execPath, [path.join(here, 'turns-node.mjs'), String(nodePort)]);
+
+        await listening(nodePort, node);
+
+        const server = await nginx({
+            name: 'turns',
+            module: env.module,
+            tls: options.tls,
+            workers: options.workers,
+            preload: options.preload,
+            http: `
+    ${options.http ?? ''}
+    blockcast_zone main ${options.zone ?? '64m'};
+    blockcast_max_connections 40000 worker=19900;
+    blockcast_message_rate off;
+    upstream node { server 127.0.0.1:${nodePort}; keepalive 64; }
+${options.streams.map(s => `
+    blockcast_stream ${s.name} {
+        blockcast_interval ${s.interval}ms;
+        blockcast_max_size ${options.maxSize ?? 262144};
+        blockcast_call c ${s.call} timeout=10s;
+        ${s.more ?? ''}
+    }
+`).join('')}`,
+            server: `
+        keepalive_requests 1000000;
+        location = /ws { blockcast_websocket; }
+        location /events { blockcast_sse; }
+        location /api/ { blockcast_api; }
+        location = /_node {
+            blockcast_node max_reply=8m;
+            proxy_pass http://node/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffers 64 64k;
+            proxy_busy_buffers_size 128k;
+        }
+`,
+        });
+
+        return {
+            ...server,
             async stop() {
                 await server.stop();
                 await stop(node);
