@@ -43,6 +43,30 @@ typedef struct {
 } ngx_http_blockcast_poll_outcome_t;
 
 
+/*
+ * The entries of a log's data that were not published before.  Numbers are
+ * those of published entries, counted from 1.
+ */
+
+typedef struct {
+    ngx_http_blockcast_hub_t      *hub;
+    bc_span_t                      list;        /* all, as the data has them */
+    const char                    *key;         /* name of the key's member */
+    uint32_t                      *table;       /* hashes of kept and new */
+    ngx_uint_t                     mask;        /* ... its size less 1 */
+    ngx_http_blockcast_log_dedup_entry_t  *new;
+    ngx_http_blockcast_log_dedup_past_t  past;
+    ngx_http_blockcast_log_entry_t  *entries;   /* the n new ones, in order */
+    ngx_uint_t                     n;
+    ngx_uint_t                     total;
+    ngx_uint_t                     bad;         /* left out */
+    uint64_t                       first;       /* number of the first one */
+    uint64_t                       last;        /* in the data, and the last */
+    ngx_uint_t                     before;      /* new ones before the first */
+    ngx_uint_t                     after;       /* ... and before the last */
+} ngx_http_blockcast_poll_result_news_t;
+
+
 static void ngx_http_blockcast_poll_result_failed(
     ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_call_result_t *r,
     ngx_str_t *text);
@@ -822,189 +846,267 @@ ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
 }
 
 
+/* Counts the entries of the data, and makes the table of those kept. */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news)
+{
+    bc_span_t                  item, key;
+    ngx_uint_t                 i, mask;
+    bc_json_iter_t             it;
+    ngx_http_blockcast_hub_t  *hub;
+
+    hub = news->hub;
+
+    (void) bc_json_array(&it, news->list);
+
+    while (bc_json_next(&it, &key, &item)) {
+        news->total++;
+    }
+
+    for (mask = 64; mask < 2 * (hub->count + news->total + 1); mask *= 2) {
+        /* void */
+    }
+
+    news->table = ngx_pcalloc(poll->pool, mask * sizeof(uint32_t));
+    news->new = ngx_palloc(poll->pool,
+                           (news->total + 1)
+                           * sizeof(ngx_http_blockcast_log_dedup_entry_t));
+    news->entries = ngx_palloc(poll->pool,
+                               (news->total + 1)
+                               * sizeof(ngx_http_blockcast_log_entry_t));
+
+    if (news->table == NULL || news->new == NULL || news->entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    news->mask = mask - 1;
+
+    for (i = 0; i < hub->count; i++) {
+        ngx_http_blockcast_log_dedup_add(news->table, news->mask,
+                                  ngx_http_blockcast_hub_entry(hub, i)->hash,
+                                  i);
+    }
+
+    ngx_http_blockcast_log_dedup_past_init(&news->past, poll->stream->slot);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Finds the key of an entry.  NGX_DECLINED: it has none, or the log cannot take
+ * it, which is counted and said in *error.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_key(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news, bc_span_t *item,
+    bc_span_t *key, ngx_str_t *error)
+{
+    ngx_http_blockcast_stream_t  *st;
+
+    st = poll->stream;
+
+    if (item->len == 0 || item->data[0] != '{'
+        || !bc_json_member(*item, news->key, key)
+        || key->data[0] == '{' || key->data[0] == '['
+        || key->data[0] == 'n')
+    {
+        news->bad++;
+        ngx_http_blockcast_poll_result_errorf(
+                                    poll->pool, error,
+                                    "%ui of %ui entries have no \"%V\" to "
+                                    "tell them apart, they are left out",
+                                    news->bad, news->total, &st->key);
+        return NGX_DECLINED;
+    }
+
+    if (item->len + ngx_http_blockcast_poll_result_around(st) > st->max_size
+        || 4 * (item->len + BC_JSON_KEY_BOUND(key->len)
+                + sizeof(ngx_http_blockcast_ring_record_t)) > st->ring_size)
+    {
+        news->bad++;
+        ngx_http_blockcast_poll_result_errorf(
+                                    poll->pool, error,
+                                    "an entry of %uz bytes is left out, "
+                                    "blockcast_max_size is %uz and size= "
+                                    "%uz", item->len, st->max_size,
+                                    st->ring_size);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Adds an entry, unless it was published or is in the data twice.  Of those
+ * that were published it notes the first and the last.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_add(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news, bc_span_t *item,
+    bc_span_t *key)
+{
+    uint64_t                               hash, number;
+    ngx_uint_t                             seen, kept;
+    ngx_http_blockcast_slot_t             *slot;
+    ngx_http_blockcast_log_dedup_entry_t  *new;
+
+    new = &news->new[news->n];
+    kept = news->hub->count;
+    slot = poll->stream->slot;
+
+    if (ngx_http_blockcast_log_dedup_key(poll, key, &new->entry.key)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    new->entry.data.data = (u_char *) item->data;
+    new->entry.data.len = item->len;
+
+    hash = bc_siphash(slot->seed, new->entry.key.data, new->entry.key.len);
+    new->hash = (uint32_t) hash;
+
+    seen = ngx_http_blockcast_log_dedup_find(news->hub, news->table,
+                                             news->mask, news->new,
+                                             &new->entry.key, new->hash);
+
+    if (seen > kept) {
+
+        /* it is in the list twice */
+
+        return NGX_OK;
+    }
+
+    /* the numbers of those that were published, counted from 1 */
+
+    if (seen != 0) {
+        number = news->past.last - ngx_min(news->past.last, kept) + seen;
+
+    } else if (ngx_http_blockcast_log_dedup_past(&news->past, hash,
+                                                 poll->pool, &number)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (number != 0) {
+
+        if (news->first == 0) {
+            news->first = number;
+            news->before = news->n;
+        }
+
+        news->last = number;
+        news->after = news->n;
+
+        return NGX_OK;
+    }
+
+    ngx_http_blockcast_log_dedup_add(news->table, news->mask, new->hash,
+                                     kept + news->n);
+
+    news->entries[news->n] = new->entry;
+    news->n++;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Drops those that are older than all that is known.  There were entries before
+ * those that are remembered, and the node may still show them, since it shows
+ * such old ones: they were delivered before.  A program whose output is in the
+ * wrong order has them at the end.
+ */
+
+static void
+ngx_http_blockcast_poll_result_news_cut(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news)
+{
+    ngx_http_blockcast_log_dedup_past_t  *past;
+
+    past = &news->past;
+
+    if (news->first == 0
+        || (past->first == 0 && !poll->stream->slot->forgot)
+        || ngx_min(news->first, news->last) > past->first + past->nkeys / 2)
+    {
+        return;
+    }
+
+    if (news->first <= news->last) {
+        news->n -= news->before;
+        ngx_memmove(news->entries, news->entries + news->before,
+                    news->n * sizeof(ngx_http_blockcast_log_entry_t));
+
+    } else {
+        news->n = news->after;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
-    size_t                                  around;
-    uint32_t                               *table, hash;
-    uint64_t                                number, first, last, hash64;
-    bc_span_t                               span, list, item, key;
+    bc_span_t                               item, key;
     ngx_str_t                               k, gap, *data, *error;
-    ngx_uint_t                              i, n, total, mask, bad, seen;
-    ngx_uint_t                              before, after;
+    ngx_uint_t                              n;
     bc_json_iter_t                          it;
-    ngx_http_blockcast_log_dedup_entry_t   *new;
-    ngx_http_blockcast_log_dedup_past_t     past;
     ngx_http_blockcast_hub_t               *hub;
     ngx_http_blockcast_log_entry_t         *entries;
     ngx_http_blockcast_stream_t            *st;
+    ngx_http_blockcast_poll_result_news_t   news;
 
     st = poll->stream;
     hub = ngx_http_blockcast_hub_of(st);
     data = &outcome->data;
     error = &outcome->error;
 
-    if (ngx_http_blockcast_poll_result_list(poll, data, &k, &list, error)
+    ngx_memzero(&news, sizeof(ngx_http_blockcast_poll_result_news_t));
+    news.hub = hub;
+
+    if (ngx_http_blockcast_poll_result_list(poll, data, &k, &news.list, error)
         != NGX_OK
-        || ngx_http_blockcast_poll_result_lag(poll, data, error) != NGX_OK)
+        || ngx_http_blockcast_poll_result_lag(poll, data, error) != NGX_OK
+        || ngx_http_blockcast_poll_result_news_init(poll, &news) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    (void) bc_json_array(&it, list);
+    news.key = (char *) k.data + k.len;
 
-    total = 0;
-
-    while (bc_json_next(&it, &key, &item)) {
-        total++;
-    }
-
-    /* what is known, by key */
-
-    for (mask = 64; mask < 2 * (hub->count + total + 1); mask *= 2) {
-        /* void */
-    }
-
-    table = ngx_pcalloc(poll->pool, mask * sizeof(uint32_t));
-    new = ngx_palloc(
-                 poll->pool,
-                 (total + 1) * sizeof(ngx_http_blockcast_log_dedup_entry_t));
-    entries = ngx_palloc(poll->pool,
-                         (total + 1) * sizeof(ngx_http_blockcast_log_entry_t));
-
-    if (table == NULL || new == NULL || entries == NULL) {
-        return NGX_ERROR;
-    }
-
-    mask--;
-
-    for (i = 0; i < hub->count; i++) {
-        ngx_http_blockcast_log_dedup_add(table, mask,
-                                  ngx_http_blockcast_hub_entry(hub, i)->hash,
-                                  i);
-    }
-
-    ngx_http_blockcast_log_dedup_past_init(&past, st->slot);
-
-    around = ngx_http_blockcast_poll_result_around(st);
-    n = 0;
-    bad = 0;
-    first = 0;
-    last = 0;
-    before = 0;
-    after = 0;
-
-    (void) bc_json_array(&it, list);
+    (void) bc_json_array(&it, news.list);
 
     while (bc_json_next(&it, &key, &item)) {
 
-        span = item;
-
-        if (item.len == 0 || item.data[0] != '{'
-            || !bc_json_member(span, (char *) k.data + k.len, &key)
-            || key.data[0] == '{' || key.data[0] == '['
-            || key.data[0] == 'n')
+        if (ngx_http_blockcast_poll_result_news_key(poll, &news, &item, &key,
+                                                    error)
+            != NGX_OK)
         {
-            bad++;
-            ngx_http_blockcast_poll_result_errorf(
-                                        poll->pool, error,
-                                        "%ui of %ui entries have no \"%V\" to "
-                                        "tell them apart, they are left out",
-                                        bad, total, &st->key);
             continue;
         }
 
-        if (item.len + around > st->max_size
-            || 4 * (item.len + BC_JSON_KEY_BOUND(key.len)
-                    + sizeof(ngx_http_blockcast_ring_record_t)) > st->ring_size)
-        {
-            bad++;
-            ngx_http_blockcast_poll_result_errorf(
-                                        poll->pool, error,
-                                        "an entry of %uz bytes is left out, "
-                                        "blockcast_max_size is %uz and size= "
-                                        "%uz", item.len, st->max_size,
-                                        st->ring_size);
-            continue;
-        }
-
-        if (ngx_http_blockcast_log_dedup_key(poll, &key,
-                                             &new[n].entry.key) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        new[n].entry.data.data = (u_char *) item.data;
-        new[n].entry.data.len = item.len;
-
-        hash64 = bc_siphash(st->slot->seed, new[n].entry.key.data,
-                            new[n].entry.key.len);
-        hash = (uint32_t) hash64;
-        new[n].hash = hash;
-
-        seen = ngx_http_blockcast_log_dedup_find(hub, table, mask, new,
-                                                 &new[n].entry.key, hash);
-
-        if (seen > hub->count) {
-
-            /* it is in the list twice */
-
-            continue;
-        }
-
-        /* the numbers of those that were published, counted from 1 */
-
-        if (seen != 0) {
-            number = past.last - ngx_min(past.last, hub->count) + seen;
-
-        } else if (ngx_http_blockcast_log_dedup_past(&past, hash64, poll->pool,
-                                                     &number)
-                   != NGX_OK)
+        if (ngx_http_blockcast_poll_result_news_add(poll, &news, &item, &key)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
-
-        if (number != 0) {
-
-            if (first == 0) {
-                first = number;
-                before = n;
-            }
-
-            last = number;
-            after = n;
-
-            continue;
-        }
-
-        ngx_http_blockcast_log_dedup_add(table, mask, hash, hub->count + n);
-
-        entries[n] = new[n].entry;
-        n++;
     }
 
-    if (first != 0 && (past.first != 0 || st->slot->forgot)
-        && ngx_min(first, last) <= past.first + past.nkeys / 2)
-    {
-        /*
-         * There were entries before those that are remembered, and the node
-         * may still show them, since it shows such old ones: what is older
-         * than all that is known was delivered before.  A program whose output
-         * is in the wrong order has it at the end.
-         */
+    ngx_http_blockcast_poll_result_news_cut(poll, &news);
 
-        if (first <= last) {
-            n -= before;
-            ngx_memmove(entries, entries + before,
-                        n * sizeof(ngx_http_blockcast_log_entry_t));
-
-        } else {
-            n = after;
-        }
-    }
+    entries = news.entries;
+    n = news.n;
 
     outcome->entries = n;
-    outcome->bad = (bad != 0);
+    outcome->bad = (news.bad != 0);
 
     if (n == 0 && hub->newest != NULL) {
         return ngx_http_blockcast_poll_result_unchanged(poll, outcome, memory);
@@ -1015,9 +1117,9 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
     if (n != 0 && gap.len != 0) {
         (void) ngx_http_blockcast_program_report_mark(
-                        poll->pool, &gap, st->max_size - around
-                                          - NGX_HTTP_BLOCKCAST_RING_GAP_LEN,
-                        &entries[0].data);
+                        poll->pool, &gap,
+                        st->max_size - ngx_http_blockcast_poll_result_around(st)
+                        - NGX_HTTP_BLOCKCAST_RING_GAP_LEN, &entries[0].data);
     }
 
     outcome->batch = 1;
