@@ -185,6 +185,21 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 
 
 void
+ngx_http_blockcast_fanout_now(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_http_blockcast_fanout_start();
+
+    if (hub->walking && ngx_http_blockcast_fanout_walk(hub)) {
+        return;
+    }
+
+    if (hub->filtered != NULL) {
+        (void) ngx_http_blockcast_filtered_walk(hub);
+    }
+}
+
+
+void
 ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub)
 {
     if (hub->filtered != NULL) {

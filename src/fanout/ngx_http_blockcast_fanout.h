@@ -53,6 +53,12 @@ void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
  */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
+/*
+ * Serves the subscribers of a hub for a turn before the event loop has its own:
+ * what is published next may overwrite the entries that they have not got.
+ */
+void ngx_http_blockcast_fanout_now(ngx_http_blockcast_hub_t *hub);
+
 /* Does so for all streams that this worker has to keep up with. */
 void ngx_http_blockcast_fanout_update_all(void);
 

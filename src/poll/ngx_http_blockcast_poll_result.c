@@ -463,13 +463,18 @@ ngx_http_blockcast_poll_result_propose(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* One of several messages is in the zone: the next one is not waited for. */
+/*
+ * One of several messages is in the zone.  It is sent before the next one comes,
+ * which may take its place in a small log.
+ */
 
 static void
 ngx_http_blockcast_poll_result_committed(
     ngx_http_blockcast_proposal_t *proposal)
 {
     ngx_http_blockcast_poll_result_published(proposal->data);
+    ngx_http_blockcast_fanout_now(
+                        ngx_http_blockcast_hub_of(proposal->stream));
 }
 
 
