@@ -669,7 +669,7 @@ async function slowly(context, page) {
 }
 
 for (const ethereum of [false, true]) {
-  for (const width of [360, 1440]) {
+  for (const width of ethereum ? [360, 1440] : [360, 1024, 1440]) {
     const name = ethereum ? 'Ethereum' : 'The Block';
     test(`stands still while it loads, ${name} at ${width} px, on a slow machine`, async (say) => {
       // If this fails: one taps on something, and it is no longer there.

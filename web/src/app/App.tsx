@@ -72,6 +72,7 @@ function Dashboard(): ReactNode {
   }, [kiosk, only]);
 
   const panels = only === '' ? shown : shown.filter((panel) => panelId(panel) === only);
+  const made = useByAndBy(panels.length);
 
   return (
     <>
@@ -89,11 +90,15 @@ function Dashboard(): ReactNode {
         {loaded.problems.length > 0 && <Problems problems={loaded.problems} />}
         {board !== null && panels.length > 0 ? (
           <div className="board">
-            {panels.map((panel) => (
-              <Guard key={panelId(panel)} name={panel.title ?? label(panelId(panel))} area={classOf(panel)}>
-                <AnyPanel panel={panel} />
-              </Guard>
-            ))}
+            {panels.map((panel, index) =>
+              index < made ? (
+                <Guard key={panelId(panel)} name={panel.title ?? label(panelId(panel))} area={classOf(panel)}>
+                  <AnyPanel panel={panel} />
+                </Guard>
+              ) : (
+                <section key={panelId(panel)} className={`panel panel-later panel-unmade ${classOf(panel)}`} data-panel={panelId(panel)} />
+              ),
+            )}
           </div>
         ) : (
           <Nothing known={streams !== null && board !== null} only={only} panels={shown} />
@@ -213,6 +218,44 @@ function AnyNumbers({ panel, id, className }: { panel: PanelConfig & { panel: 'n
   ) : (
     <NumbersPanel config={panel} id={id} className={className} />
   );
+}
+
+/** How many panels are in sight at first, at most. */
+function atFirst(): number {
+  if (typeof IntersectionObserver === 'undefined') {
+    return Infinity;
+  }
+  const beside = innerWidth < 800 ? 1 : innerWidth < 1920 ? 2 : 3;
+  return 1 + beside * Math.ceil(innerHeight / 400 - (beside === 1 ? 0 : 1));
+}
+
+/** When panels out of sight begin to be made, and the time between two of them (ms). */
+const LATER = 2000;
+const APART = 200;
+
+/**
+ * How many of the panels are made: those in sight at once, the others when someone comes near, or one by one a little later. What
+ * nobody sees yet must not keep a phone from answering.
+ */
+function useByAndBy(count: number): number {
+  const [made, setMade] = useState(atFirst);
+  useEffect(() => {
+    if (made >= count) {
+      return;
+    }
+    const more = (): void => setMade((before) => before + 1);
+    const timer = setTimeout(more, made === atFirst() ? LATER : APART);
+    const next = document.querySelector('.panel-unmade');
+    const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting === true && more(), { rootMargin: '600px' });
+    if (next !== null) {
+      observer.observe(next);
+    }
+    return () => {
+      clearTimeout(timer);
+      observer.disconnect();
+    };
+  }, [made, count]);
+  return made;
 }
 
 function useShortcuts(find: () => void, on: boolean): void {
