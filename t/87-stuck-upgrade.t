@@ -84,6 +84,25 @@ sub polls_again {
 }
 
 
+# Stops a worker while it waits for events. In the midst of a publish it would
+# have the lock of the file, and the others wait until it goes on (see below): how
+# often a signal comes just then depends on how busy the machine is.
+
+sub stop_idle {
+    my ($pid) = @_;
+
+    wait_for {
+        kill 'STOP', $pid;
+        wait_for { Blockcast::Test::slurp("/proc/$pid/stat") =~ /\) T / } 5;
+
+        # epoll_wait or epoll_pwait, which it was in
+        return 1 if Blockcast::Test::slurp("/proc/$pid/syscall") =~ /^(?:232|281|22) /;
+        kill 'CONT', $pid;
+        return 0;
+    } 20 or die "process $pid never waits for events\n";
+}
+
+
 # $which: the worker of the old nginx that is stopped, the one that polls or
 # the other one.  $when: before the new nginx is there, or when it follows.
 
@@ -103,7 +122,7 @@ sub stuck {
     my ($old, $new);
 
     ($old, $new) = upgrade($t, $crowd) if $when ne 'before';
-    kill 'STOP', $pid;
+    stop_idle($pid);
     ($old, $new) = upgrade($t, $crowd) if $when eq 'before';
 
     $t->signal(WINCH => $old);
@@ -202,7 +221,7 @@ subtest 'no upgrade is needed for it' => sub {
         my ($pid) = $t->worker_pids;
         my ($old, $new) = upgrade($t, $crowd);
 
-        kill 'STOP', $pid;
+        stop_idle($pid);
         reconnect($crowd);
         polls_again($t, $node, $crowd, 'one worker each');
         like($t->error_log, qr/the nginx that has .* gives no sign of life, it is not waited for/,
@@ -215,7 +234,7 @@ subtest 'no upgrade is needed for it' => sub {
 
         # and back: what was lost can be had again
         my ($other) = grep { $_ != $pid } $t->worker_pids;
-        kill 'STOP', $other;
+        stop_idle($other);
         reconnect($crowd);
         polls_again($t, $node, $crowd, 'and back');
         kill 'CONT', $other;
@@ -301,7 +320,7 @@ subtest 'two workers leave at the same moment' => sub {
 
     # the poller is on its way out when the other one begins to leave
 
-    kill 'STOP', $other;
+    stop_idle($other);
     $hook->stop_at('leave: not the last', 1, $poller);
     $t->signal('QUIT');
     within(20, 'the poller leaves, and is not the last', sub { $hook->killed });

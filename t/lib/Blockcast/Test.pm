@@ -143,7 +143,8 @@ sub free_port {
 # (seconds a clean stop may take), daemon (1: in the background, as a service
 # runs; nginx takes USR2, the binary upgrade, only then), conf (a whole
 # configuration, in place of all the texts), module (another one to load), env
-# (variables of nginx).
+# (variables of nginx), reuseport (1: the system spreads clients over the
+# workers; without it an idle machine's first worker may take all of them).
 
 sub new {
     my ($class, %arg) = @_;
@@ -227,6 +228,7 @@ sub conf_text {
     my $module = $self->{module} // module_path();
     my $load = $self->{no_module} ? '' : "load_module $module;\n";
     my $daemon = $self->{daemon} ? 'on' : 'off';
+    my $reuseport = $self->{reuseport} ? ' reuseport' : '';
 
     # a binary upgrade starts the new one with no other variables than these
     $main = "env ASAN_OPTIONS;\nenv UBSAN_OPTIONS;\nenv LSAN_OPTIONS;\n$main"
@@ -255,7 +257,7 @@ $upstream
 $http
 
     server {
-        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT%%$reuseport;
 $location
 $server
     }
@@ -780,6 +782,28 @@ sub worker_pids {
 
     return grep { my $t = _title($_); $t =~ /worker process/
             && $t !~ /shutting down/ } $self->processes;
+}
+
+
+# The worker that has the other end of a client's socket, 0: nobody has taken it.
+
+sub worker_of {
+    my ($self, $socket) = @_;
+
+    my @ends = map { sprintf ':%04X', $_ } $socket->peerport, $socket->sockport;
+    my $inode = 0;
+
+    for (split /\n/, slurp('/proc/net/tcp')) {
+        my (undef, $local, $remote, @more) = split;
+        $inode = $more[6] if substr($local // '', -5) eq $ends[0] && substr($remote, -5) eq $ends[1];
+    }
+    return 0 if !$inode;
+
+    for my $pid ($self->worker_pids) {
+        return $pid if grep { (readlink $_ // '') eq "socket:[$inode]" } glob "/proc/$pid/fd/*";
+    }
+
+    return 0;
 }
 
 
