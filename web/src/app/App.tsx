@@ -20,6 +20,7 @@ import { useHeadline } from './headline';
 import { useHealth } from './health';
 import { Header } from './Header';
 import { useNotifications } from './notify';
+import { Watch } from './Watch';
 import { setTheme } from './theme';
 import { setParams, useFlag, useParam } from './url';
 import type { Command } from './Finder';
@@ -87,6 +88,7 @@ function Dashboard(): ReactNode {
       <main id="main" tabIndex={-1}>
         <h2 className="visually-hidden">Figures</h2>
         <Banner client={client} health={health} streams={used.length} />
+        {only === '' && <Watch />}
         {loaded.problems.length > 0 && <Problems problems={loaded.problems} />}
         {board !== null && panels.length > 0 ? (
           <div className="board">

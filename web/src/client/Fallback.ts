@@ -108,7 +108,7 @@ export class Fallback {
             slots.notify(info.name);
           }
         }
-        const names = list.map((info) => info.name);
+        const names = list.filter((info) => !info.keyed).map((info) => info.name);
         if (names.join('\n') !== status.current.streams?.join('\n')) {
           status.change({ streams: names });
         }

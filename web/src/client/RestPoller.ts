@@ -2,6 +2,7 @@ import { backoffDelay, type BackoffOptions } from './backoff';
 import { messageOf } from './failures';
 import type { Http } from './Http';
 import { parseExact } from './json';
+import { unkeyed } from './keys';
 import { isObject } from './mergePatch';
 import type { DataMessage, StreamInfo } from './messages';
 import { BlockcastError, type ErrorReason } from './status';
@@ -99,10 +100,11 @@ export class RestPoller {
       const offered = new Map(list.map((info) => [info.name, info]));
       const changed: string[] = [];
       for (const { name, seq } of options.wanted()) {
-        const info = offered.get(name);
+        const { stream, key } = unkeyed(name);
+        const info = offered.get(stream);
         if (info === undefined) {
-          options.onRefused(name, `the gateway has no stream "${name}"`, 'unknown_stream');
-        } else if (info.seq === null || info.seq !== seq) {
+          options.onRefused(name, `the gateway has no stream "${stream}"`, 'unknown_stream');
+        } else if (key !== undefined || info.seq === null || info.seq !== seq) {
           changed.push(name);
         }
       }
@@ -137,7 +139,9 @@ export class RestPoller {
 
   private async one(name: string, signal: AbortSignal): Promise<DataMessage | null> {
     const { options } = this;
-    const response = await options.http.request(`${this.url}/streams/${encodeURIComponent(name)}`, { cache: 'no-cache', signal });
+    const { stream, key } = unkeyed(name);
+    const path = [stream, ...(key === undefined ? [] : [key])].map(encodeURIComponent).join('/');
+    const response = await options.http.request(`${this.url}/streams/${path}`, { cache: 'no-cache', signal });
     if (response.status === 503) {
       return null; // no snapshot yet
     }
@@ -187,6 +191,7 @@ export function readStreams(document: unknown): StreamInfo[] {
       age: numberOrNull(row.age),
       state: typeof row.state === 'string' ? row.state : null,
       error: errorText(row.error),
+      ...(isObject(row.keys) && { keyed: String(row.keys.name) }),
       history: isObject(row.history) ? { ranges: texts(row.history.ranges), series: texts(row.history.series) } : null,
     }))
     .filter((info) => info.name !== '');

@@ -1,6 +1,7 @@
 import type { Connection } from './Connection';
 import { incompatibility } from './failures';
 import { parseExact } from './json';
+import { keyed, unkeyed } from './keys';
 import { isObject } from './mergePatch';
 import type { DataMessage, ErrorMessage, StatusMessage, StreamState, SubscribeMessage, WelcomeMessage } from './messages';
 import { sameFilter, seqOf, type Filter, type Slots } from './Slots';
@@ -18,6 +19,8 @@ export class Session {
   private readonly onEpoch: () => void;
   /** Streams that the gateway was asked for on this connection, with the filter it was told. */
   private readonly subscribed = new Map<string, Filter | null>();
+  /** Names that the gateway has for keys, as `0xab` for `0xAB`, and what they are called here. */
+  private readonly aliases = new Map<string, Set<string>>();
   private readonly resyncTimers = new Map<string, ReturnType<typeof setTimeout>>();
   private clockOffset: number | null = null;
   private nextId = 1;
@@ -43,6 +46,7 @@ export class Session {
   /** The connection is gone, and with it what was asked for. */
   end(): void {
     this.subscribed.clear();
+    this.aliases.clear();
     this.resyncTimers.forEach((timer) => clearTimeout(timer));
     this.resyncTimers.clear();
   }
@@ -65,7 +69,7 @@ export class Session {
   private sendSubscribe(stream: string): void {
     const { view } = this.slots.slot(stream);
     const { since, delta, filter } = this.slots.request(stream);
-    const message: SubscribeMessage = { type: 'subscribe', stream, id: `sub:${this.nextId++}:${stream}` };
+    const message: SubscribeMessage = { type: 'subscribe', ...unkeyed(stream), id: `sub:${this.nextId++}:${stream}` };
     let { epoch } = this.status.current;
     if (view.kind === 'log' && view.seq !== null) {
       message.since = view.seq;
@@ -89,7 +93,7 @@ export class Session {
 
   /** A repeated subscribe delivers nothing anew, so leave first. */
   private resubscribe(stream: string): void {
-    this.connection.send({ type: 'unsubscribe', stream });
+    this.connection.send({ type: 'unsubscribe', ...unkeyed(stream) });
     this.sendSubscribe(stream);
   }
 
@@ -99,11 +103,33 @@ export class Session {
       return;
     }
     this.slots.forget(stream);
-    if (this.subscribed.delete(stream)) {
-      this.connection.send({ type: 'unsubscribe', stream });
+    if (this.subscribed.delete(stream) && this.alone(stream)) {
+      this.connection.send({ type: 'unsubscribe', ...unkeyed(stream) });
     }
     // What is held stays, for whoever comes back; but nobody vouches for it now.
     this.slots.get(stream)?.stale();
+  }
+
+  /** Forgets what a key is called here; false when the gateway has another one of these for the same. */
+  private alone(name: string): boolean {
+    for (const [canonical, names] of this.aliases) {
+      if (names.delete(name)) {
+        if (names.size > 0) {
+          return false;
+        }
+        this.aliases.delete(canonical);
+      }
+    }
+    return true;
+  }
+
+  /** What a message about a stream, or a key of it, is called here. */
+  private names(stream: string, key: unknown): string[] {
+    if (typeof key !== 'string') {
+      return [stream];
+    }
+    const name = keyed(stream, key);
+    return [...(this.aliases.get(name) ?? [name])];
   }
 
   /** A message as it came. */
@@ -126,7 +152,7 @@ export class Session {
         this.welcome(message as unknown as WelcomeMessage);
         return;
       case 'subscribed':
-        this.acknowledged(String(message.stream));
+        this.acknowledged(String(message.stream), message.key, message.id);
         return;
       case 'unsubscribed':
         return;
@@ -140,7 +166,7 @@ export class Session {
         this.refused(message as unknown as ErrorMessage);
         return;
       default:
-        this.data(message.type, message as unknown as DataMessage, false);
+        this.names(message.type, message.key).forEach((name) => this.data(name, message as unknown as DataMessage, false));
     }
   }
 
@@ -149,7 +175,10 @@ export class Session {
 
     const late = this.connection.ready;
     const startedOver = this.readEpoch(message.epoch === undefined ? null : String(message.epoch), {
-      streams: Array.isArray(message.available_streams) ? message.available_streams.map(String) : this.status.current.streams,
+      streams: Array.isArray(message.available_streams)
+        ? message.available_streams.map(String).filter((name) => !(isObject(message.keyed) && name in message.keyed))
+        : this.status.current.streams,
+      keyed: isObject(message.keyed) ? (message.keyed as Record<string, string>) : {},
       incompatible: incompatibility(message.protocol),
     });
     if (late && startedOver) {
@@ -178,10 +207,15 @@ export class Session {
     this.onEpoch();
   }
 
-  private acknowledged(stream: string): void {
+  private acknowledged(said: string, key: unknown, id: unknown): void {
+    const stream = (typeof key === 'string' && typeof id === 'string' ? /^sub:\d+:(.*)$/s.exec(id)?.[1] : undefined) ?? said;
     const slot = this.slots.get(stream);
     if (slot === undefined) {
       return;
+    }
+    if (typeof key === 'string') {
+      const name = keyed(said, key);
+      this.aliases.set(name, (this.aliases.get(name) ?? new Set()).add(stream));
     }
     clearTimeout(this.resyncTimers.get(stream));
     this.resyncTimers.delete(stream);
@@ -191,15 +225,17 @@ export class Session {
   }
 
   private streamStatus(message: StatusMessage): void {
-    const slot = this.slots.get(message.stream);
-    if (slot !== undefined && isStreamState(message.state) && slot.status(message, this.now())) {
-      this.slots.notify(slot.name);
+    for (const name of this.names(message.stream, message.key)) {
+      const slot = this.slots.get(name);
+      if (slot !== undefined && isStreamState(message.state) && slot.status(message, this.now())) {
+        this.slots.notify(slot.name);
+      }
     }
   }
 
   private refused(message: ErrorMessage): void {
     const asked = typeof message.id === 'string' ? /^sub:\d+:(.*)$/s.exec(message.id)?.[1] : undefined;
-    const stream = message.stream ?? asked;
+    const stream = message.key === undefined ? (asked?.includes('/') ? asked : (message.stream ?? asked)) : asked;
     const slot = stream === undefined ? undefined : this.slots.get(stream);
     const text = errorText(message.message) ?? 'the gateway reported an error';
     if (slot === undefined) {

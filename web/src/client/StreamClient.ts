@@ -6,6 +6,7 @@ import { Fallback } from './Fallback';
 import { Http } from './Http';
 import { httpFailure } from './failures';
 import { parseExact, stringifyExact } from './json';
+import { keyed } from './keys';
 import { isObject } from './mergePatch';
 import type { ClientMessage, StreamData, StreamHistory, StreamInfo, StreamName } from './messages';
 import { defined, DEFAULTS, type FetchInit, type Settings, type StreamClientOptions, type Token } from './options';
@@ -33,6 +34,8 @@ export interface StreamOptions {
   delta?: boolean | undefined;
   /** Log streams: members that must be equal to the value, or to one of the values. */
   filter?: Filter | undefined;
+  /** Streams with a key: which one, an address say. */
+  key?: string | undefined;
 }
 
 /** What a subscriber is called for. What is held already comes first, soon after `subscribe` returned. */
@@ -112,13 +115,13 @@ export class StreamClient {
   }
 
   /** A stream as it is now. Same object until something changes. */
-  view<D = unknown>(stream: string): StreamView<D> {
-    return this.slots.view(stream) as StreamView<D>;
+  view<D = unknown>(stream: string, key?: string): StreamView<D> {
+    return this.slots.view(keyed(stream, key)) as StreamView<D>;
   }
 
   /** How a stream is, in one word and with what is known beside it. */
-  condition(stream: string): StreamCondition {
-    return streamCondition(this.slots.view(stream), this.status);
+  condition(stream: string, key?: string): StreamCondition {
+    return streamCondition(this.slots.view(keyed(stream, key)), this.status);
   }
 
   /** Local clock of the last message of any kind (ms), 0 before the first. */
@@ -145,7 +148,7 @@ export class StreamClient {
   subscribe(stream: string, handlers: StreamHandlers<never> | Listener): () => void {
     return typeof handlers === 'function'
       ? this.join(stream, { changed: () => handlers() })
-      : this.attend(stream, handlers as StreamHandlers);
+      : this.attend(keyed(stream, (handlers as StreamHandlers).key), handlers as StreamHandlers);
   }
 
   /** The messages of a stream, one after the other, for `for await`. Ends with the loop, or with `signal`. */

@@ -25,6 +25,7 @@ export type { Filter, FilterValue, Since } from './Slots';
 export { sameCondition, streamCondition } from './condition';
 export { forgetSharedClients, sharedClient } from './shared';
 export { canonical, parseExact } from './json';
+export { keyed } from './keys';
 export { isObject, mergePatch } from './mergePatch';
 export { websocketUrl } from './urls';
 export * from './messages';

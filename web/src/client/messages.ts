@@ -14,6 +14,8 @@ export type Reported<T> = T | null;
 export interface SubscribeMessage {
   type: 'subscribe';
   stream: string;
+  /** Of a stream with keys. */
+  key?: string;
   /** Log streams: everything after this seq, please. */
   since?: number;
   /** The epoch that `since` belongs to. */
@@ -28,6 +30,7 @@ export interface SubscribeMessage {
 export interface UnsubscribeMessage {
   type: 'unsubscribe';
   stream: string;
+  key?: string;
   id?: string;
 }
 
@@ -45,6 +48,8 @@ export interface WelcomeMessage {
   message?: string;
   timestamp?: number;
   available_streams?: string[];
+  /** Streams with a key, by name, and what their keys are. */
+  keyed?: Record<string, string>;
   /** Changes only when the gateway lost its state. */
   epoch?: string | number;
   /** Version of the message protocol: `1`, `"1.2"` or `"blockcast.v1"`. Absent means 1. */
@@ -67,6 +72,8 @@ export interface PongMessage {
 export type StreamState = 'waiting' | 'live' | 'stale';
 
 export interface StatusMessage {
+  /** Of a stream with keys. */
+  key?: string;
   type: 'status';
   stream: string;
   state: StreamState;
@@ -86,6 +93,8 @@ export interface StatusMessage {
 export type NodeState = 'down' | 'limited';
 
 export interface ErrorMessage {
+  /** Of a stream with keys. */
+  key?: string;
   type: 'error';
   message: string;
   code?: string | number;
@@ -106,6 +115,8 @@ export interface GapNotice {
 
 /** A stream's data: `type` is the stream's name. */
 export interface DataMessage<D = unknown> {
+  /** Of a stream with keys. */
+  key?: string;
   type: string;
   data?: D;
   /** A merge patch (RFC 7396) on the data with the seq `base`, instead of `data`. */
@@ -121,6 +132,8 @@ export type StreamKind = 'snapshot' | 'log';
 
 /** One row of `/api/streams`. */
 export interface StreamInfo {
+  /** What the keys of the stream are, of one that has keys. */
+  keyed?: string | null;
   name: string;
   kind: StreamKind | null;
   /** Seconds between two polls. */

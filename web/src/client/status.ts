@@ -85,6 +85,8 @@ export interface ConnectionStatus {
   readonly online: boolean;
   /** Streams that the gateway offers, or null before it said so. */
   readonly streams: readonly string[] | null;
+  /** The streams with a key, which are not among these, and what their keys are; null before the first welcome. */
+  readonly keyed: Readonly<Record<string, string>> | null;
   readonly epoch: string | null;
   /** The gateway speaks another version of the protocol than this client. */
   readonly incompatible: string | null;
@@ -101,6 +103,7 @@ export const INITIAL_STATUS: ConnectionStatus = {
   reason: null,
   online: true,
   streams: null,
+  keyed: null,
   epoch: null,
   incompatible: null,
 };

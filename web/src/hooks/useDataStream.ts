@@ -5,6 +5,7 @@ import {
   emptyView,
   filterData,
   INITIAL_STATUS,
+  keyed,
   logField,
   matches,
   sameCondition,
@@ -82,8 +83,11 @@ interface Reader {
 }
 
 /** What `useDataStream` and its suspense variant have in common. */
-export function useStreamReader(stream: string, given: DataStreamOptions<unknown, unknown>, suspends = false): Reader {
-  const { url, enabled = true, select, isEqual, initialData, onMessage, onError, onGap, since, delta, filter, ...rest } = given;
+export function useStreamReader(of: string, given: DataStreamOptions<unknown, unknown>, suspends = false): Reader {
+  const { url, enabled: wanted = true, select, isEqual, initialData, onMessage, onError, onGap, since, delta, filter, key, ...rest } = given;
+  // A page that has no address yet asks for none.
+  const enabled = wanted && key !== '';
+  const stream = keyed(of, key);
   const client = useStreamClient(url, rest);
 
   const handlers = useRef({ onMessage, onError, onGap });
@@ -93,8 +97,8 @@ export function useStreamReader(stream: string, given: DataStreamOptions<unknown
   const wantsMessages = onMessage !== undefined || onGap !== undefined;
   const wantsErrors = onError !== undefined;
 
-  const key = canonical([filter ?? null, since ?? null, delta ?? null]);
-  const wish = useMemo((): StreamOptions => ({ filter, since, delta }), [key]);
+  const identity = canonical([filter ?? null, since ?? null, delta ?? null]);
+  const wish = useMemo((): StreamOptions => ({ filter, since, delta }), [identity]);
 
   const subscribe = useCallback(
     (listener: () => void) => {
