@@ -84,6 +84,11 @@ static ngx_conf_post_t  ngx_http_blockcast_message_bounds = {
 };
 
 
+static ngx_conf_post_t  ngx_http_blockcast_keys_bounds = {
+    ngx_http_blockcast_conf_set_max_keys
+};
+
+
 static ngx_conf_post_t  ngx_http_blockcast_subscriptions_bounds = {
     ngx_http_blockcast_conf_set_max_subscriptions
 };
@@ -387,6 +392,22 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
       offsetof(ngx_http_blockcast_loc_conf_t, send_timeout),
       NULL },
 
+    { ngx_string("blockcast_allow_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, allow_keys),
+      NULL },
+
+    { ngx_string("blockcast_max_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_blockcast_loc_conf_t, max_keys),
+      &ngx_http_blockcast_keys_bounds },
+
+    ngx_http_blockcast_inside("blockcast_key"),
+    ngx_http_blockcast_inside("blockcast_after"),
     ngx_http_blockcast_inside("blockcast_interval"),
     ngx_http_blockcast_inside("blockcast_call"),
     ngx_http_blockcast_inside("blockcast_get"),
@@ -510,11 +531,13 @@ ngx_http_blockcast_create_loc_conf(ngx_conf_t *cf)
     blcf->max_queue = NGX_CONF_UNSET_SIZE;
     blcf->max_fragments = NGX_CONF_UNSET_UINT;
     blcf->max_subscriptions = NGX_CONF_UNSET_UINT;
+    blcf->max_keys = NGX_CONF_UNSET_UINT;
     blcf->protocol = NGX_CONF_UNSET_UINT;
     blcf->rate = NGX_CONF_UNSET_UINT;
     blcf->burst = NGX_CONF_UNSET_UINT;
 #if (nginx_version >= 1021005)
     blcf->allow_streams = NGX_CONF_UNSET_PTR;
+    blcf->allow_keys = NGX_CONF_UNSET_PTR;
 #endif
 
     return blcf;
@@ -551,6 +574,8 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->max_subscriptions,
                               NGX_HTTP_BLOCKCAST_STREAMS);
 
+    ngx_conf_merge_uint_value(conf->max_keys, prev->max_keys, 100);
+
     if (conf->tokens == NULL) {
         conf->tokens = prev->tokens;
     }
@@ -559,9 +584,14 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 #if (nginx_version >= 1021005)
     ngx_conf_merge_ptr_value(conf->allow_streams, prev->allow_streams, NULL);
+    ngx_conf_merge_ptr_value(conf->allow_keys, prev->allow_keys, NULL);
 #else
     if (conf->allow_streams == NULL) {
         conf->allow_streams = prev->allow_streams;
+    }
+
+    if (conf->allow_keys == NULL) {
+        conf->allow_keys = prev->allow_keys;
     }
 #endif
 

@@ -128,6 +128,8 @@ __DATA__
     blockcast_max_connections 100 worker=60;
     blockcast_origin same;
     blockcast_allow_streams $arg_streams;
+    blockcast_allow_keys $arg_keys;
+    blockcast_max_keys 5;
     blockcast_rpc_cache_size 1m;
     blockcast_rpc_subscription eth_subscribe newHeads stream=later notify=eth_subscription unsubscribe=leave id=hex;
     blockcast_rpc_allow eth_* net_version;
@@ -146,6 +148,12 @@ __DATA__
 
     blockcast_stream later { blockcast_call c m; }
     blockcast_stream more { blockcast_call c m; }
+    blockcast_stream keyed {
+        blockcast_after later;
+        blockcast_key address pattern=(?:x:)?([a-z]+) max=2 idle=1s keys=2 lower=on state=on;
+        blockcast_call c m 'params_jq=[.keys]';
+        blockcast_jq '{}';
+    }
 --- config
     blockcast_ping_interval 500ms;
     location = /ws { blockcast_websocket; }

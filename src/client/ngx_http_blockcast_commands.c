@@ -19,6 +19,8 @@
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_jsonrpc.h"
+#include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_cbor_decode.h"
@@ -55,8 +57,14 @@ static void ngx_http_blockcast_commands_on_subscribe(
     bc_client_msg_t *message);
 static void ngx_http_blockcast_commands_on_unsubscribe(
     ngx_http_blockcast_reply_ctx_t *ctx, ngx_str_t *name);
+static void ngx_http_blockcast_commands_keys(
+    ngx_http_blockcast_reply_ctx_t *ctx, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_sub_options_t *options);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_commands_make_welcome(
     ngx_http_blockcast_conn_t *conn);
+static void ngx_http_blockcast_commands_add_keyed(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_json_out_t *out,
+    cJSON *root);
 static void ngx_http_blockcast_commands_cbor(
     ngx_http_blockcast_reply_ctx_t *ctx, const u_char *data, size_t len);
 static void ngx_http_blockcast_commands_execute(
@@ -166,6 +174,7 @@ ngx_http_blockcast_commands_make_welcome(ngx_http_blockcast_conn_t *conn)
     ngx_http_blockcast_commands_add_streams(conn, &out,
                 ngx_http_blockcast_json_out_array(&out, root,
                                                   "available_streams"));
+    ngx_http_blockcast_commands_add_keyed(conn, &out, root);
     ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
                                       bmcf->zone->sh->epoch);
     ngx_http_blockcast_json_out_value(&out, root, "protocol", "1");
@@ -189,6 +198,39 @@ ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
                                              (*st)->name.data,
                                              (*st)->name.len);
         }
+    }
+}
+
+
+/* Adds which of the streams have a key, and what that is, if any have. */
+
+static void
+ngx_http_blockcast_commands_add_keyed(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_json_out_t *out, cJSON *root)
+{
+    cJSON                         *keyed;
+    u_char                         name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
+    ngx_http_blockcast_stream_t  **st;
+
+    keyed = NULL;
+
+    for (st = conn->conf->offers; *st != NULL; st++) {
+
+        if ((*st)->keys == NULL
+            || !(conn->allowed & ((uint64_t) 1 << (*st)->index)))
+        {
+            continue;
+        }
+
+        if (keyed == NULL) {
+            keyed = ngx_http_blockcast_json_out_object(out, root, "keyed");
+        }
+
+        *ngx_cpymem(name, (*st)->name.data, (*st)->name.len) = '\0';
+
+        ngx_http_blockcast_json_out_text(out, keyed, (char *) name,
+                                         (*st)->keys->name.data,
+                                         (*st)->keys->name.len);
     }
 }
 
@@ -505,12 +547,12 @@ ngx_http_blockcast_commands_find_stream(ngx_http_blockcast_conn_t *conn,
 
 static ngx_http_blockcast_sub_t *
 ngx_http_blockcast_commands_find_sub(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st)
+    ngx_http_blockcast_hub_t *hub)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < conn->nsubs; i++) {
-        if (conn->subs[i].hub->stream == st) {
+        if (conn->subs[i].hub == hub) {
             return &conn->subs[i];
         }
     }
@@ -562,11 +604,26 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_hub_t  *hub;
     static ngx_str_t           none = ngx_null_string;
 
-    if (ngx_http_blockcast_commands_find_sub(conn, st) != NULL) {
+    hub = (options->hub != NULL) ? options->hub
+                                 : ngx_http_blockcast_hub_of(st);
+
+    if (st->keys != NULL && hub->key == NULL) {
+        reject->code = "bad_request";
+        reject->text = "the stream needs a \"key\"";
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_blockcast_commands_find_sub(conn, hub) != NULL) {
         return NGX_DONE;
     }
 
-    if (conn->nsubs >= conn->conf->max_subscriptions) {
+    /* keys have a limit of their own, see _key_access */
+
+    if (hub->key == NULL
+        && conn->nsubs >= conn->conf->max_subscriptions
+        && conn->nsubs - ngx_http_blockcast_key_access_count(conn)
+           >= conn->conf->max_subscriptions)
+    {
         reject->code = "too_many_subscriptions";
         reject->text = "no more subscriptions on this connection";
         return NGX_ERROR;
@@ -579,7 +636,6 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
         return NGX_ERROR;
     }
 
-    hub = ngx_http_blockcast_hub_of(st);
     sub = &conn->subs[conn->nsubs];
 
     ngx_memzero(sub, sizeof(ngx_http_blockcast_sub_t));
@@ -643,11 +699,11 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
 void
 ngx_http_blockcast_commands_start_delivery(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st)
+    ngx_http_blockcast_hub_t *hub)
 {
     ngx_http_blockcast_sub_t  *sub;
 
-    sub = ngx_http_blockcast_commands_find_sub(conn, st);
+    sub = ngx_http_blockcast_commands_find_sub(conn, hub);
 
     if (sub != NULL) {
         ngx_http_blockcast_ws_send_mark_pending(conn, sub);
@@ -657,12 +713,12 @@ ngx_http_blockcast_commands_start_delivery(ngx_http_blockcast_conn_t *conn,
 
 ngx_int_t
 ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st)
+    ngx_http_blockcast_hub_t *hub)
 {
     ngx_uint_t                 i;
     ngx_http_blockcast_sub_t  *sub;
 
-    sub = ngx_http_blockcast_commands_find_sub(conn, st);
+    sub = ngx_http_blockcast_commands_find_sub(conn, hub);
 
     if (sub == NULL) {
         return NGX_DECLINED;
@@ -776,6 +832,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     bc_span_t                         text;
     ngx_int_t                         rc, ring;
     const char                       *why;
+    ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_sub_t         *sub;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
@@ -792,6 +849,11 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         != NGX_OK)
     {
         ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
+        return;
+    }
+
+    if (st->keys != NULL) {
+        ngx_http_blockcast_commands_keys(ctx, st, &options);
         return;
     }
 
@@ -822,10 +884,11 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 
     /* another filter takes the place of the first */
 
-    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, st);
+    hub = ngx_http_blockcast_hub_of(st);
+    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, hub);
 
     if (sub != NULL && (options.filter != NULL || sub->filtered)) {
-        (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, st);
+        (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, hub);
     }
 
     rc = ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options,
@@ -844,13 +907,234 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 
     ngx_http_blockcast_commands_subscribed(ctx, st, message, ring);
 
-    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, st);
+    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, hub);
 
     if (sub != NULL && ring >= 0) {
         sub->history = ring + 1;
     }
 
-    ngx_http_blockcast_commands_start_delivery(ctx->conn, st);
+    ngx_http_blockcast_commands_start_delivery(ctx->conn, hub);
+}
+
+
+/* Answers what has become of a key; with a code it is an error. */
+
+static void
+ngx_http_blockcast_commands_key_answer(ngx_http_blockcast_reply_ctx_t *ctx,
+    const char *type, ngx_http_blockcast_stream_t *st, ngx_str_t *key,
+    ngx_http_blockcast_reject_t *reject)
+{
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
+
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "type", type);
+
+    if (reject != NULL) {
+        ngx_http_blockcast_json_out_text(&out, root, "message",
+                                         (u_char *) reject->text,
+                                         ngx_strlen(reject->text));
+        ngx_http_blockcast_json_out_string(&out, root, "code", reject->code);
+    }
+
+    ngx_http_blockcast_json_out_text(&out, root, "stream", st->name.data,
+                                     st->name.len);
+
+    if (key != NULL) {
+        ngx_http_blockcast_json_out_text(&out, root, "key", key->data,
+                                         key->len);
+    }
+
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+
+    ngx_http_blockcast_commands_send(ctx, &out, root);
+}
+
+
+/* Reads a member that is a string or a number, as text; len 0: neither. */
+
+static void
+ngx_http_blockcast_commands_member(bc_span_t object, const char *name,
+    u_char *buf, size_t size, ngx_str_t *text)
+{
+    size_t     len;
+    bc_span_t  value;
+
+    text->data = buf;
+    text->len = 0;
+
+    if (!bc_json_member(object, name, &value)) {
+        return;
+    }
+
+    if (bc_json_string(value, buf, size, &len) == 0) {
+        text->len = len;
+
+    } else if (value.data[0] >= '0' && value.data[0] <= '9'
+               && value.len <= size)
+    {
+        text->len = ngx_cpymem(buf, value.data, value.len) - buf;
+    }
+}
+
+
+/* Subscribes to a key, or unsubscribes from it (options is NULL). */
+
+static void
+ngx_http_blockcast_commands_key(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_key_claim_t *claim,
+    ngx_http_blockcast_sub_options_t *options)
+{
+    ngx_http_blockcast_hub_t     *hub;
+    ngx_http_blockcast_reject_t   reject;
+
+    if (options == NULL) {
+        hub = ngx_http_blockcast_key_access_find(ctx->conn, st, &claim->text);
+
+        ngx_http_blockcast_commands_key_answer(ctx, "unsubscribed", st,
+                                               hub ? &hub->key->text
+                                                   : &claim->text, NULL);
+
+        if (hub != NULL) {
+            (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, hub);
+        }
+
+        return;
+    }
+
+    hub = ngx_http_blockcast_key_access_conn(ctx->conn, st, claim, &reject);
+    options->hub = hub;
+
+    if (hub == NULL
+        || ngx_http_blockcast_commands_subscribe(ctx->conn, st, options,
+                                                 &reject)
+           == NGX_ERROR)
+    {
+        ngx_http_blockcast_commands_key_answer(ctx, "error", st, &claim->text,
+                                               &reject);
+        return;
+    }
+
+    ngx_http_blockcast_commands_key_answer(ctx, "subscribed", st,
+                                           &hub->key->text, NULL);
+    ngx_http_blockcast_commands_start_delivery(ctx->conn, hub);
+}
+
+
+/* Unsubscribes from all keys of a stream: none is named. */
+
+static void
+ngx_http_blockcast_commands_no_keys(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t  i;
+
+    for (i = ctx->conn->nsubs; i-- != 0; /* void */ ) {
+        if (ctx->conn->subs[i].hub->stream == st) {
+            (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn,
+                                                   ctx->conn->subs[i].hub);
+        }
+    }
+
+    ngx_http_blockcast_commands_key_answer(ctx, "unsubscribed", st, NULL,
+                                           NULL);
+}
+
+
+/*
+ * Takes the keys that a message names: "key", with "expires" and "signature"
+ * beside it where the stream needs that, then those of "keys", strings or
+ * objects with these members.  options is NULL for an unsubscribe.
+ */
+
+static void
+ngx_http_blockcast_commands_keys(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_sub_options_t *options)
+{
+    int                              rc;
+    u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    u_char                           expires[NGX_INT64_LEN], signature[128];
+    size_t                           len;
+    bc_span_t                        member, key, item, of;
+    ngx_uint_t                       n, single;
+    bc_json_iter_t                   it;
+    ngx_http_blockcast_reject_t      reject;
+    ngx_http_blockcast_key_claim_t   claim;
+
+    reject.code = "bad_request";
+
+    single = bc_json_member(ctx->text, "key", &member);
+    n = single;
+
+    if (bc_json_member(ctx->text, "keys", &key)
+        && bc_json_array(&it, key) == 0)
+    {
+        n++;
+
+    } else {
+        it.pos = NULL;
+    }
+
+    if (n == 0) {
+
+        if (options == NULL) {
+            ngx_http_blockcast_commands_no_keys(ctx, st);
+            return;
+        }
+
+        reject.text = "this stream needs a \"key\", or \"keys\"";
+        ngx_http_blockcast_commands_key_answer(ctx, "error", st, NULL,
+                                               &reject);
+        return;
+    }
+
+    of = ctx->text;
+
+    for ( ;; ) {
+
+        if (single) {
+            single = 0;
+            item = member;
+
+        } else if (it.pos != NULL && bc_json_next(&it, &key, &item)) {
+            of = item;
+
+        } else {
+            return;
+        }
+
+        if (ctx->conn->closing || ctx->conn->dead) {
+            return;
+        }
+
+        if (item.data[0] == '{' && bc_json_member(item, "key", &key)) {
+            item = key;
+        }
+
+        ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
+
+        rc = bc_json_string(item, text, sizeof(text), &len);
+
+        claim.text.data = text;
+        claim.text.len = len;
+
+        if (rc == -1) {
+            reject.text = "a key must be a string";
+            ngx_http_blockcast_commands_key_answer(ctx, "error", st, NULL,
+                                                   &reject);
+            continue;
+        }
+
+        ngx_http_blockcast_commands_member(of, "expires", expires,
+                                           sizeof(expires), &claim.expires);
+        ngx_http_blockcast_commands_member(of, "signature", signature,
+                                           sizeof(signature),
+                                           &claim.signature);
+
+        ngx_http_blockcast_commands_key(ctx, st, &claim, options);
+    }
 }
 
 
@@ -868,7 +1152,13 @@ ngx_http_blockcast_commands_on_unsubscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, st);
+    if (st->keys != NULL) {
+        ngx_http_blockcast_commands_keys(ctx, st, NULL);
+        return;
+    }
+
+    (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn,
+                                              ngx_http_blockcast_hub_of(st));
 
     ngx_http_blockcast_commands_answer(ctx, "unsubscribed", name);
 }

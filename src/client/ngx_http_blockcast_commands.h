@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     uint64_t                      since;
     bc_log_filter_t              *filter;       /* NULL: all entries */
+    ngx_http_blockcast_hub_t     *hub;          /* of a key, or NULL */
     unsigned                      has_since:1;
     unsigned                      other_epoch:1;  /* since is of another one */
     unsigned                      delta:1;
@@ -61,11 +62,11 @@ ngx_int_t ngx_http_blockcast_commands_subscribe(
     ngx_http_blockcast_sub_options_t *options,
     ngx_http_blockcast_reject_t *reject);
 void ngx_http_blockcast_commands_start_delivery(
-    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
 /* unsubscribes: NGX_OK, or NGX_DECLINED when it was not subscribed */
 ngx_int_t ngx_http_blockcast_commands_unsubscribe(
-    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st);
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
 /* queues the first message for a client */
 void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);

@@ -14,6 +14,8 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_client_msg.h"
@@ -30,6 +32,7 @@
 typedef struct {
     ngx_http_blockcast_conn_t   *conn;
     bc_span_t                    id;        /* len 0: a notification */
+    bc_span_t                    text;      /* of the message */
     bc_client_msg_t              message;
 } ngx_http_blockcast_jsonrpc_request_t;
 
@@ -61,6 +64,8 @@ ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_jsonrpc_request_t  rq;
 
     rq.conn = conn;
+    rq.text.data = data;
+    rq.text.len = len;
 
     bc_client_msg_request(&rq.message, data, len);
 
@@ -152,12 +157,76 @@ ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
 }
 
 
+/*
+ * Returns the hub of the key in the params, ["STREAM",{"key":"KEY"}] or
+ * {"stream":"STREAM","key":"KEY"}; or NULL with *reject.
+ */
+
+static ngx_http_blockcast_hub_t *
+ngx_http_blockcast_jsonrpc_key(ngx_http_blockcast_jsonrpc_request_t *rq,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_reject_t *reject)
+{
+    size_t                           len;
+    u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    u_char                           expires[NGX_INT64_LEN], signature[128];
+    bc_span_t                        params, member, item;
+    bc_json_iter_t                   it;
+    ngx_http_blockcast_key_claim_t   claim;
+
+    reject->text = "this stream needs a \"key\"";
+
+    if (!bc_json_member(rq->text, "params", &params)) {
+        return NULL;
+    }
+
+    if (bc_json_array(&it, params) == 0) {
+        while (bc_json_next(&it, &member, &item)) {
+            params = item;
+        }
+    }
+
+    ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
+
+    if (!bc_json_member(params, "key", &member)
+        || bc_json_string(member, text, sizeof(text), &len) == -1)
+    {
+        return NULL;
+    }
+
+    claim.text.data = text;
+    claim.text.len = len;
+
+    if (bc_json_member(params, "expires", &member)) {
+
+        if (bc_json_string(member, expires, sizeof(expires), &len) != 0
+            && member.len <= sizeof(expires))
+        {
+            len = member.len;
+            ngx_memcpy(expires, member.data, len);
+        }
+
+        claim.expires.data = expires;
+        claim.expires.len = len;
+    }
+
+    if (bc_json_member(params, "signature", &member)
+        && bc_json_string(member, signature, sizeof(signature), &len) == 0)
+    {
+        claim.signature.data = signature;
+        claim.signature.len = len;
+    }
+
+    return ngx_http_blockcast_key_access_conn(rq->conn, st, &claim, reject);
+}
+
+
 static void
 ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
     u_char                            buf[NGX_INT64_LEN + 8];
     ngx_int_t                         rc;
     ngx_str_t                         name;
+    ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_sub_options_t  options;
     ngx_http_blockcast_reject_t       reject;
     ngx_http_blockcast_stream_t      *st;
@@ -190,6 +259,20 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
         return;
     }
 
+    hub = ngx_http_blockcast_hub_of(st);
+
+    if (st->keys != NULL) {
+        hub = ngx_http_blockcast_jsonrpc_key(rq, st, &reject);
+
+        if (hub == NULL) {
+            ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                             reject.text, NULL);
+            return;
+        }
+
+        options.hub = hub;
+    }
+
     rc = ngx_http_blockcast_commands_subscribe(rq->conn, st, &options,
                                                &reject);
 
@@ -201,10 +284,11 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 
     /* one id for a stream: all its clients are sent the same bytes */
 
-    (void) ngx_sprintf(buf, "0x%xi%Z", st->index + 1);
+    (void) ngx_sprintf(buf, "0x%xi%Z",
+                       ngx_http_blockcast_subprotocol_id(hub));
 
     ngx_http_blockcast_jsonrpc_result_string(rq, (char *) buf);
-    ngx_http_blockcast_commands_start_delivery(rq->conn, st);
+    ngx_http_blockcast_commands_start_delivery(rq->conn, hub);
 }
 
 
@@ -214,7 +298,8 @@ ngx_http_blockcast_jsonrpc_unsubscribe(
 {
     cJSON                            *root;
     uint64_t                          n;
-    ngx_uint_t                        left;
+    ngx_uint_t                        i, left;
+    ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_json_out_t     out;
     ngx_http_blockcast_stream_t     **st;
     ngx_http_blockcast_main_conf_t   *bmcf;
@@ -230,8 +315,17 @@ ngx_http_blockcast_jsonrpc_unsubscribe(
 
     st = bmcf->streams.elts;
 
-    left = (n >= 1 && n <= bmcf->streams.nelts
-            && ngx_http_blockcast_commands_unsubscribe(rq->conn, st[n - 1])
+    hub = (n >= 1 && n <= bmcf->streams.nelts)
+          ? ngx_http_blockcast_hub_of(st[n - 1]) : NULL;
+
+    for (i = 0; hub == NULL && i < rq->conn->nsubs; i++) {
+        if (ngx_http_blockcast_subprotocol_id(rq->conn->subs[i].hub) == n) {
+            hub = rq->conn->subs[i].hub;
+        }
+    }
+
+    left = (hub != NULL
+            && ngx_http_blockcast_commands_unsubscribe(rq->conn, hub)
                == NGX_OK);
 
     root = ngx_http_blockcast_jsonrpc_begin(&out);

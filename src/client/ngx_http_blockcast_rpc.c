@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_rpc_lane.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_log_filter.h"
@@ -236,7 +237,7 @@ ngx_http_blockcast_rpc_wait_next(void)
         w = ngx_queue_data(q, ngx_http_blockcast_rpc_wait_t, queue);
 
         waited = ngx_current_msec - w->since;
-        age = ngx_http_blockcast_stream_status_age(w->hub->stream->slot);
+        age = ngx_http_blockcast_hub_age(w->hub);
 
         if ((age != -1 && (ngx_msec_t) age < waited)
             || waited > NGX_HTTP_BLOCKCAST_RPC_PATIENCE)
@@ -495,6 +496,86 @@ ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
+/*
+ * Returns the hub of what a subscription is to: of a stream with keys, that of
+ * the key among the params.  NULL has been answered.
+ */
+
+static ngx_http_blockcast_hub_t *
+ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
+    ngx_http_blockcast_rpc_rule_t *rule)
+{
+    size_t                           len;
+    u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    bc_span_t                        name, value;
+    ngx_uint_t                       n;
+    bc_json_iter_t                   it;
+    ngx_http_blockcast_hub_t        *hub;
+    ngx_http_blockcast_reject_t      reject;
+    ngx_http_blockcast_key_claim_t   claim;
+
+    if (!rule->keyed) {
+        return ngx_http_blockcast_hub_of(rule->stream);
+    }
+
+    value.data = NULL;
+
+    if (bc_json_array(&it, r->params) == 0) {
+
+        for (n = 0; bc_json_next(&it, &name, &value); n++) {
+            if (n == rule->key) {
+                break;
+            }
+
+            value.data = NULL;
+        }
+
+    } else if (bc_json_object(&it, r->params) == 0) {
+
+        while (bc_json_next(&it, &name, &value)) {
+
+            if (rule->key_name.len == 0
+                || (name.len == rule->key_name.len
+                    && ngx_memcmp(name.data, rule->key_name.data, name.len)
+                       == 0))
+            {
+                break;
+            }
+
+            value.data = NULL;
+        }
+    }
+
+    ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
+
+    if (value.data == NULL
+        || bc_json_string(value, text, sizeof(text), &len) == -1)
+    {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_BAD_PARAMS,
+                                    "the params have no %V, a string, where "
+                                    "one is expected",
+                                    &rule->stream->keys->name);
+        return NULL;
+    }
+
+    claim.text.data = text;
+    claim.text.len = len;
+
+    hub = ngx_http_blockcast_key_access_conn(conn, rule->stream, &claim,
+                                             &reject);
+
+    if (hub == NULL) {
+        ngx_http_blockcast_rpc_group_error(group, i, r->id,
+                                    ngx_strcmp(reject.code, "bad_key") == 0
+                                    ? BC_RPC_BAD_PARAMS : BC_RPC_FAILED,
+                                    "%s", reject.text);
+    }
+
+    return hub;
+}
+
+
 static void
 ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
     ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
@@ -519,7 +600,20 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
         return;
     }
 
-    if (conn->nsubs >= conn->conf->max_subscriptions) {
+    hub = ngx_http_blockcast_rpc_hub(group, i, conn, r, rule);
+
+    if (hub == NULL) {
+        return;
+    }
+
+    /* keys have a limit of their own, but one may be subscribed to twice */
+
+    if (conn->nsubs >= conn->conf->max_subscriptions
+        && (conn->nsubs - ngx_http_blockcast_key_access_count(conn)
+            >= conn->conf->max_subscriptions
+            || conn->nsubs >= conn->conf->max_subscriptions
+                              + conn->conf->max_keys))
+    {
         ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_LIMITED,
                                     "no more than %ui subscriptions on one "
                                     "connection",
@@ -542,8 +636,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
         goto no_memory;
     }
 
-    hub = ngx_http_blockcast_hub_of(st);
-    age = ngx_http_blockcast_stream_status_age(st->slot);
+    age = ngx_http_blockcast_hub_age(hub);
     idle = (age == -1 || age > (ngx_int_t) (2 * st->interval));
 
     sub = &conn->subs[conn->nsubs];

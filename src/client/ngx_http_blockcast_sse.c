@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_query_filter.h"
 #include "ngx_http_blockcast_respond.h"
 
@@ -56,6 +57,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     ngx_http_blockcast_sse_t *sse, ngx_str_t *names);
+static ngx_int_t ngx_http_blockcast_sse_refuse_key(ngx_http_request_t *r,
+    ngx_http_blockcast_reject_t *reject);
 static void ngx_http_blockcast_sse_event(ngx_event_t *ev);
 static void ngx_http_blockcast_sse_write(ngx_http_request_t *r);
 static void ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse);
@@ -327,7 +330,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     u_char                            *p, *last, *q;
     uint64_t                           epoch;
     ngx_int_t                          rc, n;
-    ngx_str_t                          name, text, *id;
+    ngx_str_t                          name, stream, key, text, *id;
     const char                        *why;
     ngx_http_blockcast_sub_options_t   options;
     ngx_http_blockcast_reject_t        reject;
@@ -357,7 +360,9 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
                 break;
             }
 
-            if (!(sse->held.conn.allowed & ((uint64_t) 1 << st->index))) {
+            if (!(sse->held.conn.allowed & ((uint64_t) 1 << st->index))
+                || st->keys != NULL)
+            {
                 continue;
             }
 
@@ -372,10 +377,18 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
             name.len = (q ? q : last) - p;
             p = q ? q + 1 : last;
 
-            st = ngx_http_blockcast_commands_find_stream(&sse->held.conn, &name,
-                                                         &reject);
+            /* STREAM/KEY of a stream with keys */
 
-            if (st != NULL
+            (void) ngx_http_blockcast_key_split(&name, &stream, &key);
+
+            st = ngx_http_blockcast_commands_find_stream(&sse->held.conn,
+                                                         &stream, &reject);
+
+            if (st != NULL && st->keys == NULL && stream.len != name.len) {
+                st = NULL;
+            }
+
+            if (st != NULL && st->keys == NULL
                 && (sse->held.conn.joined & ((uint64_t) 1 << st->index)))
             {
                 /* a second time: it would only be looked for in the id */
@@ -392,6 +405,15 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
         }
 
         ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
+
+        if (st->keys != NULL) {
+            options.hub = ngx_http_blockcast_key_access_request(r,
+                                   &sse->held.conn, st, &key, &reject);
+
+            if (options.hub == NULL) {
+                return ngx_http_blockcast_sse_refuse_key(r, &reject);
+            }
+        }
 
         if (id != NULL && st->field.len != 0) {
 
@@ -457,6 +479,34 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     }
 
     return NGX_DECLINED;
+}
+
+
+/* Answers that a key is refused. */
+
+static ngx_int_t
+ngx_http_blockcast_sse_refuse_key(ngx_http_request_t *r,
+    ngx_http_blockcast_reject_t *reject)
+{
+    ngx_str_t   text;
+    ngx_uint_t  status;
+
+    status = (ngx_strcmp(reject->code, "bad_key") == 0)
+             ? NGX_HTTP_BAD_REQUEST
+             : (ngx_strcmp(reject->code, "forbidden_key") == 0
+                || ngx_strcmp(reject->code, "too_many_keys") == 0)
+             ? NGX_HTTP_FORBIDDEN : NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    text.len = ngx_strlen(reject->text) + 1;
+    text.data = ngx_pnalloc(r->pool, text.len);
+
+    if (text.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *ngx_cpymem(text.data, reject->text, text.len - 1) = LF;
+
+    return ngx_http_blockcast_respond(r, status, "text/plain", &text);
 }
 
 

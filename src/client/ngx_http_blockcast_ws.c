@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_conn_pool.h"
+#include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_detach.h"
 #include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast_ws_recv.h"
@@ -92,6 +93,10 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
     conn->last = &conn->out;
     conn->echo = (blcf->echo == 1);
 
+    if (ngx_http_blockcast_key_access_keep(r, conn) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     conn->protocol = hello.protocol;
     conn->allowed = hello.allowed;
     conn->deflate = (hello.pmd.server_bits != 0);
@@ -152,6 +157,7 @@ ngx_http_blockcast_ws_cleanup(void *data)
     ngx_http_blockcast_conn_t  *conn = data;
 
     ngx_http_set_ctx(conn->request, NULL, ngx_http_blockcast_module);
+    ngx_http_blockcast_key_access_drop(conn);
     ngx_http_blockcast_conn_pool_free(conn);
 }
 
@@ -704,6 +710,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
         ngx_http_free_request(r, 0);
     }
 
+    ngx_http_blockcast_key_access_drop(conn);
     ngx_http_blockcast_conn_pool_free(conn);
 
     ngx_http_close_connection(c);

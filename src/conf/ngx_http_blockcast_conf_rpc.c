@@ -376,6 +376,18 @@ ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf, ngx_command_t *cmd,
 
             rule->id = n;
 
+        } else if (ngx_http_blockcast_conf_read_param(&value[i], "key=",
+                                                      &text))
+        {
+            n = ngx_atoi(text.data, text.len);
+
+            rule->keyed = 1;
+            rule->key = (n == NGX_ERROR) ? 0 : n;
+
+            if (n == NGX_ERROR) {
+                rule->key_name = text;
+            }
+
         } else if (ngx_strcmp(value[i].data, "filter=logs") == 0) {
             rule->logs = 1;
 
@@ -389,7 +401,7 @@ ngx_http_blockcast_conf_rpc_subscription(ngx_conf_t *cf, ngx_command_t *cmd,
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" in \"%V\" is not known: METHOD [PARAM] "
                                "stream=, notify=, unsubscribe=, id=, member=, "
-                               "result=, filter=logs, first=on",
+                               "result=, key=, filter=logs, first=on",
                                &value[i], &value[0]);
             return NGX_CONF_ERROR;
         }
@@ -744,6 +756,19 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
+        if (rules[i]->keyed != (rules[i]->stream->keys != NULL)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"blockcast_rpc_subscription\" in %s:%ui %s, and "
+                          "stream \"%V\" has %s",
+                          rules[i]->file, rules[i]->line,
+                          rules[i]->keyed
+                          ? "says which param is a key (key=)"
+                          : "does not say which param is the key (key=)",
+                          &rules[i]->stream_name,
+                          rules[i]->keyed ? "none" : "one");
+            return NGX_ERROR;
+        }
+
         if (rules[i]->logs && rules[i]->stream->field.len == 0) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"blockcast_rpc_subscription\" in %s:%ui has a "
@@ -754,7 +779,8 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
         }
 
         if (c->rpc.head == NULL && c->rpc.head_name.len == 0
-            && !rules[i]->logs && rules[i]->result.len == 0)
+            && !rules[i]->logs && !rules[i]->keyed
+            && rules[i]->result.len == 0)
         {
             /* unless said otherwise, heads are what one subscribes to first */
 

@@ -223,6 +223,22 @@ ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf, void *post,
 
 
 char *
+ngx_http_blockcast_conf_set_max_keys(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t *n = data;
+
+    if (*n > 10000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "blockcast_max_keys must be a number from 0 to "
+                           "10000");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post, void *data)
 {
     size_t *size = data;
@@ -380,7 +396,7 @@ ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * Reads [NAME] [max_reply=SIZE] [backoff=TIME] [batch=N] [strict=on]
+ * Reads [NAME] [max_reply=SIZE] [backoff=TIME] [batch=N] [rate=N] [strict=on]
  * [authorization_file=FILE].  NGX_ERROR has been logged.
  */
 
@@ -453,6 +469,20 @@ ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
             }
 
             node->strict = (value.len == 2);
+
+        } else if (ngx_http_blockcast_conf_read_param(&word[i], "rate=",
+                                                      &value))
+        {
+            n = ngx_atoi(value.data, value.len);
+
+            if (n < 1 || n > 1000000) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" must be a number of calls a second "
+                                   "from 1 to 1000000", &word[i]);
+                return NGX_ERROR;
+            }
+
+            node->rate = n;
 
         } else if (ngx_http_blockcast_conf_read_param(
                                     &word[i], "authorization_file=", &value))

@@ -46,6 +46,8 @@ char *ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post,
     void *data);
 char *ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf,
     void *post, void *data);
+char *ngx_http_blockcast_conf_set_max_keys(ngx_conf_t *cf, void *post,
+    void *data);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_CONF_SET_H_INCLUDED_ */

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_conf_stream.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_history.h"
+#include "ngx_http_blockcast_conf_key.h"
 #include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_extra.h"
@@ -98,6 +99,10 @@ static char *ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_key(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
+static char *ngx_http_blockcast_conf_stream_after(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_history(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d);
 static char *ngx_http_blockcast_conf_stream_head(ngx_conf_t *cf,
@@ -143,6 +148,8 @@ static ngx_http_blockcast_conf_directive_t
 {
     { "blockcast_node", 2, 2, ngx_http_blockcast_conf_stream_node, 0, 0 },
 
+    { "blockcast_key", 3, 10, ngx_http_blockcast_conf_stream_key, 0, 0 },
+    { "blockcast_after", 2, 2, ngx_http_blockcast_conf_stream_after, 0, 0 },
     { "blockcast_interval", 2, 2, ngx_http_blockcast_conf_stream_msec,
       offsetof(ngx_http_blockcast_stream_t, interval),
       NGX_HTTP_BLOCKCAST_MIN_INTERVAL },
@@ -724,6 +731,22 @@ ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
 
 
 static char *
+ngx_http_blockcast_conf_stream_key(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    return ngx_http_blockcast_conf_key_set(cf, st);
+}
+
+
+static char *
+ngx_http_blockcast_conf_stream_after(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
+{
+    return ngx_http_blockcast_conf_key_after(cf, st);
+}
+
+
+static char *
 ngx_http_blockcast_conf_stream_history(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_conf_directive_t *d)
 {
@@ -1179,6 +1202,10 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
         }
     }
 
+    if (ngx_http_blockcast_conf_key_check(cf, st) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_init_msec_value(st->interval, 5000);
     ngx_conf_init_msec_value(st->stale, 2 * st->interval + 1000);
     ngx_conf_init_msec_value(st->linger, st->field.len ? 10000 : 0);
@@ -1303,5 +1330,5 @@ ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
         }
     }
 
-    return NGX_OK;
+    return ngx_http_blockcast_conf_key_link(cf, bmcf);
 }

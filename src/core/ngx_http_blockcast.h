@@ -56,6 +56,9 @@
 
 
 typedef struct ngx_http_blockcast_stream_s    ngx_http_blockcast_stream_t;
+typedef struct ngx_http_blockcast_key_conf_s  ngx_http_blockcast_key_conf_t;
+typedef struct ngx_http_blockcast_key_hub_s   ngx_http_blockcast_key_hub_t;
+typedef struct ngx_http_blockcast_key_lane_s  ngx_http_blockcast_key_lane_t;
 typedef struct ngx_http_blockcast_hub_s       ngx_http_blockcast_hub_t;
 typedef struct ngx_http_blockcast_conn_s      ngx_http_blockcast_conn_t;
 typedef struct ngx_http_blockcast_filtered_s  ngx_http_blockcast_filtered_t;
@@ -120,6 +123,7 @@ typedef struct {
     ngx_msec_t                    backoff;      /* the longest; 0: default */
     ngx_uint_t                    batch;        /* calls of a POST at most */
     ngx_flag_t                    strict;       /* JSON-RPC 2.0 and no other */
+    ngx_uint_t                    rate;         /* calls/s, 0: any; _budget */
     ngx_http_blockcast_authorization_t  *authorization;     /* or NULL */
     ngx_uint_t                    index;
     u_char                       *file;
@@ -140,6 +144,8 @@ typedef struct {
     unsigned                      alone:1;      /* ... which it has refused */
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_uint_t                    next_stream;  /* the one to try it with */
+    int64_t                       credit;       /* 1/1000 of a call */
+    ngx_msec_t                    credited;
     ngx_http_blockcast_head_t    *head;         /* its WebSocket, or NULL */
     ngx_str_t                     reason;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
@@ -243,6 +249,11 @@ struct ngx_http_blockcast_stream_s {
     size_t                        ring_size;
 
     ngx_http_blockcast_history_conf_t  *history;    /* or NULL */
+    ngx_http_blockcast_key_conf_t  *keys;           /* or NULL: it has none */
+
+    /* polled when that one changes, or NULL: blockcast_after */
+    ngx_str_t                     after_name;
+    ngx_http_blockcast_stream_t  *after;
 
     /* which messages of its node's head start a poll: blockcast_head */
     ngx_flag_t                    head;
@@ -271,6 +282,7 @@ typedef struct {
     ngx_array_t                   places;   /* endpoints, to be linked */
     ngx_str_t                     one_queue;  /* a listen without reuseport */
     ngx_uint_t                    guards;   /* blockcast_guard on */
+    ngx_uint_t                    followers;  /* streams with .._after */
     ngx_array_t                   passes;   /* void **: where calls may pass */
 
     ngx_http_blockcast_journal_t *journal;  /* of the state file, or NULL */
@@ -332,6 +344,8 @@ struct ngx_http_blockcast_loc_conf_s {
     ngx_flag_t                    guard;
     void                         *tokens;       /* bc_tokens_t */
     ngx_http_complex_value_t     *allow_streams;
+    ngx_http_complex_value_t     *allow_keys;
+    ngx_uint_t                    max_keys;     /* of a client */
     void                         *limits;       /* bc_ws_limits_t */
 
     unsigned                      endpoint:1;

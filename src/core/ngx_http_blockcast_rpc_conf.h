@@ -33,6 +33,9 @@ typedef struct {
     ngx_http_blockcast_rpc_id_e   id;
     unsigned                      first:1;      /* the newest one at once */
     unsigned                      logs:1;       /* filter by address, topics */
+    unsigned                      keyed:1;      /* a param is the key: */
+    ngx_uint_t                    key;          /* of an array which, from 0 */
+    ngx_str_t                     key_name;     /* of an object, or len 0 */
 
     ngx_str_t                     stream_name;
     ngx_http_blockcast_stream_t  *stream;

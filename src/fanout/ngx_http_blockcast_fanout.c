@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_key_hub.h"
 
 
 /* how long is sent in one go, before other events have their turn (usec) */
@@ -68,6 +69,9 @@ static ngx_queue_t       ngx_http_blockcast_fanout_reads;
 static ngx_msec_t        ngx_http_blockcast_fanout_turn;
 static uint64_t          ngx_http_blockcast_fanout_began;
 
+/* hubs of keys in a fan-out under way */
+static ngx_queue_t       ngx_http_blockcast_fanout_keys;
+
 /* by conn->kind */
 static ngx_http_blockcast_sender_t
                    *ngx_http_blockcast_senders[NGX_HTTP_BLOCKCAST_KINDS];
@@ -82,6 +86,7 @@ ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle)
     /* debug logging reads the descriptor of an event's connection */
 
     ngx_http_blockcast_fanout_dummy.fd = (ngx_socket_t) -1;
+    ngx_queue_init(&ngx_http_blockcast_fanout_keys);
 
     ngx_http_blockcast_fanout_event.handler =
                                        ngx_http_blockcast_fanout_walk_handler;
@@ -120,13 +125,13 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_sub_t    *sub;
     ngx_http_blockcast_error_t   error;
 
-    if (hub->error_version == hub->stream->slot->error_version) {
+    if (hub->error_version == ngx_http_blockcast_hub_error_version(hub)) {
         return 0;
     }
 
-    hub->error_version = hub->stream->slot->error_version;
+    hub->error_version = ngx_http_blockcast_hub_error_version(hub);
 
-    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
+    ngx_http_blockcast_hub_read_error(hub, &error);
 
     /* numbers further on in the text change with each poll */
 
@@ -218,6 +223,11 @@ ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub)
         hub->cursor = 0;
         hub->walking = 1;
         ngx_http_blockcast_fanout_nwalking++;
+
+        if (hub->key != NULL) {
+            ngx_queue_insert_tail(&ngx_http_blockcast_fanout_keys,
+                                  &hub->key->walking);
+        }
 
     } else if (ngx_http_blockcast_filtered_nhit == 0) {
         return;
@@ -311,6 +321,18 @@ ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
 }
 
 
+void
+ngx_http_blockcast_fanout_drop(ngx_http_blockcast_hub_t *hub)
+{
+    hub->walking = 0;
+    ngx_http_blockcast_fanout_nwalking--;
+
+    if (hub->key != NULL) {
+        ngx_queue_remove(&hub->key->walking);
+    }
+}
+
+
 /* Counts the time from the publish to the last of this worker's sockets. */
 
 static void
@@ -383,8 +405,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub)
                 }
             }
 
-            hub->walking = 0;
-            ngx_http_blockcast_fanout_nwalking--;
+            ngx_http_blockcast_fanout_drop(hub);
 
             if (hub->nlisteners != 0 && hub->timed != seq) {
                 hub->timed = seq;
@@ -456,9 +477,11 @@ ngx_http_blockcast_fanout_serve(ngx_queue_t *queue, uint64_t usec)
 static void
 ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                 i, over;
-    ngx_http_blockcast_hub_t  *hub;
-    static ngx_uint_t          first;
+    ngx_uint_t                     i, n, over;
+    ngx_queue_t                   *q;
+    ngx_http_blockcast_hub_t      *hub;
+    ngx_http_blockcast_key_hub_t  *key;
+    static ngx_uint_t              first;
 
     ngx_http_blockcast_fanout_start();
 
@@ -485,6 +508,26 @@ ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev)
 
         if (!over && hub->filtered != NULL) {
             over = ngx_http_blockcast_filtered_walk(hub);
+        }
+    }
+
+    for (n = 1;
+         !over && !ngx_queue_empty(&ngx_http_blockcast_fanout_keys);
+         n++)
+    {
+        q = ngx_queue_head(&ngx_http_blockcast_fanout_keys);
+        key = ngx_queue_data(q, ngx_http_blockcast_key_hub_t, walking);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&ngx_http_blockcast_fanout_keys, q);
+
+        over = ngx_http_blockcast_fanout_walk(&key->hub);
+
+        /* most of them have few listeners, and never look at the clock */
+
+        if (n % NGX_HTTP_BLOCKCAST_FANOUT_SENDS == 0) {
+            over |= (ngx_http_blockcast_fanout_elapsed()
+                     >= NGX_HTTP_BLOCKCAST_FANOUT_SLICE);
         }
     }
 
@@ -532,4 +575,6 @@ ngx_http_blockcast_fanout_update_all(void)
             (void) ngx_http_blockcast_fanout_reason(hub, hub->freshness);
         }
     }
+
+    ngx_http_blockcast_key_hub_update_all();
 }

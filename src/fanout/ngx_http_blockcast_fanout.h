@@ -65,6 +65,9 @@ void ngx_http_blockcast_fanout_update_all(void);
 /* Begins the fan-out again: some listeners had to wait for their frame. */
 void ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub);
 
+/* Ends a fan-out under way: the hub goes, or all have it. */
+void ngx_http_blockcast_fanout_drop(ngx_http_blockcast_hub_t *hub);
+
 /* Sends what is due to one subscriber. */
 void ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);

@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
+#include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_page_cache.h"
 
@@ -70,6 +71,10 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_deflation_init(cycle);
     ngx_http_blockcast_page_cache_init();
 
+    if (ngx_http_blockcast_key_hub_init(cycle, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_blockcast_hub_demand_event.handler =
                                          ngx_http_blockcast_hub_demand_handler;
     ngx_http_blockcast_hub_demand_event.log = cycle->log;
@@ -91,6 +96,7 @@ ngx_http_blockcast_hub_done(void)
     ngx_http_blockcast_hub_t  *hub;
 
     ngx_http_blockcast_page_cache_done();
+    ngx_http_blockcast_key_hub_done();
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
@@ -161,6 +167,8 @@ ngx_http_blockcast_hub_tick(ngx_uint_t attached)
             ngx_http_blockcast_slot_add_listeners(zone, slot, n);
         }
     }
+
+    ngx_http_blockcast_key_hub_tick(attached);
 }
 
 
@@ -169,9 +177,11 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 {
     u_char                        *buf;
     uint64_t                       version;
-    ngx_uint_t                     i;
     ngx_http_blockcast_snapshot_t  snap;
-    ngx_http_blockcast_frame_t    *frame;
+
+    if (hub->key != NULL) {
+        return ngx_http_blockcast_key_hub_sync(hub);
+    }
 
     version = hub->stream->slot->version;
 
@@ -186,8 +196,19 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
         return 0;
     }
 
+    return ngx_http_blockcast_hub_take(hub, &snap, buf, version);
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf, uint64_t version)
+{
+    ngx_uint_t                   i;
+    ngx_http_blockcast_frame_t  *frame;
+
     frame = ngx_http_blockcast_frame_of(NULL, buf,
-                                    &snap.variants[NGX_HTTP_BLOCKCAST_TEXT]);
+                                    &snap->variants[NGX_HTTP_BLOCKCAST_TEXT]);
     if (frame == NULL) {
         ngx_free(buf);
         return 0;
@@ -213,13 +234,13 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
     ngx_http_blockcast_frame_free(hub->newest);
     ngx_http_blockcast_frame_free(hub->page);
 
-    frame->size = snap.size;
+    frame->size = snap->size;
 
     hub->tried = 0;
     hub->newest = frame;
     hub->page = NULL;
     hub->buf = buf;
-    hub->snap = snap;
+    hub->snap = *snap;
     hub->version = version;
 
     if (hub->stream->field.len != 0
@@ -230,7 +251,7 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
                    "blockcast: seq %uL of stream \"%V\" is copied, %uD bytes",
-                   snap.seq, &hub->stream->name, snap.size);
+                   snap->seq, &hub->stream->name, snap->size);
 
     return 1;
 }
@@ -248,8 +269,62 @@ ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
 
     (void) ngx_http_blockcast_hub_sync(hub);
 
+    if (hub->key != NULL) {
+        hub->freshness = ngx_http_blockcast_key_hub_freshness(hub);
+
+        if (hub->freshness == ngx_http_blockcast_freshness_idle) {
+            hub->freshness = ngx_http_blockcast_freshness_stale;
+        }
+
+        return;
+    }
+
     hub->freshness = ngx_http_blockcast_stream_status_freshness(hub->stream,
                                                                 1);
+}
+
+
+ngx_http_blockcast_freshness_e
+ngx_http_blockcast_hub_freshness(ngx_http_blockcast_hub_t *hub)
+{
+    if (hub->key != NULL) {
+        return ngx_http_blockcast_key_hub_freshness(hub);
+    }
+
+    return ngx_http_blockcast_stream_status_freshness(hub->stream,
+                          ngx_http_blockcast_slot_listeners(
+                                                    hub->stream->slot));
+}
+
+
+ngx_int_t
+ngx_http_blockcast_hub_age(ngx_http_blockcast_hub_t *hub)
+{
+    return (hub->key != NULL)
+           ? ngx_http_blockcast_key_hub_age(hub)
+           : ngx_http_blockcast_stream_status_age(hub->stream->slot);
+}
+
+
+uint64_t
+ngx_http_blockcast_hub_error_version(ngx_http_blockcast_hub_t *hub)
+{
+    return (hub->key != NULL)
+           ? ngx_http_blockcast_key_hub_error_version(hub)
+           : hub->stream->slot->error_version;
+}
+
+
+void
+ngx_http_blockcast_hub_read_error(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_error_t *error)
+{
+    if (hub->key != NULL) {
+        ngx_http_blockcast_key_hub_read_error(hub, error);
+        return;
+    }
+
+    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, error);
 }
 
 
@@ -414,9 +489,16 @@ ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub)
     ngx_http_blockcast_slot_t  *slot;
 
     slot = hub->stream->slot;
+
+    if (hub->key != NULL && !ngx_http_blockcast_key_hub_demand(hub)) {
+        return;
+    }
+
     since = (ngx_msec_int_t) (ngx_current_msec - slot->demanded);
 
-    if (slot->demanded != 0 && since >= 0 && since < 500) {
+    if (slot->demanded != 0 && since >= 0 && since < 500
+        && hub->key == NULL)
+    {
         return;
     }
 
@@ -455,7 +537,8 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_listener_t  *listeners;
 
     if (hub->nlisteners == hub->nalloc) {
-        n = ngx_max(64, hub->nalloc * 2);
+        n = (hub->nalloc != 0) ? hub->nalloc * 2
+                               : (hub->key != NULL) ? 1 : 64;
 
         listeners = ngx_alloc(n * sizeof(ngx_http_blockcast_listener_t),
                               ngx_cycle->log);
@@ -504,6 +587,10 @@ ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub)
                                           slot, 1);
 
     ngx_http_blockcast_hub_refresh(hub);
+
+    if (first && hub->key != NULL) {
+        ngx_http_blockcast_key_hub_join(hub);
+    }
 
     if (first && !ngx_http_blockcast_hub_demand_event.posted) {
         ngx_post_event(&ngx_http_blockcast_hub_demand_event,

@@ -25,6 +25,7 @@ typedef struct {
 
 struct ngx_http_blockcast_hub_s {
     ngx_http_blockcast_stream_t  *stream;
+    ngx_http_blockcast_key_hub_t *key;          /* of a key, or NULL */
 
     uint64_t                      version;      /* of the slot, as copied */
     uint64_t                      announced;    /* ... as the fan-out began */
@@ -137,6 +138,25 @@ ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
  */
 void ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub);
 
+
+/*
+ * Makes a snapshot the hub's copy: buf is that of the text frame, and taken
+ * over.  Returns true, or false without memory.
+ */
+ngx_uint_t ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf, uint64_t version);
+
+/*
+ * The state of what the hub has a copy of: how fresh it is when nobody else
+ * than a request asks; its age (msec, -1: there is nothing); its error, and
+ * when that is another one.
+ */
+ngx_http_blockcast_freshness_e ngx_http_blockcast_hub_freshness(
+    ngx_http_blockcast_hub_t *hub);
+ngx_int_t ngx_http_blockcast_hub_age(ngx_http_blockcast_hub_t *hub);
+uint64_t ngx_http_blockcast_hub_error_version(ngx_http_blockcast_hub_t *hub);
+void ngx_http_blockcast_hub_read_error(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_error_t *error);
 
 /* Sets what is called when a stream that was not polled is wanted. */
 typedef void (*ngx_http_blockcast_hub_demand_pt)(void);

@@ -231,7 +231,10 @@ ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
         b->rule = rule;
         rule->bodies = b;
 
-    } else if (b->version == hub->version) {
+    } else if (b->version == hub->version && hub->key == NULL) {
+
+        /* of a key they are for one hub among many */
+
         return b;
     }
 
@@ -556,7 +559,9 @@ ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
     sub->slow = 1;
     sub->class = 0;
 
-    if (rsub->id.len > NGX_HTTP_BLOCKCAST_NOTIFY_ID || rsub->rule->logs) {
+    if (rsub->id.len > NGX_HTTP_BLOCKCAST_NOTIFY_ID || rsub->rule->logs
+        || sub->hub->key != NULL)
+    {
         return;
     }
 

@@ -12,6 +12,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_key_hub.h"
 
 
 /* how long the note of an event of the stream is part of it (seconds) */
@@ -29,12 +30,13 @@ ngx_http_blockcast_frame_t *
 ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
 {
     cJSON                               *root;
+    ngx_msec_t                           late;
     ngx_http_blockcast_error_t           error, note;
     ngx_http_blockcast_json_out_t        out;
     ngx_http_blockcast_node_status_t     status;
     ngx_http_blockcast_node_counters_t  *counters;
 
-    ngx_http_blockcast_stream_status_read_error(hub->stream->slot, &error);
+    ngx_http_blockcast_hub_read_error(hub, &error);
     ngx_http_blockcast_stream_status_read_note(hub->stream->slot, &note);
 
     root = ngx_http_blockcast_json_out_begin(&out);
@@ -43,10 +45,17 @@ ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
     ngx_http_blockcast_json_out_text(&out, root, "stream",
                                      hub->stream->name.data,
                                      hub->stream->name.len);
+
+    if (hub->key != NULL) {
+        ngx_http_blockcast_json_out_text(&out, root, "key",
+                                         hub->key->text.data,
+                                         hub->key->text.len);
+    }
+
     ngx_http_blockcast_json_out_string(&out, root, "state",
                   ngx_http_blockcast_status_message_states[hub->freshness]);
     ngx_http_blockcast_json_out_seconds(&out, root, "age",
-                 ngx_http_blockcast_stream_status_age(hub->stream->slot));
+                                        ngx_http_blockcast_hub_age(hub));
 
     if (hub->stream->slot->lag != 0) {
         ngx_http_blockcast_json_out_value(&out, root, "lag", "%uA",
@@ -73,7 +82,20 @@ ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
                      ngx_http_blockcast_node_status_retry_in(&status));
     }
 
-    if (note.len != 0
+    late = (hub->key != NULL) ? ngx_http_blockcast_key_hub_late(hub->stream)
+                              : 0;
+
+    if (late != 0) {
+
+        /* the node's rate= does not do: the interval is longer */
+
+        ngx_http_blockcast_json_out_seconds(&out, root, "interval",
+                                            hub->stream->interval + late);
+        ngx_http_blockcast_json_out_string(&out, root, "note",
+                                           "the node's budget of calls (rate=) "
+                                           "stretches the interval");
+
+    } else if (note.len != 0
         && ngx_time() - (time_t) note.since < NGX_HTTP_BLOCKCAST_NOTED)
     {
         ngx_http_blockcast_json_out_text(&out, root, "note", note.text,

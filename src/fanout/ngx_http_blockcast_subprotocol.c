@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_conn.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_key_hub.h"
 #include "bc_cbor_encode.h"
 #include "bc_json.h"
 #include "bc_span.h"
@@ -59,6 +60,13 @@ ngx_http_blockcast_subprotocol_choose(const u_char *value, size_t len,
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub)
+{
+    return (hub->key != NULL) ? hub->key->id : hub->stream->index + 1;
+}
+
+
 /* Makes the notification eth_subscription of a text frame; NULL: no memory. */
 
 static ngx_http_blockcast_frame_t *
@@ -80,7 +88,7 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 
     p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"method\":\"eth_subscription\","
                     "\"params\":{\"subscription\":\"0x%xi\",\"result\":",
-                    hub->stream->index + 1);
+                    ngx_http_blockcast_subprotocol_id(hub));
     p = ngx_cpymem(p, text->data + text->payload, len);
     p = ngx_cpymem(p, "}}", 2);
 
@@ -177,6 +185,13 @@ ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_json_out_text(&out, root, "stream",
                                      hub->stream->name.data,
                                      hub->stream->name.len);
+
+    if (hub->key != NULL) {
+        ngx_http_blockcast_json_out_text(&out, root, "key",
+                                         hub->key->text.data,
+                                         hub->key->text.len);
+    }
+
     ngx_http_blockcast_json_out_raw(&out, root, "seq", seq.data, seq.len);
     ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
                                       ngx_time());

@@ -29,6 +29,9 @@ typedef enum {
 const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
     size_t len, ngx_http_blockcast_subprotocol_e *protocol);
 
+/* Returns the number of a subscription in JSON-RPC, one for all clients. */
+ngx_uint_t ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub);
+
 /*
  * Makes a frame in another subprotocol of a stream's text frame.  Returns a
  * new frame, or NULL without memory (which has been logged).

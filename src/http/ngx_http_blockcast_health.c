@@ -11,10 +11,17 @@
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_key_hub.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_rest.h"
+
+
+static void ngx_http_blockcast_health_add_keys(
+    ngx_http_blockcast_json_out_t *out, cJSON *parent,
+    ngx_http_blockcast_stream_t *st);
 
 
 const char  *ngx_http_blockcast_freshness_names[] = {
@@ -122,6 +129,10 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
 
     ngx_http_blockcast_health_add_history(out, row, st);
 
+    if (st->keys != NULL) {
+        ngx_http_blockcast_health_add_keys(out, row, st);
+    }
+
     if (st->field.len != 0) {
         ngx_http_blockcast_json_out_value(out, row, "gaps", "%uA",
                                           slot->gaps);
@@ -147,6 +158,40 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
         ngx_http_blockcast_json_out_text(out, note, "text", error.text,
                                          error.len);
     }
+}
+
+
+/* Adds what is to be known of the keys of a stream. */
+
+static void
+ngx_http_blockcast_health_add_keys(ngx_http_blockcast_json_out_t *out,
+    cJSON *parent, ngx_http_blockcast_stream_t *st)
+{
+    cJSON                           *row;
+    ngx_uint_t                       used, listened;
+    ngx_http_blockcast_key_table_t  *table;
+
+    table = ngx_http_blockcast_key_table_of(st);
+    ngx_http_blockcast_key_table_count(table, &used, &listened);
+
+    row = ngx_http_blockcast_json_out_object(out, parent, "keys");
+
+    ngx_http_blockcast_json_out_text(out, row, "name", st->keys->name.data,
+                                     st->keys->name.len);
+    ngx_http_blockcast_json_out_value(out, row, "max", "%uL", table->max);
+    ngx_http_blockcast_json_out_value(out, row, "kept", "%ui", used);
+    ngx_http_blockcast_json_out_value(out, row, "listened", "%ui", listened);
+    ngx_http_blockcast_json_out_seconds(out, row, "interval",
+                              st->interval
+                              + ngx_http_blockcast_key_hub_late(st));
+    ngx_http_blockcast_json_out_value(out, row, "polled", "%uA",
+                                      table->polls);
+    ngx_http_blockcast_json_out_value(out, row, "changes", "%uA",
+                                      table->changes);
+    ngx_http_blockcast_json_out_value(out, row, "evicted", "%uA",
+                                      table->evicted);
+    ngx_http_blockcast_json_out_value(out, row, "refused", "%uA",
+                                      table->refused);
 }
 
 

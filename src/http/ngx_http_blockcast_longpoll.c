@@ -46,7 +46,7 @@ ngx_http_blockcast_longpoll_init(void)
 
 ngx_int_t
 ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
+    ngx_http_blockcast_hub_t *hub, uint64_t after, ngx_msec_t wait,
     ngx_http_blockcast_longpoll_pt answer)
 {
     ngx_http_blockcast_conn_t         *conn;
@@ -66,8 +66,10 @@ ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
     conn = &lp->held.conn;
 
     ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
+    options.hub = hub;
 
-    if (ngx_http_blockcast_commands_subscribe(conn, st, &options, &reject)
+    if (ngx_http_blockcast_commands_subscribe(conn, hub->stream, &options,
+                                              &reject)
         == NGX_ERROR)
     {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
@@ -127,7 +129,7 @@ ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
     ngx_http_request_t             *r;
     ngx_http_blockcast_sub_t       *sub;
     ngx_http_blockcast_conn_t      *conn;
-    ngx_http_blockcast_stream_t    *st;
+    ngx_http_blockcast_hub_t       *hub;
     ngx_http_blockcast_longpoll_t  *lp;
 
     lp = ev->data;
@@ -139,7 +141,7 @@ ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
     ev->timedout = 0;
 
     sub = &conn->subs[0];
-    st = sub->hub->stream;
+    hub = sub->hub;
 
     if (sub->pending) {
         sub->pending = 0;
@@ -163,6 +165,6 @@ ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
         ngx_del_timer(ev);
     }
 
-    ngx_http_finalize_request(r, lp->answer(r, st, over));
+    ngx_http_finalize_request(r, lp->answer(r, hub, over));
     ngx_http_run_posted_requests(c);
 }

@@ -16,7 +16,7 @@
  * come.  Returns what a content handler returns.
  */
 typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
 
 
 /*
@@ -25,7 +25,7 @@ typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
  * content handler has to return.
  */
 ngx_int_t ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, uint64_t after, ngx_msec_t wait,
+    ngx_http_blockcast_hub_t *hub, uint64_t after, ngx_msec_t wait,
     ngx_http_blockcast_longpoll_pt answer);
 
 /* registers the kind with the fan-out, in each worker */

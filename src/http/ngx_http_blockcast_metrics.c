@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_head_status.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_histogram.h"
 #include "ngx_http_blockcast_zone.h"
@@ -90,6 +91,20 @@ static int64_t ngx_http_blockcast_metrics_zone(
     ngx_http_blockcast_stream_t *st);
 static int64_t ngx_http_blockcast_metrics_log(ngx_http_blockcast_stream_t *st);
 static int64_t ngx_http_blockcast_metrics_age(ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_keys(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_keys_listened(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_keys_late(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_key_polls(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_key_changes(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_keys_evicted(
+    ngx_http_blockcast_stream_t *st);
+static int64_t ngx_http_blockcast_metrics_keys_refused(
+    ngx_http_blockcast_stream_t *st);
 
 
 static const char  *ngx_http_blockcast_metrics_encodings[] = {
@@ -164,6 +179,30 @@ static ngx_http_blockcast_metrics_stream_row_t
 
     { "age_seconds", "gauge", "Time since the last good poll.",
       0, ngx_http_blockcast_metrics_age, 1 },
+
+    { "keys", "gauge", "Keys of a stream that the zone keeps.",
+      0, ngx_http_blockcast_metrics_keys, 0 },
+
+    { "keys_listened", "gauge", "Keys that somebody listens to.",
+      0, ngx_http_blockcast_metrics_keys_listened, 0 },
+
+    { "keys_late_seconds", "gauge",
+      "By how much the interval of the keys is stretched (rate=).",
+      0, ngx_http_blockcast_metrics_keys_late, 1 },
+
+    { "key_polls_total", "counter", "Answers of the node, key by key.",
+      0, ngx_http_blockcast_metrics_key_polls, 0 },
+
+    { "key_changes_total", "counter", "Changes of the data of keys.",
+      0, ngx_http_blockcast_metrics_key_changes, 0 },
+
+    { "keys_evicted_total", "counter",
+      "Keys nobody listened to that made room for others.",
+      0, ngx_http_blockcast_metrics_keys_evicted, 0 },
+
+    { "keys_refused_total", "counter",
+      "Keys that were refused: all places were listened to.",
+      0, ngx_http_blockcast_metrics_keys_refused, 0 },
 
     { NULL, NULL, NULL, 0, NULL, 0 }
 };
@@ -397,6 +436,56 @@ static int64_t
 ngx_http_blockcast_metrics_age(ngx_http_blockcast_stream_t *st)
 {
     return ngx_http_blockcast_stream_status_age(st->slot);
+}
+
+
+#define ngx_http_blockcast_metrics_of_keys(name, field)                       \
+                                                                              \
+static int64_t                                                                \
+name(ngx_http_blockcast_stream_t *st)                                         \
+{                                                                             \
+    return (st->keys != NULL)                                                 \
+           ? (int64_t) ngx_http_blockcast_key_table_of(st)->field : -1;       \
+}
+
+
+ngx_http_blockcast_metrics_of_keys(ngx_http_blockcast_metrics_keys_late, late)
+ngx_http_blockcast_metrics_of_keys(ngx_http_blockcast_metrics_key_polls, polls)
+ngx_http_blockcast_metrics_of_keys(ngx_http_blockcast_metrics_key_changes,
+                                   changes)
+ngx_http_blockcast_metrics_of_keys(ngx_http_blockcast_metrics_keys_evicted,
+                                   evicted)
+ngx_http_blockcast_metrics_of_keys(ngx_http_blockcast_metrics_keys_refused,
+                                   refused)
+
+
+static int64_t
+ngx_http_blockcast_metrics_keys(ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t  used, listened;
+
+    if (st->keys == NULL) {
+        return -1;
+    }
+
+    ngx_http_blockcast_key_table_count(ngx_http_blockcast_key_table_of(st),
+                                       &used, &listened);
+    return used;
+}
+
+
+static int64_t
+ngx_http_blockcast_metrics_keys_listened(ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t  used, listened;
+
+    if (st->keys == NULL) {
+        return -1;
+    }
+
+    ngx_http_blockcast_key_table_count(ngx_http_blockcast_key_table_of(st),
+                                       &used, &listened);
+    return listened;
 }
 
 

@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast_filter_index.h"
@@ -59,15 +60,19 @@ typedef struct {
 static ngx_int_t ngx_http_blockcast_rest_streams(ngx_http_request_t *r,
     uint64_t allowed);
 static ngx_int_t ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t whole);
 static ngx_int_t ngx_http_blockcast_rest_send(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t whole);
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t whole);
 static ngx_int_t ngx_http_blockcast_rest_first(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st);
+    ngx_http_blockcast_hub_t *hub);
 static ngx_int_t ngx_http_blockcast_rest_again(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t over);
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
+static ngx_int_t ngx_http_blockcast_rest_key(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t whole);
+static void ngx_http_blockcast_rest_tail(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *key);
 static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);
 static ngx_int_t ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
@@ -137,7 +142,7 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
     size_t                          history;
     uint64_t                        allowed;
     ngx_int_t                       rc;
-    ngx_str_t                       path;
+    ngx_str_t                       path, name, key;
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
@@ -188,6 +193,14 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
         path.data += sizeof("streams/") - 1;
         path.len -= sizeof("streams/") - 1;
 
+        if (ngx_http_blockcast_key_split(&path, &name, &key)) {
+            st = ngx_http_blockcast_rest_find(r, &name, allowed);
+
+            if (st != NULL && st->keys != NULL) {
+                return ngx_http_blockcast_rest_key(r, st, &key, 1);
+            }
+        }
+
         history = ngx_http_blockcast_rest_history_len(&path);
         path.len -= history;
 
@@ -198,8 +211,15 @@ ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r)
                              "unknown_stream", "unknown stream: %V", &path);
         }
 
-        return (history != 0) ? ngx_http_blockcast_history_rest(r, st)
-                              : ngx_http_blockcast_rest_snapshot(r, st, 1);
+        if (st->keys != NULL) {
+            ngx_str_null(&key);
+            return ngx_http_blockcast_rest_key(r, st, &key, 1);
+        }
+
+        return (history != 0)
+               ? ngx_http_blockcast_history_rest(r, st)
+               : ngx_http_blockcast_rest_snapshot(r,
+                                         ngx_http_blockcast_hub_of(st), 1);
     }
 
     st = ngx_http_blockcast_rest_find(r, &path, allowed);
@@ -220,6 +240,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 {
     uint64_t                        allowed;
     ngx_int_t                       rc;
+    ngx_str_t                       key;
     ngx_http_blockcast_stream_t    *st;
     ngx_http_blockcast_loc_conf_t  *blcf;
 
@@ -239,8 +260,90 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
                                   "have the stream of this location");
     }
 
+    if (st->keys != NULL) {
+        ngx_http_blockcast_rest_tail(r, blcf, &key);
+        return ngx_http_blockcast_rest_key(r, st, &key, 0);
+    }
+
     return st->field.len ? ngx_http_blockcast_rest_entries(r, st)
-                         : ngx_http_blockcast_rest_snapshot(r, st, 0);
+                         : ngx_http_blockcast_rest_snapshot(r,
+                                           ngx_http_blockcast_hub_of(st), 0);
+}
+
+
+/*
+ * Finds the key in the path of a blockcast_rest: what is behind its location,
+ * or the argument "key".
+ */
+
+static void
+ngx_http_blockcast_rest_tail(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *key)
+{
+    ngx_str_null(key);
+
+    if (r->uri.len > blcf->location.len
+        && ngx_strncmp(r->uri.data, blcf->location.data, blcf->location.len)
+           == 0)
+    {
+        key->data = r->uri.data + blcf->location.len;
+        key->len = r->uri.len - blcf->location.len;
+    }
+
+    while (key->len != 0 && key->data[0] == '/') {
+        key->data++;
+        key->len--;
+    }
+}
+
+
+/* Answers a request for a key, in the path or the argument "key". */
+
+static ngx_int_t
+ngx_http_blockcast_rest_key(ngx_http_request_t *r,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t whole)
+{
+    ngx_str_t                     arg;
+    ngx_http_blockcast_hub_t     *hub;
+    ngx_http_blockcast_reject_t   reject;
+
+    if (key->len == 0
+        && ngx_http_blockcast_access_arg(r, "key", &arg) == NGX_OK)
+    {
+        *key = arg;
+    }
+
+    if (key->len == 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                             "bad_key", "stream %V has a key: ask for one, "
+                             "like %V/%s", &st->name, &st->name,
+                             "KEY");
+    }
+
+    hub = ngx_http_blockcast_key_access_request(r, NULL, st, key, &reject);
+
+    if (hub != NULL) {
+        return ngx_http_blockcast_rest_snapshot(r, hub, whole);
+    }
+
+    if (ngx_strcmp(reject.code, "bad_key") == 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
+                                             reject.code, "%s", reject.text);
+    }
+
+    if (ngx_strcmp(reject.code, "forbidden_key") == 0) {
+        return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
+                                             reject.code, "%s", reject.text);
+    }
+
+    if (ngx_http_blockcast_respond_header(r, "Retry-After", "5", 1)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_blockcast_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         reject.code, "%s", reject.text);
 }
 
 
@@ -368,13 +471,15 @@ ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
 
 static ngx_int_t
 ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st)
+    ngx_http_blockcast_hub_t *hub)
 {
     u_char                      *p;
     ngx_uint_t                   seconds;
     ngx_http_blockcast_error_t   error;
+    ngx_http_blockcast_stream_t *st;
 
-    ngx_http_blockcast_stream_status_read_error(st->slot, &error);
+    st = hub->stream;
+    ngx_http_blockcast_hub_read_error(hub, &error);
 
     /* the poll has been asked for: a moment, or the interval after a failure */
 
@@ -409,12 +514,12 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_blockcast_rest_first(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st)
+    ngx_http_blockcast_hub_t *hub)
 {
     ngx_http_blockcast_error_t    error;
     ngx_http_blockcast_refusal_t  refusal;
 
-    ngx_http_blockcast_stream_status_read_error(st->slot, &error);
+    ngx_http_blockcast_hub_read_error(hub, &error);
 
     if (error.len != 0
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
@@ -422,17 +527,17 @@ ngx_http_blockcast_rest_first(ngx_http_request_t *r,
     {
         /* it has failed, this request has waited already, or too many do */
 
-        return ngx_http_blockcast_rest_waiting(r, st);
+        return ngx_http_blockcast_rest_waiting(r, hub);
     }
 
-    return ngx_http_blockcast_longpoll_wait(r, st, 0, NGX_HTTP_BLOCKCAST_FIRST,
+    return ngx_http_blockcast_longpoll_wait(r, hub, 0, NGX_HTTP_BLOCKCAST_FIRST,
                                             ngx_http_blockcast_rest_again);
 }
 
 
 static ngx_int_t
 ngx_http_blockcast_rest_again(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t over)
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over)
 {
     ngx_http_blockcast_loc_conf_t  *blcf;
 
@@ -450,9 +555,7 @@ ngx_http_blockcast_rest_fresh_headers(ngx_http_request_t *r,
     const char       *state;
 
     state = ngx_http_blockcast_freshness_names[
-                 ngx_http_blockcast_stream_status_freshness(hub->stream,
-                          ngx_http_blockcast_slot_listeners(
-                                        hub->stream->slot))];
+                 ngx_http_blockcast_hub_freshness(hub)];
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-cache",
                                           8) != NGX_OK
@@ -635,23 +738,23 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
                              "or try again later");
     }
 
-    return ngx_http_blockcast_longpoll_wait(r, hub->stream, after, msec,
+    return ngx_http_blockcast_longpoll_wait(r, hub, after, msec,
                                             ngx_http_blockcast_rest_waited);
 }
 
 
 static ngx_int_t
 ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t over)
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over)
 {
     ngx_int_t  rc;
 
     if (!over) {
-        return ngx_http_blockcast_rest_send(r, st, 1);
+        return ngx_http_blockcast_rest_send(r, hub, 1);
     }
 
-    if (ngx_http_blockcast_hub_of(st)->newest == NULL) {
-        return ngx_http_blockcast_rest_waiting(r, st);
+    if (hub->newest == NULL) {
+        return ngx_http_blockcast_rest_waiting(r, hub);
     }
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store", 8)
@@ -673,12 +776,9 @@ ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t whole)
 {
-    ngx_int_t                  rc;
-    ngx_http_blockcast_hub_t  *hub;
-
-    hub = ngx_http_blockcast_hub_of(st);
+    ngx_int_t  rc;
 
     ngx_http_blockcast_hub_demand(hub);
     ngx_http_blockcast_hub_refresh(hub);
@@ -691,7 +791,7 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
         }
     }
 
-    return ngx_http_blockcast_rest_send(r, st, whole);
+    return ngx_http_blockcast_rest_send(r, hub, whole);
 }
 
 
@@ -704,19 +804,17 @@ ngx_http_blockcast_rest_free(void *data)
 
 static ngx_int_t
 ngx_http_blockcast_rest_send(ngx_http_request_t *r,
-    ngx_http_blockcast_stream_t *st, ngx_uint_t whole)
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t whole)
 {
     ngx_str_t                        body, tail;
     ngx_pool_cleanup_t              *cln;
-    ngx_http_blockcast_hub_t        *hub;
     ngx_http_blockcast_frame_t      *frame;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
-    hub = ngx_http_blockcast_hub_of(st);
     frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
 
     if (frame == NULL) {
-        return ngx_http_blockcast_rest_first(r, st);
+        return ngx_http_blockcast_rest_first(r, hub);
     }
 
     /* a slow client keeps the frame, as one of WebSocket: it is no copy */
@@ -979,7 +1077,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
     ngx_http_blockcast_hub_refresh(hub);
 
     if (hub->newest == NULL) {
-        return ngx_http_blockcast_rest_first(r, st);
+        return ngx_http_blockcast_rest_first(r, hub);
     }
 
     if (filter.nmembers != 0) {

@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_zone.h"
 #include "bc_history.h"
 #include "bc_journal.h"
@@ -68,11 +69,34 @@ ngx_http_blockcast_journal_codec_unix(ngx_msec_t msec)
 }
 
 
+/* Makes the name of a key's records, STREAM/KEY, which no stream can have. */
+
+static bc_span_t
+ngx_http_blockcast_journal_codec_key(u_char *name,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key)
+{
+    u_char     *p;
+    bc_span_t   span;
+
+    p = ngx_cpymem(name, st->name.data, st->name.len);
+    *p++ = '/';
+    p = ngx_cpymem(p, key->data, ngx_min(key->len,
+                                         NGX_HTTP_BLOCKCAST_KEY_LEN));
+
+    span.data = name;
+    span.len = p - name;
+
+    return span;
+}
+
+
 void
 ngx_http_blockcast_journal_codec_publication(
     ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
 {
     u_char                          *p;
+    u_char                           name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1
+                                          + NGX_HTTP_BLOCKCAST_KEY_LEN];
     size_t                           size;
     ngx_uint_t                       i, n;
     bc_journal_record_t              r;
@@ -106,6 +130,11 @@ ngx_http_blockcast_journal_codec_publication(
     r.polled = ngx_http_blockcast_journal_codec_now();
     r.name = ngx_http_blockcast_journal_codec_span(&pub->stream->name);
     r.state = ngx_http_blockcast_journal_codec_span(&pub->memory);
+
+    if (pub->key.len != 0) {
+        r.name = ngx_http_blockcast_journal_codec_key(name, pub->stream,
+                                                      &pub->key);
+    }
 
     size = bc_journal_size(&r);
 
@@ -482,6 +511,58 @@ ngx_http_blockcast_journal_codec_put_history(
 
 /* Appends all records of a stream. */
 
+/* Puts the keys of a stream that have data. */
+
+static ngx_int_t
+ngx_http_blockcast_journal_codec_put_keys(
+    ngx_http_blockcast_journal_codec_buf_t *buf,
+    ngx_http_blockcast_stream_t *st)
+{
+    u_char                           name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1
+                                          + NGX_HTTP_BLOCKCAST_KEY_LEN];
+    ngx_int_t                        rc;
+    ngx_str_t                        key;
+    ngx_uint_t                       i;
+    bc_journal_record_t              r;
+    ngx_http_blockcast_key_t        *k;
+    ngx_http_blockcast_key_data_t    data;
+    ngx_http_blockcast_key_table_t  *table;
+
+    table = ngx_http_blockcast_key_table_of(st);
+
+    for (i = 0; i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+
+        if (k->state != ngx_http_blockcast_key_used
+            || ngx_http_blockcast_key_table_read(table, k, &data) != NGX_OK)
+        {
+            continue;
+        }
+
+        key.data = k->key;
+        key.len = k->len;
+
+        ngx_memzero(&r, sizeof(bc_journal_record_t));
+
+        r.type = bc_journal_snap;
+        r.seq = data.snap.seq;
+        r.time = data.snap.timestamp;
+        r.polled = ngx_http_blockcast_journal_codec_unix(k->polled);
+        r.name = ngx_http_blockcast_journal_codec_key(name, st, &key);
+        r.data = ngx_http_blockcast_journal_codec_span(&data.data);
+
+        rc = ngx_http_blockcast_journal_codec_put(buf, &r);
+        ngx_free(data.data.data);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_journal_codec_put_stream(
     ngx_http_blockcast_journal_codec_buf_t *buf,
@@ -603,7 +684,10 @@ ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
         if (ngx_http_blockcast_journal_codec_put_stream(&buf, streams[i]->slot)
-            != NGX_OK)
+            != NGX_OK
+            || (streams[i]->keys != NULL && streams[i]->keys->state
+                && ngx_http_blockcast_journal_codec_put_keys(&buf, streams[i])
+                   != NGX_OK))
         {
             ngx_free(buf.data);
             return;

@@ -213,6 +213,13 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
         note.seq[i] = ngx_max((uint64_t) streams[i]->slot->seq,
                               ngx_http_blockcast_journal_note_seq(
                                         &old, streams[i]));
+
+        if (streams[i]->keys != NULL) {
+
+            /* its keys have numbers of their own, none of them is here */
+
+            note.seq[i] = 0;
+        }
     }
 
     note.n = bmcf->streams.nelts;

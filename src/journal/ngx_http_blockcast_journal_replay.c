@@ -9,12 +9,14 @@
 
 #include "ngx_http_blockcast_journal_replay.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_history.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
 #include "bc_json_key.h"
@@ -690,19 +692,75 @@ ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
 }
 
 
+/* Takes over the keys of streams that have them in the file. */
+
+static void
+ngx_http_blockcast_journal_replay_keys(ngx_http_blockcast_zone_t *zone,
+    const u_char *p, const u_char *last, uint64_t jump)
+{
+    ngx_str_t                     both, name, key, data;
+    bc_journal_record_t           r;
+    ngx_http_blockcast_stream_t  *st;
+
+    while (bc_journal_next(&p, last, &r) == 1) {
+
+        both.data = (u_char *) r.name.data;
+        both.len = r.name.len;
+
+        if (r.type != bc_journal_snap
+            || !ngx_http_blockcast_key_split(&both, &name, &key))
+        {
+            continue;
+        }
+
+        st = ngx_http_blockcast_stream_find(zone->bmcf, &name);
+
+        if (st == NULL || st->keys == NULL || !st->keys->state
+            || r.data.len > st->max_size
+            || !ngx_http_blockcast_journal_replay_good(st, &r.data,
+                                                       "the data of a key"))
+        {
+            continue;
+        }
+
+        data.data = (u_char *) r.data.data;
+        data.len = r.data.len;
+
+        if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+            return;
+        }
+
+        ngx_http_blockcast_key_table_restore(
+                        ngx_http_blockcast_key_table_of(st), &key, &data,
+                        r.seq + jump, r.time,
+                        (r.polled != 0)
+                        ? ngx_http_blockcast_journal_replay_monotonic(r.polled)
+                        : 0);
+
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_journal_replay(ngx_http_blockcast_zone_t *zone,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo)
 {
-    ngx_uint_t                      i, n;
+    ngx_uint_t                      i, n, keyed;
     ngx_http_blockcast_stream_t   **streams;
 
     n = 0;
+    keyed = 0;
     streams = zone->bmcf->streams.elts;
 
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
         n += ngx_http_blockcast_journal_replay_stream(zone, streams[i], p,
                                                            last, jump, redo);
+        keyed |= (streams[i]->keys != NULL && streams[i]->keys->state);
+    }
+
+    if (keyed) {
+        ngx_http_blockcast_journal_replay_keys(zone, p, last, jump);
     }
 
     return n;

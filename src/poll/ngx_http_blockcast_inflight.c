@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_breaker.h"
+#include "ngx_http_blockcast_budget.h"
 #include "ngx_http_blockcast_document.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_poll.h"
@@ -168,6 +169,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         ngx_queue_insert_tail(&ngx_http_blockcast_inflight_calls, &rpc->queue);
 
+        ngx_http_blockcast_budget_spend(node);
         ngx_http_blockcast_breaker_asked(node, rpc, call->failing);
     }
 

@@ -1054,6 +1054,7 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,
     bc_exact_mark_t *marked, ngx_str_t *error_text, ngx_pool_t *pool)
 {
     jv                                 results, errors, methods, name, error, v;
+    jv                                 keys;
     ngx_uint_t                         i;
     bc_exact_mark_t                   *mark;
     bc_exact_scan_t                    scan;
@@ -1160,6 +1161,20 @@ ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,
                                             "newest entry", NULL, &scan, mark,
                                             pool));
     v = jv_object_set(v, jv_string("time"), jv_number(input->time));
+
+    if (input->keys.len != 0) {
+
+        /* strings of plain characters: there is nothing to be marked */
+
+        keys = jv_parse_sized((char *) input->keys.data, input->keys.len);
+
+        if (input->single) {
+            v = jv_object_set(v, jv_string("key"),
+                              jv_array_get(jv_copy(keys), 0));
+        }
+
+        v = jv_object_set(v, jv_string("keys"), keys);
+    }
 
     *out = v;
 

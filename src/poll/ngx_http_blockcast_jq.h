@@ -41,10 +41,12 @@ typedef struct {
     ngx_str_t                     previous;     /* JSON texts, len 0: null */
     ngx_str_t                     memory;
     ngx_str_t                     last;
+    ngx_str_t                     keys;         /* array of strings, or len 0 */
     double                        time;         /* Unix seconds */
     ngx_http_blockcast_jq_kept_t  *previous_kept;  /* or NULL */
     ngx_http_blockcast_jq_kept_t  *memory_kept;
     unsigned                      keep:1;       /* ... are kept anew */
+    unsigned                      single:1;     /* keys: there is one */
 } ngx_http_blockcast_jq_input_t;
 
 

@@ -776,7 +776,8 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf,
         ngx_http_blockcast_jq_helper_read(lens, request.nresults
                              * sizeof(ngx_http_blockcast_jq_request_result_t));
 
-        size = request.previous + request.kept + request.last;
+        size = request.previous + request.kept + request.last
+               + request.keys;
 
         for (i = 0; i < request.nresults; i++) {
             size += lens[i].name + lens[i].method + lens[i].result
@@ -942,6 +943,8 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_jq_take(&input.previous, request->previous);
     ngx_http_blockcast_jq_take(&input.memory, request->kept);
     ngx_http_blockcast_jq_take(&input.last, request->last);
+    ngx_http_blockcast_jq_take(&input.keys, request->keys);
+    input.single = (request->single != 0);
 
     if (ngx_http_blockcast_jq_helper_kept != NULL) {
         input.previous_kept =

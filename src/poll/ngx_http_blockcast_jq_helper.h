@@ -41,6 +41,8 @@ typedef struct {
     uint64_t                      previous;     /* lengths, in bytes */
     uint64_t                      kept;
     uint64_t                      last;
+    uint64_t                      keys;
+    uint64_t                      single;       /* not a length: input.single */
 } ngx_http_blockcast_jq_request_t;
 
 

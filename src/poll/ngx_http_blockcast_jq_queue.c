@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_key.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_zone.h"
 
@@ -249,7 +250,7 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
 {
     size_t                                   head;
     u_char                                  *p;
-    ngx_str_t                                own[3];
+    ngx_str_t                                own[4];
     ngx_uint_t                               i;
     ngx_http_blockcast_jq_request_t         *request;
     ngx_http_blockcast_call_result_t        *r;
@@ -269,11 +270,11 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     /* the hub may be filled anew before all is sent */
 
     p = ngx_pnalloc(pool, input->previous.len + input->memory.len
-                          + input->last.len + 1);
+                          + input->last.len + input->keys.len + 1);
 
     if (job->out == NULL || p == NULL
         || ngx_http_blockcast_jq_queue_request(job, head,
-                                               3 + 4 * input->nresults,
+                                               4 + 4 * input->nresults,
                                                &request)
            != NGX_OK)
     {
@@ -291,12 +292,24 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     request->previous = input->previous.len;
     request->kept = input->memory.len;
     request->last = input->last.len;
+    request->keys = input->keys.len;
+    request->single = input->single;
+
+    if (st->keys != NULL) {
+
+        /* an object by key has room for the data of each */
+
+        request->largest = ngx_max(st->keys->batch, 1)
+                           * (st->max_size + NGX_HTTP_BLOCKCAST_KEY_LEN + 4)
+                           + 2;
+    }
 
     own[0] = input->previous;
     own[1] = input->memory;
     own[2] = input->last;
+    own[3] = input->keys;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         if (own[i].len != 0) {
             ngx_memcpy(p, own[i].data, own[i].len);
             own[i].data = p;

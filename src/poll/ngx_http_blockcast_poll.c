@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_key_poll.h"
 #include "ngx_http_blockcast_poll_result.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_stream.h"
@@ -106,7 +107,10 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
     poll->lag = 0;
     poll->progress = 0;
 
-    ngx_http_blockcast_extra_begin(poll);
+    if (poll->lane == NULL) {
+        ngx_http_blockcast_extra_begin(poll);
+    }
+
     ngx_http_blockcast_poll_step(poll);
 }
 
@@ -172,7 +176,13 @@ ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
     ngx_destroy_pool(poll->pool);
     poll->pool = NULL;
 
-    ngx_http_blockcast_extra_end(poll);
+    if (poll->lane != NULL) {
+        ngx_http_blockcast_key_poll_done(poll);
+
+    } else {
+        ngx_http_blockcast_extra_end(poll);
+    }
+
     ngx_http_blockcast_poller_poll_done(poll);
 }
 
@@ -491,6 +501,14 @@ ngx_http_blockcast_poll_call_log(ngx_http_blockcast_poll_call_t *call)
         if (call->requests[i].result.message.len != 0) {
             break;
         }
+    }
+
+    if (call->poll->lane != NULL) {
+
+        /* the polls of other keys may fare better: the stream's line says so */
+
+        call->failing = (i != call->nrequests);
+        return;
     }
 
     if (i == call->nrequests) {

@@ -94,7 +94,9 @@ typedef struct {
 struct ngx_http_blockcast_poll_s {
     ngx_http_blockcast_main_conf_t  *bmcf;
     ngx_http_blockcast_stream_t  *stream;
+    ngx_http_blockcast_key_lane_t  *lane;       /* of some keys, or NULL */
     ngx_msec_t                    due;
+    uint64_t                      after;        /* seq of stream->after */
 
     ngx_http_blockcast_poll_call_t  *calls;     /* one for each call */
     ngx_uint_t                    ncalls;
@@ -111,6 +113,7 @@ struct ngx_http_blockcast_poll_s {
     uint64_t                      took;         /* from the one to the other */
     uint64_t                      lag;          /* see slot->lag */
     unsigned                      progress:1;   /* it had something new */
+    unsigned                      follow:1;     /* stream->after is newer */
     unsigned                      active:1;
     unsigned                      stepping:1;
     unsigned                      shaping:1;    /* the stream's own runs */

@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_key_poll.h"
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_program_report.h"
 #include "ngx_http_blockcast_stream_note.h"
@@ -146,13 +147,28 @@ ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
 {
     u_char                             *p;
     size_t                              len;
-    ngx_uint_t                          i, n;
+    ngx_uint_t                          i, n, good;
     ngx_http_blockcast_poll_request_t  *item;
 
     len = 2;
+    good = 0;
 
     for (n = 0; n < call->nrequests; n++) {
         item = &call->requests[n];
+
+        if (item->result.message.len != 0 && call->poll->lane != NULL) {
+
+            /* each is of another key: null stands for what has failed */
+
+            if (result->message.len == 0) {
+                result->message = item->result.message;
+                result->code = item->result.code;
+                result->has_code = item->result.has_code;
+            }
+
+            len += sizeof("null,") - 1;
+            continue;
+        }
 
         if (item->result.message.len != 0) {
             result->message = item->result.message;
@@ -163,6 +179,11 @@ ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
 
         len += item->result.result.len + 1;
         result->method = item->result.method;
+        good++;
+    }
+
+    if (call->poll->lane != NULL && good == 0 && n != 0) {
+        return;
     }
 
     if (n == 0 && call->nrequests != 0) {
@@ -181,6 +202,11 @@ ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
     for (i = 0; i < n; i++) {
         if (i != 0) {
             *p++ = ',';
+        }
+
+        if (call->requests[i].result.message.len != 0) {
+            p = ngx_cpymem(p, "null", 4);
+            continue;
         }
 
         p = ngx_cpymem(p, call->requests[i].result.result.data,
@@ -239,6 +265,11 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
 
     tp = ngx_timeofday();
     input->time = (double) tp->sec + (double) tp->msec / 1000;
+
+    if (poll->lane != NULL) {
+        ngx_http_blockcast_key_poll_input(poll, input);
+        return;
+    }
 
     /* take the zone's newest: another worker may have polled before */
 
@@ -400,6 +431,21 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     }
 
     ngx_str_null(&error);
+
+    if (poll->lane != NULL) {
+
+        if (out[1].len != 0
+            && (out[1].len != 4 || ngx_strncmp(out[1].data, "null", 4) != 0))
+        {
+            ngx_str_set(&error, "the program puts out a state, which a stream "
+                        "with blockcast_key has none of");
+            ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
+            return;
+        }
+
+        ngx_http_blockcast_key_poll_publish(poll, out, n);
+        return;
+    }
 
     if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {
         ngx_http_blockcast_poll_result_errorf(
@@ -642,6 +688,12 @@ ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
     /* keep it to one line: it may quote the node or jq */
 
     ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
+
+    if (poll->lane != NULL) {
+        ngx_http_blockcast_key_poll_failed(poll, (r != NULL && r->has_code)
+                                                 ? r->code : 0, &message);
+        return;
+    }
 
     (void) ngx_atomic_fetch_add(&st->slot->polls_failed, 1);
 

@@ -23,6 +23,7 @@
 #include "ngx_http_blockcast_head.h"
 #include "ngx_http_blockcast_inflight.h"
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_key_poll.h"
 #include "ngx_http_blockcast_poll.h"
 
 
@@ -76,6 +77,10 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_poller_conf = bmcf;
     ngx_http_blockcast_poller_polls = polls;
     ngx_http_blockcast_poller_npolls = bmcf->streams.nelts;
+
+    if (ngx_http_blockcast_key_poll_init(cycle, bmcf, polls) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_http_blockcast_hub_on_demand(ngx_http_blockcast_poller_kick);
     ngx_http_blockcast_breaker_init(bmcf);
@@ -141,6 +146,8 @@ ngx_http_blockcast_poller_tick(void)
                                         ngx_cycle->log);
     }
 
+    ngx_http_blockcast_key_poll_tick();
+
     /* look for streams that are wanted by now, or no longer */
 
     ngx_http_blockcast_poller_schedule();
@@ -175,6 +182,7 @@ ngx_http_blockcast_poller_start(void)
                     : ngx_current_msec;
     }
 
+    ngx_http_blockcast_key_poll_start();
     ngx_http_blockcast_head_start(ngx_http_blockcast_poller_conf);
 }
 
@@ -199,6 +207,7 @@ ngx_http_blockcast_poller_stop(ngx_uint_t notify)
     }
 
     ngx_http_blockcast_head_stop(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_key_poll_stop();
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         ngx_http_blockcast_poll_abort(&ngx_http_blockcast_poller_polls[i]);
@@ -251,11 +260,25 @@ ngx_uint_t
 ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_stream_t *st)
 {
-    ngx_msec_t                  now;
-    ngx_http_blockcast_slot_t  *slot;
+    ngx_msec_t                     now;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_stream_t  **other;
 
     slot = st->slot;
     now = ngx_current_msec;
+
+    /* what another stream waits for is wanted with it */
+
+    other = bmcf->streams.elts;
+
+    for (i = 0; bmcf->followers != 0 && i < bmcf->streams.nelts; i++) {
+        if (other[i]->after == st
+            && ngx_http_blockcast_poller_wanted(bmcf, other[i]))
+        {
+            return 1;
+        }
+    }
 
     if (st->always || ngx_http_blockcast_slot_listeners(slot) != 0
         || ngx_http_blockcast_journal_followed(bmcf))
@@ -415,6 +438,15 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
             continue;
         }
 
+        if (poll->stream->keys != NULL) {
+
+            if (ngx_http_blockcast_key_poll_can_try(poll->stream)) {
+                return poll;
+            }
+
+            continue;
+        }
+
         /* probe for a history no more often than it is polled */
 
         if (ngx_http_blockcast_poller_wanted(poll->bmcf, poll->stream)
@@ -429,6 +461,33 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 }
 
 
+/* Notes which streams are to be polled because another one has changed. */
+
+static void
+ngx_http_blockcast_poller_follow(void)
+{
+    ngx_uint_t                  i;
+    ngx_http_blockcast_poll_t  *poll;
+
+    for (i = 0;
+         ngx_http_blockcast_poller_conf->followers != 0
+         && i < ngx_http_blockcast_poller_npolls;
+         i++)
+    {
+        poll = &ngx_http_blockcast_poller_polls[i];
+
+        if (poll->stream->after != NULL
+            && poll->stream->after->slot->seq != poll->after)
+        {
+            poll->after = poll->stream->after->slot->seq;
+            poll->follow = 1;
+        }
+    }
+
+    ngx_http_blockcast_key_poll_follow();
+}
+
+
 static void
 ngx_http_blockcast_poller_schedule(void)
 {
@@ -439,13 +498,32 @@ ngx_http_blockcast_poller_schedule(void)
     ngx_http_blockcast_node_t **nodes;
 
     now = ngx_current_msec;
-    least = 0;
-    any = 0;
     hurry = 0;
+
+    ngx_http_blockcast_poller_follow();
+
+    any = ngx_http_blockcast_key_poll_next(&least);
+
+    if (any && least <= 0) {
+        hurry = 1;
+    }
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
         extra = ngx_http_blockcast_extra_pending(poll, &sooner);
+
+        if (poll->stream->keys != NULL) {
+
+            if (extra) {
+                ngx_http_blockcast_key_poll_poke(poll->stream);
+                ngx_http_blockcast_extra_drop(poll);
+                hurry = 1;
+                least = any ? least : 0;
+                any = 1;
+            }
+
+            continue;
+        }
 
         if (poll->active) {
             when = ngx_http_blockcast_poll_deadline(poll);
@@ -460,6 +538,11 @@ ngx_http_blockcast_poller_schedule(void)
             if (extra && (ngx_msec_int_t) (sooner - when) < 0) {
                 when = sooner;
                 hurry |= ((ngx_msec_int_t) (sooner - now) <= 0);
+            }
+
+            if (poll->follow) {
+                when = now;
+                hurry = 1;
             }
 
         } else if (poll->stream->node->health == ngx_http_blockcast_node_ok
@@ -557,6 +640,7 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
     }
 
     ngx_http_blockcast_inflight_expire();
+    ngx_http_blockcast_key_poll_expire();
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         if (ngx_http_blockcast_poller_polls[i].active) {
@@ -568,6 +652,18 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];
         st = poll->stream;
+
+        if (st->keys != NULL) {
+            continue;
+        }
+
+        if (poll->follow && !poll->active) {
+            poll->follow = 0;
+
+            if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+                poll->due = ngx_current_msec;
+            }
+        }
 
         extra = ngx_http_blockcast_extra_pending(poll, &when)
                 && !poll->active
@@ -652,10 +748,18 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 
             nodes[i]->next_stream = poll - ngx_http_blockcast_poller_polls;
 
-            ngx_http_blockcast_poll_start(poll);
+            if (poll->stream->keys != NULL) {
+                ngx_http_blockcast_key_poll_try(poll->stream);
+
+            } else {
+                ngx_http_blockcast_poll_start(poll);
+            }
         }
     }
 
+    /* the fixed streams come first: what they ask is taken from the budget */
+
+    ngx_http_blockcast_key_poll_run();
     ngx_http_blockcast_poller_schedule();
 }
 

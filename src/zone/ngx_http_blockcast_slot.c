@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_history.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
@@ -78,7 +79,8 @@ ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st)
                      + st->ring_size
                      + ngx_http_blockcast_slot_nkeys(st->ring_size)
                        * sizeof(uint64_t)
-                     + (st->history ? st->history->size : 0), 4096);
+                     + (st->history ? st->history->size : 0)
+                     + ngx_http_blockcast_key_table_size(st), 4096);
 }
 
 
@@ -116,6 +118,41 @@ ngx_http_blockcast_slot_history(ngx_http_blockcast_slot_t *slot)
            ? NULL
            : (bc_history_t *) (ngx_http_blockcast_slot_keys(slot)
                                + slot->nkeys);
+}
+
+
+ngx_http_blockcast_key_table_t *
+ngx_http_blockcast_slot_key_table(ngx_http_blockcast_slot_t *slot)
+{
+    return (slot->table_size == 0)
+           ? NULL
+           : (ngx_http_blockcast_key_table_t *)
+                 ((u_char *) (ngx_http_blockcast_slot_keys(slot) + slot->nkeys)
+                  + slot->history_size);
+}
+
+
+void
+ngx_http_blockcast_slot_import_keyed(ngx_http_blockcast_slot_t *dst,
+    ngx_http_blockcast_slot_t *src)
+{
+    ngx_http_blockcast_key_table_t  *table;
+
+    table = ngx_http_blockcast_slot_key_table(dst);
+
+    if (table == NULL) {
+        return;
+    }
+
+    if (src != NULL) {
+        ngx_http_blockcast_key_table_import(table,
+                                      ngx_http_blockcast_slot_key_table(src));
+        dst->seq = ngx_max((uint64_t) dst->seq, (uint64_t) src->seq);
+    }
+
+    if (dst->seq > table->high) {
+        table->high = dst->seq;
+    }
 }
 
 
@@ -180,7 +217,10 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
         }
 
         if (exact
-            && (slot->max_size != st->max_size
+            && (!ngx_http_blockcast_key_table_fits(
+                                     ngx_http_blockcast_slot_key_table(slot),
+                                     st)
+                || slot->max_size != st->max_size
                 || slot->ring_size != st->ring_size
                 || !ngx_http_blockcast_slot_history_fits(slot, st)))
         {
@@ -237,6 +277,13 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
     }
 
     ngx_http_blockcast_slot_seed(slot->seed);
+
+    if (st->keys != NULL) {
+        slot->table_size = ngx_http_blockcast_key_table_size(st);
+        ngx_http_blockcast_key_table_init(
+                        ngx_http_blockcast_slot_key_table(slot), st,
+                        slot->seed);
+    }
 
     slot->next = zone->sh->slots;
 
@@ -588,6 +635,13 @@ ngx_http_blockcast_slot_take_over(ngx_http_blockcast_zone_t *zone,
 
     if (slot != NULL && slot != st->slot) {
         ngx_http_blockcast_slot_import(st->slot, slot, zone);
+
+        if (st->keys != NULL
+            && ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) == NGX_OK)
+        {
+            ngx_http_blockcast_slot_import_keyed(st->slot, slot);
+            ngx_shmtx_unlock(&zone->shpool->mutex);
+        }
     }
 
     /* a history goes on while the data does not change */

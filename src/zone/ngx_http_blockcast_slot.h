@@ -66,6 +66,17 @@ void ngx_http_blockcast_slot_take_over(ngx_http_blockcast_zone_t *zone,
 void ngx_http_blockcast_slot_continue_seq(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
 
+/* Returns the table of a stream's keys, or NULL when it has none. */
+struct ngx_http_blockcast_key_table_s *ngx_http_blockcast_slot_key_table(
+    ngx_http_blockcast_slot_t *slot);
+
+/*
+ * Copies the keys of src, which may be NULL, and has new ones go on after the
+ * newest number of all that were.
+ */
+void ngx_http_blockcast_slot_import_keyed(ngx_http_blockcast_slot_t *dst,
+    ngx_http_blockcast_slot_t *src);
+
 /* Returns the newest number of all streams that bmcf does not configure. */
 uint64_t ngx_http_blockcast_slot_seq_unconfigured(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_main_conf_t *bmcf);

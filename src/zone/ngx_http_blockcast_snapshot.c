@@ -197,6 +197,12 @@ ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
     payload = buf + BC_WS_HEADER_LEN;
 
     p = ngx_http_blockcast_snapshot_message_head(payload, pub->stream);
+
+    if (pub->key.len != 0) {
+        p -= sizeof("\"data\":") - 1;
+        p = ngx_sprintf(p, "\"key\":\"%V\",\"data\":", &pub->key);
+    }
+
     snap->data = p - payload;
     p = ngx_cpymem(p, pub->data.data, pub->data.len);
     p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
@@ -243,8 +249,13 @@ ngx_http_blockcast_snapshot_build_delta(ngx_http_blockcast_publication_t *pub,
 
     payload = buf + snap->size + BC_WS_HEADER_LEN;
 
-    p = ngx_sprintf(payload, "{\"type\":\"%V\",\"delta\":",
-                    &pub->stream->name);
+    p = ngx_sprintf(payload, "{\"type\":\"%V\",", &pub->stream->name);
+
+    if (pub->key.len != 0) {
+        p = ngx_sprintf(p, "\"key\":\"%V\",", &pub->key);
+    }
+
+    p = ngx_cpymem(p, "\"delta\":", sizeof("\"delta\":") - 1);
 
     from.data = pub->previous.data;
     from.len = pub->previous.len;
@@ -301,6 +312,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     size = ngx_min(4 * size + pub->memory.len,
                    ngx_http_blockcast_slot_buffer_size(st->max_size,
                                                        st->field.len != 0));
+    size += 4 * (pub->key.len + sizeof("\"key\":\"\","));
 
     buf = ngx_alloc(size + 64, log);
     if (buf == NULL) {

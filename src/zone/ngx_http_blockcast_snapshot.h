@@ -45,6 +45,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_blockcast_stream_t  *stream;
+    ngx_str_t                     key;          /* or empty: it has none */
     ngx_http_blockcast_publication_e  type;
     uint64_t                      seq;          /* set by propose() */
     time_t                        timestamp;    /* Unix seconds of the poll */

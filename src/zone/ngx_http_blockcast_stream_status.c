@@ -217,11 +217,16 @@ ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
     ngx_uint_t listened)
 {
     ngx_int_t                   age;
+    ngx_uint_t                  any;
     ngx_http_blockcast_slot_t  *slot;
 
     slot = st->slot;
 
-    if (slot->version != 0) {
+    /* of a stream with keys, the slot has what they have in common */
+
+    any = (st->keys != NULL) ? (slot->polled != 0) : (slot->version != 0);
+
+    if (any) {
         age = ngx_http_blockcast_stream_status_age(slot);
 
         if (age >= 0 && (ngx_msec_t) age <= st->stale) {
@@ -233,7 +238,7 @@ ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
         return ngx_http_blockcast_freshness_idle;
     }
 
-    if (slot->version == 0) {
+    if (!any) {
         return ngx_http_blockcast_freshness_waiting;
     }
 

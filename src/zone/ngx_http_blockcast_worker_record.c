@@ -6,6 +6,8 @@
 
 #include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_key_table.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 
 #include <fcntl.h>
@@ -199,6 +201,11 @@ ngx_http_blockcast_worker_record_clean(ngx_http_blockcast_zone_t *zone,
         if (slot->listeners[n] != 0) {
             slot->left = ngx_current_msec;
             slot->listeners[n] = 0;
+        }
+
+        if (slot->table_size != 0) {
+            ngx_http_blockcast_key_table_clean(
+                                ngx_http_blockcast_slot_key_table(slot), n);
         }
     }
 

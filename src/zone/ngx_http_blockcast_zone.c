@@ -6,13 +6,14 @@
 
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_worker_record.h"
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737633ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737641ULL
 
 /* how long the lock is waited for (msec): it is held to copy a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
@@ -72,6 +73,7 @@ static ngx_int_t
 ngx_http_blockcast_zone_init_stream(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st)
 {
+    ngx_time_t                 *tp;
     ngx_shm_zone_t             *shm_zone;
     ngx_http_blockcast_slot_t  *slot, *old;
     ngx_http_blockcast_zone_t  *source;
@@ -102,6 +104,19 @@ ngx_http_blockcast_zone_init_stream(ngx_http_blockcast_zone_t *zone,
         }
 
         ngx_http_blockcast_slot_continue_seq(source, st, slot);
+
+        if (st->keys != NULL) {
+            ngx_http_blockcast_slot_import_keyed(slot, old);
+
+            /* clients remember numbers of an epoch that the file keeps */
+
+            if (old == NULL && zone->bmcf->recorder != NULL) {
+                tp = ngx_timeofday();
+                ngx_http_blockcast_slot_key_table(slot)->high =
+                    ngx_max((uint64_t) tp->sec * 1000 + tp->msec,
+                            (uint64_t) slot->seq);
+            }
+        }
 
     } else if (slot->version != 0) {
 
@@ -216,6 +231,7 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
 
         if (old != NULL) {
             ngx_http_blockcast_slot_import(streams[i]->slot, old, &from);
+            ngx_http_blockcast_slot_import_keyed(streams[i]->slot, old);
         }
 
         ngx_http_blockcast_slot_continue_seq(&from, streams[i],

@@ -87,6 +87,7 @@ struct ngx_http_blockcast_slot_s {
     uint64_t                      max_size;
     uint64_t                      ring_size;
     uint64_t                      history_size;  /* 0: no history is kept */
+    uint64_t                      table_size;   /* of its keys; 0: none */
     uint64_t                      size;         /* of this slot, all in all */
 
     ngx_atomic_t                  touched;      /* last use, msec */
@@ -166,7 +167,7 @@ struct ngx_http_blockcast_slot_s {
 
     ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_WORKERS];
 
-    /* then: two buffers, the ring, the hashes, the history */
+    /* then: two buffers, the ring, the hashes, the history, the keys */
 };
 
 

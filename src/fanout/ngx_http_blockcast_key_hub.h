@@ -1,0 +1,72 @@
+
+/*
+ * The hubs of keys: one for each key that has listeners in this worker.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_KEY_HUB_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_KEY_HUB_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_key.h"
+#include "ngx_http_blockcast_key_table.h"
+
+
+struct ngx_http_blockcast_key_hub_s {
+    ngx_http_blockcast_hub_t      hub;          /* its `key` is this */
+    ngx_queue_t                   queue;        /* of the stream's hubs */
+    ngx_queue_t                   walking;      /* of those in a fan-out */
+    ngx_uint_t                    place;        /* in the table, taken */
+    uint64_t                      uses;         /* ... of the place, then */
+    uint32_t                      id;           /* of a subscription */
+    unsigned                      fresh:1;      /* made since the last tick */
+    unsigned                      late:1;       /* it has been told so */
+    ngx_str_t                     text;
+    u_char                        buf[NGX_HTTP_BLOCKCAST_KEY_LEN];
+};
+
+
+ngx_int_t ngx_http_blockcast_key_hub_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_key_hub_done(void);
+
+/*
+ * Returns the hub of a key, in its one form; it lives as long as it has
+ * listeners, and until the tick after that.  NULL: there is no room for the
+ * key in the zone, no memory, or (*busy) the zone is locked.
+ */
+ngx_http_blockcast_hub_t *ngx_http_blockcast_key_hub_get(
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy);
+
+/* Returns it only when this worker has it. */
+ngx_http_blockcast_hub_t *ngx_http_blockcast_key_hub_find(
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key);
+
+/* What _hub does for its kind: see there. */
+ngx_uint_t ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub);
+ngx_http_blockcast_freshness_e ngx_http_blockcast_key_hub_freshness(
+    ngx_http_blockcast_hub_t *hub);
+ngx_int_t ngx_http_blockcast_key_hub_age(ngx_http_blockcast_hub_t *hub);
+void ngx_http_blockcast_key_hub_join(ngx_http_blockcast_hub_t *hub);
+ngx_uint_t ngx_http_blockcast_key_hub_demand(ngx_http_blockcast_hub_t *hub);
+uint64_t ngx_http_blockcast_key_hub_error_version(
+    ngx_http_blockcast_hub_t *hub);
+void ngx_http_blockcast_key_hub_read_error(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_error_t *error);
+
+/*
+ * How long the stream's keys have to wait beyond their interval, msec, because
+ * of the node's rate=; 0: they need not.
+ */
+ngx_msec_t ngx_http_blockcast_key_hub_late(ngx_http_blockcast_stream_t *st);
+
+/* Serves the listeners of the keys that have changed. */
+void ngx_http_blockcast_key_hub_update_all(void);
+
+/* On each tick: see ngx_http_blockcast_hub_tick(). */
+void ngx_http_blockcast_key_hub_tick(ngx_uint_t attached);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_KEY_HUB_H_INCLUDED_ */

@@ -1,0 +1,69 @@
+
+/*
+ * How many calls a second a node gets: a bucket that fills with rate=.
+ *
+ * The fixed streams take from it without asking, so that they come first, and
+ * leave a debt that the keys wait for.
+ */
+
+
+#include "ngx_http_blockcast_budget.h"
+#include "ngx_http_blockcast.h"
+
+
+static void
+ngx_http_blockcast_budget_fill(ngx_http_blockcast_node_t *node)
+{
+    int64_t     most;
+    ngx_msec_t  passed;
+
+    /* what is saved up for a burst: a tenth of a second, or one call */
+
+    most = ngx_max((int64_t) node->rate * 100, 1000);
+
+    passed = ngx_current_msec - node->credited;
+
+    if (node->credited == 0 || (ngx_msec_int_t) passed < 0 || passed > 60000) {
+        passed = 60000;
+    }
+
+    node->credited = ngx_current_msec;
+    node->credit = ngx_min(node->credit + (int64_t) (node->rate * passed),
+                           most);
+}
+
+
+void
+ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node)
+{
+    if (node->rate == 0) {
+        return;
+    }
+
+    ngx_http_blockcast_budget_fill(node);
+
+    node->credit -= 1000;
+
+    /* a debt of more than a minute is of no use to anybody */
+
+    if (node->credit < -60000 * (int64_t) node->rate) {
+        node->credit = -60000 * (int64_t) node->rate;
+    }
+}
+
+
+ngx_msec_t
+ngx_http_blockcast_budget_wait(ngx_http_blockcast_node_t *node)
+{
+    if (node->rate == 0) {
+        return 0;
+    }
+
+    ngx_http_blockcast_budget_fill(node);
+
+    if (node->credit >= 1000) {
+        return 0;
+    }
+
+    return (ngx_msec_t) ((1000 - node->credit) / (int64_t) node->rate) + 1;
+}

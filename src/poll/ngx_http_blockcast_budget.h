@@ -1,0 +1,24 @@
+
+/*
+ * How many calls a second a node gets: rate= of blockcast_node.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_BUDGET_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_BUDGET_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/* Takes a call that is made, whoever makes it, from the node's budget. */
+void ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node);
+
+/*
+ * Whether there is something left for calls that can wait: returns 0, or how
+ * long they have to (msec).
+ */
+ngx_msec_t ngx_http_blockcast_budget_wait(ngx_http_blockcast_node_t *node);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_BUDGET_H_INCLUDED_ */

@@ -1,0 +1,67 @@
+
+/*
+ * Polls of keys: when each is due, and with which others it is asked for.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_KEY_POLL_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_KEY_POLL_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_poll.h"
+
+
+/* A poll of some keys, which stands in for the stream's own. */
+
+struct ngx_http_blockcast_key_lane_s {
+    ngx_http_blockcast_poll_t     poll;         /* its `lane` is this */
+    ngx_queue_t                   queue;
+    void                         *family;
+    ngx_uint_t                    n;
+    ngx_uint_t                   *places;       /* of the keys ... */
+    uint64_t                     *uses;         /* ... as it began */
+};
+
+
+/* Prepares the polls of the keys, master: those of the streams. */
+ngx_int_t ngx_http_blockcast_key_poll_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_poll_t *master);
+
+/* When this worker begins to poll, and when it stops. */
+void ngx_http_blockcast_key_poll_start(void);
+void ngx_http_blockcast_key_poll_stop(void);
+
+/* On each tick: finds what no wake-up has told, and what is of no use. */
+void ngx_http_blockcast_key_poll_tick(void);
+
+/* Notes what other streams and workers have said since. */
+void ngx_http_blockcast_key_poll_follow(void);
+
+/* Has all keys of a stream polled: somebody says that there is news. */
+void ngx_http_blockcast_key_poll_poke(ngx_http_blockcast_stream_t *st);
+
+/* Starts what is due and can be started; gives up what takes too long. */
+void ngx_http_blockcast_key_poll_run(void);
+void ngx_http_blockcast_key_poll_expire(void);
+
+/* Returns true when something is to be done, and in *left when (msec). */
+ngx_uint_t ngx_http_blockcast_key_poll_next(ngx_msec_int_t *left);
+
+/* Has a key of the stream try a node that failed. */
+ngx_uint_t ngx_http_blockcast_key_poll_can_try(
+    ngx_http_blockcast_stream_t *st);
+void ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st);
+
+/* For _poll_result: the keys of a poll, and what came of it. */
+void ngx_http_blockcast_key_poll_input(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_jq_input_t *input);
+void ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *output, ngx_uint_t n);
+void ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
+    int64_t code, ngx_str_t *message);
+void ngx_http_blockcast_key_poll_done(ngx_http_blockcast_poll_t *poll);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_KEY_POLL_H_INCLUDED_ */

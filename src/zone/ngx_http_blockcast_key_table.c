@@ -1,0 +1,993 @@
+
+/*
+ * The keys of a stream with blockcast_key in the zone.
+ *
+ * Places are taken and given back under the zone's lock, and looked at without
+ * it.  A killed process leaves no more than a place that is marked as dead,
+ * which _sweep() gives back: each list is changed by storing one word.
+ */
+
+
+#include "ngx_http_blockcast_key_table.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_zone.h"
+#include "bc_siphash.h"
+
+
+/* places that are compared for the one that was left first */
+#define NGX_HTTP_BLOCKCAST_KEY_LOOK  256
+
+
+static void ngx_http_blockcast_key_table_unlink(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+
+
+static size_t
+ngx_http_blockcast_key_table_place_size(ngx_http_blockcast_stream_t *st)
+{
+    return ngx_align(sizeof(ngx_http_blockcast_key_t) + 2 * st->max_size, 8);
+}
+
+
+static uint64_t
+ngx_http_blockcast_key_table_buckets(ngx_http_blockcast_stream_t *st)
+{
+    uint64_t  n;
+
+    for (n = 64; n < st->keys->max; n *= 2) { /* void */ }
+
+    return n;
+}
+
+
+size_t
+ngx_http_blockcast_key_table_size(ngx_http_blockcast_stream_t *st)
+{
+    if (st->keys == NULL) {
+        return 0;
+    }
+
+    return sizeof(ngx_http_blockcast_key_table_t)
+           + ngx_http_blockcast_key_table_buckets(st)
+             * (sizeof(uint32_t) + 2 * sizeof(uint64_t))
+           + st->keys->max * ngx_http_blockcast_key_table_place_size(st);
+}
+
+
+void
+ngx_http_blockcast_key_table_init(ngx_http_blockcast_key_table_t *table,
+    ngx_http_blockcast_stream_t *st, uint64_t *seed)
+{
+    table->max = st->keys->max;
+    table->max_size = st->max_size;
+    table->size = ngx_http_blockcast_key_table_place_size(st);
+    table->mask = ngx_http_blockcast_key_table_buckets(st) - 1;
+    table->seed[0] = seed[0];
+    table->seed[1] = seed[1];
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_fits(ngx_http_blockcast_key_table_t *table,
+    ngx_http_blockcast_stream_t *st)
+{
+    if (table == NULL || st->keys == NULL) {
+        return table == NULL && st->keys == NULL;
+    }
+
+    return table->max == st->keys->max && table->max_size == st->max_size;
+}
+
+
+ngx_http_blockcast_key_table_t *
+ngx_http_blockcast_key_table_of(ngx_http_blockcast_stream_t *st)
+{
+    return ngx_http_blockcast_slot_key_table(st->slot);
+}
+
+
+static uint32_t *
+ngx_http_blockcast_key_table_heads(ngx_http_blockcast_key_table_t *table)
+{
+    return (uint32_t *) ((u_char *) (table + 1)
+                         + 2 * (table->mask + 1) * sizeof(uint64_t));
+}
+
+
+static uint64_t *
+ngx_http_blockcast_key_table_ring(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t n)
+{
+    return (uint64_t *) (table + 1) + n * (table->mask + 1);
+}
+
+
+ngx_http_blockcast_key_t *
+ngx_http_blockcast_key_table_at(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place)
+{
+    return (ngx_http_blockcast_key_t *)
+               ((u_char *) (ngx_http_blockcast_key_table_heads(table)
+                            + table->mask + 1)
+                + place * table->size);
+}
+
+
+static u_char *
+ngx_http_blockcast_key_table_buffer(ngx_http_blockcast_key_table_t *table,
+    ngx_http_blockcast_key_t *k, uint64_t n)
+{
+    return (u_char *) (k + 1) + (n & 1) * table->max_size;
+}
+
+
+static uint32_t
+ngx_http_blockcast_key_table_hash(ngx_http_blockcast_key_table_t *table,
+    ngx_str_t *key)
+{
+    return (uint32_t) bc_siphash(table->seed, key->data, key->len);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_is(ngx_http_blockcast_key_t *k, ngx_str_t *key)
+{
+    return k->state == ngx_http_blockcast_key_used
+           && k->len == key->len
+           && ngx_memcmp(k->key, key->data, key->len) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_find(ngx_http_blockcast_key_table_t *table,
+    ngx_str_t *key)
+{
+    uint32_t                   hash, next;
+    ngx_uint_t                 n;
+    ngx_http_blockcast_key_t  *k;
+
+    hash = ngx_http_blockcast_key_table_hash(table, key);
+    next = ngx_http_blockcast_key_table_heads(table)[hash & table->mask];
+
+    /* another worker may change the list: count, so that it has an end */
+
+    for (n = 0; next != 0 && next <= table->max && n < table->max; n++) {
+        k = ngx_http_blockcast_key_table_at(table, next - 1);
+
+        if (k->hash == hash && ngx_http_blockcast_key_table_is(k, key)) {
+            return next - 1;
+        }
+
+        next = k->next;
+    }
+
+    return NGX_HTTP_BLOCKCAST_KEY_NONE;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_listened(ngx_http_blockcast_key_t *k)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_KEY_WORDS; i++) {
+        if (k->listeners[i] != 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Sets the bit of a worker, or clears it; returns whether it was set. */
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_bit(ngx_http_blockcast_key_t *k,
+    ngx_uint_t worker, ngx_uint_t set)
+{
+    ngx_atomic_t       *word;
+    ngx_atomic_uint_t   old, bit;
+
+    word = &k->listeners[worker / 64];
+    bit = (ngx_atomic_uint_t) 1 << (worker % 64);
+
+    for ( ;; ) {
+        old = *word;
+
+        if (ngx_atomic_cmp_set(word, old, set ? old | bit : old & ~bit)) {
+            return (old & bit) != 0;
+        }
+    }
+}
+
+
+/* Takes a place that is there; another worker may be giving it back. */
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_t *k, ngx_str_t *key)
+{
+    ngx_uint_t  had;
+
+    if (zone->worker == 0) {
+
+        /* there is no bit for it: it is wanted by time, as over REST */
+
+        k->demanded = ngx_current_msec;
+        return ngx_http_blockcast_key_table_is(k, key);
+    }
+
+    had = ngx_http_blockcast_key_table_bit(k, zone->worker, 1);
+    ngx_memory_barrier();
+
+    if (ngx_http_blockcast_key_table_is(k, key)) {
+        return 1;
+    }
+
+    if (!had) {
+        (void) ngx_http_blockcast_key_table_bit(k, zone->worker, 0);
+    }
+
+    return 0;
+}
+
+
+/* When a key was of use last: the older, the sooner it makes room. */
+
+static ngx_msec_t
+ngx_http_blockcast_key_table_last(ngx_http_blockcast_key_t *k)
+{
+    ngx_msec_t  left, demanded;
+
+    left = k->left;
+    demanded = k->demanded;
+
+    return (demanded != 0 && (ngx_msec_int_t) (demanded - left) > 0) ? demanded
+                                                                     : left;
+}
+
+
+/*
+ * Gives a place back; the lock is held.  False: somebody has come to listen.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_drop(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place)
+{
+    ngx_http_blockcast_key_t       *k;
+    ngx_http_blockcast_key_snap_t  *snap;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+
+    if (!ngx_atomic_cmp_set(&k->state, ngx_http_blockcast_key_used,
+                            ngx_http_blockcast_key_dead))
+    {
+        return 0;
+    }
+
+    ngx_memory_barrier();
+
+    if (ngx_http_blockcast_key_table_listened(k)) {
+        k->state = ngx_http_blockcast_key_used;
+        return 0;
+    }
+
+    snap = &k->snap[k->version & 1];
+
+    if (k->version != 0 && snap->seq > table->high) {
+        table->high = snap->seq;
+    }
+
+    ngx_http_blockcast_test_moment("key: dead");
+    ngx_http_blockcast_key_table_unlink(table, place);
+
+    return 1;
+}
+
+
+/* Takes a dead place out of its list, and frees it; the lock is held. */
+
+static void
+ngx_http_blockcast_key_table_unlink(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place)
+{
+    uint32_t                  *link;
+    ngx_uint_t                 n;
+    ngx_http_blockcast_key_t  *k;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+
+    link = &ngx_http_blockcast_key_table_heads(table)[k->hash & table->mask];
+
+    for (n = 0; *link != 0 && *link <= table->max && n < table->max; n++) {
+
+        if (*link == place + 1) {
+            *link = k->next;
+            break;
+        }
+
+        link = &ngx_http_blockcast_key_table_at(table, *link - 1)->next;
+    }
+
+    ngx_memory_barrier();
+    ngx_http_blockcast_test_moment("key: unlinked");
+
+    k->uses++;
+    ngx_memory_barrier();
+    k->state = ngx_http_blockcast_key_free;
+}
+
+
+/*
+ * Finds a place for another key: a free one, or that of the key that was left
+ * first among those that are looked at; the lock is held.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_room(ngx_http_blockcast_key_table_t *table)
+{
+    ngx_msec_t                 last, oldest;
+    ngx_uint_t                 i, n, place, best;
+    ngx_http_blockcast_key_t  *k;
+
+    for ( ;; ) {
+        best = NGX_HTTP_BLOCKCAST_KEY_NONE;
+        oldest = 0;
+
+        for (n = 0; n < table->max; n++) {
+
+            if (n >= NGX_HTTP_BLOCKCAST_KEY_LOOK
+                && best != NGX_HTTP_BLOCKCAST_KEY_NONE)
+            {
+                break;
+            }
+
+            place = (table->hand + n) % table->max;
+            k = ngx_http_blockcast_key_table_at(table, place);
+
+            if (k->state == ngx_http_blockcast_key_free) {
+                table->hand = (place + 1) % table->max;
+                return place;
+            }
+
+            if (k->state != ngx_http_blockcast_key_used
+                || ngx_http_blockcast_key_table_listened(k))
+            {
+                continue;
+            }
+
+            last = ngx_http_blockcast_key_table_last(k);
+
+            if (best == NGX_HTTP_BLOCKCAST_KEY_NONE
+                || (ngx_msec_int_t) (last - oldest) < 0)
+            {
+                best = place;
+                oldest = last;
+            }
+        }
+
+        if (best == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+            table->full = 1;
+            return best;
+        }
+
+        i = table->hand;
+
+        if (ngx_http_blockcast_key_table_drop(table, best)) {
+            table->evicted++;
+
+            /* look elsewhere next time, unless all were looked at */
+
+            if (n < table->max) {
+                table->hand = (i + n) % table->max;
+            }
+
+            return best;
+        }
+    }
+}
+
+
+/* Makes a place for a key; the lock is held. */
+
+static ngx_uint_t
+ngx_http_blockcast_key_table_add(ngx_http_blockcast_key_table_t *table,
+    ngx_str_t *key)
+{
+    uint32_t                  *head;
+    ngx_uint_t                 place, i;
+    ngx_http_blockcast_key_t  *k;
+
+    place = ngx_http_blockcast_key_table_room(table);
+
+    if (place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+        return place;
+    }
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+
+    k->version = 0;
+    k->base = table->high;
+    k->polled = 0;
+    k->attempted = 0;
+    k->demanded = 0;
+    k->left = ngx_current_msec;
+    k->after = 0;
+    k->error_version = 0;
+    k->error[0].len = 0;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_KEY_WORDS; i++) {
+        k->listeners[i] = 0;
+    }
+
+    k->hash = ngx_http_blockcast_key_table_hash(table, key);
+    k->len = key->len;
+    ngx_memcpy(k->key, key->data, key->len);
+
+    head = &ngx_http_blockcast_key_table_heads(table)[k->hash & table->mask];
+    k->next = *head;
+
+    ngx_memory_barrier();
+    k->state = ngx_http_blockcast_key_used;
+    ngx_memory_barrier();
+    ngx_http_blockcast_test_moment("key: made");
+    *head = place + 1;
+
+    return place;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy)
+{
+    ngx_uint_t                       place;
+    ngx_http_blockcast_key_table_t  *table;
+
+    table = ngx_http_blockcast_key_table_of(st);
+    *busy = 0;
+
+    place = ngx_http_blockcast_key_table_find(table, key);
+
+    if (place != NGX_HTTP_BLOCKCAST_KEY_NONE
+        && ngx_http_blockcast_key_table_take(zone,
+                          ngx_http_blockcast_key_table_at(table, place), key))
+    {
+        return place;
+    }
+
+    if (table->full && place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+
+        /* nobody has left since all places were looked at */
+
+        (void) ngx_atomic_fetch_add(&table->refused, 1);
+        return place;
+    }
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+        *busy = 1;
+        return NGX_HTTP_BLOCKCAST_KEY_NONE;
+    }
+
+    place = ngx_http_blockcast_key_table_find(table, key);
+
+    if (place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+        place = ngx_http_blockcast_key_table_add(table, key);
+    }
+
+    if (place != NGX_HTTP_BLOCKCAST_KEY_NONE) {
+        (void) ngx_http_blockcast_key_table_take(zone,
+                          ngx_http_blockcast_key_table_at(table, place), key);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+        (void) ngx_atomic_fetch_add(&table->refused, 1);
+    }
+
+    return place;
+}
+
+
+void
+ngx_http_blockcast_key_table_attach(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place)
+{
+    ngx_http_blockcast_key_t  *k;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+
+    if (zone->worker == 0) {
+        k->demanded = ngx_current_msec;
+        return;
+    }
+
+    (void) ngx_http_blockcast_key_table_bit(k, zone->worker, 1);
+}
+
+
+void
+ngx_http_blockcast_key_table_leave(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place)
+{
+    ngx_http_blockcast_key_t  *k;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+    k->left = ngx_current_msec;
+
+    if (zone->worker != 0) {
+        (void) ngx_http_blockcast_key_table_bit(k, zone->worker, 0);
+    }
+
+    table->full = 0;
+}
+
+
+void
+ngx_http_blockcast_key_table_clean(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t worker)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_key_t  *k;
+
+    for (i = 0; i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+
+        if (k->listeners[worker / 64]
+            & ((ngx_atomic_uint_t) 1 << (worker % 64)))
+        {
+            k->left = ngx_current_msec;
+            (void) ngx_http_blockcast_key_table_bit(k, worker, 0);
+        }
+    }
+
+    table->full = 0;
+}
+
+
+void
+ngx_http_blockcast_key_table_count(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t *used, ngx_uint_t *listened)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_key_t  *k;
+
+    *used = 0;
+    *listened = 0;
+
+    for (i = 0; i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+
+        if (k->state == ngx_http_blockcast_key_used) {
+            (*used)++;
+            *listened += ngx_http_blockcast_key_table_listened(k);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_key_table_read(ngx_http_blockcast_key_table_t *table,
+    ngx_http_blockcast_key_t *k, ngx_http_blockcast_key_data_t *data)
+{
+    uint64_t    version;
+    ngx_uint_t  i;
+
+    data->data.data = NULL;
+
+    for (i = 0; i < 100; i++) {
+        version = k->version;
+
+        if (version == 0) {
+            return NGX_DECLINED;
+        }
+
+        if (data->data.data == NULL) {
+            data->data.data = ngx_alloc(table->max_size + 1, ngx_cycle->log);
+
+            if (data->data.data == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        ngx_memory_barrier();
+
+        data->snap = k->snap[version & 1];
+        data->version = version;
+        data->data.len = ngx_min(data->snap.len, table->max_size);
+
+        ngx_memcpy(data->data.data,
+                   ngx_http_blockcast_key_table_buffer(table, k, version),
+                   data->data.len);
+
+        ngx_memory_barrier();
+
+        if (k->version == version) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_free(data->data.data);
+    data->data.data = NULL;
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_blockcast_key_table_read_error(ngx_http_blockcast_key_t *k,
+    ngx_http_blockcast_error_t *error)
+{
+    uint64_t                         version;
+    ngx_uint_t                       i;
+    ngx_http_blockcast_key_error_t   copy;
+
+    for (i = 0; i < 100; i++) {
+        version = k->error_version;
+        ngx_memory_barrier();
+        copy = k->error[version & 1];
+        ngx_memory_barrier();
+
+        if (k->error_version == version) {
+            break;
+        }
+    }
+
+    error->since = 0;
+    error->code = copy.code;
+    error->len = ngx_min(copy.len, NGX_HTTP_BLOCKCAST_KEY_ERROR);
+    ngx_memcpy(error->text, copy.text, error->len);
+}
+
+
+uint64_t
+ngx_http_blockcast_key_table_publish(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, ngx_str_t *data, time_t timestamp)
+{
+    uint64_t                        seq;
+    ngx_uint_t                      n;
+    ngx_http_blockcast_key_t       *k;
+    ngx_http_blockcast_key_snap_t  *snap;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+    seq = ngx_http_blockcast_key_table_next(table, place, data);
+
+    if (seq == 0) {
+        return 0;
+    }
+
+    n = (k->version + 1) & 1;
+
+    ngx_memcpy(ngx_http_blockcast_key_table_buffer(table, k, n), data->data,
+               data->len);
+
+    snap = &k->snap[n];
+    snap->seq = seq;
+    snap->timestamp = timestamp;
+    snap->published = ngx_http_blockcast_zone_usec();
+    snap->len = data->len;
+
+    ngx_http_blockcast_test_moment("key: copied");
+    ngx_memory_barrier();
+    k->version++;
+    ngx_http_blockcast_test_moment("key: published");
+
+    return seq;
+}
+
+
+void
+ngx_http_blockcast_key_table_fail(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, int64_t code, ngx_str_t *text)
+{
+    size_t                           len;
+    ngx_http_blockcast_key_t        *k;
+    ngx_http_blockcast_key_error_t  *error;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+    error = &k->error[k->error_version & 1];
+    len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_KEY_ERROR);
+
+    if (error->len == len && ngx_memcmp(error->text, text->data, len) == 0) {
+        return;
+    }
+
+    error = &k->error[(k->error_version + 1) & 1];
+
+    error->code = code;
+    error->len = len;
+    ngx_memcpy(error->text, text->data, len);
+
+    ngx_memory_barrier();
+    k->error_version++;
+}
+
+
+void
+ngx_http_blockcast_key_table_sweep(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t from, ngx_uint_t n,
+    ngx_msec_t idle)
+{
+    ngx_uint_t                 i, locked;
+    ngx_http_blockcast_key_t  *k;
+
+    locked = 0;
+
+    for (i = from; i < from + n && i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+
+        if (k->state == ngx_http_blockcast_key_free
+            || (k->state == ngx_http_blockcast_key_used
+                && (ngx_http_blockcast_key_table_listened(k)
+                    || (ngx_msec_int_t)
+                           (ngx_current_msec - idle
+                            - ngx_http_blockcast_key_table_last(k)) < 0)))
+        {
+            continue;
+        }
+
+        if (!locked) {
+            if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log)
+                != NGX_OK)
+            {
+                return;
+            }
+
+            locked = 1;
+        }
+
+        if (k->state == ngx_http_blockcast_key_dead) {
+            ngx_http_blockcast_key_table_unlink(table, i);
+            continue;
+        }
+
+        (void) ngx_http_blockcast_key_table_drop(table, i);
+    }
+
+    if (locked) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+    }
+}
+
+
+/*
+ * Copies a key of another table, or of a file, unless it is newer here; from
+ * has the times of its polls.
+ */
+
+static void
+ngx_http_blockcast_key_table_import_one(ngx_http_blockcast_key_table_t *dst,
+    ngx_str_t *key, ngx_http_blockcast_key_data_t *data,
+    ngx_http_blockcast_key_t *from)
+{
+    ngx_uint_t                      place;
+    ngx_http_blockcast_key_t       *k;
+    ngx_http_blockcast_key_snap_t  *snap;
+
+    if (data->data.len > dst->max_size) {
+        goto dropped;
+    }
+
+    place = ngx_http_blockcast_key_table_find(dst, key);
+
+    if (place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
+
+        /* the listeners come later: no key of the old table makes room */
+
+        for (place = 0; place < dst->max; place++) {
+            k = ngx_http_blockcast_key_table_at(dst,
+                                      (dst->hand + place) % dst->max);
+
+            if (k->state == ngx_http_blockcast_key_free) {
+                break;
+            }
+        }
+
+        if (place == dst->max) {
+            goto dropped;
+        }
+
+        place = ngx_http_blockcast_key_table_add(dst, key);
+    }
+
+    k = ngx_http_blockcast_key_table_at(dst, place);
+    snap = &k->snap[k->version & 1];
+
+    if (k->version != 0 && snap->seq >= data->snap.seq) {
+        return;
+    }
+
+    snap = &k->snap[(k->version + 1) & 1];
+    *snap = data->snap;
+    ngx_memcpy(ngx_http_blockcast_key_table_buffer(dst, k, k->version + 1),
+               data->data.data, data->data.len);
+
+    ngx_memory_barrier();
+    k->version++;
+
+    k->polled = from->polled;
+    k->attempted = from->attempted;
+    k->after = from->after;
+    k->left = ngx_current_msec;
+
+    return;
+
+dropped:
+
+    if (data->snap.seq > dst->high) {
+        dst->high = data->snap.seq;
+    }
+}
+
+
+void
+ngx_http_blockcast_key_table_import(ngx_http_blockcast_key_table_t *dst,
+    ngx_http_blockcast_key_table_t *src)
+{
+    ngx_str_t                       key;
+    ngx_uint_t                      i;
+    ngx_http_blockcast_key_t       *k;
+    ngx_http_blockcast_key_data_t   data;
+
+    if (dst == NULL || src == NULL || dst == src) {
+        return;
+    }
+
+    if (src->high > dst->high) {
+        dst->high = src->high;
+    }
+
+    for (i = 0; i < src->max; i++) {
+        k = ngx_http_blockcast_key_table_at(src, i);
+
+        if (k->state != ngx_http_blockcast_key_used
+            || ngx_http_blockcast_key_table_read(src, k, &data) != NGX_OK)
+        {
+            continue;
+        }
+
+        key.data = k->key;
+        key.len = ngx_min(k->len, NGX_HTTP_BLOCKCAST_KEY_LEN);
+
+        ngx_http_blockcast_key_table_import_one(dst, &key, &data, k);
+        ngx_free(data.data.data);
+    }
+}
+
+
+void
+ngx_http_blockcast_key_table_restore(ngx_http_blockcast_key_table_t *table,
+    ngx_str_t *key, ngx_str_t *data, uint64_t seq, uint64_t timestamp,
+    ngx_msec_t polled)
+{
+    ngx_http_blockcast_key_t       from;
+    ngx_http_blockcast_key_data_t  copy;
+
+    if (key->len == 0 || key->len > NGX_HTTP_BLOCKCAST_KEY_LEN) {
+        return;
+    }
+
+    ngx_memzero(&from, sizeof(ngx_http_blockcast_key_t));
+    ngx_memzero(&copy, sizeof(ngx_http_blockcast_key_data_t));
+
+    from.polled = polled;
+
+    copy.data = *data;
+    copy.snap.seq = seq;
+    copy.snap.timestamp = timestamp;
+    copy.snap.published = ngx_http_blockcast_zone_usec();
+    copy.snap.len = data->len;
+
+    ngx_http_blockcast_key_table_import_one(table, key, &copy, &from);
+}
+
+
+uint64_t
+ngx_http_blockcast_key_table_next(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, ngx_str_t *data)
+{
+    ngx_http_blockcast_key_t       *k;
+    ngx_http_blockcast_key_snap_t  *snap;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+
+    if (k->version == 0) {
+        return k->base + 1;
+    }
+
+    snap = &k->snap[k->version & 1];
+
+    return (snap->len == data->len
+            && ngx_memcmp(ngx_http_blockcast_key_table_buffer(table, k,
+                                                              k->version),
+                          data->data, data->len)
+               == 0)
+           ? 0 : snap->seq + 1;
+}
+
+
+/* An entry of a ring says which position it is for: one may be behind. */
+
+static void
+ngx_http_blockcast_key_table_say(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t ring, ngx_atomic_t *head, ngx_uint_t place)
+{
+    uint64_t  pos;
+
+    pos = ngx_atomic_fetch_add(head, 1);
+
+    ngx_http_blockcast_key_table_ring(table, ring)[pos & table->mask] =
+                                     (pos + 1) << 32 | (uint32_t) place;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_key_table_heard(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t ring, uint64_t head, uint64_t *pos, ngx_uint_t *place)
+{
+    uint64_t  entry;
+
+    if (*pos == head) {
+        return NGX_DECLINED;
+    }
+
+    if (head - *pos > table->mask + 1) {
+        *pos = head;
+        return NGX_AGAIN;
+    }
+
+    ngx_memory_barrier();
+    entry = ngx_http_blockcast_key_table_ring(table, ring)[*pos & table->mask];
+    (*pos)++;
+
+    if (entry >> 32 != (uint32_t) *pos || (uint32_t) entry >= table->max) {
+
+        /* it is not written yet, or its writer was killed, or we are late */
+
+        *pos = head;
+        return NGX_AGAIN;
+    }
+
+    *place = (uint32_t) entry;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_key_table_say_changed(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place)
+{
+    ngx_http_blockcast_key_table_say(table, 0, &table->changed, place);
+}
+
+
+void
+ngx_http_blockcast_key_table_say_wanted(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place)
+{
+    ngx_http_blockcast_key_table_say(table, 1, &table->wanted, place);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_key_table_next_changed(
+    ngx_http_blockcast_key_table_t *table, uint64_t *pos, ngx_uint_t *place)
+{
+    return ngx_http_blockcast_key_table_heard(table, 0, table->changed, pos,
+                                              place);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_key_table_next_wanted(
+    ngx_http_blockcast_key_table_t *table, uint64_t *pos, ngx_uint_t *place)
+{
+    return ngx_http_blockcast_key_table_heard(table, 1, table->wanted, pos,
+                                              place);
+}

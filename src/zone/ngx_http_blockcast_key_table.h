@@ -1,0 +1,225 @@
+
+/*
+ * The keys of a stream with blockcast_key in the zone: a table of places of
+ * one size, found by hash.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_KEY_TABLE_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_KEY_TABLE_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_key.h"
+#include "ngx_http_blockcast_zone.h"
+
+
+#define NGX_HTTP_BLOCKCAST_KEY_ERROR     77
+#define NGX_HTTP_BLOCKCAST_KEY_WORDS     (NGX_HTTP_BLOCKCAST_WORKERS / 64)
+
+/* no place: the end of a list, a key that is not there */
+#define NGX_HTTP_BLOCKCAST_KEY_NONE      ((ngx_uint_t) -1)
+
+
+/* what a place is */
+
+typedef enum {
+    ngx_http_blockcast_key_free = 0,
+    ngx_http_blockcast_key_used,
+    ngx_http_blockcast_key_dead                 /* it is being given back */
+} ngx_http_blockcast_key_state_e;
+
+
+typedef struct {
+    uint64_t                      seq;
+    uint64_t                      timestamp;    /* Unix seconds of the poll */
+    uint64_t                      published;    /* CLOCK_MONOTONIC, usec */
+    uint64_t                      len;          /* of the data, in bytes */
+} ngx_http_blockcast_key_snap_t;
+
+
+typedef struct {
+    int64_t                       code;
+    uint16_t                      len;          /* 0: there is none */
+    u_char                        text[NGX_HTTP_BLOCKCAST_KEY_ERROR + 1];
+} ngx_http_blockcast_key_error_t;
+
+
+typedef struct {
+    ngx_atomic_t                  state;
+    ngx_atomic_t                  uses;         /* keys it has had */
+    uint32_t                      next;         /* of its bucket: place + 1 */
+    uint32_t                      hash;
+    ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_KEY_WORDS];
+
+    /* the data: buffer number version & 1; 0 before the first */
+    ngx_atomic_t                  version;
+    uint64_t                      base;         /* its numbers are above it */
+
+    ngx_atomic_t                  polled;       /* last good poll, msec or 0 */
+    ngx_atomic_t                  attempted;    /* last poll's start, msec */
+    ngx_atomic_t                  demanded;     /* last REST request, msec */
+    ngx_atomic_t                  left;         /* last listener left, msec */
+    ngx_atomic_t                  after;        /* seq of blockcast_after as
+                                                   the last poll began */
+
+    /* the error: text number error_version & 1 */
+    ngx_atomic_t                  error_version;
+    ngx_http_blockcast_key_error_t  error[2];
+    ngx_http_blockcast_key_snap_t  snap[2];
+
+    uint64_t                      len;          /* of the key */
+    u_char                        key[NGX_HTTP_BLOCKCAST_KEY_LEN];
+
+    /* then: two buffers of max_size */
+} ngx_http_blockcast_key_t;
+
+
+typedef struct ngx_http_blockcast_key_table_s  ngx_http_blockcast_key_table_t;
+
+struct ngx_http_blockcast_key_table_s {
+    uint64_t                      max;
+    uint64_t                      max_size;
+    uint64_t                      size;         /* of a place */
+    uint64_t                      mask;         /* of the buckets and rings */
+    uint64_t                      seed[2];
+
+    ngx_atomic_t                  high;         /* newest seq of the keys that
+                                                   were dropped */
+    ngx_atomic_t                  hand;         /* where room is looked for */
+    ngx_atomic_t                  full;         /* all are listened to */
+    ngx_atomic_t                  late;         /* how late keys are polled,
+                                                   msec: see _key_poll */
+    ngx_atomic_t                  lost;         /* places that were not found
+                                                   to be given back */
+    ngx_atomic_t                  refused;      /* keys without a place */
+    ngx_atomic_t                  evicted;      /* keys that made room */
+    ngx_atomic_t                  polls;        /* answers, key by key */
+    ngx_atomic_t                  changes;
+
+    /* positions that only grow; position & mask is the place */
+    ngx_atomic_t                  changed;
+    ngx_atomic_t                  wanted;
+
+    /* then: two rings (uint64_t), buckets (uint32_t), the places */
+};
+
+
+/* a copy of what a key has */
+
+typedef struct {
+    ngx_http_blockcast_key_snap_t  snap;
+    uint64_t                      version;
+    ngx_str_t                     data;         /* of ngx_alloc() */
+} ngx_http_blockcast_key_data_t;
+
+
+/* Returns the bytes that the keys of a stream need; 0: it has none. */
+size_t ngx_http_blockcast_key_table_size(ngx_http_blockcast_stream_t *st);
+
+/* Makes an empty table of memory that is zero. */
+void ngx_http_blockcast_key_table_init(ngx_http_blockcast_key_table_t *table,
+    ngx_http_blockcast_stream_t *st, uint64_t *seed);
+
+ngx_uint_t ngx_http_blockcast_key_table_fits(
+    ngx_http_blockcast_key_table_t *table, ngx_http_blockcast_stream_t *st);
+
+/* Copies the keys of another table that have data, and what is newer. */
+void ngx_http_blockcast_key_table_import(ngx_http_blockcast_key_table_t *dst,
+    ngx_http_blockcast_key_table_t *src);
+
+/* Takes over a key of the state file; the zone's mutex is locked. */
+void ngx_http_blockcast_key_table_restore(
+    ngx_http_blockcast_key_table_t *table, ngx_str_t *key, ngx_str_t *data,
+    uint64_t seq, uint64_t timestamp, ngx_msec_t polled);
+
+/* the table of a stream, or NULL */
+ngx_http_blockcast_key_table_t *ngx_http_blockcast_key_table_of(
+    ngx_http_blockcast_stream_t *st);
+
+ngx_http_blockcast_key_t *ngx_http_blockcast_key_table_at(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+
+
+/*
+ * Takes the place of a key for this worker, making one when there is none: it
+ * stays until _leave().  Returns the place; _NONE: all places are listened
+ * to, or the zone is locked by a process that does not go on (*busy is set).
+ */
+ngx_uint_t ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy);
+void ngx_http_blockcast_key_table_leave(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+
+/* Sets this worker's bit again, when it has got another record in the zone. */
+void ngx_http_blockcast_key_table_attach(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+
+/* Clears all bits of a worker that is gone. */
+void ngx_http_blockcast_key_table_clean(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t worker);
+
+/* Finds a key without taking its place; _NONE: it is not there. */
+ngx_uint_t ngx_http_blockcast_key_table_find(
+    ngx_http_blockcast_key_table_t *table, ngx_str_t *key);
+
+/* whether any worker has listeners to it */
+ngx_uint_t ngx_http_blockcast_key_table_listened(
+    ngx_http_blockcast_key_t *k);
+
+/* Counts the keys that are there, and those with listeners. */
+void ngx_http_blockcast_key_table_count(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t *used, ngx_uint_t *listened);
+
+
+/*
+ * Copies the newest data of a key.  NGX_OK, NGX_DECLINED before there is any,
+ * NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_blockcast_key_table_read(
+    ngx_http_blockcast_key_table_t *table, ngx_http_blockcast_key_t *k,
+    ngx_http_blockcast_key_data_t *data);
+void ngx_http_blockcast_key_table_read_error(ngx_http_blockcast_key_t *k,
+    ngx_http_blockcast_error_t *error);
+
+/* Returns the seq that data will have, or 0 when it is no news. */
+uint64_t ngx_http_blockcast_key_table_next(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place, ngx_str_t *data);
+
+/*
+ * For the poller, between _snapshot_begin() and _end(): data as the next seq,
+ * which is returned; an error, or with len 0 that there is none.  Data that
+ * is the same is no news: 0 is returned.
+ */
+uint64_t ngx_http_blockcast_key_table_publish(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place, ngx_str_t *data,
+    time_t timestamp);
+void ngx_http_blockcast_key_table_fail(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, int64_t code, ngx_str_t *text);
+
+/*
+ * For the poller, now and then: gives back the n places from `from` that
+ * nobody has listened to for idle msec, and those that a killed worker has
+ * left half given back.
+ */
+void ngx_http_blockcast_key_table_sweep(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t from, ngx_uint_t n,
+    ngx_msec_t idle);
+
+
+/*
+ * The rings: says that a key has changed, or is wanted; reads the next one
+ * from *pos on.  NGX_OK with *place, NGX_DECLINED at the end, NGX_AGAIN when
+ * some were missed: all places are to be looked at.
+ */
+void ngx_http_blockcast_key_table_say_changed(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+void ngx_http_blockcast_key_table_say_wanted(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+ngx_int_t ngx_http_blockcast_key_table_next_changed(
+    ngx_http_blockcast_key_table_t *table, uint64_t *pos, ngx_uint_t *place);
+ngx_int_t ngx_http_blockcast_key_table_next_wanted(
+    ngx_http_blockcast_key_table_t *table, uint64_t *pos, ngx_uint_t *place);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_KEY_TABLE_H_INCLUDED_ */
