@@ -20,7 +20,7 @@ my $t = Blockcast::Test->new(workers => 2, http => <<'EOS', server => <<"EOS2");
         blockcast_interval 200ms;
         blockcast_key account pattern=0x[0-9a-f]+ lower=on max=50;
         blockcast_call b k.get 'params_jq=[.key]';
-        blockcast_jq '{key, n: .results.b.n, more: [range(40)], was: .previous.n}';
+        blockcast_jq '{key, n: .results.b.n, more: [range(40)]}';
     }
     blockcast_stream many {
         blockcast_interval 200ms;
@@ -38,6 +38,12 @@ my $t = Blockcast::Test->new(workers => 2, http => <<'EOS', server => <<"EOS2");
         blockcast_interval 200ms;
         blockcast_key account pattern=[a-z]+ max=50;
         blockcast_call b k.raw 'params_jq=[.key]';
+    }
+    blockcast_stream previous {
+        blockcast_interval 200ms;
+        blockcast_key account pattern=[a-z]+ max=50;
+        blockcast_call b k.raw 'params_jq=[.key]';
+        blockcast_jq '[(.previous // 0) + 1, 3] | min';
     }
     blockcast_stream followed {
         blockcast_after head;
@@ -111,15 +117,17 @@ $node->set('0xab' => 5);
 
 for my $c ($ws, $second) {
     $m = of($c, 'one', '0xab');
-    is "$m->{seq} $m->{data}{n} $m->{data}{was}", $seq + 1 . ' 5 0', 'a change comes once, with the next seq; the program sees the data before';
+    is "$m->{seq} $m->{data}{n}", $seq + 1 . ' 5', 'a change comes once, with the next seq';
 }
 
 # An error of one key is that key's own.
 
-$second->send_json({ type => 'subscribe', stream => 'one', key => '0xdead' });
-my ($status) = grep { ($_->{key} // '') eq '0xdead' && $_->{error} } map { $second->recv_type('status') // {} } 1 .. 3;
-like $status->{error} // $got{'status 0xdead'}{error}, qr/no such account/, 'a key that fails says why';
-is $status->{state} // $got{'status 0xdead'}{state}, 'waiting', '... and has no data';
+my $r;
+ok((wait_for { $r = $t->get('/api/streams/one/0xdead'); $r->{body} =~ /no such account/ }), 'a key that fails says why');
+is $r->{status}, 503, '... and has no data';
+is $t->get('/api/streams/one/0xab')->{status}, 200, '... and the others have theirs';
+wait_for { $m = of($second, 'status', '0xdead'); $m->{error} } if !$got{'status 0xdead'}{error};
+like $m->{error} // $got{'status 0xdead'}{error}, qr/no such account/, '... also to its subscribers';
 
 # Unsubscribing: one key, and all of a stream.
 
@@ -151,9 +159,13 @@ cmp_ok $m->{seq}, '>', $seq + 2, 'the seq goes on when a key comes back';
 
 my $many = $t->ws;
 $many->send_json({ type => 'subscribe', stream => 'many', keys => ['acct:one', 'one', 'two', 'odead', map { "k$_" } 'a' .. 'z'] });
-for my $k ('one', 'two', 'kz') {
-    is of($many, 'many', $k)->{data}{n}, 0, "many: $k";
-}
+my %have;
+wait_for {
+    my $x = $many->recv_json(5) or return 0;
+    $have{ $x->{key} } = $x->{data}{n} if $x->{type} eq 'many';
+    return keys %have == 28;
+};
+is join(' ', map { "$_=" . ($have{$_} // 'none') } 'one', 'two', 'ka', 'kz'), 'one=0 two=0 ka=0 kz=0', 'many: all have data';
 $node->set(two => 22);
 is of($many, 'many', 'two')->{data}{n}, 22, 'many: a change of one';
 my @asked = $node->asked('k.many');
@@ -275,20 +287,29 @@ $node->set(afterone => 1);
 my $f = $t->ws;
 $f->send_json({ type => 'subscribe', stream => 'followed', key => 'afterone' });
 $f->send_json({ type => 'subscribe', stream => 'plain' });
-is of($f, 'followed', 'afterone')->{data}, 1, 'blockcast_after: the first data comes at once';
+my %after;
+my $both = sub {
+    %after = ();
+    wait_for { my $x = $f->recv_json(3) or return 0; $after{ $x->{type} } = $x; $after{followed} && $after{plain} };
+};
+$both->();
+is $after{followed}{data}, 1, 'blockcast_after: the first data comes at once';
 $node->set(afterone => 2, plain => 5);
 $f->send_json({ type => 'ping' });
 $f->recv_type('pong');
 select undef, undef, undef, 0.7;
 my $before = grep { $_->[1] eq 'afterone' } $node->asked('k.raw');
 $node->set(head => 2);
-my %after;
-wait_for { my $x = $f->recv_json(3) or return 0; $after{ $x->{type} } = $x; $after{followed} && $after{plain} };
+$both->();
 is $after{followed}{data}, 2, '... and what is new when the other one changes';
 is $after{plain}{data}{n}, 5, '... so it is with a plain stream';
 is 0 + (grep { $_->[1] eq 'afterone' } $node->asked('k.raw')), $before + 1, '... for which the node is asked once';
 cmp_ok $before, '<=', 2, '... and not between two heads';
 
+
+# The program sees the key's own data of before.
+
+ok((wait_for { ($t->get_json('/api/streams/previous/x')->{data} // 0) == 3 }), '.previous is the data of the key');
 
 # What is said about them.
 

@@ -314,7 +314,8 @@ ngx_http_blockcast_conf_key_check(ngx_conf_t *cf,
 
     other = (st->field.len != 0) ? "blockcast_log"
             : (st->history != NULL) ? "blockcast_history"
-            : (st->always == 1) ? "blockcast_always"
+            : (st->always != NGX_CONF_UNSET && (st->always || st->idle != 0))
+            ? "blockcast_always"
             : NULL;
 
     if (other != NULL) {

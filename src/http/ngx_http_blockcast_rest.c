@@ -1016,8 +1016,8 @@ ngx_http_blockcast_rest_filter_event(ngx_event_t *ev)
         ngx_del_timer(ev);
     }
 
-    ngx_http_finalize_request(r, ngx_http_blockcast_rest_again(r,
-                                                      rf->hub->stream, 0));
+    ngx_http_finalize_request(r, ngx_http_blockcast_rest_again(r, rf->hub,
+                                                               0));
     ngx_http_run_posted_requests(c);
 }
 
