@@ -126,10 +126,16 @@ while ($made < 3000 && Time::HiRes::time() - $began < 30) {
     $other->send_text(join '', map { qq({"type":"subscribe","stream":"few","key":"x$_"}) } $made + 1);
     $other->send_text(qq({"type":"unsubscribe","stream":"few","key":"x) . ($made + 1) . '"}');
     $made++;
+
+    if ($made % 100 == 0) {
+        $other->send_json({ type => 'ping' });
+        $other->recv_type('pong', 60) or last;
+    }
 }
 
+cmp_ok $made, '>=', 300, "$made keys, one after the other";
 $other->send_json({ type => 'ping' });
-ok $other->recv_type('pong', 60), "$made keys, one after the other";
+ok $other->recv_type('pong', 60), '... and an answer to a ping';
 
 my ($row) = grep { $_->{name} eq 'few' } @{ $t->get_json('/open/streams')->{streams} };
 cmp_ok $row->{keys}{kept}, '<=', 5, 'there are no more than max= of them';
