@@ -14,7 +14,7 @@ FROM debian:12 AS module
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         nginx nginx-dev gcc make libc6-dev libjq-dev libcbor-dev \
-        libcjson-dev zlib1g-dev \
+        libcjson-dev libhiredis-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
 COPY config /src/config
@@ -44,7 +44,7 @@ FROM debian:12
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        nginx libjq1 libcbor0.8 libcjson1 curl ca-certificates nodejs \
+        nginx libjq1 libcbor0.8 libcjson1 libhiredis0.14 curl ca-certificates nodejs \
     && rm -rf /var/lib/apt/lists/* /var/log/nginx/* \
     && install -d -o www-data -g www-data /var/lib/blockcast
 

@@ -12,7 +12,8 @@ bc_name=${bc_name:-blockcast}
 # What a build needs; nodejs and npm are asked for apart, by bc_need_node.
 # shellcheck disable=SC2034
 bc_packages_build=(nginx nginx-dev gcc make libc6-dev libjq-dev
-                   libcbor-dev libcjson-dev zlib1g-dev curl ca-certificates)
+                   libcbor-dev libcjson-dev libhiredis-dev zlib1g-dev
+                   curl ca-certificates)
 
 
 say() {

@@ -169,7 +169,7 @@ class Codec(unittest.TestCase):
              '-I' + os.path.join(ROOT, 'src', 'core'), '-o', cls.program,
              os.path.join(HERE, 'lib', 'codec.c'),
              *sorted(glob.glob(os.path.join(ROOT, 'src', 'core', 'bc_*.c'))),
-             '-lcbor', '-lcjson', '-ljq', '-lz', '-lm'], check=True)
+             '-lcbor', '-lcjson', '-lhiredis', '-ljq', '-lz', '-lm'], check=True)
 
     @classmethod
     def tearDownClass(cls):

@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) the blockcast authors
+ *
+ * The entries of a cluster's log, and the order they come in.  An entry has
+ * two fields: "k", its kind, and "v".  Its id is TERM-N; N is 0 in a begin.
+ *
+ *     b   a leader begins: a head, then a record "seq" for each stream: no
+ *         number up to it is given again; its time is the newest that the
+ *         leader had
+ *     i   an image: a head, then records that are all there is
+ *     r   what one poll has published: records
+ *     p   polls and errors; sent every second, it says that the leader lives
+ *     e   the leader leaves
+ *
+ *     head     "1 EPOCH IDENTITY AUTHOR PREV\n"
+ *
+ * The records are those of the state file, see bc_journal.h.
+ */
+
+
+#ifndef _BC_CLUSTER_H_INCLUDED_
+#define _BC_CLUSTER_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bc_engine.h"
+#include "bc_span.h"
+
+
+#define BC_CLUSTER_AUTHOR    16
+#define BC_CLUSTER_HEAD_MAX  (2 + 21 + BC_ENGINE_IDENTITY + 1                 \
+                              + BC_CLUSTER_AUTHOR + 1 + BC_ENGINE_ID_LEN + 1)
+
+
+typedef struct {
+    uint64_t         epoch;
+    char             identity[BC_ENGINE_IDENTITY];  /* of the engine */
+    char             author[BC_CLUSTER_AUTHOR + 1];  /* hexadecimal */
+    bc_engine_id_t   prev;          /* the entry before, as the author saw */
+    bc_span_t        records;
+} bc_cluster_head_t;
+
+
+/* Writes a head, without the records; returns its length in bytes. */
+size_t bc_cluster_head_put(char *p, const bc_cluster_head_t *head);
+
+/* Reads the value of a begin or an image.  Returns 0, or -1. */
+int bc_cluster_head_get(bc_span_t value, bc_cluster_head_t *head);
+
+
+/*
+ * Tells whether entry id follows cur: the next one of the same term, or the
+ * begin of a later term whose author has seen all up to cur.  prev: of a
+ * begin; NULL of all others.
+ */
+int bc_cluster_follows(const bc_engine_id_t *cur, const bc_engine_id_t *id,
+    const bc_engine_id_t *prev);
+
+
+#endif /* _BC_CLUSTER_H_INCLUDED_ */
