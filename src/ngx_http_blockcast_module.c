@@ -12,6 +12,8 @@
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_cluster.h"
+#include "ngx_http_blockcast_cluster_conf.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_rpc_call.h"
 #include "ngx_http_blockcast_access.h"
@@ -129,6 +131,13 @@ static ngx_command_t  ngx_http_blockcast_commands[] = {
     { ngx_string("blockcast_state"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_blockcast_journal_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("blockcast_cluster"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_blockcast_cluster_conf,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -838,6 +847,14 @@ ngx_http_blockcast_check_zone(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
+    if (bmcf->cluster != NULL && bmcf->zone == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "blockcast_cluster in %s:%ui needs a blockcast_zone, "
+                      "and none is declared", bmcf->cluster->file,
+                      bmcf->cluster->line);
+        return NGX_ERROR;
+    }
+
     if (bmcf->zone == NULL) {
         return NGX_OK;
     }
@@ -883,6 +900,7 @@ ngx_http_blockcast_postconfiguration(ngx_conf_t *cf)
     }
 
     ngx_http_blockcast_check_nodes(cf, bmcf);
+    ngx_http_blockcast_cluster_conf_link(bmcf);
 
     return ngx_http_blockcast_rpc_call_init(cf, bmcf);
 }

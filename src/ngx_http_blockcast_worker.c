@@ -20,16 +20,19 @@
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_rpc_lane.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "ngx_http_blockcast_longpoll.h"
 
 
 static void ngx_http_blockcast_worker_tick(ngx_event_t *ev);
 static void ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev);
+static void ngx_http_blockcast_worker_epoch(void);
 static void ngx_http_blockcast_worker_drain(ngx_connection_t *c);
 
 
 static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_worker_conf;
+static uint64_t                         ngx_http_blockcast_worker_known_epoch;
 static ngx_event_t                      ngx_http_blockcast_worker_tick_event;
 static ngx_connection_t                 ngx_http_blockcast_worker_dummy;
 
@@ -41,6 +44,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
     ngx_event_t  *tick;
 
     ngx_http_blockcast_worker_conf = bmcf;
+    ngx_http_blockcast_worker_known_epoch = bmcf->zone->sh->epoch;
 
     ngx_http_blockcast_worker_record_enter(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();
@@ -106,6 +110,7 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
     attached = ngx_http_blockcast_worker_record_beat(
                                         ngx_http_blockcast_worker_conf->zone);
 
+    ngx_http_blockcast_worker_epoch();
     ngx_http_blockcast_hub_tick(attached);
     ngx_http_blockcast_history_frame_tick();
     ngx_http_blockcast_fanout_update_all();
@@ -136,8 +141,36 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 
     ngx_http_blockcast_worker_notify_read(ev);
 
+    ngx_http_blockcast_worker_epoch();
     ngx_http_blockcast_fanout_update_all();
     ngx_http_blockcast_poller_kick();
+}
+
+
+/*
+ * Sends all clients off when the cluster turns out to be in another epoch than
+ * this nginx was: what they remember is worth nothing now.
+ */
+
+static void
+ngx_http_blockcast_worker_epoch(void)
+{
+    uint64_t  epoch;
+
+    epoch = ngx_http_blockcast_worker_conf->zone->sh->epoch;
+
+    if (ngx_http_blockcast_worker_conf->cluster == NULL
+        || epoch == ngx_http_blockcast_worker_known_epoch)
+    {
+        return;
+    }
+
+    ngx_http_blockcast_worker_known_epoch = epoch;
+
+    ngx_http_blockcast_ws_close_all(1012, "the data is of another epoch");
+    ngx_http_blockcast_hub_forget();
+    ngx_http_blockcast_held_request_end_all();
+    ngx_http_blockcast_commands_forget_welcome();
 }
 
 

@@ -1207,6 +1207,19 @@ blockcast_state /tmp/;              | "/tmp/" is not the name of a file
 blockcast_state x interval=soon;    | "interval=soon" must be interval= and a time
 blockcast_state x every=1s;         | "every=1s" must be interval= and a time
 blockcast_state x; blockcast_state y; | is duplicate
+blockcast_cluster;                  | invalid number of arguments
+blockcast_cluster name=x;           | needs the address of a Redis or Valkey: redis://HOST
+blockcast_cluster redis://;         | "redis://" must be redis://HOST or redis://HOST:PORT
+blockcast_cluster redis://u:p@127.0.0.1; | "redis://u:p@127.0.0.1" must be redis://HOST or redis://HOST:PORT
+blockcast_cluster redis://127.0.0.1/3; | "redis://127.0.0.1/3" must be redis://HOST or redis://HOST:PORT
+blockcast_cluster redis://127.0.0.1:x; | invalid port in "redis://127.0.0.1:x"
+blockcast_cluster sentinel://127.0.0.1; | "sentinel://127.0.0.1" of blockcast_cluster must be redis://
+blockcast_cluster redis://127.0.0.1 name=a{b}; | the name "a{b}" of blockcast_cluster must be
+blockcast_cluster redis://127.0.0.1 user=x; | has a user= and no password_file=
+blockcast_cluster redis://127.0.0.1 ca=/x; | has a ca= without tls=on
+blockcast_cluster redis://127.0.0.1 tls=maybe; | "tls=maybe" of blockcast_cluster must be
+blockcast_cluster redis://127.0.0.1 password_file=/nowhere/x; | /nowhere/x
+blockcast_cluster redis://127.0.0.1; blockcast_cluster redis://127.0.0.1; | is duplicate
 blockcast_drain x;                  | "blockcast_drain" directive invalid value
 blockcast_access_log middle;        | invalid value "middle"
 --- http_config
@@ -1228,7 +1241,18 @@ qr/blockcast_state ".*\/x" in .*nginx\.conf:\d+ needs a blockcast_zone/
 
 
 
-=== TEST 80: blockcast_head and blockcast_poke; more of them is in 95-head-config.t
+=== TEST 80: a cluster without a zone
+--- no_node
+--- http_config
+    # no blockcast_zone
+    blockcast_cluster redis://127.0.0.1;
+--- must_die
+--- error_log eval
+qr/blockcast_cluster in .*nginx\.conf:\d+ needs a blockcast_zone/
+
+
+
+=== TEST 81: blockcast_head and blockcast_poke; more of them is in 95-head-config.t
 --- no_node
 --- http_config
     blockcast_stream s {

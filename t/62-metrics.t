@@ -189,6 +189,14 @@ subtest 'each number is that of what happened' => sub {
 # documented.
 
 subtest 'what is documented' => sub {
+
+    # those of a cluster, whose engine is not there
+
+    my $cluster = Blockcast::Test->new(http => 'blockcast_cluster redis://127.0.0.1:1;',
+        server => 'location = /metrics { blockcast_metrics; }');
+    $types->{$1} = $2 while $cluster->get('/metrics')->{body} =~ /^# TYPE (blockcast_cluster_\w+) (\w+)$/mg;
+    $cluster->stop;
+
     my %known = map { $_ => 1 } keys %$types;
     my %suffix = map { my $n = $_; map { ("$n$_" => 1) } $types->{$_} eq 'histogram' ? qw(_bucket _sum _count) : '' } keys %$types;
     my $readme = Blockcast::Test::slurp("$Blockcast::Test::ROOT/README.md");

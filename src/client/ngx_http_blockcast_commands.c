@@ -674,7 +674,8 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
     } else if (options->has_since && !options->other_epoch
                && (options->since <= (hub->newest != NULL ? hub->snap.seq : 0)
-                   || options->since <= st->slot->hole))
+                   || options->since <= st->slot->hole
+                   || ngx_http_blockcast_hub_ahead(hub, options->since)))
     {
         sub->seq = options->since;
 

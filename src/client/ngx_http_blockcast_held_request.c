@@ -139,3 +139,50 @@ ngx_http_blockcast_held_request_drain(ngx_msec_t drain)
         ngx_add_timer(&h->event, 1 + (ngx_msec_t) ngx_random() % (drain + 1));
     }
 }
+
+
+void
+ngx_http_blockcast_held_request_end_all(void)
+{
+    ngx_queue_t                        *q;
+    ngx_connection_t                   *c;
+    ngx_http_request_t                 *r;
+    ngx_http_blockcast_held_request_t  *h;
+
+    if (ngx_http_blockcast_held_requests.next == NULL) {
+        return;
+    }
+
+    q = ngx_queue_head(&ngx_http_blockcast_held_requests);
+
+    while (q != ngx_queue_sentinel(&ngx_http_blockcast_held_requests)) {
+
+        h = ngx_queue_data(q, ngx_http_blockcast_held_request_t, queue);
+
+        /* the end of a request takes it from the list */
+
+        q = ngx_queue_next(q);
+
+        if (!h->held) {
+            continue;
+        }
+
+        if (h->conn.kind != NGX_HTTP_BLOCKCAST_SSE) {
+
+            /* whatever comes is newer than what it waits for */
+
+            h->conn.subs[0].seq = 0;
+            ngx_http_blockcast_held_request_post(h);
+            continue;
+        }
+
+        r = h->conn.request;
+        c = r->connection;
+        h->held = 0;
+
+        ngx_http_blockcast_client_leave_all(&h->conn);
+
+        ngx_http_finalize_request(r, NGX_ERROR);
+        ngx_http_run_posted_requests(c);
+    }
+}

@@ -44,6 +44,12 @@ void ngx_http_blockcast_held_request_hold(
 void ngx_http_blockcast_held_request_post(
     ngx_http_blockcast_held_request_t *h);
 
+/*
+ * Ends all event streams of this worker, and has long polls look at what there
+ * is: the data is of another epoch now.
+ */
+void ngx_http_blockcast_held_request_end_all(void);
+
 /* Ends all clients, spread over drain msec, for the worker exits. */
 void ngx_http_blockcast_held_request_drain(ngx_msec_t drain);
 

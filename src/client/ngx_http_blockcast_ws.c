@@ -430,6 +430,35 @@ ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev)
 }
 
 
+void
+ngx_http_blockcast_ws_close_all(ngx_uint_t code, const char *reason)
+{
+    ngx_uint_t           i;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = ngx_cycle->connections;
+
+    for (i = 0; i < ngx_cycle->connection_n; i++) {
+
+        if (c[i].fd == (ngx_socket_t) -1 || c[i].read == NULL) {
+            continue;
+        }
+
+        if (c[i].read->handler == ngx_http_blockcast_ws_detached_handler) {
+            ngx_http_blockcast_client_close(c[i].data, code, reason);
+
+        } else if (c[i].read->handler == ngx_http_blockcast_ws_kept_handler) {
+            r = c[i].data;
+
+            ngx_http_blockcast_client_close(
+                   ngx_http_get_module_ctx(r, ngx_http_blockcast_module),
+                   code, reason);
+        }
+    }
+}
+
+
 static void
 ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 {

@@ -14,5 +14,8 @@
 /* content handler of blockcast_websocket and blockcast_echo */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
+/* Closes all WebSockets of this worker. */
+void ngx_http_blockcast_ws_close_all(ngx_uint_t code, const char *reason);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_WS_H_INCLUDED_ */

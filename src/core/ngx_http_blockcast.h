@@ -68,6 +68,7 @@ typedef struct ngx_http_blockcast_slot_s      ngx_http_blockcast_slot_t;
 typedef struct ngx_http_blockcast_zone_s      ngx_http_blockcast_zone_t;
 typedef struct ngx_http_blockcast_journal_s   ngx_http_blockcast_journal_t;
 typedef struct ngx_http_blockcast_recorder_s  ngx_http_blockcast_recorder_t;
+typedef struct ngx_http_blockcast_cluster_s   ngx_http_blockcast_cluster_t;
 typedef struct ngx_http_blockcast_head_s      ngx_http_blockcast_head_t;
 typedef struct ngx_http_blockcast_loc_conf_s  ngx_http_blockcast_loc_conf_t;
 
@@ -287,6 +288,7 @@ typedef struct {
 
     ngx_http_blockcast_journal_t *journal;  /* of the state file, or NULL */
     const ngx_http_blockcast_recorder_t  *recorder;  /* its hooks, or NULL */
+    ngx_http_blockcast_cluster_t *cluster;  /* blockcast_cluster, or NULL */
 
     size_t                        rpc_cache;    /* bytes; UNSET: none used */
     ngx_uint_t                    rpcs;         /* endpoints blockcast_rpc */

@@ -23,6 +23,10 @@
 #include "ngx_http_blockcast_page_cache.h"
 
 
+/* numbers that another gateway may have published before they are here */
+#define NGX_HTTP_BLOCKCAST_HUB_AHEAD  1000
+
+
 static ngx_int_t ngx_http_blockcast_hub_sync_ring(
     ngx_http_blockcast_hub_t *hub);
 static void ngx_http_blockcast_hub_demand_handler(ngx_event_t *ev);
@@ -57,6 +61,7 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
         hubs[i].stream = streams[i];
+        hubs[i].epoch = bmcf->zone->sh->epoch;
     }
 
     ngx_http_blockcast_hubs = hubs;
@@ -127,6 +132,49 @@ ngx_http_blockcast_hub_done(void)
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub, uint64_t since)
+{
+    return ngx_http_blockcast_hub_conf->cluster != NULL
+           && since <= hub->stream->slot->seq + NGX_HTTP_BLOCKCAST_HUB_AHEAD;
+}
+
+
+void
+ngx_http_blockcast_hub_forget(void)
+{
+    ngx_uint_t                 i, n;
+    ngx_http_blockcast_hub_t  *hub;
+
+    for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
+        hub = &ngx_http_blockcast_hubs[i];
+
+        for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
+            ngx_http_blockcast_frame_free(hub->frames[n]);
+            hub->frames[n] = NULL;
+        }
+
+        ngx_http_blockcast_frame_free(hub->newest);
+        ngx_http_blockcast_frame_free(hub->page);
+
+        ngx_memzero(&hub->snap, sizeof(ngx_http_blockcast_snapshot_t));
+
+        hub->newest = NULL;
+        hub->page = NULL;
+        hub->buf = NULL;
+        hub->tried = 0;
+        hub->version = 0;
+        hub->announced = 0;
+        hub->head = 0;
+        hub->first = 0;
+        hub->count = 0;
+        hub->evicted = 0;
+        hub->timed = 0;
+        hub->epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
+    }
+}
+
+
 ngx_http_blockcast_hub_t *
 ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 {
@@ -187,6 +235,17 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 
     if (version == hub->version) {
         return 0;
+    }
+
+    if (hub->epoch != ngx_http_blockcast_hub_conf->zone->sh->epoch) {
+
+        /* the clients of the former one have to leave first */
+
+        if (ngx_http_blockcast_hub_conf->cluster != NULL) {
+            return 0;
+        }
+
+        hub->epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
     }
 
     if (ngx_http_blockcast_snapshot_read(hub->stream->slot, &snap, &buf,

@@ -28,6 +28,7 @@ struct ngx_http_blockcast_hub_s {
     ngx_http_blockcast_key_hub_t *key;          /* of a key, or NULL */
 
     uint64_t                      version;      /* of the slot, as copied */
+    uint64_t                      epoch;        /* of what was copied */
     uint64_t                      announced;    /* ... as the fan-out began */
     ngx_http_blockcast_snapshot_t  snap;
     u_char                       *buf;          /* of the snapshot */
@@ -123,6 +124,19 @@ void ngx_http_blockcast_hub_done(void);
 
 ngx_http_blockcast_hub_t *ngx_http_blockcast_hub_of(
     ngx_http_blockcast_stream_t *st);
+
+/*
+ * Tells whether a client may have got a number from another gateway of the
+ * cluster that is not here yet, or that the log has lost since.
+ */
+ngx_uint_t ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub,
+    uint64_t since);
+
+/*
+ * Forgets what the hubs have copied: it was of another epoch.  Nobody is to be
+ * subscribed any more.
+ */
+void ngx_http_blockcast_hub_forget(void);
 
 /*
  * Copies what is new in the zone.  Returns true when there was anything; false

@@ -14,6 +14,8 @@
 #include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_cluster_status.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_rest.h"
@@ -461,7 +463,8 @@ ngx_http_blockcast_health_add_newest_error(ngx_http_blockcast_json_out_t *out,
 
 static void
 ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
-    cJSON *root, ngx_http_blockcast_zone_shctx_t *sh)
+    cJSON *root, ngx_http_blockcast_zone_shctx_t *sh,
+    ngx_http_blockcast_cluster_t *cluster)
 {
     cJSON                        *poller, *rows, *row;
     uint64_t                      lease;
@@ -481,7 +484,8 @@ ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
     ngx_http_blockcast_json_out_value(out, poller, "active",
                                       leading ? "true" : "false");
     ngx_http_blockcast_json_out_string(out, poller, "role",
-                                (sh->role == ngx_http_blockcast_leader)
+                                (sh->role == ngx_http_blockcast_leader
+                                 && (cluster == NULL || sh->cluster.leads))
                                 ? "leader" : "follower");
     ngx_http_blockcast_json_out_value(out, poller, "takeovers", "%uA",
                                       sh->takeovers);
@@ -500,6 +504,65 @@ ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
         ngx_http_blockcast_json_out_value(out, row, "pid", "%uA", w->pid);
         ngx_http_blockcast_json_out_value(out, row, "connections", "%uA",
                                           w->connections);
+    }
+}
+
+
+/* Copies a text, with a NUL behind it; the JSON points to the copy. */
+
+static char *
+ngx_http_blockcast_health_text(ngx_http_request_t *r, u_char *p, size_t len)
+{
+    u_char  *copy;
+
+    copy = ngx_pnalloc(r->pool, len + 1);
+    if (copy == NULL) {
+        return "";
+    }
+
+    *ngx_cpymem(copy, p, len) = '\0';
+
+    return (char *) copy;
+}
+
+
+/* Adds what this nginx does in the cluster, and how its engine is. */
+
+static void
+ngx_http_blockcast_health_add_cluster(ngx_http_blockcast_json_out_t *out,
+    cJSON *root, ngx_http_request_t *r, ngx_http_blockcast_main_conf_t *bmcf)
+{
+    cJSON                                *row, *engine;
+    ngx_http_blockcast_cluster_record_t  *record;
+    ngx_http_blockcast_cluster_status_t   status;
+
+    record = &bmcf->zone->sh->cluster;
+    ngx_http_blockcast_cluster_status_read(bmcf->zone, &status);
+
+    row = ngx_http_blockcast_json_out_object(out, root, "cluster");
+
+    ngx_http_blockcast_json_out_string(out, row, "name",
+                       ngx_http_blockcast_health_text(
+                                          r, bmcf->cluster->name.data,
+                                          bmcf->cluster->name.len));
+    ngx_http_blockcast_json_out_string(out, row, "role",
+                       ngx_http_blockcast_cluster_status_name(status.state));
+    ngx_http_blockcast_json_out_value(out, row, "since", "%uL", status.since);
+    ngx_http_blockcast_json_out_value(out, row, "term", "%uA", record->term);
+
+    engine = ngx_http_blockcast_json_out_object(out, row, "engine");
+
+    ngx_http_blockcast_json_out_string(out, engine, "address",
+                       ngx_http_blockcast_health_text(r, status.peer,
+                                                      status.peer_len));
+    ngx_http_blockcast_json_out_value(out, engine, "connected",
+                       (status.state >= ngx_http_blockcast_is_syncing)
+                       ? "true" : "false");
+
+    if (status.len != 0) {
+        ngx_http_blockcast_json_out_string(out, engine, "error",
+                       ngx_http_blockcast_health_text(r, status.text,
+                                                      status.len));
     }
 }
 
@@ -587,7 +650,12 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
             }
         }
 
-        ngx_http_blockcast_health_add_workers(&out, root, sh);
+        ngx_http_blockcast_health_add_workers(&out, root, sh, bmcf->cluster);
+
+        if (bmcf->cluster != NULL) {
+            ngx_http_blockcast_health_add_cluster(&out, root, r, bmcf);
+        }
+
         ngx_http_blockcast_health_add_totals(&out, root, bmcf, st, allowed);
 
         rows = ngx_http_blockcast_json_out_array(&out, root, "streams");

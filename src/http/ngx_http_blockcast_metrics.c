@@ -17,6 +17,8 @@
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_histogram.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_cluster_status.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast_rest.h"
@@ -819,8 +821,9 @@ ngx_http_blockcast_metrics_poller(ngx_http_blockcast_metrics_text_t *text,
     ngx_http_blockcast_metrics_one(text, "poller_pid", "gauge",
             "Process that polls.", sh->lease & 0xffffffff);
     ngx_http_blockcast_metrics_one(text, "leader", "gauge",
-            "1: this nginx polls; 0: it follows another with its state file.",
-            sh->role == ngx_http_blockcast_leader);
+            "1: this nginx polls; 0: it follows another one.",
+            sh->role == ngx_http_blockcast_leader
+            && (bmcf->cluster == NULL || sh->cluster.leads));
     ngx_http_blockcast_metrics_one(text, "poller_active", "gauge",
             "1 when a worker holds the lease to poll.",
             sh->lease != 0
@@ -835,6 +838,49 @@ ngx_http_blockcast_metrics_poller(ngx_http_blockcast_metrics_text_t *text,
     ngx_http_blockcast_metrics_one(text, "zone_free_bytes", "gauge",
             "Free pages of the zone, for streams to be added.",
             (uint64_t) bmcf->zone->shpool->pfree * ngx_pagesize);
+}
+
+
+/* Appends what this nginx has to do with the cluster's engine. */
+
+static void
+ngx_http_blockcast_metrics_cluster(ngx_http_blockcast_metrics_text_t *text,
+    ngx_http_blockcast_cluster_record_t *record)
+{
+    ngx_uint_t  connected;
+
+    connected = (record->status[record->version & 1].state
+                 >= ngx_http_blockcast_is_syncing);
+
+    ngx_http_blockcast_metrics_one(text, "cluster_engine_up", "gauge",
+            "1: the cluster's engine is connected.", connected);
+    ngx_http_blockcast_metrics_one(text, "cluster_leader", "gauge",
+            "1: this gateway leads the cluster.", record->leads);
+    ngx_http_blockcast_metrics_one(text, "cluster_term", "gauge",
+            "Term of the newest entry of the cluster's log.", record->term);
+    ngx_http_blockcast_metrics_one(text, "cluster_entries_total", "counter",
+            "Entries of the log that were read or written.", record->entries);
+    ngx_http_blockcast_metrics_one(text, "cluster_appends_total", "counter",
+            "Entries that the log took from here.", record->appended);
+    ngx_http_blockcast_metrics_one(text, "cluster_append_usec_total",
+            "counter", "Microseconds until it had them, all in all.",
+            record->append_usec);
+    ngx_http_blockcast_metrics_one(text, "cluster_engine_losses_total",
+            "counter", "Times that the engine was lost.", record->losses);
+    ngx_http_blockcast_metrics_one(text, "cluster_elections_total", "counter",
+            "Times that this gateway began to lead.", record->elections);
+    ngx_http_blockcast_metrics_one(text, "cluster_fenced_total", "counter",
+            "Entries that were refused since another gateway leads.",
+            record->fenced);
+    ngx_http_blockcast_metrics_one(text, "cluster_jumps_total", "counter",
+            "Times that this gateway skipped numbers: the engine had changed.",
+            record->jumps);
+    ngx_http_blockcast_metrics_one(text, "cluster_breaks_total", "counter",
+            "Times that entries of the log were missing.", record->breaks);
+    ngx_http_blockcast_metrics_one(text, "cluster_engine_memory_bytes",
+            "gauge", "Memory that the engine uses.", record->memory);
+    ngx_http_blockcast_metrics_one(text, "cluster_log_bytes", "gauge",
+            "Bytes of the log behind its newest image.", record->since_image);
 }
 
 
@@ -881,6 +927,10 @@ ngx_http_blockcast_metrics_server(ngx_http_blockcast_metrics_text_t *text,
     ngx_http_blockcast_metrics_clients(text, all);
     ngx_http_blockcast_metrics_latency(text, sh, all);
     ngx_http_blockcast_metrics_poller(text, bmcf);
+
+    if (bmcf->cluster != NULL) {
+        ngx_http_blockcast_metrics_cluster(text, &sh->cluster);
+    }
 }
 
 

@@ -60,7 +60,9 @@ static const ngx_http_blockcast_recorder_t
     ngx_http_blockcast_journal_note_number,
     ngx_http_blockcast_journal_incomplete,
     ngx_http_blockcast_journal_polled,
-    ngx_http_blockcast_journal_lead_beat
+    ngx_http_blockcast_journal_lead_beat,
+    NULL,
+    NULL
 };
 
 
@@ -154,6 +156,7 @@ ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     bmcf->journal = s;
     bmcf->recorder = &ngx_http_blockcast_journal_recorder;
+    s->recorder = bmcf->recorder;
 
     return NGX_CONF_OK;
 }
@@ -532,6 +535,13 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (behind != 0) {
             jump = ngx_max(jump, behind + 1);
+        }
+
+        if (bmcf->cluster != NULL) {
+
+            /* what is missing is in the cluster's log, under its numbers */
+
+            jump = 0;
         }
     }
 

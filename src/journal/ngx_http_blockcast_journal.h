@@ -39,6 +39,8 @@ struct ngx_http_blockcast_journal_s {
     char                         *lockname;     /* NAME.lock */
     char                         *folder;
     ngx_core_conf_t              *core;         /* has the workers' user */
+    const ngx_http_blockcast_recorder_t  *recorder;  /* ours, whoever else
+                                                   has one */
     ngx_atomic_t                 *read_error;   /* in the zone, or NULL: errno
                                                    that a worker has logged */
     ngx_msec_t                    interval;

@@ -645,7 +645,8 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
 
     /* a poller that was stopped must not replace a newer image by its own */
 
-    rc = ngx_http_blockcast_snapshot_begin(zone, ngx_cycle->log);
+    rc = ngx_http_blockcast_snapshot_begin_by(zone, s->recorder,
+                                              ngx_cycle->log);
     err = 0;
 
     if (rc == NGX_OK) {
@@ -659,7 +660,7 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
             err = ngx_errno;
         }
 
-        ngx_http_blockcast_snapshot_end(zone);
+        ngx_http_blockcast_snapshot_end_by(zone, s->recorder);
     }
 
     if (rc != NGX_OK || err != 0) {
@@ -821,7 +822,8 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
     closed.data = record;
     closed.len = bc_journal_end(record, bc_journal_begin(record, &r), 0);
 
-    if (ngx_http_blockcast_snapshot_begin(bmcf->zone, ngx_cycle->log)
+    if (ngx_http_blockcast_snapshot_begin_by(bmcf->zone, s->recorder,
+                                             ngx_cycle->log)
         != NGX_OK)
     {
         return;
@@ -846,5 +848,5 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     ngx_http_blockcast_journal_file_append(bmcf, &closed);
-    ngx_http_blockcast_snapshot_end(bmcf->zone);
+    ngx_http_blockcast_snapshot_end_by(bmcf->zone, s->recorder);
 }

@@ -403,7 +403,11 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
         if (!joined) {
             joined = 1;
 
-            if (r.seq > seq + 1 || r.nth != 0) {
+            if ((r.seq > seq + 1 || r.nth != 0)
+                && !(r.nth == 0 && slot->jump_to != 0
+                     && r.seq == slot->jump_to + 1
+                     && seq >= slot->jump_from))
+            {
 
                 /* those between are lost: what was before them goes, too, so
                    that a client learns of a gap */
@@ -556,6 +560,16 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
     pub.data = text;
     pub.memory.data = (u_char *) found->program.data;
     pub.memory.len = found->program.len;
+
+    if (zone->bmcf->cluster != NULL && !slot->log && slot->version != 0
+        && slot->snap[slot->version & 1].seq + 1 == pub.seq)
+    {
+        /* in a cluster this worker alone writes: what it reads here stays */
+
+        pub.previous.data = ngx_http_blockcast_slot_buffer(slot, slot->version)
+                            + slot->snap[slot->version & 1].data;
+        pub.previous.len = slot->snap[slot->version & 1].data_len;
+    }
 
     buf = ngx_http_blockcast_snapshot_build(&pub, &snap, ngx_cycle->log);
     ngx_free(text.data);
@@ -764,4 +778,30 @@ ngx_http_blockcast_journal_replay(ngx_http_blockcast_zone_t *zone,
     }
 
     return n;
+}
+
+
+void
+ngx_http_blockcast_journal_replay_forget(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_uint_t                      i;
+    ngx_http_blockcast_slot_t      *slot;
+    ngx_http_blockcast_stream_t   **streams;
+
+    if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
+        return;
+    }
+
+    streams = zone->bmcf->streams.elts;
+
+    for (i = 0; i < zone->bmcf->streams.nelts; i++) {
+        slot = streams[i]->slot;
+
+        if (slot->log) {
+            ngx_http_blockcast_journal_replay_drop(slot,
+                          ngx_http_blockcast_journal_replay_announced(slot));
+        }
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }

@@ -20,5 +20,11 @@
 ngx_uint_t ngx_http_blockcast_journal_replay(ngx_http_blockcast_zone_t *zone,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo);
 
+/*
+ * Drops the entries that a worker which died in the midst of this has left
+ * unannounced: they come again.
+ */
+void ngx_http_blockcast_journal_replay_forget(ngx_http_blockcast_zone_t *zone);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_REPLAY_H_INCLUDED_ */

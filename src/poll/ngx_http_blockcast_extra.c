@@ -61,6 +61,10 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
         return "another nginx polls, with the same state file";
     }
 
+    if (bmcf->cluster != NULL && !bmcf->zone->sh->cluster.leads) {
+        return "another gateway of the cluster polls";
+    }
+
     /* only the poller knows of followers of the state file: they want all */
 
     attempted = slot->attempted;

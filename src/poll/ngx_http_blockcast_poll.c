@@ -104,6 +104,7 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 
     poll->shaping = 0;
     poll->asking = NULL;
+    poll->proposal = NULL;
     poll->lag = 0;
     poll->progress = 0;
 
@@ -173,6 +174,7 @@ ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll)
 
     poll->active = 0;
     poll->shaping = 0;
+    poll->proposal = NULL;
     ngx_destroy_pool(poll->pool);
     poll->pool = NULL;
 
@@ -670,6 +672,11 @@ ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll)
 
     ngx_http_blockcast_jq_queue_cancel(&poll->job);
     poll->shaping = 0;
+
+    if (poll->proposal != NULL) {
+        ngx_http_blockcast_proposal_withdraw(poll->bmcf->zone, poll->proposal);
+        poll->proposal = NULL;
+    }
 
     for (i = 0; i < poll->ncalls; i++) {
         for (n = 0; n < poll->calls[i].nrequests; n++) {

@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_proposal.h"
 #include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
@@ -108,6 +109,7 @@ struct ngx_http_blockcast_poll_s {
     ngx_msec_t                    started;
     ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
     ngx_http_blockcast_poll_call_t  *asking;    /* ... for its params */
+    ngx_http_blockcast_proposal_t  *proposal;   /* that the log has, or NULL */
     uint64_t                      asked;        /* the first call, usec */
     uint64_t                      answered;     /* all is there, usec */
     uint64_t                      took;         /* from the one to the other */
@@ -116,7 +118,8 @@ struct ngx_http_blockcast_poll_s {
     unsigned                      follow:1;     /* stream->after is newer */
     unsigned                      active:1;
     unsigned                      stepping:1;
-    unsigned                      shaping:1;    /* the stream's own runs */
+    unsigned                      shaping:1;    /* the stream's own runs, or
+                                                   its proposal waits */
 
     /* a gap that waits for the next entry of the log; len 0: none */
     size_t                        gap_len;

@@ -82,8 +82,10 @@ static void ngx_http_blockcast_poll_result_gap(
     ngx_http_blockcast_program_report_t *report);
 static void ngx_http_blockcast_poll_result_shaped(
     ngx_http_blockcast_jq_job_t *job);
-static void ngx_http_blockcast_poll_result_publish(
+static ngx_int_t ngx_http_blockcast_poll_result_publish(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *output, ngx_uint_t n);
+static void ngx_http_blockcast_poll_result_answered(
+    ngx_http_blockcast_proposal_t *proposal, ngx_int_t rc);
 static void ngx_http_blockcast_poll_result_decided(
     ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_int_t rc);
@@ -346,9 +348,12 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 
     if (poll->stream->jq == NULL) {
 
-        if (input.nresults != 0 && input.results[0].result.len != 0) {
-            ngx_http_blockcast_poll_result_publish(
-                                        poll, &input.results[0].result, 1);
+        if (input.nresults != 0 && input.results[0].result.len != 0
+            && ngx_http_blockcast_poll_result_publish(
+                                        poll, &input.results[0].result, 1)
+               == NGX_AGAIN)
+        {
+            return;
         }
 
         ngx_http_blockcast_poll_end(poll);
@@ -401,7 +406,11 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
         (void) ngx_http_blockcast_hub_sync(
                                     ngx_http_blockcast_hub_of(poll->stream));
 
-        ngx_http_blockcast_poll_result_publish(poll, job->out, job->n);
+        if (ngx_http_blockcast_poll_result_publish(poll, job->out, job->n)
+            == NGX_AGAIN)
+        {
+            return;
+        }
     }
 
     ngx_http_blockcast_poll_end(poll);
@@ -410,10 +419,11 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 
 /*
  * Publishes what a program put out, or the single result: the data, and with
- * a program its state and what it reports.
+ * a program its state and what it reports.  NGX_AGAIN: the poll ends when the
+ * log has answered.
  */
 
-static void
+static ngx_int_t
 ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n)
 {
@@ -454,7 +464,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
                                 "%d are kept", out[1].len,
                                 NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX);
         ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-        return;
+        return NGX_OK;
     }
 
     if (poll->stream->field.len == 0
@@ -465,7 +475,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
                                 "the data is %uz bytes, blockcast_max_size is "
                                 "%uz", out[0].len, poll->stream->max_size);
         ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-        return;
+        return NGX_OK;
     }
 
     outcome = ngx_pcalloc(poll->pool,
@@ -473,7 +483,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     if (outcome == NULL) {
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-        return;
+        return NGX_OK;
     }
 
     outcome->data = out[0];
@@ -482,6 +492,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     outcome->proposal.n = 1;
     outcome->proposal.data = poll;
     outcome->proposal.committed = ngx_http_blockcast_poll_result_committed;
+    outcome->proposal.decided = ngx_http_blockcast_poll_result_answered;
     outcome->pub.stream = poll->stream;
 
     ngx_http_blockcast_program_report_read(poll->pool, output + 2,
@@ -496,7 +507,37 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         rc = ngx_http_blockcast_poll_result_data(poll, outcome, &out[1]);
     }
 
+    if (rc == NGX_AGAIN) {
+        poll->proposal = &outcome->proposal;
+        poll->shaping = 1;
+
+        return NGX_AGAIN;
+    }
+
     ngx_http_blockcast_poll_result_decided(poll, outcome, rc);
+
+    return NGX_OK;
+}
+
+
+/* The log has answered later: the poll ends. */
+
+static void
+ngx_http_blockcast_poll_result_answered(
+    ngx_http_blockcast_proposal_t *proposal, ngx_int_t rc)
+{
+    ngx_http_blockcast_poll_t          *poll;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
+
+    poll = proposal->data;
+    poll->proposal = NULL;
+
+    outcome = (ngx_http_blockcast_poll_outcome_t *)
+                  ((u_char *) proposal
+                   - offsetof(ngx_http_blockcast_poll_outcome_t, proposal));
+
+    ngx_http_blockcast_poll_result_decided(poll, outcome, rc);
+    ngx_http_blockcast_poll_end(poll);
 }
 
 

@@ -17,6 +17,9 @@
 #include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_journal_replay.h"
+#include "ngx_http_blockcast_cluster.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_breaker.h"
 #include "ngx_http_blockcast_extra.h"
@@ -33,6 +36,11 @@
 
 static void ngx_http_blockcast_poller_handler(ngx_event_t *ev);
 static void ngx_http_blockcast_poller_start(void);
+static void ngx_http_blockcast_poller_switch(void);
+static void ngx_http_blockcast_poller_halt(void);
+static void ngx_http_blockcast_poller_applied(void);
+static ngx_uint_t ngx_http_blockcast_poller_wanted_here(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
 static void ngx_http_blockcast_poller_schedule(void);
 static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
@@ -45,9 +53,20 @@ static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_poller_conf;
 static ngx_http_blockcast_poll_t        *ngx_http_blockcast_poller_polls;
 static ngx_uint_t                       ngx_http_blockcast_poller_npolls;
 static ngx_uint_t                       ngx_http_blockcast_poller_active;
+
+/* active, and of a cluster this nginx leads: it polls */
+static ngx_uint_t                       ngx_http_blockcast_poller_polling;
 static ngx_msec_t                       ngx_http_blockcast_poller_reaped;
 static ngx_event_t                      ngx_http_blockcast_poller_event;
 static ngx_connection_t                 ngx_http_blockcast_poller_dummy;
+
+static const ngx_http_blockcast_cluster_hooks_t
+    ngx_http_blockcast_poller_hooks =
+{
+    ngx_http_blockcast_poller_switch,
+    ngx_http_blockcast_poller_applied,
+    ngx_http_blockcast_poller_wanted_here
+};
 
 
 ngx_int_t
@@ -92,7 +111,8 @@ ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_poller_event.log = cycle->log;
     ngx_http_blockcast_poller_event.cancelable = 1;
 
-    return NGX_OK;
+    return ngx_http_blockcast_cluster_init(cycle, bmcf,
+                                           &ngx_http_blockcast_poller_hooks);
 }
 
 
@@ -129,13 +149,19 @@ ngx_http_blockcast_poller_tick(void)
     if (!ngx_http_blockcast_poller_active) {
         ngx_http_blockcast_poller_active = 1;
 
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "blockcast: this worker polls now");
+        if (ngx_http_blockcast_poller_conf->cluster != NULL) {
 
-        ngx_http_blockcast_poller_start();
+            /* what a dead worker had begun to take over comes again */
+
+            ngx_http_blockcast_journal_replay_forget(
+                                        ngx_http_blockcast_poller_conf->zone);
+        }
+
+        ngx_http_blockcast_poller_switch();
         ngx_http_blockcast_journal_begin(ngx_http_blockcast_poller_conf);
     }
 
+    ngx_http_blockcast_cluster_tick(ngx_http_blockcast_poller_conf);
     ngx_http_blockcast_journal_tick(ngx_http_blockcast_poller_conf);
 
     if (ngx_current_msec - ngx_http_blockcast_poller_reaped > 1000) {
@@ -150,7 +176,45 @@ ngx_http_blockcast_poller_tick(void)
 
     /* look for streams that are wanted by now, or no longer */
 
+    ngx_http_blockcast_poller_switch();
+}
+
+
+/* Begins to poll, goes on, or ends, as the cluster has it. */
+
+static void
+ngx_http_blockcast_poller_switch(void)
+{
+    if (!ngx_http_blockcast_poller_active) {
+        return;
+    }
+
+    if (!ngx_http_blockcast_cluster_leads(ngx_http_blockcast_poller_conf)) {
+        ngx_http_blockcast_poller_halt();
+        ngx_http_blockcast_cluster_demand(ngx_http_blockcast_poller_conf);
+        return;
+    }
+
+    if (!ngx_http_blockcast_poller_polling) {
+        ngx_http_blockcast_poller_polling = 1;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: this worker polls now");
+
+        ngx_http_blockcast_poller_start();
+    }
+
     ngx_http_blockcast_poller_schedule();
+}
+
+
+/* Something of the cluster's log is in the zone. */
+
+static void
+ngx_http_blockcast_poller_applied(void)
+{
+    ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_fanout_update_all();
 }
 
 
@@ -187,16 +251,18 @@ ngx_http_blockcast_poller_start(void)
 }
 
 
-void
-ngx_http_blockcast_poller_stop(ngx_uint_t notify)
+/* Ends all polls, and what keeps them going. */
+
+static void
+ngx_http_blockcast_poller_halt(void)
 {
     ngx_uint_t  i;
 
-    if (!ngx_http_blockcast_poller_active) {
+    if (!ngx_http_blockcast_poller_polling) {
         return;
     }
 
-    ngx_http_blockcast_poller_active = 0;
+    ngx_http_blockcast_poller_polling = 0;
 
     if (ngx_http_blockcast_poller_event.timer_set) {
         ngx_del_timer(&ngx_http_blockcast_poller_event);
@@ -217,6 +283,20 @@ ngx_http_blockcast_poller_stop(ngx_uint_t notify)
     ngx_http_blockcast_inflight_abort();
     ngx_http_blockcast_jq_queue_stop();
     ngx_http_blockcast_breaker_stop(ngx_http_blockcast_poller_conf);
+}
+
+
+void
+ngx_http_blockcast_poller_stop(ngx_uint_t notify)
+{
+    if (!ngx_http_blockcast_poller_active) {
+        return;
+    }
+
+    ngx_http_blockcast_poller_active = 0;
+
+    ngx_http_blockcast_cluster_stop(ngx_http_blockcast_poller_conf);
+    ngx_http_blockcast_poller_halt();
     ngx_http_blockcast_journal_stop(ngx_http_blockcast_poller_conf);
 
     if (notify) {
@@ -252,12 +332,23 @@ ngx_http_blockcast_poller_kick(void)
         return;
     }
 
-    ngx_http_blockcast_poller_schedule();
+    ngx_http_blockcast_poller_switch();
 }
 
 
 ngx_uint_t
 ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st)
+{
+    return ngx_http_blockcast_poller_wanted_here(bmcf, st)
+           || ngx_http_blockcast_cluster_wanted(bmcf, st);
+}
+
+
+/* Tells whether a stream is wanted by clients of this nginx. */
+
+static ngx_uint_t
+ngx_http_blockcast_poller_wanted_here(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_msec_t                     now;
@@ -411,7 +502,7 @@ ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
         }
     }
 
-    if (ngx_http_blockcast_poller_active) {
+    if (ngx_http_blockcast_poller_polling) {
         ngx_http_blockcast_poller_schedule();
     }
 }
@@ -639,6 +730,11 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         return;
     }
 
+    if (!ngx_http_blockcast_cluster_leads(ngx_http_blockcast_poller_conf)) {
+        ngx_http_blockcast_poller_switch();
+        return;
+    }
+
     ngx_http_blockcast_inflight_expire();
     ngx_http_blockcast_key_poll_expire();
 
@@ -784,7 +880,7 @@ ngx_http_blockcast_poller_poll_done(ngx_http_blockcast_poll_t *poll)
         }
     }
 
-    if (ngx_http_blockcast_poller_active) {
+    if (ngx_http_blockcast_poller_polling) {
         ngx_http_blockcast_poller_schedule();
     }
 }

@@ -129,8 +129,20 @@ ngx_int_t
 ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  i;
+    ngx_int_t                             rc;
+    ngx_uint_t                            i;
+    const ngx_http_blockcast_recorder_t  *recorder;
+
+    recorder = zone->bmcf->recorder;
+
+    if (recorder != NULL && recorder->propose != NULL) {
+
+        for (i = 0; i < proposal->n; i++) {
+            ngx_http_blockcast_proposal_number(&proposal->pubs[i], i);
+        }
+
+        return recorder->propose(zone->bmcf, proposal);
+    }
 
     for (i = 0; i < proposal->n; i++) {
 
@@ -146,4 +158,14 @@ ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_proposal_withdraw(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    if (proposal->waits) {
+        zone->bmcf->recorder->withdraw(zone->bmcf, proposal);
+    }
 }

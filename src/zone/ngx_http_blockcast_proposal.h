@@ -5,8 +5,8 @@
  * A publication is proposed first, as records for the log, and committed to
  * the slots when the log has taken them: nothing is shown that a restart, or
  * another nginx, would not know.  The log is the state file, which answers at
- * once; none is configured in the simplest case, and then there is nothing to
- * wait for.
+ * once, or a cluster's, which answers later; none is configured in the simplest
+ * case, and then there is nothing to wait for.
  */
 
 
@@ -35,6 +35,13 @@ struct ngx_http_blockcast_proposal_s {
 
     /* one of them is in the slot, and another one follows */
     ngx_http_blockcast_proposal_pt  committed;
+
+    /* after NGX_AGAIN: what else propose() might have returned */
+    void                        (*decided)(
+                                     ngx_http_blockcast_proposal_t *proposal,
+                                     ngx_int_t rc);
+
+    unsigned                      waits:1;      /* the log has it */
 };
 
 
@@ -43,10 +50,15 @@ struct ngx_http_blockcast_proposal_s {
  * a memory of the program to the newest.  For the poller only.  NGX_OK: all
  * are in the slot; NGX_DECLINED: this worker has lost the lease, or another
  * nginx publishes, and those from there on were not written; NGX_ERROR: one
- * does not fit, or there is no memory.
+ * does not fit, or there is no memory; NGX_AGAIN: the log has not answered yet,
+ * and decided() will be called, unless the poller stops before.
  */
 ngx_int_t ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);
+
+/* Forgets a proposal that waits, if it does: decided() is not called. */
+void ngx_http_blockcast_proposal_withdraw(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_proposal_t *proposal);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_PROPOSAL_H_INCLUDED_ */

@@ -1,7 +1,8 @@
 
 /*
- * The recorder: what the zone calls for each change, so that a state file can
- * follow.  journal/ provides the functions; the zone knows nothing of files.
+ * The recorder: what the zone calls for each change, so that a state file, or
+ * a cluster's log, can follow.  journal/ and cluster/ provide the functions;
+ * the zone knows nothing of files.
  */
 
 
@@ -10,14 +11,16 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_proposal.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 
 
 /*
- * bmcf->recorder points to one of these with blockcast_state, and is NULL
- * without it.  A record is memory of ngx_alloc(), which the zone frees; its
- * data is NULL when there was no memory.
+ * bmcf->recorder points to one of these with blockcast_state, or to that of a
+ * cluster, which calls the other one; it is NULL without both.  A record is
+ * memory of ngx_alloc(), which the zone frees; its data is NULL when there was
+ * no memory.
  */
 
 struct ngx_http_blockcast_recorder_s {
@@ -65,6 +68,15 @@ struct ngx_http_blockcast_recorder_s {
 
     /* Tells other nginxes that this one may be silent for msec. */
     void       (*beat)(ngx_http_blockcast_main_conf_t *bmcf, ngx_msec_t msec);
+
+    /*
+     * Hands a proposal to a log that answers later, and commits it itself: see
+     * propose().  NULL: the log is append(), which answers at once.
+     */
+    ngx_int_t  (*propose)(ngx_http_blockcast_main_conf_t *bmcf,
+                          ngx_http_blockcast_proposal_t *proposal);
+    void       (*withdraw)(ngx_http_blockcast_main_conf_t *bmcf,
+                           ngx_http_blockcast_proposal_t *proposal);
 };
 
 

@@ -611,6 +611,16 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     dst->polled_sec = src->polled_sec;
     dst->attempted = src->attempted;
     dst->seq = snap.seq;
+    dst->jump_from = src->jump_from;
+    dst->jump_to = src->jump_to;
+
+    if (dst->jump_to > snap.seq) {
+
+        /* numbers that nothing has: what there is goes on being shown */
+
+        dst->dataless_seq = ngx_max(dst->dataless_seq, dst->jump_to);
+        dst->seq = dst->jump_to;
+    }
 
     ngx_memory_barrier();
 

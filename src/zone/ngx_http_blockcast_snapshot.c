@@ -52,6 +52,22 @@ ngx_int_t
 ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log)
 {
+    return ngx_http_blockcast_snapshot_begin_by(zone, zone->bmcf->recorder,
+                                                log);
+}
+
+
+void
+ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
+{
+    ngx_http_blockcast_snapshot_end_by(zone, zone->bmcf->recorder);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_snapshot_begin_by(ngx_http_blockcast_zone_t *zone,
+    const ngx_http_blockcast_recorder_t *recorder, ngx_log_t *log)
+{
     /*
      * The mutex keeps out a former poller that was stopped in the middle of
      * this and goes on after another took the lease.
@@ -62,8 +78,7 @@ ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     }
 
     if (!ngx_http_blockcast_lease_held(zone)
-        || (zone->bmcf->recorder != NULL
-            && zone->bmcf->recorder->write_begin(zone->bmcf) != NGX_OK))
+        || (recorder != NULL && recorder->write_begin(zone->bmcf) != NGX_OK))
     {
         ngx_shmtx_unlock(&zone->shpool->mutex);
         return NGX_DECLINED;
@@ -74,10 +89,11 @@ ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
 
 
 void
-ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone)
+ngx_http_blockcast_snapshot_end_by(ngx_http_blockcast_zone_t *zone,
+    const ngx_http_blockcast_recorder_t *recorder)
 {
-    if (zone->bmcf->recorder != NULL) {
-        zone->bmcf->recorder->write_end(zone->bmcf);
+    if (recorder != NULL) {
+        recorder->write_end(zone->bmcf);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

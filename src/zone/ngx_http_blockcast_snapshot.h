@@ -67,6 +67,13 @@ ngx_int_t ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 void ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone);
 
+/* The same for what is written by a recorder itself; it may be NULL. */
+ngx_int_t ngx_http_blockcast_snapshot_begin_by(
+    ngx_http_blockcast_zone_t *zone,
+    const ngx_http_blockcast_recorder_t *recorder, ngx_log_t *log);
+void ngx_http_blockcast_snapshot_end_by(ngx_http_blockcast_zone_t *zone,
+    const ngx_http_blockcast_recorder_t *recorder);
+
 /*
  * Builds the frames of a publication, with its seq, in memory of ngx_alloc(),
  * and describes them in *snap.  The caller frees it; NULL without memory.

@@ -102,7 +102,7 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     slot = st->slot;
     recorder = zone->bmcf->recorder;
 
-    if (slot->version != 0
+    if (slot->version != 0 && zone->bmcf->cluster == NULL
         && ngx_http_blockcast_snapshot_begin(zone, log) == NGX_OK)
     {
         slot->seq = ngx_max(slot->snap[slot->version & 1].seq,
@@ -111,7 +111,10 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
         ngx_http_blockcast_snapshot_end(zone);
     }
 
-    if (slot->log == 0 || slot->head == slot->tail) {
+    if (slot->log == 0 || slot->head == slot->tail
+        || zone->bmcf->cluster != NULL)
+    {
+        /* in a cluster its log has them, under a number of their own */
         return;
     }
 

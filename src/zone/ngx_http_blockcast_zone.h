@@ -99,6 +99,9 @@ struct ngx_http_blockcast_slot_s {
                                                    not here: too large, lost */
     uint64_t                      freed_seq;    /* newest seq of a freed slot
                                                    of the same name */
+    uint64_t                      jump_from;    /* a cluster's log: nothing has
+                                                   a number beyond this one */
+    uint64_t                      jump_to;      /* ... up to this one, or 0 */
     uint64_t                      hole;         /* log: entries up to this seq
                                                    may be lost */
     uint64_t                      polled_recorded;  /* when `polled` was last
@@ -327,6 +330,48 @@ typedef enum {
 } ngx_http_blockcast_role_e;
 
 
+/* what the worker with the lease does in a cluster, see cluster/ */
+
+typedef enum {
+    ngx_http_blockcast_is_off = 0,
+    ngx_http_blockcast_is_connecting,
+    ngx_http_blockcast_is_syncing,
+    ngx_http_blockcast_is_following,
+    ngx_http_blockcast_is_electing,
+    ngx_http_blockcast_is_leading
+} ngx_http_blockcast_cluster_state_e;
+
+
+typedef struct {
+    uint64_t                      since;        /* Unix seconds */
+    uint32_t                      state;
+    uint16_t                      peer_len;
+    uint16_t                      len;
+    u_char                        peer[64];     /* the engine: host:port */
+    u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
+} ngx_http_blockcast_cluster_status_t;
+
+
+typedef struct {
+    ngx_atomic_t                  version;
+    ngx_http_blockcast_cluster_status_t  status[2];  /* version & 1 is valid */
+
+    ngx_atomic_t                  leads;        /* this nginx leads */
+    ngx_atomic_t                  term;         /* of the newest entry */
+    ngx_atomic_t                  heard;        /* the newest entry, msec */
+    ngx_atomic_t                  entries;      /* read or written */
+    ngx_atomic_t                  appended;
+    ngx_atomic_t                  append_usec;  /* until the log had them */
+    ngx_atomic_t                  losses;       /* of the engine */
+    ngx_atomic_t                  elections;    /* won */
+    ngx_atomic_t                  fenced;
+    ngx_atomic_t                  jumps;
+    ngx_atomic_t                  breaks;       /* entries were missing */
+    ngx_atomic_t                  memory;       /* of the engine, bytes */
+    ngx_atomic_t                  since_image;  /* bytes of the log */
+} ngx_http_blockcast_cluster_record_t;
+
+
 /* why a jq process was ended while it ran a program */
 
 typedef enum {
@@ -355,6 +400,7 @@ typedef struct {
     ngx_atomic_t                  jumped;       /* seqs are beyond the file */
     ngx_atomic_t                  read_error;   /* of the state file: errno
                                                    that was logged */
+    ngx_http_blockcast_cluster_record_t  cluster;
 
     /* of all calls: the last bucket has no limit */
     ngx_atomic_t                  call_times[NGX_HTTP_BLOCKCAST_BUCKETS];

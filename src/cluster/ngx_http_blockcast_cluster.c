@@ -1,0 +1,2206 @@
+
+/*
+ * The cluster: several gateways, one poller, one epoch, one course of numbers.
+ *
+ * Why no number has two contents: a record exists only if the log took it at
+ * TERM-N; after (TERM+1)-0 nobody can append with TERM; a new leader has read
+ * all before its own begin; floors cover what the engine has forgotten.  A
+ * lost connection always ends the lead, and what was not answered by then is
+ * known when the log is read again.
+ */
+
+
+#include "ngx_http_blockcast_cluster.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_proposal.h"
+#include "ngx_http_blockcast_recorder.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster_apply.h"
+#include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_cluster_link.h"
+#include "ngx_http_blockcast_cluster_status.h"
+#include "ngx_http_blockcast_journal_codec.h"
+#include "bc_cluster.h"
+#include "bc_engine.h"
+#include "bc_journal.h"
+
+#include <sys/random.h>
+
+
+/* times in msec; until a reply has to be there, without what it blocks */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_REPLY    1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_BLOCK    1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_READ     5000
+
+/* of our timer; a leader that finds it this late was stopped */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_TICK     100
+#define NGX_HTTP_BLOCKCAST_CLUSTER_PAUSED   2500
+
+/* the longest silence of a leader, and what is added at random */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_SILENCE  3000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_SPREAD   1000
+
+/* ... when it has said goodbye, and when there is no log, or just a part */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_GONE     50
+#define NGX_HTTP_BLOCKCAST_CLUSTER_NO_LOG   200
+
+/* who has no data waits longer, for those that have */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_BLANK    2000
+
+/* pauses between two tries to connect */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_SOON     50
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LATE     5000
+
+/* between two pulses, at least and at most; how long a wish holds */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_PULSE    200
+#define NGX_HTTP_BLOCKCAST_CLUSTER_ALIVE    900
+#define NGX_HTTP_BLOCKCAST_CLUSTER_WISH     1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_WISHED   3000
+
+/* bytes behind an image after which there is another one, at least */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
+
+/* bytes of errors and polls that wait for a pulse */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_NOTES    (1024 * 1024)
+
+
+enum {
+    ngx_http_blockcast_cluster_tag_none = 0,
+    ngx_http_blockcast_cluster_tag_auth,
+    ngx_http_blockcast_cluster_tag_info,
+    ngx_http_blockcast_cluster_tag_sync,
+    ngx_http_blockcast_cluster_tag_begin,
+    ngx_http_blockcast_cluster_tag_add,
+    ngx_http_blockcast_cluster_tag_trim,
+    ngx_http_blockcast_cluster_tag_first,
+    ngx_http_blockcast_cluster_tag_wish,
+    ngx_http_blockcast_cluster_tag_read,
+    ngx_http_blockcast_cluster_tag_wishes
+};
+
+
+/* what was appended and is not answered yet */
+
+typedef struct {
+    ngx_http_blockcast_proposal_t  *proposal;   /* or NULL: it is not waited
+                                                   for */
+    ngx_str_t                     records;      /* to be applied, or len 0 */
+    size_t                        len;          /* of the entry */
+    bc_engine_id_t                id;
+    uint64_t                      began;        /* usec */
+    u_char                        kind;
+} ngx_http_blockcast_cluster_flight_t;
+
+
+typedef struct {
+    ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_http_blockcast_cluster_t  *conf;
+    ngx_http_blockcast_cluster_hooks_t  hooks;
+
+    ngx_http_blockcast_cluster_link_t  cmd;
+    ngx_http_blockcast_cluster_link_t  tail;
+    ngx_event_t                   timer;
+    ngx_msec_t                    beat;         /* the timer ran */
+    ngx_msec_t                    retry;        /* connect again at */
+    ngx_msec_t                    backoff;
+    ngx_uint_t                    address;      /* the one in use */
+    ngx_uint_t                    state;
+    ngx_http_blockcast_log_throttle_t  repeat;
+
+    bc_engine_id_t                cur;          /* the newest entry read */
+    bc_engine_id_t                first;        /* the first one there was */
+    bc_engine_id_t                image;        /* the newest image, or 0-0 */
+    uint64_t                      known;        /* the greatest term seen */
+    uint64_t                      term;         /* ... of our begin */
+    uint64_t                      least;        /* floor of our begin */
+    char                          identity[BC_ENGINE_IDENTITY];  /* now */
+    char                          former[BC_ENGINE_IDENTITY];    /* newest b */
+    char                          author[BC_CLUSTER_AUTHOR + 1];
+
+    ngx_msec_t                    heard;        /* an entry, or a start */
+    ngx_msec_t                    silence;      /* that is waited for */
+    ngx_msec_t                    elected;      /* the begin was sent */
+    ngx_msec_t                    acked;        /* the log took an entry */
+    ngx_msec_t                    appended;     /* one was sent */
+    ngx_msec_t                    pulsed;
+    ngx_msec_t                    wished;
+    ngx_msec_t                    looked;
+    uint64_t                      wish;         /* streams, as told last */
+    size_t                        since_image;
+    size_t                        image_size;
+
+    bc_engine_id_t                wish_cur;
+    ngx_msec_t                    wanted[NGX_HTTP_BLOCKCAST_STREAMS];
+
+    uint64_t                      polled;       /* streams, for the pulse */
+    u_char                       *notes;
+    size_t                        notes_len;
+    size_t                        notes_size;
+
+    ngx_http_blockcast_cluster_flight_t
+                          flights[NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
+    ngx_uint_t                    flight;
+    ngx_uint_t                    nflights;
+
+    const char                   *doomed;       /* why the lead is to end */
+    unsigned                      headless:1;   /* the log has no beginning */
+    unsigned                      empty:1;      /* there was no entry */
+    unsigned                      mine:1;       /* our begin was read */
+    unsigned                      seed:1;       /* an image is due */
+    unsigned                      imaging:1;    /* one is on its way */
+    unsigned                      left:1;       /* the leader said goodbye */
+    unsigned                      warned:1;     /* of the engine's policy */
+} ngx_http_blockcast_cluster_node_t;
+
+
+static void ngx_http_blockcast_cluster_connect(
+    ngx_http_blockcast_cluster_node_t *node);
+static void ngx_http_blockcast_cluster_opened(
+    ngx_http_blockcast_cluster_link_t *link);
+static void ngx_http_blockcast_cluster_replied(
+    ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag,
+    bc_engine_reply_t *reply);
+static void ngx_http_blockcast_cluster_lost(
+    ngx_http_blockcast_cluster_link_t *link, ngx_str_t *reason);
+static void ngx_http_blockcast_cluster_drop(
+    ngx_http_blockcast_cluster_node_t *node, const char *fmt, ...);
+static void ngx_http_blockcast_cluster_read(
+    ngx_http_blockcast_cluster_node_t *node);
+static void ngx_http_blockcast_cluster_timer(ngx_event_t *ev);
+static void ngx_http_blockcast_cluster_append(
+    ngx_http_blockcast_cluster_node_t *node, u_char kind, bc_span_t value,
+    ngx_str_t *records, ngx_http_blockcast_proposal_t *proposal);
+static void ngx_http_blockcast_cluster_lead(
+    ngx_http_blockcast_cluster_node_t *node);
+static void ngx_http_blockcast_cluster_end(
+    ngx_http_blockcast_cluster_node_t *node);
+
+
+#define ngx_http_blockcast_cluster_span(span, str)                            \
+    (span).data = (str)->data;                                                \
+    (span).len = (str)->len
+
+#define ngx_http_blockcast_cluster_word(span, text)                           \
+    (span).data = (const uint8_t *) (text);                                   \
+    (span).len = sizeof(text) - 1
+
+
+static ngx_connection_t  ngx_http_blockcast_cluster_dummy;
+
+
+/* the recorder: what is not numbered goes with the next pulse */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_check(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_log_t *log)
+{
+    const ngx_http_blockcast_recorder_t  *inner;
+
+    inner = bmcf->cluster->recorder;
+
+    return (inner != NULL) ? inner->check(bmcf, log) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_cluster_write_begin(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    const ngx_http_blockcast_recorder_t  *inner;
+
+    if (!ngx_http_blockcast_cluster_leads(bmcf)) {
+        return NGX_DECLINED;
+    }
+
+    inner = bmcf->cluster->recorder;
+
+    return (inner != NULL) ? inner->write_begin(bmcf) : NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_cluster_write_end(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->write_end(bmcf);
+    }
+}
+
+
+/* Has a record go with the next pulse. */
+
+static void
+ngx_http_blockcast_cluster_note(ngx_http_blockcast_cluster_node_t *node,
+    ngx_str_t *record)
+{
+    u_char  *p;
+    size_t   size;
+
+    if (node == NULL || record->data == NULL
+        || record->len > NGX_HTTP_BLOCKCAST_CLUSTER_NOTES - node->notes_len)
+    {
+        return;
+    }
+
+    if (node->notes_size - node->notes_len < record->len) {
+
+        size = 2 * node->notes_size + record->len;
+
+        p = ngx_alloc(size, ngx_cycle->log);
+        if (p == NULL) {
+            return;
+        }
+
+        if (node->notes != NULL) {
+            ngx_memcpy(p, node->notes, node->notes_len);
+            ngx_free(node->notes);
+        }
+
+        node->notes = p;
+        node->notes_size = size;
+    }
+
+    ngx_memcpy(node->notes + node->notes_len, record->data, record->len);
+    node->notes_len += record->len;
+}
+
+
+static void
+ngx_http_blockcast_cluster_record(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_str_t *record)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->append(bmcf, record);
+    }
+
+    ngx_http_blockcast_cluster_note(bmcf->cluster->node, record);
+}
+
+
+static void
+ngx_http_blockcast_cluster_numbered(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st, uint64_t seq)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->numbered(bmcf, st, seq);
+    }
+}
+
+
+static void
+ngx_http_blockcast_cluster_incomplete(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->incomplete(bmcf);
+    }
+}
+
+
+static void
+ngx_http_blockcast_cluster_polled(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_slot_t *slot)
+{
+    ngx_uint_t                          i;
+    ngx_http_blockcast_stream_t       **st;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    node = bmcf->cluster->node;
+
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->polled(bmcf, slot);
+    }
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; node != NULL && i < bmcf->streams.nelts; i++) {
+        if (st[i]->slot == slot) {
+            node->polled |= (uint64_t) 1 << i;
+            break;
+        }
+    }
+}
+
+
+static void
+ngx_http_blockcast_cluster_beat(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_msec_t msec)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->beat(bmcf, msec);
+    }
+}
+
+
+/* Encodes the records of a proposal, one after the other. */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_encode(ngx_http_blockcast_proposal_t *proposal,
+    ngx_str_t *records)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_str_t   record;
+    ngx_uint_t  i;
+
+    ngx_str_null(records);
+
+    for (i = 0; i < proposal->n; i++) {
+
+        ngx_http_blockcast_journal_codec_publication(&proposal->pubs[i],
+                                                     &record);
+
+        if (record.data == NULL) {
+            goto failed;
+        }
+
+        if (records->data == NULL) {
+            *records = record;
+            continue;
+        }
+
+        len = records->len + record.len;
+
+        p = ngx_alloc(len, ngx_cycle->log);
+
+        if (p == NULL) {
+            ngx_free(record.data);
+            goto failed;
+        }
+
+        ngx_memcpy(p, records->data, records->len);
+        ngx_memcpy(p + records->len, record.data, record.len);
+
+        ngx_free(records->data);
+        ngx_free(record.data);
+
+        records->data = p;
+        records->len = len;
+    }
+
+    return NGX_OK;
+
+failed:
+
+    if (records->data != NULL) {
+        ngx_free(records->data);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * Appends the publications of a poll, all in one entry.  NGX_AGAIN: decided()
+ * is called when the log has answered.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_propose(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    bc_span_t                           value;
+    ngx_str_t                           records;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    node = bmcf->cluster->node;
+
+    if (!ngx_http_blockcast_cluster_leads(bmcf) || node->doomed != NULL
+        || !ngx_http_blockcast_lease_held(bmcf->zone))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_current_msec - node->beat > NGX_HTTP_BLOCKCAST_CLUSTER_PAUSED) {
+        node->doomed = "this process was stopped for a while";
+        return NGX_DECLINED;
+    }
+
+    if (node->nflights + 8 > NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_blockcast_cluster_encode(proposal, &records) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_cluster_span(value, &records);
+
+    proposal->waits = 1;
+    ngx_http_blockcast_cluster_append(node, 'r', value, &records, proposal);
+
+    return NGX_AGAIN;
+}
+
+
+/* Forgets who has proposed; what the log takes is applied all the same. */
+
+static void
+ngx_http_blockcast_cluster_withdraw(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    ngx_uint_t                          i;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    node = bmcf->cluster->node;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING; i++) {
+        if (node->flights[i].proposal == proposal) {
+            node->flights[i].proposal = NULL;
+        }
+    }
+
+    proposal->waits = 0;
+}
+
+
+static const ngx_http_blockcast_recorder_t
+    ngx_http_blockcast_cluster_recorder =
+{
+    ngx_http_blockcast_cluster_check,
+    ngx_http_blockcast_cluster_write_begin,
+    ngx_http_blockcast_cluster_write_end,
+    ngx_http_blockcast_journal_codec_publication,
+    ngx_http_blockcast_journal_codec_error,
+    ngx_http_blockcast_journal_codec_history,
+    ngx_http_blockcast_cluster_record,
+    ngx_http_blockcast_cluster_numbered,
+    ngx_http_blockcast_cluster_incomplete,
+    ngx_http_blockcast_cluster_polled,
+    ngx_http_blockcast_cluster_beat,
+    ngx_http_blockcast_cluster_propose,
+    ngx_http_blockcast_cluster_withdraw
+};
+
+
+void
+ngx_http_blockcast_cluster_conf_link(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->cluster != NULL) {
+        bmcf->cluster->recorder = bmcf->recorder;
+        bmcf->recorder = &ngx_http_blockcast_cluster_recorder;
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_cluster_init(ngx_cycle_t *cycle,
+    ngx_http_blockcast_main_conf_t *bmcf,
+    const ngx_http_blockcast_cluster_hooks_t *hooks)
+{
+    ngx_uint_t                          i;
+    u_char                              bytes[BC_CLUSTER_AUTHOR / 2];
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL) {
+        return NGX_OK;
+    }
+
+    node = ngx_pcalloc(cycle->pool, sizeof(ngx_http_blockcast_cluster_node_t));
+    if (node == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) != sizeof(bytes)) {
+        for (i = 0; i < sizeof(bytes); i++) {
+            bytes[i] = (u_char) ((ngx_uint_t) ngx_random() >> 7) ^ ngx_pid;
+        }
+    }
+
+    *ngx_hex_dump((u_char *) node->author, bytes, sizeof(bytes)) = '\0';
+
+    node->bmcf = bmcf;
+    node->conf = bmcf->cluster;
+    node->hooks = *hooks;
+    node->address = (ngx_uint_t) -1;
+
+    node->cmd.conf = bmcf->cluster;
+    node->cmd.data = node;
+    node->cmd.open = ngx_http_blockcast_cluster_opened;
+    node->cmd.reply = ngx_http_blockcast_cluster_replied;
+    node->cmd.lost = ngx_http_blockcast_cluster_lost;
+
+    node->tail = node->cmd;
+
+    ngx_http_blockcast_cluster_link_init(&node->cmd);
+    ngx_http_blockcast_cluster_link_init(&node->tail);
+
+    /* debug logging reads the descriptor of an event's connection */
+
+    ngx_http_blockcast_cluster_dummy.fd = (ngx_socket_t) -1;
+    ngx_http_blockcast_cluster_dummy.data = node;
+
+    node->timer.handler = ngx_http_blockcast_cluster_timer;
+    node->timer.data = &ngx_http_blockcast_cluster_dummy;
+    node->timer.log = cycle->log;
+    node->timer.cancelable = 1;
+
+    bmcf->cluster->node = node;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_cluster_leads(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL) {
+        return 1;
+    }
+
+    node = bmcf->cluster->node;
+
+    return node != NULL && node->state == ngx_http_blockcast_is_leading;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_cluster_wanted(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_msec_t                          until;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL || bmcf->cluster->node == NULL) {
+        return 0;
+    }
+
+    node = bmcf->cluster->node;
+    until = node->wanted[st->index];
+
+    return until != 0 && (ngx_msec_int_t) (until - ngx_current_msec) > 0;
+}
+
+
+/* Sets the state, and shows it; text: an error, or NULL. */
+
+static void
+ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
+    ngx_uint_t state, ngx_str_t *text)
+{
+    ngx_str_t                           peer, none;
+    ngx_http_blockcast_cluster_addr_t  *addrs;
+
+    ngx_str_null(&none);
+    peer = none;
+
+    if (node->address != (ngx_uint_t) -1) {
+        addrs = node->conf->addrs.elts;
+        peer = addrs[node->address % node->conf->addrs.nelts].peer;
+    }
+
+    node->state = state;
+    node->bmcf->zone->sh->cluster.leads =
+                                (state == ngx_http_blockcast_is_leading);
+
+    /* an error is shown until the engine is there again */
+
+    if (text == NULL && (state == ngx_http_blockcast_is_off
+                         || state >= ngx_http_blockcast_is_following))
+    {
+        text = &none;
+    }
+
+    ngx_http_blockcast_cluster_status_write(node->bmcf->zone, state, &peer,
+                                            text);
+}
+
+
+void
+ngx_http_blockcast_cluster_tick(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL) {
+        return;
+    }
+
+    node = bmcf->cluster->node;
+
+    if (node->state != ngx_http_blockcast_is_off) {
+        return;
+    }
+
+    node->backoff = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
+    node->beat = ngx_current_msec;
+
+    ngx_http_blockcast_cluster_connect(node);
+    ngx_add_timer(&node->timer, NGX_HTTP_BLOCKCAST_CLUSTER_TICK);
+}
+
+
+void
+ngx_http_blockcast_cluster_stop(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    bc_span_t                           value;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL || bmcf->cluster->node == NULL) {
+        return;
+    }
+
+    node = bmcf->cluster->node;
+
+    if (node->state == ngx_http_blockcast_is_off) {
+        return;
+    }
+
+    if (node->state == ngx_http_blockcast_is_leading
+        && node->doomed == NULL)
+    {
+        /* the others need not wait; nobody waits for the answer */
+
+        ngx_http_blockcast_cluster_word(value, "-");
+        ngx_http_blockcast_cluster_append(node, 'e', value, NULL, NULL);
+    }
+
+    ngx_http_blockcast_cluster_end(node);
+
+    if (node->timer.timer_set) {
+        ngx_del_timer(&node->timer);
+    }
+
+    if (ngx_http_blockcast_lease_held(bmcf->zone)) {
+        ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_off,
+                                         NULL);
+
+    } else {
+
+        /* another worker writes the status by now */
+
+        node->state = ngx_http_blockcast_is_off;
+    }
+}
+
+
+/* Closes both connections and forgets what was on its way. */
+
+static void
+ngx_http_blockcast_cluster_end(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_http_blockcast_cluster_flight_t  *flight;
+
+    ngx_http_blockcast_cluster_link_close(&node->cmd);
+    ngx_http_blockcast_cluster_link_close(&node->tail);
+
+    while (node->nflights != 0) {
+        flight = &node->flights[node->flight];
+
+        if (flight->records.data != NULL) {
+            ngx_free(flight->records.data);
+        }
+
+        if (flight->proposal != NULL) {
+            flight->proposal->waits = 0;
+        }
+
+        ngx_memzero(flight, sizeof(ngx_http_blockcast_cluster_flight_t));
+
+        node->flight = (node->flight + 1)
+                       % NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING;
+        node->nflights--;
+    }
+
+    if (node->notes != NULL) {
+        ngx_free(node->notes);
+        node->notes = NULL;
+    }
+
+    node->notes_len = 0;
+    node->notes_size = 0;
+    node->polled = 0;
+    node->doomed = NULL;
+    node->imaging = 0;
+    node->mine = 0;
+
+    ngx_memzero(node->wanted, sizeof(node->wanted));
+}
+
+
+static void
+ngx_http_blockcast_cluster_connect(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_http_blockcast_cluster_addr_t  *addrs;
+
+    addrs = node->conf->addrs.elts;
+
+    node->address = (node->address == (ngx_uint_t) -1)
+                    ? 0 : (node->address + 1) % node->conf->addrs.nelts;
+    node->retry = 0;
+
+    ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_connecting,
+                                     NULL);
+    ngx_http_blockcast_cluster_link_open(&node->cmd, &addrs[node->address]);
+}
+
+
+/* Logs in, if that is configured. */
+
+static void
+ngx_http_blockcast_cluster_login(ngx_http_blockcast_cluster_node_t *node,
+    ngx_http_blockcast_cluster_link_t *link)
+{
+    bc_span_t   argv[3];
+    ngx_uint_t  n;
+
+    if (node->conf->password.len == 0) {
+        return;
+    }
+
+    n = 0;
+    ngx_http_blockcast_cluster_word(argv[n], "AUTH");
+    n++;
+
+    if (node->conf->user.len != 0) {
+        ngx_http_blockcast_cluster_span(argv[n], &node->conf->user);
+        n++;
+    }
+
+    ngx_http_blockcast_cluster_span(argv[n], &node->conf->password);
+    n++;
+
+    ngx_http_blockcast_cluster_link_send(link,
+                                         ngx_http_blockcast_cluster_tag_auth,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, n,
+                                         argv);
+}
+
+
+static void
+ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
+{
+    bc_span_t  argv[1];
+
+    ngx_http_blockcast_cluster_word(argv[0], "INFO");
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_info,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 1,
+                                         argv);
+}
+
+
+static void
+ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
+{
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    node = link->data;
+
+    ngx_http_blockcast_cluster_login(node, link);
+
+    if (link == &node->cmd) {
+        ngx_http_blockcast_cluster_ask_info(node);
+        return;
+    }
+
+    /* both are there: read the log */
+
+    ngx_memzero(&node->cur, sizeof(bc_engine_id_t));
+    ngx_memzero(&node->first, sizeof(bc_engine_id_t));
+    ngx_memzero(&node->image, sizeof(bc_engine_id_t));
+    ngx_memzero(&node->wish_cur, sizeof(bc_engine_id_t));
+
+    node->former[0] = '\0';
+    node->since_image = 0;
+    node->image_size = 0;
+    node->headless = 0;
+    node->empty = 1;
+    node->left = 0;
+    node->seed = 0;
+    node->wish = 0;
+
+    ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_syncing,
+                                     NULL);
+    ngx_http_blockcast_cluster_read(node);
+}
+
+
+/* Reads on: the log's beginning, what comes, or what others want. */
+
+static void
+ngx_http_blockcast_cluster_read(ngx_http_blockcast_cluster_node_t *node)
+{
+    char        id[BC_ENGINE_ID_LEN];
+    bc_span_t   argv[8];
+    ngx_uint_t  n, leads, sync;
+
+    leads = (node->state == ngx_http_blockcast_is_leading);
+    sync = (node->state == ngx_http_blockcast_is_syncing);
+
+    n = 0;
+    ngx_http_blockcast_cluster_word(argv[n], "XREAD");
+    n++;
+    ngx_http_blockcast_cluster_word(argv[n], "COUNT");
+    n++;
+
+    if (sync) {
+        ngx_http_blockcast_cluster_word(argv[n], "1000");
+        n++;
+
+    } else {
+        ngx_http_blockcast_cluster_word(argv[n], "100");
+        n++;
+        ngx_http_blockcast_cluster_word(argv[n], "BLOCK");
+        n++;
+        ngx_http_blockcast_cluster_word(argv[n], "1000");
+        n++;
+    }
+
+    ngx_http_blockcast_cluster_word(argv[n], "STREAMS");
+    n++;
+    ngx_http_blockcast_cluster_span(argv[n], leads ? &node->conf->want
+                                                   : &node->conf->log);
+    n++;
+
+    argv[n].len = bc_engine_id_put(id, leads ? &node->wish_cur : &node->cur);
+    argv[n].data = (u_char *) id;
+    n++;
+
+    ngx_http_blockcast_cluster_link_send(
+                        sync ? &node->cmd : &node->tail,
+                        sync ? ngx_http_blockcast_cluster_tag_sync
+                        : leads ? ngx_http_blockcast_cluster_tag_wishes
+                        : ngx_http_blockcast_cluster_tag_read,
+                        sync ? NGX_HTTP_BLOCKCAST_CLUSTER_READ
+                             : NGX_HTTP_BLOCKCAST_CLUSTER_BLOCK
+                               + NGX_HTTP_BLOCKCAST_CLUSTER_REPLY,
+                        n, argv);
+}
+
+
+/* The next time of silence; how long this gateway leaves it to others. */
+
+static void
+ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_uint_t  blank;
+
+    blank = ngx_http_blockcast_cluster_apply_is_blank(node->bmcf);
+    node->heard = ngx_current_msec;
+
+    if (node->left) {
+        node->silence = (ngx_uint_t) ngx_random()
+                        % NGX_HTTP_BLOCKCAST_CLUSTER_GONE;
+
+    } else if (node->empty || node->headless) {
+        node->silence = NGX_HTTP_BLOCKCAST_CLUSTER_NO_LOG
+                        + (ngx_uint_t) ngx_random()
+                          % NGX_HTTP_BLOCKCAST_CLUSTER_NO_LOG;
+
+        if (blank && node->headless) {
+            node->silence += NGX_HTTP_BLOCKCAST_CLUSTER_BLANK;
+        }
+
+    } else {
+        node->silence = NGX_HTTP_BLOCKCAST_CLUSTER_SILENCE
+                        + (ngx_uint_t) ngx_random()
+                          % NGX_HTTP_BLOCKCAST_CLUSTER_SPREAD;
+    }
+
+    if (blank) {
+        node->silence += NGX_HTTP_BLOCKCAST_CLUSTER_BLANK;
+    }
+}
+
+
+/* INFO: who the engine is, and whether it can have a log. */
+
+static void
+ngx_http_blockcast_cluster_informed(ngx_http_blockcast_cluster_node_t *node,
+    bc_span_t info)
+{
+    u_char     *dot, text[64];
+    char        before[BC_ENGINE_IDENTITY];
+    bc_span_t   value;
+    ngx_int_t   major, minor;
+    ngx_str_t   s;
+
+    if (!bc_engine_info(info, "role", &value)
+        || value.len != 6 || ngx_memcmp(value.data, "master", 6) != 0)
+    {
+        ngx_http_blockcast_cluster_drop(node, "it is no primary");
+        return;
+    }
+
+    if (bc_engine_info(info, "loading", &value)
+        && value.len == 1 && value.data[0] == '1')
+    {
+        ngx_http_blockcast_cluster_drop(node, "it is loading its data");
+        return;
+    }
+
+    if (bc_engine_info(info, "redis_version", &value)
+        && value.len < sizeof(text))
+    {
+        ngx_memcpy(text, value.data, value.len);
+        text[value.len] = '\0';
+
+        dot = ngx_strlchr(text, text + value.len, '.');
+        major = dot ? ngx_atoi(text, dot - text) : NGX_ERROR;
+        minor = dot ? atoi((char *) dot + 1) : 0;
+
+        if (major != NGX_ERROR && (major < 6 || (major == 6 && minor < 2))) {
+            ngx_http_blockcast_cluster_drop(node, "it is Redis %s, at least "
+                                            "6.2 is needed", text);
+            return;
+        }
+    }
+
+    ngx_memcpy(before, node->identity, sizeof(before));
+
+    if (bc_engine_identity(info, node->identity) != 0) {
+        ngx_http_blockcast_cluster_drop(node, "its INFO has no run_id and "
+                                        "master_replid");
+        return;
+    }
+
+    if (node->state == ngx_http_blockcast_is_leading
+        && ngx_strcmp(before, node->identity) != 0)
+    {
+        ngx_http_blockcast_cluster_drop(node, "its data has another history "
+                                        "by now");
+        return;
+    }
+
+    if (bc_engine_info(info, "used_memory", &value)) {
+        major = ngx_atoi((u_char *) value.data, value.len);
+        node->bmcf->zone->sh->cluster.memory = ngx_max(major, 0);
+    }
+
+    if (!node->warned
+        && bc_engine_info(info, "maxmemory_policy", &value)
+        && value.len > 8 && ngx_memcmp(value.data, "allkeys-", 8) == 0)
+    {
+        node->warned = 1;
+        s.data = (u_char *) value.data;
+        s.len = value.len;
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the engine of the cluster \"%V\" has "
+                      "maxmemory-policy %V: it may throw the log away when "
+                      "its memory is full; noeviction is needed",
+                      &node->conf->name, &s);
+    }
+
+    if (node->state == ngx_http_blockcast_is_connecting) {
+        ngx_http_blockcast_cluster_link_open(&node->tail, node->cmd.addr);
+    }
+}
+
+
+/* Makes the head of a begin or an image. */
+
+static size_t
+ngx_http_blockcast_cluster_head(ngx_http_blockcast_cluster_node_t *node,
+    char *p)
+{
+    bc_cluster_head_t  head;
+
+    ngx_memzero(&head, sizeof(bc_cluster_head_t));
+
+    head.epoch = node->bmcf->zone->sh->epoch;
+    head.prev = node->cur;
+
+    ngx_memcpy(head.identity, node->identity, sizeof(head.identity));
+    ngx_memcpy(head.author, node->author, sizeof(head.author));
+
+    return bc_cluster_head_put(p, &head);
+}
+
+
+/* Joins a head and records, in memory of ngx_alloc(). */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_value(ngx_http_blockcast_cluster_node_t *node,
+    u_char *records, size_t len, ngx_str_t *value)
+{
+    value->data = ngx_alloc(BC_CLUSTER_HEAD_MAX + len, ngx_cycle->log);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_http_blockcast_cluster_head(node, (char *) value->data);
+
+    ngx_memcpy(value->data + value->len, records, len);
+    value->len += len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Appends a begin.  The engine's identity is of just now: when it is another
+ * one than the newest begin's, entries may be lost that clients have, and all
+ * numbers go on beyond the clock in microseconds.  Steps of one never catch up
+ * with that, and a clock that is set back is noticed by the newest floor.
+ */
+
+static void
+ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
+{
+    char                          id[BC_ENGINE_ID_LEN];
+    uint64_t                      now;
+    ngx_str_t                     floors, value;
+    bc_span_t                     argv[7];
+    ngx_uint_t                    i, blank;
+    bc_engine_id_t                begin;
+    struct timeval                tv;
+    ngx_http_blockcast_stream_t **st;
+
+    ngx_gettimeofday(&tv);
+    now = (uint64_t) tv.tv_sec * 1000000 + tv.tv_usec;
+
+    blank = ngx_http_blockcast_cluster_apply_is_blank(node->bmcf);
+    st = node->bmcf->streams.elts;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        if (st[i]->slot->jump_to > now) {
+            ngx_http_blockcast_cluster_drop(node, "the clock of this machine "
+                             "is behind that of a former leader: it must not "
+                             "lead");
+            return;
+        }
+    }
+
+    node->seed = 0;
+    node->least = 0;
+
+    if (node->empty || node->headless) {
+        node->seed = !blank;
+        node->least = blank ? 0 : now;
+
+        /* a log without its beginning is of somebody's who may have data */
+
+        if (node->headless) {
+            node->seed = 1;
+            node->least = now;
+        }
+
+    } else if (ngx_strcmp(node->identity, node->former) != 0) {
+        node->seed = 1;
+        node->least = now;
+    }
+
+    begin.term = node->known + 1;
+    begin.n = 0;
+
+    if (node->cur.term >= begin.term) {
+        begin.term = node->cur.term + 1;
+    }
+
+    node->term = begin.term;
+    node->mine = 0;
+
+    if (ngx_http_blockcast_cluster_apply_make_floors(node->bmcf, node->least,
+                                                     &floors)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_cluster_drop(node, "no memory");
+        return;
+    }
+
+    if (ngx_http_blockcast_cluster_value(node, floors.data, floors.len, &value)
+        != NGX_OK)
+    {
+        ngx_free(floors.data);
+        ngx_http_blockcast_cluster_drop(node, "no memory");
+        return;
+    }
+
+    ngx_free(floors.data);
+
+    ngx_http_blockcast_cluster_word(argv[0], "XADD");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+    argv[2].len = bc_engine_id_put(id, &begin);
+    argv[2].data = (u_char *) id;
+    ngx_http_blockcast_cluster_word(argv[3], "k");
+    ngx_http_blockcast_cluster_word(argv[4], "b");
+    ngx_http_blockcast_cluster_word(argv[5], "v");
+    ngx_http_blockcast_cluster_span(argv[6], &value);
+
+    node->elected = ngx_current_msec;
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_begin,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 7,
+                                         argv);
+    ngx_free(value.data);
+}
+
+
+/* Tells when a begin is of a gateway with other streams. */
+
+static void
+ngx_http_blockcast_cluster_compare(ngx_http_blockcast_cluster_node_t *node,
+    bc_span_t records)
+{
+    ngx_str_t             name, other;
+    ngx_uint_t            n;
+    const u_char         *p, *last;
+    bc_journal_record_t   r;
+
+    p = records.data;
+    last = p + records.len;
+    n = 0;
+    ngx_str_null(&other);
+
+    while (bc_journal_next(&p, last, &r) == 1) {
+
+        name.data = (u_char *) r.name.data;
+        name.len = r.name.len;
+
+        if (name.len == 0) {
+            continue;
+        }
+
+        n++;
+
+        if (ngx_http_blockcast_stream_find(node->bmcf, &name) == NULL) {
+            other = name;
+        }
+    }
+
+    if (other.len == 0 && n == node->bmcf->streams.nelts) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "blockcast: a gateway of the cluster \"%V\" that leads now "
+                  "has other streams than this one%s%V%s: two clusters need "
+                  "two names (name=)", &node->conf->name,
+                  other.len ? " (\"" : "", &other, other.len ? "\")" : "");
+}
+
+
+/* Takes the head of a begin or an image.  NGX_ERROR: the links are closed. */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
+    bc_span_t value, bc_cluster_head_t *head)
+{
+    if (bc_cluster_head_get(value, head) != 0) {
+        ngx_http_blockcast_cluster_drop(node, "its log has an entry that this "
+                                        "version does not know");
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_blockcast_cluster_apply_epoch(node->bmcf, head->epoch)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_cluster_drop(node, "the zone is locked");
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(node->former, head->identity, sizeof(node->former));
+    node->headless = 0;
+
+    return NGX_OK;
+}
+
+
+/* Takes an entry of the log.  NGX_ERROR: the links are closed. */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_entry_t *entry)
+{
+    u_char              kind;
+    bc_span_t           k, value;
+    const u_char       *p, *last;
+    ngx_uint_t          sync, begins;
+    bc_cluster_head_t   head;
+
+    sync = (node->state == ngx_http_blockcast_is_syncing);
+
+    (void) bc_engine_field(entry, "k", &k);
+    (void) bc_engine_field(entry, "v", &value);
+
+    kind = (k.len == 1) ? k.data[0] : 0;
+    begins = (kind == 'b' || kind == 'i');
+
+    if (begins
+        && ngx_http_blockcast_cluster_take_head(node, value, &head) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (node->empty) {
+        node->first = entry->id;
+
+        /* the beginning was thrown away by somebody */
+
+        node->headless = !begins;
+
+    } else if (!bc_cluster_follows(&node->cur, &entry->id,
+                                   kind == 'b' ? &head.prev : NULL)
+               && !(sync && kind == 'b'))
+    {
+        (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.breaks, 1);
+
+        if (!sync) {
+
+            /* what was lost may be in an image, or with another one */
+
+            ngx_http_blockcast_cluster_drop(node, "entries of its log are "
+                                            "missing");
+            return NGX_ERROR;
+        }
+    }
+
+    node->empty = 0;
+    node->left = (kind == 'e');
+    node->cur = entry->id;
+    node->known = ngx_max(node->known, entry->id.term);
+    node->since_image += value.len;
+
+    node->bmcf->zone->sh->cluster.term = entry->id.term;
+    node->bmcf->zone->sh->cluster.heard = ngx_current_msec;
+    (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.entries, 1);
+
+    p = value.data;
+    last = p + value.len;
+
+    switch (kind) {
+
+    case 'b':
+        node->mine = (entry->id.term == node->term
+                      && ngx_strcmp(head.author, node->author) == 0);
+
+        if (!node->mine && !sync) {
+            ngx_http_blockcast_cluster_compare(node, head.records);
+        }
+
+        ngx_http_blockcast_cluster_apply_floors(node->bmcf, head.records);
+        break;
+
+    case 'i':
+        ngx_http_blockcast_cluster_apply_image(node->bmcf, head.records);
+        node->image = entry->id;
+        node->image_size = value.len;
+        node->since_image = 0;
+        break;
+
+    case 'r':
+    case 'p':
+
+        if (node->headless) {
+
+            /* of which epoch it is cannot be known */
+            break;
+        }
+
+        while (ngx_http_blockcast_cluster_apply_record(node->bmcf, &p, last,
+                                                       !sync))
+        {
+            if (!sync && kind == 'r' && p < last) {
+
+                /* one message after the other, as they were published */
+
+                node->hooks.applied();
+            }
+        }
+
+        break;
+
+    default:    /* 'e', or of a later version: nothing to show */
+        break;
+    }
+
+    node->bmcf->zone->sh->cluster.since_image = node->since_image;
+
+    return NGX_OK;
+}
+
+
+/* Takes the entries of a reply.  NGX_ERROR: the links are closed. */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_reply_t *reply)
+{
+    int                 rc;
+    bc_engine_iter_t    it;
+    bc_engine_entry_t   entry;
+
+    bc_engine_first(&it, reply);
+
+    while ((rc = bc_engine_entry(&it, &entry)) == 1) {
+        if (ngx_http_blockcast_cluster_entry(node, &entry) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (rc == -1) {
+        ngx_http_blockcast_cluster_drop(node, "it answers XREAD with "
+                                        "something else");
+        return NGX_ERROR;
+    }
+
+    node->hooks.applied();
+
+    return NGX_OK;
+}
+
+
+/* Takes what other gateways want. */
+
+static void
+ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_reply_t *reply)
+{
+    u_char                       *p, *last, *comma;
+    bc_span_t                     author, streams;
+    ngx_str_t                     name;
+    ngx_uint_t                    any;
+    bc_engine_iter_t              it;
+    bc_engine_entry_t             entry;
+    ngx_http_blockcast_stream_t  *st;
+
+    bc_engine_first(&it, reply);
+    any = 0;
+
+    while (bc_engine_entry(&it, &entry) == 1) {
+
+        node->wish_cur = entry.id;
+
+        (void) bc_engine_field(&entry, "g", &author);
+        (void) bc_engine_field(&entry, "s", &streams);
+
+        if (author.len == BC_CLUSTER_AUTHOR
+            && ngx_memcmp(author.data, node->author, author.len) == 0)
+        {
+            continue;
+        }
+
+        p = (u_char *) streams.data;
+        last = p + streams.len;
+
+        while (p < last) {
+            comma = ngx_strlchr(p, last, ',');
+            comma = (comma != NULL) ? comma : last;
+
+            name.data = p;
+            name.len = comma - p;
+            p = comma + 1;
+
+            st = name.len
+                 ? ngx_http_blockcast_stream_find(node->bmcf, &name) : NULL;
+
+            if (st != NULL) {
+                any |= !ngx_http_blockcast_cluster_wanted(node->bmcf, st);
+                node->wanted[st->index] = ngx_current_msec
+                                          + NGX_HTTP_BLOCKCAST_CLUSTER_WISHED;
+                node->wanted[st->index] += (node->wanted[st->index] == 0);
+            }
+        }
+    }
+
+    if (any) {
+        node->hooks.changed();
+    }
+}
+
+
+/* The log has taken an entry of ours: it is shown. */
+
+static void
+ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
+{
+    const u_char                          *p, *last;
+    ngx_uint_t                             n;
+    ngx_http_blockcast_cluster_flight_t    flight;
+    ngx_http_blockcast_cluster_record_t   *record;
+
+    record = &node->bmcf->zone->sh->cluster;
+
+    flight = node->flights[node->flight];
+
+    /* a callback may propose, but takes no place before this one is free */
+
+    ngx_memzero(&node->flights[node->flight],
+                sizeof(ngx_http_blockcast_cluster_flight_t));
+
+    node->flight = (node->flight + 1) % NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING;
+    node->nflights--;
+
+    node->acked = ngx_current_msec;
+    node->since_image += flight.len;
+
+    record->heard = ngx_current_msec;
+    record->since_image = node->since_image;
+    (void) ngx_atomic_fetch_add(&record->entries, 1);
+    (void) ngx_atomic_fetch_add(&record->appended, 1);
+    record->append_usec += ngx_http_blockcast_zone_usec() - flight.began;
+
+    if (flight.kind == 'i') {
+        node->imaging = 0;
+        node->image = flight.id;
+        node->image_size = flight.len;
+        node->since_image = 0;
+    }
+
+    if (flight.records.data == NULL) {
+        return;
+    }
+
+    p = flight.records.data;
+    last = p + flight.records.len;
+
+    for (n = 0; ngx_http_blockcast_cluster_apply_record(node->bmcf, &p, last,
+                                                        1);
+         n++)
+    {
+        if (p < last) {
+            if (flight.proposal != NULL) {
+                flight.proposal->committed(flight.proposal);
+
+            } else {
+                node->hooks.applied();
+            }
+        }
+    }
+
+    ngx_free(flight.records.data);
+
+    if (flight.proposal != NULL) {
+        flight.proposal->waits = 0;
+        flight.proposal->decided(flight.proposal, NGX_OK);
+
+    } else {
+        node->hooks.applied();
+    }
+}
+
+
+/* Has the log begin with the newest image. */
+
+static void
+ngx_http_blockcast_cluster_trim(ngx_http_blockcast_cluster_node_t *node)
+{
+    char       id[BC_ENGINE_ID_LEN];
+    bc_span_t  argv[4];
+
+    ngx_http_blockcast_cluster_word(argv[0], "XTRIM");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+    ngx_http_blockcast_cluster_word(argv[2], "MINID");
+    argv[3].len = bc_engine_id_put(id, &node->image);
+    argv[3].data = (u_char *) id;
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_trim,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 4,
+                                         argv);
+}
+
+
+/* Says what an error of the engine means; NULL: nothing more than it says. */
+
+static const char *
+ngx_http_blockcast_cluster_advice(bc_span_t text)
+{
+    static const struct {
+        const char  *begins;
+        const char  *means;
+    } advice[] = {
+        { "OOM ", "its memory is full: maxmemory" },
+        { "NOREPLICAS", "its replicas are away: min-replicas-to-write" },
+        { "MISCONF", "it cannot write its data to its disk" },
+        { "READONLY", "it is a replica by now" },
+        { "LOADING", "it is loading its data" },
+        { "CLUSTERDOWN", "its cluster is down" },
+        { NULL, NULL }
+    };
+
+    ngx_uint_t  i;
+
+    for (i = 0; advice[i].begins != NULL; i++) {
+        if (text.len >= ngx_strlen(advice[i].begins)
+            && ngx_memcmp(text.data, advice[i].begins,
+                          ngx_strlen(advice[i].begins))
+               == 0)
+        {
+            return advice[i].means;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* An error of the engine: whatever it is, nothing was written. */
+
+static void
+ngx_http_blockcast_cluster_refused(ngx_http_blockcast_cluster_node_t *node,
+    ngx_uint_t tag, bc_span_t text)
+{
+    bc_span_t           where;
+    ngx_str_t           s;
+    const char         *means;
+    bc_engine_error_e   kind;
+
+    kind = bc_engine_error_kind(text, &where);
+
+    s.data = (u_char *) text.data;
+    s.len = ngx_min(text.len, 160);
+
+    if (kind == bc_engine_fenced) {
+        (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.fenced, 1);
+
+        if (tag == ngx_http_blockcast_cluster_tag_begin) {
+
+            /* another gateway was faster */
+
+            ngx_http_blockcast_cluster_state(
+                             node, ngx_http_blockcast_is_following, NULL);
+            ngx_http_blockcast_cluster_wait(node);
+            return;
+        }
+
+        ngx_http_blockcast_cluster_drop(node, "another gateway leads");
+        return;
+    }
+
+    if (kind == bc_engine_moved) {
+        s.data = (u_char *) where.data;
+        s.len = ngx_min(where.len, 64);
+
+        ngx_http_blockcast_cluster_drop(node, "it is a part of a cluster, and "
+                                        "%V has the log: name that one in "
+                                        "blockcast_cluster, too", &s);
+        return;
+    }
+
+    if (kind == bc_engine_denied) {
+        ngx_http_blockcast_cluster_drop(node, "it refuses us: \"%V\" (user= "
+                                        "and password_file=, or the ACL: "
+                                        "~{blockcast:%V}:* +xadd +xread "
+                                        "+xrange +xtrim +info)", &s,
+                                        &node->conf->name);
+        return;
+    }
+
+    means = ngx_http_blockcast_cluster_advice(text);
+
+    if (means != NULL) {
+        ngx_http_blockcast_cluster_drop(node, "%s (\"%V\")", means, &s);
+        return;
+    }
+
+    ngx_http_blockcast_cluster_drop(node, "it says \"%V\"", &s);
+}
+
+
+static void
+ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
+    ngx_uint_t tag, bc_engine_reply_t *reply)
+{
+    int                                 rc;
+    ngx_uint_t                          count, kind;
+    ngx_msec_t                          lasted;
+    bc_engine_id_t                      id;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    node = link->data;
+
+    if (reply->type == bc_engine_error) {
+
+        /* the zone's lease may be another worker's by now: it sees to that */
+
+        ngx_http_blockcast_cluster_refused(node, tag, reply->text);
+        return;
+    }
+
+    switch (tag) {
+
+    case ngx_http_blockcast_cluster_tag_info:
+
+        if (reply->type != bc_engine_string) {
+            ngx_http_blockcast_cluster_drop(node, "it does not answer INFO");
+            return;
+        }
+
+        ngx_http_blockcast_cluster_informed(node, reply->text);
+
+        if (node->state == ngx_http_blockcast_is_electing) {
+            ngx_http_blockcast_cluster_begin(node);
+        }
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_sync:
+
+        if (reply->type == bc_engine_array) {
+
+            if (ngx_http_blockcast_cluster_entries(node, reply) == NGX_OK) {
+                ngx_http_blockcast_cluster_read(node);
+            }
+
+            return;
+        }
+
+        /* all of it is read */
+
+        node->backoff = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
+
+        if (ngx_http_blockcast_log_throttle_end(&node->repeat, &count,
+                                                &lasted))
+        {
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "blockcast: the engine of the cluster \"%V\" is "
+                          "back, after %M.%03M s", &node->conf->name,
+                          lasted / 1000, lasted % 1000);
+        }
+
+        ngx_http_blockcast_cluster_state(node,
+                                         ngx_http_blockcast_is_following,
+                                         NULL);
+        ngx_http_blockcast_cluster_wait(node);
+        ngx_http_blockcast_cluster_read(node);
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_read:
+
+        if (reply->type == bc_engine_array) {
+
+            if (ngx_http_blockcast_cluster_entries(node, reply) != NGX_OK) {
+                return;
+            }
+
+            if (node->state == ngx_http_blockcast_is_electing) {
+
+                if (node->mine && node->cur.n == 0
+                    && node->cur.term == node->term)
+                {
+                    ngx_http_blockcast_cluster_lead(node);
+
+                } else if (node->cur.term >= node->term) {
+
+                    /* another one was faster */
+
+                    ngx_http_blockcast_cluster_state(
+                               node, ngx_http_blockcast_is_following, NULL);
+                }
+            }
+
+            if (node->state == ngx_http_blockcast_is_following) {
+                ngx_http_blockcast_cluster_wait(node);
+            }
+        }
+
+        ngx_http_blockcast_cluster_read(node);
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_wishes:
+
+        if (reply->type == bc_engine_array) {
+            ngx_http_blockcast_cluster_wishes(node, reply);
+        }
+
+        ngx_http_blockcast_cluster_read(node);
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_add:
+
+        if (node->nflights == 0) {
+            return;
+        }
+
+        kind = node->flights[node->flight].kind;
+
+        ngx_http_blockcast_cluster_taken(node);
+
+        if (kind == 'i') {
+            ngx_http_blockcast_cluster_trim(node);
+        }
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_first:
+
+        rc = bc_engine_range_first(reply, &id);
+
+        if (rc == 0
+            || (rc == 1
+                && bc_engine_id_cmp(&id, node->image.term ? &node->image
+                                                          : &node->first)
+                   > 0))
+        {
+            ngx_http_blockcast_cluster_drop(node, "its log was emptied, by a "
+                             "command or for want of memory (maxmemory-"
+                             "policy)");
+        }
+
+        return;
+
+    default:    /* AUTH, XTRIM, a wish: done */
+        return;
+    }
+}
+
+
+/* A connection is over: so is the other one, and the lead. */
+
+static void
+ngx_http_blockcast_cluster_lost(ngx_http_blockcast_cluster_link_t *link,
+    ngx_str_t *reason)
+{
+    ngx_http_blockcast_cluster_drop(link->data, "%V", reason);
+}
+
+
+/*
+ * Ends whatever is going on: what was not answered is found in the log, or is
+ * not.  It is never called from within a proposal.
+ */
+
+static void
+ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
+    const char *fmt, ...)
+{
+    va_list                              args;
+    ngx_str_t                            text;
+    ngx_uint_t                           led, state, suppressed;
+    ngx_http_blockcast_cluster_addr_t   *addr;
+    u_char                               buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
+
+    va_start(args, fmt);
+    text.data = buf;
+    text.len = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args) - buf;
+    va_end(args);
+
+    state = node->state;
+    led = (state == ngx_http_blockcast_is_leading);
+    addr = node->conf->addrs.elts;
+    addr += node->address % node->conf->addrs.nelts;
+
+    ngx_http_blockcast_cluster_end(node);
+
+    if (state == ngx_http_blockcast_is_off) {
+        return;
+    }
+
+    /* the same address again, when it was well until now */
+
+    if (state > ngx_http_blockcast_is_connecting && node->address != 0) {
+        node->address--;
+
+    } else if (state > ngx_http_blockcast_is_connecting) {
+        node->address = (ngx_uint_t) -1;
+    }
+
+    node->retry = ngx_current_msec + node->backoff
+                  + (ngx_uint_t) ngx_random() % (node->backoff / 2 + 1);
+    node->retry += (node->retry == 0);
+    node->backoff = ngx_min(2 * node->backoff,
+                            NGX_HTTP_BLOCKCAST_CLUSTER_LATE);
+
+    if (!ngx_http_blockcast_lease_held(node->bmcf->zone)) {
+
+        /* another worker sees to it by now, and shows its own state */
+
+        node->state = ngx_http_blockcast_is_connecting;
+
+    } else {
+        (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.losses, 1);
+        ngx_http_blockcast_cluster_state(
+                            node, ngx_http_blockcast_is_connecting, &text);
+    }
+
+    if (ngx_http_blockcast_log_throttle(&node->repeat, &text, &suppressed)) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "blockcast: the engine %V of the cluster \"%V\": %V%s",
+                      &addr->peer, &node->conf->name, &text,
+                      led ? "; this nginx leads no longer" : "");
+    }
+
+    if (led) {
+        node->hooks.changed();
+    }
+}
+
+
+static void
+ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_http_blockcast_cluster_record_t  *record;
+
+    record = &node->bmcf->zone->sh->cluster;
+
+    node->acked = ngx_current_msec;
+    node->appended = ngx_current_msec;
+    node->pulsed = ngx_current_msec;
+    node->looked = ngx_current_msec;
+    node->beat = ngx_current_msec;
+    node->doomed = NULL;
+    node->notes_len = 0;
+    node->polled = 0;
+
+    (void) ngx_atomic_fetch_add(&record->elections, 1);
+
+    if (node->least != 0) {
+        (void) ngx_atomic_fetch_add(&record->jumps, 1);
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the engine of the cluster \"%V\" is another "
+                      "one, or it has lost entries: all seq go on from %uL",
+                      &node->conf->name, node->least);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "blockcast: this nginx leads the cluster \"%V\", term %uL",
+                  &node->conf->name, node->term);
+
+    ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_leading,
+                                     NULL);
+
+    node->hooks.changed();
+}
+
+
+/* Appends an entry, as the next one of our term. */
+
+static void
+ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
+    u_char kind, bc_span_t value, ngx_str_t *records,
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    char                                  id[BC_ENGINE_ID_LEN];
+    bc_span_t                             argv[7];
+    ngx_http_blockcast_cluster_flight_t  *flight;
+
+    node->cur.n++;
+
+    flight = &node->flights[(node->flight + node->nflights)
+                            % NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
+    node->nflights++;
+
+    ngx_memzero(flight, sizeof(ngx_http_blockcast_cluster_flight_t));
+
+    flight->proposal = proposal;
+    flight->kind = kind;
+    flight->id = node->cur;
+    flight->len = value.len;
+    flight->began = ngx_http_blockcast_zone_usec();
+
+    if (records != NULL) {
+        flight->records = *records;
+    }
+
+    ngx_http_blockcast_cluster_word(argv[0], "XADD");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+    argv[2].len = bc_engine_id_put(id, &node->cur);
+    argv[2].data = (u_char *) id;
+    ngx_http_blockcast_cluster_word(argv[3], "k");
+    argv[4].data = &kind;
+    argv[4].len = 1;
+    ngx_http_blockcast_cluster_word(argv[5], "v");
+    argv[6] = value;
+
+    node->appended = ngx_current_msec;
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_add,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 7,
+                                         argv);
+}
+
+
+/* Appends an image of all there is. */
+
+static void
+ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
+{
+    bc_span_t  span;
+    ngx_str_t  image, value;
+
+    ngx_http_blockcast_journal_codec_image(node->bmcf->zone, &image);
+
+    if (image.data == NULL) {
+        return;
+    }
+
+    if (ngx_http_blockcast_cluster_value(node, image.data + BC_JOURNAL_HEADER,
+                                         image.len - BC_JOURNAL_HEADER, &value)
+        == NGX_OK)
+    {
+        node->seed = 0;
+        node->imaging = 1;
+
+        ngx_http_blockcast_cluster_span(span, &value);
+        ngx_http_blockcast_cluster_append(node, 'i', span, NULL, NULL);
+
+        ngx_free(value.data);
+    }
+
+    ngx_free(image.data);
+}
+
+
+/* Appends polls and errors; nothing at all is a sign of life. */
+
+static void
+ngx_http_blockcast_cluster_pulse(ngx_http_blockcast_cluster_node_t *node)
+{
+    bc_span_t                      span;
+    ngx_str_t                      record;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **st;
+
+    static ngx_str_t  none = ngx_string("");
+
+    st = node->bmcf->streams.elts;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+
+        if (!(node->polled & ((uint64_t) 1 << i))) {
+            continue;
+        }
+
+        ngx_http_blockcast_journal_codec_polled(st[i]->slot, &record);
+
+        if (record.data != NULL) {
+            ngx_http_blockcast_cluster_note(node, &record);
+            ngx_free(record.data);
+        }
+    }
+
+    node->polled = 0;
+
+    if (node->notes_len == 0
+        && ngx_current_msec - node->appended < NGX_HTTP_BLOCKCAST_CLUSTER_ALIVE)
+    {
+        return;
+    }
+
+    span.data = node->notes_len ? node->notes : none.data;
+    span.len = node->notes_len;
+
+    ngx_http_blockcast_cluster_append(node, 'p', span, NULL, NULL);
+
+    node->notes_len = 0;
+}
+
+
+/* A leader's turn. */
+
+static void
+ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
+{
+    size_t     room;
+    bc_span_t  argv[6];
+
+    if (node->doomed != NULL) {
+        ngx_http_blockcast_cluster_drop(node, "%s", node->doomed);
+        return;
+    }
+
+    if (node->nflights + 8 > NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING) {
+        return;
+    }
+
+    room = ngx_max(node->image_size, NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE);
+
+    /* an image is of what all entries before it have led to */
+
+    if (!node->imaging && node->nflights == 0
+        && (node->seed || node->since_image > room))
+    {
+        ngx_http_blockcast_cluster_send_image(node);
+    }
+
+    if (ngx_current_msec - node->pulsed >= NGX_HTTP_BLOCKCAST_CLUSTER_PULSE) {
+        node->pulsed = ngx_current_msec;
+        ngx_http_blockcast_cluster_pulse(node);
+    }
+
+    if (ngx_current_msec - node->looked >= 1000) {
+        node->looked = ngx_current_msec;
+
+        /* is the log what we think it is? */
+
+        ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
+        ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+        ngx_http_blockcast_cluster_word(argv[2], "-");
+        ngx_http_blockcast_cluster_word(argv[3], "+");
+        ngx_http_blockcast_cluster_word(argv[4], "COUNT");
+        ngx_http_blockcast_cluster_word(argv[5], "1");
+
+        ngx_http_blockcast_cluster_link_send(
+                                    &node->cmd,
+                                    ngx_http_blockcast_cluster_tag_first,
+                                    NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6, argv);
+        ngx_http_blockcast_cluster_ask_info(node);
+    }
+}
+
+
+/* Tells the leader what clients of this nginx want; again: once a second. */
+
+static void
+ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
+    ngx_uint_t again)
+{
+    u_char                        *p, *names;
+    size_t                         len;
+    uint64_t                       wish;
+    bc_span_t                      argv[10];
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = node->bmcf->streams.elts;
+    wish = 0;
+    len = 0;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        if (node->hooks.wanted(node->bmcf, st[i])) {
+            wish |= (uint64_t) 1 << i;
+            len += st[i]->name.len + 1;
+        }
+    }
+
+    if (wish == 0 || (!again && (wish & ~node->wish) == 0)) {
+        node->wish = wish;
+        return;
+    }
+
+    names = ngx_alloc(len, ngx_cycle->log);
+    if (names == NULL) {
+        return;
+    }
+
+    p = names;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        if (wish & ((uint64_t) 1 << i)) {
+            p = ngx_cpymem(p, st[i]->name.data, st[i]->name.len);
+            *p++ = ',';
+        }
+    }
+
+    ngx_http_blockcast_cluster_word(argv[0], "XADD");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->want);
+    ngx_http_blockcast_cluster_word(argv[2], "MAXLEN");
+    ngx_http_blockcast_cluster_word(argv[3], "~");
+    ngx_http_blockcast_cluster_word(argv[4], "1000");
+    ngx_http_blockcast_cluster_word(argv[5], "*");
+    ngx_http_blockcast_cluster_word(argv[6], "g");
+    argv[7].data = (u_char *) node->author;
+    argv[7].len = BC_CLUSTER_AUTHOR;
+    ngx_http_blockcast_cluster_word(argv[8], "s");
+    argv[9].data = names;
+    argv[9].len = p - names - 1;
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_wish,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 10,
+                                         argv);
+    ngx_free(names);
+
+    node->wish = wish;
+    node->wished = ngx_current_msec;
+}
+
+
+void
+ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    if (bmcf->cluster == NULL || bmcf->cluster->node == NULL) {
+        return;
+    }
+
+    node = bmcf->cluster->node;
+
+    if (node->state == ngx_http_blockcast_is_following) {
+        ngx_http_blockcast_cluster_wish(node, 0);
+    }
+}
+
+
+static void
+ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
+{
+    ngx_msec_t                          next, silent;
+    ngx_connection_t                   *c;
+    ngx_http_blockcast_cluster_node_t  *node;
+
+    c = ev->data;
+    node = c->data;
+    next = NGX_HTTP_BLOCKCAST_CLUSTER_TICK;
+
+    if (node->state == ngx_http_blockcast_is_leading
+        && ngx_current_msec - node->beat > NGX_HTTP_BLOCKCAST_CLUSTER_PAUSED)
+    {
+        node->doomed = "this process was stopped for a while";
+    }
+
+    node->beat = ngx_current_msec;
+
+    switch (node->state) {
+
+    case ngx_http_blockcast_is_connecting:
+
+        if (node->retry != 0
+            && (ngx_msec_int_t) (node->retry - ngx_current_msec) <= 0)
+        {
+            ngx_http_blockcast_cluster_connect(node);
+        }
+
+        break;
+
+    case ngx_http_blockcast_is_following:
+
+        if (ngx_current_msec - node->wished
+            >= NGX_HTTP_BLOCKCAST_CLUSTER_WISH)
+        {
+            ngx_http_blockcast_cluster_wish(node, 1);
+        }
+
+        silent = ngx_current_msec - node->heard;
+
+        if (silent < node->silence) {
+            next = ngx_min(next, node->silence - silent);
+            break;
+        }
+
+        node->elected = ngx_current_msec;
+
+        ngx_http_blockcast_cluster_state(node,
+                                         ngx_http_blockcast_is_electing,
+                                         NULL);
+        ngx_http_blockcast_cluster_ask_info(node);
+
+        break;
+
+    case ngx_http_blockcast_is_electing:
+
+        if (ngx_current_msec - node->elected
+            > 2 * NGX_HTTP_BLOCKCAST_CLUSTER_REPLY)
+        {
+            ngx_http_blockcast_cluster_drop(node, "it does not answer");
+        }
+
+        break;
+
+    case ngx_http_blockcast_is_leading:
+        ngx_http_blockcast_cluster_leading(node);
+        break;
+
+    default:
+        break;
+    }
+
+    if (node->state != ngx_http_blockcast_is_off) {
+        ngx_add_timer(ev, ngx_max(next, 1));
+    }
+}

@@ -1,0 +1,365 @@
+
+/*
+ * Takes what is in the cluster's log over into the zone.
+ *
+ * The records are those of the state file, and so is the way they take: what a
+ * slot has already, by its numbers, is left as it is.  Nothing in them is
+ * taken on trust.
+ */
+
+
+#include "ngx_http_blockcast_cluster_apply.h"
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
+#include "ngx_http_blockcast_recorder.h"
+#include "ngx_http_blockcast_ring.h"
+#include "ngx_http_blockcast_slot.h"
+#include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_journal_replay.h"
+#include "bc_journal.h"
+
+
+/* Returns the stream that a record is of, or NULL. */
+
+static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_cluster_apply_stream(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_journal_record_t *r)
+{
+    ngx_str_t  name;
+
+    name.data = (u_char *) r->name.data;
+    name.len = r->name.len;
+
+    return (name.len != 0) ? ngx_http_blockcast_stream_find(bmcf, &name) : NULL;
+}
+
+
+/* Writes records to the state file, before what they say becomes visible. */
+
+static void
+ngx_http_blockcast_cluster_apply_keep(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char *p, size_t len, ngx_http_blockcast_stream_t *st, uint64_t seq)
+{
+    ngx_str_t                             record;
+    ngx_http_blockcast_zone_t            *zone;
+    const ngx_http_blockcast_recorder_t  *recorder;
+
+    recorder = bmcf->cluster->recorder;
+    zone = bmcf->zone;
+
+    if (recorder == NULL
+        || ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ngx_http_blockcast_lease_held(zone)
+        && recorder->write_begin(bmcf) == NGX_OK)
+    {
+        record.data = (u_char *) p;
+        record.len = len;
+
+        recorder->append(bmcf, &record);
+
+        if (st != NULL && seq != 0) {
+            recorder->numbered(bmcf, st, seq);
+        }
+
+        recorder->write_end(bmcf);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+static void
+ngx_http_blockcast_cluster_apply_incomplete(
+    ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->cluster->recorder != NULL) {
+        bmcf->cluster->recorder->incomplete(bmcf);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
+    const u_char **p, const u_char *last, ngx_uint_t live)
+{
+    const u_char                 *start;
+    ngx_uint_t                    numbered;
+    bc_journal_record_t           r;
+    ngx_http_blockcast_stream_t  *st;
+
+    start = *p;
+
+    if (bc_journal_next(p, last, &r) != 1) {
+        return 0;
+    }
+
+    st = ngx_http_blockcast_cluster_apply_stream(bmcf, &r);
+    numbered = (r.type == bc_journal_snap || r.type == bc_journal_batch);
+
+    if (st == NULL) {
+
+        /* of a stream that is not configured here: its numbers are kept */
+
+        if (numbered || (r.type == bc_journal_seq && r.name.len == 0)) {
+            bmcf->zone->sh->seq = ngx_max(bmcf->zone->sh->seq, r.seq);
+        }
+
+        return 1;
+    }
+
+    if (!ngx_http_blockcast_lease_held(bmcf->zone)) {
+        return 1;
+    }
+
+    ngx_http_blockcast_cluster_apply_keep(bmcf, start, *p - start,
+                                          numbered ? st : NULL, r.seq);
+
+    (void) ngx_http_blockcast_journal_replay(bmcf->zone, start, *p, 0, 0);
+
+    /* the clock of another machine may be minutes off */
+
+    if (live && (numbered || r.type == bc_journal_polled)
+        && st->slot->version != 0)
+    {
+        st->slot->polled_sec = ngx_time();
+        st->slot->polled = ngx_current_msec;
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_span_t records)
+{
+    const u_char         *p, *last;
+    bc_journal_record_t   r;
+
+    p = records.data;
+    last = p + records.len;
+
+    if (!ngx_http_blockcast_lease_held(bmcf->zone)) {
+        return;
+    }
+
+    ngx_http_blockcast_cluster_apply_incomplete(bmcf);
+
+    (void) ngx_http_blockcast_journal_replay(bmcf->zone, p, last, 0, 0);
+
+    while (bc_journal_next(&p, last, &r) == 1) {
+
+        if (r.type != bc_journal_error && r.type != bc_journal_polled
+            && ngx_http_blockcast_cluster_apply_stream(bmcf, &r) == NULL)
+        {
+            bmcf->zone->sh->seq = ngx_max(bmcf->zone->sh->seq, r.seq);
+        }
+    }
+}
+
+
+void
+ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
+    bc_span_t records)
+{
+    const u_char                 *p, *last;
+    bc_journal_record_t           r;
+    ngx_http_blockcast_slot_t    *slot;
+    ngx_http_blockcast_zone_t    *zone;
+    ngx_http_blockcast_stream_t  *st;
+
+    p = records.data;
+    last = p + records.len;
+    zone = bmcf->zone;
+
+    if (!ngx_http_blockcast_lease_held(zone)) {
+        return;
+    }
+
+    while (bc_journal_next(&p, last, &r) == 1) {
+
+        st = ngx_http_blockcast_cluster_apply_stream(bmcf, &r);
+
+        if (st == NULL) {
+            zone->sh->seq = ngx_max(zone->sh->seq, r.seq);
+            continue;
+        }
+
+        slot = st->slot;
+
+        if (r.seq <= slot->seq) {
+            continue;
+        }
+
+        /*
+         * No number between the two is of anything: who has all up to the
+         * first one lacks nothing when the one after the second comes.
+         */
+
+        if (slot->jump_to == 0 || slot->jump_to != slot->seq) {
+            slot->jump_from = r.time;
+
+        } else {
+            slot->jump_from = ngx_max(slot->jump_from, (uint64_t) r.time);
+        }
+
+        slot->jump_to = r.seq;
+        slot->dataless_seq = r.seq;
+        ngx_memory_barrier();
+        slot->seq = r.seq;
+
+        ngx_http_blockcast_cluster_apply_incomplete(bmcf);
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_cluster_apply_make_floors(
+    ngx_http_blockcast_main_conf_t *bmcf, uint64_t least, ngx_str_t *records)
+{
+    size_t                         size;
+    u_char                        *p, *start;
+    ngx_uint_t                     i;
+    bc_journal_record_t            r;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = bmcf->streams.elts;
+    size = BC_JOURNAL_RECORD;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        size += BC_JOURNAL_RECORD + st[i]->name.len;
+    }
+
+    p = ngx_alloc(size, ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    records->data = p;
+
+    for (i = 0; i <= bmcf->streams.nelts; i++) {
+
+        ngx_memzero(&r, sizeof(bc_journal_record_t));
+        r.type = bc_journal_seq;
+
+        if (i == bmcf->streams.nelts) {
+
+            /* of no name: that of all streams that are gone */
+
+            r.seq = ngx_max(least,
+                            ngx_http_blockcast_slot_seq_unconfigured(
+                                                       bmcf->zone, bmcf));
+
+        } else {
+            slot = st[i]->slot;
+
+            r.log = slot->log;
+            r.name.data = st[i]->name.data;
+            r.name.len = st[i]->name.len;
+            r.seq = ngx_max(least, (uint64_t) slot->seq);
+            r.time = (slot->version != 0) ? slot->snap[slot->version & 1].seq
+                                          : 0;
+        }
+
+        start = p;
+        p = bc_journal_begin(start, &r);
+        p = start + bc_journal_end(start, p, 0);
+    }
+
+    records->len = p - records->data;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_cluster_apply_is_blank(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        if (st[i]->slot->version != 0 || st[i]->slot->seq != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_cluster_apply_epoch(ngx_http_blockcast_main_conf_t *bmcf,
+    uint64_t epoch)
+{
+    ngx_uint_t                     i;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_zone_t     *zone;
+    ngx_http_blockcast_stream_t  **st;
+
+    zone = bmcf->zone;
+
+    if (zone->sh->epoch == epoch) {
+        return NGX_OK;
+    }
+
+    if (!ngx_http_blockcast_lease_held(zone)
+        || ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_blockcast_cluster_apply_is_blank(bmcf)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "blockcast: the cluster \"%V\" is in epoch %uL, this "
+                      "nginx was in epoch %uL: its data is dropped",
+                      &bmcf->cluster->name, epoch, zone->sh->epoch);
+    }
+
+    /* workers see the epoch first, and send nothing of what follows */
+
+    zone->sh->epoch = epoch;
+    ngx_memory_barrier();
+
+    st = bmcf->streams.elts;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        slot = st[i]->slot;
+
+        slot->version = 0;
+        ngx_memory_barrier();
+
+        if (slot->log) {
+            ngx_http_blockcast_ring_clear(slot, 0);
+            slot->gone = 0;
+            slot->keys = 0;
+            slot->forgot = 0;
+        }
+
+        slot->seq = 0;
+        slot->dataless_seq = 0;
+        slot->freed_seq = 0;
+        slot->hole = 0;
+        slot->jump_from = 0;
+        slot->jump_to = 0;
+        slot->polled = 0;
+        slot->polled_sec = 0;
+    }
+
+    zone->sh->seq = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    ngx_http_blockcast_cluster_apply_incomplete(bmcf);
+
+    return NGX_OK;
+}

@@ -1,0 +1,95 @@
+
+/*
+ * A connection to the cluster's engine: TCP, TLS, commands and their replies.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_CLUSTER_LINK_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_CLUSTER_LINK_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_cluster_conf.h"
+#include "bc_engine.h"
+
+
+/* commands that may wait for their replies */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING  256
+
+
+typedef struct ngx_http_blockcast_cluster_link_s
+    ngx_http_blockcast_cluster_link_t;
+
+
+/* a command that was sent: who asked, and when the reply has to be there */
+
+typedef struct {
+    ngx_uint_t                    tag;
+    ngx_msec_t                    deadline;
+} ngx_http_blockcast_cluster_command_t;
+
+
+struct ngx_http_blockcast_cluster_link_s {
+    ngx_http_blockcast_cluster_t  *conf;
+    void                         *data;         /* of the callbacks */
+
+    /*
+     * It is connected, with TLS; a reply; the connection is over, and all that
+     * belongs to it is freed already.  Each may close the link, and is called
+     * from the event loop, never from within a function below.
+     */
+    void                        (*open)(
+                                   ngx_http_blockcast_cluster_link_t *link);
+    void                        (*reply)(
+                                   ngx_http_blockcast_cluster_link_t *link,
+                                   ngx_uint_t tag, bc_engine_reply_t *reply);
+    void                        (*lost)(
+                                   ngx_http_blockcast_cluster_link_t *link,
+                                   ngx_str_t *reason);
+
+    ngx_http_blockcast_cluster_addr_t  *addr;
+    ngx_peer_connection_t         peer;         /* peer.connection: NULL when
+                                                   there is none */
+    ngx_log_t                     log;
+    ngx_event_t                   timer;
+    uint64_t                      number;       /* of the connection */
+
+    bc_engine_t                   in;
+    u_char                       *out;          /* to be sent: from pos on */
+    size_t                        pos;
+    size_t                        last;
+    size_t                        size;
+
+    ngx_http_blockcast_cluster_command_t
+                          waiting[NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
+    ngx_uint_t                    first;
+    ngx_uint_t                    nwaiting;
+
+    const char                   *broken;       /* why, to be told; or NULL */
+    unsigned                      connected:1;
+};
+
+
+/* Prepares a link; conf, data and callbacks are set by the caller. */
+void ngx_http_blockcast_cluster_link_init(
+    ngx_http_blockcast_cluster_link_t *link);
+
+/* Connects to an address. */
+void ngx_http_blockcast_cluster_link_open(
+    ngx_http_blockcast_cluster_link_t *link,
+    ngx_http_blockcast_cluster_addr_t *addr);
+
+/* Closes, if it is open; lost() is not called. */
+void ngx_http_blockcast_cluster_link_close(
+    ngx_http_blockcast_cluster_link_t *link);
+
+/*
+ * Sends a command.  Its reply comes with the tag, within msec, or the link is
+ * lost.  A failure is told by lost(), later.
+ */
+void ngx_http_blockcast_cluster_link_send(
+    ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag, ngx_msec_t msec,
+    ngx_uint_t argc, const bc_span_t *argv);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_CLUSTER_LINK_H_INCLUDED_ */

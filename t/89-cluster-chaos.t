@@ -1,0 +1,120 @@
+#!/usr/bin/perl
+
+# Three gateways with one log, and whatever can happen to them and to the
+# engine, at random. If this fails, there is an order of deaths in which a
+# number has two contents, a number goes back, or an entry is lost in silence.
+#
+# BLOCKCAST_SEED=N repeats a run; CHAOS_SECONDS is how long things break.
+
+# needs: engine
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use Blockcast::Engine;
+use Blockcast::Gateways;
+use Blockcast::Ledger;
+use Blockcast::Test;
+
+plan skip_all => 'there is no redis-server or valkey-server' unless Blockcast::Engine::binary();
+
+my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
+my $seconds = $ENV{CHAOS_SECONDS} // 28;
+my $seed = $ENV{BLOCKCAST_SEED} // int rand 1e6;
+srand $seed;
+
+my $node = Blockcast::Ledger->new(rate => 20, page => 5000);
+my $engine = Blockcast::Engine->new(appendonly => 'yes', appendfsync => 'always');
+my @way = map { $engine->way } 1 .. 3;
+my @t = map { gateway($node, "redis://127.0.0.1:$_->{port}") } @way;
+
+# who is killed in the midst of something, and an engine that comes and goes,
+# is told of in the log
+$_->allow(qr/exited on signal 9/) for @t;
+
+ok(settled(25, @t), "three gateways (BLOCKCAST_SEED=$seed)");
+
+my $crowd = roaming(ports => [map { $_->port } @t], size => 20, gaps_told => 1);
+$crowd->complete($t[0], $node, 'before');
+
+my @said;
+my @later;      # time, code
+
+sub later { my ($in, $code) = @_; push @later, [time + $in, $code] }
+sub any { $_[rand @_] }
+
+my %fault = (
+    stop_worker => sub {
+        my ($pid) = (any(map { $_->worker_pids } @t)) or return;
+        kill 'STOP', $pid;
+        later(rand 6, sub { kill 'CONT', $pid });
+    },
+    kill_worker => sub { my $pid = any(map { $_->worker_pids } @t) or return; kill 'KILL', $pid },
+    cut => sub { my $w = any(@way); $w->cut; later(rand 5, sub { $w->mend }) },
+    freeze => sub { my $w = any(@way); return unless $w->{pid}; $w->freeze; later(rand 4, sub { $w->thaw if $w->{pid} }) },
+    reload => sub { any(@t)->signal('HUP') },
+    leave => sub { $crowd->leave(int rand 20) for 1 .. 8 },
+    stop_engine => sub { $engine->stop; later(rand 4, sub { $engine->cont }) },
+    restart_engine => sub { $engine->cont; $engine->kill; $engine->start },
+    flush => sub { $engine->cont; eval { $engine->do('FLUSHALL') } },
+
+    # as a replica is promoted that lacks the newest entries
+    lose_tail => sub {
+        $engine->cont;
+        my $log = '{blockcast:t}:log';
+        my $dump = eval { $engine->do('DUMP', $log) } // return;
+        later(0.3 + rand 1.5, sub {
+            $engine->cont;
+            eval {
+                $engine->do('MULTI');
+                $engine->do('RESTORE', $log, 0, $dump, 'REPLACE');
+                $engine->do('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+                $engine->do('EXEC');
+            };
+            $engine->kill;
+            $engine->start;
+        });
+    },
+);
+
+my $end = time + $seconds;
+
+while (time < $end) {
+    my $name = any(sort keys %fault);
+    push @said, sprintf '%.1f s: %s', $seconds - ($end - time), $name;
+    $fault{$name}->();
+    $crowd->run(0.3 + rand 2);
+
+    my @due = grep { $_->[0] <= time } @later;
+    @later = grep { $_->[0] > time } @later;
+    $_->[1]->() for @due;
+}
+
+$_->[1]->() for @later;
+$_->mend->thaw for @way;
+$engine->cont;
+
+ok(during($crowd, 40, sub { settled(0.1, @t) }), 'in the end one leads, and two follow')
+    or diag map { (role($_), ' ', engine_error($_), "\n") } @t;
+
+leave_all($crowd);
+my $last = $node->last_id;
+ok($crowd->run(30 * $slow, until => sub { !grep { !$_->{ws} || ($_->{id} // 0) < $last } $crowd->clients }),
+    'everybody has all entries');
+
+# an engine that loses entries makes them come once more, under new numbers
+is_deeply([grep { !/came twice/ } $crowd->wrong], [],
+    'no number has two contents, none goes back, no entry is lost in silence') or diag $crowd->{example} // '';
+diag join "\n", @said, explain($crowd->{wrong}) unless Test::More->builder->is_passing;
+
+my %contents = contents();
+cmp_ok(scalar(keys %contents), '>', 20, 'numbers were looked at');
+is(scalar(keys %{ { map { (split ' ')[0] => 1 } keys %contents } }), 1, 'there was one epoch');
+
+$crowd->close_all;
+$_->stop for @t;
+$node->stop;
+done_testing();
