@@ -85,6 +85,7 @@ sub local_text {
         s{(listen +)8000}{${1}127.0.0.1:%%PORT%%};
         s{localhost:8000}{127.0.0.1:%%PORT%%}g;
         s{(127\.0\.0\.1|localhost|10\.0\.0\.1):9933}{$t->{node_addr}}g;
+        s{redis://10\.0\.0\.\d}{redis://127.0.0.1:1}g;
     }
 
     return $text;

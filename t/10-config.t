@@ -1214,7 +1214,7 @@ blockcast_cluster redis://u:p@127.0.0.1; | "redis://u:p@127.0.0.1" must be redis
 blockcast_cluster redis://127.0.0.1/3; | "redis://127.0.0.1/3" must be redis://HOST or redis://HOST:PORT
 blockcast_cluster redis://127.0.0.1:x; | invalid port in "redis://127.0.0.1:x"
 blockcast_cluster sentinel://127.0.0.1; | "sentinel://127.0.0.1" of blockcast_cluster must be redis://
-blockcast_cluster redis://127.0.0.1 name=a{b}; | the name "a{b}" of blockcast_cluster must be
+blockcast_cluster redis://127.0.0.1 name=a*b; | the name "a*b" of blockcast_cluster must be
 blockcast_cluster redis://127.0.0.1 user=x; | has a user= and no password_file=
 blockcast_cluster redis://127.0.0.1 ca=/x; | has a ca= without tls=on
 blockcast_cluster redis://127.0.0.1 tls=maybe; | "tls=maybe" of blockcast_cluster must be

@@ -37,7 +37,7 @@ $_->allow(qr/exited on signal 9/) for @t;
 
 ok(settled(25, @t), "three gateways (BLOCKCAST_SEED=$seed)");
 
-my $crowd = roaming(ports => [map { $_->port } @t], size => 20, gaps_told => 1);
+my $crowd = roaming(ports => [map { $_->port } @t], size => 20, gaps_told => 1, behind => 1);
 $crowd->complete($t[0], $node, 'before');
 
 my @said;
@@ -108,7 +108,7 @@ ok($crowd->run(30 * $slow, until => sub { !grep { !$_->{ws} || ($_->{id} // 0) <
 # an engine that loses entries makes them come once more, under new numbers
 is_deeply([grep { !/came twice/ } $crowd->wrong], [],
     'no number has two contents, none goes back, no entry is lost in silence') or diag $crowd->{example} // '';
-diag join "\n", @said, explain($crowd->{wrong}) unless Test::More->builder->is_passing;
+diag join "\n", @said, explain($crowd->{wrong}), (map { $_->port . ' ' . join '', grep { /blockcast:/ && !/\[info/ } split /^/, $_->error_log } @t) unless Test::More->builder->is_passing;
 
 my %contents = contents();
 cmp_ok(scalar(keys %contents), '>', 20, 'numbers were looked at');

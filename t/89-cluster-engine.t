@@ -213,6 +213,36 @@ SKIP: {
 }
 
 
+# A gap that a program tells is told by all gateways, live.
+
+{
+    my $engine = Blockcast::Engine->new;
+    my @t = map { gateway($node, "redis://127.0.0.1:$engine->{port}", more => <<'HTTP') } 1 .. 2;
+    blockcast_stream g {
+        blockcast_interval 300ms;
+        blockcast_call n count timeout=2s;
+        blockcast_jq '{nums: [{n: .results.n}]}, .results.n, (if .results.n % 4 == 0 then {gap: {from: 1, to: 2}} else empty end)';
+        blockcast_log nums key=n keep=100 size=64k;
+    }
+HTTP
+    ok(settled(25, @t), 'two gateways with a log that has gaps');
+
+    for my $t (@t) {
+        my $ws = $t->ws('/ws');
+        $ws->send_json({ type => 'subscribe', stream => 'g' });
+        my ($gap, $n);
+        for (1 .. 12) {
+            my $m = $ws->recv_type('g') // last;
+            ($gap, $n) = ($m->{gap}, $m->{data}{nums}) and last if $m->{gap} && @{ $m->{data}{nums} } == 1;
+        }
+        is_deeply([@{ $gap // {} }{qw(from to)}], [1, 2], 'the ' . role($t) . '\'s clients are told');
+        is_deeply($n->[0]{gap}, { from => 1, to => 2 }, '... and where');
+    }
+
+    $_->stop for @t;
+}
+
+
 # With a state file a gateway has data while the engine is away, and fills one
 # that is empty, in the same epoch.
 

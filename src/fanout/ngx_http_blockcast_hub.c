@@ -135,8 +135,25 @@ ngx_http_blockcast_hub_done(void)
 ngx_uint_t
 ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub, uint64_t since)
 {
-    return ngx_http_blockcast_hub_conf->cluster != NULL
-           && since <= hub->stream->slot->seq + NGX_HTTP_BLOCKCAST_HUB_AHEAD;
+    struct timeval                        tv;
+    ngx_http_blockcast_cluster_record_t  *record;
+
+    if (ngx_http_blockcast_hub_conf->cluster == NULL) {
+        return 0;
+    }
+
+    if (since <= hub->stream->slot->seq + NGX_HTTP_BLOCKCAST_HUB_AHEAD) {
+        return 1;
+    }
+
+    /* cut off from the log, this gateway does not know of a jump */
+
+    record = &ngx_http_blockcast_hub_conf->zone->sh->cluster;
+    ngx_gettimeofday(&tv);
+
+    return record->status[record->version & 1].state
+           < ngx_http_blockcast_is_following
+           && since <= (uint64_t) tv.tv_sec * 1000000 + tv.tv_usec;
 }
 
 

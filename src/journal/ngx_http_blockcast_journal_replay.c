@@ -502,6 +502,41 @@ ngx_http_blockcast_journal_replay_announced(ngx_http_blockcast_slot_t *slot)
 
 
 /*
+ * Returns the entries of a batch, in memory of ngx_alloc(), for a gap that one
+ * of them is marked with; NULL when there are none.
+ */
+
+static ngx_http_blockcast_log_entry_t *
+ngx_http_blockcast_journal_replay_listed(bc_journal_record_t *r)
+{
+    bc_span_t                        rest, key, data;
+    ngx_uint_t                       n;
+    ngx_http_blockcast_log_entry_t  *entries;
+
+    if (r->type != bc_journal_batch || r->n == 0) {
+        return NULL;
+    }
+
+    entries = ngx_calloc(r->n * sizeof(ngx_http_blockcast_log_entry_t),
+                         ngx_cycle->log);
+    if (entries == NULL) {
+        return NULL;
+    }
+
+    rest = r->entries;
+
+    for (n = 0; n < r->n && bc_journal_entry(&rest, &key, &data); n++) {
+        entries[n].key.data = (u_char *) key.data;
+        entries[n].key.len = key.len;
+        entries[n].data.data = (u_char *) data.data;
+        entries[n].data.len = data.len;
+    }
+
+    return entries;
+}
+
+
+/*
  * Publishes the newest data of a stream, and of a log the entries before it.
  */
 
@@ -515,6 +550,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
     ngx_str_t                      text;
     ngx_http_blockcast_snapshot_t  snap;
     ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_log_entry_t  *entries;
     ngx_http_blockcast_publication_t  pub;
 
     slot = st->slot;
@@ -571,8 +607,15 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
         pub.previous.len = slot->snap[slot->version & 1].data_len;
     }
 
+    entries = ngx_http_blockcast_journal_replay_listed(&found->newest);
+    pub.entries = entries;
+
     buf = ngx_http_blockcast_snapshot_build(&pub, &snap, ngx_cycle->log);
     ngx_free(text.data);
+
+    if (entries != NULL) {
+        ngx_free(entries);
+    }
 
     if (buf == NULL) {
         return;

@@ -115,11 +115,19 @@ sub _connect {
 sub _message {
     my ($self, $c, $m) = @_;
 
+    # a gateway that is cut off from the log shows the snapshot it has
+    if ($m->{type} eq 'c' && $c->{fresh_s} && $self->{behind}) {
+        delete $c->{seq}{s};
+        delete $c->{value};
+    }
+
     if ($m->{type} eq 'c') {
         my $key = "$c->{epoch} $m->{seq}";
         my $data = $json->encode($m->{data});
-        $content{$key} //= $data;
-        $self->_note("number $m->{seq} has two contents") if $content{$key} ne $data;
+        my $port = $c->{ws} ? $c->{ws}->socket->peerport : '?';
+        $content{$key} //= [$data, $port];
+        $self->_note("number $m->{seq} has two contents: $content{$key}[0] at port $content{$key}[1], "
+            . "$data at port $port") if $content{$key}[0] ne $data;
     }
 
     if ($m->{type} eq 'l' && $m->{gap} && $self->{gaps_told}) {
