@@ -450,11 +450,11 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
             ngx_str_set(&error, "the program puts out a state, which a stream "
                         "with blockcast_key has none of");
             ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
-            return;
+            return NGX_OK;
         }
 
         ngx_http_blockcast_key_poll_publish(poll, out, n);
-        return;
+        return NGX_OK;
     }
 
     if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {
