@@ -1257,7 +1257,7 @@ qr/blockcast_cluster in .*nginx\.conf:\d+ needs a blockcast_zone/
     blockcast_zone main 8m;
     blockcast_cluster redis://127.0.0.1;
     blockcast_stream bal {
-        blockcast_key address pattern=^0x[0-9a-f]{40}$;
+        blockcast_key address 'pattern=^0x[0-9a-f]{40}$';
         blockcast_call c x.c params_jq='[.key]';
     }
 --- must_die
