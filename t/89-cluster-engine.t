@@ -306,7 +306,11 @@ HTTP
     $t[1]->stop;
 
     my $log = '{blockcast:t}:log';
-    $engine[0]->do('RESTORE', $log, 0, $engine[1]->do('DUMP', $log), 'REPLACE');
+    my $dump = $engine[1]->do('DUMP', $log);
+    $engine[0]->do('MULTI');
+    $engine[0]->do('RESTORE', $log, 0, $dump, 'REPLACE');
+    $engine[0]->do('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    $engine[0]->do('EXEC');
 
     ok(during($crowd, 25, sub { (health($t[0])->{epoch} // 0) == $epoch[1] && role($t[0]) eq 'leader' }),
         'its log is that of the other one: it takes the epoch') or diag $t[0]->error_log;
