@@ -126,8 +126,10 @@ my $r;
 ok((wait_for { $r = $t->get('/api/streams/one/0xdead'); $r->{body} =~ /no such account/ }), 'a key that fails says why');
 is $r->{status}, 503, '... and has no data';
 is $t->get('/api/streams/one/0xab')->{status}, 200, '... and the others have theirs';
-wait_for { $m = of($second, 'status', '0xdead'); $m->{error} } if !$got{'status 0xdead'}{error};
-like $m->{error} // $got{'status 0xdead'}{error}, qr/no such account/, '... also to its subscribers';
+my $third = $t->ws;
+$third->send_json({ type => 'subscribe', stream => 'one', key => '0xDEAD' });
+wait_for { $m = of($third, 'status', '0xdead'); $m->{error} };
+like $m->{error}, qr/no such account/, '... also to its subscribers';
 
 # Unsubscribing: one key, and all of a stream.
 
