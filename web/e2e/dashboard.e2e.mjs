@@ -434,7 +434,8 @@ test('fits every width from 360 px to a wall', async () => {
       await page.setViewportSize({ width, height: 900 });
       await settled(page);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      equal(over, 0, `px too wide at ${width}`);
+      // less than nothing is the place of a scroll bar that is not drawn here
+      check(over <= 0, `a page as wide as the window at ${width} px, not ${over} px wider`);
     }
   });
 });
