@@ -551,7 +551,7 @@ ngx_http_blockcast_poll_result_propose(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * One of several messages is in the zone.  It is sent before the next one comes,
+ * One of several messages is in the zone.  It is sent before the next one,
  * which may take its place in a small log.
  */
 
