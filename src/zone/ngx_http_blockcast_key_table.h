@@ -15,7 +15,8 @@
 
 
 #define NGX_HTTP_BLOCKCAST_KEY_ERROR     77
-#define NGX_HTTP_BLOCKCAST_KEY_WORDS     (NGX_HTTP_BLOCKCAST_WORKERS / 64)
+#define NGX_HTTP_BLOCKCAST_KEY_WORDS                                         \
+    ((NGX_HTTP_BLOCKCAST_WORKERS + 63) / 64)
 
 /* no place: the end of a list, a key that is not there */
 #define NGX_HTTP_BLOCKCAST_KEY_NONE      ((ngx_uint_t) -1)
