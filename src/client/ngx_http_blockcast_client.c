@@ -82,6 +82,14 @@ ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
             return frame;
         }
 
+        if ((*sub)->more) {
+
+            /* it stays pending: the sender goes on in another turn */
+
+            (*sub)->more = 0;
+            return NULL;
+        }
+
         (*sub)->pending = 0;
         conn->npending--;
     }

@@ -58,6 +58,18 @@ typedef struct {
 } bc_cbor_out_t;
 
 
+/* where the encoder is */
+
+struct bc_cbor_encode_s {
+    const uint8_t   *pos;
+    const uint8_t   *last;
+    uint8_t         *dst;
+    bc_cbor_out_t    out;
+    size_t           depth;
+    bc_cbor_open_t   open[BC_JSON_MAX_DEPTH];
+};
+
+
 #define bc_cbor_room(out)  ((size_t) ((out)->last - (out)->pos))
 
 
@@ -663,23 +675,43 @@ bc_cbor_encode_literal(bc_cbor_out_t *out, const uint8_t **pos,
 }
 
 
-int
-bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
+static void
+bc_cbor_encode_init(bc_cbor_encode_t *e, bc_span_t json, uint8_t *dst,
+    size_t size)
+{
+    e->pos = json.data;
+    e->last = json.data + json.len;
+    e->dst = dst;
+    e->out.pos = dst;
+    e->out.last = (size != 0) ? dst + size : dst;
+    e->depth = 0;
+}
+
+
+/*
+ * Goes on to the end, or to the first item at `until` or behind it: returns 1
+ * then, else as bc_cbor_encode().
+ */
+
+static int
+bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
 {
     int              rc;
     size_t           depth;
+    uint8_t         *dst;
     bc_span_t        value;
     bc_cbor_out_t    out;
-    bc_cbor_open_t  *o, open[BC_JSON_MAX_DEPTH];
+    bc_cbor_open_t  *o, *open;
     const uint8_t   *p, *last;
 
     *len = 0;
 
-    p = json.data;
-    last = p + json.len;
-    out.pos = dst;
-    out.last = (size != 0) ? dst + size : dst;
-    depth = 0;
+    p = e->pos;
+    last = e->last;
+    dst = e->dst;
+    out = e->out;
+    depth = e->depth;
+    open = e->open;
 
     for ( ;; ) {
 
@@ -689,6 +721,13 @@ bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
 
         if (p == last) {
             break;
+        }
+
+        if (p >= until) {
+            e->pos = p;
+            e->out = out;
+            e->depth = depth;
+            return 1;
         }
 
         value.data = p;
@@ -789,4 +828,48 @@ bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
     *len = (size_t) (out.pos - dst);
 
     return 0;
+}
+
+
+int
+bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len)
+{
+    bc_cbor_encode_t  e;
+
+    bc_cbor_encode_init(&e, json, dst, size);
+
+    return bc_cbor_encode_run(&e, e.last, len);
+}
+
+
+bc_cbor_encode_t *
+bc_cbor_encode_begin(bc_span_t json, uint8_t *dst, size_t size)
+{
+    bc_cbor_encode_t  *e;
+
+    e = malloc(sizeof(bc_cbor_encode_t));
+
+    if (e != NULL) {
+        bc_cbor_encode_init(e, json, dst, size);
+    }
+
+    return e;
+}
+
+
+int
+bc_cbor_encode_step(bc_cbor_encode_t *e, size_t piece, size_t *len)
+{
+    if (piece > (size_t) (e->last - e->pos)) {
+        piece = (size_t) (e->last - e->pos);
+    }
+
+    return bc_cbor_encode_run(e, e->pos + piece, len);
+}
+
+
+void
+bc_cbor_encode_end(bc_cbor_encode_t *e)
+{
+    free(e);
 }

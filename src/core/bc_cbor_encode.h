@@ -58,6 +58,21 @@
 int bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len);
 
 
+/*
+ * The same in pieces, for what takes long: begin() returns NULL without
+ * memory, step() goes on for `piece` bytes of the text, or to the end of an
+ * item that is longer, and returns 1 until it returns what bc_cbor_encode()
+ * does.  The text and dst are the caller's, and stay where they are.
+ */
+
+typedef struct bc_cbor_encode_s  bc_cbor_encode_t;
+
+bc_cbor_encode_t *bc_cbor_encode_begin(bc_span_t json, uint8_t *dst,
+    size_t size);
+int bc_cbor_encode_step(bc_cbor_encode_t *e, size_t piece, size_t *len);
+void bc_cbor_encode_end(bc_cbor_encode_t *e);
+
+
 /* Returns the most bytes that a JSON text of that length takes as CBOR. */
 
 size_t bc_cbor_encode_bound(size_t json_len);

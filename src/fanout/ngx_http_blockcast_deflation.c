@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress are compressed in pieces, one
- * in each turn of the event loop.
+ * Deflations: frames that take long to compress, or to convert to CBOR, are so
+ * in pieces, one in each turn of the event loop.
  */
 
 
@@ -9,6 +9,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_zone.h"
+#include "bc_cbor_encode.h"
 #include "bc_ws_frame.h"
 #include "bc_ws_deflate.h"
 
@@ -23,12 +24,18 @@ struct ngx_http_blockcast_deflation_s {
     ngx_http_blockcast_frame_t   *frame;
     ngx_http_blockcast_frame_t   *z;
     bc_ws_deflate_t              *state;
+    bc_cbor_encode_t             *cbor;         /* or this */
     ngx_http_blockcast_deflation_pt  handler;
     void                         *data;
     ngx_uint_t                    n;
 };
 
 
+static ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_alloc(
+    size_t size);
+static ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_add(
+    ngx_http_blockcast_deflation_t *d, ngx_http_blockcast_frame_t *frame,
+    ngx_http_blockcast_deflation_pt handler, void *data, ngx_uint_t n);
 static void ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev);
 
 
@@ -61,16 +68,10 @@ ngx_http_blockcast_deflation_start(ngx_http_blockcast_frame_t *frame,
     size_t                           plain;
     ngx_http_blockcast_deflation_t  *d;
 
-    d = ngx_calloc(sizeof(ngx_http_blockcast_deflation_t), ngx_cycle->log);
-    if (d == NULL) {
-        return NULL;
-    }
-
     plain = frame->len - frame->payload;
 
-    d->z = ngx_http_blockcast_frame_alloc(plain);
-    if (d->z == NULL) {
-        ngx_free(d);
+    d = ngx_http_blockcast_deflation_alloc(plain);
+    if (d == NULL) {
         return NULL;
     }
 
@@ -83,6 +84,63 @@ ngx_http_blockcast_deflation_start(ngx_http_blockcast_frame_t *frame,
         return NULL;
     }
 
+    return ngx_http_blockcast_deflation_add(d, frame, handler, data, n);
+}
+
+
+ngx_http_blockcast_deflation_t *
+ngx_http_blockcast_deflation_cbor(ngx_http_blockcast_frame_t *frame,
+    ngx_http_blockcast_deflation_pt handler, void *data, ngx_uint_t n)
+{
+    size_t                           size;
+    bc_span_t                        json;
+    ngx_http_blockcast_deflation_t  *d;
+
+    json.data = frame->data + frame->payload;
+    json.len = frame->len - frame->payload;
+    size = bc_cbor_encode_bound(json.len);
+
+    d = ngx_http_blockcast_deflation_alloc(size);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    d->cbor = bc_cbor_encode_begin(json, d->z->data + d->z->payload, size);
+    if (d->cbor == NULL) {
+        ngx_http_blockcast_frame_free(d->z);
+        ngx_free(d);
+        return NULL;
+    }
+
+    return ngx_http_blockcast_deflation_add(d, frame, handler, data, n);
+}
+
+
+static ngx_http_blockcast_deflation_t *
+ngx_http_blockcast_deflation_alloc(size_t size)
+{
+    ngx_http_blockcast_deflation_t  *d;
+
+    d = ngx_calloc(sizeof(ngx_http_blockcast_deflation_t), ngx_cycle->log);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    d->z = ngx_http_blockcast_frame_alloc(size);
+    if (d->z == NULL) {
+        ngx_free(d);
+        return NULL;
+    }
+
+    return d;
+}
+
+
+static ngx_http_blockcast_deflation_t *
+ngx_http_blockcast_deflation_add(ngx_http_blockcast_deflation_t *d,
+    ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
+    void *data, ngx_uint_t n)
+{
     frame->refs++;
 
     d->frame = frame;
@@ -111,6 +169,7 @@ ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d)
     ngx_queue_remove(&d->queue);
 
     bc_ws_deflate_end(d->state);
+    bc_cbor_encode_end(d->cbor);
     ngx_http_blockcast_frame_free(d->frame);
     ngx_http_blockcast_frame_free(d->z);
     ngx_free(d);
@@ -140,8 +199,11 @@ ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)
     len = 0;
 
     do {
-        rc = bc_ws_deflate_step(d->state, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
-                                &len);
+        rc = (d->cbor != NULL)
+             ? bc_cbor_encode_step(d->cbor, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
+                                   &len)
+             : bc_ws_deflate_step(d->state, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
+                                  &len);
 
     } while (rc == 1
              && ngx_http_blockcast_zone_usec() - began
@@ -153,7 +215,13 @@ ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)
         if (rc == 0) {
             z = d->z;
             d->z = NULL;
-            ngx_http_blockcast_frame_deflated(z, d->frame, len);
+
+            if (d->cbor != NULL) {
+                ngx_http_blockcast_frame_finish(z, BC_WS_BINARY, len);
+
+            } else {
+                ngx_http_blockcast_frame_deflated(z, d->frame, len);
+            }
         }
 
         d->handler(d->data, d->n, z);

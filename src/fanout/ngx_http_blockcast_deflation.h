@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress are compressed in pieces, one
- * in each turn of the event loop.
+ * Deflations: frames that take long to compress, or to convert to CBOR, are so
+ * in pieces, one in each turn of the event loop.
  */
 
 
@@ -31,6 +31,14 @@ void ngx_http_blockcast_deflation_init(ngx_cycle_t *cycle);
  * memory.
  */
 ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_start(
+    ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
+    void *data, ngx_uint_t n);
+
+/*
+ * The same, to make CBOR of a text frame: the handler gets NULL when there is
+ * none for it, see bc_cbor_encode().
+ */
+ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_cbor(
     ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
     void *data, ngx_uint_t n);
 

@@ -47,6 +47,8 @@ static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_deflated(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t variant);
 static void ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
     ngx_http_blockcast_frame_t *z);
+static ngx_int_t ngx_http_blockcast_encoding_cache_cbor(
+    ngx_http_blockcast_hub_t *hub);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_page(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 static ngx_uint_t ngx_http_blockcast_encoding_cache_after(
@@ -94,6 +96,13 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
         frame = ngx_http_blockcast_encoding_cache_deflated(hub, variant);
 
     } else if (variant >= NGX_HTTP_BLOCKCAST_FRAME_JSONRPC) {
+
+        if (variant == NGX_HTTP_BLOCKCAST_FRAME_CBOR
+            && ngx_http_blockcast_encoding_cache_cbor(hub) == NGX_AGAIN)
+        {
+            return NULL;
+        }
+
         frame = ngx_http_blockcast_subprotocol_frame(
                                     variant == NGX_HTTP_BLOCKCAST_FRAME_CBOR
                                     ? ngx_http_blockcast_cbor
@@ -112,6 +121,40 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
     hub->frames[variant] = frame;
 
     return frame;
+}
+
+
+/*
+ * NGX_AGAIN: the newest is being converted to CBOR, in several turns, NGX_OK:
+ * it is to be converted at once.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_encoding_cache_cbor(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_http_blockcast_frame_t       *text;
+    ngx_http_blockcast_deflation_t  **d;
+
+    text = hub->newest;
+    d = &hub->deflations[NGX_HTTP_BLOCKCAST_FRAME_CBOR];
+
+    if (*d != NULL) {
+        return NGX_AGAIN;
+    }
+
+    /* who has waited for the one before must not wait for ever */
+
+    if (text->len - text->payload <= NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE
+        || (hub->late & ((ngx_uint_t) 1 << NGX_HTTP_BLOCKCAST_FRAME_CBOR)))
+    {
+        return NGX_OK;
+    }
+
+    *d = ngx_http_blockcast_deflation_cbor(text,
+                                       ngx_http_blockcast_encoding_cache_ready,
+                                       hub, NGX_HTTP_BLOCKCAST_FRAME_CBOR);
+
+    return (*d != NULL) ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -171,7 +214,7 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Sends the frame that was compressed to those who wait for it. */
+/* Sends the frame that was made to those who wait for it. */
 
 static void
 ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
@@ -180,6 +223,11 @@ ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
     ngx_http_blockcast_hub_t *hub = data;
 
     hub->deflations[n] = NULL;
+
+    if (z == NULL && n == NGX_HTTP_BLOCKCAST_FRAME_CBOR) {
+        z = ngx_http_blockcast_subprotocol_not_representable(hub, hub->newest);
+    }
+
     hub->frames[n] = z;
 
     if (z == NULL) {
@@ -287,9 +335,14 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         /* it comes before what goes on from it */
 
         ring = sub->history - 1;
-        sub->history = 0;
 
-        frame = ngx_http_blockcast_history_frame(hub, conn, ring);
+        if (ngx_http_blockcast_history_frame(hub, conn, ring, &frame)
+            == NGX_AGAIN)
+        {
+            return NULL;
+        }
+
+        sub->history = 0;
 
         if (frame != NULL) {
             return frame;

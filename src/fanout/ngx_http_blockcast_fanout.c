@@ -427,7 +427,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub)
         if (ngx_http_blockcast_hub_follows(sub, seq)) {
             ngx_http_blockcast_senders[l->conn->kind]->push(l->conn, sub, seq);
 
-        } else if (sub->seq != seq || sub->first
+        } else if (sub->seq != seq || sub->first || sub->history
                    || sub->last_status != hub->freshness)
         {
             sender = ngx_http_blockcast_senders[l->conn->kind];

@@ -13,6 +13,8 @@
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_deflation.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -50,6 +52,10 @@ typedef struct {
     ngx_msec_t                    used;
     ngx_uint_t                    tried;        /* bits: frames that were
                                                    made, or cannot be */
+    unsigned                      late:1;       /* those who waited for the one
+                                                   before wait for this */
+    ngx_http_blockcast_deflation_t
+        *deflations[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
     ngx_http_blockcast_frame_t
         *frames[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
 } ngx_http_blockcast_history_text_t;
@@ -92,6 +98,7 @@ ngx_http_blockcast_history_text_free(ngx_http_blockcast_history_text_t *text)
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_HISTORY_FRAMES; i++) {
+        ngx_http_blockcast_deflation_cancel(text->deflations[i]);
         ngx_http_blockcast_frame_free(text->frames[i]);
     }
 
@@ -313,6 +320,7 @@ ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
     ngx_http_blockcast_history_form_e form, ngx_uint_t points)
 {
     uint32_t                            nslots;
+    ngx_uint_t                          i;
     bc_history_t                       *h;
     ngx_http_blockcast_history_text_t  *text, key;
 
@@ -344,6 +352,22 @@ ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
             return NULL;
         }
 
+        for (i = 0; i < NGX_HTTP_BLOCKCAST_HISTORY_FRAMES; i++) {
+
+            if (text->deflations[i] == NULL) {
+                continue;
+            }
+
+            if (text->hub == hub && text->ring == ring
+                && text->form == form && text->joined == key.joined)
+            {
+                key.late = 1;
+
+            } else {
+                ngx_http_blockcast_fanout_again(text->hub);
+            }
+        }
+
         ngx_http_blockcast_history_text_free(text);
         *text = key;
     }
@@ -373,73 +397,130 @@ ngx_http_blockcast_history_text(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Returns one of the forms in which a text is sent, NULL: there is none. */
+/* Sends a form that was made to those who wait for it. */
 
-static ngx_http_blockcast_frame_t *
-ngx_http_blockcast_history_variant(ngx_http_blockcast_history_text_t *text,
-    ngx_uint_t n)
+static void
+ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
+    ngx_http_blockcast_frame_t *frame)
 {
-    ngx_http_blockcast_frame_t  *frame;
+    ngx_http_blockcast_history_text_t *text = data;
 
-    if (text->frames[n] != NULL || (text->tried & ((ngx_uint_t) 1 << n))) {
-        return text->frames[n];
+    text->deflations[n] = NULL;
+    text->frames[n] = frame;
+
+    ngx_http_blockcast_fanout_again(text->hub);
+}
+
+
+/*
+ * Makes one of the forms in which a text is sent; *frame is NULL when there is
+ * none.  NGX_AGAIN: that takes several turns, and then the fan-out begins
+ * again.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_variant(ngx_http_blockcast_history_text_t *text,
+    ngx_uint_t n, ngx_http_blockcast_frame_t **frame)
+{
+    size_t                            size;
+    ngx_http_blockcast_frame_t       *plain;
+    ngx_http_blockcast_deflation_t  **d;
+
+    d = &text->deflations[n];
+
+    if (*d != NULL) {
+        return NGX_AGAIN;
     }
+
+    *frame = text->frames[n];
+
+    if (*frame != NULL || (text->tried & ((ngx_uint_t) 1 << n))) {
+        return NGX_OK;
+    }
+
+    plain = text->frames[(n == NGX_HTTP_BLOCKCAST_HISTORY_CBOR)
+                         ? NGX_HTTP_BLOCKCAST_HISTORY_TEXT : n - 1];
+    size = plain->len - plain->payload;
 
     text->tried |= (ngx_uint_t) 1 << n;
 
     if (n == NGX_HTTP_BLOCKCAST_HISTORY_CBOR) {
-        frame = ngx_http_blockcast_subprotocol_frame(
-                       ngx_http_blockcast_cbor, text->hub,
-                       text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT]);
 
-    } else {
-        frame = ngx_http_blockcast_history_variant(text, n - 1);
+        if (size > NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE && !text->late) {
+            *d = ngx_http_blockcast_deflation_cbor(plain,
+                                              ngx_http_blockcast_history_ready,
+                                              text, n);
+            if (*d != NULL) {
+                return NGX_AGAIN;
+            }
+        }
 
-        if (frame != NULL) {
-            frame = ngx_http_blockcast_frame_deflate(frame);
+        *frame = ngx_http_blockcast_subprotocol_frame(ngx_http_blockcast_cbor,
+                                                      text->hub, plain);
+
+    } else if (size <= NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE) {
+        *frame = ngx_http_blockcast_frame_deflate(plain);
+
+    } else if (!text->late) {
+        *d = ngx_http_blockcast_deflation_start(plain,
+                                              ngx_http_blockcast_history_ready,
+                                              text, n);
+        if (*d != NULL) {
+            return NGX_AGAIN;
         }
     }
 
-    text->frames[n] = frame;
+    text->frames[n] = *frame;
 
-    return frame;
+    return NGX_OK;
 }
 
 
-ngx_http_blockcast_frame_t *
+ngx_int_t
 ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
-    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring)
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
+    ngx_http_blockcast_frame_t **frame)
 {
     ngx_uint_t                          n;
-    ngx_http_blockcast_frame_t         *frame, *deflated;
+    ngx_http_blockcast_frame_t         *deflated;
     ngx_http_blockcast_history_text_t  *text;
+
+    *frame = NULL;
 
     text = ngx_http_blockcast_history_get(hub, ring,
                                           ngx_http_blockcast_history_as_json,
                                           0);
     if (text == NULL) {
-        return NULL;
+        return NGX_OK;
     }
 
     n = (conn->protocol == ngx_http_blockcast_cbor)
         ? NGX_HTTP_BLOCKCAST_HISTORY_CBOR
         : NGX_HTTP_BLOCKCAST_HISTORY_TEXT;
 
-    frame = ngx_http_blockcast_history_variant(text, n);
+    if (ngx_http_blockcast_history_variant(text, n, frame) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
 
-    if (frame != NULL && conn->deflate
-        && bc_ws_deflate_suits(15, frame->len - frame->payload, conn->bits))
+    if (*frame != NULL && conn->deflate
+        && bc_ws_deflate_suits(15, (*frame)->len - (*frame)->payload,
+                               conn->bits))
     {
-        deflated = ngx_http_blockcast_history_variant(text, n + 1);
+        if (ngx_http_blockcast_history_variant(text, n + 1, &deflated)
+            == NGX_AGAIN)
+        {
+            *frame = NULL;
+            return NGX_AGAIN;
+        }
 
         if (deflated != NULL) {
-            frame = deflated;
+            *frame = deflated;
         }
     }
 
-    if (frame != NULL) {
-        frame->refs++;
+    if (*frame != NULL) {
+        (*frame)->refs++;
     }
 
-    return frame;
+    return NGX_OK;
 }

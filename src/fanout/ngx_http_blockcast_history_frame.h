@@ -38,12 +38,13 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
     uint64_t *hash);
 
 /*
- * Returns the message of a ring for a client, with a reference of the
- * caller's.  NULL without memory.
+ * Sets *frame to the message of a ring for a client, with a reference of the
+ * caller's, or to NULL without memory.  NGX_AGAIN: it is being compressed or
+ * converted, in several turns, and then the fan-out begins again.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_history_frame(
-    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
-    ngx_uint_t ring);
+ngx_int_t ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
+    ngx_http_blockcast_frame_t **frame);
 
 /* On a worker's tick: frees what nobody has asked for of late; and all. */
 void ngx_http_blockcast_history_frame_tick(void);

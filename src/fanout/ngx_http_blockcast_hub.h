@@ -96,6 +96,8 @@ typedef struct {
                                                    due + 1, 0: none */
     unsigned                      filtered:1;   /* place: of hub->filtered */
     unsigned                      slow:1;       /* rpc: see _notify */
+    unsigned                      more:1;       /* it goes on in another turn,
+                                                   see _client_next_frame() */
     unsigned                      class:8;
 } ngx_http_blockcast_sub_t;
 
@@ -103,10 +105,11 @@ typedef struct {
 /*
  * Returns whether a subscriber is to get the stream's newest frame, number
  * `newest`, as it is: any later snapshot, but of a log only the next batch.
+ * What it is sent before is not ready yet while it waits for a history.
  */
 
 #define ngx_http_blockcast_hub_follows(sub, newest)                           \
-    ((sub)->seq < (newest)                                                    \
+    ((sub)->seq < (newest) && (sub)->history == 0                             \
      && ((sub)->hub->stream->field.len == 0                                   \
          || ((sub)->seq + 1 == (newest) && !(sub)->first)))
 

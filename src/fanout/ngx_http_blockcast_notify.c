@@ -1012,10 +1012,17 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
 
         from = to;
 
-        if (sub->filtered && from < hub->count
-            && ngx_http_blockcast_fanout_spent())
-        {
-            ngx_http_blockcast_filtered_more(sub);
+        if (from < hub->count && ngx_http_blockcast_fanout_spent()) {
+
+            /* a filter, or entries without the member of result= */
+
+            if (sub->filtered) {
+                ngx_http_blockcast_filtered_more(sub);
+
+            } else {
+                sub->more = 1;
+            }
+
             return NULL;
         }
     }

@@ -136,13 +136,7 @@ ngx_http_blockcast_subprotocol_encode(ngx_http_blockcast_frame_t *text,
 }
 
 
-/*
- * Makes the error that is sent in place of a message that CBOR cannot
- * represent, so that the client knows that there was one, and which.  NULL
- * without memory.
- */
-
-static ngx_http_blockcast_frame_t *
+ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text)
 {

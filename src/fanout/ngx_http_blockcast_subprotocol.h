@@ -41,6 +41,14 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
     ngx_http_blockcast_frame_t *text);
 
 /*
+ * Makes the error that is sent in place of a message that CBOR cannot
+ * represent, so that the client knows that there was one, and which.  NULL
+ * without memory.
+ */
+ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_not_representable(
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text);
+
+/*
  * Makes what one client gets of a short text frame: in its subprotocol, not
  * compressed.  Takes over the reference to the text and returns one to the
  * result, or NULL without memory.  hub is NULL for a message that belongs to

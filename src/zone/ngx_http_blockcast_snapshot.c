@@ -18,8 +18,21 @@
 #include "bc_ws_deflate.h"
 
 
+/* a larger buffer is not copied back from the zone (bytes) */
+#define NGX_HTTP_BLOCKCAST_SNAPSHOT_KEPT  65536
+
+
 static void ngx_http_blockcast_snapshot_commit_memory(
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory);
+
+
+/*
+ * What this worker has published last, when that is large: who reads it next,
+ * which is its own hub, takes this instead of a copy, which would take another
+ * ms for 2 MB.
+ */
+
+static ngx_http_blockcast_prepared_t  ngx_http_blockcast_snapshot_kept;
 
 
 size_t
@@ -359,6 +372,8 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     }
 
     if (pub->previous.data != NULL
+        && pub->previous.len <= NGX_HTTP_BLOCKCAST_PATCH_MAX
+        && pub->data.len <= NGX_HTTP_BLOCKCAST_PATCH_MAX
         && ngx_http_blockcast_snapshot_wanted(st->slot->patched,
                                               NGX_HTTP_BLOCKCAST_PATCH_TIME)
         && ngx_http_blockcast_snapshot_build_delta(pub, snap, buf, max)
@@ -521,6 +536,7 @@ ngx_http_blockcast_snapshot_prepare(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log)
 {
     prepared->buf = NULL;
+    prepared->slot = NULL;
 
     switch (pub->type) {
 
@@ -581,6 +597,9 @@ ngx_http_blockcast_snapshot_commit_prepared(
     }
 
     ngx_http_blockcast_snapshot_commit(slot, &prepared->snap, prepared->buf);
+
+    prepared->slot = slot;
+    prepared->version = slot->version;
 }
 
 
@@ -588,9 +607,69 @@ void
 ngx_http_blockcast_snapshot_prepared_free(
     ngx_http_blockcast_prepared_t *prepared)
 {
-    if (prepared->buf != NULL) {
-        ngx_free(prepared->buf);
+    u_char                         *p;
+    ngx_http_blockcast_prepared_t  *kept;
+
+    if (prepared->buf == NULL) {
+        return;
     }
+
+    if (prepared->slot == NULL
+        || prepared->snap.size < NGX_HTTP_BLOCKCAST_SNAPSHOT_KEPT)
+    {
+        ngx_free(prepared->buf);
+        return;
+    }
+
+    kept = &ngx_http_blockcast_snapshot_kept;
+
+    if (kept->buf != NULL) {
+        ngx_free(kept->buf);
+    }
+
+    *kept = *prepared;
+
+    /* it was made with room for all forms */
+
+    p = realloc(kept->buf, kept->snap.size + 1);
+
+    if (p != NULL) {
+        kept->buf = p;
+    }
+}
+
+
+/* Takes what this worker has published last, if that is a slot's newest. */
+
+static u_char *
+ngx_http_blockcast_snapshot_take(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap)
+{
+    u_char                         *p;
+    ngx_http_blockcast_prepared_t  *kept;
+
+    kept = &ngx_http_blockcast_snapshot_kept;
+
+    if (kept->buf == NULL || kept->slot != slot
+        || kept->version != slot->version)
+    {
+        return NULL;
+    }
+
+    ngx_memory_barrier();
+
+    *snap = slot->snap[kept->version & 1];
+
+    ngx_memory_barrier();
+
+    if (slot->version != kept->version) {
+        return NULL;
+    }
+
+    p = kept->buf;
+    kept->buf = NULL;
+
+    return p;
 }
 
 
@@ -602,6 +681,12 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     u_char     *p;
     uint64_t    version;
     ngx_uint_t  i;
+
+    *buf = ngx_http_blockcast_snapshot_take(slot, snap);
+
+    if (*buf != NULL) {
+        return NGX_OK;
+    }
 
     max = ngx_http_blockcast_slot_buffer_size(slot->max_size, slot->log);
 

@@ -103,6 +103,8 @@ void ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
 typedef struct {
     ngx_http_blockcast_snapshot_t  snap;
     u_char                       *buf;          /* of ngx_alloc(), or NULL */
+    ngx_http_blockcast_slot_t    *slot;         /* it is in, since committed */
+    uint64_t                      version;      /* ... as this */
 } ngx_http_blockcast_prepared_t;
 
 /*

@@ -39,6 +39,15 @@
  */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE  65536
 
+/* longer ones are converted to CBOR in pieces, too (bytes) */
+#define NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE  131072
+
+/*
+ * There are no merge patches of larger data: to compare a megabyte with the one
+ * before takes 4 ms (bytes)
+ */
+#define NGX_HTTP_BLOCKCAST_PATCH_MAX  524288
+
 /* so many messages of a stream go uncompressed after one that saved nothing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE  16
 

@@ -311,6 +311,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t                  *p, *cbor, *small;
     bc_span_t                 text;
     cbor_item_t              *item;
+    bc_cbor_encode_t         *e;
     struct cbor_load_result   result;
 
     /* libcbor's loader goes as deep as JSON may, but is slow then */
@@ -340,6 +341,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(bc_cbor_encode(text, small, n, &m) == 0 && m == n);
         must(memcmp(small, cbor, n) == 0);
         must(bc_cbor_encode(text, small, n - 1, &m) == -1 && m == 0);
+
+        /* and in pieces */
+
+        e = bc_cbor_encode_begin(text, small, n);
+        must(e != NULL);
+
+        do {
+            rc = bc_cbor_encode_step(e, 1 + size % 7, &m);
+        } while (rc == 1);
+
+        must(rc == 0 && m == n && memcmp(small, cbor, n) == 0);
+        bc_cbor_encode_end(e);
         free(small);
 
         item = cbor_load(cbor, n, &result);

@@ -234,6 +234,43 @@ unhex(uint8_t *dst, const char *hex)
 }
 
 
+/* In pieces of any size there is the same, byte by byte. */
+
+static void
+in_pieces(bc_span_t json, size_t size, int whole, const uint8_t *want,
+    size_t want_len)
+{
+    int                rc;
+    size_t             piece, len, steps;
+    uint8_t           *buf;
+    bc_cbor_encode_t  *e;
+
+    for (piece = 1; piece <= 8; piece += 1 + piece / 2) {
+        buf = malloc(size + (size == 0));
+        e = bc_cbor_encode_begin(json, buf, size);
+        len = 99;
+        steps = 0;
+
+        do {
+            rc = bc_cbor_encode_step(e, piece, &len);
+            steps++;
+        } while (rc == 1);
+
+        if (rc != whole || len != want_len
+            || (rc == 0 && memcmp(buf, want, len) != 0)
+            || steps > json.len / piece + 1)
+        {
+            printf("# pieces of %zu: %d, %zu bytes, %zu steps\n", piece, rc,
+                   len, steps);
+            abort();
+        }
+
+        bc_cbor_encode_end(e);
+        free(buf);
+    }
+}
+
+
 /* encodes in memory of exactly that size */
 
 static int
@@ -261,6 +298,8 @@ from_json(const char *json, size_t json_len, uint8_t *dst, size_t size,
     if (rc == 0) {
         memcpy(dst, buf, *len);
     }
+
+    in_pieces(span, size, rc, dst, *len);
 
     free(text);
     free(buf);
