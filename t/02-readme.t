@@ -507,7 +507,7 @@ my @bounds = (
     ['at most', 'nodes', '%s', [32], [33]],
     ['64 streams at most', 'streams', '%s', [64], [65]],
     ['1 to 63 of the', 'name', '%s', ['n' x 63], ['n' x 64]],
-    ['about 150k and', 'zone', 'blockcast_zone z %s;', [qw(160k)], [qw(140k)]],
+    ['about 160k and', 'zone', 'blockcast_zone z %s;', [qw(176k)], [qw(150k)]],
 );
 
 for (@bounds) {

@@ -87,7 +87,8 @@ sub of {
 # A key in any form is one and the same: its clients share it.
 
 my $ws = $t->ws;
-$ws->recv_type('welcome');
+is_deeply $ws->recv_type('welcome')->{keyed}, { map { $_ => 'account' } qw(one many each raw previous followed) },
+    'welcome has which streams have a key, and of what kind';
 $ws->send_json({ type => 'subscribe', stream => 'one', key => '0xAB', id => 7 });
 
 my $m = $ws->recv_type('subscribed');

@@ -282,6 +282,16 @@ ok(!-e "$prefix/state/token.conf", 'the token is gone from the disk');
 
 use MIME::Base64 ();
 
+# Each preset has room in the zone, with what is included beside it.
+
+for my $preset (map { m{([^/]+)\.conf\z} } sort glob "$root/conf/presets/*.conf") {
+    $pid = start(BLOCKCAST_PRESET => $preset, THEBLOCK_RPC_URL => "http://127.0.0.1:" . free_port());
+    ok(running(), "starts with $preset, and a node that is not there") or diag(output());
+    kill 'TERM', $pid;
+    is(ended($pid), 0, 'ends');
+}
+
+
 my $dialects = Blockcast::Dialects->new;
 my $sent = sub {
     my ($last) = reverse $dialects->asked('bitcoin');

@@ -209,7 +209,6 @@ ngx_http_blockcast_commands_add_keyed(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_json_out_t *out, cJSON *root)
 {
     cJSON                         *keyed;
-    u_char                         name[NGX_HTTP_BLOCKCAST_NAME_LEN + 1];
     ngx_http_blockcast_stream_t  **st;
 
     keyed = NULL;
@@ -226,9 +225,9 @@ ngx_http_blockcast_commands_add_keyed(ngx_http_blockcast_conn_t *conn,
             keyed = ngx_http_blockcast_json_out_object(out, root, "keyed");
         }
 
-        *ngx_cpymem(name, (*st)->name.data, (*st)->name.len) = '\0';
+        /* a word of the configuration ends with a NUL, and outlives the text */
 
-        ngx_http_blockcast_json_out_text(out, keyed, (char *) name,
+        ngx_http_blockcast_json_out_text(out, keyed, (char *) (*st)->name.data,
                                          (*st)->keys->name.data,
                                          (*st)->keys->name.len);
     }

@@ -26,7 +26,10 @@ describe('what a dashboard.json may say', () => {
       const board = JSON.parse(readFileSync(join(PRESETS, `${preset}.dashboard.json`), 'utf8')) as Board;
       expect(checkBoard(board), preset).toEqual([]);
       // A stream that the preset does not have would be an empty panel for ever.
-      const conf = readFileSync(join(PRESETS, `${preset}.conf`), 'utf8');
+      const conf = [`${preset}.conf`, `${preset}-keys.inc`]
+        .filter((name) => files.includes(name))
+        .map((name) => readFileSync(join(PRESETS, name), 'utf8'))
+        .join('\n');
       const streams = [...conf.matchAll(/^blockcast_stream +(\S+)/gm)].map(([, name]) => name);
       for (const [, stream] of JSON.stringify(board).matchAll(/"(?:stream|of)":"([a-z_]+)"/g)) {
         expect(stream === 'gas_limit' || streams.includes(stream), `${preset} has ${stream}`).toBe(true);

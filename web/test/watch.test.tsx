@@ -24,7 +24,7 @@ function open(keyed: Record<string, string> | undefined): void {
   release = client.hold();
   render(
     <StreamProvider client={client}>
-      <Watch />
+      <Watch board={{ panels: [] }} />
     </StreamProvider>,
   );
   act(() => {

@@ -88,7 +88,7 @@ function Dashboard(): ReactNode {
       <main id="main" tabIndex={-1}>
         <h2 className="visually-hidden">Figures</h2>
         <Banner client={client} health={health} streams={used.length} />
-        {only === '' && <Watch />}
+        {only === '' && board?.watch !== undefined && <Watch board={board} />}
         {loaded.problems.length > 0 && <Problems problems={loaded.problems} />}
         {board !== null && panels.length > 0 ? (
           <div className="board">
@@ -105,6 +105,7 @@ function Dashboard(): ReactNode {
         ) : (
           <Nothing known={streams !== null && board !== null} only={only} panels={shown} />
         )}
+        {only === '' && board !== null && board.watch === undefined && <Watch board={board} />}
       </main>
       {only === '' && board !== null && (panels.length > 0 || streams !== null) && (
         <footer className="footer">

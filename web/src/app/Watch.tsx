@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useState, type FormEvent, type ReactNode } from 'react';
+import type { Board } from '../board/types';
 import { keyed } from '../client';
 import { useConnection, useStreamView } from '../hooks';
 import { NumbersPanel } from '../panels/NumbersPanel';
@@ -10,13 +11,15 @@ import './Watch.css';
 const MOST = 8;
 
 /** An address or a hash is pasted, and what the gateway's streams with a key say of it is shown live; it is in the page's address. */
-export function Watch(): ReactNode {
+export function Watch({ board }: { board: Board }): ReactNode {
+  const expected = board.watch;
   const { keyed: kinds } = useConnection();
   const [text, setText] = useParam('watch', '');
   const [typed, setTyped] = useState('');
   const items = [...new Set(text.split(',').map((item) => item.trim()))].filter((item) => item !== '').slice(0, MOST);
 
-  if (kinds === null || Object.keys(kinds).length === 0) {
+  // what the board expects has its place before the gateway has said what there is
+  if (kinds === null ? expected === undefined : Object.keys(kinds).length === 0) {
     return null;
   }
 
@@ -26,7 +29,8 @@ export function Watch(): ReactNode {
     setText([...more, ...items].slice(0, MOST).join(','));
     setTyped('');
   };
-  const what = [...new Set(Object.values(kinds))].join(' or ');
+  const streams = Object.keys(kinds ?? {});
+  const what = kinds === null ? (expected ?? '') : [...new Set(Object.values(kinds))].join(' or ');
 
   return (
     <section className="watch" aria-label="Watch">
@@ -35,7 +39,7 @@ export function Watch(): ReactNode {
           type="text"
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
-          placeholder={`Watch: paste an ${what}`}
+          placeholder={`Watch: paste ${/^[aeio]/i.test(what) ? 'an' : 'a'} ${what}`}
           aria-label={`${what} to watch`}
           autoComplete="off"
           spellCheck={false}
@@ -45,19 +49,19 @@ export function Watch(): ReactNode {
         </button>
       </form>
       {items.map((item) => (
-        <Watched key={item} item={item} kinds={Object.keys(kinds)} onClose={() => setText(items.filter((other) => other !== item).join(','))} />
+        <Watched key={item} item={item} kinds={streams} board={board} onClose={() => setText(items.filter((other) => other !== item).join(','))} />
       ))}
     </section>
   );
 }
 
 /** One of them: each stream is asked whether this is a key of it. */
-function Watched({ item, kinds, onClose }: { item: string; kinds: string[]; onClose: () => void }): ReactNode {
+function Watched({ item, kinds, board, onClose }: { item: string; kinds: string[]; board: Board; onClose: () => void }): ReactNode {
   const [refusals, setRefusals] = useState<Record<string, string | null>>({});
   const told = useCallback((stream: string, why: string | null) => {
     setRefusals((before) => (before[stream] === why ? before : { ...before, [stream]: why }));
   }, []);
-  const refused = kinds.every((stream) => typeof refusals[stream] === 'string');
+  const refused = kinds.length > 0 && kinds.every((stream) => typeof refusals[stream] === 'string');
 
   return (
     <div className="watch-item">
@@ -69,16 +73,16 @@ function Watched({ item, kinds, onClose }: { item: string; kinds: string[]; onCl
         </button>
       </p>
       {refused && <p className="panel-empty">{refusals[kinds[0] as string]}</p>}
-      <div className="watch-panels">
+      <div className={refused ? 'watch-panels' : 'watch-panels watch-awaited'}>
         {kinds.map((stream) => (
-          <Kind key={stream} stream={stream} item={item} onRefused={told} />
+          <Kind key={stream} stream={stream} item={item} board={board} onRefused={told} />
         ))}
       </div>
     </div>
   );
 }
 
-function Kind({ stream, item, onRefused }: { stream: string; item: string; onRefused: (stream: string, why: string | null) => void }): ReactNode {
+function Kind({ stream, item, board, onRefused }: { stream: string; item: string; board: Board; onRefused: (stream: string, why: string | null) => void }): ReactNode {
   const name = keyed(stream, item);
   const view = useStreamView(name);
   const why = view.refused === null ? null : view.error;
@@ -87,5 +91,6 @@ function Kind({ stream, item, onRefused }: { stream: string; item: string; onRef
   if (view.refused !== null || (view.data === null && view.error === null)) {
     return null;
   }
-  return <NumbersPanel config={{ panel: 'numbers', stream: name, title: label(stream) }} id={`watch-${stream}`} className="watch-panel" />;
+  const written = board.watched?.find((config) => config.stream === stream);
+  return <NumbersPanel config={{ title: label(stream), ...written, panel: 'numbers', stream: name }} id={`watch-${stream}`} className="watch-panel" />;
 }

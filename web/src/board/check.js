@@ -43,7 +43,7 @@ const OF = {
   strength: {}, markets: {}, peers: { rows: COUNT }, receipts: { rows: COUNT }, gateway: {}, events: {},
 };
 const HEAD = { ...FORMAT, stream: TEXT, field: TEXT, title: TEXT };
-const BOARD = { title: TEXT, subtitle: TEXT, headline: [HEAD], panels: [], others: FLAG, hide: [TEXT], comment: TEXT };
+const BOARD = { title: TEXT, subtitle: TEXT, headline: [HEAD], panels: [], others: FLAG, hide: [TEXT], watch: TEXT, watched: [{ ...OF.numbers, title: TEXT }], comment: TEXT };
 
 
 /** Every sentence that there is to say about `board`; none when it can be shown. */

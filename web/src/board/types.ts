@@ -144,5 +144,9 @@ export interface Board {
   others?: boolean;
   /** Of these, streams that are for other clients: they are not shown. */
   hide?: readonly string[];
+  /** What can be watched, as "address or hash": the box for it is at the top, and has its place from the start. */
+  watch?: string;
+  /** How what is watched of a stream with a key is written; without it, all of its members. */
+  watched?: readonly Omit<NumbersConfig, 'panel'>[];
   comment?: string;
 }
