@@ -519,7 +519,7 @@ ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
         return ngx_http_blockcast_hub_of(rule->stream);
     }
 
-    value.data = NULL;
+    ngx_memzero(&value, sizeof(bc_span_t));
 
     if (bc_json_array(&it, r->params) == 0) {
 

@@ -796,6 +796,18 @@ no_leak(const uint8_t *data, size_t size)
     int     i, grown;
     size_t  before, now;
 
+    /*
+     * libjq 1.6 itself loses memory with some texts that are no JSON; the
+     * module gives it none of these: replies are checked before
+     */
+
+    if (size != 0 && data[0] % 4 == 0
+        && bc_json_check(data + 1, size - 1, 100, NULL) != 0)
+    {
+        one_input(data, size);
+        return;
+    }
+
     grown = 0;
     before = __sanitizer_get_current_allocated_bytes();
 

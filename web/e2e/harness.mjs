@@ -49,7 +49,6 @@ export async function until(ask, seconds) {
 export async function run(target, words, lanes) {
   let passed = 0;
   let failed = 0;
-  const began = Date.now();
   const wanted = tests.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
   console.log(`dashboard on ${target}`);
 
@@ -75,6 +74,6 @@ export async function run(target, words, lanes) {
   const together = wanted.filter(({ alone }) => !alone);
   await Promise.all(Array.from({ length: lanes }, () => lane(together)));
   await lane(wanted.filter(({ alone }) => alone));
-  console.log(`\n${passed} passed, ${failed} failed, in ${Math.round((Date.now() - began) / 1000)} s`);
+  console.log(`\n${passed} passed, ${failed} failed`);
   return failed;
 }
