@@ -1258,7 +1258,7 @@ qr/blockcast_cluster in .*nginx\.conf:\d+ needs a blockcast_zone/
     blockcast_cluster redis://127.0.0.1;
     blockcast_stream bal {
         blockcast_key address 'pattern=^0x[0-9a-f]{40}$';
-        blockcast_call c x.c params_jq='[.key]';
+        blockcast_call c x.c 'params_jq=[.key]';
     }
 --- must_die
 --- error_log eval

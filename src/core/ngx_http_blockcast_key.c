@@ -11,6 +11,8 @@
 #include "bc_hmac.h"
 
 
+#if (NGX_PCRE)
+
 /*
  * A key is a part of messages, paths and records, so it is of characters that
  * stand for themselves in all of these.
@@ -31,6 +33,8 @@ ngx_http_blockcast_key_printable(ngx_str_t *key)
 
     return key->len != 0;
 }
+
+#endif
 
 
 ngx_int_t

@@ -693,7 +693,9 @@ ngx_http_blockcast_key_table_fail(ngx_http_blockcast_key_table_t *table,
     error = &k->error[k->error_version & 1];
     len = ngx_min(text->len, NGX_HTTP_BLOCKCAST_KEY_ERROR);
 
-    if (error->len == len && ngx_memcmp(error->text, text->data, len) == 0) {
+    if (error->len == len
+        && (len == 0 || ngx_memcmp(error->text, text->data, len) == 0))
+    {
         return;
     }
 
@@ -701,7 +703,10 @@ ngx_http_blockcast_key_table_fail(ngx_http_blockcast_key_table_t *table,
 
     error->code = code;
     error->len = len;
-    ngx_memcpy(error->text, text->data, len);
+
+    if (len != 0) {
+        ngx_memcpy(error->text, text->data, len);
+    }
 
     ngx_memory_barrier();
     k->error_version++;
