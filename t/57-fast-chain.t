@@ -91,16 +91,21 @@ is(metric('lag{stream="stuck"}'), 5, 'metrics, too');
 my $ws = $t->ws;
 my (@hashes, @blocks);
 
+# Looks for what it needs alone: JSON::PP takes seconds for a message of a thousand
+# entries, and a client so slow is told of a gap.
+
 sub take {
     my ($timeout) = @_;
 
-    my $m = $ws->recv_json($timeout) or return;
+    my $text = $ws->recv_message($timeout) // return;
+    my ($type) = $text =~ /\A\{"type":"(\w+)"/ or return 1;
 
-    if (($m->{type} // '') eq 'transactions') {
-        push @hashes, map { $_->{hash} } @{ $m->{data}{transactions} };
+    if ($type eq 'transactions') {
+        push @hashes, $text =~ /[{,]"hash":"(0x[0-9a-f]+)"/g;
+        diag('the client was told of a gap') if $text =~ /"gap":/;
 
-    } elsif (($m->{type} // '') eq 'blocks') {
-        push @blocks, map { $_->{number} } @{ $m->{data}{blocks} };
+    } elsif ($type eq 'blocks') {
+        push @blocks, map { 0 + $_ } $text =~ /[{,]"number":(\d+)/g;
     }
 
     return 1;
