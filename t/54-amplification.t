@@ -402,7 +402,7 @@ for my $tls (0, 1) {
     $ws = client('/ws', tls => $tls);
     $ws->send_raw($ws->frame(payload => qq({"type":"subscribe","streams":$list,"id":1})) x 60);
     ok(wait_for(sub { metric('overflow_closed_total') > $closed }, 20), "$name: the next one is counted");
-    my ($code, $reason) = $ws->recv_close(20);
+    my ($code, $reason) = $ws->recv_close(60);
     is($code, 1008, "$name: closed with 1008");
     is($reason, 'the answers are not read', "$name: and told why");
     $closed = metric('overflow_closed_total');
