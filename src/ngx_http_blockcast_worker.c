@@ -64,6 +64,8 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
+    ngx_http_blockcast_hub_on_epoch(ngx_http_blockcast_worker_epoch);
+
     /* debug logging reads the descriptor of an event's connection */
 
     ngx_http_blockcast_worker_dummy.fd = (ngx_socket_t) -1;

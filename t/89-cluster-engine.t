@@ -36,14 +36,14 @@ sub spew {
 sub becomes {
     my ($t, $re, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok(scalar(wait_for { engine_error($t) =~ $re } 20 * $slow), $name)
+    ok(scalar(wait_for { engine_error($t) =~ $re } 60 * $slow), $name)
         or diag engine_error($t), "\n", $t->error_log;
 }
 
 sub leads {
     my ($t, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok(scalar(wait_for { role($t) eq 'leader' } 25 * $slow), $name) or diag engine_error($t), "\n", $t->error_log;
+    ok(scalar(wait_for { role($t) eq 'leader' } 60 * $slow), $name) or diag engine_error($t), "\n", $t->error_log;
 }
 
 
@@ -71,7 +71,7 @@ sub leads {
     spew("$dir/good", "s3cret\n");
     $t = gateway($node, "$url user=gw password_file=$dir/good");
     leads($t, 'with its user, and no more rights than README names, it leads');
-    ok(scalar(wait_for { my $s = seq_of($t); $t->get('/api/streams/c'); $s > 2 } 20 * $slow), 'and publishes');
+    ok(scalar(wait_for { my $s = seq_of($t); $t->get('/api/streams/c'); $s > 2 } 60 * $slow), 'and publishes');
     my $metrics = $t->get('/metrics')->{body};
     like($metrics, qr/^blockcast_cluster_engine_up 1$/m, 'metrics: the engine is there');
     like($metrics, qr/^blockcast_cluster_leader 1$/m, '... it leads');
@@ -147,7 +147,7 @@ SKIP: {
     my $way = $one->way;
 
     $two->do('REPLICAOF', '127.0.0.1', $way->{port});
-    wait_for { $two->do('INFO', 'replication') =~ /master_link_status:up/ } 20 * $slow;
+    wait_for { $two->do('INFO', 'replication') =~ /master_link_status:up/ } 60 * $slow;
 
     my $urls = "redis://127.0.0.1:$two->{port} redis://127.0.0.1:$one->{port}";
     my @t = map { gateway($node, $urls) } 1 .. 2;

@@ -21,8 +21,6 @@ use Blockcast::Test;
 
 plan skip_all => 'there is no redis-server or valkey-server' unless Blockcast::Engine::binary();
 
-my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
-
 
 # One caller, one epoch, one course of numbers; a leader that dies, quits,
 # reloads, or is stopped.
@@ -56,7 +54,7 @@ my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
     my $at = time;
     kill_gateway($lead);
     ok(during($crowd, 15, sub { leaders(@rest) == 1 }), 'the leader is killed: another one leads');
-    ok(time - $at < 8 * $slow, sprintf '... after %.1f s', time - $at);
+    ok(time - $at < 8 * slow(), sprintf '... after %.1f s', time - $at);
     $crowd->complete($t[0], $node, 'after the leader\'s death');
 
     $lead->start;
@@ -94,7 +92,7 @@ my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
     $at = time;
     $lead->signal('QUIT', $lead->pid_file);
     ok(during($crowd, 15, sub { leaders(@rest) == 1 }), 'the leader quits: another one leads');
-    ok(time - $at < 3 * $slow, sprintf '... after %.1f s', time - $at);
+    ok(time - $at < 3 * slow(), sprintf '... after %.1f s', time - $at);
     $crowd->complete($t[0], $node, 'after it quit');
     wait_for { waitpid $lead->{master}, 1; !$lead->nginx_pids } 20;
     $lead->start;

@@ -99,9 +99,8 @@ static struct {
 void
 ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
 {
-    uint64_t                         epoch;
-    ngx_http_blockcast_frame_t      *frame;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    uint64_t                     epoch;
+    ngx_http_blockcast_frame_t  *frame;
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc
         || conn->protocol == ngx_http_blockcast_rpc)
@@ -110,10 +109,7 @@ ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-
-    epoch = bmcf->zone->sh->epoch;
+    epoch = ngx_http_blockcast_hub_epoch();
     frame = ngx_http_blockcast_welcome.frame;
 
     if (frame == NULL
@@ -159,10 +155,6 @@ ngx_http_blockcast_commands_make_welcome(ngx_http_blockcast_conn_t *conn)
     cJSON                           *root;
     ngx_http_blockcast_json_out_t    out;
     ngx_http_blockcast_reply_ctx_t   ctx;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
 
     root = ngx_http_blockcast_json_out_begin(&out);
 
@@ -176,7 +168,7 @@ ngx_http_blockcast_commands_make_welcome(ngx_http_blockcast_conn_t *conn)
                                                   "available_streams"));
     ngx_http_blockcast_commands_add_keyed(conn, &out, root);
     ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
-                                      bmcf->zone->sh->epoch);
+                                      ngx_http_blockcast_hub_epoch());
     ngx_http_blockcast_json_out_value(&out, root, "protocol", "1");
 
     ctx.conn = conn;
@@ -564,8 +556,6 @@ ngx_int_t
 ngx_http_blockcast_commands_options(ngx_http_blockcast_sub_options_t *options,
     bc_client_msg_t *message, ngx_http_blockcast_reject_t *reject)
 {
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
     ngx_memzero(options, sizeof(ngx_http_blockcast_sub_options_t));
 
     reject->code = "bad_request";
@@ -581,14 +571,11 @@ ngx_http_blockcast_commands_options(ngx_http_blockcast_sub_options_t *options,
         return NGX_ERROR;
     }
 
-    bmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_blockcast_module);
-
     options->since = message->since;
     options->has_since = message->has_since;
     options->delta = message->delta;
-    options->other_epoch = !bc_client_msg_is_epoch(message,
-                                                   bmcf->zone->sh->epoch);
+    options->other_epoch = !bc_client_msg_is_epoch(
+                                   message, ngx_http_blockcast_hub_epoch());
 
     return NGX_OK;
 }

@@ -108,6 +108,8 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_main_conf_t  *bmcf;
 
+    ngx_http_blockcast_hub_notice_epoch();
+
     if (r->method != NGX_HTTP_GET) {
         if (ngx_http_blockcast_respond_header(r, "Allow", "GET",
                                               3) != NGX_OK) {
@@ -171,7 +173,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     blcf = sse->held.conn.conf;
 
-    sse->epoch = bmcf->zone->sh->epoch;
+    sse->epoch = ngx_http_blockcast_hub_epoch();
 
     /* /events/NAME, or /events?streams=NAME,NAME, or all that are offered */
 

@@ -58,6 +58,8 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
     ngx_http_blockcast_conn_t                *conn;
     ngx_http_blockcast_loc_conf_t            *blcf;
 
+    ngx_http_blockcast_hub_notice_epoch();
+
     rc = ngx_http_blockcast_ws_handshake(r, &hello);
 
     if (!hello.agreed) {

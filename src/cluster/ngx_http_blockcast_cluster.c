@@ -1072,8 +1072,14 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
     node->least = 0;
 
     if (node->empty || node->headless) {
+        /*
+         * Who has read a log has its epoch, and may have nothing else: others
+         * have given numbers in it.
+         */
+
         node->seed = !blank;
-        node->least = blank ? 0 : now;
+        node->least = (blank && node->bmcf->zone->sh->cluster.term == 0)
+                      ? 0 : now;
 
         /* a log without its beginning is of somebody's who may have data */
 
@@ -1204,6 +1210,28 @@ ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
+/*
+ * What is taken without the zone's lease is not written: another worker has it
+ * by now.  This one may have the lease once more before it notices, when that
+ * one dies, and must not go on as if it had all up to here: the log is read
+ * again.  Nobody but this process gives it the lease back, so after the writing
+ * is early enough.  NGX_ERROR: the links are closed.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_cluster_owns(ngx_http_blockcast_cluster_node_t *node)
+{
+    if (ngx_http_blockcast_lease_held(node->bmcf->zone)) {
+        return NGX_OK;
+    }
+
+    ngx_http_blockcast_cluster_drop(node, "another worker of this nginx reads "
+                                    "its log by now");
+
+    return NGX_ERROR;
+}
+
+
 /* Takes an entry of the log.  NGX_ERROR: the links are closed. */
 
 static ngx_int_t
@@ -1314,7 +1342,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     node->bmcf->zone->sh->cluster.since_image = node->since_image;
 
-    return NGX_OK;
+    return ngx_http_blockcast_cluster_owns(node);
 }
 
 
@@ -1470,7 +1498,10 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     if (flight.proposal != NULL) {
         flight.proposal->waits = 0;
-        flight.proposal->decided(flight.proposal, NGX_OK);
+        flight.proposal->decided(flight.proposal,
+                                 ngx_http_blockcast_lease_held(
+                                                         node->bmcf->zone)
+                                 ? NGX_OK : NGX_DECLINED);
 
     } else {
         node->hooks.applied();
@@ -1716,7 +1747,15 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         kind = node->flights[node->flight].kind;
 
+        if (kind == 'r') {
+            ngx_http_blockcast_test_moment("cluster: taken");
+        }
+
         ngx_http_blockcast_cluster_taken(node);
+
+        if (ngx_http_blockcast_cluster_owns(node) != NGX_OK) {
+            return;
+        }
 
         if (kind == 'i') {
             ngx_http_blockcast_cluster_trim(node);

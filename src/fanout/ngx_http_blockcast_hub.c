@@ -42,6 +42,9 @@ static ngx_http_blockcast_hub_demand_pt  ngx_http_blockcast_hub_poll;
 static ngx_event_t                      ngx_http_blockcast_hub_demand_event;
 static ngx_connection_t                 ngx_http_blockcast_hub_dummy;
 
+/* ends what is of a former epoch */
+static void  (*ngx_http_blockcast_hub_epoch_handler)(void);
+
 
 ngx_int_t
 ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
@@ -192,6 +195,37 @@ ngx_http_blockcast_hub_forget(void)
 }
 
 
+uint64_t
+ngx_http_blockcast_hub_epoch(void)
+{
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_blockcast_hub_conf;
+
+    return (bmcf->cluster != NULL && ngx_http_blockcast_nhubs != 0)
+           ? ngx_http_blockcast_hubs[0].epoch : bmcf->zone->sh->epoch;
+}
+
+
+void
+ngx_http_blockcast_hub_on_epoch(void (*handler)(void))
+{
+    ngx_http_blockcast_hub_epoch_handler = handler;
+}
+
+
+void
+ngx_http_blockcast_hub_notice_epoch(void)
+{
+    if (ngx_http_blockcast_hub_epoch()
+        != ngx_http_blockcast_hub_conf->zone->sh->epoch
+        && ngx_http_blockcast_hub_epoch_handler != NULL)
+    {
+        ngx_http_blockcast_hub_epoch_handler();
+    }
+}
+
+
 ngx_http_blockcast_hub_t *
 ngx_http_blockcast_hub_of(ngx_http_blockcast_stream_t *st)
 {
@@ -269,6 +303,17 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
                                          ngx_cycle->log)
         != NGX_OK)
     {
+        return 0;
+    }
+
+    ngx_memory_barrier();
+
+    if (ngx_http_blockcast_hub_conf->cluster != NULL
+        && hub->epoch != ngx_http_blockcast_hub_conf->zone->sh->epoch)
+    {
+        /* it changed meanwhile, before what was read now was written */
+
+        ngx_free(buf);
         return 0;
     }
 

@@ -142,6 +142,20 @@ ngx_uint_t ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub,
 void ngx_http_blockcast_hub_forget(void);
 
 /*
+ * Returns the epoch of what the hubs have: a client is told this one.  In a
+ * cluster the zone may be in another one already, until this worker has sent
+ * off its clients.
+ */
+uint64_t ngx_http_blockcast_hub_epoch(void);
+
+/*
+ * Sets what ends all that is of a former epoch, and does that when the zone is
+ * in another one by now: before a client comes, which would be sent off at once.
+ */
+void ngx_http_blockcast_hub_on_epoch(void (*handler)(void));
+void ngx_http_blockcast_hub_notice_epoch(void);
+
+/*
  * Copies what is new in the zone.  Returns true when there was anything; false
  * without memory, too: the next tick tries again.
  */

@@ -598,18 +598,15 @@ static ngx_int_t
 ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub)
 {
-    ngx_str_t                        etag;
-    ngx_http_blockcast_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+    ngx_str_t  etag;
 
     etag.data = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN + 3);
     if (etag.data == NULL) {
         return NGX_ERROR;
     }
 
-    etag.len = ngx_sprintf(etag.data, "\"%xL-%uL\"", bmcf->zone->sh->epoch,
-                           hub->snap.seq)
+    etag.len = ngx_sprintf(etag.data, "\"%xL-%uL\"",
+                           ngx_http_blockcast_hub_epoch(), hub->snap.seq)
                - etag.data;
 
     hub->delivered++;
@@ -626,9 +623,8 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_blockcast_rest_other_epoch(ngx_http_request_t *r, ngx_uint_t *other)
 {
-    ngx_int_t                        n;
-    ngx_str_t                        value;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_int_t  n;
+    ngx_str_t  value;
 
     *other = 0;
 
@@ -646,9 +642,7 @@ ngx_http_blockcast_rest_other_epoch(ngx_http_request_t *r, ngx_uint_t *other)
                              "epoch, it is \"%V\"", &value);
     }
 
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-
-    *other = ((uint64_t) n != bmcf->zone->sh->epoch);
+    *other = ((uint64_t) n != ngx_http_blockcast_hub_epoch());
 
     return NGX_DECLINED;
 }
@@ -806,10 +800,9 @@ static ngx_int_t
 ngx_http_blockcast_rest_send(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_uint_t whole)
 {
-    ngx_str_t                        body, tail;
-    ngx_pool_cleanup_t              *cln;
-    ngx_http_blockcast_frame_t      *frame;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_str_t                    body, tail;
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_blockcast_frame_t  *frame;
 
     frame = ngx_http_blockcast_encoding_cache_snapshot(hub);
 
@@ -845,10 +838,8 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-
         tail.len = ngx_sprintf(tail.data, ",\"epoch\":%uL}",
-                               bmcf->zone->sh->epoch)
+                               ngx_http_blockcast_hub_epoch())
                    - tail.data;
 
     } else {
@@ -917,11 +908,9 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_rest_page_t *page,
     ngx_str_t *tail)
 {
-    cJSON                           *root;
-    ngx_http_blockcast_json_out_t    out;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    cJSON                          *root;
+    ngx_http_blockcast_json_out_t   out;
 
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     root = ngx_http_blockcast_json_out_begin(&out);
 
     ngx_http_blockcast_json_out_value(&out, root, "count", "%ui", page->count);
@@ -934,7 +923,7 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
     ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%uL",
                                       hub->snap.timestamp);
     ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
-                                      bmcf->zone->sh->epoch);
+                                      ngx_http_blockcast_hub_epoch());
 
     return ngx_http_blockcast_json_out_pool(&out, r->pool, tail);
 }
@@ -1165,7 +1154,7 @@ ngx_http_blockcast_rest_streams(ngx_http_request_t *r, uint64_t allowed)
     root = ngx_http_blockcast_json_out_begin(&out);
 
     ngx_http_blockcast_json_out_value(&out, root, "epoch", "%uL",
-                                      bmcf->zone->sh->epoch);
+                                      ngx_http_blockcast_hub_epoch());
     ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
                                       ngx_time());
     ngx_http_blockcast_health_add_totals(&out, root, bmcf, blcf->offers,

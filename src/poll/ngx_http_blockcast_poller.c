@@ -213,6 +213,13 @@ ngx_http_blockcast_poller_switch(void)
 static void
 ngx_http_blockcast_poller_applied(void)
 {
+    /*
+     * Not with the next tick: who polls by then would leave out entries that
+     * are known from the former epoch.
+     */
+
+    ngx_http_blockcast_hub_notice_epoch();
+
     ngx_http_blockcast_worker_notify_others(ngx_http_blockcast_poller_conf);
     ngx_http_blockcast_fanout_update_all();
 }

@@ -63,6 +63,10 @@ ngx_http_blockcast_zone_create(ngx_http_blockcast_zone_t *zone)
     sh->seq = ngx_http_blockcast_slot_seq_unconfigured(former, zone->bmcf);
     sh->role = former->sh->role;
 
+    /* the epoch may be that of a log, in which others give numbers */
+
+    sh->cluster.term = former->sh->cluster.term;
+
     return NGX_OK;
 }
 

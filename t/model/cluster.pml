@@ -25,6 +25,11 @@
  *     FAULT_NO_JUMP     the floors are what the new leader knows
  *     FAULT_FIXED_JUMP  ... and a fixed distance more (two losses meet)
  *     FAULT_SHOW_FIRST  a leader shows what it publishes before the log has it
+ *     FAULT_SKIP        a leader that has lost the lease of its machine takes the
+ *                       log's answer, does not write what it is of, and goes on
+ *                       when it has the lease again
+ *     FAULT_BLANK       who has no data begins an empty log with 1, although its
+ *                       epoch is that of a log that was read
  */
 
 #ifndef GATEWAYS
@@ -139,7 +144,11 @@ connect:
             fi
 #else
             if
+#ifdef FAULT_BLANK
+            :: (former != identity && !(end == 0 && own == 0 && floor == 0)) ->
+#else
             :: former != identity ->
+#endif
                 least = (clock_us > least -> clock_us : least)
             :: else
             fi
@@ -204,6 +213,9 @@ connect:
                     :: else
                     fi
                    }
+#ifdef FAULT_SKIP
+                :: cur = end
+#endif
                 :: goto connect
                 fi
 #ifndef FAULT_NO_TERM

@@ -64,7 +64,10 @@ sub start {
         POSIX::_exit(1);
     }
 
-    Blockcast::Test::wait_for(sub { eval { ($self->do('PING') // '') eq 'PONG' } }, 20)
+    # it may be another one that answers: of another test, which was faster
+    Blockcast::Test::wait_for(sub {
+        eval { $self->do('INFO', 'server') =~ /^process_id:$self->{pid}\r?$/m };
+    }, 60)
         or die "the engine does not start: " . Blockcast::Test::slurp("$self->{dir}/log");
 
     return $self;
