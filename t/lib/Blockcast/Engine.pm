@@ -66,7 +66,10 @@ sub start {
 
     # it may be another one that answers: of another test, which was faster
     Blockcast::Test::wait_for(sub {
-        eval { $self->do('INFO', 'server') =~ /^process_id:$self->{pid}\r?$/m };
+        eval {
+            ($self->do('PING') // '') eq 'PONG'
+                && $self->do('INFO', 'server') =~ /^process_id:$self->{pid}\r?$/m;
+        };
     }, 60)
         or die "the engine does not start: " . Blockcast::Test::slurp("$self->{dir}/log");
 
