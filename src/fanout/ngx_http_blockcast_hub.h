@@ -150,7 +150,8 @@ uint64_t ngx_http_blockcast_hub_epoch(void);
 
 /*
  * Sets what ends all that is of a former epoch, and does that when the zone is
- * in another one by now: before a client comes, which would be sent off at once.
+ * in another one by now: before a client comes, which would be sent off at
+ * once.
  */
 void ngx_http_blockcast_hub_on_epoch(void (*handler)(void));
 void ngx_http_blockcast_hub_notice_epoch(void);
