@@ -19,12 +19,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function open(keyed: Record<string, string> | undefined): void {
+function open(keyed: Record<string, string> | undefined, expected?: string): void {
   const client = new StreamClient({ url: 'ws://gateway/ws', rest: false });
   release = client.hold();
   render(
     <StreamProvider client={client}>
-      <Watch board={{ panels: [] }} />
+      <Watch board={{ panels: [], ...(expected !== undefined && { watch: expected }) }} />
     </StreamProvider>,
   );
   act(() => {
@@ -56,6 +56,12 @@ describe('the watch box', () => {
     // If this fails: a page of a chain without such streams has a box that can do nothing.
     open(undefined);
     expect(screen.queryByRole('search')).toBeNull();
+  });
+
+  it('keeps its place, unseen, where the board expects streams that the gateway does not have', () => {
+    // If this fails: all figures jump up when the gateway has answered.
+    open(undefined, 'address or hash');
+    expect(document.querySelector('.watch-none form')).not.toBeNull();
   });
 
   it('shows what is pasted, of the stream that takes it, and has it in the address', () => {

@@ -18,8 +18,11 @@ export function Watch({ board }: { board: Board }): ReactNode {
   const [typed, setTyped] = useState('');
   const items = [...new Set(text.split(',').map((item) => item.trim()))].filter((item) => item !== '').slice(0, MOST);
 
-  // what the board expects has its place before the gateway has said what there is
-  if (kinds === null ? expected === undefined : Object.keys(kinds).length === 0) {
+  const streams = Object.keys(kinds ?? {});
+  const none = kinds !== null && streams.length === 0;
+
+  // what the board expects has its place before the gateway has said what there is, and keeps it when that is nothing: the figures stand still
+  if (expected === undefined && streams.length === 0) {
     return null;
   }
 
@@ -29,11 +32,10 @@ export function Watch({ board }: { board: Board }): ReactNode {
     setText([...more, ...items].slice(0, MOST).join(','));
     setTyped('');
   };
-  const streams = Object.keys(kinds ?? {});
-  const what = kinds === null ? (expected ?? '') : [...new Set(Object.values(kinds))].join(' or ');
+  const what = streams.length === 0 ? (expected ?? '') : [...new Set(Object.values(kinds ?? {}))].join(' or ');
 
   return (
-    <section className="watch" aria-label="Watch">
+    <section className={none ? 'watch watch-none' : 'watch'} aria-label="Watch">
       <form className="watch-form" onSubmit={watch} role="search">
         <input
           type="text"
@@ -48,7 +50,7 @@ export function Watch({ board }: { board: Board }): ReactNode {
           Watch
         </button>
       </form>
-      {items.map((item) => (
+      {(none ? [] : items).map((item) => (
         <Watched key={item} item={item} kinds={streams} board={board} onClose={() => setText(items.filter((other) => other !== item).join(','))} />
       ))}
     </section>
