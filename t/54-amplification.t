@@ -394,18 +394,26 @@ is(scalar(grep { $seen{$_} } @all), 64, 'and 64 streams');
 $ws->drop;
 
 
-# One that does not read is told why, when it does.
+# One that does not read is told why, when it does. Over TLS, on a busy machine, the
+# end of the connection may overtake that: then it is tried again.
 
 for my $tls (0, 1) {
     my $name = $tls ? 'wss' : 'ws';
+    my ($counted, $code, $reason);
 
-    $ws = client('/ws', tls => $tls);
-    $ws->send_raw($ws->frame(payload => qq({"type":"subscribe","streams":$list,"id":1})) x 60);
-    ok(wait_for(sub { metric('overflow_closed_total') > $closed }, 20), "$name: the next one is counted");
-    my ($code, $reason) = $ws->recv_close(60);
+    for (1 .. ($tls ? 8 : 1)) {
+        $ws = client('/ws', tls => $tls);
+        $ws->send_raw($ws->frame(payload => qq({"type":"subscribe","streams":$list,"id":1})) x 60);
+        $counted = wait_for { metric('overflow_closed_total') > $closed } 20;
+        ($code, $reason) = $ws->recv_close(60);
+        $closed = metric('overflow_closed_total');
+        last if defined $code;
+        diag("$name: " . ($ws->eof // 'not closed'));
+    }
+
+    ok($counted, "$name: the next one is counted");
     is($code, 1008, "$name: closed with 1008");
     is($reason, 'the answers are not read', "$name: and told why");
-    $closed = metric('overflow_closed_total');
 }
 
 like($t->error_log, qr/\[info\].* does not read: \d+ bytes of answers wait, blockcast_max_queue is 262144/,

@@ -194,7 +194,8 @@ subtest 'what is documented' => sub {
 
     my $cluster = Blockcast::Test->new(http => 'blockcast_cluster redis://127.0.0.1:1;',
         server => 'location = /metrics { blockcast_metrics; }');
-    $types->{$1} = $2 while $cluster->get('/metrics')->{body} =~ /^# TYPE (blockcast_cluster_\w+) (\w+)$/mg;
+    my $page = $cluster->get('/metrics')->{body};
+    $types->{$1} = $2 while $page =~ /^# TYPE (blockcast_cluster_\w+) (\w+)$/mg;
     $cluster->stop;
 
     my %known = map { $_ => 1 } keys %$types;
