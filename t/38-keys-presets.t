@@ -19,7 +19,7 @@ my $json = JSON::PP->new->canonical->allow_nonref;
 sub gateway {
     my ($http) = @_;
 
-    return Blockcast::Test->new(node => 1, http => "blockcast_zone main 16m;\n$http", server => <<'EOS');
+    return Blockcast::Test->new(node => 1, start => 0, http => "blockcast_zone main 16m;\n$http", server => <<'EOS');
     location = /ws { blockcast_websocket; }
     location /api/ { blockcast_api; }
 EOS
@@ -59,6 +59,7 @@ subtest Bitcoin => sub {
         txid => $mined, blockhash => '00ff', blocktime => 1_700_000_000, confirmations => 3, vsize => 141,
         vin => [{}], vout => [{}, {}],
     });
+    $t->start;
     watches($t, transaction => $mined, { state => 'mined', block => '00ff', block_time => 1_700_000_000,
         confirmations => 3, size => 141, inputs => 1, outputs => 2 }, 'a transaction in a block');
 
@@ -76,7 +77,9 @@ subtest Solana => sub {
 
     answers($t, getMultipleAccounts => { context => { slot => 5 }, value => [
         { lamports => 7_000_000_000, owner => '11111111111111111111111111111111', executable => JSON::PP::false,
-          data => ['', 'base64'], rentEpoch => 361, space => 0 }] });
+          data => ['', 'base64'], rentEpoch => 361, space => 0 }] },
+        getSignatureStatuses => { context => { slot => 82 }, value => [undef] });
+    $t->start;
     watches($t, account => $account, { lamports => 7_000_000_000,
         owner => '11111111111111111111111111111111', executable => JSON::PP::false }, 'an account');
 
@@ -97,6 +100,7 @@ subtest Substrate => sub {
     include %%ROOT%%/conf/presets/substrate-keys.inc;
 EOF
     answers($t, chain_getHeader => { number => '0x1' }, system_accountNextIndex => 4);
+    $t->start;
     watches($t, account => '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY', { nonce => 4 }, 'an account');
     $t->stop;
 };

@@ -21,7 +21,7 @@ use Blockcast::Test;
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $ledger = Blockcast::Ledger->new(rate => 20, page => 200);
 
-my $t = Blockcast::Test->new(workers => 2, node => 1,
+my $t = Blockcast::Test->new(workers => 2, node => 1, start => 0,
     http => <<"EOF" . <<'EOF', server => <<'EOS');
     upstream ledger { server 127.0.0.1:$ledger->{port}; keepalive 8; }
 EOF
@@ -259,8 +259,11 @@ sub new_big {
 }
 
 
+# a method that is not there when it is asked for is asked for again in a minute
+
 $t->set(num => 1);
 new_big();
+$t->start;
 $t->becomes(num => '1');
 
 for my $p (@proxies) {
