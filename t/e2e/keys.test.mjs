@@ -203,7 +203,8 @@ test('each change of each watched account arrives once, and the node is asked on
             await until(`the clients come back (${what})`, () => clients.reduce((n, c) => n + c.ends, 0) > ends);
         }
         await mine(40);
-        await until(`what was changed meanwhile (${what})`, right);
+        // what changed while nobody polled may have to wait for the interval of 60 s
+        await until(`what was changed meanwhile (${what})`, right, 180);
     }
     clients.forEach(c => assert.deepEqual(c.wrong, []));
 
