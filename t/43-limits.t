@@ -140,6 +140,44 @@ subtest 'messages per second' => sub {
 };
 
 
+# Who sends very much at once and reads then is no client that does not read.
+
+subtest 'very many commands at once' => sub {
+    my $tiny = 20_000;
+
+    for my $case (
+        ['JSON', {}, '{"type":"ping","id":%d}', qr/"type":"pong".*"id":3000\b/],
+        ['JSON-RPC', { subprotocol => 'jsonrpc' }, '{"jsonrpc":"2.0","id":%d,"method":"unsubscribe","params":["x"]}',
+            qr/"id":3000\b/],
+        ['CBOR', { subprotocol => 'blockcast.v1.cbor' }, undef, qr/bid\x19\x0b\xb8/],
+    ) {
+        my ($name, $opt, $form, $last) = @$case;
+
+        for my $early (0, 1) {
+            my $commands = join '', map {
+                $ws = 'Blockcast::WebSocket';
+                $form ? $ws->frame(payload => sprintf $form, $_)
+                      : $ws->frame(opcode => 2, payload => "\xa2dtypedpingbid\x19" . pack 'n', $_)
+            } 1 .. 3000;
+            $commands .= Blockcast::WebSocket->frame(opcode => 9) x $tiny;
+
+            $ws = $early ? $t->ws('/free', %$opt, early => $commands) : $t->ws('/free', %$opt);
+            $ws->send_raw($commands) unless $early;
+
+            my ($found, $pongs) = (0, 0);
+            while (my $f = $ws->recv) {
+                $found++ if $f->{opcode} < 8 && $f->{payload} =~ $last;
+                last if $f->{opcode} == 8;
+                last if $f->{opcode} == 10 && ++$pongs == $tiny;
+            }
+            is("$found $pongs", "1 $tiny", "$name: each is answered"
+                . ($early ? ', when they come with the handshake' : ''));
+            $ws->drop(reset => 1);
+        }
+    }
+};
+
+
 # Sizes. The close says what was wrong.
 
 sub message { my $m = q({"type":"ping","pad":"); $m . q(x) x ($_[0] - 2 - length $m) . q("}) }

@@ -22,7 +22,6 @@ my $measured = !$ENV{BLOCKCAST_SANITIZE};
 
 my $node = Blockcast::RawNode->new;
 my $turns = Blockcast::Turns->new;
-my $json = JSON::PP->new->canonical;
 
 $node->set(nums => '[0]');
 $node->set(object => '{"n":0}');
@@ -37,9 +36,10 @@ my $t = Blockcast::Test->new(%{ $turns->test_options }, workers => 1, http => <<
     blockcast_stream nums { blockcast_interval 200ms; blockcast_max_size 8m; blockcast_call c nums; }
     blockcast_stream object { blockcast_interval 100ms; blockcast_max_size 4m; blockcast_call c object; }
     blockcast_stream num {
-        blockcast_interval 500ms;
+        blockcast_interval 60s;
         blockcast_call c num;
-        blockcast_history @{[map { "n$_=." } 1 .. 16]} 4000s/1s;
+        # it does not change while it is compressed, however long that takes
+        blockcast_history @{[map { "n$_=." } 1 .. 16]} 4000m/60s;
     }
     blockcast_stream log {
         blockcast_interval 50ms;
@@ -75,6 +75,7 @@ sub message {
 
     while (time < $end) {
         my $f = $ws->recv(20 * slow()) or return '';
+        $ws->pong($f->{payload}) if $f->{opcode} == 9;
         next if $f->{opcode} > 2;
         my $p = $f->{payload};
         if ($f->{rsv} == 4) {
@@ -160,9 +161,10 @@ subtest 'a history of a megabyte' => sub {
     for my $ws (@ws) {
         my $m = message($ws, qr/\A\{"type":"(?:history|num)"/);
         $first += $m =~ /\A\{"type":"history"/;
-        my $h = eval { $json->decode($m) } // {};
         $size = length $m;
-        is(scalar(@{ $h->{series}{n16}{count} // [] }), 4000, 'all points');
+        # (JSON::PP would need seconds for each)
+        my ($count) = $m =~ /"n16":\{[^{}]*"count":\[([^\]]*)\]/;
+        is(scalar(() = ($count // '') =~ /\d+/g), 4000, 'all points');
         $packed += $ws->{packed} // 0;
         ok(message($ws, qr/\A\{"type":"num"/), 'and then the newest');
     }

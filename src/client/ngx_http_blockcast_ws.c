@@ -714,7 +714,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
         ngx_free(out);
     }
 
-    bc_ws_parser_free(&conn->in);
+    ngx_http_blockcast_ws_recv_end(conn);
 
     ngx_http_blockcast_client_count(-1);
 

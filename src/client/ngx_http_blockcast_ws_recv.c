@@ -20,13 +20,24 @@
 /* then other connections have their turn */
 #define NGX_HTTP_BLOCKCAST_READS      8
 
-/* no more input is read while so many bytes of answers wait */
+/* no more input is parsed or read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
 /* for blockcast_rate, each of so many bytes of a message counts as one more */
 #define NGX_HTTP_BLOCKCAST_LONG       4096
 
 
+typedef struct {
+    ngx_rbtree_node_t             node;         /* by the connection */
+    size_t                        len;
+    u_char                        data[1];
+} ngx_http_blockcast_unparsed_t;
+
+
+static ngx_int_t ngx_http_blockcast_ws_recv_later(
+    ngx_http_blockcast_conn_t *conn, u_char *pos, u_char *last);
+static ngx_http_blockcast_unparsed_t *ngx_http_blockcast_ws_recv_take(
+    ngx_http_blockcast_conn_t *conn);
 static ngx_int_t ngx_http_blockcast_ws_recv_flood(
     ngx_http_blockcast_conn_t *conn, size_t len);
 static void ngx_http_blockcast_ws_recv_echo(ngx_http_blockcast_conn_t *conn,
@@ -37,14 +48,18 @@ static void ngx_http_blockcast_ws_recv_pong(ngx_http_blockcast_conn_t *conn,
 
 static u_char  ngx_http_blockcast_ws_recv_buffer[NGX_HTTP_BLOCKCAST_READ];
 
+static ngx_rbtree_t       ngx_http_blockcast_unparsed;
+static ngx_rbtree_node_t  ngx_http_blockcast_unparsed_sentinel;
+
 
 void
 ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 {
-    ssize_t            n;
-    ngx_uint_t         i;
-    ngx_event_t       *rev;
-    ngx_connection_t  *c;
+    ssize_t                         n;
+    ngx_uint_t                      i;
+    ngx_event_t                    *rev;
+    ngx_connection_t               *c;
+    ngx_http_blockcast_unparsed_t  *unparsed;
 
     c = conn->connection;
     rev = c->read;
@@ -57,6 +72,15 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 
             conn->paused = 1;
             goto handle;
+        }
+
+        if (conn->unparsed) {
+            unparsed = ngx_http_blockcast_ws_recv_take(conn);
+
+            (void) ngx_http_blockcast_ws_recv_input(conn, unparsed->data,
+                                              unparsed->data + unparsed->len);
+            ngx_free(unparsed);
+            continue;
         }
 
         n = c->recv(c, ngx_http_blockcast_ws_recv_buffer,
@@ -96,7 +120,7 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 
     /* a fast sender must not hold up the others */
 
-    if (!conn->dead && rev->ready) {
+    if (!conn->dead && (rev->ready || conn->unparsed)) {
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 
@@ -120,6 +144,13 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
         if (conn->dead || conn->failed || conn->lingering) {
             return NGX_DONE;
+        }
+
+        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && pos != last) {
+
+            /* a few bytes may ask for very much, and the turn be over */
+
+            return ngx_http_blockcast_ws_recv_later(conn, pos, last);
         }
 
         rc = bc_ws_parser_feed(&conn->in, &pos, last, &ev);
@@ -194,6 +225,81 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             ngx_http_blockcast_ws_send_flush(conn);
         }
     }
+}
+
+
+/*
+ * Keeps input until the answers to what came before it are sent.  So it is for
+ * few clients, and a pointer in each of all would cost more than the tree.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_ws_recv_later(ngx_http_blockcast_conn_t *conn, u_char *pos,
+    u_char *last)
+{
+    size_t                          len;
+    ngx_http_blockcast_unparsed_t  *unparsed;
+
+    len = last - pos;
+
+    unparsed = ngx_alloc(offsetof(ngx_http_blockcast_unparsed_t, data) + len,
+                         ngx_cycle->log);
+    if (unparsed == NULL) {
+        ngx_http_blockcast_client_dead(conn);
+        return NGX_DONE;
+    }
+
+    if (ngx_http_blockcast_unparsed.root == NULL) {
+        ngx_rbtree_init(&ngx_http_blockcast_unparsed,
+                        &ngx_http_blockcast_unparsed_sentinel,
+                        ngx_rbtree_insert_value);
+    }
+
+    ngx_memcpy(unparsed->data, pos, len);
+
+    unparsed->len = len;
+    unparsed->node.key = (ngx_rbtree_key_t) conn;
+
+    ngx_rbtree_insert(&ngx_http_blockcast_unparsed, &unparsed->node);
+
+    conn->unparsed = 1;
+    conn->paused = 1;
+
+    return NGX_OK;
+}
+
+
+/* Takes what was kept; the caller frees it. */
+
+static ngx_http_blockcast_unparsed_t *
+ngx_http_blockcast_ws_recv_take(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node;
+
+    key = (ngx_rbtree_key_t) conn;
+    node = ngx_http_blockcast_unparsed.root;
+
+    while (node->key != key) {
+        node = (key < node->key) ? node->left : node->right;
+    }
+
+    ngx_rbtree_delete(&ngx_http_blockcast_unparsed, node);
+
+    conn->unparsed = 0;
+
+    return (ngx_http_blockcast_unparsed_t *) node;
+}
+
+
+void
+ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn)
+{
+    if (conn->unparsed) {
+        ngx_free(ngx_http_blockcast_ws_recv_take(conn));
+    }
+
+    bc_ws_parser_free(&conn->in);
 }
 
 

@@ -137,16 +137,33 @@ static void
 ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
+    size_t  size;
+
     if (conn->dead || conn->lingering) {
         ngx_http_blockcast_frame_free(frame);
         return;
     }
 
+    size = conn->held + frame->len + ngx_http_blockcast_ws_keeps(frame);
+
+    if (answer && size > conn->conf->max_queue
+        && conn->connection->write->ready)
+    {
+        /* they wait for the next turn and not for the client */
+
+        if (ngx_http_blockcast_ws_send_sent(conn) == NGX_ERROR) {
+            ngx_http_blockcast_frame_free(frame);
+            ngx_http_blockcast_client_dead(conn);
+            return;
+        }
+
+        size = conn->held + frame->len + ngx_http_blockcast_ws_keeps(frame);
+    }
+
     /* one answer may be larger; the Close frame is always taken */
 
     if (answer && conn->held != 0 && !conn->closing
-        && conn->held + frame->len + ngx_http_blockcast_ws_keeps(frame)
-           > conn->conf->max_queue)
+        && size > conn->conf->max_queue)
     {
         ngx_http_blockcast_frame_free(frame);
         ngx_http_blockcast_ws_send_overflow(conn);

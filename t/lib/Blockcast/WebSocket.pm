@@ -36,9 +36,9 @@ my $JSON = JSON::PP->new->canonical->allow_nonref->allow_bignum->utf8;
 
 # Options: host, port, path, headers (list of [name, value] to add), version
 # (13), subprotocol, origin (undef: none is sent; the server's own unless
-# told), socket (an open one, TLS for instance), auto_pong,
-# rcvbuf (bytes: for a client that reads slowly), handshake => 0 (connect
-# only). Dies when the handshake fails, unless may_fail: then status() and
+# told), socket (an open one, TLS for instance), auto_pong, early (bytes that
+# are sent with the handshake), rcvbuf (bytes: for a client that reads slowly),
+# handshake => 0 (connect only). Dies when the handshake fails, unless may_fail: then status() and
 # body() tell.
 
 sub connect {
@@ -86,7 +86,7 @@ sub handshake {
         $request =~ s/^Origin: .*\r\n/$line/m;
     }
 
-    $self->send_raw($request);
+    $self->send_raw($request . ($self->{early} // ''));
     $self->read_head or die "no answer to the handshake: $self->{buf}\n";
 
     if ($self->{status} != 101) {
