@@ -20,7 +20,7 @@
 /* then other connections have their turn */
 #define NGX_HTTP_BLOCKCAST_READS      8
 
-/* no more input is parsed or read while so many bytes of answers wait */
+/* no more input is read while so many bytes of answers wait */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
 /* for blockcast_rate, each of so many bytes of a message counts as one more */
@@ -66,21 +66,26 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_READS; i++) {
 
-        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
-
-            /* it sends faster than it reads the answers */
-
-            conn->paused = 1;
-            goto handle;
-        }
-
         if (conn->unparsed) {
             unparsed = ngx_http_blockcast_ws_recv_take(conn);
 
             (void) ngx_http_blockcast_ws_recv_input(conn, unparsed->data,
                                               unparsed->data + unparsed->len);
             ngx_free(unparsed);
+
+            if (conn->unparsed) {
+                goto handle;
+            }
+
             continue;
+        }
+
+        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
+
+            /* it sends faster than it reads the answers */
+
+            conn->paused = 1;
+            goto handle;
         }
 
         n = c->recv(c, ngx_http_blockcast_ws_recv_buffer,
@@ -113,14 +118,14 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
             continue;
         }
 
-        if (!rev->ready && !rev->pending_eof) {
+        if (conn->unparsed || (!rev->ready && !rev->pending_eof)) {
             goto handle;
         }
     }
 
     /* a fast sender must not hold up the others */
 
-    if (!conn->dead && (rev->ready || conn->unparsed)) {
+    if (!conn->dead && rev->ready) {
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 
@@ -146,9 +151,10 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             return NGX_DONE;
         }
 
-        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && pos != last) {
-
-            /* a few bytes may ask for very much, and the turn be over */
+        if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && pos != last
+            && conn->connection->write->ready)
+        {
+            /* they wait for the next turn, and not for the client */
 
             return ngx_http_blockcast_ws_recv_later(conn, pos, last);
         }

@@ -66,6 +66,9 @@ static void ngx_http_blockcast_ws_send_push_all(
 static ssize_t ngx_http_blockcast_ws_send_short(
     ngx_http_blockcast_conn_t *conn, ssize_t n);
 static void ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn);
+#if (NGX_SSL)
+static ngx_int_t ngx_http_blockcast_ws_send_close_notify(ngx_connection_t *c);
+#endif
 
 
 static ngx_http_blockcast_sender_t  ngx_http_blockcast_ws_sender = {
@@ -502,6 +505,13 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
         if (rc == NGX_AGAIN) {
 
+            if (conn->unparsed) {
+
+                /* it is the client that the rest of its input waits for */
+
+                ngx_post_event(c->read, &ngx_posted_events);
+            }
+
             if (!c->write->timer_set) {
                 ngx_add_timer(c->write, conn->conf->send_timeout);
             }
@@ -533,17 +543,32 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 static void
 ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 {
+#if (NGX_SSL)
+    ngx_int_t          rc;
+#endif
     ngx_connection_t  *c;
 
     c = conn->connection;
 
-    if (ngx_http_blockcast_tls(c)) {
+#if (NGX_SSL)
 
-        /* closing the connection sends close_notify, TLS's own end */
+    if (c->ssl != NULL) {
+        rc = ngx_http_blockcast_ws_send_close_notify(c);
 
-        ngx_http_blockcast_client_dead(conn);
-        return;
+        if (rc == NGX_AGAIN) {
+
+            /* this is called again when the socket takes it */
+
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_blockcast_client_dead(conn);
+            return;
+        }
     }
+
+#endif
 
     conn->lingering = 1;
 
@@ -555,6 +580,39 @@ ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
     ngx_add_timer(c->read, ngx_exiting ? NGX_HTTP_BLOCKCAST_LINGER_TIME / 4
                                        : NGX_HTTP_BLOCKCAST_LINGER_TIME);
 }
+
+
+#if (NGX_SSL)
+
+/*
+ * Sends close_notify, TLS's own end; from then on nothing is deciphered, for
+ * input is only discarded.  NGX_AGAIN: the socket is full.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_ws_send_close_notify(ngx_connection_t *c)
+{
+    ngx_int_t             rc;
+    ngx_event_handler_pt  read, write;
+
+    read = c->read->handler;
+    write = c->write->handler;
+
+    c->ssl->no_wait_shutdown = 1;
+    c->ssl->shutdown_without_free = 1;
+
+    rc = ngx_ssl_shutdown(c);
+
+    /* ngx_ssl_shutdown() would have the events until it has done it */
+
+    c->read->handler = read;
+    c->write->handler = write;
+    c->recv = ngx_recv;
+
+    return rc;
+}
+
+#endif
 
 
 void
