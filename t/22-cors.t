@@ -20,7 +20,7 @@ EOC
     blockcast_stream well { blockcast_interval 100ms; blockcast_always on; blockcast_call c net.stats; }
     blockcast_stream none { blockcast_interval 100ms; blockcast_always on; blockcast_call c no.such; }
 
-    upstream front { server 127.0.0.1:$TEST_NGINX_SERVER_PORT; }
+    upstream front { server $TEST_NGINX_SERVER_PORT; }
 
     # proxies in front: as nginx.org shows it, with the Host, with its own name
     server {

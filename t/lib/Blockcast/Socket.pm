@@ -27,6 +27,15 @@ package Blockcast::Socket;
 # one nginx serves all blocks in a row that have the same configuration
 BEGIN { $ENV{TEST_NGINX_FORCE_RESTART_ON_TEST} //= 0 }
 
+# it listens to no other address
+BEGIN {
+    my ($port) = ($ENV{TEST_NGINX_SERVER_PORT} // 1984) =~ /(\d+)\z/;
+
+    $ENV{TEST_NGINX_CLIENT_PORT} = $port;
+    $ENV{TEST_NGINX_STREAM_PORT} //= $port + 1;
+    $ENV{TEST_NGINX_SERVER_PORT} = "127.0.0.1:$port";
+}
+
 use Test::Nginx::Socket -Base;
 use Blockcast::Test ();
 use Blockcast::WebSocket ();
