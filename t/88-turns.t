@@ -9,7 +9,6 @@
 use strict;
 use warnings;
 
-use Compress::Raw::Zlib;
 use IO::Select ();
 use IO::Socket::INET ();
 use JSON::PP ();
@@ -108,57 +107,13 @@ sub clients {
 }
 
 
-# Reads all clients until it is true, or no more than a generous time.
-
-sub read_until {
-    my ($done) = @_;
-
-    my $end = time + 60 * slow();
-
-    until ($done->() || time > $end) {
-        for my $socket ($select->can_read(0.05)) {
-            my $c = $client{$socket};
-            if (!sysread $socket, $c->{buf}, 1 << 20, length $c->{buf}) {
-                $select->remove($socket);
-                $c->{lost} = 1;
-            }
-        }
-    }
-
-    return $done->();
-}
+# reads all clients until it is true, or no more than a generous time
+sub read_until { Blockcast::WebSocket::read_until($select, \%client, $_[0]) }
 
 
-# The messages that a client has got since: decoded, their text.
+# the messages that a client has got since: decoded, their text
+sub messages { Blockcast::WebSocket::take_messages($_[0]) }
 
-sub messages {
-    my ($c) = @_;
-
-    my @m;
-
-    while (length $c->{buf} >= 2) {
-        my ($b, $len) = unpack 'CC', $c->{buf};
-        my $at = 2;
-        if ($len == 126) { last if length $c->{buf} < 4; ($len, $at) = (unpack('n', substr $c->{buf}, 2), 4) }
-        elsif ($len == 127) { last if length $c->{buf} < 10; ($len, $at) = (unpack('Q>', substr $c->{buf}, 2), 10) }
-        last if length $c->{buf} < $at + $len;
-
-        my $payload = substr $c->{buf}, $at, $len;
-        substr($c->{buf}, 0, $at + $len) = '';
-        next if ($b & 15) > 2;
-
-        if ($b & 0x40) {
-            $c->{packed}++;
-            my ($z) = Compress::Raw::Zlib::Inflate->new(-WindowBits => -MAX_WBITS, -LimitOutput => 0);
-            my $in = $payload . "\0\0\xff\xff";
-            $z->inflate($in, my $out);
-            $payload = $out;
-        }
-        push @m, $payload;
-    }
-
-    return @m;
-}
 
 # What a client of the log has, of which there must be all after its `since`.
 

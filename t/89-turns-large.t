@@ -7,7 +7,6 @@
 use strict;
 use warnings;
 
-use Compress::Raw::Zlib;
 use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -66,29 +65,8 @@ EOF
 EOS
 
 
-# The next message that is wanted, decompressed; of CBOR the bytes.
-
-sub message {
-    my ($ws, $wanted) = @_;
-
-    my $end = time + 60 * slow();
-
-    while (time < $end) {
-        my $f = $ws->recv(20 * slow()) or return '';
-        $ws->pong($f->{payload}) if $f->{opcode} == 9;
-        next if $f->{opcode} > 2;
-        my $p = $f->{payload};
-        if ($f->{rsv} == 4) {
-            my ($z) = Compress::Raw::Zlib::Inflate->new(-WindowBits => -MAX_WBITS, -LimitOutput => 0);
-            my $in = $p . "\0\0\xff\xff";
-            $z->inflate($in, my $out);
-            $p = $out;
-            $ws->{packed}++;
-        }
-        return $p if $p =~ $wanted;
-    }
-    return '';
-}
+# the next message that is wanted, decompressed; of CBOR the bytes
+sub message { $_[0]->message_like($_[1]) }
 
 
 subtest 'CBOR of a million numbers' => sub {

@@ -12,6 +12,7 @@ package Blockcast::WebSocket;
 #   my $f = $ws->recv($timeout);        # { fin, rsv, opcode, payload, masked }
 #   my $m = $ws->recv_json($timeout);   # next text message, decoded
 #   my $m = $ws->recv_type('pong');     # skips other messages
+#   my $m = $ws->message_like(qr/../);  # the next data that matches, inflated
 #   my ($code, $reason) = $ws->recv_close;
 #
 # The receiving calls answer undef after the timeout (15 s) or the end of the
@@ -21,6 +22,7 @@ package Blockcast::WebSocket;
 use strict;
 use warnings;
 
+use Compress::Raw::Zlib ();
 use Digest::SHA ();
 use IO::Socket::INET ();
 use JSON::PP ();
@@ -280,21 +282,26 @@ sub recv {
 }
 
 
-sub _parse {
-    my ($self) = @_;
+sub _parse { return take_frame(\$_[0]{buf}) }
 
-    my $have = length $self->{buf};
+
+# Takes the first frame from bytes that a server has sent, when it is whole.
+
+sub take_frame {
+    my ($buf) = @_;
+
+    my $have = length $$buf;
     return if $have < 2;
 
-    my ($b0, $b1) = unpack 'CC', $self->{buf};
+    my ($b0, $b1) = unpack 'CC', $$buf;
     my ($len, $at) = ($b1 & 0x7f, 2);
 
     if ($len == 126) {
         return if $have < 4;
-        ($len, $at) = (unpack('n', substr $self->{buf}, 2, 2), 4);
+        ($len, $at) = (unpack('n', substr $$buf, 2, 2), 4);
     } elsif ($len == 127) {
         return if $have < 10;
-        ($len, $at) = (unpack('Q>', substr $self->{buf}, 2, 8), 10);
+        ($len, $at) = (unpack('Q>', substr $$buf, 2, 8), 10);
     }
 
     my $masked = $b1 & 0x80 ? 1 : 0;
@@ -302,11 +309,92 @@ sub _parse {
 
     return if $have < $at + $len;
 
-    my $payload = substr $self->{buf}, $at, $len;
-    substr($self->{buf}, 0, $at + $len) = '';
+    my $payload = substr $$buf, $at, $len;
+    substr($$buf, 0, $at + $len) = '';
 
     return { fin => $b0 >> 7, rsv => $b0 >> 4 & 7, opcode => $b0 & 15,
              masked => $masked, payload => $payload, size => $at + $len };
+}
+
+
+# What a frame with data says, decompressed when it is compressed; nothing for
+# any other one.
+
+sub data_of {
+    my ($f) = @_;
+
+    return if $f->{opcode} > 2;
+    return $f->{payload} if $f->{rsv} != 4;
+
+    my ($z) = Compress::Raw::Zlib::Inflate->new(-WindowBits => -Compress::Raw::Zlib::MAX_WBITS(),
+        -LimitOutput => 0);
+    my $in = $f->{payload} . "\0\0\xff\xff";
+    $z->inflate($in, my $out);
+
+    return $out;
+}
+
+
+# The data of all whole frames in $c->{buf}, of a client that is read elsewhere;
+# $c->{packed} counts those that are compressed.
+
+sub take_messages {
+    my ($c) = @_;
+
+    my @m;
+
+    while (my $f = take_frame(\$c->{buf})) {
+        my $data = data_of($f) // next;
+        $c->{packed}++ if $f->{rsv} == 4;
+        push @m, $data;
+    }
+
+    return @m;
+}
+
+
+# Reads clients, by their sockets, until it is true, or no more than a generous
+# time: all goes to {buf}, with which take() is called when there is one; {lost}
+# is who was cut off.
+
+sub read_until {
+    my ($select, $clients, $done, $take) = @_;
+
+    my $end = time + 60 * Blockcast::Test::slow();
+
+    until ($done->() || time > $end) {
+        for my $socket ($select->can_read(0.05)) {
+            my $c = $clients->{$socket};
+            if (!sysread $socket, $c->{buf}, 1 << 20, length $c->{buf}) {
+                $select->remove($socket);
+                $c->{lost} = 1;
+            }
+            $take->($c) if $take;
+        }
+    }
+
+    return $done->();
+}
+
+
+# The data of the next frame that matches, or '' after a generous time: of a
+# minute, times `slow`; packed counts those that were compressed.
+
+sub message_like {
+    my ($self, $wanted, $slow) = @_;
+
+    $slow //= Blockcast::Test::slow();
+    my $end = time + 60 * $slow;
+
+    while (time < $end) {
+        my $f = $self->recv(20 * $slow) or return '';
+        $self->pong($f->{payload}) if $f->{opcode} == 9;
+        my $data = data_of($f) // next;
+        $self->{packed}++ if $f->{rsv} == 4;
+        return $data if $data =~ $wanted;
+    }
+
+    return '';
 }
 
 
