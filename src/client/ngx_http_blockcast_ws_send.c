@@ -652,6 +652,11 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
+    if (ngx_http_blockcast_encoding_cache_former(sub->hub, conn, sub)) {
+        ngx_http_blockcast_ws_send_mark_pending(conn, sub);
+        return;
+    }
+
     if (ngx_http_blockcast_fanout_nwalking > 1
         && conn->direct && conn->nsubs > 1)
     {

@@ -472,7 +472,10 @@ static const ngx_http_blockcast_recorder_t
     ngx_http_blockcast_cluster_polled,
     ngx_http_blockcast_cluster_beat,
     ngx_http_blockcast_cluster_propose,
-    ngx_http_blockcast_cluster_withdraw
+    ngx_http_blockcast_cluster_withdraw,
+    NULL,
+    NULL,
+    NULL
 };
 
 

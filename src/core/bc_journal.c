@@ -155,8 +155,10 @@ bc_journal_entry_size(size_t key_len, size_t data_len)
 }
 
 
-uint8_t *
-bc_journal_begin(uint8_t *p, const bc_journal_record_t *r)
+/* Writes all but the size, the sum, n and what follows the name. */
+
+static uint8_t *
+bc_journal_fixed(uint8_t *p, const bc_journal_record_t *r)
 {
     memset(p, 0, BC_JOURNAL_RECORD);
 
@@ -171,9 +173,43 @@ bc_journal_begin(uint8_t *p, const bc_journal_record_t *r)
     bc_journal_put64(p + 40, r->time);
     bc_journal_put64(p + 48, r->polled);
 
-    p = bc_journal_copy(p + BC_JOURNAL_RECORD, r->name);
+    return bc_journal_copy(p + BC_JOURNAL_RECORD, r->name);
+}
+
+
+uint8_t *
+bc_journal_begin(uint8_t *p, const bc_journal_record_t *r)
+{
+    p = bc_journal_fixed(p, r);
     p = bc_journal_copy(p, r->data);
     return bc_journal_copy(p, r->state);
+}
+
+
+size_t
+bc_journal_head(uint8_t *p, const bc_journal_record_t *r)
+{
+    uint8_t  *last;
+
+    last = bc_journal_fixed(p, r);
+
+    bc_journal_put32(p, (uint32_t) bc_journal_size(r));
+
+    return (size_t) (last - p);
+}
+
+
+uint32_t
+bc_journal_sum(uint32_t sum, const uint8_t *p, size_t len)
+{
+    return (uint32_t) crc32(sum, p, (uInt) len);
+}
+
+
+void
+bc_journal_head_end(uint8_t *p, uint32_t sum)
+{
+    bc_journal_put32(p + 4, sum);
 }
 
 

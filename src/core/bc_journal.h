@@ -121,6 +121,16 @@ uint8_t *bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
 size_t bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n);
 
 /*
+ * Write a record without entries in pieces: _head() the beginning of the file's
+ * bytes, up to the data, and returns how many; the data and the state follow.
+ * _sum() adds to a sum, which is 0 at first, all bytes from the 8th on, and
+ * _head_end() puts it where it belongs.
+ */
+size_t bc_journal_head(uint8_t *p, const bc_journal_record_t *r);
+uint32_t bc_journal_sum(uint32_t sum, const uint8_t *p, size_t len);
+void bc_journal_head_end(uint8_t *p, uint32_t sum);
+
+/*
  * Reads the record at *p, which is moved behind it; its spans point into the
  * input.  Returns 1 with a record; 0 at the end; BC_JOURNAL_CUT when the rest
  * may be the beginning of a record; BC_JOURNAL_BAD when it is damaged.

@@ -142,13 +142,11 @@ ngx_http_blockcast_encoding_cache_cbor(ngx_http_blockcast_hub_t *hub)
         return NGX_AGAIN;
     }
 
-    /* who has waited for the one before must not wait for ever */
-
-    if (text->len - text->payload <= NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE
-        || (hub->late & ((ngx_uint_t) 1 << NGX_HTTP_BLOCKCAST_FRAME_CBOR)))
-    {
+    if (text->len - text->payload <= NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE) {
         return NGX_OK;
     }
+
+    hub->converting = hub->snap.seq;
 
     *d = ngx_http_blockcast_deflation_cbor(text,
                                        ngx_http_blockcast_encoding_cache_ready,
@@ -214,6 +212,19 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
 }
 
 
+/* Where data changes faster than it is converted, clients get every other. */
+
+ngx_uint_t
+ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
+{
+    return hub->former != NULL
+           && conn->protocol == ngx_http_blockcast_cbor
+           && hub->frames[NGX_HTTP_BLOCKCAST_FRAME_CBOR] == NULL
+           && ngx_http_blockcast_hub_follows(sub, hub->former_seq);
+}
+
+
 /* Sends the frame that was made to those who wait for it. */
 
 static void
@@ -223,6 +234,19 @@ ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
     ngx_http_blockcast_hub_t *hub = data;
 
     hub->deflations[n] = NULL;
+
+    if (n == NGX_HTTP_BLOCKCAST_FRAME_CBOR) {
+        ngx_http_blockcast_frame_free(hub->former);
+        hub->former = NULL;
+
+        if (hub->converting != hub->snap.seq) {
+            hub->former = z;
+            hub->former_seq = hub->converting;
+
+            ngx_http_blockcast_fanout_again(hub);
+            return;
+        }
+    }
 
     if (z == NULL && n == NGX_HTTP_BLOCKCAST_FRAME_CBOR) {
         z = ngx_http_blockcast_subprotocol_not_representable(hub, hub->newest);
@@ -362,6 +386,13 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         }
 
         frame = ngx_http_blockcast_encoding_cache_frame(hub, conn, sub);
+
+        if (frame == NULL
+            && ngx_http_blockcast_encoding_cache_former(hub, conn, sub))
+        {
+            frame = hub->former;
+            seq = hub->former_seq;
+        }
 
         if (frame != NULL) {
             frame->refs++;

@@ -31,6 +31,14 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_frame(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
+/*
+ * Tells whether a subscriber waits for CBOR while _next() has that of a former
+ * snapshot for it.
+ */
+ngx_uint_t ngx_http_blockcast_encoding_cache_former(
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub);
+
 /* the page of a log, or a snapshot's newest frame; not referenced */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_snapshot(
     ngx_http_blockcast_hub_t *hub);

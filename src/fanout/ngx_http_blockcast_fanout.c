@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_key_hub.h"
 
 
@@ -560,6 +561,10 @@ ngx_http_blockcast_fanout_update_all(void)
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
+
+        if (hub->nlisteners != 0 && ngx_http_blockcast_hub_load(hub)) {
+            continue;
+        }
 
         /*
          * Who subscribes to or asks for a stream copies it.  Of a log that

@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_deflation.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_filtered.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_notify.h"
@@ -77,6 +78,7 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_fanout_init(cycle);
     ngx_http_blockcast_deflation_init(cycle);
+    ngx_http_blockcast_hub_load_init(cycle);
     ngx_http_blockcast_page_cache_init();
 
     if (ngx_http_blockcast_key_hub_init(cycle, bmcf) != NGX_OK) {
@@ -104,6 +106,7 @@ ngx_http_blockcast_hub_done(void)
     ngx_http_blockcast_hub_t  *hub;
 
     ngx_http_blockcast_page_cache_done();
+    ngx_http_blockcast_hub_load_done();
     ngx_http_blockcast_key_hub_done();
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
@@ -116,6 +119,7 @@ ngx_http_blockcast_hub_done(void)
 
         ngx_http_blockcast_frame_free(hub->newest);
         ngx_http_blockcast_frame_free(hub->page);
+        ngx_http_blockcast_frame_free(hub->former);
 
         if (hub->ring != NULL) {
             ngx_free(hub->ring);
@@ -172,15 +176,22 @@ ngx_http_blockcast_hub_forget(void)
         for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
             ngx_http_blockcast_frame_free(hub->frames[n]);
             hub->frames[n] = NULL;
+
+            /* CBOR is converted to its end otherwise */
+
+            ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
+            hub->deflations[n] = NULL;
         }
 
         ngx_http_blockcast_frame_free(hub->newest);
         ngx_http_blockcast_frame_free(hub->page);
+        ngx_http_blockcast_frame_free(hub->former);
 
         ngx_memzero(&hub->snap, sizeof(ngx_http_blockcast_snapshot_t));
 
         hub->newest = NULL;
         hub->page = NULL;
+        hub->former = NULL;
         hub->buf = NULL;
         hub->tried = 0;
         hub->version = 0;
@@ -339,7 +350,16 @@ ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_FRAMES; i++) {
 
-        if (hub->deflations[i] != NULL) {
+        if (i == NGX_HTTP_BLOCKCAST_FRAME_CBOR) {
+
+            /* who waits for a snapshot gets it, see _encoding_cache_former() */
+
+            if (hub->stream->field.len != 0) {
+                ngx_http_blockcast_deflation_cancel(hub->deflations[i]);
+                hub->deflations[i] = NULL;
+            }
+
+        } else if (hub->deflations[i] != NULL) {
 
             /* who waits for it must not wait for ever */
 

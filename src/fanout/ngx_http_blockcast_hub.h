@@ -41,6 +41,13 @@ struct ngx_http_blockcast_hub_s {
        and how many messages go without after one that saved nothing */
     ngx_http_blockcast_deflation_t  *deflations[NGX_HTTP_BLOCKCAST_FRAMES];
     ngx_uint_t                    late;         /* bits */
+
+    /* CBOR that takes long: number of what is being converted; and what was
+       ready only after the next one had come, for those who waited for it */
+    uint64_t                      converting;
+    ngx_http_blockcast_frame_t   *former;       /* or NULL */
+    uint64_t                      former_seq;
+
     uint8_t                       pause[NGX_HTTP_BLOCKCAST_FRAMES];
 
     /* log: a copy of the zone's ring and where the kept entries are in it */

@@ -317,11 +317,13 @@ ngx_http_blockcast_key_hub_free(ngx_http_blockcast_key_family_t *family,
     }
 
     for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
+        ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
         ngx_http_blockcast_frame_free(hub->frames[n]);
     }
 
     ngx_http_blockcast_frame_free(hub->newest);
     ngx_http_blockcast_frame_free(hub->page);
+    ngx_http_blockcast_frame_free(hub->former);
 
     if (hub->listeners != NULL) {
         ngx_free(hub->listeners);

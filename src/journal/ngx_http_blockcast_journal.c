@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast_journal_own.h"
 #include "ngx_http_blockcast_journal_replay.h"
+#include "ngx_http_blockcast_journal_stage.h"
 #include "ngx_http_blockcast_journal_sync.h"
 #include "bc_journal.h"
 
@@ -62,7 +63,10 @@ static const ngx_http_blockcast_recorder_t
     ngx_http_blockcast_journal_polled,
     ngx_http_blockcast_journal_lead_beat,
     NULL,
-    NULL
+    NULL,
+    ngx_http_blockcast_journal_stage,
+    ngx_http_blockcast_journal_stage_commit,
+    ngx_http_blockcast_journal_stage_free
 };
 
 

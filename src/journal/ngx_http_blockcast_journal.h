@@ -55,6 +55,10 @@ struct ngx_http_blockcast_journal_s {
     ino_t                         inode;
     off_t                         size;
     off_t                         image_size;   /* of the image in it */
+    off_t                         ahead;        /* bytes behind size: a part of
+                                                   a record that does not count
+                                                   yet, or never will */
+    void                         *ahead_of;     /* ... and of what, or NULL */
     ngx_msec_t                    synced_at;    /* last turn at the interval */
     ngx_uint_t                    unsynced;     /* records */
     int                           error;        /* errno that was logged */

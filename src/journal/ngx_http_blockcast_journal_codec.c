@@ -90,6 +90,51 @@ ngx_http_blockcast_journal_codec_key(u_char *name,
 }
 
 
+/* Describes what is about to be published, without entries. */
+
+static void
+ngx_http_blockcast_journal_codec_record(
+    ngx_http_blockcast_publication_t *pub, bc_journal_record_t *r)
+{
+    ngx_memzero(r, sizeof(bc_journal_record_t));
+
+    switch (pub->type) {
+
+    case ngx_http_blockcast_publish_data:
+        r->type = bc_journal_snap;
+        r->time = pub->timestamp;
+        r->data = ngx_http_blockcast_journal_codec_span(&pub->data);
+        break;
+
+    case ngx_http_blockcast_publish_batch:
+        r->type = bc_journal_batch;
+        r->time = pub->timestamp;
+        break;
+
+    default: /* ngx_http_blockcast_publish_memory */
+        r->type = bc_journal_program;
+    }
+
+    r->log = (pub->stream->field.len != 0);
+    r->seq = pub->seq;
+    r->polled = ngx_http_blockcast_journal_codec_now();
+    r->name = ngx_http_blockcast_journal_codec_span(&pub->stream->name);
+    r->state = ngx_http_blockcast_journal_codec_span(&pub->memory);
+}
+
+
+size_t
+ngx_http_blockcast_journal_codec_head(ngx_http_blockcast_publication_t *pub,
+    u_char *p)
+{
+    bc_journal_record_t  r;
+
+    ngx_http_blockcast_journal_codec_record(pub, &r);
+
+    return bc_journal_head(p, &r);
+}
+
+
 void
 ngx_http_blockcast_journal_codec_publication(
     ngx_http_blockcast_publication_t *pub, ngx_str_t *record)
@@ -102,34 +147,10 @@ ngx_http_blockcast_journal_codec_publication(
     bc_journal_record_t              r;
     ngx_http_blockcast_log_entry_t  *entries;
 
-    ngx_memzero(&r, sizeof(bc_journal_record_t));
+    ngx_http_blockcast_journal_codec_record(pub, &r);
 
     entries = pub->entries;
-    n = 0;
-
-    switch (pub->type) {
-
-    case ngx_http_blockcast_publish_data:
-        r.type = bc_journal_snap;
-        r.time = pub->timestamp;
-        r.data = ngx_http_blockcast_journal_codec_span(&pub->data);
-        break;
-
-    case ngx_http_blockcast_publish_batch:
-        r.type = bc_journal_batch;
-        r.time = pub->timestamp;
-        n = pub->count;
-        break;
-
-    default: /* ngx_http_blockcast_publish_memory */
-        r.type = bc_journal_program;
-    }
-
-    r.log = (pub->stream->field.len != 0);
-    r.seq = pub->seq;
-    r.polled = ngx_http_blockcast_journal_codec_now();
-    r.name = ngx_http_blockcast_journal_codec_span(&pub->stream->name);
-    r.state = ngx_http_blockcast_journal_codec_span(&pub->memory);
+    n = (pub->type == ngx_http_blockcast_publish_batch) ? pub->count : 0;
 
     if (pub->key.len != 0) {
         r.name = ngx_http_blockcast_journal_codec_key(name, pub->stream,

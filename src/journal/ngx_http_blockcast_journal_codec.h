@@ -45,6 +45,14 @@ void ngx_http_blockcast_journal_codec_error(ngx_http_blockcast_slot_t *slot,
 void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
+/*
+ * Writes the beginning of a snapshot's record, up to the data, with the sum
+ * still missing; returns its length, at most BC_JOURNAL_RECORD +
+ * NGX_HTTP_BLOCKCAST_NAME_LEN.
+ */
+size_t ngx_http_blockcast_journal_codec_head(
+    ngx_http_blockcast_publication_t *pub, u_char *p);
+
 /* Makes a record of what a stream's history has beyond the last one. */
 void ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);

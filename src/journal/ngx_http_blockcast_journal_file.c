@@ -484,7 +484,6 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
 {
     int                            err;
     size_t                         done;
-    ssize_t                        n;
     ngx_http_blockcast_journal_t  *s;
 
     s = bmcf->journal;
@@ -505,17 +504,58 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
+    done = 0;
+
+    if (ngx_http_blockcast_journal_file_drop(s) == NGX_OK) {
+        done = ngx_http_blockcast_journal_file_put(s->fd, record->data,
+                                                   record->len);
+    }
+
+    err = ngx_errno;
+
+    ngx_http_blockcast_journal_file_appended(s, record->len, done, err);
+}
+
+
+size_t
+ngx_http_blockcast_journal_file_put(int fd, u_char *p, size_t len)
+{
+    size_t   done;
+    ssize_t  n;
+
     /* a second write() is only there to learn why the first one was cut */
 
-    for (done = 0; done < record->len; done += (n == -1) ? 0 : n) {
-        n = write(s->fd, record->data + done, record->len - done);
+    for (done = 0; done < len; done += (n == -1) ? 0 : n) {
+        n = write(fd, p + done, len - done);
 
         if (n == -1 && ngx_errno != NGX_EINTR) {
             break;
         }
     }
 
-    if (done == record->len) {
+    return done;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_journal_file_drop(ngx_http_blockcast_journal_t *s)
+{
+    if (s->ahead != 0 && ftruncate(s->fd, s->size) == -1) {
+        return NGX_ERROR;
+    }
+
+    s->ahead = 0;
+    s->ahead_of = NULL;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_journal_file_appended(ngx_http_blockcast_journal_t *s,
+    size_t len, size_t done, int err)
+{
+    if (done == len) {
         s->size += done;
         s->unsynced++;
 
@@ -527,13 +567,11 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
         return;
     }
 
-    err = ngx_errno;
-
     if (done != 0 && ftruncate(s->fd, s->size) == -1) {
         err = ngx_errno;
     }
 
-    s->full = s->size + record->len;
+    s->full = s->size + len;
 
     ngx_http_blockcast_journal_file_fail(s, "write()", err);
 }
@@ -684,6 +722,8 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
     s->inode = st.st_ino;
     s->size = st.st_size;
     s->image_size = image;
+    s->ahead = 0;
+    s->ahead_of = NULL;
     s->incomplete = 0;
     zone->sh->jumped = 0;
 
@@ -790,6 +830,8 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
     s->inode = st.st_ino;
     s->size = s->read_offset;
     s->image_size = s->read_image_size;
+    s->ahead = 0;
+    s->ahead_of = NULL;
     s->incomplete = 0;
 
     /* the poller before may not have synced it */

@@ -96,6 +96,23 @@ void ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s);
 void ngx_http_blockcast_journal_file_append(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *record);
 
+/*
+ * Drops a part of a record that was written ahead; NGX_ERROR with errno: it is
+ * there still.
+ */
+ngx_int_t ngx_http_blockcast_journal_file_drop(
+    ngx_http_blockcast_journal_t *s);
+
+/*
+ * Handles the end of an append of len bytes, of which done were written; err:
+ * why not all of them, which is logged, and the others are taken away.
+ */
+void ngx_http_blockcast_journal_file_appended(ngx_http_blockcast_journal_t *s,
+    size_t len, size_t done, int err);
+
+/* Writes all, or returns less with errno. */
+size_t ngx_http_blockcast_journal_file_put(int fd, u_char *p, size_t len);
+
 /* Appends the last record: the file is complete. */
 void ngx_http_blockcast_journal_file_finish(
     ngx_http_blockcast_main_conf_t *bmcf);

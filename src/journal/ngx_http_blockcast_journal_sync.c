@@ -298,7 +298,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
         || s->incomplete
         || fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1
         || st.st_ino != s->inode
-        || st.st_size != s->size)
+        || st.st_size != s->size + s->ahead)
     {
         /* the thread may be writing a temporary file of the same name */
 

@@ -47,6 +47,8 @@ typedef struct {
     ngx_http_blockcast_jq_kept_t  *memory_kept;
     unsigned                      keep:1;       /* ... are kept anew */
     unsigned                      single:1;     /* keys: there is one */
+    unsigned                      held:1;       /* previous and memory last as
+                                                   long as the run's pool */
 } ngx_http_blockcast_jq_input_t;
 
 

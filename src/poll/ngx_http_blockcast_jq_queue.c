@@ -39,6 +39,9 @@
 #define NGX_HTTP_BLOCKCAST_JQ_SMALL    16384
 #define NGX_HTTP_BLOCKCAST_JQ_AHEAD    32
 
+/* larger replies are not read by a worker, also without a program (bytes) */
+#define NGX_HTTP_BLOCKCAST_JQ_REPLY_HERE  1048576
+
 /* an answer is a text of the stream's, or params: no program needs more */
 #define NGX_HTTP_BLOCKCAST_JQ_LARGEST  (256 * 1024 * 1024)
 
@@ -146,6 +149,7 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_uint_t                       i, n, any;
+    ngx_http_blockcast_node_t      **node;
     ngx_http_blockcast_stream_t    **st;
     ngx_http_blockcast_call_conf_t  *call;
 
@@ -172,6 +176,12 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_jq_added.log = cycle->log;
 
     any = 0;
+    node = bmcf->nodes.elts;
+
+    for (i = 0; i < bmcf->nodes.nelts; i++) {
+        any |= (node[i]->max_reply > NGX_HTTP_BLOCKCAST_JQ_REPLY_HERE);
+    }
+
     st = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
@@ -269,7 +279,8 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
 
     /* the hub may be filled anew before all is sent */
 
-    p = ngx_pnalloc(pool, input->previous.len + input->memory.len
+    p = ngx_pnalloc(pool, (input->held ? 0 : input->previous.len
+                                             + input->memory.len)
                           + input->last.len + input->keys.len + 1);
 
     if (job->out == NULL || p == NULL
@@ -311,9 +322,12 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
 
     for (i = 0; i < 4; i++) {
         if (own[i].len != 0) {
-            ngx_memcpy(p, own[i].data, own[i].len);
-            own[i].data = p;
-            p += own[i].len;
+
+            if (i > 1 || !input->held) {
+                ngx_memcpy(p, own[i].data, own[i].len);
+                own[i].data = p;
+                p += own[i].len;
+            }
 
             ngx_http_blockcast_jq_queue_text(job, &own[i]);
         }

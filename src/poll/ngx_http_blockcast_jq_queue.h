@@ -50,7 +50,10 @@ struct ngx_http_blockcast_jq_job_s {
 };
 
 
-/* Starts the spawner if any stream has a program; called in a new worker. */
+/*
+ * Starts the spawner if any stream has a program, or a node may send replies
+ * that take long to read; called in a new worker.
+ */
 ngx_int_t ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
@@ -63,7 +66,7 @@ ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_stream_t *st, ngx_uint_t program,
     ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool);
 
-/* True when there are helpers: some stream has a program. */
+/* True when there are helpers. */
 ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
 
 /*

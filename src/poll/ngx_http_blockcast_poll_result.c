@@ -114,6 +114,9 @@ static ngx_int_t ngx_http_blockcast_poll_result_unchanged(
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory);
 static void ngx_http_blockcast_poll_result_published(
     ngx_http_blockcast_poll_t *poll);
+static ngx_int_t ngx_http_blockcast_poll_result_hold(
+    ngx_http_blockcast_poll_t *poll);
+static void ngx_http_blockcast_poll_result_let_go(void *data);
 
 
 static ngx_str_t *
@@ -285,6 +288,9 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
         input->memory.data = hub->buf + hub->snap.memory;
         input->memory.len = hub->snap.memory_len;
 
+        input->held = (hub->snap.data_len > NGX_HTTP_BLOCKCAST_STAGED
+                       && ngx_http_blockcast_poll_result_hold(poll) == NGX_OK);
+
         if (poll->stream->field.len != 0 && hub->count != 0) {
             rec = ngx_http_blockcast_hub_entry(hub, hub->count - 1);
 
@@ -292,6 +298,39 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
             input->last.len = rec->len;
         }
     }
+}
+
+
+/*
+ * Has the poll hold what the hub has a copy of now: for large data a reference
+ * instead of a copy of its own.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_hold(ngx_http_blockcast_poll_t *poll)
+{
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_blockcast_frame_t  *frame;
+
+    cln = ngx_pool_cleanup_add(poll->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    frame = ngx_http_blockcast_hub_of(poll->stream)->newest;
+    frame->refs++;
+
+    cln->handler = ngx_http_blockcast_poll_result_let_go;
+    cln->data = frame;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_blockcast_poll_result_let_go(void *data)
+{
+    ngx_http_blockcast_frame_free(data);
 }
 
 
@@ -526,6 +565,7 @@ static void
 ngx_http_blockcast_poll_result_answered(
     ngx_http_blockcast_proposal_t *proposal, ngx_int_t rc)
 {
+    ngx_str_t                           memory;
     ngx_http_blockcast_poll_t          *poll;
     ngx_http_blockcast_poll_outcome_t  *outcome;
 
@@ -535,6 +575,14 @@ ngx_http_blockcast_poll_result_answered(
     outcome = (ngx_http_blockcast_poll_outcome_t *)
                   ((u_char *) proposal
                    - offsetof(ngx_http_blockcast_poll_outcome_t, proposal));
+
+    if (rc == NGX_DONE) {
+
+        /* it is what was published already, except for the state perhaps */
+
+        memory = outcome->pub.memory;
+        rc = ngx_http_blockcast_poll_result_unchanged(poll, outcome, &memory);
+    }
 
     ngx_http_blockcast_poll_result_decided(poll, outcome, rc);
     ngx_http_blockcast_poll_end(poll);
@@ -795,6 +843,11 @@ ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 }
 
 
+/*
+ * The data is what was published.  With data that is published in pieces this
+ * never returns NGX_AGAIN.
+ */
+
 static ngx_int_t
 ngx_http_blockcast_poll_result_unchanged(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
@@ -835,9 +888,15 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
 
     if (hub->newest != NULL
         && hub->snap.data_len == data->len
-        && ngx_memcmp(hub->buf + hub->snap.data, data->data,
-                      data->len)
-           == 0)
+        && ngx_http_blockcast_proposal_in_pieces(poll->bmcf->zone, data->len)
+        && ngx_http_blockcast_poll_result_hold(poll) == NGX_OK)
+    {
+        outcome->proposal.same = hub->buf + hub->snap.data;
+
+    } else if (hub->newest != NULL
+               && hub->snap.data_len == data->len
+               && ngx_memcmp(hub->buf + hub->snap.data, data->data, data->len)
+                  == 0)
     {
         return ngx_http_blockcast_poll_result_unchanged(poll, outcome, memory);
     }

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
+#include "ngx_http_blockcast_staging.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -144,6 +145,16 @@ ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
         return recorder->propose(zone->bmcf, proposal);
     }
 
+    if (proposal->n == 1) {
+        ngx_http_blockcast_proposal_number(proposal->pubs, 0);
+
+        if (ngx_http_blockcast_staging_begin(zone, proposal, log)
+            == NGX_AGAIN)
+        {
+            return NGX_AGAIN;
+        }
+    }
+
     for (i = 0; i < proposal->n; i++) {
 
         rc = ngx_http_blockcast_proposal_one(zone, &proposal->pubs[i], log);
@@ -161,10 +172,24 @@ ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_proposal_in_pieces(ngx_http_blockcast_zone_t *zone,
+    size_t len)
+{
+    return len > NGX_HTTP_BLOCKCAST_STAGED
+           && (zone->bmcf->recorder == NULL
+               || zone->bmcf->recorder->propose == NULL);
+}
+
+
 void
 ngx_http_blockcast_proposal_withdraw(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal)
 {
+    if (proposal->staging != NULL) {
+        ngx_http_blockcast_staging_cancel(proposal);
+    }
+
     if (proposal->waits) {
         zone->bmcf->recorder->withdraw(zone->bmcf, proposal);
     }

@@ -20,6 +20,7 @@
 
 
 typedef struct ngx_http_blockcast_proposal_s  ngx_http_blockcast_proposal_t;
+typedef struct ngx_http_blockcast_staging_s  ngx_http_blockcast_staging_t;
 
 typedef void (*ngx_http_blockcast_proposal_pt)(
     ngx_http_blockcast_proposal_t *proposal);
@@ -32,6 +33,10 @@ struct ngx_http_blockcast_proposal_s {
     ngx_http_blockcast_publication_t  *pubs;
     ngx_uint_t                    n;
     void                         *data;         /* of the callbacks */
+    u_char                       *same;         /* large data of the same
+                                                   length as the newest that
+                                                   may be the same, or NULL;
+                                                   the caller's, too */
 
     /* one of them is in the slot, and another one follows */
     ngx_http_blockcast_proposal_pt  committed;
@@ -42,6 +47,7 @@ struct ngx_http_blockcast_proposal_s {
                                      ngx_int_t rc);
 
     unsigned                      waits:1;      /* the log has it */
+    ngx_http_blockcast_staging_t  *staging;     /* it is large, or NULL */
 };
 
 
@@ -51,10 +57,16 @@ struct ngx_http_blockcast_proposal_s {
  * are in the slot; NGX_DECLINED: this worker has lost the lease, or another
  * nginx publishes, and those from there on were not written; NGX_ERROR: one
  * does not fit, or there is no memory; NGX_AGAIN: the log has not answered yet,
- * and decided() will be called, unless the poller stops before.
+ * or it is large and is written in pieces, and decided() will be called, unless
+ * the poller stops before.  To decided() NGX_DONE says that the data is that of
+ * proposal->same.
  */
 ngx_int_t ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);
+
+/* Tells whether so much data is written, and first compared, in pieces. */
+ngx_uint_t ngx_http_blockcast_proposal_in_pieces(
+    ngx_http_blockcast_zone_t *zone, size_t len);
 
 /* Forgets a proposal that waits, if it does: decided() is not called. */
 void ngx_http_blockcast_proposal_withdraw(ngx_http_blockcast_zone_t *zone,

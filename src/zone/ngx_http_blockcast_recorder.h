@@ -77,6 +77,19 @@ struct ngx_http_blockcast_recorder_s {
                           ngx_http_blockcast_proposal_t *proposal);
     void       (*withdraw)(ngx_http_blockcast_main_conf_t *bmcf,
                            ngx_http_blockcast_proposal_t *proposal);
+
+    /*
+     * Write the record of a large publication, in pieces of len bytes: *stage
+     * is NULL at first.  NGX_AGAIN: there is more; NGX_BUSY: in another turn;
+     * NGX_DECLINED: this nginx may not publish; NGX_OK: staged(), which is for
+     * append(), makes it count.  unstage() frees it, and drops what does not
+     * count.  For recorders without propose().
+     */
+    ngx_int_t  (*stage)(ngx_http_blockcast_main_conf_t *bmcf,
+                        ngx_http_blockcast_publication_t *pub, void **stage,
+                        size_t len);
+    void       (*staged)(ngx_http_blockcast_main_conf_t *bmcf, void *stage);
+    void       (*unstage)(ngx_http_blockcast_main_conf_t *bmcf, void *stage);
 };
 
 

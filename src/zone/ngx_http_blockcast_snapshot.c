@@ -24,6 +24,8 @@
 
 static void ngx_http_blockcast_snapshot_commit_memory(
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory);
+static void ngx_http_blockcast_snapshot_show(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap);
 
 
 /*
@@ -211,18 +213,17 @@ ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
 }
 
 
-/* Puts the text frame at the beginning of buf. */
+/*
+ * Put the text frame at the beginning of buf: up to its data, and what comes
+ * behind that.  Both return the end.
+ */
 
-static void
-ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
+static u_char *
+ngx_http_blockcast_snapshot_text_head(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf)
 {
-    u_char                        *p, *payload;
-    ngx_str_t                      gap;
-    ngx_uint_t                     i;
-    ngx_http_blockcast_variant_t  *text;
+    u_char  *p, *payload;
 
-    text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
     payload = buf + BC_WS_HEADER_LEN;
 
     p = ngx_http_blockcast_snapshot_message_head(payload, pub->stream);
@@ -233,7 +234,23 @@ ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
     }
 
     snap->data = p - payload;
-    p = ngx_cpymem(p, pub->data.data, pub->data.len);
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf, u_char *p)
+{
+    u_char                        *payload;
+    ngx_str_t                      gap;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_variant_t  *text;
+
+    text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
+    payload = buf + BC_WS_HEADER_LEN;
+
     p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
 
     for (i = 0; i < pub->count && pub->entries != NULL; i++) {
@@ -258,6 +275,24 @@ ngx_http_blockcast_snapshot_build_text(ngx_http_blockcast_publication_t *pub,
     snap->data += text->payload;
     snap->data_len = pub->data.len;
     snap->size = text->len;
+
+    return p;
+}
+
+
+/* Puts the program's memory behind the frames. */
+
+static void
+ngx_http_blockcast_snapshot_build_memory(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_snapshot_t *snap, u_char *buf)
+{
+    snap->memory = snap->size;
+
+    if (pub->memory.len != 0) {
+        ngx_memcpy(buf + snap->size, pub->memory.data, pub->memory.len);
+        snap->memory_len = pub->memory.len;
+        snap->size += pub->memory.len;
+    }
 }
 
 
@@ -322,7 +357,7 @@ u_char *
 ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, ngx_log_t *log)
 {
-    u_char                       *buf;
+    u_char                       *p, *buf;
     size_t                        size, max;
     ngx_uint_t                    deflate;
     ngx_http_blockcast_stream_t  *st;
@@ -354,7 +389,9 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     snap->timestamp = pub->timestamp;
     snap->count = pub->count;
 
-    ngx_http_blockcast_snapshot_build_text(pub, snap, buf);
+    p = ngx_http_blockcast_snapshot_text_head(pub, snap, buf);
+    p = ngx_cpymem(p, pub->data.data, pub->data.len);
+    (void) ngx_http_blockcast_snapshot_text_tail(pub, snap, buf, p);
 
     max = ngx_http_blockcast_slot_frame_size(
                                         st->max_size) / 2 - BC_WS_HEADER_LEN;
@@ -384,13 +421,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
                                                     buf, max);
     }
 
-    snap->memory = snap->size;
-
-    if (pub->memory.len != 0) {
-        ngx_memcpy(buf + snap->size, pub->memory.data, pub->memory.len);
-        snap->memory_len = pub->memory.len;
-        snap->size += pub->memory.len;
-    }
+    ngx_http_blockcast_snapshot_build_memory(pub, snap, buf);
 
     return buf;
 }
@@ -405,6 +436,21 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
     n = (slot->version + 1) & 1;
 
     ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
+
+    ngx_http_blockcast_snapshot_show(slot, snap);
+}
+
+
+/* Makes what is in the buffer that nobody reads the newest. */
+
+static void
+ngx_http_blockcast_snapshot_show(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_snapshot_t *snap)
+{
+    ngx_uint_t  n;
+
+    n = (slot->version + 1) & 1;
+
     slot->snap[n] = *snap;
     slot->snap[n].published = ngx_http_blockcast_zone_usec();
 
@@ -603,6 +649,134 @@ ngx_http_blockcast_snapshot_commit_prepared(
 }
 
 
+/*
+ * In pieces: the private buffer is filled first, then the one of the slot that
+ * nobody reads, and the commit itself is but a few words.  Between two pieces
+ * of the latter the mutex is free, and another worker may take the lease and
+ * write there, too: whoever begins is counted, and who finds another count,
+ * or another version, has lost the buffer.
+ */
+
+ngx_int_t
+ngx_http_blockcast_snapshot_prepare_begin(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log)
+{
+    u_char  *p;
+    size_t   size;
+
+    ngx_memzero(prepared, sizeof(ngx_http_blockcast_prepared_t));
+
+    if (pub->data.len > pub->stream->max_size) {
+        return NGX_ERROR;
+    }
+
+    size = ngx_http_blockcast_snapshot_message_len(pub->stream, pub->data.len)
+           + BC_WS_HEADER_LEN + pub->memory.len;
+
+    prepared->buf = ngx_alloc(size, log);
+    if (prepared->buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    prepared->snap.seq = pub->seq;
+    prepared->snap.timestamp = pub->timestamp;
+
+    p = ngx_http_blockcast_snapshot_text_head(pub, &prepared->snap,
+                                              prepared->buf);
+    prepared->head = p - prepared->buf;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_snapshot_prepare_piece(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len)
+{
+    u_char  *p;
+
+    len = ngx_min(len, pub->data.len - prepared->copied);
+
+    p = ngx_cpymem(prepared->buf + prepared->head + prepared->copied,
+                   pub->data.data + prepared->copied, len);
+    prepared->copied += len;
+
+    if (prepared->copied < pub->data.len) {
+        return NGX_AGAIN;
+    }
+
+    (void) ngx_http_blockcast_snapshot_text_tail(pub, &prepared->snap,
+                                                 prepared->buf, p);
+    ngx_http_blockcast_snapshot_build_memory(pub, &prepared->snap,
+                                             prepared->buf);
+    prepared->copied = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_snapshot_stage_piece(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len)
+{
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = pub->stream->slot;
+
+    if (prepared->copied == 0) {
+
+        if (slot->seq + 1 != pub->seq) {
+            return NGX_DECLINED;
+        }
+
+        prepared->claim = ++slot->claims;
+        prepared->version = slot->version;
+    }
+
+    if (!ngx_http_blockcast_snapshot_is_staged(pub, prepared)) {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_min(len, prepared->snap.size - prepared->copied);
+
+    ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, prepared->version + 1)
+               + prepared->copied,
+               prepared->buf + prepared->copied, len);
+    prepared->copied += len;
+
+    return (prepared->copied < prepared->snap.size) ? NGX_AGAIN : NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_snapshot_is_staged(ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared)
+{
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = pub->stream->slot;
+
+    return slot->claims == prepared->claim
+           && slot->version == prepared->version
+           && slot->seq + 1 == pub->seq;
+}
+
+
+void
+ngx_http_blockcast_snapshot_commit_staged(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared)
+{
+    ngx_http_blockcast_snapshot_show(pub->stream->slot, &prepared->snap);
+
+    prepared->slot = pub->stream->slot;
+    prepared->version = prepared->slot->version;
+}
+
+
 void
 ngx_http_blockcast_snapshot_prepared_free(
     ngx_http_blockcast_prepared_t *prepared)
@@ -729,4 +903,69 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     }
 
     return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_snapshot_read_begin(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_reading_t *reading, ngx_log_t *log)
+{
+    uint64_t                        version;
+    ngx_http_blockcast_prepared_t  *kept;
+
+    kept = &ngx_http_blockcast_snapshot_kept;
+    version = slot->version;
+
+    if (version == 0
+        || (kept->buf != NULL && kept->slot == slot
+            && kept->version == version))
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memory_barrier();
+
+    reading->snap = slot->snap[version & 1];
+
+    ngx_memory_barrier();
+
+    if (slot->version != version
+        || reading->snap.size <= NGX_HTTP_BLOCKCAST_STAGED
+        || reading->snap.size
+           > ngx_http_blockcast_slot_buffer_size(slot->max_size, slot->log))
+    {
+        return NGX_DECLINED;
+    }
+
+    reading->buf = ngx_alloc(reading->snap.size + 1, log);
+    if (reading->buf == NULL) {
+        return NGX_DECLINED;
+    }
+
+    reading->version = version;
+    reading->copied = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_snapshot_read_piece(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_reading_t *reading, size_t len)
+{
+    len = ngx_min(len, reading->snap.size - reading->copied);
+
+    ngx_memcpy(reading->buf + reading->copied,
+               ngx_http_blockcast_slot_buffer(slot, reading->version)
+               + reading->copied,
+               len);
+    reading->copied += len;
+
+    ngx_memory_barrier();
+
+    if (slot->version != reading->version) {
+        return NGX_DECLINED;
+    }
+
+    return (reading->copied < reading->snap.size) ? NGX_AGAIN : NGX_OK;
 }

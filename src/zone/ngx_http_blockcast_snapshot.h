@@ -105,6 +105,12 @@ typedef struct {
     u_char                       *buf;          /* of ngx_alloc(), or NULL */
     ngx_http_blockcast_slot_t    *slot;         /* it is in, since committed */
     uint64_t                      version;      /* ... as this */
+
+    /* in pieces: where the data begins in buf, and what was copied of it to
+       there, and then from there to the slot */
+    size_t                        head;
+    size_t                        copied;
+    uint64_t                      claim;        /* see slot->claims */
 } ngx_http_blockcast_prepared_t;
 
 /*
@@ -120,6 +126,30 @@ void ngx_http_blockcast_snapshot_commit_prepared(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared);
 
+/*
+ * The same in pieces, of a snapshot that goes out as it is, neither compressed
+ * nor as a patch: _begin() makes the room, _prepare_piece() copies len bytes at
+ * most to it.  Then _stage_piece(), each time with the mutex locked and the
+ * lease looked at, copies to the slot; NGX_DECLINED: another worker writes
+ * there, too.  What is staged is committed, with the mutex locked, when it
+ * still _is_staged().  NGX_AGAIN: there is more.
+ */
+ngx_int_t ngx_http_blockcast_snapshot_prepare_begin(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_prepare_piece(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len);
+ngx_int_t ngx_http_blockcast_snapshot_stage_piece(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len);
+ngx_uint_t ngx_http_blockcast_snapshot_is_staged(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared);
+void ngx_http_blockcast_snapshot_commit_staged(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared);
+
 void ngx_http_blockcast_snapshot_prepared_free(
     ngx_http_blockcast_prepared_t *prepared);
 
@@ -131,6 +161,26 @@ void ngx_http_blockcast_snapshot_prepared_free(
  */
 ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
+
+/*
+ * The same of a large one, in pieces of len bytes: _begin() sets all but
+ * `copied`, NGX_DECLINED: it is not large, or _read() need not copy it.  Then
+ * _piece(): NGX_AGAIN: there is more; NGX_DECLINED: there is a newer one, and
+ * what was copied is of no use.
+ */
+typedef struct {
+    ngx_http_blockcast_snapshot_t  snap;
+    uint64_t                      version;
+    u_char                       *buf;          /* the caller's */
+    size_t                        copied;
+} ngx_http_blockcast_reading_t;
+
+ngx_int_t ngx_http_blockcast_snapshot_read_begin(
+    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_reading_t *reading,
+    ngx_log_t *log);
+ngx_int_t ngx_http_blockcast_snapshot_read_piece(
+    ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_reading_t *reading,
+    size_t len);
 
 /*
  * Write {"type":NAME,"data":DATA,"timestamp":SEC,"seq":SEQ}: its head, then

@@ -48,6 +48,12 @@
  */
 #define NGX_HTTP_BLOCKCAST_PATCH_MAX  524288
 
+/*
+ * Larger snapshots are published in pieces, in several turns of the event loop:
+ * all at once would take 1.4 ms for each megabyte (bytes)
+ */
+#define NGX_HTTP_BLOCKCAST_STAGED  NGX_HTTP_BLOCKCAST_PATCH_MAX
+
 /* so many messages of a stream go uncompressed after one that saved nothing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE  16
 
@@ -104,6 +110,9 @@ struct ngx_http_blockcast_slot_s {
     /* the snapshot: buffer number version & 1; 0 before the first */
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
+    uint64_t                      claims;       /* how often the buffer that
+                                                   nobody reads was begun to be
+                                                   filled in pieces */
     uint64_t                      dataless_seq;  /* newest seq whose data is
                                                    not here: too large, lost */
     uint64_t                      freed_seq;    /* newest seq of a freed slot

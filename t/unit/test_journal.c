@@ -349,6 +349,61 @@ test_lies(void)
 }
 
 
+/* in pieces a record has the same bytes as at once */
+
+static void
+test_pieces(void)
+{
+    size_t               head, size, i;
+    uint8_t              once[512], pieces[512];
+    uint32_t             sum;
+    const uint8_t       *p;
+    bc_journal_record_t  r, got;
+
+    memset(&r, 0, sizeof(r));
+    r.type = bc_journal_snap;
+    r.name = span("network_metrics");
+    r.data = span("[\"a large one, of which this is the beginning\"]");
+    r.state = span("{\"n\":1}");
+    r.seq = 12;
+    r.time = 1785000001;
+
+    size = bc_journal_end(once, bc_journal_begin(once, &r), 0);
+
+    memset(pieces, 0xff, sizeof(pieces));
+    head = bc_journal_head(pieces, &r);
+    is(head, BC_JOURNAL_RECORD + r.name.len, "the head of a record");
+
+    memcpy(pieces + head, r.data.data, r.data.len);
+    memcpy(pieces + head + r.data.len, r.state.data, r.state.len);
+
+    sum = 0;
+
+    for (i = 8; i < size; i += 7) {
+        sum = bc_journal_sum(sum, pieces + i, size - i < 7 ? size - i : 7);
+    }
+
+    bc_journal_head_end(pieces, sum);
+    ok(memcmp(once, pieces, size) == 0, "in pieces it is the same");
+
+    /* without its last piece it is one whose write was cut */
+
+    for (i = 1; i < size; i++) {
+        p = pieces;
+
+        if (bc_journal_next(&p, pieces + i, &got) != BC_JOURNAL_CUT) {
+            break;
+        }
+    }
+
+    is(i, size, "and cut off up to its last byte");
+
+    p = pieces;
+    is(bc_journal_next(&p, pieces + size, &got), 1, "and then whole");
+}
+
+
+
 /* the note of the newest numbers: read as written, and refused else */
 
 static void
@@ -430,6 +485,7 @@ int
 main(void)
 {
     make();
+    test_pieces();
     test_note();
     test_good();
     test_cut();

@@ -104,6 +104,9 @@ sub is_open { return defined $_[0]{buf}{ $_[1] } }
 sub send_all {
     my ($self, $s, $text) = @_;
 
+    # who asked may be killed meanwhile
+    local $SIG{PIPE} = 'IGNORE';
+
     $s->blocking(1);
 
     while (length $text) {
