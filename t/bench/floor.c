@@ -5,10 +5,17 @@
  * the others are measured by it.
  *
  *   floor --port=P --control=P [--size=300] [--deflate]
+ *         [--kind=ws|sse|poll] [--exact] [--cert=FILE --key=FILE]
  *
  * It answers WebSocket handshakes on 127.0.0.1:PORT and throws away what the
  * clients say.  For each byte on a connection to the port of --control one
  * message goes to all.  --deflate: compressed, once for all.
+ *
+ * --kind=sse: requests are answered with a response that has no end, to which
+ * each message adds --size bytes; --kind=poll: each message is a response of
+ * --size bytes, head and all, to those that have asked since the last one.
+ * --exact: --size is that of the whole frame, with its header.  --cert, --key:
+ * the same over TLS, by SSL_write().
  */
 
 
@@ -25,12 +32,15 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <openssl/ssl.h>
 #include <zlib.h>
 
 
 #define FLOOR_FDS      20000
 #define FLOOR_EVENTS   256
 #define FLOOR_SIZE     (64 * 1024)
+#define FLOOR_LARGEST  (2 * 1024 * 1024)    /* with --exact */
+#define FLOOR_RESPONSE "HTTP/1.1 200 OK\r\nContent-Length: %07zu\r\n\r\n"
 
 
 /* what of a frame the socket did not take; most clients never have one */
@@ -47,8 +57,12 @@ static int             floor_place[FLOOR_FDS];     /* by descriptor */
 static floor_rest_t   *floor_rests[FLOOR_FDS];
 static uint8_t         floor_kind[FLOOR_FDS];
 
+static SSL            *floor_ssl[FLOOR_FDS];
+
 enum { floor_free, floor_listen, floor_control_listen, floor_control,
-       floor_handshake, floor_open };
+       floor_tls, floor_handshake, floor_open };
+
+static enum { floor_ws, floor_sse, floor_poll }  floor_way;
 
 static size_t          floor_size = 300;
 static int             floor_deflate;
@@ -59,6 +73,8 @@ static char           *floor_payload;
 static size_t          floor_time_at;
 static uint8_t        *floor_frame;
 static uint8_t        *floor_packed;
+static size_t          floor_frame_len;     /* 0: a WebSocket frame of size */
+static SSL_CTX        *floor_ctx;
 
 
 static int
@@ -84,6 +100,45 @@ floor_socket(uint16_t port)
     }
 
     return fd;
+}
+
+
+/* as recv() and send(): -1 and EAGAIN when it would have to wait */
+
+static ssize_t
+floor_recv(int fd, void *buf, size_t len)
+{
+    int  n;
+
+    if (floor_ssl[fd] == NULL) {
+        return recv(fd, buf, len, 0);
+    }
+
+    n = SSL_read(floor_ssl[fd], buf, (int) len);
+
+    if (n > 0) {
+        return n;
+    }
+
+    errno = (SSL_get_error(floor_ssl[fd], n) == SSL_ERROR_WANT_READ)
+            ? EAGAIN : EPIPE;
+
+    return -1;
+}
+
+
+static ssize_t
+floor_send(int fd, const void *buf, size_t len)
+{
+    int  n;
+
+    if (floor_ssl[fd] == NULL) {
+        return send(fd, buf, len, MSG_NOSIGNAL);
+    }
+
+    n = SSL_write(floor_ssl[fd], buf, (int) len);
+
+    return (n > 0) ? n : -1;
 }
 
 
@@ -124,6 +179,19 @@ floor_accept(int listening, uint8_t kind)
         }
 
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+
+        if (kind == floor_handshake && floor_ctx != NULL) {
+            floor_ssl[fd] = SSL_new(floor_ctx);
+
+            if (floor_ssl[fd] == NULL || SSL_set_fd(floor_ssl[fd], fd) != 1) {
+                bench_die(0, "SSL_new() failed");
+            }
+
+            SSL_set_accept_state(floor_ssl[fd]);
+            floor_add(fd, floor_tls);
+            continue;
+        }
+
         floor_add(fd, kind);
     }
 }
@@ -140,10 +208,26 @@ floor_close(int fd)
         floor_place[last] = floor_place[fd];
     }
 
+    if (floor_ssl[fd] != NULL) {
+        SSL_free(floor_ssl[fd]);
+        floor_ssl[fd] = NULL;
+    }
+
     free(floor_rests[fd]);
     floor_rests[fd] = NULL;
     floor_kind[fd] = floor_free;
     close(fd);
+}
+
+
+/* from now on it gets messages */
+
+static void
+floor_join(int fd)
+{
+    floor_kind[fd] = floor_open;
+    floor_place[fd] = floor_nclients;
+    floor_clients[floor_nclients++] = fd;
 }
 
 
@@ -156,7 +240,10 @@ floor_answer(int fd)
     char        buf[4096], accept[32], answer[300], *key, *end;
     ssize_t     size;
 
-    size = recv(fd, buf, sizeof(buf) - 1, 0);
+    static const char  events[] = "HTTP/1.1 200 OK\r\n"
+                                  "Content-Type: text/event-stream\r\n\r\n";
+
+    size = floor_recv(fd, buf, sizeof(buf) - 1);
 
     if (size <= 0) {
         if (size == 0 || errno != EAGAIN) {
@@ -167,6 +254,20 @@ floor_answer(int fd)
     }
 
     buf[size] = '\0';
+
+    if (floor_way == floor_sse) {
+        n = (int) sizeof(events) - 1;
+
+        if (floor_send(fd, events, (size_t) n) != n) {
+            floor_close(fd);
+            return;
+        }
+    }
+
+    if (floor_way != floor_ws) {
+        floor_join(fd);
+        return;
+    }
 
     key = strcasestr(buf, "\r\nSec-WebSocket-Key: ");
     end = key ? strstr(key + 21, "\r\n") : NULL;
@@ -186,14 +287,33 @@ floor_answer(int fd)
                             "server_no_context_takeover; "
                             "client_no_context_takeover\r\n" : "");
 
-    if (send(fd, answer, (size_t) n, MSG_NOSIGNAL) != n) {
+    if (floor_send(fd, answer, (size_t) n) != n) {
         floor_close(fd);
         return;
     }
 
-    floor_kind[fd] = floor_open;
-    floor_place[fd] = floor_nclients;
-    floor_clients[floor_nclients++] = fd;
+    floor_join(fd);
+}
+
+
+static void
+floor_accept_tls(int fd)
+{
+    int  rc, err;
+
+    rc = SSL_do_handshake(floor_ssl[fd]);
+
+    if (rc == 1) {
+        floor_kind[fd] = floor_handshake;
+        floor_answer(fd);
+        return;
+    }
+
+    err = SSL_get_error(floor_ssl[fd], rc);
+
+    if (err != SSL_ERROR_WANT_READ && err != SSL_ERROR_WANT_WRITE) {
+        floor_close(fd);
+    }
 }
 
 
@@ -204,6 +324,11 @@ floor_make(const uint8_t **frame)
 {
     size_t      len, head;
     z_stream    z;
+
+    if (floor_frame_len != 0) {
+        *frame = floor_frame;
+        return floor_frame_len;
+    }
 
     bench_time(floor_payload + floor_time_at, bench_now());
 
@@ -245,7 +370,7 @@ floor_catch_up(int fd)
     floor_rest_t  *rest;
 
     rest = floor_rests[fd];
-    n = send(fd, rest->data, rest->len, MSG_NOSIGNAL);
+    n = floor_send(fd, rest->data, rest->len);
 
     if (n <= 0) {
         return 0;
@@ -284,17 +409,23 @@ floor_broadcast(void)
             continue;
         }
 
-        n = send(fd, frame, len, MSG_NOSIGNAL);
+        n = floor_send(fd, frame, len);
 
         if (n == (ssize_t) len) {
             continue;
+        }
+
+        if (n == -1 && floor_ssl[fd] != NULL) {
+
+            /* OpenSSL has encrypted it: it has to be sent, no other */
+            n = 0;
         }
 
         /* it is behind: the rest of this one later, and others not at all */
 
         floor_skipped++;
 
-        if (n > 0) {
+        if (n >= 0) {
             rest = malloc(sizeof(floor_rest_t) + len - (size_t) n);
 
             if (rest == NULL) {
@@ -306,6 +437,17 @@ floor_broadcast(void)
             floor_rests[fd] = rest;
         }
     }
+
+    if (floor_way == floor_poll) {
+
+        /* they have their response, and ask again */
+
+        for (i = 0; i < floor_nclients; i++) {
+            floor_kind[floor_clients[i]] = floor_handshake;
+        }
+
+        floor_nclients = 0;
+    }
 }
 
 
@@ -315,7 +457,7 @@ floor_input(int fd)
     char     buf[4096];
     ssize_t  i, n;
 
-    n = recv(fd, buf, sizeof(buf), 0);
+    n = floor_recv(fd, buf, sizeof(buf));
 
     if (n == 0 || (n == -1 && errno != EAGAIN)) {
         floor_close(fd);
@@ -335,12 +477,35 @@ floor_prepare(void)
 {
     size_t   head;
     uint8_t  buf[10];
+    char     text[200];
 
     floor_frame = malloc(floor_size + 10);
     floor_packed = malloc(floor_size + 1100);
 
     if (floor_frame == NULL || floor_packed == NULL) {
         bench_die(errno, "no memory");
+    }
+
+    if (floor_frame_len != 0) {
+        memset(floor_frame, 'x', floor_size);
+
+        if (floor_way == floor_ws) {
+            head = (floor_size < 126 + 2) ? 2
+                   : (floor_size < 65536 + 4) ? 4 : 10;
+            (void) bench_frame_head(floor_frame, 1, floor_size - head);
+
+        } else if (floor_way == floor_poll) {
+
+            /* the head is as long whatever the number is */
+
+            head = (size_t) snprintf(text, sizeof(text), FLOOR_RESPONSE,
+                                     (size_t) 0);
+            (void) snprintf(text, sizeof(text), FLOOR_RESPONSE,
+                            floor_size - head);
+            memcpy(floor_frame, text, head);
+        }
+
+        return;
     }
 
     head = bench_frame_head(buf, 1, floor_size);
@@ -355,11 +520,14 @@ int
 main(int argc, char **argv)
 {
     int                  i, n, fd;
+    char                *cert, *key;
     uint16_t             port, control;
     struct epoll_event   events[FLOOR_EVENTS];
 
     port = 0;
     control = 0;
+    cert = NULL;
+    key = NULL;
 
     for (i = 1; i < argc; i++) {
 
@@ -371,7 +539,25 @@ main(int argc, char **argv)
                                               65535);
 
         } else if (strncmp(argv[i], "--size=", 7) == 0) {
-            floor_size = bench_number("size", argv[i] + 7, 150, FLOOR_SIZE);
+            floor_size = bench_number("size", argv[i] + 7, 150, FLOOR_LARGEST);
+
+        } else if (strcmp(argv[i], "--exact") == 0) {
+            floor_frame_len = 1;
+
+        } else if (strcmp(argv[i], "--kind=ws") == 0) {
+            floor_way = floor_ws;
+
+        } else if (strcmp(argv[i], "--kind=sse") == 0) {
+            floor_way = floor_sse;
+
+        } else if (strcmp(argv[i], "--kind=poll") == 0) {
+            floor_way = floor_poll;
+
+        } else if (strncmp(argv[i], "--cert=", 7) == 0) {
+            cert = argv[i] + 7;
+
+        } else if (strncmp(argv[i], "--key=", 6) == 0) {
+            key = argv[i] + 6;
 
         } else if (strcmp(argv[i], "--deflate") == 0) {
             floor_deflate = 1;
@@ -383,6 +569,29 @@ main(int argc, char **argv)
 
     if (port == 0 || control == 0) {
         bench_die(0, "--port=PORT and --control=PORT are needed");
+    }
+
+    if (floor_frame_len != 0) {
+        floor_frame_len = floor_size;
+
+    } else if (floor_way != floor_ws || floor_size > FLOOR_SIZE) {
+        bench_die(0, "--exact is needed");
+    }
+
+    if (cert != NULL && key != NULL) {
+        floor_ctx = SSL_CTX_new(TLS_server_method());
+
+        if (floor_ctx == NULL
+            || SSL_CTX_use_certificate_chain_file(floor_ctx, cert) != 1
+            || SSL_CTX_use_PrivateKey_file(floor_ctx, key, SSL_FILETYPE_PEM)
+               != 1)
+        {
+            bench_die(0, "the certificate %s cannot be used", cert);
+        }
+
+        SSL_CTX_set_mode(floor_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE
+                                    | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                                    | SSL_MODE_RELEASE_BUFFERS);
     }
 
     floor_prepare();
@@ -406,6 +615,10 @@ main(int argc, char **argv)
 
             case floor_control_listen:
                 floor_accept(fd, floor_control);
+                break;
+
+            case floor_tls:
+                floor_accept_tls(fd);
                 break;
 
             case floor_handshake:

@@ -9,6 +9,7 @@ import { load } from './process.mjs';
 import { disturbance, program, rounds, run, target } from './measure.mjs';
 import { servers } from './servers.mjs';
 import { turns } from './turns.mjs';
+import { compare } from './ways.mjs';
 import { cell, median, number, table } from './stats.mjs';
 
 export const names = {
@@ -200,7 +201,10 @@ async function smoke(options) {
     const quick = await turns({ time: 0.5 }, true);
     lines.push(quick.text);
 
-    return { text: lines.join('\n'), data: [lines, quick.data] };
+    const ways = await compare({ time: 0.5, rounds: 1, noise: options.noise }, true);
+    lines.push(ways.text);
+
+    return { text: lines.join('\n'), data: [lines, quick.data, ways.data] };
 }
 
 const each = (options, runs, seconds) => options.rounds * options.peers.length * runs * seconds;
@@ -212,6 +216,7 @@ export const commands = {
     latency: { run: o => latency(o, { pace, paced, names }), seconds: o => o.rounds * (o.time * 5 + 15) },
     scale: { run: scale, seconds: o => o.rounds * 320 },
     turns: { run: o => turns(o), seconds: o => Math.min(o.rounds, 2) * 60 * (o.time + 5) },
+    ways: { run: o => compare(o), seconds: o => 15 * (o.rounds * 2 * (o.time * 1.3 + 3) + 4) },
     storm: { run: storm, seconds: o => each(o, 2, 5) },
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },

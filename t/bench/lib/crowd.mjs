@@ -34,6 +34,7 @@ export class Crowd {
         const to = { port: this.port, host: '127.0.0.1', localAddress: `127.0.0.${2 + i % 16}` };
         const socket = this.tls ? tls.connect({ ...to, rejectUnauthorized: false }) : net.connect(to);
         let head = '';
+        let left = 0;
 
         this.sockets.add(socket);
         socket.on(this.tls ? 'secureConnect' : 'connect', () => socket.write(this.request()));
@@ -49,10 +50,18 @@ export class Crowd {
             this.bytes += data.length;
 
             if (this.kind === 'poll') {
-                // one response after the other, each in one piece or so
-                socket.write(this.request());
-                this.ready += head === '';
-                head = 'x';
+                // one response after the other
+                left -= data.length;
+                if (left < 0) {
+                    const text = data.toString('latin1', 0, 4096);
+                    const end = text.indexOf('\r\n\r\n') + 4;
+                    left = Number(/\ncontent-length: *(\d+)/i.exec(text.slice(0, end))?.[1] ?? 0) - (data.length - end);
+                }
+                if (left === 0) {
+                    socket.write(this.request());
+                    this.ready += head === '';
+                    head = 'x';
+                }
                 return;
             }
             if (head === undefined) {

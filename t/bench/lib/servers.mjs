@@ -56,6 +56,7 @@ async function simple(command, args, options) {
 
     return {
         port: clients,
+        control,
         path: '/',
         pids: [child.pid],
         load: [`--trigger=${control}`, ...how(options)],
@@ -132,7 +133,7 @@ export const servers = {
 
     floor: options => simple(path.join(env.build, 'floor'), (clients, control) =>
         [`--port=${clients}`, `--control=${control}`, `--size=${options.size}`,
-            ...(options.deflate ? ['--deflate'] : [])], options),
+            ...(options.deflate ? ['--deflate'] : []), ...(options.args ?? [])], options),
 
     ws: options => simple(process.execPath, (clients, control) =>
         [path.join(here, 'peer-ws.mjs'), String(clients), String(control), String(options.size),
@@ -254,8 +255,9 @@ ${options.streams.map(s => `
         location = /ws { blockcast_websocket; }
         location /events { blockcast_sse; }
         location /api/ { blockcast_api; }
+        location = /poke { blockcast_poke; }
         location = /_node {
-            blockcast_node max_reply=8m;
+            blockcast_node max_reply=40m;
             proxy_pass http://node/;
             proxy_http_version 1.1;
             proxy_set_header Connection "";

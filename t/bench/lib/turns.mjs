@@ -78,8 +78,8 @@ function figures(t, p99, more = {}) {
 
 // A message every 250 ms to all.
 const broadcast = (clients, bytes, kind) => options => measured({
-    streams: [{ name: 's', call: `${kind.hex ? 'hex' : 'json'}_${bytes}_0`, interval: 250 }],
-    maxSize: bytes * 2 + 4096, tls: kind.tls,
+    streams: [{ name: 's', call: `${kind.hex ? 'hex' : 'json'}_${bytes}_0`, interval: kind.interval ?? 250 }],
+    maxSize: bytes * 2 + 4096, tls: kind.tls, workers: kind.workers, zone: kind.zone,
 }, async (server, turns) => {
     const crowd = new Crowd({
         port: server.port, say: () => [subscribe(['s'])], ...kind,
@@ -223,6 +223,10 @@ function cases(scale, quick) {
             const clients = Math.max(2, Math.round(scale * (bytes >= 1 << 20 ? 0.1 : 1)));
             list.push([`${name}, ${size(bytes)} to ${number(clients)}`, broadcast(clients, bytes, kind)]);
         }
+    }
+    for (const n of quick ? [] : [1, 2]) {
+        list.push([`a publish of 16 MB, ${n} workers`, broadcast(4, 16 << 20, { hex: true, interval: 500, zone: '200m',
+            workers: n })]);
     }
     for (const n of quick ? [8] : [1, 8, 32, 64]) {
         list.push([`${n} streams, 300 B to ${number(scale)}`, streams(scale, n)]);
