@@ -719,8 +719,11 @@ ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub)
 
     slot = hub->stream->slot;
 
+    /* the slot of a key counts the listeners of all keys */
+
     first = (hub->nlisteners + ngx_http_blockcast_filtered_count(hub) == 0
-             && ngx_http_blockcast_slot_listeners(slot) == 0);
+             && (hub->key != NULL
+                 || ngx_http_blockcast_slot_listeners(slot) == 0));
 
     /* counted first: who publishes from now on wakes this worker */
 

@@ -2,11 +2,13 @@
 /*
  * Polls of keys: when each is due, and with which others it is asked for.
  *
- * All keys of a stream have the same interval, so that those that wait for
- * their turn are in a queue, first come first served; keys that somebody has
- * just come for are in another one, and the two take turns.  No more than a
- * few polls of a stream run at once: the rest stays in the queues, which have
- * room for each key of the table and cannot grow.
+ * Keys that are due have their turn first come first served; those that
+ * somebody has just come for are in another list, and the two take turns.  No
+ * more than a few polls of a stream run at once: the rest stays in the lists,
+ * which have room for each key of the table and cannot grow.
+ *
+ * A poll counts when it has ended: what a worker that was killed, or has lost
+ * the lease, had begun to ask is asked again by the next one.
  */
 
 
@@ -23,6 +25,7 @@
 #include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_budget.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_key_queue.h"
 #include "ngx_http_blockcast_poll.h"
 #include "bc_json.h"
 #include "bc_span.h"
@@ -38,21 +41,8 @@
 /* all places are looked at in so many ticks */
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_SWEEP  25
 
-
-/* of each place of the table */
-
-typedef struct {
-    ngx_msec_t                    due;
-    uint32_t                      next;         /* in its queue: place + 1 */
-    unsigned                      queued:1;
-    unsigned                      busy:1;       /* in a lane */
-} ngx_http_blockcast_key_entry_t;
-
-
-typedef struct {
-    uint32_t                      first;        /* place + 1 */
-    uint32_t                      last;
-} ngx_http_blockcast_key_queue_t;
+/* until a poll that could not begin, or not be published, is repeated (msec) */
+#define NGX_HTTP_BLOCKCAST_KEY_POLL_AGAIN  1000
 
 
 typedef struct {
@@ -62,8 +52,7 @@ typedef struct {
     ngx_http_blockcast_key_table_t  *table;
     ngx_http_blockcast_key_entry_t  *entries;   /* NULL: we do not poll */
 
-    ngx_http_blockcast_key_queue_t  turn;
-    ngx_http_blockcast_key_queue_t  fresh;
+    ngx_http_blockcast_key_queue_t  queue;
     ngx_uint_t                    odd;          /* whose turn it is */
 
     ngx_queue_t                   active;       /* lanes */
@@ -75,9 +64,8 @@ typedef struct {
     uint64_t                      pos;          /* in the ring of wishes */
     ngx_uint_t                    sweep;        /* the next place */
 
-    uint64_t                      head;         /* seq of stream->after ... */
-    ngx_msec_t                    headed;       /* ... since when */
-    ngx_msec_t                    poked;        /* 0: never */
+    uint64_t                      head;         /* seq of stream->after */
+    ngx_uint_t                    pokes;
     ngx_uint_t                    failures;     /* lanes since a good one */
 } ngx_http_blockcast_key_family_poll_t;
 
@@ -85,7 +73,8 @@ typedef struct {
 static ngx_http_blockcast_key_family_poll_t *
     ngx_http_blockcast_key_poll_family(ngx_http_blockcast_stream_t *st);
 static void ngx_http_blockcast_key_poll_enter(
-    ngx_http_blockcast_key_family_poll_t *family, ngx_uint_t place);
+    ngx_http_blockcast_key_family_poll_t *family, ngx_uint_t place,
+    ngx_http_blockcast_key_list_e list);
 static void ngx_http_blockcast_key_poll_handler(ngx_event_t *ev);
 
 
@@ -214,71 +203,6 @@ ngx_http_blockcast_key_poll_wanted(
 }
 
 
-/* Returns when a key is to be polled. */
-
-static ngx_msec_t
-ngx_http_blockcast_key_poll_due(ngx_http_blockcast_key_family_poll_t *family,
-    ngx_uint_t place)
-{
-    ngx_msec_t                 due;
-    ngx_http_blockcast_key_t  *k;
-
-    k = ngx_http_blockcast_key_poll_at(family, place);
-    due = family->entries[place].due;
-
-    if (family->stream->after != NULL && family->head != 0
-        && k->after != family->head
-        && (ngx_msec_int_t) (family->headed - due) < 0)
-    {
-        due = family->headed;
-    }
-
-    if (family->poked != 0
-        && (ngx_msec_int_t) (k->attempted - family->poked) < 0
-        && (ngx_msec_int_t) (family->poked - due) < 0)
-    {
-        due = family->poked;
-    }
-
-    return due;
-}
-
-
-static void
-ngx_http_blockcast_key_poll_append(
-    ngx_http_blockcast_key_family_poll_t *family,
-    ngx_http_blockcast_key_queue_t *queue, ngx_uint_t place)
-{
-    family->entries[place].next = 0;
-    family->entries[place].queued = 1;
-
-    if (queue->last != 0) {
-        family->entries[queue->last - 1].next = place + 1;
-
-    } else {
-        queue->first = place + 1;
-    }
-
-    queue->last = place + 1;
-}
-
-
-static void
-ngx_http_blockcast_key_poll_shift(ngx_http_blockcast_key_family_poll_t *family,
-    ngx_http_blockcast_key_queue_t *queue)
-{
-    ngx_http_blockcast_key_entry_t  *entry;
-
-    entry = &family->entries[queue->first - 1];
-    entry->queued = 0;
-    queue->first = entry->next;
-
-    if (queue->first == 0) {
-        queue->last = 0;
-    }
-}
-
-
 /* Returns the next point of the grid of an interval after a time. */
 
 static ngx_msec_t
@@ -294,30 +218,52 @@ ngx_http_blockcast_key_poll_grid(ngx_http_blockcast_key_family_poll_t *family,
 }
 
 
-/* Puts a key that is wanted into one of the queues, unless it is in one. */
+/* Puts a key that is wanted into a list, when it is due, or has it wait. */
 
 static void
 ngx_http_blockcast_key_poll_enter(ngx_http_blockcast_key_family_poll_t *family,
-    ngx_uint_t place)
+    ngx_uint_t place, ngx_http_blockcast_key_list_e list)
 {
-    ngx_msec_t                       attempted;
+    ngx_msec_t                       now;
+    ngx_http_blockcast_key_t        *k;
     ngx_http_blockcast_key_entry_t  *entry;
 
     entry = &family->entries[place];
+    k = ngx_http_blockcast_key_poll_at(family, place);
 
-    if (entry->queued || entry->busy) {
+    if (entry->busy) {
         return;
     }
 
-    attempted = ngx_http_blockcast_key_poll_at(family, place)->attempted;
+    if (entry->queued) {
 
-    entry->due = (attempted == 0)
-                 ? ngx_current_msec
-                 : ngx_http_blockcast_key_poll_grid(family, attempted);
+        if (entry->uses == (uint32_t) k->uses) {
+            return;
+        }
 
-    ngx_http_blockcast_key_poll_append(family,
-               (ngx_msec_int_t) (entry->due - ngx_current_msec) <= 0
-               ? &family->fresh : &family->turn, place);
+        /* what waits is the key that had the place before */
+
+        ngx_http_blockcast_key_queue_remove(&family->queue, place);
+    }
+
+    now = ngx_current_msec;
+
+    entry->uses = (uint32_t) k->uses;
+    entry->due = now;
+
+    if (k->attempted != 0
+        && k->ended == k->attempted
+        && (family->stream->after == NULL || k->after == family->head))
+    {
+        entry->due = ngx_http_blockcast_key_poll_grid(family, k->attempted);
+
+        if ((ngx_msec_int_t) (entry->due - now) > 0) {
+            ngx_http_blockcast_key_queue_wait(&family->queue, place);
+            return;
+        }
+    }
+
+    ngx_http_blockcast_key_queue_append(&family->queue, list, place);
 }
 
 
@@ -360,13 +306,14 @@ ngx_http_blockcast_key_poll_start(void)
             continue;
         }
 
-        ngx_memzero(&family->turn, sizeof(ngx_http_blockcast_key_queue_t));
-        ngx_memzero(&family->fresh, sizeof(ngx_http_blockcast_key_queue_t));
+        ngx_http_blockcast_key_queue_init(&family->queue, family->entries);
 
         family->pos = family->table->wanted;
-        family->head = 0;
-        family->poked = 0;
         family->table->late = 0;
+
+        if (family->stream->after != NULL) {
+            family->head = family->stream->after->slot->seq;
+        }
 
         /* go on in the order of the former poller */
 
@@ -385,7 +332,8 @@ ngx_http_blockcast_key_poll_start(void)
 
         for (place = 0; place < n; place++) {
             ngx_http_blockcast_key_poll_enter(family,
-                                              order[place] & 0xffffff);
+                                              order[place] & 0xffffff,
+                                              ngx_http_blockcast_key_turn);
         }
 
         ngx_free(order);
@@ -465,7 +413,7 @@ ngx_http_blockcast_key_poll_follow(void)
 
             if (seq != family->head) {
                 family->head = seq;
-                family->headed = ngx_current_msec;
+                ngx_http_blockcast_key_queue_hurry(&family->queue);
             }
         }
 
@@ -476,7 +424,8 @@ ngx_http_blockcast_key_poll_follow(void)
 
             if (rc == NGX_OK) {
                 if (ngx_http_blockcast_key_poll_wanted(family, place)) {
-                    ngx_http_blockcast_key_poll_enter(family, place);
+                    ngx_http_blockcast_key_poll_enter(family, place,
+                                                ngx_http_blockcast_key_fresh);
                 }
 
                 continue;
@@ -488,7 +437,8 @@ ngx_http_blockcast_key_poll_follow(void)
 
             for (place = 0; place < family->table->max; place++) {
                 if (ngx_http_blockcast_key_poll_wanted(family, place)) {
-                    ngx_http_blockcast_key_poll_enter(family, place);
+                    ngx_http_blockcast_key_poll_enter(family, place,
+                                                ngx_http_blockcast_key_fresh);
                 }
             }
         }
@@ -520,7 +470,8 @@ ngx_http_blockcast_key_poll_tick(void)
              place++)
         {
             if (ngx_http_blockcast_key_poll_wanted(family, place)) {
-                ngx_http_blockcast_key_poll_enter(family, place);
+                ngx_http_blockcast_key_poll_enter(family, place,
+                                                ngx_http_blockcast_key_fresh);
             }
         }
 
@@ -540,8 +491,44 @@ ngx_http_blockcast_key_poll_poke(ngx_http_blockcast_stream_t *st)
 
     family = ngx_http_blockcast_key_poll_family(st);
 
-    if (family != NULL) {
-        family->poked = ngx_current_msec;
+    if (family != NULL && family->entries != NULL) {
+        family->pokes++;
+        ngx_http_blockcast_key_queue_hurry(&family->queue);
+    }
+}
+
+
+void
+ngx_http_blockcast_key_poll_hurry(ngx_http_blockcast_node_t *node)
+{
+    ngx_uint_t                             i, place;
+    ngx_http_blockcast_key_t              *k;
+    ngx_http_blockcast_key_entry_t        *entry;
+    ngx_http_blockcast_key_family_poll_t  *family;
+
+    for (i = 0; i < ngx_http_blockcast_key_npolls; i++) {
+        family = &ngx_http_blockcast_key_polls[i];
+
+        if (family->entries == NULL || family->stream->node != node) {
+            continue;
+        }
+
+        for (place = 0; place < family->table->max; place++) {
+            entry = &family->entries[place];
+            k = ngx_http_blockcast_key_poll_at(family, place);
+
+            if (!entry->queued
+                || (ngx_msec_int_t) (entry->due - ngx_current_msec) <= 0
+                || k->error[k->error_version & 1].len == 0)
+            {
+                continue;
+            }
+
+            ngx_http_blockcast_key_queue_remove(&family->queue, place);
+            entry->due = ngx_current_msec;
+            ngx_http_blockcast_key_queue_append(&family->queue,
+                                          ngx_http_blockcast_key_turn, place);
+        }
     }
 }
 
@@ -585,52 +572,49 @@ ngx_http_blockcast_key_poll_pick(ngx_http_blockcast_key_family_poll_t *family,
     ngx_uint_t *place, ngx_msec_int_t *left)
 {
     ngx_uint_t                       n, i;
-    ngx_msec_int_t                   wait;
+    ngx_http_blockcast_key_list_e    which;
+    ngx_http_blockcast_key_list_t   *list;
     ngx_http_blockcast_key_queue_t  *queue;
 
-    *left = NGX_MAX_INT_T_VALUE;
+    queue = &family->queue;
+    ngx_http_blockcast_key_queue_ripen(queue);
 
     for (i = 0; i < 2; i++) {
-        queue = ((family->odd + i) & 1) ? &family->fresh : &family->turn;
+        which = ((family->odd + i) & 1) ? ngx_http_blockcast_key_fresh
+                                        : ngx_http_blockcast_key_turn;
+        list = &queue->lists[which];
 
-        while (queue->first != 0
+        while (list->first != 0
                && !ngx_http_blockcast_key_poll_wanted(family,
-                                                      queue->first - 1))
+                                                      list->first - 1))
         {
-            ngx_http_blockcast_key_poll_shift(family, queue);
+            ngx_http_blockcast_key_queue_remove(queue, list->first - 1);
         }
 
-        if (queue->first == 0) {
+        if (list->first == 0) {
             continue;
         }
 
-        n = queue->first - 1;
-        wait = (ngx_msec_int_t) (ngx_http_blockcast_key_poll_due(family, n)
-                                 - ngx_current_msec);
-
-        if (wait > 0) {
-            *left = ngx_min(*left, wait);
-            continue;
-        }
-
+        n = list->first - 1;
         *left = 0;
 
-        if (queue == &family->turn) {
-            ngx_http_blockcast_key_poll_late(family, -wait);
+        if (which == ngx_http_blockcast_key_turn) {
+            ngx_http_blockcast_key_poll_late(family,
+                      (ngx_msec_int_t) (ngx_current_msec
+                                        - queue->entries[n].due));
         }
 
         if (place != NULL) {
             *place = n;
-            ngx_http_blockcast_key_poll_shift(family, queue);
+            ngx_http_blockcast_key_queue_remove(queue, n);
             family->odd++;
         }
 
         return 1;
     }
 
-    if (*left > 0) {
-        ngx_http_blockcast_key_poll_late(family, 0);
-    }
+    *left = ngx_http_blockcast_key_queue_left(queue);
+    ngx_http_blockcast_key_poll_late(family, 0);
 
     return 0;
 }
@@ -696,6 +680,9 @@ ngx_http_blockcast_key_poll_lane(ngx_http_blockcast_key_family_poll_t *family)
     }
 
     lane->n = 0;
+    lane->head = family->head;
+    lane->pokes = family->pokes;
+    lane->lost = 0;
     family->nactive++;
     ngx_queue_insert_tail(&family->active, &lane->queue);
 
@@ -719,8 +706,10 @@ ngx_http_blockcast_key_poll_add(ngx_http_blockcast_key_lane_t *lane,
 
     family->entries[place].busy = 1;
 
-    k->attempted = ngx_current_msec;
-    k->after = family->head;
+    /* it counts as polled with _done(): see there */
+
+    lane->began = ngx_current_msec;
+    k->attempted = lane->began;
 }
 
 
@@ -728,11 +717,13 @@ static void
 ngx_http_blockcast_key_poll_begin(ngx_http_blockcast_key_lane_t *lane)
 {
     ngx_http_blockcast_poll_start(&lane->poll);
+    ngx_http_blockcast_test_moment("key: asked");
 
     if (!lane->poll.active && lane->n != 0) {
 
         /* no memory: it has not begun */
 
+        lane->lost = 1;
         ngx_http_blockcast_key_poll_done(&lane->poll);
     }
 }
@@ -879,7 +870,8 @@ ngx_http_blockcast_key_poll_can_try(ngx_http_blockcast_stream_t *st)
     return family != NULL
            && family->entries != NULL
            && family->nactive == 0
-           && (family->turn.first != 0 || family->fresh.first != 0);
+           && ngx_http_blockcast_key_queue_first(&family->queue)
+              != NGX_HTTP_BLOCKCAST_KEY_NONE;
 }
 
 
@@ -888,7 +880,6 @@ ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                             place;
     ngx_http_blockcast_key_lane_t         *lane;
-    ngx_http_blockcast_key_queue_t        *queue;
     ngx_http_blockcast_key_family_poll_t  *family;
 
     if (!ngx_http_blockcast_key_poll_can_try(st)) {
@@ -896,8 +887,7 @@ ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st)
     }
 
     family = ngx_http_blockcast_key_poll_family(st);
-    queue = (family->turn.first != 0) ? &family->turn : &family->fresh;
-    place = queue->first - 1;
+    place = ngx_http_blockcast_key_queue_first(&family->queue);
 
     lane = ngx_http_blockcast_key_poll_lane(family);
 
@@ -905,7 +895,7 @@ ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st)
         return;
     }
 
-    ngx_http_blockcast_key_poll_shift(family, queue);
+    ngx_http_blockcast_key_queue_remove(&family->queue, place);
     ngx_http_blockcast_key_poll_add(lane, place);
     ngx_http_blockcast_key_poll_begin(lane);
 }
@@ -1124,7 +1114,8 @@ ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
     if (ngx_http_blockcast_snapshot_begin(family->bmcf->zone, ngx_cycle->log)
         != NGX_OK)
     {
-        /* drop it: another worker polls now, and is newer */
+        /* drop it: another worker polls now, or what came cannot be kept */
+        lane->lost = 1;
         return;
     }
 
@@ -1229,6 +1220,7 @@ ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
     if (ngx_http_blockcast_snapshot_begin(family->bmcf->zone, ngx_cycle->log)
         != NGX_OK)
     {
+        lane->lost = 1;
         return;
     }
 
@@ -1274,7 +1266,8 @@ ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
 void
 ngx_http_blockcast_key_poll_done(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_uint_t                             i, place;
+    ngx_uint_t                             i, place, stays;
+    ngx_http_blockcast_key_t              *k;
     ngx_http_blockcast_key_entry_t        *entry;
     ngx_http_blockcast_key_lane_t         *lane;
     ngx_http_blockcast_key_family_poll_t  *family;
@@ -1288,27 +1281,52 @@ ngx_http_blockcast_key_poll_done(ngx_http_blockcast_poll_t *poll)
         family->master->calls[i].missing = poll->calls[i].missing;
     }
 
+    ngx_http_blockcast_test_moment("key: answered");
+
     for (i = 0; i < lane->n; i++) {
         place = lane->places[i];
         entry = &family->entries[place];
+        k = ngx_http_blockcast_key_poll_at(family, place);
 
         entry->busy = 0;
+        stays = ngx_http_blockcast_key_poll_same(lane, i);
+
+        if (stays && !lane->lost) {
+            k->after = lane->head;
+            ngx_memory_barrier();
+            k->ended = lane->began;
+        }
 
         if (!ngx_http_blockcast_key_poll_wanted(family, place)) {
             continue;
         }
 
-        if (!ngx_http_blockcast_key_poll_same(lane, i)) {
+        if (stays && lane->lost) {
 
-            /* another key has come to the place */
+            /* nothing came of it; not at once, as memory may be short */
 
-            ngx_http_blockcast_key_poll_enter(family, place);
+            entry->uses = (uint32_t) k->uses;
+            entry->due = ngx_current_msec + NGX_HTTP_BLOCKCAST_KEY_POLL_AGAIN;
+            ngx_http_blockcast_key_queue_append(&family->queue,
+                                         ngx_http_blockcast_key_again, place);
             continue;
         }
 
-        entry->due = ngx_http_blockcast_key_poll_grid(family, poll->started);
-        ngx_http_blockcast_key_poll_append(family, &family->turn, place);
+        if (stays && lane->pokes != family->pokes) {
+
+            /* there was news after it began */
+
+            k->ended = 0;
+        }
+
+        /* in turn, unless another key has come to the place */
+
+        ngx_http_blockcast_key_poll_enter(family, place,
+                                          stays ? ngx_http_blockcast_key_turn
+                                          : ngx_http_blockcast_key_fresh);
     }
+
+    ngx_http_blockcast_test_moment("key: ended");
 
     lane->n = 0;
     family->nactive--;

@@ -19,6 +19,10 @@ struct ngx_http_blockcast_key_lane_s {
     ngx_http_blockcast_poll_t     poll;         /* its `lane` is this */
     ngx_queue_t                   queue;
     void                         *family;
+    uint64_t                      head;         /* seq of stream->after ... */
+    ngx_uint_t                    pokes;        /* ... and pokes, as it began */
+    ngx_msec_t                    began;
+    unsigned                      lost:1;       /* nothing came of it */
     ngx_uint_t                    n;
     ngx_uint_t                   *places;       /* of the keys ... */
     uint64_t                     *uses;         /* ... as it began */
@@ -41,6 +45,9 @@ void ngx_http_blockcast_key_poll_follow(void);
 
 /* Has all keys of a stream polled: somebody says that there is news. */
 void ngx_http_blockcast_key_poll_poke(ngx_http_blockcast_stream_t *st);
+
+/* Has those keys polled that failed: the node is back. */
+void ngx_http_blockcast_key_poll_hurry(ngx_http_blockcast_node_t *node);
 
 /* Starts what is due and can be started; gives up what takes too long. */
 void ngx_http_blockcast_key_poll_run(void);

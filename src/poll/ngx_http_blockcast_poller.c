@@ -500,6 +500,7 @@ ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
     ngx_http_blockcast_poll_t  *poll;
 
     ngx_http_blockcast_head_hurry(node);
+    ngx_http_blockcast_key_poll_hurry(node);
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
         poll = &ngx_http_blockcast_poller_polls[i];

@@ -414,6 +414,7 @@ ngx_http_blockcast_key_table_add(ngx_http_blockcast_key_table_t *table,
     k->base = table->high;
     k->polled = 0;
     k->attempted = 0;
+    k->ended = 0;
     k->demanded = 0;
     k->left = ngx_current_msec;
     k->after = 0;
@@ -817,6 +818,7 @@ ngx_http_blockcast_key_table_import_one(ngx_http_blockcast_key_table_t *dst,
 
     k->polled = from->polled;
     k->attempted = from->attempted;
+    k->ended = from->ended;
     k->after = from->after;
     k->left = ngx_current_msec;
 
@@ -925,6 +927,7 @@ ngx_http_blockcast_key_table_say(ngx_http_blockcast_key_table_t *table,
     uint64_t  pos;
 
     pos = ngx_atomic_fetch_add(head, 1);
+    ngx_http_blockcast_test_moment("key: numbered");
 
     ngx_http_blockcast_key_table_ring(table, ring)[pos & table->mask] =
                                      (pos + 1) << 32 | (uint32_t) place;

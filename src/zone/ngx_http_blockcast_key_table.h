@@ -59,10 +59,12 @@ typedef struct {
 
     ngx_atomic_t                  polled;       /* last good poll, msec or 0 */
     ngx_atomic_t                  attempted;    /* last poll's start, msec */
+    ngx_atomic_t                  ended;        /* the start of the last one
+                                                   that has ended, msec */
     ngx_atomic_t                  demanded;     /* last REST request, msec */
     ngx_atomic_t                  left;         /* last listener left, msec */
     ngx_atomic_t                  after;        /* seq of blockcast_after as
-                                                   the last poll began */
+                                                   that one began */
 
     /* the error: text number error_version & 1 */
     ngx_atomic_t                  error_version;

@@ -12,6 +12,8 @@ package Blockcast::KeyNode;
 # unless it was set; a key that ends in "dead" has an error); k.many [[KEYS]]
 # (an array of values; null for those that end in "dead"); k.raw [KEY] (VALUE).
 # set(down => 1): it closes each connection without an answer.
+# set(hold => 'REGEX'): the answers for keys that match are kept back, with what
+# they were when it was asked, until they match no more.
 
 use strict;
 use warnings;
@@ -90,10 +92,23 @@ sub _serve {
     my ($self, $listen, $parent) = @_;
 
     my $select = IO::Select->new($listen);
-    my (%buf, %log);
+    my (%buf, %log, @held);
+    local $SIG{PIPE} = 'IGNORE';
 
     while (getppid == $parent) {
-        for my $s ($select->can_read(0.2)) {
+        if (@held) {
+            my $hold = $self->_values->{hold};
+            my @still;
+
+            for (@held) {
+                my ($s, $text, $of) = @$_;
+                defined $hold && $of =~ /$hold/ ? push @still, $_ : $s->opened && syswrite $s, $text;
+            }
+
+            @held = @still;
+        }
+
+        for my $s ($select->can_read(@held ? 0.02 : 0.2)) {
 
             if ($s == $listen) {
                 my $c = $listen->accept or next;
@@ -123,8 +138,17 @@ sub _serve {
                 my @answers = map { $self->_one($_, $values, \%log) } ref $call eq 'ARRAY' ? @$call : $call;
                 my $text = $JSON->encode(ref $call eq 'ARRAY' ? \@answers : $answers[0]);
 
-                syswrite $s, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                my $of = join ' ', map { ref $_ ? @$_ : $_ // () } map { $_->{params} ? $_->{params}[0] : () }
+                    ref $call eq 'ARRAY' ? @$call : $call;
+
+                my $answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
                     . length($text) . "\r\n\r\n$text";
+
+                if (defined $values->{hold} && $of =~ /$values->{hold}/) {
+                    push @held, [$s, $answer, $of];
+                } else {
+                    syswrite $s, $answer;
+                }
             }
         }
     }
@@ -135,8 +159,16 @@ sub _values {
     my ($self) = @_;
 
     open my $fh, '<', "$self->{dir}/values" or return {};
-    local $/;
-    return $JSON->decode(scalar <$fh>);
+
+    # a new file for each set()
+    my $which = join ' ', (Time::HiRes::stat($fh))[1, 9];
+
+    if (($self->{which} // '') ne $which) {
+        local $/;
+        @$self{qw(which read)} = ($which, $JSON->decode(scalar <$fh>));
+    }
+
+    return $self->{read};
 }
 
 
