@@ -44,6 +44,13 @@ my $http = sub {
         blockcast_call b k.get 'params_jq=[.key]' timeout=5s;
         blockcast_jq .results.b.n;
     }
+    blockcast_stream starved {
+        blockcast_node full; blockcast_interval 500ms;
+        blockcast_key account pattern=[a-z0-9]+ max=200;
+        blockcast_call b k.raw 'params_jq=[.key]' timeout=5s;
+    }
+    blockcast_stream greedy1 { blockcast_node full; blockcast_interval 100ms; blockcast_always on; blockcast_call b k.raw params=["g1"]; }
+    blockcast_stream greedy2 { blockcast_node full; blockcast_interval 100ms; blockcast_always on; blockcast_call b k.raw params=["g2"]; }
     blockcast_stream fixed {
         blockcast_node slow; blockcast_interval 100ms; blockcast_always on;
         blockcast_call b k.head;
@@ -61,6 +68,8 @@ my $t = Blockcast::Test->new(workers => 2, start => 0, http => $http->('8m', 5),
         location = /n { blockcast_node; proxy_pass http://127.0.0.1:$node->{port};
                         proxy_http_version 1.1; proxy_set_header Connection ""; }
         location = /s { blockcast_node slow rate=40 batch=20; proxy_pass http://127.0.0.1:$node->{port};
+                        proxy_http_version 1.1; proxy_set_header Connection ""; }
+        location = /f { blockcast_node full rate=10; proxy_pass http://127.0.0.1:$node->{port};
                         proxy_http_version 1.1; proxy_set_header Connection ""; }
 EOS
 
@@ -259,6 +268,31 @@ my %turns;
 $turns{ $_->[1] }++ for @calls;
 my @sorted = sort { $a <=> $b } map { $turns{"s$_"} // 0 } 1 .. 60;
 cmp_ok $sorted[-1] - $sorted[0], '<=', 2, "the keys have their turns fairly ($sorted[0] to $sorted[-1])";
+$ws->drop;
+
+
+# Streams without keys that need twice the budget: the keys have one call a second.
+
+$ws = $t->ws('/many');
+$ws->send_json({ type => 'subscribe', stream => 'starved', keys => [map { "v$_" } 1 .. 4] });
+(my %has, $stretched) = ();
+my $take = sub {
+    my $x = $ws->recv_json(10) // {};
+    $has{ $x->{key} } = $x->{data} if ($x->{type} // '') eq 'starved';
+    $stretched = $x if ($x->{type} // '') eq 'status' && $x->{interval};
+};
+wait_for { $take->(); keys %has == 4 } 40;
+is 0 + keys %has, 4, 'no budget is left: each key has its first data';
+$node->set(v1 => 51, v4 => 54);
+wait_for { $take->(); $has{v1} == 51 && $has{v4} == 54 } 40;
+is "$has{v1} $has{v4}", '51 54', '... and what changes';
+wait_for { $take->(); $stretched } 40;
+cmp_ok $stretched->{interval}, '>', 1, '... and status says how long its interval is';
+$from = Time::HiRes::time();
+select undef, undef, undef, 6;
+$until = Time::HiRes::time();
+@calls = grep { $_->[0] >= $from && $_->[0] < $until && $_->[1] =~ /^v/ } $node->asked('k.raw');
+cmp_ok @calls, '<', 12, '... for which the node has few calls (' . @calls . ' in 6 s)';
 $ws->drop;
 
 

@@ -146,6 +146,7 @@ typedef struct {
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_uint_t                    next_stream;  /* the one to try it with */
     int64_t                       credit;       /* 1/1000 of a call */
+    int64_t                       spare;        /* of keys alone */
     ngx_msec_t                    credited;
     ngx_http_blockcast_head_t    *head;         /* its WebSocket, or NULL */
     ngx_str_t                     reason;

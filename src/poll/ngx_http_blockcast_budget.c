@@ -3,12 +3,17 @@
  * How many calls a second a node gets: a bucket that fills with rate=.
  *
  * The fixed streams take from it without asking, so that they come first, and
- * leave a debt that the keys wait for.
+ * leave a debt that the keys wait for.  These have a second bucket, which fills
+ * with a tenth of rate=, for when the first one is always empty.
  */
 
 
 #include "ngx_http_blockcast_budget.h"
 #include "ngx_http_blockcast.h"
+
+
+/* what keys have in any case is rate= through this */
+#define NGX_HTTP_BLOCKCAST_BUDGET_SHARE  10
 
 
 static void
@@ -30,17 +35,31 @@ ngx_http_blockcast_budget_fill(ngx_http_blockcast_node_t *node)
     node->credited = ngx_current_msec;
     node->credit = ngx_min(node->credit + (int64_t) (node->rate * passed),
                            most);
+    node->spare = ngx_min(node->spare
+                          + (int64_t) (node->rate * passed)
+                            / NGX_HTTP_BLOCKCAST_BUDGET_SHARE,
+                          1000);
 }
 
 
 void
-ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node)
+ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
+    ngx_uint_t keys)
 {
     if (node->rate == 0) {
         return;
     }
 
     ngx_http_blockcast_budget_fill(node);
+
+    if (keys && node->credit < 1000) {
+
+        /* a poll of many calls is paid for later, within ten seconds */
+
+        node->spare = ngx_max(node->spare - 1000,
+                              -10000 * (int64_t) node->rate
+                              / NGX_HTTP_BLOCKCAST_BUDGET_SHARE);
+    }
 
     node->credit -= 1000;
 
@@ -55,15 +74,22 @@ ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node)
 ngx_msec_t
 ngx_http_blockcast_budget_wait(ngx_http_blockcast_node_t *node)
 {
+    ngx_msec_t  wait, share;
+
     if (node->rate == 0) {
         return 0;
     }
 
     ngx_http_blockcast_budget_fill(node);
 
-    if (node->credit >= 1000) {
+    if (node->credit >= 1000 || node->spare >= 1000) {
         return 0;
     }
 
-    return (ngx_msec_t) ((1000 - node->credit) / (int64_t) node->rate) + 1;
+    wait = (ngx_msec_t) ((1000 - node->credit) / (int64_t) node->rate) + 1;
+    share = (ngx_msec_t) ((1000 - node->spare)
+                          * NGX_HTTP_BLOCKCAST_BUDGET_SHARE
+                          / (int64_t) node->rate) + 1;
+
+    return ngx_min(wait, share);
 }

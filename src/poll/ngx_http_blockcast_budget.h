@@ -11,8 +11,9 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Takes a call that is made, whoever makes it, from the node's budget. */
-void ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node);
+/* Takes a call that is made, by a fixed stream or for keys, from the budget. */
+void ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
+    ngx_uint_t keys);
 
 /*
  * Whether there is something left for calls that can wait: returns 0, or how

@@ -169,7 +169,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         ngx_queue_insert_tail(&ngx_http_blockcast_inflight_calls, &rpc->queue);
 
-        ngx_http_blockcast_budget_spend(node);
+        ngx_http_blockcast_budget_spend(node, call->poll->lane != NULL);
         ngx_http_blockcast_breaker_asked(node, rpc, call->failing);
     }
 
