@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_rpc_path.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
+#include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_rpc_lane.h"
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast_ws.h"
@@ -51,6 +52,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_ws_send_init();
     ngx_http_blockcast_sse_init();
+    ngx_http_blockcast_key_access_init();
     ngx_http_blockcast_longpoll_init();
 
     ngx_http_blockcast_rpc_path_bypass();

@@ -599,7 +599,18 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
         return NGX_ERROR;
     }
 
-    if (ngx_http_blockcast_commands_find_sub(conn, hub) != NULL) {
+    sub = ngx_http_blockcast_commands_find_sub(conn, hub);
+
+    if (sub != NULL) {
+
+        if (hub->key != NULL) {
+
+            /* a newer signature prolongs it */
+
+            hub->listeners[sub->place].until =
+                       ngx_http_blockcast_key_access_until(options->until);
+        }
+
         return NGX_DONE;
     }
 
@@ -636,6 +647,11 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     }
 
     options->filter = NULL;
+
+    if (hub->key != NULL) {
+        hub->listeners[sub->place].until =
+                       ngx_http_blockcast_key_access_until(options->until);
+    }
 
     /* the entries it missed are put together, maybe for it alone */
 
@@ -993,6 +1009,7 @@ ngx_http_blockcast_commands_key(ngx_http_blockcast_reply_ctx_t *ctx,
 
     hub = ngx_http_blockcast_key_access_conn(ctx->conn, st, claim, &reject);
     options->hub = hub;
+    options->until = claim->until;
 
     if (hub == NULL
         || ngx_http_blockcast_commands_subscribe(ctx->conn, st, options,

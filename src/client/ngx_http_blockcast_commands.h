@@ -30,6 +30,7 @@ typedef struct {
     uint64_t                      since;
     bc_log_filter_t              *filter;       /* NULL: all entries */
     ngx_http_blockcast_hub_t     *hub;          /* of a key, or NULL */
+    time_t                        until;        /* of the key's signature */
     unsigned                      has_since:1;
     unsigned                      other_epoch:1;  /* since is of another one */
     unsigned                      delta:1;

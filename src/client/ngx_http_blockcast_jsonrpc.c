@@ -164,7 +164,9 @@ ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
 
 static ngx_http_blockcast_hub_t *
 ngx_http_blockcast_jsonrpc_key(ngx_http_blockcast_jsonrpc_request_t *rq,
-    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_reject_t *reject)
+    ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_sub_options_t *options,
+    ngx_http_blockcast_reject_t *reject)
 {
     size_t                           len;
     u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
@@ -216,7 +218,11 @@ ngx_http_blockcast_jsonrpc_key(ngx_http_blockcast_jsonrpc_request_t *rq,
         claim.signature.len = len;
     }
 
-    return ngx_http_blockcast_key_access_conn(rq->conn, st, &claim, reject);
+    options->hub = ngx_http_blockcast_key_access_conn(rq->conn, st, &claim,
+                                                      reject);
+    options->until = claim.until;
+
+    return options->hub;
 }
 
 
@@ -262,15 +268,13 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
     hub = ngx_http_blockcast_hub_of(st);
 
     if (st->keys != NULL) {
-        hub = ngx_http_blockcast_jsonrpc_key(rq, st, &reject);
+        hub = ngx_http_blockcast_jsonrpc_key(rq, st, &options, &reject);
 
         if (hub == NULL) {
             ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
                                              reject.text, NULL);
             return;
         }
-
-        options.hub = hub;
     }
 
     rc = ngx_http_blockcast_commands_subscribe(rq->conn, st, &options,

@@ -6,11 +6,18 @@
 
 #include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_json_out.h"
 #include "ngx_http_blockcast_key.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_key_hub.h"
+#include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_ws_send.h"
 
 
 /*
@@ -191,14 +198,16 @@ ngx_http_blockcast_key_access_conn(ngx_http_blockcast_conn_t *conn,
 ngx_http_blockcast_hub_t *
 ngx_http_blockcast_key_access_request(ngx_http_request_t *r,
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *key, ngx_http_blockcast_reject_t *reject)
+    ngx_str_t *key, time_t *until, ngx_http_blockcast_reject_t *reject)
 {
     ngx_str_t                        list;
+    ngx_http_blockcast_hub_t        *hub;
     ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_key_claim_t   claim;
 
     ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
     claim.text = *key;
+    *until = 0;
 
     reject->code = "no_memory";
     reject->text = "no memory, try later";
@@ -215,10 +224,85 @@ ngx_http_blockcast_key_access_request(ngx_http_request_t *r,
         return NULL;
     }
 
-    return ngx_http_blockcast_key_access(conn, st, &claim,
-                                         (blcf->allow_keys != NULL) ? &list
-                                                                    : NULL,
-                                         reject);
+    hub = ngx_http_blockcast_key_access(conn, st, &claim,
+                                        (blcf->allow_keys != NULL) ? &list
+                                                                   : NULL,
+                                        reject);
+    *until = claim.until;
+
+    return hub;
+}
+
+
+uint32_t
+ngx_http_blockcast_key_access_until(time_t until)
+{
+    /* what is beyond the year 2106 is for ever */
+
+    return (until > 0 && (uint64_t) until <= 0xffffffff) ? (uint32_t) until
+                                                         : 0;
+}
+
+
+/* Ends the subscription of a client whose signature has expired. */
+
+static void
+ngx_http_blockcast_key_access_expired(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_hub_t *hub)
+{
+    cJSON                          *root;
+    ngx_http_blockcast_frame_t     *frame;
+    ngx_http_blockcast_stream_t    *st;
+    ngx_http_blockcast_json_out_t   out;
+
+    if (conn->kind == NGX_HTTP_BLOCKCAST_SSE) {
+        ngx_http_blockcast_sse_expire(conn);
+        return;
+    }
+
+    if (conn->kind != NGX_HTTP_BLOCKCAST_WEBSOCKET) {
+
+        /* a request that waits is over soon */
+
+        return;
+    }
+
+    st = hub->stream;
+    root = ngx_http_blockcast_json_out_begin(&out);
+
+    ngx_http_blockcast_json_out_string(&out, root, "type", "unsubscribed");
+    ngx_http_blockcast_json_out_string(&out, root, "message",
+                                       "the signature of the key has expired");
+    ngx_http_blockcast_json_out_string(&out, root, "code", "expired");
+    ngx_http_blockcast_json_out_text(&out, root, "stream", st->name.data,
+                                     st->name.len);
+    ngx_http_blockcast_json_out_text(&out, root, "key", hub->key->text.data,
+                                     hub->key->text.len);
+    ngx_http_blockcast_json_out_value(&out, root, "timestamp", "%T",
+                                      ngx_time());
+
+    frame = ngx_http_blockcast_frame_json(&out);
+
+    if (frame != NULL) {
+        frame = ngx_http_blockcast_subprotocol_convert(conn, hub, frame);
+    }
+
+    (void) ngx_http_blockcast_commands_unsubscribe(conn, hub);
+
+    if (frame != NULL) {
+        ngx_http_blockcast_ws_send_queue(conn, frame);
+
+    } else {
+        ngx_http_blockcast_client_close(conn, 1013, "no memory");
+    }
+}
+
+
+void
+ngx_http_blockcast_key_access_init(void)
+{
+    ngx_http_blockcast_key_hub_on_expiry(
+                                       ngx_http_blockcast_key_access_expired);
 }
 
 

@@ -28,7 +28,7 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access(
 
 /*
  * The same for a client's message or a request's arguments, whose list and
- * signature are found.
+ * signature are found; *until: as long as the key may be had, 0: for ever.
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_conn(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
@@ -36,8 +36,14 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_conn(
     ngx_http_blockcast_reject_t *reject);
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_request(
     ngx_http_request_t *r, ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *key,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, time_t *until,
     ngx_http_blockcast_reject_t *reject);
+
+/* Prepares the end of subscriptions whose signature expires, in a worker. */
+void ngx_http_blockcast_key_access_init(void);
+
+/* Returns the time until which a key may be had, as a listener has it. */
+uint32_t ngx_http_blockcast_key_access_until(time_t until);
 
 /* Counts the keys that a client has. */
 ngx_uint_t ngx_http_blockcast_key_access_count(

@@ -40,6 +40,7 @@ typedef struct {
     ngx_http_blockcast_held_request_t  held;    /* first: it is one */
     uint64_t                      epoch;
     unsigned                      once:1;       /* a part of a response */
+    unsigned                      expired:1;    /* a key's signature */
 
     /*
      * the event on its way out: the client's own part, and the frame with the
@@ -410,7 +411,8 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
 
         if (st->keys != NULL) {
             options.hub = ngx_http_blockcast_key_access_request(r,
-                                   &sse->held.conn, st, &key, &reject);
+                                   &sse->held.conn, st, &key, &options.until,
+                                   &reject);
 
             if (options.hub == NULL) {
                 return ngx_http_blockcast_sse_refuse_key(r, &reject);
@@ -535,7 +537,7 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_exiting || ngx_terminate) {
+    if (ngx_exiting || ngx_terminate || sse->expired) {
         ngx_http_blockcast_sse_close(sse);
         return;
     }
@@ -965,6 +967,24 @@ ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
 
     ngx_http_finalize_request(r, ngx_http_send_special(r, NGX_HTTP_LAST));
     ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_blockcast_sse_expire(ngx_http_blockcast_conn_t *conn)
+{
+    ngx_http_blockcast_sse_t  *sse;
+
+    sse = (ngx_http_blockcast_sse_t *) conn;
+
+    if (sse->expired || sse->once) {
+        return;
+    }
+
+    /* not here: all its subscriptions go */
+
+    sse->expired = 1;
+    ngx_http_blockcast_held_request_post(&sse->held);
 }
 
 

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_conn.h"
 
 
 /* content handler of blockcast_sse */
@@ -16,6 +17,9 @@ ngx_int_t ngx_http_blockcast_sse_handler(ngx_http_request_t *r);
 
 /* registers the kind with the fan-out, in each worker */
 void ngx_http_blockcast_sse_init(void);
+
+/* ends the response: a key may no longer be had, as the next request is told */
+void ngx_http_blockcast_sse_expire(ngx_http_blockcast_conn_t *conn);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_SSE_H_INCLUDED_ */

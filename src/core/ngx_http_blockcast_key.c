@@ -144,6 +144,8 @@ ngx_http_blockcast_key_signed(ngx_http_blockcast_stream_t *st, ngx_str_t *key,
         return NGX_DECLINED;
     }
 
+    claim->until = expires;
+
     return NGX_OK;
 }
 

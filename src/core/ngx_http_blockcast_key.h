@@ -45,6 +45,8 @@ typedef struct {
     ngx_str_t                     text;
     ngx_str_t                     expires;
     ngx_str_t                     signature;
+    time_t                        until;        /* of the signature, when it
+                                                   was needed; 0: for ever */
 } ngx_http_blockcast_key_claim_t;
 
 

@@ -705,6 +705,7 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
 
     hub->listeners[hub->nlisteners].conn = conn;
     hub->listeners[hub->nlisteners].sub = sub;
+    hub->listeners[hub->nlisteners].until = 0;
     hub->nlisteners++;
 
     return NGX_OK;

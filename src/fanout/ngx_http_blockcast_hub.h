@@ -20,6 +20,8 @@
 typedef struct {
     ngx_http_blockcast_conn_t    *conn;
     uint32_t                      sub;          /* in conn->subs */
+    uint32_t                      until;        /* of a key: Unix seconds, 0:
+                                                   for ever */
 } ngx_http_blockcast_listener_t;
 
 

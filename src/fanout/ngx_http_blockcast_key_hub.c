@@ -54,6 +54,8 @@ static ngx_uint_t                         ngx_http_blockcast_key_nfamilies;
 static uint32_t                           ngx_http_blockcast_key_ids;
 static ngx_event_t                        ngx_http_blockcast_key_event;
 static ngx_connection_t                   ngx_http_blockcast_key_dummy;
+static ngx_http_blockcast_key_hub_expired_pt
+                                          ngx_http_blockcast_key_hub_expired;
 
 
 ngx_int_t
@@ -627,6 +629,34 @@ ngx_http_blockcast_key_hub_tell(ngx_http_blockcast_key_hub_t *key,
 
 
 void
+ngx_http_blockcast_key_hub_on_expiry(
+    ngx_http_blockcast_key_hub_expired_pt handler)
+{
+    ngx_http_blockcast_key_hub_expired = handler;
+}
+
+
+/* Ends the subscriptions whose signature has expired. */
+
+static void
+ngx_http_blockcast_key_hub_expire(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_uint_t  i;
+    uint32_t    until;
+
+    /* from the end: what takes the place of one that goes was looked at */
+
+    for (i = hub->nlisteners; i-- != 0; /* void */ ) {
+        until = hub->listeners[i].until;
+
+        if (until != 0 && (time_t) until <= ngx_time()) {
+            ngx_http_blockcast_key_hub_expired(hub->listeners[i].conn, hub);
+        }
+    }
+}
+
+
+void
 ngx_http_blockcast_key_hub_tick(ngx_uint_t attached)
 {
     ngx_uint_t                        i, n, total, late;
@@ -691,6 +721,10 @@ ngx_http_blockcast_key_hub_tick(ngx_uint_t attached)
                                             key->hub.delivered
                                             - key->hub.reported);
                 key->hub.reported = key->hub.delivered;
+            }
+
+            if (family->stream->keys->secret.len != 0) {
+                ngx_http_blockcast_key_hub_expire(&key->hub);
             }
 
             if (key->late != late) {

@@ -65,6 +65,15 @@ ngx_msec_t ngx_http_blockcast_key_hub_late(ngx_http_blockcast_stream_t *st);
 /* Serves the listeners of the keys that have changed. */
 void ngx_http_blockcast_key_hub_update_all(void);
 
+/*
+ * Registers what ends the subscription of a client, whose signature for the
+ * key has expired.  It may take it out of hub->listeners.
+ */
+typedef void (*ngx_http_blockcast_key_hub_expired_pt)(
+    ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
+void ngx_http_blockcast_key_hub_on_expiry(
+    ngx_http_blockcast_key_hub_expired_pt handler);
+
 /* On each tick: see ngx_http_blockcast_hub_tick(). */
 void ngx_http_blockcast_key_hub_tick(ngx_uint_t attached);
 

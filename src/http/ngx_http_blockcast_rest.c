@@ -303,6 +303,7 @@ static ngx_int_t
 ngx_http_blockcast_rest_key(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t whole)
 {
+    time_t                        until;
     ngx_str_t                     arg;
     ngx_http_blockcast_hub_t     *hub;
     ngx_http_blockcast_reject_t   reject;
@@ -320,7 +321,8 @@ ngx_http_blockcast_rest_key(ngx_http_request_t *r,
                              "KEY");
     }
 
-    hub = ngx_http_blockcast_key_access_request(r, NULL, st, key, &reject);
+    hub = ngx_http_blockcast_key_access_request(r, NULL, st, key, &until,
+                                                &reject);
 
     if (hub != NULL) {
         return ngx_http_blockcast_rest_snapshot(r, hub, whole);
