@@ -4,8 +4,9 @@
 # engine, at random. If this fails, there is an order of deaths in which a
 # number has two contents, a number goes back, or an entry is lost in silence.
 #
-# BLOCKCAST_SEED=N repeats a run; CHAOS_SECONDS is how long things break. Without
-# --long or its name t/run leaves it out: 89-cluster.t breaks one thing after the
+# BLOCKCAST_SEED=N repeats a run; CHAOS_SECONDS is how long things break,
+# CHAOS_FAULTS names those that may happen ("lose_tail kill_lead"). Without --long
+# or its name t/run leaves it out: 89-cluster.t breaks one thing after the
 # other.
 
 # needs: engine
@@ -57,6 +58,10 @@ my %fault = (
         later(rand 6, sub { kill 'CONT', $pid });
     },
     kill_worker => sub { my $pid = any(map { $_->worker_pids } @t) or return; kill 'KILL', $pid },
+    kill_lead => sub {
+        my $pid = health(lead_of(@t) // return)->{poller}{pid} or return;
+        kill 'KILL', $pid;
+    },
     cut => sub { my $w = any(@way); $w->cut; later(rand 5, sub { $w->mend }) },
     freeze => sub { my $w = any(@way); return unless $w->{pid}; $w->freeze; later(rand 4, sub { $w->thaw if $w->{pid} }) },
     reload => sub { any(@t)->signal('HUP') },
@@ -84,10 +89,17 @@ my %fault = (
     },
 );
 
+my @faults = sort keys %fault;
+
+if (my $only = $ENV{CHAOS_FAULTS}) {
+    @faults = split /[\s,]+/, $only;
+    for (@faults) { die "CHAOS_FAULTS: there is no \"$_\"\n" unless $fault{$_} }
+}
+
 my $end = time + $seconds;
 
 while (time < $end) {
-    my $name = any(sort keys %fault);
+    my $name = any(@faults);
     push @said, sprintf '%.1f s: %s', $seconds - ($end - time), $name;
     $fault{$name}->();
     $crowd->run(0.3 + rand 2);

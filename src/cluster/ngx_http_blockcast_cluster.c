@@ -78,6 +78,7 @@ enum {
     ngx_http_blockcast_cluster_tag_add,
     ngx_http_blockcast_cluster_tag_trim,
     ngx_http_blockcast_cluster_tag_first,
+    ngx_http_blockcast_cluster_tag_newest,
     ngx_http_blockcast_cluster_tag_wish,
     ngx_http_blockcast_cluster_tag_read,
     ngx_http_blockcast_cluster_tag_wishes
@@ -91,7 +92,7 @@ typedef struct {
                                                    for */
     ngx_str_t                     records;      /* to be applied, or len 0 */
     size_t                        len;          /* of the entry */
-    bc_engine_id_t                id;
+    bc_cluster_mark_t             mark;
     uint64_t                      began;        /* usec */
     u_char                        kind;
 } ngx_http_blockcast_cluster_flight_t;
@@ -113,8 +114,13 @@ typedef struct {
     ngx_http_blockcast_log_throttle_t  repeat;
 
     bc_engine_id_t                cur;          /* the newest entry read */
-    bc_engine_id_t                first;        /* the first one there was */
-    bc_engine_id_t                image;        /* the newest image, or 0-0 */
+    bc_engine_id_t                hurried;      /* what was lost when this one
+                                                   did not wait, or 0-0 */
+    bc_cluster_mark_t             first;        /* the first one there was */
+    bc_cluster_mark_t             image;        /* the newest image, or 0-0 */
+    bc_cluster_mark_t             newest;       /* that the log had for sure */
+    bc_cluster_mark_t             before;       /* ... a look ago */
+    bc_cluster_mark_t             asked;        /* for this one */
     uint64_t                      known;        /* the greatest term seen */
     uint64_t                      term;         /* ... of our begin */
     uint64_t                      least;        /* floor of our begin */
@@ -150,6 +156,9 @@ typedef struct {
     const char                   *doomed;       /* why the lead is to end */
     unsigned                      headless:1;   /* the log has no beginning */
     unsigned                      empty:1;      /* there was no entry */
+    unsigned                      torn:1;       /* some are missing in it */
+    unsigned                      asking:1;     /* for an entry */
+    unsigned                      noticed:1;    /* that the log has changed */
     unsigned                      mine:1;       /* our begin was read */
     unsigned                      seed:1;       /* an image is due */
     unsigned                      imaging:1;    /* one is on its way */
@@ -176,6 +185,8 @@ static void ngx_http_blockcast_cluster_append(
     ngx_http_blockcast_cluster_node_t *node, u_char kind, bc_span_t value,
     ngx_str_t *records, ngx_http_blockcast_proposal_t *proposal);
 static void ngx_http_blockcast_cluster_lead(
+    ngx_http_blockcast_cluster_node_t *node);
+static void ngx_http_blockcast_cluster_send_image(
     ngx_http_blockcast_cluster_node_t *node);
 static void ngx_http_blockcast_cluster_end(
     ngx_http_blockcast_cluster_node_t *node);
@@ -788,6 +799,53 @@ ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/* Asks for an entry of the log; NULL: the first one. */
+
+static void
+ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_id_t *id)
+{
+    char       text[BC_ENGINE_ID_LEN];
+    bc_span_t  argv[6];
+
+    ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+    ngx_http_blockcast_cluster_word(argv[2], "-");
+    ngx_http_blockcast_cluster_word(argv[3], "+");
+    ngx_http_blockcast_cluster_word(argv[4], "COUNT");
+    ngx_http_blockcast_cluster_word(argv[5], "1");
+
+    if (id != NULL) {
+        argv[2].data = (u_char *) text;
+        argv[2].len = bc_engine_id_put(text, id);
+        argv[3] = argv[2];
+    }
+
+    ngx_http_blockcast_cluster_link_send(
+                          &node->cmd,
+                          (id != NULL) ? ngx_http_blockcast_cluster_tag_newest
+                                       : ngx_http_blockcast_cluster_tag_first,
+                          NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6, argv);
+}
+
+
+/*
+ * Asks for an entry that was in the log for sure, if there was one: who puts a
+ * former state of the log in its place need not close connections.
+ */
+
+static void
+ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
+    bc_cluster_mark_t *mark)
+{
+    if (mark->id.term != 0 && !node->asking) {
+        node->asking = 1;
+        node->asked = *mark;
+        ngx_http_blockcast_cluster_look(node, &node->asked.id);
+    }
+}
+
+
 static void
 ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
 {
@@ -805,8 +863,9 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
     /* both are there: read the log */
 
     ngx_memzero(&node->cur, sizeof(bc_engine_id_t));
-    ngx_memzero(&node->first, sizeof(bc_engine_id_t));
-    ngx_memzero(&node->image, sizeof(bc_engine_id_t));
+    ngx_memzero(&node->first, sizeof(bc_cluster_mark_t));
+    ngx_memzero(&node->image, sizeof(bc_cluster_mark_t));
+    ngx_memzero(&node->newest, sizeof(bc_cluster_mark_t));
     ngx_memzero(&node->wish_cur, sizeof(bc_engine_id_t));
 
     node->former[0] = '\0';
@@ -814,6 +873,8 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
     node->image_size = 0;
     node->headless = 0;
     node->empty = 1;
+    node->torn = 0;
+    node->asking = 0;
     node->left = 0;
     node->seed = 0;
     node->wish = 0;
@@ -877,17 +938,73 @@ ngx_http_blockcast_cluster_read(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/*
+ * Notes that an entry is in the zone.  The zone knows of it when this worker
+ * dies, too.
+ */
+
+static void
+ngx_http_blockcast_cluster_seen(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_id_t *id)
+{
+    bc_engine_id_t                        seen;
+    ngx_http_blockcast_cluster_record_t  *record;
+
+    record = &node->bmcf->zone->sh->cluster;
+
+    seen.term = record->seen_term;
+    seen.n = record->seen_n;
+
+    if (ngx_http_blockcast_lease_held(node->bmcf->zone)
+        && bc_engine_id_cmp(id, &seen) > 0)
+    {
+        record->seen_term = id->term;
+        record->seen_n = id->n;
+    }
+}
+
+
+/*
+ * Tells whether the log ends before an entry that is in the zone, which is in
+ * *seen then: whoever its identity says it is, it has lost what clients have.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_cluster_lacks(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_id_t *seen)
+{
+    seen->term = node->bmcf->zone->sh->cluster.seen_term;
+    seen->n = node->bmcf->zone->sh->cluster.seen_n;
+
+    return bc_engine_id_cmp(&node->cur, seen) < 0;
+}
+
+
 /* The next time of silence; how long this gateway leaves it to others. */
 
 static void
 ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
 {
-    ngx_uint_t  blank;
+    ngx_uint_t      blank;
+    bc_engine_id_t  seen;
 
     blank = ngx_http_blockcast_cluster_apply_is_blank(node->bmcf);
     node->heard = ngx_current_msec;
 
-    if (node->left) {
+    if (!blank
+        && (node->noticed
+            || (ngx_http_blockcast_cluster_lacks(node, &seen)
+                && bc_engine_id_cmp(&seen, &node->hurried) != 0)))
+    {
+        /*
+         * What the log has lost it gets back from those that have it: one that
+         * does not would publish it again.  Once, for it may be in vain.
+         */
+
+        node->silence = (ngx_uint_t) ngx_random()
+                        % NGX_HTTP_BLOCKCAST_CLUSTER_GONE;
+
+    } else if (node->left) {
         node->silence = (ngx_uint_t) ngx_random()
                         % NGX_HTTP_BLOCKCAST_CLUSTER_GONE;
 
@@ -1017,21 +1134,29 @@ ngx_http_blockcast_cluster_head(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Joins a head and records, in memory of ngx_alloc(). */
+/* Joins a head, records, and more of them, in memory of ngx_alloc(). */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_value(ngx_http_blockcast_cluster_node_t *node,
-    u_char *records, size_t len, ngx_str_t *value)
+    ngx_str_t *records, u_char *more, size_t len, ngx_str_t *value)
 {
-    value->data = ngx_alloc(BC_CLUSTER_HEAD_MAX + len, ngx_cycle->log);
+    u_char  *p;
+
+    value->data = ngx_alloc(BC_CLUSTER_HEAD_MAX + records->len + len,
+                            ngx_cycle->log);
     if (value->data == NULL) {
         return NGX_ERROR;
     }
 
-    value->len = ngx_http_blockcast_cluster_head(node, (char *) value->data);
+    p = value->data;
+    p += ngx_http_blockcast_cluster_head(node, (char *) p);
+    p = ngx_cpymem(p, records->data, records->len);
 
-    ngx_memcpy(value->data + value->len, records, len);
-    value->len += len;
+    if (len != 0) {
+        p = ngx_cpymem(p, more, len);
+    }
+
+    value->len = p - value->data;
 
     return NGX_OK;
 }
@@ -1051,8 +1176,8 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
     uint64_t                      now;
     ngx_str_t                     floors, value;
     bc_span_t                     argv[7];
-    ngx_uint_t                    i, blank;
-    bc_engine_id_t                begin;
+    ngx_uint_t                    i, blank, lacks;
+    bc_engine_id_t                begin, seen;
     struct timeval                tv;
     ngx_http_blockcast_stream_t **st;
 
@@ -1060,7 +1185,12 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
     now = (uint64_t) tv.tv_sec * 1000000 + tv.tv_usec;
 
     blank = ngx_http_blockcast_cluster_apply_is_blank(node->bmcf);
+    lacks = ngx_http_blockcast_cluster_lacks(node, &seen);
     st = node->bmcf->streams.elts;
+
+    if (lacks) {
+        node->hurried = seen;
+    }
 
     for (i = 0; i < node->bmcf->streams.nelts; i++) {
         if (st[i]->slot->jump_to > now) {
@@ -1091,12 +1221,16 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
             node->least = now;
         }
 
-    } else if (ngx_strcmp(node->identity, node->former) != 0) {
+    } else if (lacks || node->torn || node->noticed
+               || ngx_strcmp(node->identity, node->former) != 0)
+    {
         node->seed = 1;
         node->least = now;
     }
 
-    begin.term = node->known + 1;
+    node->noticed = 0;
+
+    begin.term = ngx_max(node->known, seen.term) + 1;
     begin.n = 0;
 
     if (node->cur.term >= begin.term) {
@@ -1114,7 +1248,7 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
         return;
     }
 
-    if (ngx_http_blockcast_cluster_value(node, floors.data, floors.len, &value)
+    if (ngx_http_blockcast_cluster_value(node, &floors, NULL, 0, &value)
         != NGX_OK)
     {
         ngx_free(floors.data);
@@ -1193,17 +1327,29 @@ static ngx_int_t
 ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
     bc_span_t value, bc_cluster_head_t *head)
 {
+    uint64_t  epoch;
+
     if (bc_cluster_head_get(value, head) != 0) {
         ngx_http_blockcast_cluster_drop(node, "its log has an entry that this "
                                         "version does not know");
         return NGX_ERROR;
     }
 
+    epoch = node->bmcf->zone->sh->epoch;
+
     if (ngx_http_blockcast_cluster_apply_epoch(node->bmcf, head->epoch)
         != NGX_OK)
     {
         ngx_http_blockcast_cluster_drop(node, "the zone is locked");
         return NGX_ERROR;
+    }
+
+    if (epoch != head->epoch) {
+
+        /* what was seen was in another log */
+
+        node->bmcf->zone->sh->cluster.seen_term = 0;
+        node->bmcf->zone->sh->cluster.seen_n = 0;
     }
 
     ngx_memcpy(node->former, head->identity, sizeof(node->former));
@@ -1261,8 +1407,10 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         return NGX_ERROR;
     }
 
+    bc_cluster_mark(&node->newest, &entry->id, value);
+
     if (node->empty) {
-        node->first = entry->id;
+        node->first = node->newest;
 
         /* the beginning was thrown away by somebody */
 
@@ -1282,6 +1430,8 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
                                             "missing");
             return NGX_ERROR;
         }
+
+        node->torn = 1;
     }
 
     node->empty = 0;
@@ -1312,9 +1462,10 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     case 'i':
         ngx_http_blockcast_cluster_apply_image(node->bmcf, head.records);
-        node->image = entry->id;
+        node->image = node->newest;
         node->image_size = value.len;
         node->since_image = 0;
+        node->torn = 0;
         break;
 
     case 'r':
@@ -1342,6 +1493,8 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     default:    /* 'e', or of a later version: nothing to show */
         break;
     }
+
+    ngx_http_blockcast_cluster_seen(node, &entry->id);
 
     node->bmcf->zone->sh->cluster.since_image = node->since_image;
 
@@ -1471,10 +1624,13 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     if (flight.kind == 'i') {
         node->imaging = 0;
-        node->image = flight.id;
+        node->image = flight.mark;
         node->image_size = flight.len;
         node->since_image = 0;
     }
+
+    node->newest = flight.mark;
+    ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
 
     if (flight.records.data == NULL) {
         return;
@@ -1523,7 +1679,7 @@ ngx_http_blockcast_cluster_trim(ngx_http_blockcast_cluster_node_t *node)
     ngx_http_blockcast_cluster_word(argv[0], "XTRIM");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
     ngx_http_blockcast_cluster_word(argv[2], "MINID");
-    argv[3].len = bc_engine_id_put(id, &node->image);
+    argv[3].len = bc_engine_id_put(id, &node->image.id);
     argv[3].data = (u_char *) id;
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
@@ -1634,10 +1790,8 @@ static void
 ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
     ngx_uint_t tag, bc_engine_reply_t *reply)
 {
-    int                                 rc;
     ngx_uint_t                          count, kind;
     ngx_msec_t                          lasted;
-    bc_engine_id_t                      id;
     ngx_http_blockcast_cluster_node_t  *node;
 
     node = link->data;
@@ -1768,22 +1922,36 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
     case ngx_http_blockcast_cluster_tag_first:
 
-        rc = bc_engine_range_first(reply, &id);
-
-        if (rc == 0
-            || (rc == 1
-                && bc_engine_id_cmp(&id, node->image.term ? &node->image
-                                                          : &node->first)
-                   > 0))
+        if (!bc_cluster_marked(reply, &node->first)
+            && !bc_cluster_marked(reply, &node->image))
         {
-            ngx_http_blockcast_cluster_drop(node, "its log was emptied, by a "
-                             "command or for want of memory (maxmemory-"
-                             "policy)");
+            node->noticed = 1;
+            ngx_http_blockcast_cluster_drop(node, "its log was emptied or "
+                             "replaced, by a command or for want of memory "
+                             "(maxmemory-policy)");
         }
 
         return;
 
-    default:    /* AUTH, XTRIM, a wish: done */
+    case ngx_http_blockcast_cluster_tag_newest:
+
+        node->asking = 0;
+
+        if (!bc_cluster_marked(reply, &node->asked)) {
+            node->noticed = 1;
+            ngx_http_blockcast_cluster_drop(node, "its log has lost entries, "
+                             "and nobody has closed the connections");
+        }
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_trim:
+
+        node->first = node->image;
+
+        return;
+
+    default:    /* AUTH, a wish: done */
         return;
     }
 }
@@ -1885,6 +2053,8 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
     node->doomed = NULL;
     node->notes_len = 0;
     node->polled = 0;
+    node->before = node->newest;
+    ngx_memzero(&node->hurried, sizeof(bc_engine_id_t));
 
     (void) ngx_atomic_fetch_add(&record->elections, 1);
 
@@ -1903,6 +2073,16 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
 
     ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_leading,
                                      NULL);
+
+    if (node->seed) {
+
+        /*
+         * Before all that is published from here on: who lacks some of it is
+         * given it while it can be told from what comes behind the jump.
+         */
+
+        ngx_http_blockcast_cluster_send_image(node);
+    }
 
     node->hooks.changed();
 }
@@ -1929,7 +2109,7 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
 
     flight->proposal = proposal;
     flight->kind = kind;
-    flight->id = node->cur;
+    bc_cluster_mark(&flight->mark, &node->cur, value);
     flight->len = value.len;
     flight->began = ngx_http_blockcast_zone_usec();
 
@@ -1962,7 +2142,8 @@ static void
 ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
 {
     bc_span_t  span;
-    ngx_str_t  image, value;
+    ngx_int_t  rc;
+    ngx_str_t  image, jumps, value;
 
     ngx_http_blockcast_journal_codec_image(node->bmcf->zone, &image);
 
@@ -1970,10 +2151,17 @@ ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
         return;
     }
 
-    if (ngx_http_blockcast_cluster_value(node, image.data + BC_JOURNAL_HEADER,
-                                         image.len - BC_JOURNAL_HEADER, &value)
-        == NGX_OK)
-    {
+    rc = ngx_http_blockcast_cluster_apply_make_jumps(node->bmcf, &jumps);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_blockcast_cluster_value(node, &jumps,
+                                              image.data + BC_JOURNAL_HEADER,
+                                              image.len - BC_JOURNAL_HEADER,
+                                              &value);
+        ngx_free(jumps.data);
+    }
+
+    if (rc == NGX_OK) {
         node->seed = 0;
         node->imaging = 1;
 
@@ -2037,8 +2225,7 @@ ngx_http_blockcast_cluster_pulse(ngx_http_blockcast_cluster_node_t *node)
 static void
 ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 {
-    size_t     room;
-    bc_span_t  argv[6];
+    size_t  room;
 
     if (node->doomed != NULL) {
         ngx_http_blockcast_cluster_drop(node, "%s", node->doomed);
@@ -2067,20 +2254,20 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
     if (ngx_current_msec - node->looked >= 1000) {
         node->looked = ngx_current_msec;
 
-        /* is the log what we think it is? */
+        /*
+         * Is the log what we think it is?  What was appended since may be in
+         * another one already, so the entry is that of a second ago; those
+         * before the image are not kept.
+         */
 
-        ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
-        ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
-        ngx_http_blockcast_cluster_word(argv[2], "-");
-        ngx_http_blockcast_cluster_word(argv[3], "+");
-        ngx_http_blockcast_cluster_word(argv[4], "COUNT");
-        ngx_http_blockcast_cluster_word(argv[5], "1");
-
-        ngx_http_blockcast_cluster_link_send(
-                                    &node->cmd,
-                                    ngx_http_blockcast_cluster_tag_first,
-                                    NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6, argv);
+        ngx_http_blockcast_cluster_look(node, NULL);
+        ngx_http_blockcast_cluster_look_for(
+                  node,
+                  bc_engine_id_cmp(&node->before.id, &node->image.id) < 0
+                  ? &node->image : &node->before);
         ngx_http_blockcast_cluster_ask_info(node);
+
+        node->before = node->newest;
     }
 }
 
@@ -2220,6 +2407,7 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
         ngx_http_blockcast_cluster_state(node,
                                          ngx_http_blockcast_is_electing,
                                          NULL);
+        ngx_http_blockcast_cluster_look_for(node, &node->newest);
         ngx_http_blockcast_cluster_ask_info(node);
 
         break;

@@ -135,12 +135,36 @@ ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
+/*
+ * No number between the two is of anything: who has all up to the first one
+ * lacks nothing when the one after the second comes.
+ */
+
+static void
+ngx_http_blockcast_cluster_apply_jump(ngx_http_blockcast_slot_t *slot,
+    bc_journal_record_t *r)
+{
+    if (slot->jump_to == 0 || slot->jump_to != slot->seq) {
+        slot->jump_from = r->time;
+
+    } else {
+        slot->jump_from = ngx_max(slot->jump_from, (uint64_t) r->time);
+    }
+
+    slot->jump_to = r->seq;
+    slot->dataless_seq = r->seq;
+    ngx_memory_barrier();
+    slot->seq = r->seq;
+}
+
+
 void
 ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
     bc_span_t records)
 {
-    const u_char         *p, *last;
-    bc_journal_record_t   r;
+    const u_char                 *p, *last;
+    bc_journal_record_t           r;
+    ngx_http_blockcast_stream_t  *st;
 
     p = records.data;
     last = p + records.len;
@@ -150,6 +174,19 @@ ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     ngx_http_blockcast_cluster_apply_incomplete(bmcf);
+
+    while (bc_journal_next(&p, last, &r) == 1) {
+
+        st = ngx_http_blockcast_cluster_apply_stream(bmcf, &r);
+
+        if (st != NULL && r.type == bc_journal_seq && r.time != 0
+            && r.seq > st->slot->seq)
+        {
+            ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
+        }
+    }
+
+    p = records.data;
 
     (void) ngx_http_blockcast_journal_replay(bmcf->zone, p, last, 0, 0);
 
@@ -170,7 +207,6 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
 {
     const u_char                 *p, *last;
     bc_journal_record_t           r;
-    ngx_http_blockcast_slot_t    *slot;
     ngx_http_blockcast_zone_t    *zone;
     ngx_http_blockcast_stream_t  *st;
 
@@ -191,30 +227,10 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
             continue;
         }
 
-        slot = st->slot;
-
-        if (r.seq <= slot->seq) {
-            continue;
+        if (r.seq > st->slot->seq) {
+            ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
+            ngx_http_blockcast_cluster_apply_incomplete(bmcf);
         }
-
-        /*
-         * No number between the two is of anything: who has all up to the
-         * first one lacks nothing when the one after the second comes.
-         */
-
-        if (slot->jump_to == 0 || slot->jump_to != slot->seq) {
-            slot->jump_from = r.time;
-
-        } else {
-            slot->jump_from = ngx_max(slot->jump_from, (uint64_t) r.time);
-        }
-
-        slot->jump_to = r.seq;
-        slot->dataless_seq = r.seq;
-        ngx_memory_barrier();
-        slot->seq = r.seq;
-
-        ngx_http_blockcast_cluster_apply_incomplete(bmcf);
     }
 }
 
@@ -267,6 +283,60 @@ ngx_http_blockcast_cluster_apply_make_floors(
             r.time = (slot->version != 0) ? slot->snap[slot->version & 1].seq
                                           : 0;
         }
+
+        start = p;
+        p = bc_journal_begin(start, &r);
+        p = start + bc_journal_end(start, p, 0);
+    }
+
+    records->len = p - records->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_cluster_apply_make_jumps(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *records)
+{
+    size_t                         size;
+    u_char                        *p, *start;
+    ngx_uint_t                     i;
+    bc_journal_record_t            r;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = bmcf->streams.elts;
+    size = 1;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        size += BC_JOURNAL_RECORD + st[i]->name.len;
+    }
+
+    p = ngx_alloc(size, ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    records->data = p;
+
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        slot = st[i]->slot;
+
+        if (slot->jump_to == 0 || slot->jump_to != slot->seq
+            || slot->jump_from == 0)
+        {
+            continue;
+        }
+
+        ngx_memzero(&r, sizeof(bc_journal_record_t));
+
+        r.type = bc_journal_seq;
+        r.log = slot->log;
+        r.name.data = st[i]->name.data;
+        r.name.len = st[i]->name.len;
+        r.seq = slot->jump_to;
+        r.time = slot->jump_from;
 
         start = p;
         p = bc_journal_begin(start, &r);

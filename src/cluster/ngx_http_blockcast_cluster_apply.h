@@ -21,7 +21,7 @@ ngx_uint_t ngx_http_blockcast_cluster_apply_record(
     ngx_http_blockcast_main_conf_t *bmcf, const u_char **p,
     const u_char *last, ngx_uint_t live);
 
-/* Takes over an image. */
+/* Takes over an image, and the jumps that are in it. */
 void ngx_http_blockcast_cluster_apply_image(
     ngx_http_blockcast_main_conf_t *bmcf, bc_span_t records);
 
@@ -32,6 +32,13 @@ void ngx_http_blockcast_cluster_apply_floors(
 /* Makes the floors of a begin, of ngx_alloc(); least: none is below. */
 ngx_int_t ngx_http_blockcast_cluster_apply_make_floors(
     ngx_http_blockcast_main_conf_t *bmcf, uint64_t least, ngx_str_t *records);
+
+/*
+ * Makes records of the jumps that nothing was published behind yet, for an
+ * image, of ngx_alloc(): the begin that they are of does not stay in the log.
+ */
+ngx_int_t ngx_http_blockcast_cluster_apply_make_jumps(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *records);
 
 /* Returns true when nothing was published here, and no number is known. */
 ngx_uint_t ngx_http_blockcast_cluster_apply_is_blank(

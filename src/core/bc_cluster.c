@@ -12,6 +12,10 @@
 #include <string.h>
 
 
+/* bytes of a value that are looked at: its head, or numbers and times */
+#define BC_CLUSTER_MARKED  256
+
+
 size_t
 bc_cluster_head_put(char *p, const bc_cluster_head_t *head)
 {
@@ -129,4 +133,45 @@ bc_cluster_follows(const bc_engine_id_t *cur, const bc_engine_id_t *id,
     }
 
     return id->term == cur->term && id->n == cur->n + 1;
+}
+
+
+void
+bc_cluster_mark(bc_cluster_mark_t *mark, const bc_engine_id_t *id,
+    bc_span_t value)
+{
+    size_t    i;
+    uint64_t  print;
+
+    /* FNV-1a: nobody gains by values that look alike */
+
+    print = 0xcbf29ce484222325ULL ^ value.len;
+
+    for (i = 0; i < value.len && i < BC_CLUSTER_MARKED; i++) {
+        print = (print ^ value.data[i]) * 0x100000001b3ULL;
+    }
+
+    mark->id = *id;
+    mark->print = print;
+}
+
+
+int
+bc_cluster_marked(const bc_engine_reply_t *reply,
+    const bc_cluster_mark_t *mark)
+{
+    bc_span_t          value;
+    bc_cluster_mark_t  found;
+    bc_engine_entry_t  entry;
+
+    if (bc_engine_range_first(reply, &entry) != 1) {
+        return 0;
+    }
+
+    (void) bc_engine_field(&entry, "v", &value);
+
+    bc_cluster_mark(&found, &entry.id, value);
+
+    return bc_engine_id_cmp(&found.id, &mark->id) == 0
+           && found.print == mark->print;
 }

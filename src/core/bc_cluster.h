@@ -44,6 +44,14 @@ typedef struct {
 } bc_cluster_head_t;
 
 
+/* an entry of the log, and what tells it from another one with its id */
+
+typedef struct {
+    bc_engine_id_t   id;
+    uint64_t         print;
+} bc_cluster_mark_t;
+
+
 /* Writes a head, without the records; returns its length in bytes. */
 size_t bc_cluster_head_put(char *p, const bc_cluster_head_t *head);
 
@@ -58,6 +66,17 @@ int bc_cluster_head_get(bc_span_t value, bc_cluster_head_t *head);
  */
 int bc_cluster_follows(const bc_engine_id_t *cur, const bc_engine_id_t *id,
     const bc_engine_id_t *prev);
+
+/* Marks an entry by its id and its value. */
+void bc_cluster_mark(bc_cluster_mark_t *mark, const bc_engine_id_t *id,
+    bc_span_t value);
+
+/*
+ * Tells whether the first entry of a reply to XRANGE is the one of a mark: with
+ * its id, and its value.
+ */
+int bc_cluster_marked(const bc_engine_reply_t *reply,
+    const bc_cluster_mark_t *mark);
 
 
 #endif /* _BC_CLUSTER_H_INCLUDED_ */

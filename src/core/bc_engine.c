@@ -293,10 +293,10 @@ bc_engine_entry(bc_engine_iter_t *it, bc_engine_entry_t *entry)
 
 
 int
-bc_engine_range_first(const bc_engine_reply_t *reply, bc_engine_id_t *id)
+bc_engine_range_first(const bc_engine_reply_t *reply,
+    bc_engine_entry_t *entry)
 {
-    bc_engine_entry_t   entry;
-    const redisReply   *r;
+    const redisReply  *r;
 
     if (reply->type != bc_engine_array) {
         return -1;
@@ -308,11 +308,12 @@ bc_engine_range_first(const bc_engine_reply_t *reply, bc_engine_id_t *id)
         return 0;
     }
 
-    if (bc_engine_entry_read(r->element[0], &entry) != 0) {
+    if (bc_engine_entry_read(r->element[0], entry) != 0) {
         return -1;
     }
 
-    *id = entry.id;
+    entry->key.data = NULL;
+    entry->key.len = 0;
 
     return 1;
 }

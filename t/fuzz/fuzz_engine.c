@@ -18,7 +18,7 @@ look(bc_engine_reply_t *reply)
     size_t             len, n;
     char               text[BC_CLUSTER_HEAD_MAX], id[BC_ENGINE_ID_LEN];
     bc_span_t          value, where;
-    bc_engine_id_t     first, again;
+    bc_engine_id_t     again;
     bc_engine_iter_t   it;
     bc_engine_entry_t  entry;
     bc_cluster_head_t  head, copy;
@@ -33,7 +33,7 @@ look(bc_engine_reply_t *reply)
         (void) bc_engine_identity(reply->text, identity);
     }
 
-    (void) bc_engine_range_first(reply, &first);
+    (void) bc_engine_range_first(reply, &entry);
 
     bc_engine_first(&it, reply);
 

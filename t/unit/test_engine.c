@@ -140,13 +140,13 @@ test_replies(void)
 
     is(reply_of("*1\r\n*2\r\n$3\r\n9-4\r\n*0\r\n", 99, &e, &reply), 1,
        "XRANGE");
-    ok(bc_engine_range_first(&reply, &id) == 1 && id.term == 9 && id.n == 4,
-       "... tells the first entry");
+    ok(bc_engine_range_first(&reply, &entry) == 1 && entry.id.term == 9
+       && entry.id.n == 4, "... tells the first entry");
     bc_engine_reply_free(&reply);
     bc_engine_free(&e);
 
     is(reply_of("*0\r\n", 99, &e, &reply), 1, "XRANGE of nothing");
-    is(bc_engine_range_first(&reply, &id), 0, "... has no entry");
+    is(bc_engine_range_first(&reply, &entry), 0, "... has no entry");
     bc_engine_reply_free(&reply);
     bc_engine_free(&e);
 
@@ -287,6 +287,57 @@ test_heads(void)
 }
 
 
+/* Tells whether an entry with this id and value is what was marked as 7-2 hi. */
+
+static int
+is_marked(const char *id, const char *value)
+{
+    int                rc;
+    char               text[640];
+    bc_span_t          v;
+    bc_engine_t        e;
+    bc_cluster_mark_t  mark;
+    bc_engine_reply_t  reply;
+
+    v = span("hi");
+    bc_cluster_mark(&mark, &(bc_engine_id_t) { 7, 2 }, v);
+
+    (void) snprintf(text, sizeof(text),
+                    "*1\r\n*2\r\n$%zu\r\n%s\r\n*4\r\n$1\r\nk\r\n$1\r\nb"
+                    "\r\n$1\r\nv\r\n$%zu\r\n%s\r\n",
+                    strlen(id), id, strlen(value), value);
+
+    is(reply_of(text, sizeof(text), &e, &reply), 1, "XRANGE of %s", id);
+    rc = bc_cluster_marked(&reply, &mark);
+
+    bc_engine_reply_free(&reply);
+    bc_engine_free(&e);
+
+    return rc;
+}
+
+
+static void
+test_marks(void)
+{
+    bc_engine_t        e;
+    bc_cluster_mark_t  mark;
+    bc_engine_reply_t  reply;
+
+    ok(is_marked("7-2", "hi"), "an entry is the one that was marked");
+    ok(!is_marked("7-3", "hi"), "the next one is not");
+    ok(!is_marked("7-2", "ho"), "nor is one with another value");
+    ok(!is_marked("7-2", "hi "), "nor one with a longer value");
+    ok(!is_marked("7-2", ""), "nor one with none");
+
+    is(reply_of("*0\r\n", 99, &e, &reply), 1, "XRANGE of nothing");
+    bc_cluster_mark(&mark, &(bc_engine_id_t) { 0, 0 }, span(""));
+    ok(!bc_cluster_marked(&reply, &mark), "... has no entry at all");
+    bc_engine_reply_free(&reply);
+    bc_engine_free(&e);
+}
+
+
 int
 main(void)
 {
@@ -295,6 +346,7 @@ main(void)
     test_ids();
     test_info();
     test_heads();
+    test_marks();
 
     return unit_done();
 }
