@@ -148,5 +148,38 @@ sub unique {
     $t[0]->stop;
 }
 
+
+# A worker of a gateway that follows is held up while it has the zone locked.
+# Another one reads the log on, and cannot write: it waits until it can, or all
+# that came meanwhile is a gap to its clients, although the log has it.
+
+{
+    my $engine = Blockcast::Engine->new;
+    my $hook = Blockcast::Preload->new(moments => 1);
+    my $lead = gateway($node, "redis://127.0.0.1:$engine->{port}");
+    wait_for { role($lead) eq 'leader' } 60;
+    my $t = gateway($node, "redis://127.0.0.1:$engine->{port}", test => $hook->test_options);
+    ok(settled(60, $lead, $t), 'two gateways');
+
+    my $crowd = roaming(ports => [$lead->port], size => 4, behind => 1);
+    ok(during($crowd, 60, sub { seq_of($lead) > 2 && seq_of($t) > 2 }), 'both have data');
+
+    # clients of the other worker, which goes on
+    my $first = health($t)->{poller}{pid};
+    my $there = roaming(ports => [$t->port], size => 8, behind => 1);
+    $there->complete($t, $node, 'before');
+
+    $hook->stop_at('commit: copied', 1, $first);
+    ok(during($crowd, 30, sub { $hook->killed }), 'the worker that reads the log is held up, and the zone is locked');
+    ok(during($crowd, 60, sub { my $p = health($t)->{poller}{pid} // 0; $p != $first && $p != 0 }), 'another one reads it');
+    my $at = seq_of($lead);
+    ok(during($crowd, 60, sub { seq_of($lead) > $at + 4 }), 'the leader goes on');
+    kill 'CONT', $first;
+    $there->complete($lead, $node, 'when the zone can be written again');
+
+    $_->close_all for $crowd, $there;
+    $_->stop for $t, $lead;
+}
+
 $node->stop;
 done_testing();

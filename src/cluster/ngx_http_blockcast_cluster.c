@@ -62,6 +62,9 @@
 #define NGX_HTTP_BLOCKCAST_CLUSTER_WISH     1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_WISHED   3000
 
+/* the least time between two messages about pokes */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_POKES    50
+
 /* bytes behind an image after which there is another one, at least */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
 
@@ -135,6 +138,7 @@ typedef struct {
     ngx_msec_t                    appended;     /* one was sent */
     ngx_msec_t                    pulsed;
     ngx_msec_t                    wished;
+    ngx_msec_t                    poked;
     ngx_msec_t                    looked;
     uint64_t                      wish;         /* streams, as told last */
     size_t                        since_image;
@@ -159,6 +163,7 @@ typedef struct {
     unsigned                      torn:1;       /* some are missing in it */
     unsigned                      asking:1;     /* for an entry */
     unsigned                      noticed:1;    /* that the log has changed */
+    unsigned                      busy:1;       /* the zone is locked */
     unsigned                      mine:1;       /* our begin was read */
     unsigned                      seed:1;       /* an image is due */
     unsigned                      imaging:1;    /* one is on its way */
@@ -731,6 +736,7 @@ ngx_http_blockcast_cluster_end(ngx_http_blockcast_cluster_node_t *node)
     node->doomed = NULL;
     node->imaging = 0;
     node->mine = 0;
+    node->busy = 0;
 
     ngx_memzero(node->wanted, sizeof(node->wanted));
 }
@@ -1381,7 +1387,32 @@ ngx_http_blockcast_cluster_owns(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Takes an entry of the log.  NGX_ERROR: the links are closed. */
+/*
+ * Tells whether the zone is locked just now, which it is for long when the
+ * process that has locked it was stopped.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_cluster_locked(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_shmtx_t  *mutex;
+
+    mutex = &node->bmcf->zone->shpool->mutex;
+
+    if (!ngx_shmtx_trylock(mutex)) {
+        return 1;
+    }
+
+    ngx_shmtx_unlock(mutex);
+
+    return 0;
+}
+
+
+/*
+ * Takes an entry of the log.  NGX_BUSY: the zone is locked, and the entry is
+ * read again when it is not; NGX_ERROR: the links are closed.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
@@ -1390,8 +1421,19 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     u_char              kind;
     bc_span_t           k, value;
     const u_char       *p, *last;
-    ngx_uint_t          sync, begins;
+    ngx_uint_t          sync, begins, refused;
+    bc_engine_id_t      before;
     bc_cluster_head_t   head;
+    bc_cluster_mark_t   newest;
+
+    if (ngx_http_blockcast_cluster_locked(node)) {
+        node->busy = 1;
+        return NGX_BUSY;
+    }
+
+    before = node->cur;
+    newest = node->newest;
+    refused = node->bmcf->zone->refused;
 
     sync = (node->state == ngx_http_blockcast_is_syncing);
 
@@ -1494,6 +1536,19 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         break;
     }
 
+    if (refused != node->bmcf->zone->refused) {
+
+        /* what of it is in the zone is left out then */
+
+        node->busy = 1;
+        node->cur = before;
+        node->newest = newest;
+        node->empty = (before.term == 0);
+        node->since_image -= ngx_min(node->since_image, value.len);
+
+        return NGX_BUSY;
+    }
+
     ngx_http_blockcast_cluster_seen(node, &entry->id);
 
     node->bmcf->zone->sh->cluster.since_image = node->since_image;
@@ -1502,21 +1557,31 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Takes the entries of a reply.  NGX_ERROR: the links are closed. */
+/*
+ * Takes the entries of a reply.  NGX_BUSY: the rest of them is read again, by
+ * the timer; NGX_ERROR: the links are closed.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_reply_t *reply)
 {
     int                 rc;
+    ngx_int_t           taken;
     bc_engine_iter_t    it;
     bc_engine_entry_t   entry;
 
     bc_engine_first(&it, reply);
 
     while ((rc = bc_engine_entry(&it, &entry)) == 1) {
-        if (ngx_http_blockcast_cluster_entry(node, &entry) != NGX_OK) {
-            return NGX_ERROR;
+        taken = ngx_http_blockcast_cluster_entry(node, &entry);
+
+        if (taken == NGX_BUSY) {
+            node->hooks.applied();
+        }
+
+        if (taken != NGX_OK) {
+            return taken;
         }
     }
 
@@ -1532,15 +1597,39 @@ ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
+/* Takes the next of some names, joined by commas; NULL: it is not known. */
+
+static ngx_http_blockcast_stream_t *
+ngx_http_blockcast_cluster_named(ngx_http_blockcast_cluster_node_t *node,
+    bc_span_t *names)
+{
+    u_char     *p, *last, *comma;
+    ngx_str_t   name;
+
+    p = (u_char *) names->data;
+    last = p + names->len;
+
+    comma = ngx_strlchr(p, last, ',');
+    comma = (comma != NULL) ? comma : last;
+
+    name.data = p;
+    name.len = comma - p;
+
+    names->data = (comma < last) ? comma + 1 : last;
+    names->len = last - names->data;
+
+    return (name.len != 0) ? ngx_http_blockcast_stream_find(node->bmcf, &name)
+                           : NULL;
+}
+
+
 /* Takes what other gateways want. */
 
 static void
 ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_reply_t *reply)
 {
-    u_char                       *p, *last, *comma;
-    bc_span_t                     author, streams;
-    ngx_str_t                     name;
+    bc_span_t                     author, streams, poked;
     ngx_uint_t                    any;
     bc_engine_iter_t              it;
     bc_engine_entry_t             entry;
@@ -1555,6 +1644,7 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
 
         (void) bc_engine_field(&entry, "g", &author);
         (void) bc_engine_field(&entry, "s", &streams);
+        (void) bc_engine_field(&entry, "p", &poked);
 
         if (author.len == BC_CLUSTER_AUTHOR
             && ngx_memcmp(author.data, node->author, author.len) == 0)
@@ -1562,25 +1652,23 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
             continue;
         }
 
-        p = (u_char *) streams.data;
-        last = p + streams.len;
-
-        while (p < last) {
-            comma = ngx_strlchr(p, last, ',');
-            comma = (comma != NULL) ? comma : last;
-
-            name.data = p;
-            name.len = comma - p;
-            p = comma + 1;
-
-            st = name.len
-                 ? ngx_http_blockcast_stream_find(node->bmcf, &name) : NULL;
+        while (streams.len != 0) {
+            st = ngx_http_blockcast_cluster_named(node, &streams);
 
             if (st != NULL) {
                 any |= !ngx_http_blockcast_cluster_wanted(node->bmcf, st);
                 node->wanted[st->index] = ngx_current_msec
                                           + NGX_HTTP_BLOCKCAST_CLUSTER_WISHED;
                 node->wanted[st->index] += (node->wanted[st->index] == 0);
+            }
+        }
+
+        while (poked.len != 0) {
+            st = ngx_http_blockcast_cluster_named(node, &poked);
+
+            if (st != NULL) {
+                node->hooks.poked(node->bmcf, st);
+                any = 1;
             }
         }
     }
@@ -1597,7 +1685,7 @@ static void
 ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 {
     const u_char                          *p, *last;
-    ngx_uint_t                             n;
+    ngx_uint_t                             n, refused;
     ngx_http_blockcast_cluster_flight_t    flight;
     ngx_http_blockcast_cluster_record_t   *record;
 
@@ -1630,11 +1718,13 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
     }
 
     node->newest = flight.mark;
-    ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
 
     if (flight.records.data == NULL) {
+        ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
         return;
     }
+
+    refused = node->bmcf->zone->refused;
 
     p = flight.records.data;
     last = p + flight.records.len;
@@ -1655,11 +1745,25 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     ngx_free(flight.records.data);
 
+    if (refused != node->bmcf->zone->refused) {
+
+        /*
+         * The log has what the zone has not: it is read when the zone is not
+         * locked any more, and until then another gateway may lead.
+         */
+
+        node->doomed = "the zone is locked by a process that does not go on";
+
+    } else {
+        ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
+    }
+
     if (flight.proposal != NULL) {
         flight.proposal->waits = 0;
         flight.proposal->decided(flight.proposal,
-                                 ngx_http_blockcast_lease_held(
+                                 (ngx_http_blockcast_lease_held(
                                                          node->bmcf->zone)
+                                  && node->doomed == NULL)
                                  ? NGX_OK : NGX_DECLINED);
 
     } else {
@@ -2272,44 +2376,36 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Tells the leader what clients of this nginx want; again: once a second. */
+/* Tells the leader something about streams: "s", they are wanted; "p", poked. */
 
-static void
-ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
-    ngx_uint_t again)
+static ngx_int_t
+ngx_http_blockcast_cluster_want(ngx_http_blockcast_cluster_node_t *node,
+    const char *field, uint64_t streams)
 {
     u_char                        *p, *names;
     size_t                         len;
-    uint64_t                       wish;
     bc_span_t                      argv[10];
     ngx_uint_t                     i;
     ngx_http_blockcast_stream_t  **st;
 
     st = node->bmcf->streams.elts;
-    wish = 0;
     len = 0;
 
     for (i = 0; i < node->bmcf->streams.nelts; i++) {
-        if (node->hooks.wanted(node->bmcf, st[i])) {
-            wish |= (uint64_t) 1 << i;
+        if (streams & ((uint64_t) 1 << i)) {
             len += st[i]->name.len + 1;
         }
     }
 
-    if (wish == 0 || (!again && (wish & ~node->wish) == 0)) {
-        node->wish = wish;
-        return;
-    }
-
     names = ngx_alloc(len, ngx_cycle->log);
     if (names == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     p = names;
 
     for (i = 0; i < node->bmcf->streams.nelts; i++) {
-        if (wish & ((uint64_t) 1 << i)) {
+        if (streams & ((uint64_t) 1 << i)) {
             p = ngx_cpymem(p, st[i]->name.data, st[i]->name.len);
             *p++ = ',';
         }
@@ -2324,7 +2420,8 @@ ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
     ngx_http_blockcast_cluster_word(argv[6], "g");
     argv[7].data = (u_char *) node->author;
     argv[7].len = BC_CLUSTER_AUTHOR;
-    ngx_http_blockcast_cluster_word(argv[8], "s");
+    argv[8].data = (u_char *) field;
+    argv[8].len = 1;
     argv[9].data = names;
     argv[9].len = p - names - 1;
 
@@ -2334,8 +2431,79 @@ ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
                                          argv);
     ngx_free(names);
 
-    node->wish = wish;
-    node->wished = ngx_current_msec;
+    return NGX_OK;
+}
+
+
+/* Tells the leader what clients of this nginx want; again: once a second. */
+
+static void
+ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
+    ngx_uint_t again)
+{
+    uint64_t                       wish;
+    ngx_uint_t                     i;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = node->bmcf->streams.elts;
+    wish = 0;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        if (node->hooks.wanted(node->bmcf, st[i])) {
+            wish |= (uint64_t) 1 << i;
+        }
+    }
+
+    if (wish == 0 || (!again && (wish & ~node->wish) == 0)) {
+        node->wish = wish;
+        return;
+    }
+
+    if (ngx_http_blockcast_cluster_want(node, "s", wish) == NGX_OK) {
+        node->wish = wish;
+        node->wished = ngx_current_msec;
+    }
+}
+
+
+/*
+ * Passes the pokes of this nginx on to the leader: those that come in a short
+ * time as one, for it folds them, too.
+ */
+
+static void
+ngx_http_blockcast_cluster_pass_pokes(ngx_http_blockcast_cluster_node_t *node)
+{
+    uint64_t                       poked;
+    ngx_uint_t                     i, pokes[NGX_HTTP_BLOCKCAST_STREAMS];
+    ngx_http_blockcast_stream_t  **st;
+
+    if (ngx_current_msec - node->poked < NGX_HTTP_BLOCKCAST_CLUSTER_POKES) {
+        return;
+    }
+
+    st = node->bmcf->streams.elts;
+    poked = 0;
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        pokes[i] = st[i]->slot->pokes;
+
+        if (pokes[i] != st[i]->slot->pokes_taken) {
+            poked |= (uint64_t) 1 << i;
+        }
+    }
+
+    if (poked == 0
+        || ngx_http_blockcast_cluster_want(node, "p", poked) != NGX_OK)
+    {
+        return;
+    }
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        st[i]->slot->pokes_taken = pokes[i];
+    }
+
+    node->poked = ngx_current_msec;
 }
 
 
@@ -2352,7 +2520,24 @@ ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (node->state == ngx_http_blockcast_is_following) {
         ngx_http_blockcast_cluster_wish(node, 0);
+        ngx_http_blockcast_cluster_pass_pokes(node);
     }
+}
+
+
+const char *
+ngx_http_blockcast_cluster_no_poke(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_cluster_status_t  status;
+
+    if (bmcf->cluster == NULL || bmcf->zone->sh->cluster.leads) {
+        return NULL;
+    }
+
+    ngx_http_blockcast_cluster_status_read(bmcf->zone, &status);
+
+    return (status.state < ngx_http_blockcast_is_following)
+           ? "the engine of the cluster is away" : NULL;
 }
 
 
@@ -2375,6 +2560,18 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 
     node->beat = ngx_current_msec;
 
+    if (node->busy) {
+
+        /* the others are not silent: this one does not listen */
+
+        node->heard = ngx_current_msec;
+
+        if (!ngx_http_blockcast_cluster_locked(node)) {
+            node->busy = 0;
+            ngx_http_blockcast_cluster_read(node);
+        }
+    }
+
     switch (node->state) {
 
     case ngx_http_blockcast_is_connecting:
@@ -2394,6 +2591,8 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
         {
             ngx_http_blockcast_cluster_wish(node, 1);
         }
+
+        ngx_http_blockcast_cluster_pass_pokes(node);
 
         silent = ngx_current_msec - node->heard;
 

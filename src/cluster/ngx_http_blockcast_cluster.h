@@ -43,6 +43,12 @@ typedef struct {
     ngx_uint_t                  (*wanted)(
                                       ngx_http_blockcast_main_conf_t *bmcf,
                                       ngx_http_blockcast_stream_t *st);
+
+    /* another gateway was told that there is something new of a stream;
+       changed() is called behind it */
+    void                        (*poked)(
+                                      ngx_http_blockcast_main_conf_t *bmcf,
+                                      ngx_http_blockcast_stream_t *st);
 } ngx_http_blockcast_cluster_hooks_t;
 
 
@@ -72,8 +78,15 @@ ngx_uint_t ngx_http_blockcast_cluster_leads(
 ngx_uint_t ngx_http_blockcast_cluster_wanted(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
 
-/* Tells the leader at once what is wanted here. */
+/* Tells the leader at once what is wanted here, and what was poked. */
 void ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf);
+
+/*
+ * In any worker: tells why a poke cannot reach whoever leads the cluster, in a
+ * constant phrase; NULL: it can, or there is no cluster.
+ */
+const char *ngx_http_blockcast_cluster_no_poke(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_CLUSTER_H_INCLUDED_ */

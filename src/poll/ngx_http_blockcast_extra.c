@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_log_throttle.h"
 #include "ngx_http_blockcast_node_status.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_poll.h"
 #include "ngx_http_blockcast_poller.h"
@@ -51,6 +52,7 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_stream_t *st, ngx_uint_t *wake)
 {
     ngx_msec_t                           attempted;
+    const char                          *why;
     ngx_http_blockcast_slot_t           *slot;
     ngx_http_blockcast_node_status_t     status;
     ngx_http_blockcast_node_counters_t  *counters;
@@ -62,15 +64,29 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     if (bmcf->cluster != NULL && !bmcf->zone->sh->cluster.leads) {
-        return "another gateway of the cluster polls";
+
+        /* the leader knows whether anybody listens: it is passed on */
+
+        why = ngx_http_blockcast_cluster_no_poke(bmcf);
+
+        if (why == NULL) {
+            (void) ngx_atomic_fetch_add(&slot->pokes, 1);
+            *wake = 1;
+        }
+
+        return why;
     }
 
-    /* only the poller knows of followers of the state file: they want all */
+    /*
+     * Only the poller knows of followers of the state file, which want all, and
+     * of what other gateways of a cluster want.
+     */
 
     attempted = slot->attempted;
 
     if (!ngx_http_blockcast_poller_wanted(bmcf, st)
-        && (bmcf->journal == NULL || attempted == 0
+        && ((bmcf->journal == NULL && bmcf->cluster == NULL)
+            || attempted == 0
             || ngx_current_msec - attempted > 2 * st->interval))
     {
         (void) ngx_atomic_fetch_add(&slot->pokes_dropped, 1);

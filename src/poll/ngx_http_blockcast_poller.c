@@ -41,6 +41,8 @@ static void ngx_http_blockcast_poller_halt(void);
 static void ngx_http_blockcast_poller_applied(void);
 static ngx_uint_t ngx_http_blockcast_poller_wanted_here(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
+static void ngx_http_blockcast_poller_poked(
+    ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
 static void ngx_http_blockcast_poller_schedule(void);
 static ngx_http_blockcast_poll_t *ngx_http_blockcast_poller_trial(
     ngx_http_blockcast_node_t *node);
@@ -65,7 +67,8 @@ static const ngx_http_blockcast_cluster_hooks_t
 {
     ngx_http_blockcast_poller_switch,
     ngx_http_blockcast_poller_applied,
-    ngx_http_blockcast_poller_wanted_here
+    ngx_http_blockcast_poller_wanted_here,
+    ngx_http_blockcast_poller_poked
 };
 
 
@@ -340,6 +343,20 @@ ngx_http_blockcast_poller_kick(void)
     }
 
     ngx_http_blockcast_poller_switch();
+}
+
+
+/* A hook has poked another gateway of the cluster; this one leads. */
+
+static void
+ngx_http_blockcast_poller_poked(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_stream_t *st)
+{
+    ngx_uint_t  wake;
+
+    wake = 0;
+
+    (void) ngx_http_blockcast_extra_poke(bmcf, st, &wake);
 }
 
 

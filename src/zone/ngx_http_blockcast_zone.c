@@ -306,6 +306,8 @@ ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
         ngx_msleep(1);
     }
 
+    zone->refused++;
+
     if (ngx_time() - logged >= 10) {
         logged = ngx_time();
 

@@ -451,6 +451,7 @@ struct ngx_http_blockcast_zone_s {
     ngx_http_blockcast_zone_t    *former;       /* of another size, until in
                                                    force */
     ngx_uint_t                    fresh;        /* made by this start: empty */
+    ngx_uint_t                    refused;      /* times that _lock() gave up */
 };
 
 

@@ -29,11 +29,13 @@ my $json = JSON::PP->new->canonical->allow_nonref;
 
 sub gateway {
     my ($node, $urls, %arg) = @_;
+    my $stale = $arg{stale} // '3s';
 
     return Blockcast::Test->new(workers => 2,
-        server => Blockcast::Crowd::crowd_server('location = /metrics { blockcast_metrics; }'),
-        http => Blockcast::Crowd::crowd_http($node, interval => '300ms', drain => '500ms',
-            snapshot => 'blockcast_stale 3s;', log => 'blockcast_stale 3s;',
+        server => Blockcast::Crowd::crowd_server('location = /metrics { blockcast_metrics; } '
+            . ($arg{server} // '')),
+        http => Blockcast::Crowd::crowd_http($node, interval => $arg{interval} // '300ms', drain => '500ms',
+            snapshot => "blockcast_stale $stale;", log => "blockcast_stale $stale;",
             more => "blockcast_cluster $urls name=t;\n    " . ($arg{more} // '')),
         %{ $arg{test} // {} });
 }
