@@ -15,7 +15,7 @@ use Test::More;
 
 my $root = Cwd::realpath(dirname(__FILE__) . '/..');
 
-my @files = qw(web/package-lock.json t/e2e/package-lock.json t/bench/package-lock.json
+my @files = qw(web/package-lock.json web/bench/package-lock.json t/e2e/package-lock.json t/bench/package-lock.json
     t/e2e/nodes/package-lock.json);
 
 

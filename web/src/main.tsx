@@ -17,10 +17,16 @@ if (root === null) {
   throw new Error('index.html has no #root');
 }
 
-loadBoard();
+const client = sharedClient(`${home}ws`, { keepEntries: KEPT });
+
+// Both are on their way while the page is made. Not from here: the browser notes who asked, and reads all of the script once more for it.
+queueMicrotask(() => {
+  loadBoard();
+  client.hold();
+});
 
 createRoot(root).render(
   <StrictMode>
-    <App client={sharedClient(`${home}ws`, { keepEntries: KEPT })} />
+    <App client={client} />
   </StrictMode>,
 );

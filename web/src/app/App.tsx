@@ -223,14 +223,20 @@ function AnyNumbers({ panel, id, className }: { panel: PanelConfig & { panel: 'n
   );
 }
 
-/** How many panels are in sight at first, at most. */
+/**
+ * How many panels are in sight at first, at most. Asked for once, before there is anything on the page: to tell its size later, the
+ * browser lays out there and then all that was just made.
+ */
 function atFirst(): number {
   if (typeof IntersectionObserver === 'undefined') {
     return Infinity;
   }
-  const beside = innerWidth < 800 ? 1 : innerWidth < 1920 ? 2 : 3;
-  return 1 + beside * Math.ceil(innerHeight / 400 - (beside === 1 ? 0 : 1));
+  const { width, height } = viewport;
+  const beside = width < 800 ? 1 : width < 1920 ? 2 : 3;
+  return 1 + beside * Math.max(1, Math.ceil(height / 400 - 1));
 }
+
+const viewport = typeof window === 'undefined' ? { width: 0, height: 0 } : { width: innerWidth, height: innerHeight };
 
 /** When panels out of sight begin to be made, and the time between two of them (ms). */
 const LATER = 2000;
@@ -247,9 +253,10 @@ function useByAndBy(count: number): number {
       return;
     }
     const more = (): void => setMade((before) => before + 1);
-    const timer = setTimeout(more, made === atFirst() ? LATER : APART);
+    const begun = made > atFirst();
+    const timer = setTimeout(more, begun ? APART : LATER);
     const next = document.querySelector('.panel-unmade');
-    const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting === true && more(), { rootMargin: '600px' });
+    const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting === true && more(), { rootMargin: begun ? '600px' : '100px' });
     if (next !== null) {
       observer.observe(next);
     }

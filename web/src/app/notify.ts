@@ -8,8 +8,32 @@ const listeners = new Set<() => void>();
 
 export type Wish = 'unable' | 'off' | 'on' | 'denied';
 
+/**
+ * As of the last look: the browser is asked in another process, and keeps the page waiting for the answer. Nobody is in need of it
+ * while the page is made.
+ */
+let known: Wish | null = null;
+/** When the first look is (ms). */
+const SOON = 2500;
+
+function look(): void {
+  const before = known;
+  known = wish();
+  if (known !== before) {
+    listeners.forEach((listener) => listener());
+  }
+}
+
+function latest(): Wish {
+  return known ?? (able() ? 'off' : 'unable');
+}
+
+function able(): boolean {
+  return typeof Notification !== 'undefined' && isSecureContext;
+}
+
 function wish(): Wish {
-  if (typeof Notification === 'undefined' || !isSecureContext) {
+  if (!able()) {
     return 'unable';
   }
   if (Notification.permission === 'denied') {
@@ -31,18 +55,27 @@ export async function setNotify(on: boolean): Promise<void> {
   } catch {
     // Asked again next time.
   }
-  listeners.forEach((listener) => listener());
+  look();
+}
+
+function subscribe(listener: () => void): () => void {
+  const first = listeners.size === 0 && known === null ? setTimeout(look, SOON) : undefined;
+  // What is allowed is changed in the browser's own settings, from where one comes back.
+  if (listeners.size === 0) {
+    window.addEventListener('focus', look);
+  }
+  listeners.add(listener);
+  return () => {
+    clearTimeout(first);
+    listeners.delete(listener);
+    if (listeners.size === 0) {
+      window.removeEventListener('focus', look);
+    }
+  };
 }
 
 export function useNotify(): Wish {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    wish,
-    () => 'unable' as const,
-  );
+  return useSyncExternalStore(subscribe, latest, () => 'unable' as const);
 }
 
 /** Tells when the node is down, and when it is back. */

@@ -1,4 +1,4 @@
-import { memo, useMemo, useRef, type CSSProperties, type ReactNode } from 'react';
+import { memo, useEffect, useMemo, useRef, useState, type CSSProperties, type ReactNode } from 'react';
 import { useEvents } from '../app/events';
 import { clock, duration, exact, fixed, label } from '../app/format';
 import { openItem } from '../app/items';
@@ -57,9 +57,28 @@ interface RibbonProps {
 /** Blocks that come faster than this (seconds) jump instead of sliding: the page would never come to rest. */
 const FAST = 2.5;
 
-function Ribbon({ blocks, config, expected, level, waiting, live }: RibbonProps): ReactNode {
+/** Blocks beyond those in sight are made this much later (ms), or when someone moves the ribbon. */
+const LATER = 2000;
+
+/** How many blocks are in sight, with some to spare. */
+function inSight(): number {
+  return typeof window === 'undefined' ? SHOWN : Math.min(SHOWN, Math.ceil(window.screen.width / 100) + 3);
+}
+
+function Ribbon({ blocks: all, config, expected, level, waiting, live }: RibbonProps): ReactNode {
   const list = useRef<HTMLOListElement>(null);
-  const top = blocks[0]?.number ?? null;
+  const top = all[0]?.number ?? null;
+  const [most, setMost] = useState(inSight);
+  const blocks = useMemo(() => all.slice(0, most), [all, most]);
+  const some = all.length > 0;
+  const whole = (): void => setMost(SHOWN);
+  useEffect(() => {
+    if (!some) {
+      return;
+    }
+    const timer = setTimeout(() => setMost(SHOWN), LATER);
+    return () => clearTimeout(timer);
+  }, [some]);
   // What was there at first does not come in.
   const first = useRef<number | null>(null);
   first.current ??= top;
@@ -77,7 +96,7 @@ function Ribbon({ blocks, config, expected, level, waiting, live }: RibbonProps)
   };
 
   return (
-    <div className="ribbon" onKeyDown={onKey}>
+    <div className="ribbon" onKeyDown={onKey} onFocus={whole} onScroll={whole}>
       {/* Each has its place by a translation and not by those before it: a new one moves nothing in the layout. */}
       <ol ref={list} aria-label="Newest blocks" data-fast={expected !== null && expected.mean < FAST ? true : undefined} style={place(Math.max(blocks.length, blocks.length === 0 ? 8 : 0) + 1)}>
         <li className="ribbon-next" style={place(0)}>
