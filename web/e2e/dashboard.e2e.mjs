@@ -15,6 +15,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch, openPage } from './browser.mjs';
+import { whatIsCut } from './cut.mjs';
 import { openGateway } from './gateway.mjs';
 import { check, equal, run, test, testAlone, until } from './harness.mjs';
 import { fakeGateway } from './synthetic.mjs';
@@ -439,6 +440,68 @@ test('fits every width from 360 px to a wall', async () => {
     }
   });
 });
+
+/** Every panel is made: those below the first screen come by and by. */
+const made = (page) => until(async () => (await page.locator('.panel-unmade').count()) === 0 || 'panels are still to be made', 40);
+
+const NARROW = [
+  { width: 320, height: 256, as: '1280 px at 400 %' },
+  { width: 320, height: 780, as: '320 px' },
+  { width: 360, height: 780, as: '360 px' },
+  { width: 640, height: 512, as: '1280 px at 200 %' },
+  { width: 2560, height: 1300, as: '2560 px' },
+];
+
+/** Nothing on the page is cut off, at any of these sizes; and a picture of each, light and dark. */
+async function readable(page, what) {
+  await made(page);
+  for (const { width, height, as } of NARROW) {
+    await page.setViewportSize({ width, height });
+    await settled(page);
+    // what follows the width of its panel has done so
+    await until(async () => {
+      const cut = await whatIsCut(page);
+      return cut.length === 0 || `${what}, ${as}: ${cut.slice(0, 12).join('; ')}`;
+    }, 8);
+    for (const theme of height === 256 ? [] : ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme: theme });
+      await settled(page);
+      await page.screenshot({ path: join(OUTPUT, `sizes-${what}-${width}-${theme}.png`), fullPage: true, animations: 'disabled' });
+    }
+  }
+}
+
+// If these fail: whoever has the page at 200 or 400 %, or a small phone, cannot read all of it.
+for (const preset of ['ethereum', 'bitcoin', 'solana', 'substrate', 'cometbft']) {
+  for (const empty of [false, true]) {
+    test(`can be read at 200 and 400 % and on a wall, ${preset}${empty ? ' with nothing to show' : ''}`, async () => {
+      await withPage({ width: 320, height: 780, before: (page) => fakeGateway(page, { preset, empty }) }, async (page) => {
+        await page.locator('.panel[data-state="live"]').first().waitFor();
+        await readable(page, `${preset}${empty ? '-empty' : ''}`);
+      });
+    });
+  }
+}
+
+test('can be read at 200 and 400 % and on a wall, The Block', async () => {
+  await withPage({ width: 320, height: 780 }, async (page) => {
+    await live(page);
+    await readable(page, 'the-block');
+  });
+});
+
+for (const [what, options] of [['empty', { empty: true }], ['partial', { partial: true, receipts: 30 }], ['reconnecting', { receipts: 30, dropAfter: 6000 }]]) {
+  test(`can be read at 200 and 400 % and on a wall, The Block, ${what}`, async () => {
+    await withPage({ width: 320, height: 780, before: (page) => fakeGateway(page, options) }, async (page) => {
+      if (what === 'reconnecting') {
+        await until(async () => (await state(page, 'network_metrics')) === 'stale' || 'not stale yet', 40);
+      } else {
+        await page.locator('.panel[data-state="live"]').first().waitFor();
+      }
+      await readable(page, `the-block-${what}`);
+    });
+  });
+}
 
 test('shows amounts of 64 bits with every digit, in the table and on a phone', async () => {
   // If this fails: large amounts are cut off, and nobody sees it.

@@ -6,11 +6,12 @@ import { readFileSync } from 'node:fs';
 
 const MARKETS = ['compute', 'storage', 'energy', 'ads'];
 
-export async function fakeGateway(page, { receipts = 0, empty = false, partial = false, ethereum = false, dropAfter = 0 } = {}) {
+export async function fakeGateway(page, { receipts = 0, empty = false, partial = false, ethereum = false, preset = null, dropAfter = 0 } = {}) {
   const now = () => Date.now() / 1000;
-  const streams = ethereum ? chain() : block({ receipts, empty, partial });
-  if (ethereum) {
-    const board = readFileSync(new URL('../../conf/presets/ethereum.dashboard.json', import.meta.url), 'utf8');
+  const named = preset ?? (ethereum ? 'ethereum' : null);
+  const board = named === null ? null : readFileSync(new URL(`../../conf/presets/${named}.dashboard.json`, import.meta.url), 'utf8');
+  const streams = preset !== null ? asDescribed(JSON.parse(board), empty) : ethereum ? chain() : block({ receipts, empty, partial });
+  if (board !== null) {
     await page.route('**/dashboard.json', (route) => route.fulfill({ contentType: 'application/json', body: board }));
   }
   let connections = 0;
@@ -170,5 +171,62 @@ function chain() {
       const transactions = Array.from({ length: index === 0 ? 20 : 2 }, (_, number) => transaction(number + index * 2));
       return JSON.stringify({ transactions, count: transactions.length });
     },
+  };
+}
+
+/** What a board names, each value about as long as it gets; with nothing in it, when `empty`. */
+function asDescribed(board, empty) {
+  const snapshots = {};
+  const logs = {};
+  const put = (into, path, value) => {
+    const steps = path.split('.');
+    const last = steps.pop();
+    const at = steps.reduce((object, step) => (object[step] ??= {}), into);
+    at[last] ??= value;
+  };
+  const long = ({ field, as, decimals = 0, names, times = 1 }) =>
+    empty && !/height|slot|number/.test(field)
+      ? null
+      : as === 'coin'
+        ? /fee|price/.test(field) ? 123_456_789 : Number(1_543_210_987n * 10n ** BigInt(Number(decimals) || 0))
+        : as === 'hash' ? '0x' + '9e3779b97f4a7c15'.repeat(4)
+        : as === 'text' || /client|version|health|address|runtime|app/.test(field) ? 'some-client 12.34.56-rc7'
+        : as === 'name' || as === 'status' ? (Object.keys(names ?? { none: '' }).at(-1) ?? 'none')
+        : as === 'yesno' ? false
+        : as === 'percent' ? 0.2514
+        : as === 'ms' || as === 'seconds' || /latency|ping|interval/.test(field) ? 123.4
+        : as === 'time' || /time(stamp)?$/.test(field) ? Math.floor(Date.now() / 1000)
+        : as === 'bytes' || as === 'rate' ? 987_654_321_098
+        : /height|number|slot|finalized|best/.test(field) ? (/slot/.test(field) ? 312_445_678 : 25_445_678)
+        : 123_456_789 / times;
+  const snapshot = (stream, formats) => formats.forEach((format) => [format.field, ...(format.fields ?? [])].filter(Boolean).forEach((field) => put((snapshots[stream] ??= {}), field, long({ ...format, field }))));
+  const log = (stream, formats) => formats.forEach((format) => put((logs[stream] ??= {}), format.field, long(format)));
+  for (const panel of board.panels) {
+    if (panel.panel === 'blocks') {
+      log(panel.stream, [{ field: panel.number ?? 'number' }, { field: panel.time ?? 'timestamp', as: 'time' }, ...(panel.hash === 'slot' ? [] : [{ field: panel.hash ?? 'hash', as: 'hash' }]), panel.used, panel.colour, panel.count].filter(Boolean));
+    } else if (panel.panel === 'numbers') {
+      snapshot(panel.stream, [...(panel.numbers ?? []).filter(({ compute, of }) => of === undefined || compute === undefined), ...(panel.facts ?? [])]);
+    } else if (panel.panel === 'chart') {
+      snapshot(panel.stream, (panel.metrics ?? []).flatMap(({ lines, ...metric }) => lines ?? [metric]));
+    } else if (panel.panel === 'table' && panel.list !== undefined) {
+      const row = {};
+      (panel.fields ?? []).forEach((format) => put(row, format.field, long(format)));
+      (snapshots[panel.stream] ??= {})[panel.list] = empty ? [] : Array.from({ length: 12 }, (_, index) => ({ ...row, ...(panel.key === undefined ? {} : { [panel.key]: `${row[panel.key]}${index}` }) }));
+    } else if (panel.panel === 'table') {
+      log(panel.stream, panel.fields ?? []);
+    }
+  }
+  const numbered = (row, index) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value === 312_445_678 || value === 25_445_678 ? value + index : name === 'hash' ? `${value}${index}` : /timestamp|time/.test(name) ? Math.floor(Date.now() / 1000) : value]));
+  return {
+    ...Object.fromEntries(Object.entries(snapshots).map(([stream, data]) => [stream, (index) => JSON.stringify(numbered(data, index))])),
+    ...Object.fromEntries(
+      Object.entries(logs).map(([stream, row]) => [
+        stream,
+        (index) => {
+          const rows = empty ? [] : Array.from({ length: index === 0 ? 12 : 1 }, (_, place) => numbered(row, (index === 0 ? 0 : 11 + index) + place));
+          return empty && index > 0 ? null : JSON.stringify({ [stream]: rows, count: rows.length });
+        },
+      ]),
+    ),
   };
 }

@@ -32,7 +32,7 @@ export function BlocksPanel({ config, id, className }: { config: BlocksConfig; i
   return (
     <Panel title={config.title ?? 'Blocks'} view={view} className={className} id={id} note={shown[0] === undefined ? undefined : note(shown)}>
       <Ribbon blocks={shown} config={config} expected={expected} level={level} waiting={view.data === null} live={view.state === 'live'} />
-      <div className="blocks-foot">
+      <div className="blocks-foot" data-lines={(config.colour === undefined ? 0 : 1) + (config.used === undefined && !sizeless(config) ? 0 : 1) + (config.entries?.group === undefined ? 0 : 2)}>
         <Histogram expected={expected} newest={blocks[0]?.time ?? null} />
         <Legend blocks={shown} config={config} />
       </div>
@@ -147,11 +147,12 @@ const BlockCard = memo(
         data-level={level ?? undefined}
         data-empty={block.count === 0 && block.groups.length === 0 ? true : undefined}
         data-late={block.late ? true : undefined}
+        data-plain={sizeless(config) ? true : undefined}
         tabIndex={first ? 0 : -1}
         onClick={open}
         title={block.time === null ? undefined : `Block ${exact(block.number)}, ${clock(block.time)}`}
       >
-        <Fill block={block} plain={config.used === undefined && config.entries === undefined} />
+        {!sizeless(config) && <Fill block={block} />}
         <span className="block-number">{exact(block.number)}</span>
         <span className="block-count">{count ?? '\u00a0'}</span>
         <span className="block-used">
@@ -178,6 +179,11 @@ const BlockCard = memo(
     before.block.groups.length === after.block.groups.length,
 );
 
+/** Nobody says how full blocks are: they are drawn alike, and neither full nor empty. */
+function sizeless(config: BlocksConfig): boolean {
+  return config.used === undefined && config.entries === undefined;
+}
+
 function countNoun(config: BlocksConfig, count: number): string {
   const title = config.count?.title ?? config.entries?.title ?? 'tx';
   return count === 1 && title.length > 3 ? title.replace(/s$/, '') : title;
@@ -185,10 +191,10 @@ function countNoun(config: BlocksConfig, count: number): string {
 
 /**
  * How full the block is; by what is in it, when that is known. Sheets as high as the block, each drawn down to where it begins and
- * over the one before: what fills up is painted elsewhere, and nothing moves in the layout. `plain`: nobody says how full blocks are.
+ * over the one before: what fills up is painted elsewhere, and nothing moves in the layout.
  */
-function Fill({ block, plain }: { block: Block; plain: boolean }): ReactNode {
-  const share = block.used === null && plain ? 1 : block.used === null || block.used <= 0 ? 0 : Math.min(Math.max(block.used, 0.04), 1);
+function Fill({ block }: { block: Block }): ReactNode {
+  const share = block.used === null || block.used <= 0 ? 0 : Math.min(Math.max(block.used, 0.04), 1);
   const total = block.groups.reduce((sum, { count }) => sum + count, 0);
   const sheets = total === 0 ? [{ name: undefined, count: 1 }] : block.groups;
   let above = 0;
@@ -319,7 +325,7 @@ const MARKETS = ['compute', 'storage', 'energy', 'ads'];
 /** `14.2 to 15.9 gwei`: the unit once, when it is that of both. */
 function span(low: number, high: number, format: Format): string {
   const [from, to] = [write(low, format), write(high, format)];
-  return from === null || to === null ? '–' : from.unit === to.unit && from.unit !== '' ? `${from.text} to ${say(high, format)}` : `${say(low, format)} to ${say(high, format)}`;
+  return from === null || to === null ? '–' : say(low, format) === say(high, format) ? say(high, format) : from.unit === to.unit && from.unit !== '' ? `${from.text} to ${say(high, format)}` : `${say(low, format)} to ${say(high, format)}`;
 }
 
 function Legend({ blocks, config }: { blocks: readonly Block[]; config: BlocksConfig }): ReactNode {
@@ -329,6 +335,7 @@ function Legend({ blocks, config }: { blocks: readonly Block[]; config: BlocksCo
   const used = config.used;
   return (
     <div className="blocks-legend">
+      {sizeless(config) && <p>All drawn alike: their size is not told</p>}
       {used !== undefined && (
         <p>
           Filled by {(used.title ?? titleOf(used)).toLowerCase()}

@@ -38,7 +38,7 @@ export function Cell({ value, format = {}, name, empty }: { value: unknown; form
   const known = as === 'name' && written.whole !== null;
   const mono = as === 'hash' || (as === 'name' && !known);
   return (
-    <span className={mono ? 'mono' : known ? 'cell-name' : as === 'exact' || AMOUNT.test(name) ? 'amount' : undefined} title={written.whole ?? undefined}>
+    <span className={mono ? 'mono' : known ? 'cell-name' : as === 'exact' || AMOUNT.test(name) ? 'amount' : undefined} title={written.whole ?? (typeof value === 'string' ? written.text : undefined)}>
       {written.text}
       {written.unit !== '' && (
         <span className="figure-unit">

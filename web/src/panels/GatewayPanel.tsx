@@ -122,7 +122,7 @@ export function GatewayPanel({ id, className, title }: { id: string; className: 
           foot={told?.saved != null ? `${exact(told.saved)} requests so far` : figures === null || figures.unshared === 0 ? undefined : `${fixed((1 - figures.asked / figures.unshared) * 100, 0)} % of what viewers would ask`}
         />
         <Tile title="Viewers now" value={told === null ? null : exact(told.viewers)} foot={told === null ? undefined : `on ${told.workers} ${told.workers === 1 ? 'worker' : 'workers'}`} />
-        <Tile title="Node to this page" value={lag === null ? null : milliseconds(lag)[0]} unit={lag === null ? undefined : milliseconds(lag)[1]} foot={node === null ? 'from asking the node to here' : `of which the node took ${milliseconds(node).join(' ')}`} />
+        <Tile title="Node to this page" value={lag === null ? null : milliseconds(lag)[0]} unit={lag === null ? undefined : milliseconds(lag)[1]} foot={node === null ? 'since the node was asked' : `the node took ${milliseconds(node).join(' ')} of it`} />
         <Tile title="Gateway answers in" value={told === null ? null : milliseconds(told.trip)[0]} unit={told === null ? undefined : milliseconds(told.trip)[1]} foot="there and back" />
         <Tile
           title="Nodes"

@@ -1,4 +1,4 @@
-import { useMemo, type ReactNode } from 'react';
+import { useMemo, type CSSProperties, type ReactNode } from 'react';
 import { duration, fixed, label } from '../app/format';
 import type { Series } from '../app/history';
 import { useSeries } from '../app/series';
@@ -8,7 +8,7 @@ import { at, resolve, say, titleOf, write, type Written } from '../board/values'
 import { useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
-import { firstAfter, Sparkline } from '../ui/Sparkline';
+import { compact, firstAfter, Sparkline } from '../ui/Sparkline';
 import { Figure } from '../ui/Value';
 import '../ui/legend.css';
 import './tiles.css';
@@ -185,7 +185,7 @@ function Tile({ title, written, waiting, foot, children }: { title: string; writ
   return (
     <div className="tile">
       <dt>{title}</dt>
-      <dd className="tile-value" data-length={written === null ? 0 : Math.ceil((written.text.length + written.unit.length / 2) / 5)}>
+      <dd className="tile-value" style={written === null ? undefined : ({ '--wide': emsOf(written.text, written.unit) } as CSSProperties)}>
         {waiting ? (
           <span className="placeholder">–</span>
         ) : (
@@ -193,9 +193,17 @@ function Tile({ title, written, waiting, foot, children }: { title: string; writ
         )}
       </dd>
       {children !== false && <dd className="tile-course">{children}</dd>}
-      <dd className="tile-foot">{foot ?? '\u00a0'}</dd>
+      <dd className="tile-foot" style={typeof foot === 'string' ? ({ '--wide': Math.ceil(foot.length * 1.12) / 2 } as CSSProperties) : undefined}>
+        {foot ?? '\u00a0'}
+      </dd>
     </div>
   );
+}
+
+/** About how wide a figure and its unit are, in em of the figure. In halves: one more or less of a narrow digit changes nothing. */
+export function emsOf(text: string, unit: string): number {
+  const narrow = text.replace(/[^ .,:'’|il1]/g, '').length;
+  return Math.ceil(2 * (0.68 * (text.length - narrow) + 0.5 * narrow + (unit === '' ? 0 : 0.2 + 0.4 * unit.length))) / 2;
 }
 
 /** Lowest and highest of the time that the course shows. */
@@ -219,7 +227,13 @@ function range(series: Series, name: string, format: Format): ReactNode {
   }
   const text = (value: number): string => {
     const written = write(value, format.as === undefined || format.as === 'exact' ? { ...format, as: 'number' } : format, name);
-    return written === null ? '' : `${written.text}${written.unit === '' || written.unit === '%' ? written.unit : ` ${written.unit}`}`;
+    if (written === null) {
+      return '';
+    }
+    // An edge of the course needs no more than a few digits, as long as those tell one from the other.
+    const [shown, short, other] = [written.text, compact(value), compact(value === low ? high : low)];
+    const unit = written.unit === '' || written.unit === '%' ? written.unit : ` ${written.unit}`;
+    return shown.length > 13 || (shown.length > 9 && (low === high || short !== other)) ? `${compact(Number(shown.replaceAll(',', '')))}${unit}` : `${shown}${unit}`;
   };
   return low === high ? `steady at ${text(low)}` : `${text(low).replace(/ \D+$/, (unit) => (text(high).endsWith(unit) ? '' : unit))} to ${text(high)}`;
 }
