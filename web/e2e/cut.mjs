@@ -43,7 +43,7 @@ export function whatIsCut(page) {
       if (own(element) && !scrolled(element)) {
         const panel = element.closest('.panel')?.getBoundingClientRect();
         const text = box(element);
-        if (text.right > width + 1 || (panel !== undefined && !titled(element) && (text.right > panel.right + 1 || text.bottom > panel.bottom + 1))) {
+        if (text.right > width + 1 || (panel !== undefined && !titled(element) && (text.right > panel.right - 3 || text.bottom > panel.bottom - 2))) {
           found.push(`outside of its panel: ${words(element)}`);
         }
       }

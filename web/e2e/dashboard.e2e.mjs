@@ -444,26 +444,27 @@ test('fits every width from 360 px to a wall', async () => {
 /** Every panel is made: those below the first screen come by and by. */
 const made = (page) => until(async () => (await page.locator('.panel-unmade').count()) === 0 || 'panels are still to be made', 40);
 
-const NARROW = [
-  { width: 320, height: 256, as: '1280 px at 400 %' },
-  { width: 320, height: 780, as: '320 px' },
-  { width: 360, height: 780, as: '360 px' },
-  { width: 640, height: 512, as: '1280 px at 200 %' },
-  { width: 2560, height: 1300, as: '2560 px' },
+/** Sizes of the window, and in which themes a picture is taken of it. */
+const SIZES = [
+  { width: 320, height: 256, as: '1280 px at 400 %', themes: [] },
+  { width: 320, height: 780, as: '320 px', themes: ['light', 'dark'] },
+  { width: 360, height: 780, as: '360 px', themes: [] },
+  { width: 640, height: 512, as: '1280 px at 200 %', themes: [] },
+  { width: 2560, height: 1300, as: '2560 px', themes: ['dark'] },
 ];
 
-/** Nothing on the page is cut off, at any of these sizes; and a picture of each, light and dark. */
+/** Nothing on the page is cut off, at any of these sizes. */
 async function readable(page, what) {
   await made(page);
-  for (const { width, height, as } of NARROW) {
+  for (const { width, height, as, themes } of SIZES) {
     await page.setViewportSize({ width, height });
     await settled(page);
-    // what follows the width of its panel has done so
+    // What follows the width of its panel does so soon.
     await until(async () => {
       const cut = await whatIsCut(page);
       return cut.length === 0 || `${what}, ${as}: ${cut.slice(0, 12).join('; ')}`;
-    }, 8);
-    for (const theme of height === 256 ? [] : ['light', 'dark']) {
+    }, 20);
+    for (const theme of themes) {
       await page.emulateMedia({ colorScheme: theme });
       await settled(page);
       await page.screenshot({ path: join(OUTPUT, `sizes-${what}-${width}-${theme}.png`), fullPage: true, animations: 'disabled' });
@@ -472,36 +473,67 @@ async function readable(page, what) {
 }
 
 // If these fail: whoever has the page at 200 or 400 %, or a small phone, cannot read all of it.
-for (const preset of ['ethereum', 'bitcoin', 'solana', 'substrate', 'cometbft']) {
-  for (const empty of [false, true]) {
-    test(`can be read at 200 and 400 % and on a wall, ${preset}${empty ? ' with nothing to show' : ''}`, async () => {
-      await withPage({ width: 320, height: 780, before: (page) => fakeGateway(page, { preset, empty }) }, async (page) => {
-        await page.locator('.panel[data-state="live"]').first().waitFor();
-        await readable(page, `${preset}${empty ? '-empty' : ''}`);
-      });
+for (const [preset, empty] of [['ethereum', false], ['ethereum', true], ['bitcoin', false], ['solana', false], ['solana', true], ['substrate', false], ['cometbft', false]]) {
+  test(`can be read at 200 and 400 % and on a wall, ${preset}${empty ? ' with nothing to show' : ''}`, async () => {
+    await withPage({ width: 320, height: 780, before: (page) => fakeGateway(page, { preset, empty }) }, async (page) => {
+      await page.locator('.panel[data-state="live"]').first().waitFor();
+      if (preset === 'solana') {
+        // A node that tells no sizes has blocks that are neither full nor empty.
+        await page.getByText('their size is not told').waitFor();
+        equal(await page.locator('.ribbon .block-fill').count(), 0, 'blocks that are filled');
+      }
+      await readable(page, `${preset}${empty ? '-empty' : ''}`);
     });
-  }
+  });
 }
 
-test('can be read at 200 and 400 % and on a wall, The Block', async () => {
-  await withPage({ width: 320, height: 780 }, async (page) => {
-    await live(page);
-    await readable(page, 'the-block');
-  });
-});
-
-for (const [what, options] of [['empty', { empty: true }], ['partial', { partial: true, receipts: 30 }], ['reconnecting', { receipts: 30, dropAfter: 6000 }]]) {
-  test(`can be read at 200 and 400 % and on a wall, The Block, ${what}`, async () => {
-    await withPage({ width: 320, height: 780, before: (page) => fakeGateway(page, options) }, async (page) => {
+for (const [what, options] of [['', null], ['empty', { empty: true }], ['partial', { partial: true, receipts: 30 }], ['reconnecting', { receipts: 30, dropAfter: 6000 }]]) {
+  test(`can be read at 200 and 400 % and on a wall, The Block${what && `, ${what}`}`, async () => {
+    await withPage({ width: 320, height: 780, ...(options && { before: (page) => fakeGateway(page, options) }) }, async (page) => {
       if (what === 'reconnecting') {
         await until(async () => (await state(page, 'network_metrics')) === 'stale' || 'not stale yet', 40);
+      } else if (options === null) {
+        await live(page);
       } else {
         await page.locator('.panel[data-state="live"]').first().waitFor();
       }
-      await readable(page, `the-block-${what}`);
+      await readable(page, `the-block${what && `-${what}`}`);
     });
   });
 }
+
+test('asks nothing that the browser has to lay out the page for, or another process', async () => {
+  // If this fails: a phone stands still for a quarter of a second while the first panels are made.
+  const before = (page) =>
+    page.addInitScript(() => {
+      window.asked = { size: 0, permission: 0 };
+      for (const name of ['innerWidth', 'innerHeight']) {
+        const { get } = Object.getOwnPropertyDescriptor(window, name);
+        Object.defineProperty(window, name, {
+          configurable: true,
+          get: () => {
+            window.asked.size += document.querySelector('.panel') === null ? 0 : 1;
+            return get.call(window);
+          },
+        });
+      }
+      const permission = Object.getOwnPropertyDescriptor(Notification, 'permission');
+      Object.defineProperty(Notification, 'permission', {
+        configurable: true,
+        get: () => {
+          window.asked.permission += document.querySelector('.tile .figure-value') === null ? 1 : 0;
+          return permission.get.call(Notification);
+        },
+      });
+    });
+  await withPage({ width: 390, height: 844, mobile: true, before }, async (page) => {
+    await live(page);
+    const { size, permission } = await page.evaluate(() => window.asked);
+    equal(size, 0, 'times that the size of the window was asked for once there were panels');
+    // Data that is late is not waited for with the first look.
+    check(permission < 5, `hardly a question for what is allowed, not ${permission}, before there was data`);
+  });
+});
 
 test('shows amounts of 64 bits with every digit, in the table and on a phone', async () => {
   // If this fails: large amounts are cut off, and nobody sees it.

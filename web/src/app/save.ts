@@ -1,5 +1,9 @@
 /** Files that the page makes for whoever looks at it. Nothing leaves the browser. */
 
+import type { Bands } from '../charts/course';
+import { firstAfter } from '../ui/Sparkline';
+import type { Series } from './history';
+
 export function saveText(name: string, type: string, text: string): void {
   saveBlob(name, new Blob([text], { type: `${type};charset=utf-8` }));
 }
@@ -44,4 +48,26 @@ export function saveChart(name: string, canvas: HTMLCanvasElement | null, title:
       saveBlob(name, blob);
     }
   }, 'image/png');
+}
+
+/** The whole series from `start` on, as a spreadsheet reads it: a line for each point, times in UTC. */
+export function toCsv({ times, values }: Series, names: readonly string[], start: number, bands: Bands | null = null): string {
+  const heads = names.flatMap((name) => (bands === null ? [name] : [name, `${name} min`, `${name} max`]));
+  const rows = [['time', ...heads].map(quote).join(',')];
+  for (let index = firstAfter(times, start); index < times.length; index += 1) {
+    const cells = names.flatMap((name) => {
+      const value = values.get(name)?.[index] ?? null;
+      return bands === null ? [value] : [value, bands.low.get(name)?.[index] ?? null, bands.high.get(name)?.[index] ?? null];
+    });
+    if (cells.some((value) => value !== null)) {
+      rows.push([new Date((times[index] as number) * 1000).toISOString(), ...cells.map((value) => (value === null ? '' : String(value)))].join(','));
+    }
+  }
+  return `${rows.join('\r\n')}\r\n`;
+}
+
+function quote(text: string): string {
+  // A name that begins like a formula is not to become one.
+  const safe = /^[=+\-@]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }

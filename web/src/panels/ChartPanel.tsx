@@ -3,12 +3,11 @@ import { useEvents } from '../app/events';
 import { bytes, clock, clockShort, duration, figure, label } from '../app/format';
 import type { Series } from '../app/history';
 import { readHistory } from '../app/historyDocument';
-import { saveChart, saveText } from '../app/save';
 import { useSeries } from '../app/series';
 import { useParam } from '../app/url';
 import type { ChartConfig, MetricConfig } from '../board/types';
 import { titleOf } from '../board/values';
-import { extent, thin, toCsv, trueRange, type Bands, type Drawn } from '../charts/course';
+import { extent, thin, trueRange, type Bands, type Drawn } from '../charts/course';
 import { useConnection, useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -19,6 +18,9 @@ import '../charts/chart.css';
 
 /** The chart library comes after the first paint. */
 const TimeChart = lazy(() => import('../charts/TimeChart'));
+
+/** What makes files of it comes with the chart: whoever wants one may have lost the gateway by then. */
+const files = (): Promise<typeof import('../app/save')> => import('../app/save');
 
 const RANGES: readonly (Choice<string> & { seconds: number })[] = [
   { value: '5m', label: '5 min', seconds: 300 },
@@ -44,6 +46,13 @@ export function ChartPanel({ config, id, className }: { config: ChartConfig; id:
   const long = seconds > 3600 ? (day?.series ?? null) : null;
   const series = long ?? slow;
   const canvas = useRef<HTMLCanvasElement | null>(null);
+  useEffect(() => {
+    if (near !== 'never') {
+      files().catch(() => {
+        // Tried again with the click.
+      });
+    }
+  }, [near]);
   const marks = useEvents();
 
   const reported = (metric: MetricConfig): boolean => names(metric).some((name) => series.values.get(name)?.some((value) => value !== null) === true);
@@ -100,14 +109,14 @@ export function ChartPanel({ config, id, className }: { config: ChartConfig; id:
         <button
           type="button"
           className="button button-quiet"
-          onClick={() => saveText(`${file}.csv`, 'text/csv', toCsv(series, names(metric), drawing.start, bands))}
+          onClick={() => void files().then(({ saveText, toCsv }) => saveText(`${file}.csv`, 'text/csv', toCsv(series, names(metric), drawing.start, bands)))}
         >
           <Icon name="save" size={13} /> CSV
         </button>
         <button
           type="button"
           className="button button-quiet"
-          onClick={() => saveChart(`${file}.png`, canvas.current, title, rangeText(drawing.drawn, seconds, long !== null))}
+          onClick={() => void files().then(({ saveChart }) => saveChart(`${file}.png`, canvas.current, title, rangeText(drawing.drawn, seconds, long !== null)))}
         >
           <Icon name="save" size={13} /> PNG
         </button>

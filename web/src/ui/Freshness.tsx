@@ -30,7 +30,7 @@ export function Freshness({ view }: { view: StreamView }): ReactNode {
     return (
       <span key={`stale ${text.length}`} className="freshness" data-state="stale" title={view.error === null ? title : `${title}. ${view.error}`}>
         <Icon name="warn" size={13} />
-        stale, {text} old
+        <span className="freshness-word">stale,</span> {text} old
       </span>
     );
   }
