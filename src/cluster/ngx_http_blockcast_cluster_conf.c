@@ -7,12 +7,16 @@
 #include "ngx_http_blockcast_cluster_conf.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_read.h"
+#include "ngx_http_blockcast_link.h"
 
 
 #define NGX_HTTP_BLOCKCAST_CLUSTER_PORT   6379
 #define NGX_HTTP_BLOCKCAST_CLUSTER_NAME   64
-#define NGX_HTTP_BLOCKCAST_CLUSTER_DEPTH  5
-#define NGX_HTTP_BLOCKCAST_CLUSTER_CA     "/etc/ssl/certs/ca-certificates.crt"
+
+
+static const ngx_http_blockcast_link_tls_t  ngx_http_blockcast_cluster_tls = {
+    "blockcast_cluster", "tls=on", "engine"
+};
 
 
 /* Adds the addresses of a redis:// or rediss:// URL. */
@@ -138,84 +142,6 @@ ngx_http_blockcast_cluster_conf_name(ngx_conf_t *cf,
                         - cluster->want.data;
 
     return NGX_CONF_OK;
-}
-
-
-#if (NGX_SSL)
-
-static void
-ngx_http_blockcast_cluster_conf_cleanup(void *data)
-{
-    ngx_ssl_cleanup_ctx(data);
-}
-
-#endif
-
-
-/* Prepares TLS: certificates are always checked. */
-
-static char *
-ngx_http_blockcast_cluster_conf_tls(ngx_conf_t *cf,
-    ngx_http_blockcast_cluster_t *cluster, ngx_str_t *ca)
-{
-#if (NGX_SSL)
-
-    ngx_ssl_t           *ssl;
-    ngx_pool_cleanup_t  *cln;
-
-    if (ca->len == 0) {
-        ngx_str_set(ca, NGX_HTTP_BLOCKCAST_CLUSTER_CA);
-
-        if (access(NGX_HTTP_BLOCKCAST_CLUSTER_CA, R_OK) == -1) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "blockcast_cluster needs ca=FILE, the "
-                               "certificates to check the engine against: "
-                               "there is no %V", ca);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-
-    if (ssl == NULL || cln == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ssl->log = cf->log;
-
-    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2
-#ifdef NGX_SSL_TLSv1_3
-                       |NGX_SSL_TLSv1_3
-#endif
-                       , NULL)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    cln->handler = ngx_http_blockcast_cluster_conf_cleanup;
-    cln->data = ssl;
-
-    if (ngx_ssl_trusted_certificate(cf, ssl, ca,
-                                    NGX_HTTP_BLOCKCAST_CLUSTER_DEPTH)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    cluster->ssl = ssl;
-
-    return NGX_CONF_OK;
-
-#else
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "tls=on of blockcast_cluster needs an nginx that is "
-                       "built with TLS (--with-http_ssl_module)");
-    return NGX_CONF_ERROR;
-
-#endif
 }
 
 
@@ -353,7 +279,12 @@ ngx_http_blockcast_cluster_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (rc == NGX_CONF_OK && tls) {
-        rc = ngx_http_blockcast_cluster_conf_tls(cf, cluster, &ca);
+        cluster->ssl = ngx_http_blockcast_link_tls(
+                                    cf, &ngx_http_blockcast_cluster_tls, &ca);
+
+        if (cluster->ssl == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     if (rc == NGX_CONF_OK) {

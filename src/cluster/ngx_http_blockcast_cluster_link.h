@@ -1,6 +1,6 @@
 
 /*
- * A connection to the cluster's engine: TCP, TLS, commands and their replies.
+ * A connection to the cluster's engine: commands and their replies.
  */
 
 
@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_link.h"
 #include "bc_engine.h"
 
 
@@ -30,6 +31,7 @@ typedef struct {
 
 
 struct ngx_http_blockcast_cluster_link_s {
+    ngx_http_blockcast_link_t     base;
     ngx_http_blockcast_cluster_t  *conf;
     void                         *data;         /* of the callbacks */
 
@@ -48,25 +50,12 @@ struct ngx_http_blockcast_cluster_link_s {
                                    ngx_str_t *reason);
 
     ngx_http_blockcast_cluster_addr_t  *addr;
-    ngx_peer_connection_t         peer;         /* peer.connection: NULL when
-                                                   there is none */
-    ngx_log_t                     log;
-    ngx_event_t                   timer;
-    uint64_t                      number;       /* of the connection */
-
     bc_engine_t                   in;
-    u_char                       *out;          /* to be sent: from pos on */
-    size_t                        pos;
-    size_t                        last;
-    size_t                        size;
 
     ngx_http_blockcast_cluster_command_t
                           waiting[NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
     ngx_uint_t                    first;
     ngx_uint_t                    nwaiting;
-
-    const char                   *broken;       /* why, to be told; or NULL */
-    unsigned                      connected:1;
 };
 
 

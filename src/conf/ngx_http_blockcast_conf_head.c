@@ -9,20 +9,19 @@
 #include "ngx_http_blockcast_conf_head.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_read.h"
+#include "ngx_http_blockcast_link.h"
 #include "bc_head_msg.h"
 #include "bc_utf8.h"
 
 
-/* what a certificate is checked against unless ca= says otherwise */
-#define NGX_HTTP_BLOCKCAST_CONF_HEAD_CA                                       \
-    "/etc/ssl/certs/ca-certificates.crt"
-
-/* certificates between that of the node and that of a CA */
-#define NGX_HTTP_BLOCKCAST_CONF_HEAD_DEPTH    5
-
 /* the longest message (bytes), and the most of a head */
 #define NGX_HTTP_BLOCKCAST_CONF_HEAD_MESSAGE  4096
 #define NGX_HTTP_BLOCKCAST_CONF_HEAD_MESSAGES 16
+
+
+static const ngx_http_blockcast_link_tls_t  ngx_http_blockcast_head_tls = {
+    "blockcast_head", "wss://", "node"
+};
 
 
 static ngx_int_t ngx_http_blockcast_conf_head_url(ngx_conf_t *cf,
@@ -412,28 +411,12 @@ ngx_http_blockcast_conf_head_credential(ngx_conf_t *cf,
 }
 
 
-#if (NGX_SSL)
-
-static void
-ngx_http_blockcast_conf_head_cleanup(void *data)
-{
-    ngx_ssl_cleanup_ctx(data);
-}
-
-#endif
-
-
 /* Prepares TLS: certificates are always checked.  NGX_ERROR was logged. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_tls(ngx_conf_t *cf,
     ngx_http_blockcast_head_t *head, ngx_str_t *ca)
 {
-#if (NGX_SSL)
-
-    ngx_ssl_t           *ssl;
-    ngx_pool_cleanup_t  *cln;
-
     if (head->name.data[0] == '['
         || ngx_inet_addr(head->name.data, head->name.len) != INADDR_NONE)
     {
@@ -444,63 +427,10 @@ ngx_http_blockcast_conf_head_tls(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (ca->len == 0) {
-        ngx_str_set(ca, NGX_HTTP_BLOCKCAST_CONF_HEAD_CA);
+    head->ssl = ngx_http_blockcast_link_tls(cf, &ngx_http_blockcast_head_tls,
+                                            ca);
 
-        if (access(NGX_HTTP_BLOCKCAST_CONF_HEAD_CA, R_OK) == -1) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "blockcast_head needs ca=FILE, the "
-                               "certificates to check the node against: "
-                               "there is no %V", ca);
-            return NGX_ERROR;
-        }
-    }
-
-    ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
-    if (ssl == NULL) {
-        return NGX_ERROR;
-    }
-
-    ssl->log = cf->log;
-
-    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2
-#ifdef NGX_SSL_TLSv1_3
-                       |NGX_SSL_TLSv1_3
-#endif
-                       , NULL)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        ngx_ssl_cleanup_ctx(ssl);
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_blockcast_conf_head_cleanup;
-    cln->data = ssl;
-
-    if (ngx_ssl_trusted_certificate(cf, ssl, ca,
-                                    NGX_HTTP_BLOCKCAST_CONF_HEAD_DEPTH)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    head->ssl = ssl;
-
-    return NGX_OK;
-
-#else
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "blockcast_head cannot use wss://: this nginx was "
-                       "built without TLS");
-    return NGX_ERROR;
-
-#endif
+    return (head->ssl != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 

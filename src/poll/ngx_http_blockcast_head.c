@@ -204,7 +204,7 @@ ngx_http_blockcast_head_hurry(ngx_http_blockcast_node_t *node)
 
     run = node->head->link;
 
-    if (run->timer.timer_set && run->link.peer.connection == NULL) {
+    if (run->timer.timer_set && run->link.base.peer.connection == NULL) {
         ngx_http_blockcast_head_later(run, 1);
     }
 }
@@ -239,11 +239,11 @@ ngx_http_blockcast_head_try(ngx_event_t *ev)
         return;
     }
 
-    if (run->link.peer.connection != NULL) {
+    if (run->link.base.peer.connection != NULL) {
         ngx_http_blockcast_head_link_close(&run->link, 1000);
-        ngx_http_blockcast_head_link_fail(&run->link,
-                                    "no answer to the message within %M ms",
-                                    run->head->timeout);
+        ngx_http_blockcast_link_fail(&run->link.base,
+                                     "no answer to the message within %M ms",
+                                     run->head->timeout);
         return;
     }
 
@@ -272,7 +272,7 @@ ngx_http_blockcast_head_open(ngx_http_blockcast_head_link_t *link)
     ngx_http_blockcast_head_message_t   *message;
 
     run = link->data;
-    number = link->number;
+    number = link->base.number;
 
     run->connected = ngx_current_msec;
     run->unanswered = 0;
@@ -291,7 +291,7 @@ ngx_http_blockcast_head_open(ngx_http_blockcast_head_link_t *link)
     for (i = 0; i < run->head->messages.nelts; i++) {
         if (ngx_http_blockcast_head_link_send(link, &message[i].text)
             != NGX_OK
-            || link->number != number)
+            || link->base.number != number)
         {
             return;
         }
@@ -373,9 +373,9 @@ ngx_http_blockcast_head_message(ngx_http_blockcast_head_link_t *link,
         bc_head_msg_error(msg.error, error, sizeof(error));
 
         ngx_http_blockcast_head_link_close(link, 1000);
-        ngx_http_blockcast_head_link_fail(link,
-                                          "the node refuses the message: %s",
-                                          error);
+        ngx_http_blockcast_link_fail(&link->base,
+                                     "the node refuses the message: %s",
+                                     error);
         return;
     }
 
