@@ -70,6 +70,28 @@ subtest 'the first page has what is wanted' => sub {
     is($m->{gap}{since}, 0, '... with a gap');
 };
 
+subtest 'REST and server-sent events read a query alike' => sub {
+    my $query = sub {
+        my ($path, $until) = @_;
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $t->port) or die $!;
+        print $socket "GET $path HTTP/1.0\r\nHost: x\r\n\r\n";
+        my $text = '';
+        wait_for {
+            IO::Select->new($socket)->can_read(0.1) and sysread($socket, $text, 65536, length $text);
+            $text =~ $until;
+        } 20;
+        $text =~ /"rows":\[(.*?)\]/ or return 'no rows';
+        return join ' ', sort { $a <=> $b } $1 =~ /"id":(\d+)/g;
+    };
+    for my $case (['m=a', '1 3 5'], ['m[]=a', '1 3 5'], ['m%5B%5D=a', '1 3 5'], ['m[0]=a', '1 3 5'],
+        ['m[]=b&m[]=c', '2 4'], ['m[0]=b&m[7]=c', '2 4'], ['m=b&m[]=c', '2 4'], ['v[]=2', '4 5'],
+        ['m[]=a&v[]=1', '3'], ['m[]=a&nobody[]=x', '1 3 5'], ['m[]=c&limit[]=1', '4'], ['v[]=1&m[x]=a', '3']) {
+        my ($args, $ids) = @$case;
+        is($query->("/api/list?$args&limit=3", qr/"total":\d+/), $ids, "REST: $args");
+        is($query->("/events/list?$args", qr/"count":\d+/), $ids, "an event stream: $args");
+    }
+};
+
 subtest 'then what is wanted, and nothing else' => sub {
     my %ws = map { $_ => open_with({ m => $_ }) } qw(a b d);
     my $all = open_with(undef);

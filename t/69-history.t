@@ -58,6 +58,7 @@ Content-Type: application/json
 Cache-Control: no-cache
 Vary: Accept, Origin
 Blockcast-State: live
+--- raw_response_headers_unlike: (?s)\nVary:.*\nVary:
 --- response_headers_like
 ETag: "[0-9a-f]{16}"
 --- body_json

@@ -8,6 +8,7 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_read.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_query.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_worker_record.h"
@@ -116,49 +117,32 @@ ngx_int_t
 ngx_http_blockcast_access_origin_of(ngx_http_request_t *r, ngx_str_t **origin,
     ngx_uint_t *any)
 {
-    ngx_uint_t                      i;
-    ngx_list_part_t                *part;
-    ngx_table_elt_t                *h;
-    ngx_http_blockcast_loc_conf_t  *blcf;
+    ngx_table_elt_t                   *h;
+    ngx_http_blockcast_loc_conf_t     *blcf;
+    ngx_http_blockcast_header_walk_t   walk;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
     *origin = NULL;
     *any = 0;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_blockcast_header_walk(&walk, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    /* check each: a browser sends one, and a second one must not hide */
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+    for ( ;; ) {
+        h = ngx_http_blockcast_header_next(&walk, "Origin");
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
+        if (h == NULL) {
+            return NGX_OK;
         }
 
-        if (h[i].key.len != sizeof("Origin") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "Origin",
-                               sizeof("Origin") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        /* check each: a browser sends one, and a second one must not hide */
-
-        *origin = &h[i].value;
+        *origin = &h->value;
 
         if (!ngx_http_blockcast_access_origin_ok(r, blcf, *origin, any)) {
             return NGX_DECLINED;
         }
     }
-
-    return NGX_OK;
 }
 
 
@@ -198,39 +182,6 @@ ngx_http_blockcast_access_log_origin(ngx_http_request_t *r,
 }
 
 
-ngx_str_t *
-ngx_http_blockcast_access_header(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    len = ngx_strlen(name);
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-        {
-            return &h[i].value;
-        }
-    }
-}
-
-
 ngx_int_t
 ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
@@ -255,25 +206,6 @@ ngx_http_blockcast_access_arg(ngx_http_request_t *r, const char *name,
     value->len = dst - value->data;
 
     return NGX_OK;
-}
-
-
-size_t
-ngx_http_blockcast_access_list_name(ngx_str_t *name)
-{
-    size_t  n;
-
-    n = name->len;
-
-    if (n < 2 || name->data[n - 1] != ']') {
-        return name->len;
-    }
-
-    for (n -= 2; n > 0 && name->data[n] >= '0' && name->data[n] <= '9'; n--) {
-        /* void */
-    }
-
-    return (name->data[n] == '[') ? n : name->len;
 }
 
 
@@ -311,7 +243,7 @@ ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
         key.len = dst - start;
         dst = start;
 
-        if (ngx_http_blockcast_access_list_name(&key) != len
+        if (ngx_http_blockcast_query_list_name(&key) != len
             || ngx_strncasecmp(key.data, (u_char *) name, len) != 0)
         {
             continue;
@@ -428,7 +360,7 @@ ngx_http_blockcast_access_own_host(ngx_http_request_t *r,
     ngx_str_t   *value;
 
     value = blcf->forwarded
-            ? ngx_http_blockcast_access_header(r, "X-Forwarded-Host") : NULL;
+            ? ngx_http_blockcast_header_value(r, "X-Forwarded-Host") : NULL;
 
     if (value == NULL || value->len == 0) {
         return r->headers_in.server;
@@ -539,7 +471,7 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
     ngx_str_t       *value;
     const uint8_t   *pos;
 
-    value = ngx_http_blockcast_access_header(r, "Authorization");
+    value = ngx_http_blockcast_header_value(r, "Authorization");
 
     if (value != NULL
         && value->len > 7
@@ -555,7 +487,7 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
 
     /* look among the subprotocols: a browser cannot send Authorization */
 
-    value = ngx_http_blockcast_access_header(r, "Sec-WebSocket-Protocol");
+    value = ngx_http_blockcast_header_value(r, "Sec-WebSocket-Protocol");
 
     if (value != NULL) {
         pos = value->data;

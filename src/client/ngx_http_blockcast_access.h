@@ -69,10 +69,6 @@ ngx_int_t ngx_http_blockcast_access_streams(ngx_http_request_t *r,
 ngx_int_t ngx_http_blockcast_access_token(ngx_http_request_t *r,
     ngx_str_t *token);
 
-/* Returns the value of the first header of that name, or NULL. */
-ngx_str_t *ngx_http_blockcast_access_header(ngx_http_request_t *r,
-    const char *name);
-
 /*
  * Copies an argument of the request, percent-decoded, into the request's pool.
  * Returns NGX_DECLINED when there is none, NGX_ERROR without memory.
@@ -87,9 +83,6 @@ ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_blockcast_access_list(ngx_http_request_t *r,
     const char *name, ngx_str_t *list);
-
-/* Returns the length of an argument's name without the brackets of a list. */
-size_t ngx_http_blockcast_access_list_name(ngx_str_t *name);
 
 /* Read "blockcast_origin" and "blockcast_tokens". */
 char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -96,8 +96,8 @@ static ngx_uint_t
 ngx_http_blockcast_cors_preflight(ngx_http_request_t *r)
 {
     return r->method == NGX_HTTP_OPTIONS
-           && ngx_http_blockcast_access_header(r,
-                                               "Access-Control-Request-Method")
+           && ngx_http_blockcast_header_value(r,
+                                              "Access-Control-Request-Method")
               != NULL;
 }
 
@@ -181,7 +181,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     /* keep caches from giving one page the answer for another */
 
-    if (ngx_http_blockcast_cors_add(r, "Vary", "Origin") != NGX_OK) {
+    if (ngx_http_blockcast_respond_vary(r, "Origin") != NGX_OK) {
         return NGX_ERROR;
     }
 

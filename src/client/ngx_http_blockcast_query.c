@@ -65,7 +65,28 @@ ngx_http_blockcast_query_decode(ngx_http_request_t *r, ngx_str_t *written,
 }
 
 
-ngx_uint_t
+size_t
+ngx_http_blockcast_query_list_name(ngx_str_t *name)
+{
+    size_t  n;
+
+    n = name->len;
+
+    if (n < 2 || name->data[n - 1] != ']') {
+        return name->len;
+    }
+
+    for (n -= 2; n > 0 && name->data[n] >= '0' && name->data[n] <= '9'; n--) {
+        /* void */
+    }
+
+    return (name->data[n] == '[') ? n : name->len;
+}
+
+
+/* Returns true if a name, ended by a NUL, is an argument of the module. */
+
+static ngx_uint_t
 ngx_http_blockcast_query_is_ours(ngx_str_t *name)
 {
     ngx_uint_t  i;
@@ -81,4 +102,19 @@ ngx_http_blockcast_query_is_ours(ngx_str_t *name)
     }
 
     return name->len == 0;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_query_member(ngx_http_request_t *r, ngx_str_t *written,
+    ngx_str_t *name)
+{
+    if (ngx_http_blockcast_query_decode(r, written, name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    name->len = ngx_http_blockcast_query_list_name(name);
+    name->data[name->len] = '\0';
+
+    return ngx_http_blockcast_query_is_ours(name) ? NGX_DECLINED : NGX_OK;
 }

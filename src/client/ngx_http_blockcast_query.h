@@ -28,8 +28,19 @@ ngx_uint_t ngx_http_blockcast_query_next(u_char **p, u_char *last,
 ngx_int_t ngx_http_blockcast_query_decode(ngx_http_request_t *r,
     ngx_str_t *written, ngx_str_t *text);
 
-/* Returns whether a name, ended by a NUL, is an argument of the module. */
-ngx_uint_t ngx_http_blockcast_query_is_ours(ngx_str_t *name);
+/*
+ * Decodes a name that may be a log's member: "market", and "market" of
+ * "market[]" and "market[0]", as some write a list.  NGX_DECLINED: it is an
+ * argument of the module, as "limit" is, or empty.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_blockcast_query_member(ngx_http_request_t *r,
+    ngx_str_t *written, ngx_str_t *name);
+
+/*
+ * Returns the length of an argument's name without the brackets of a list:
+ * that of "a" for "a", "a[]" and "a[0]".
+ */
+size_t ngx_http_blockcast_query_list_name(ngx_str_t *name);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_QUERY_H_INCLUDED_ */

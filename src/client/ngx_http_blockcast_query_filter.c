@@ -123,6 +123,7 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
 {
     u_char                          *p, *last, *text;
     size_t                           size;
+    ngx_int_t                        rc;
     ngx_str_t                        name, value;
     ngx_uint_t                       n;
     ngx_http_blockcast_query_arg_t  *args, *arg;
@@ -159,14 +160,16 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
         arg = &args[n];
         arg->taken = 0;
 
-        if (ngx_http_blockcast_query_decode(r, &name, &arg->name) != NGX_OK
+        rc = ngx_http_blockcast_query_member(r, &name, &arg->name);
+
+        if (rc == NGX_ERROR
             || ngx_http_blockcast_query_decode(r, &value, &arg->value)
                != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (ngx_http_blockcast_query_is_ours(&arg->name)
+        if (rc == NGX_DECLINED
             || !ngx_http_blockcast_query_filter_known(hub, &arg->name))
         {
             continue;

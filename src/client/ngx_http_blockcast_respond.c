@@ -6,7 +6,9 @@
 
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_access.h"
+#include "bc_http.h"
 
 
 ngx_int_t
@@ -28,6 +30,38 @@ ngx_http_blockcast_respond_header(ngx_http_request_t *r, const char *name,
     h->key.len = ngx_strlen(name);
     h->value.data = (u_char *) value;
     h->value.len = len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_respond_vary(ngx_http_request_t *r, const char *name)
+{
+    u_char           *p;
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+    h = ngx_http_blockcast_header_find(&r->headers_out.headers, "Vary");
+
+    if (h == NULL) {
+        return ngx_http_blockcast_respond_header(r, "Vary", name, len);
+    }
+
+    if ((h->value.len == 1 && h->value.data[0] == '*')
+        || bc_http_has_token(h->value.data, h->value.len, name))
+    {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, h->value.len + 2 + len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->value.len = ngx_sprintf(p, "%V, %s", &h->value, name) - p;
+    h->value.data = p;
 
     return NGX_OK;
 }

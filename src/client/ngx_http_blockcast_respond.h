@@ -19,17 +19,24 @@ ngx_int_t ngx_http_blockcast_respond_refusal(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
 /*
- * Sends a whole response.  The text is not copied: it has to live as long as
- * the request.  type: "application/json" or the like.
+ * Sends a whole response.  The text is not copied: it must live as long as the
+ * request.  "type" is the Content-Type.
  */
 ngx_int_t ngx_http_blockcast_respond(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *text);
 
-/* the same, with more text behind the text; both live as long as the request */
+/* Sends a response of two texts; both must live as long as the request. */
 ngx_int_t ngx_http_blockcast_respond_parts(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, ngx_str_t *text, ngx_str_t *tail);
 
-/* adds a response header; the value is not copied */
+/*
+ * Adds the name of a request header to Vary, which may be there already.  A
+ * response has one Vary: caches and proxies exist that read the first alone.
+ */
+ngx_int_t ngx_http_blockcast_respond_vary(ngx_http_request_t *r,
+    const char *name);
+
+/* Adds a response header; the value is not copied. */
 ngx_int_t ngx_http_blockcast_respond_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);
 

@@ -11,6 +11,7 @@
 
 #include "ngx_http_blockcast_sse.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_conn.h"
@@ -341,7 +342,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
 
     /* EPOCH;NAME=SEQ;NAME=SEQ of the last event it saw */
 
-    id = ngx_http_blockcast_access_header(r, "Last-Event-ID");
+    id = ngx_http_blockcast_header_value(r, "Last-Event-ID");
     epoch = 0;
 
     if (id != NULL) {

@@ -9,6 +9,7 @@
 
 #include "ngx_http_blockcast_ws_handshake.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_header.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_subprotocol.h"
@@ -83,61 +84,54 @@ static ngx_int_t
 ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
     ngx_http_blockcast_ws_handshake_upgrade_t *u)
 {
-    ngx_str_t        *value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    ngx_str_t                         *value;
+    ngx_table_elt_t                   *header;
+    ngx_http_blockcast_header_walk_t   walk;
 
     ngx_memzero(u, sizeof(ngx_http_blockcast_ws_handshake_upgrade_t));
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
+    ngx_http_blockcast_header_walk(&walk, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    for ( ;; ) {
+        header = ngx_http_blockcast_header_next(&walk, NULL);
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NGX_OK;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
+        if (header == NULL) {
+            return NGX_OK;
         }
 
-        value = &header[i].value;
+        value = &header->value;
 
 #define ngx_http_blockcast_ws_handshake_is(h, s)                              \
         ((h)->key.len == sizeof(s) - 1                                        \
          && ngx_memcmp((h)->lowcase_key, s, sizeof(s) - 1) == 0)
 
-        if (ngx_http_blockcast_ws_handshake_is(&header[i], "upgrade")) {
+        if (ngx_http_blockcast_ws_handshake_is(header, "upgrade")) {
             u->upgrade = 1;
 
             if (bc_http_has_token(value->data, value->len, "websocket")) {
                 u->websocket = 1;
             }
 
-        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+        } else if (ngx_http_blockcast_ws_handshake_is(header,
                                                       "connection")) {
 
             if (bc_http_has_token(value->data, value->len, "upgrade")) {
                 u->connection = 1;
             }
 
-        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+        } else if (ngx_http_blockcast_ws_handshake_is(header,
                                                       "sec-websocket-key")) {
             u->key = *value;
             u->keys++;
 
-        } else if (ngx_http_blockcast_ws_handshake_is(&header[i],
+        } else if (ngx_http_blockcast_ws_handshake_is(header,
                                                       "sec-websocket-version"))
         {
             u->version = *value;
             u->versions++;
 
         } else if (ngx_http_blockcast_ws_handshake_is(
-                                        &header[i],
+                                        header,
                                         "sec-websocket-extensions"))
         {
             if (ngx_http_blockcast_ws_handshake_join(r, &u->extensions,
@@ -149,7 +143,7 @@ ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
             }
 
         } else if (ngx_http_blockcast_ws_handshake_is(
-                                        &header[i], "sec-websocket-protocol"))
+                                        header, "sec-websocket-protocol"))
         {
             if (ngx_http_blockcast_ws_handshake_join(r, &u->protocols,
                                                      &u->protocols_room, value)
@@ -205,7 +199,7 @@ ngx_http_blockcast_ws_handshake_broken_deflate(ngx_http_request_t *r)
     u_char     *p, *last;
     ngx_str_t  *agent;
 
-    agent = ngx_http_blockcast_access_header(r, "User-Agent");
+    agent = ngx_http_blockcast_header_value(r, "User-Agent");
 
     if (agent == NULL) {
         return 0;

@@ -7,35 +7,65 @@
 #include "ngx_http_blockcast_header.h"
 
 
+void
+ngx_http_blockcast_header_walk(ngx_http_blockcast_header_walk_t *walk,
+    ngx_list_t *headers)
+{
+    walk->part = &headers->part;
+    walk->i = 0;
+}
+
+
+ngx_table_elt_t *
+ngx_http_blockcast_header_next(ngx_http_blockcast_header_walk_t *walk,
+    const char *name)
+{
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    len = (name != NULL) ? ngx_strlen(name) : 0;
+
+    while (walk->part != NULL) {
+
+        if (walk->i >= walk->part->nelts) {
+            walk->part = walk->part->next;
+            walk->i = 0;
+            continue;
+        }
+
+        h = (ngx_table_elt_t *) walk->part->elts + walk->i++;
+
+        if (h->hash != 0
+            && (name == NULL
+                || (h->key.len == len
+                    && ngx_strncasecmp(h->key.data, (u_char *) name, len)
+                       == 0)))
+        {
+            return h;
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_table_elt_t *
 ngx_http_blockcast_header_find(ngx_list_t *headers, const char *name)
 {
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_http_blockcast_header_walk_t  walk;
+
+    ngx_http_blockcast_header_walk(&walk, headers);
+
+    return ngx_http_blockcast_header_next(&walk, name);
+}
+
+
+ngx_str_t *
+ngx_http_blockcast_header_value(ngx_http_request_t *r, const char *name)
+{
     ngx_table_elt_t  *h;
 
-    len = ngx_strlen(name);
-    part = &headers->part;
-    h = part->elts;
+    h = ngx_http_blockcast_header_find(&r->headers_in.headers, name);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash != 0
-            && h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-        {
-            return &h[i];
-        }
-    }
+    return (h != NULL) ? &h->value : NULL;
 }

@@ -1,6 +1,7 @@
 
 /*
- * Headers in nginx's lists.
+ * Headers in nginx's lists.  Those that nginx or a module has cleared, with a
+ * hash of 0, are passed over everywhere.
  */
 
 
@@ -10,13 +11,31 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
 
 
-/*
- * Returns the first header of that name, in any case of its letters, or NULL.
- * Those that nginx has taken back, with a hash of 0, are not there.
- */
+/* a place in a list */
+
+typedef struct {
+    ngx_list_part_t  *part;
+    ngx_uint_t        i;
+} ngx_http_blockcast_header_walk_t;
+
+
+/* Begins at the first header of a list. */
+void ngx_http_blockcast_header_walk(ngx_http_blockcast_header_walk_t *walk,
+    ngx_list_t *headers);
+
+/* Returns the next header, of any name for NULL; NULL at the list's end. */
+ngx_table_elt_t *ngx_http_blockcast_header_next(
+    ngx_http_blockcast_header_walk_t *walk, const char *name);
+
+/* Returns the first header of that name, in any case of its letters, or NULL. */
 ngx_table_elt_t *ngx_http_blockcast_header_find(ngx_list_t *headers,
+    const char *name);
+
+/* Returns the value of the request's first header of that name, or NULL. */
+ngx_str_t *ngx_http_blockcast_header_value(ngx_http_request_t *r,
     const char *name);
 
 

@@ -7,7 +7,6 @@
 
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast.h"
-#include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_query.h"
 #include "bc_json.h"
 #include "bc_json_key.h"
@@ -19,6 +18,7 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     ngx_http_blockcast_filter_t *filter)
 {
     u_char                             *p, *last;
+    ngx_int_t                           rc;
     ngx_str_t                           name, written, text;
     ngx_uint_t                          member;
     ngx_http_blockcast_filter_value_t  *value;
@@ -36,16 +36,13 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
             continue;
         }
 
-        if (ngx_http_blockcast_query_decode(r, &written, &name) != NGX_OK) {
+        rc = ngx_http_blockcast_query_member(r, &written, &name);
+
+        if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        /* market[]=ads is how some write a list: market=ads */
-
-        name.len = ngx_http_blockcast_access_list_name(&name);
-        name.data[name.len] = '\0';
-
-        if (ngx_http_blockcast_query_is_ours(&name)) {
+        if (rc == NGX_DECLINED) {
             continue;
         }
 

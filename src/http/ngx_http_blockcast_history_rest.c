@@ -23,7 +23,7 @@ static ngx_int_t
 ngx_http_blockcast_history_rest_form(ngx_http_request_t *r,
     ngx_http_blockcast_history_form_e *form, ngx_str_t *value)
 {
-    ngx_table_elt_t  *accept;
+    ngx_str_t  *accept;
 
     *form = ngx_http_blockcast_history_as_json;
 
@@ -38,11 +38,10 @@ ngx_http_blockcast_history_rest_form(ngx_http_request_t *r,
                ? NGX_OK : NGX_DECLINED;
     }
 
-    accept = ngx_http_blockcast_header_find(&r->headers_in.headers, "Accept");
+    accept = ngx_http_blockcast_header_value(r, "Accept");
 
     if (accept != NULL
-        && ngx_strlcasestrn(accept->value.data,
-                            accept->value.data + accept->value.len,
+        && ngx_strlcasestrn(accept->data, accept->data + accept->len,
                             (u_char *) "text/csv", sizeof("text/csv") - 2)
            != NULL)
     {
@@ -180,8 +179,7 @@ ngx_http_blockcast_history_rest(ngx_http_request_t *r,
     etag.len = ngx_sprintf(p, "\"%016xL\"", hash) - p;
 
     if (ngx_http_blockcast_rest_fresh_headers(r, hub, &etag) != NGX_OK
-        || ngx_http_blockcast_respond_header(r, "Vary", "Accept", 6)
-           != NGX_OK)
+        || ngx_http_blockcast_respond_vary(r, "Accept") != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
