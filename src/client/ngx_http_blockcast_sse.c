@@ -59,6 +59,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     ngx_http_blockcast_sse_t *sse, ngx_str_t *names);
+static ngx_int_t ngx_http_blockcast_sse_names(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *names);
 static ngx_int_t ngx_http_blockcast_sse_refuse_key(ngx_http_request_t *r,
     ngx_http_blockcast_reject_t *reject);
 static void ngx_http_blockcast_sse_event(ngx_event_t *ev);
@@ -101,14 +103,11 @@ ngx_http_blockcast_sse_init(void)
 ngx_int_t
 ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 {
-    u_char                          *p;
-    ngx_int_t                        rc;
-    ngx_str_t                        names, text;
-    ngx_pool_cleanup_t              *cln;
-    ngx_http_blockcast_sse_t        *sse;
-    ngx_http_blockcast_refusal_t     refusal;
-    ngx_http_blockcast_loc_conf_t   *blcf;
-    ngx_http_blockcast_main_conf_t  *bmcf;
+    ngx_int_t                      rc;
+    ngx_str_t                      names, text;
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_blockcast_sse_t      *sse;
+    ngx_http_blockcast_refusal_t   refusal;
 
     ngx_http_blockcast_hub_notice_epoch();
 
@@ -172,58 +171,12 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
-    blcf = sse->held.conn.conf;
-
     sse->epoch = ngx_http_blockcast_hub_epoch();
 
-    /* /events/NAME, or /events?streams=NAME,NAME, or all that are offered */
-
-    ngx_str_null(&names);
-
-    if (r->uri.len > blcf->location.len
-        && ngx_strncmp(r->uri.data, blcf->location.data, blcf->location.len)
-           == 0)
+    if (ngx_http_blockcast_sse_names(r, sse->held.conn.conf, &names)
+        != NGX_OK)
     {
-        names.data = r->uri.data + blcf->location.len;
-        names.len = r->uri.len - blcf->location.len;
-
-        while (names.len != 0 && names.data[0] == '/') {
-            names.data++;
-            names.len--;
-        }
-
-    } else if (r->uri.len < blcf->location.len
-               || ngx_strncmp(r->uri.data, blcf->location.data,
-                              blcf->location.len)
-                  != 0)
-    {
-        /* a regex or a named location: behind the last "/" may be a name */
-
-        p = r->uri.data + r->uri.len;
-
-        while (p > r->uri.data && p[-1] != '/') {
-            p--;
-        }
-
-        names.data = p;
-
-        while (p < r->uri.data + r->uri.len && *p != ',') {
-            p++;
-        }
-
-        names.len = p - names.data;
-
-        names.len = (ngx_http_blockcast_stream_find(bmcf, &names) != NULL)
-                    ? (size_t) (r->uri.data + r->uri.len - names.data) : 0;
-    }
-
-    if (names.len == 0) {
-        rc = ngx_http_blockcast_access_list(r, "streams", &names);
-
-        if (rc == NGX_ERROR) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_blockcast_sse_subscribe(r, sse, &names);
@@ -278,6 +231,68 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
 
 /*
+ * Finds the streams that are asked for, separated by commas: /events/NAME, or
+ * /events?streams=NAME,NAME.  *names is empty for all.  NGX_ERROR: no memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_sse_names(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf, ngx_str_t *names)
+{
+    u_char                          *p, *last;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    ngx_str_null(names);
+
+    last = r->uri.data + r->uri.len;
+
+    if (r->uri.len >= blcf->location.len
+        && ngx_strncmp(r->uri.data, blcf->location.data, blcf->location.len)
+           == 0)
+    {
+        p = r->uri.data + blcf->location.len;
+
+        while (p < last && *p == '/') {
+            p++;
+        }
+
+        names->data = p;
+        names->len = last - p;
+
+    } else {
+
+        /* a regex or a named location: behind the last "/" may be a name */
+
+        bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
+
+        p = last;
+
+        while (p > r->uri.data && p[-1] != '/') {
+            p--;
+        }
+
+        names->data = p;
+
+        while (p < last && *p != ',') {
+            p++;
+        }
+
+        names->len = p - names->data;
+
+        names->len = (ngx_http_blockcast_stream_find(bmcf, names) != NULL)
+                     ? (size_t) (last - names->data) : 0;
+    }
+
+    if (names->len != 0) {
+        return NGX_OK;
+    }
+
+    return (ngx_http_blockcast_access_list(r, "streams", names) == NGX_ERROR)
+           ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
  * Answers a subrequest, whose response is a part of another one and has to
  * end: sends what a client gets at first, and no more.
  */
@@ -321,6 +336,162 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
 }
 
 
+/* Reads the epoch that "EPOCH;NAME=SEQ;NAME=SEQ" begins with; 0: it has none. */
+
+static uint64_t
+ngx_http_blockcast_sse_id_epoch(ngx_str_t *id)
+{
+    u_char     *p;
+    ngx_int_t   n;
+
+    p = ngx_strlchr(id->data, id->data + id->len, ';');
+    n = ngx_atoi(id->data, (p != NULL) ? (size_t) (p - id->data) : id->len);
+
+    return (n != NGX_ERROR) ? (uint64_t) n : 0;
+}
+
+
+/* Reads the seq of a stream in such an id; NGX_ERROR: it has none. */
+
+static ngx_int_t
+ngx_http_blockcast_sse_id_seq(ngx_str_t *id, ngx_str_t *name)
+{
+    u_char  *p, *end, *last;
+
+    last = id->data + id->len;
+    p = id->data;
+
+    for ( ;; ) {
+        p = ngx_strlchr(p, last, ';');
+
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        p++;
+
+        if ((size_t) (last - p) > name->len
+            && ngx_strncmp(p, name->data, name->len) == 0
+            && p[name->len] == '=')
+        {
+            break;
+        }
+    }
+
+    p += name->len + 1;
+    end = ngx_strlchr(p, last, ';');
+
+    return ngx_atoi(p, ((end != NULL) ? end : last) - p);
+}
+
+
+/*
+ * Takes the next of the streams, which *p moves behind: of those named, else
+ * of all that the client may have (*offers).  Sets *key for a stream with
+ * keys.  NGX_DONE: there are no more; NGX_DECLINED: it is not there for this
+ * client; NGX_AGAIN: it is left out.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_sse_next_stream(ngx_http_blockcast_conn_t *conn,
+    ngx_str_t *names, u_char **p, ngx_http_blockcast_stream_t ***offers,
+    ngx_http_blockcast_stream_t **st, ngx_str_t *key)
+{
+    u_char                       *q, *last;
+    ngx_str_t                     name, stream;
+    ngx_http_blockcast_reject_t   reject;
+
+    if (names->len == 0) {
+        *st = *(*offers)++;
+
+        if (*st == NULL) {
+            return NGX_DONE;
+        }
+
+        return ((conn->allowed & ((uint64_t) 1 << (*st)->index))
+                && (*st)->keys == NULL)
+               ? NGX_OK : NGX_AGAIN;
+    }
+
+    last = names->data + names->len;
+
+    if (*p >= last) {
+        return NGX_DONE;
+    }
+
+    name.data = *p;
+    q = ngx_strlchr(*p, last, ',');
+    name.len = ((q != NULL) ? q : last) - *p;
+    *p = (q != NULL) ? q + 1 : last;
+
+    /* STREAM/KEY of a stream with keys */
+
+    (void) ngx_http_blockcast_key_split(&name, &stream, key);
+
+    *st = ngx_http_blockcast_commands_find_stream(conn, &stream, &reject);
+
+    if (*st == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if ((*st)->keys != NULL) {
+        return NGX_OK;
+    }
+
+    if (stream.len != name.len) {
+        return NGX_DECLINED;
+    }
+
+    /* leave out a second one: the id of an event has each name once */
+
+    return (conn->joined & ((uint64_t) 1 << (*st)->index))
+           ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * Subscribes to a stream, or to one key of it, with the filter of the query.
+ * Returns as ngx_http_blockcast_sse_subscribe().
+ */
+
+static ngx_int_t
+ngx_http_blockcast_sse_join(ngx_http_request_t *r,
+    ngx_http_blockcast_sse_t *sse, ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_sub_options_t *options)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     text;
+    const char                   *why;
+    ngx_http_blockcast_reject_t   reject;
+
+    ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_of(st));
+
+    rc = ngx_http_blockcast_query_filter(r, ngx_http_blockcast_hub_of(st),
+                                         &options->filter, &why);
+
+    if (rc == NGX_DECLINED) {
+        text.data = (u_char *) why;
+        text.len = ngx_strlen(why);
+
+        return ngx_http_blockcast_respond(r, NGX_HTTP_BAD_REQUEST,
+                                          "text/plain", &text);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st, options,
+                                               &reject);
+
+    /* NULL if the subscription has taken it over */
+
+    bc_log_filter_free(options->filter);
+
+    return (rc == NGX_ERROR) ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_DECLINED;
+}
+
+
 /*
  * Subscribes to the streams named, with commas, or to all when names is empty,
  * each from the seq that Last-Event-ID has of it.  Returns NGX_DECLINED when it
@@ -331,81 +502,39 @@ static ngx_int_t
 ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     ngx_http_blockcast_sse_t *sse, ngx_str_t *names)
 {
-    u_char                            *p, *last, *q;
-    uint64_t                           epoch;
+    u_char                            *p;
     ngx_int_t                          rc, n;
-    ngx_str_t                          name, stream, key, text, *id;
-    const char                        *why;
+    ngx_str_t                          key, text, *id;
+    ngx_uint_t                         other_epoch;
     ngx_http_blockcast_sub_options_t   options;
     ngx_http_blockcast_reject_t        reject;
     ngx_http_blockcast_stream_t       *st, **offers;
 
-    /* EPOCH;NAME=SEQ;NAME=SEQ of the last event it saw */
-
     id = ngx_http_blockcast_header_value(r, "Last-Event-ID");
-    epoch = 0;
-
-    if (id != NULL) {
-        p = ngx_strlchr(id->data, id->data + id->len, ';');
-        n = ngx_atoi(id->data, p ? (size_t) (p - id->data) : id->len);
-        epoch = (n == NGX_ERROR) ? 0 : (uint64_t) n;
-    }
+    other_epoch = (id != NULL
+                   && ngx_http_blockcast_sse_id_epoch(id) != sse->epoch);
 
     offers = sse->held.conn.conf->offers;
     p = names->data;
-    last = names->data + names->len;
 
     for ( ;; ) {
+        rc = ngx_http_blockcast_sse_next_stream(&sse->held.conn, names, &p,
+                                                &offers, &st, &key);
 
-        if (names->len == 0) {
-            st = *offers++;
+        if (rc == NGX_DONE) {
+            return NGX_DECLINED;
+        }
 
-            if (st == NULL) {
-                break;
-            }
+        if (rc == NGX_AGAIN) {
+            continue;
+        }
 
-            if (!(sse->held.conn.allowed & ((uint64_t) 1 << st->index))
-                || st->keys != NULL)
-            {
-                continue;
-            }
+        if (rc == NGX_DECLINED) {
+            ngx_str_set(&text, "A stream that was asked for is not there "
+                        "for this client, see /api/streams.\n");
 
-        } else {
-
-            if (p >= last) {
-                break;
-            }
-
-            name.data = p;
-            q = ngx_strlchr(p, last, ',');
-            name.len = (q ? q : last) - p;
-            p = q ? q + 1 : last;
-
-            /* STREAM/KEY of a stream with keys */
-
-            (void) ngx_http_blockcast_key_split(&name, &stream, &key);
-
-            st = ngx_http_blockcast_commands_find_stream(&sse->held.conn,
-                                                         &stream, &reject);
-
-            if (st != NULL && st->keys == NULL && stream.len != name.len) {
-                st = NULL;
-            }
-
-            if (st != NULL && st->keys == NULL
-                && (sse->held.conn.joined & ((uint64_t) 1 << st->index)))
-            {
-                /* a second time: it would only be looked for in the id */
-                continue;
-            }
-
-            if (st == NULL) {
-                ngx_str_set(&text, "A stream that was asked for is not there "
-                            "for this client, see /api/streams.\n");
-
-                return ngx_http_blockcast_respond(r, NGX_HTTP_NOT_FOUND,
-                                                  "text/plain", &text);
-            }
+            return ngx_http_blockcast_respond(r, NGX_HTTP_NOT_FOUND,
+                                              "text/plain", &text);
         }
 
         ngx_memzero(&options, sizeof(ngx_http_blockcast_sub_options_t));
@@ -421,69 +550,21 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
         }
 
         if (id != NULL && st->field.len != 0) {
+            n = ngx_http_blockcast_sse_id_seq(id, &st->name);
 
-            q = id->data;
-
-            while (q != NULL) {
-                q = ngx_strlchr(q, id->data + id->len, ';');
-
-                if (q == NULL) {
-                    break;
-                }
-
-                q++;
-
-                if ((size_t) (id->data + id->len - q) > st->name.len
-                    && ngx_strncmp(q, st->name.data, st->name.len) == 0
-                    && q[st->name.len] == '=')
-                {
-                    name.data = q + st->name.len + 1;
-                    q = ngx_strlchr(name.data, id->data + id->len, ';');
-                    name.len = (q ? q : id->data + id->len) - name.data;
-
-                    n = ngx_atoi(name.data, name.len);
-
-                    if (n != NGX_ERROR) {
-                        options.since = n;
-                        options.has_since = 1;
-                        options.other_epoch = (epoch != sse->epoch);
-                    }
-
-                    break;
-                }
+            if (n != NGX_ERROR) {
+                options.since = n;
+                options.has_since = 1;
+                options.other_epoch = other_epoch;
             }
         }
 
-        ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_of(st));
+        rc = ngx_http_blockcast_sse_join(r, sse, st, &options);
 
-        rc = ngx_http_blockcast_query_filter(r, ngx_http_blockcast_hub_of(st),
-                                             &options.filter, &why);
-
-        if (rc == NGX_DECLINED) {
-            text.data = (u_char *) why;
-            text.len = ngx_strlen(why);
-
-            return ngx_http_blockcast_respond(r, NGX_HTTP_BAD_REQUEST,
-                                              "text/plain", &text);
-        }
-
-        if (rc == NGX_ERROR) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st,
-                                                   &options, &reject);
-
-        /* it was not taken over: nothing has come of it */
-
-        bc_log_filter_free(options.filter);
-
-        if (rc == NGX_ERROR) {
-            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
     }
-
-    return NGX_DECLINED;
 }
 
 

@@ -224,14 +224,93 @@ ngx_http_blockcast_ws_handshake_broken_deflate(ngx_http_request_t *r)
 }
 
 
+/*
+ * Chooses the protocol: one of those that the client offers, else that of the
+ * location.  Sets hello->protocol and adds the header.  NGX_ERROR: no memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_ws_handshake_choose_protocol(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf,
+    ngx_http_blockcast_ws_handshake_upgrade_t *u,
+    ngx_http_blockcast_ws_handshake_result_t *hello)
+{
+    ngx_uint_t   rpc;
+    const char  *protocol;
+
+    hello->protocol = blcf->protocol;
+    rpc = (blcf->kind != NULL && blcf->kind->rpc);
+    protocol = NULL;
+
+    if (!blcf->echo && u->protocols.len != 0) {
+
+        /*
+         * answer without a subprotocol when none of the client's is known: a
+         * client that needs one closes by itself (RFC 6455, section 4.1)
+         */
+
+        protocol = ngx_http_blockcast_subprotocol_choose(u->protocols.data,
+                                                         u->protocols.len,
+                                                         &hello->protocol);
+
+        if (rpc && hello->protocol != ngx_http_blockcast_jsonrpc) {
+            protocol = NULL;
+        }
+    }
+
+    if (rpc) {
+        hello->protocol = ngx_http_blockcast_rpc;
+    }
+
+    return (protocol == NULL)
+           ? NGX_OK
+           : ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Protocol",
+                                               protocol, ngx_strlen(protocol));
+}
+
+
+/*
+ * Agrees on permessage-deflate if the client offers it in a way we can take.
+ * Sets hello->pmd and adds the header.  NGX_ERROR: no memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_ws_handshake_choose_deflate(ngx_http_request_t *r,
+    ngx_http_blockcast_loc_conf_t *blcf,
+    ngx_http_blockcast_ws_handshake_upgrade_t *u,
+    ngx_http_blockcast_ws_handshake_result_t *hello)
+{
+    char  *response;
+
+    if (!blcf->deflate || u->extensions.len == 0
+        || ngx_http_blockcast_ws_handshake_broken_deflate(r))
+    {
+        return NGX_OK;
+    }
+
+    response = ngx_pnalloc(r->pool, BC_WS_DEFLATE_RESPONSE_LEN);
+    if (response == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!bc_ws_deflate_negotiate(u->extensions.data, u->extensions.len,
+                                 &hello->pmd, response,
+                                 BC_WS_DEFLATE_RESPONSE_LEN))
+    {
+        hello->pmd.server_bits = 0;
+        return NGX_OK;
+    }
+
+    return ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Extensions",
+                                             response, ngx_strlen(response));
+}
+
+
 ngx_int_t
 ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
     ngx_http_blockcast_ws_handshake_result_t *hello)
 {
-    char                                      *response;
-    const char                                *protocol;
     ngx_int_t                                  rc;
-    ngx_uint_t                                 rpc;
     ngx_http_blockcast_ws_handshake_upgrade_t  u;
     ngx_http_blockcast_refusal_t               refusal;
     ngx_http_blockcast_loc_conf_t             *blcf;
@@ -322,59 +401,12 @@ ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    hello->protocol = blcf->protocol;
-    rpc = (blcf->kind != NULL && blcf->kind->rpc);
-
-    if (!blcf->echo && u.protocols.len != 0) {
-
-        /*
-         * answer without a subprotocol when none of the client's is known: a
-         * client that needs one closes by itself (RFC 6455, section 4.1)
-         */
-
-        protocol = ngx_http_blockcast_subprotocol_choose(u.protocols.data,
-                                                         u.protocols.len,
-                                                         &hello->protocol);
-
-        if (rpc && hello->protocol != ngx_http_blockcast_jsonrpc) {
-            protocol = NULL;
-        }
-
-        if (protocol != NULL
-            && ngx_http_blockcast_respond_header(r, "Sec-WebSocket-Protocol",
-                                                 protocol,
-                                                 ngx_strlen(protocol))
-               != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    if (rpc) {
-        hello->protocol = ngx_http_blockcast_rpc;
-    }
-
-    if (blcf->deflate && u.extensions.len != 0
-        && !ngx_http_blockcast_ws_handshake_broken_deflate(r))
+    if (ngx_http_blockcast_ws_handshake_choose_protocol(r, blcf, &u, hello)
+        != NGX_OK
+        || ngx_http_blockcast_ws_handshake_choose_deflate(r, blcf, &u, hello)
+           != NGX_OK)
     {
-        response = ngx_pnalloc(r->pool, BC_WS_DEFLATE_RESPONSE_LEN);
-        if (response == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if (!bc_ws_deflate_negotiate(u.extensions.data, u.extensions.len,
-                                     &hello->pmd, response,
-                                     BC_WS_DEFLATE_RESPONSE_LEN))
-        {
-            hello->pmd.server_bits = 0;
-
-        } else if (ngx_http_blockcast_respond_header(
-                                        r, "Sec-WebSocket-Extensions",
-                                        response, ngx_strlen(response))
-                   != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_blockcast_respond_header(r, "Upgrade", "websocket",

@@ -51,8 +51,6 @@ static ngx_int_t ngx_http_blockcast_encoding_cache_cbor(
     ngx_http_blockcast_hub_t *hub);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_page(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
-static ngx_uint_t ngx_http_blockcast_encoding_cache_after(
-    ngx_http_blockcast_hub_t *hub, uint64_t seq);
 static ngx_uint_t ngx_http_blockcast_encoding_cache_page_end(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t from);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_entries(
@@ -442,7 +440,7 @@ ngx_http_blockcast_encoding_cache_page(ngx_http_blockcast_conn_t *conn,
                              : NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE;
 
     } else {
-        from = ngx_http_blockcast_encoding_cache_after(hub, sub->seq);
+        from = ngx_http_blockcast_hub_after(hub, sub->seq);
         to = ngx_http_blockcast_encoding_cache_page_end(hub, from);
         key.kind = (sub->seq < hub->evicted
                     || sub->seq < hub->stream->slot->hole)
@@ -515,32 +513,6 @@ ngx_http_blockcast_encoding_cache_page(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Returns the first entry with a later seq, or hub->count. */
-
-static ngx_uint_t
-ngx_http_blockcast_encoding_cache_after(ngx_http_blockcast_hub_t *hub,
-    uint64_t seq)
-{
-    ngx_uint_t  lo, hi, mid;
-
-    lo = 0;
-    hi = hub->count;
-
-    while (lo < hi) {
-        mid = (lo + hi) / 2;
-
-        if (ngx_http_blockcast_hub_entry(hub, mid)->seq > seq) {
-            hi = mid;
-
-        } else {
-            lo = mid + 1;
-        }
-    }
-
-    return lo;
-}
-
-
 /*
  * Returns where the page ends that begins with an entry, the first of its
  * batch: behind the last batch that begins before the next multiple of its
@@ -573,7 +545,7 @@ ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
 
         seq = ngx_http_blockcast_hub_entry(hub, from - 1)->seq;
         before = ngx_http_blockcast_hub_place(hub,
-                      ngx_http_blockcast_encoding_cache_after(hub, seq - 1));
+                      ngx_http_blockcast_hub_after(hub, seq - 1));
 
         for (size = NGX_HTTP_BLOCKCAST_CATCH_UP;
              size > NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST
@@ -614,7 +586,7 @@ ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
         return lo;
     }
 
-    return ngx_http_blockcast_encoding_cache_after(hub, seq);
+    return ngx_http_blockcast_hub_after(hub, seq);
 }
 
 

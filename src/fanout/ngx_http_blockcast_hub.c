@@ -623,6 +623,29 @@ ngx_http_blockcast_hub_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_hub_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
+{
+    ngx_uint_t  lo, hi, mid;
+
+    lo = 0;
+    hi = hub->count;
+
+    while (lo < hi) {
+        mid = (lo + hi) / 2;
+
+        if (ngx_http_blockcast_hub_entry(hub, mid)->seq > seq) {
+            hi = mid;
+
+        } else {
+            lo = mid + 1;
+        }
+    }
+
+    return lo;
+}
+
+
 void
 ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub)
 {

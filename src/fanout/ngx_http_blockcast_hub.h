@@ -250,5 +250,9 @@ void ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub);
 ngx_http_blockcast_ring_record_t *ngx_http_blockcast_hub_entry(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t n);
 
+/* Returns the first entry of a log with a later seq, or hub->count. */
+ngx_uint_t ngx_http_blockcast_hub_after(ngx_http_blockcast_hub_t *hub,
+    uint64_t seq);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_HUB_H_INCLUDED_ */

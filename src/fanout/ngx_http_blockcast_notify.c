@@ -130,32 +130,16 @@ ngx_http_blockcast_notify_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 }
 
 
-/* Finds the first entry of a log that comes after a seq. */
+/*
+ * Returns the first entry of a log that comes after a seq; of a snapshot, its
+ * only one.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
 {
-    ngx_uint_t  lo, hi, mid;
-
-    if (hub->stream->field.len == 0) {
-        return 0;
-    }
-
-    lo = 0;
-    hi = hub->count;
-
-    while (lo < hi) {
-        mid = (lo + hi) / 2;
-
-        if (ngx_http_blockcast_hub_entry(hub, mid)->seq > seq) {
-            hi = mid;
-
-        } else {
-            lo = mid + 1;
-        }
-    }
-
-    return lo;
+    return (hub->stream->field.len != 0)
+           ? ngx_http_blockcast_hub_after(hub, seq) : 0;
 }
 
 

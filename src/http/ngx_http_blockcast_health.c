@@ -21,6 +21,14 @@
 #include "ngx_http_blockcast_rest.h"
 
 
+/* a counter in shared memory, and its name in JSON */
+
+typedef struct {
+    const char  *name;
+    size_t       offset;    /* of the ngx_atomic_t in its record */
+} ngx_http_blockcast_health_counter_t;
+
+
 static void ngx_http_blockcast_health_add_keys(
     ngx_http_blockcast_json_out_t *out, cJSON *parent,
     ngx_http_blockcast_stream_t *st);
@@ -31,19 +39,71 @@ const char  *ngx_http_blockcast_freshness_names[] = {
 };
 
 
-/* Adds an error of len 0 as null. */
+static const ngx_http_blockcast_health_counter_t
+    ngx_http_blockcast_health_slot_counters[] =
+{
+    { "polls", offsetof(ngx_http_blockcast_slot_t, polls) },
+    { "polls_failed", offsetof(ngx_http_blockcast_slot_t, polls_failed) },
+    { "polls_overrun", offsetof(ngx_http_blockcast_slot_t, polls_overrun) },
+    { "deliveries", offsetof(ngx_http_blockcast_slot_t, deliveries) },
+    { NULL, 0 }
+};
+
+static const ngx_http_blockcast_health_counter_t
+    ngx_http_blockcast_health_key_counters[] =
+{
+    { "polled", offsetof(ngx_http_blockcast_key_table_t, polls) },
+    { "changes", offsetof(ngx_http_blockcast_key_table_t, changes) },
+    { "evicted", offsetof(ngx_http_blockcast_key_table_t, evicted) },
+    { "refused", offsetof(ngx_http_blockcast_key_table_t, refused) },
+    { NULL, 0 }
+};
+
+static const ngx_http_blockcast_health_counter_t
+    ngx_http_blockcast_health_head_counters[] =
+{
+    { "connects", offsetof(ngx_http_blockcast_head_record_t, connects) },
+    { "losses", offsetof(ngx_http_blockcast_head_record_t, losses) },
+    { "messages", offsetof(ngx_http_blockcast_head_record_t, messages) },
+    { NULL, 0 }
+};
+
+static const ngx_http_blockcast_health_counter_t
+    ngx_http_blockcast_health_node_counters[] =
+{
+    { "calls", offsetof(ngx_http_blockcast_node_counters_t, calls) },
+    { "outages", offsetof(ngx_http_blockcast_node_counters_t, outages) },
+    { NULL, 0 }
+};
+
+
+/* Adds the counters of a record, in the order of their table. */
+
+static void
+ngx_http_blockcast_health_add_counters(ngx_http_blockcast_json_out_t *out,
+    cJSON *row, void *record,
+    const ngx_http_blockcast_health_counter_t *counter)
+{
+    for ( /* void */ ; counter->name != NULL; counter++) {
+        ngx_http_blockcast_json_out_value(out, row, counter->name, "%uA",
+                        *(ngx_atomic_t *) ((u_char *) record
+                                           + counter->offset));
+    }
+}
+
+
+/* Adds the text of an error; an empty one as null. */
 
 static void
 ngx_http_blockcast_health_add_error(ngx_http_blockcast_json_out_t *out,
-    cJSON *parent, ngx_http_blockcast_error_t *error)
+    cJSON *parent, u_char *text, size_t len)
 {
-    if (error->len == 0) {
+    if (len == 0) {
         ngx_http_blockcast_json_out_value(out, parent, "error", "null");
         return;
     }
 
-    ngx_http_blockcast_json_out_text(out, parent, "error", error->text,
-                                     error->len);
+    ngx_http_blockcast_json_out_text(out, parent, "error", text, len);
 }
 
 
@@ -112,13 +172,8 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
                               ngx_http_blockcast_freshness_names[freshness]);
     ngx_http_blockcast_json_out_value(out, row, "subscribers", "%ui",
                                       subscribers);
-    ngx_http_blockcast_json_out_value(out, row, "polls", "%uA", slot->polls);
-    ngx_http_blockcast_json_out_value(out, row, "polls_failed", "%uA",
-                                      slot->polls_failed);
-    ngx_http_blockcast_json_out_value(out, row, "polls_overrun", "%uA",
-                                      slot->polls_overrun);
-    ngx_http_blockcast_json_out_value(out, row, "deliveries", "%uA",
-                                      slot->deliveries);
+    ngx_http_blockcast_health_add_counters(out, row, slot,
+                                    ngx_http_blockcast_health_slot_counters);
 
     if (slot->latency != 0) {
         ngx_http_blockcast_json_out_value(out, row, "latency", "%uL.%06uL",
@@ -139,6 +194,7 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
         ngx_http_blockcast_json_out_value(out, row, "gaps", "%uA",
                                           slot->gaps);
     }
+
     ngx_http_blockcast_json_out_value(out, row, "polls_extra", "%uA",
                                       slot->polls_extra);
     ngx_http_blockcast_json_out_value(out, row, "pokes", "%uA", slot->pokes);
@@ -148,7 +204,7 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
     }
 
     ngx_http_blockcast_stream_status_read_error(slot, &error);
-    ngx_http_blockcast_health_add_error(out, row, &error);
+    ngx_http_blockcast_health_add_error(out, row, error.text, error.len);
 
     ngx_http_blockcast_stream_status_read_note(slot, &error);
 
@@ -163,7 +219,7 @@ ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Adds what is to be known of the keys of a stream. */
+/* Adds the keys of a stream: how many there are, and their counters. */
 
 static void
 ngx_http_blockcast_health_add_keys(ngx_http_blockcast_json_out_t *out,
@@ -186,14 +242,8 @@ ngx_http_blockcast_health_add_keys(ngx_http_blockcast_json_out_t *out,
     ngx_http_blockcast_json_out_seconds(out, row, "interval",
                               st->interval
                               + ngx_http_blockcast_key_hub_late(st));
-    ngx_http_blockcast_json_out_value(out, row, "polled", "%uA",
-                                      table->polls);
-    ngx_http_blockcast_json_out_value(out, row, "changes", "%uA",
-                                      table->changes);
-    ngx_http_blockcast_json_out_value(out, row, "evicted", "%uA",
-                                      table->evicted);
-    ngx_http_blockcast_json_out_value(out, row, "refused", "%uA",
-                                      table->refused);
+    ngx_http_blockcast_health_add_counters(out, row, table,
+                                    ngx_http_blockcast_health_key_counters);
 }
 
 
@@ -228,19 +278,9 @@ ngx_http_blockcast_health_add_head(ngx_http_blockcast_json_out_t *out,
         ngx_http_blockcast_json_out_value(out, row, "since", "null");
     }
 
-    ngx_http_blockcast_json_out_value(out, row, "connects", "%uA",
-                                      record->connects);
-    ngx_http_blockcast_json_out_value(out, row, "losses", "%uA",
-                                      record->losses);
-    ngx_http_blockcast_json_out_value(out, row, "messages", "%uA",
-                                      record->messages);
-
-    if (status.len != 0) {
-        ngx_http_blockcast_json_out_text(out, row, "error", status.text,
-                                         status.len);
-    } else {
-        ngx_http_blockcast_json_out_value(out, row, "error", "null");
-    }
+    ngx_http_blockcast_health_add_counters(out, row, record,
+                                    ngx_http_blockcast_health_head_counters);
+    ngx_http_blockcast_health_add_error(out, row, status.text, status.len);
 }
 
 
@@ -274,10 +314,8 @@ ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
                         ngx_http_blockcast_node_health_names[status.health]);
     ngx_http_blockcast_json_out_value(out, row, "failures", "%uD",
                                       status.failures);
-    ngx_http_blockcast_json_out_value(out, row, "calls", "%uA",
-                                      counters->calls);
-    ngx_http_blockcast_json_out_value(out, row, "outages", "%uA",
-                                      counters->outages);
+    ngx_http_blockcast_health_add_counters(out, row, counters,
+                                    ngx_http_blockcast_health_node_counters);
     ngx_http_blockcast_health_add_head(out, row, zone, node->head);
 
     if (status.health == ngx_http_blockcast_node_ok) {
@@ -450,7 +488,7 @@ ngx_http_blockcast_health_add_newest_error(ngx_http_blockcast_json_out_t *out,
 
     row = ngx_http_blockcast_json_out_object(out, root, "node");
 
-    ngx_http_blockcast_health_add_error(out, row, &newest);
+    ngx_http_blockcast_health_add_error(out, row, newest.text, newest.len);
 
     if (newest.len != 0) {
         ngx_http_blockcast_json_out_value(out, row, "since", "%uL",
