@@ -3,21 +3,84 @@
 # Who sees what. If this fails, a visitor learns which streams there are that
 # are not for him, how they do and who listens to them, by an address that was
 # forgotten; or a load balancer without a token takes the gateway for dead.
+# That hidden streams are like those that do not exist is in t/21-hidden.t.
 
-use strict;
-use warnings;
+use Blockcast::Socket 'no_plan';
 
-use Test::More;
-use Time::HiRes qw(sleep time);
-use Blockcast::Test;
+# What belongs to the streams that one may see. one-alpha is well; two-beta asks
+# a node that is not there; three-gamma is a log. Their names, those of their
+# nodes and calls occur nowhere else.
 
-my %token = (a => 'a-0123456789abcdef', b => 'b-0123456789abcdef', all => 'all-0123456789abcdef',
-    gone => 'gone-0123456789abcdef', wrong => 'wrong-0123456789abcdef');
+my %streams = (all => [qw(one-alpha two-beta three-gamma)], a => ['one-alpha'],
+    b => [qw(two-beta three-gamma)], none => []);
+my %nodes = (all => [qw(node_one node_two)], a => ['node_one'], b => [qw(node_one node_two)], none => []);
+my %calls = (all => [qw(call-alpha call-beta call-gamma)], a => ['call-alpha'],
+    b => [qw(call-beta call-gamma)], none => []);
+my %methods = (all => [qw(net.stats secret.method receipt.audit node_idle)], a => ['net.stats'],
+    b => [qw(secret.method receipt.audit)], none => []);
 
-# one-alpha is well; two-beta asks a node that is not there; three-gamma is a
-# log. Their names, those of their nodes and calls occur nowhere else.
+our $streams = sub { join ' ', @{ $streams{$_[0]} } };
+our $nodes = sub { join ' ', map { @{ $_->{$_[0]} } } \%streams, \%nodes };
+our $calls = sub { join ' ', map { @{ $_->{$_[0]} } } \%streams, \%nodes, \%calls };
 
-my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0, http => <<'EOF', server => <<'EOS');
+our $hidden = sub {
+    my ($sees) = @_;
+    my %may = map { $_ => 1 } map { @{ $_->{$sees} } } \%streams, \%nodes, \%calls, \%methods;
+    return join ' ', grep { !$may{$_} } map { @{ $_->{all} } } \%streams, \%nodes, \%calls, \%methods;
+};
+
+our $events = sub { join '', map { qq("(?:type|stream)":"$_"\n) } @{ $streams{$_[0]} } };
+
+my %tables = (
+
+    # who is answered: the token, the variable, what he sees, the status of a
+    # health: two-beta has no data, and who sees no stream hears of all of them
+
+    askers => <<'EOC',
+WAY     | TOKEN                   | VAR     | SEES  | HEALTH
+open    | none                    | none    | all   | 503
+token   | a-0123456789abcdef      | none    | a     | 200
+token   | b-0123456789abcdef      | none    | b     | 503
+token   | all-0123456789abcdef    | none    | all   | 503
+token   | gone-0123456789abcdef   | none    | none  | 503
+var     | none                    | none    | none  | 503
+var     | none                    | a       | a     | 200
+var     | none                    | b       | b     | 503
+var     | none                    | all     | all   | 503
+var     | none                    | typo    | none  | 503
+var     | a-0123456789abcdef      | b       | b     | 503
+both    | a-0123456789abcdef      | all     | a     | 200
+both    | all-0123456789abcdef    | b       | b     | 503
+both    | a-0123456789abcdef      | b       | none  | 503
+both    | b-0123456789abcdef      | none    | none  | 503
+EOC
+
+    # who is refused
+
+    strangers => <<'EOC',
+WAY     | TOKEN                   | VAR
+token   | none                    | none
+token   | wrong-0123456789abcdef  | none
+both    | none                    | all
+both    | wrong-0123456789abcdef  | all
+EOC
+);
+
+$tables{lists} = $tables{askers} . "some    | none                    | none    | a     | 200\n";
+$tables{viewers} = join '', grep { !/\| none  \|/ } split /^/, $tables{lists};
+$tables{blind} = join '', grep { /^WAY|\| none  \|/ } split /^/, $tables{lists};
+
+share(
+    tables => \%tables,
+    node => '',
+    conf_files => <<'EOC',
+>>> tokens
+all-0123456789abcdef all
+a-0123456789abcdef a one-alpha
+b-0123456789abcdef b two-beta,three-gamma
+gone-0123456789abcdef g one-alpah
+EOC
+    http_config => <<'EOC',
     map $arg_who $granted {
         a       one-alpha;
         b       "two-beta three-gamma";
@@ -49,7 +112,8 @@ my $t = Blockcast::Test->new(workers => 1, node => 1, start => 0, http => <<'EOF
         blockcast_jq '{receipts: [{id: 1}, {id: 2}]}';
         blockcast_log receipts key=id;
     }
-EOF
+EOC
+    config => <<'EOC',
     location = /_one {
         blockcast_node node_one;
         proxy_pass http://node/;
@@ -105,245 +169,240 @@ EOF
         location = /both/metrics { blockcast_metrics; }
         location = /both/rest { blockcast_rest three-gamma; }
     }
-EOS
+EOC
+);
 
-open my $fh, '>', $t->prefix . '/tokens' or die;
-print $fh "$token{all} all\n$token{a} a one-alpha\n$token{b} b two-beta,three-gamma\n$token{gone} g one-alpah\n";
-close $fh;
+run_tests();
 
-$t->start;
+__DATA__
 
-my @streams = qw(one-alpha two-beta three-gamma);
-my @secrets = (@streams, qw(node_one node_two node_idle call-alpha call-beta call-gamma net.stats
-    secret.method receipt.audit));
-
-# what belongs to what one may see
-my %a = map { $_ => 1 } qw(one-alpha node_one call-alpha net.stats);
-my %b = map { $_ => 1 } qw(two-beta three-gamma node_one node_two call-beta call-gamma secret.method receipt.audit);
-my %all = map { $_ => 1 } @secrets;
-
-ok(wait_for(sub {
-    my $h = $t->get_json('/open/health') // {};
-    my %row = map { $_->{name} => $_ } @{ $h->{streams} // [] };
-    my %node = map { $_->{name} => $_ } @{ $h->{nodes} // [] };
-    return keys %row == 3 && keys %node == 3 && $row{'one-alpha'}{state} eq 'live'
-        && $row{'three-gamma'}{state} eq 'live' && $row{'two-beta'}{error} && $node{'node_two'}{state} eq 'down';
-}, 30), 'two streams are live, one has an error, its node is down; health without limits shows all')
-    or diag($t->get('/open/health')->{body});
+=== TEST 1: two streams are live, one has an error and its node is down; all of it is shown without limits
+--- until: /open/health ^(?=.*"one-alpha"[^}]*"state":"live")(?=.*"three-gamma"[^}]*"state":"live")(?=.*"node_two","state":"down")
+--- request
+GET /open/health
+--- error_code: 503
+--- body_json
+streams.length              3
+nodes.length                3
+streams.name=two-beta.error /^secret\.method/
+nodes.name=node_two.state   "down"
 
 
-# Asks for an address as that asker: the status, and all of the text.
 
-sub headers_of { my ($who) = @_; $who ? { Authorization => "Bearer $token{$who}" } : {} }
-
-
-sub at { my ($path, $var) = @_; $path . ($var ? ($path =~ /\?/ ? '&' : '?') . "who=$var" : '') }
-
-
-sub fetched {
-    my ($path, $who, $var) = @_;
-    my $r = $t->get(at($path, $var), headers => headers_of($who), timeout => 30);
-    return ($r->{status}, $r->{head} . $r->{body});
-}
-
-
-# An event stream, until it has told of so many streams.
-
-sub events {
-    my ($path, $who, $var, $n) = @_;
-
-    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $t->port) // die "connect: $!\n";
-    my %h = %{ headers_of($who) };
-    $s->syswrite('GET ' . at($path, $var) . " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        . join('', map { "$_: $h{$_}\r\n" } keys %h) . "\r\n");
-
-    my ($text, $end, %seen) = ('', time + 30);
-    while (time < $end) {
-        vec(my $rin = '', fileno $s, 1) = 1;
-        select($rin, undef, undef, $end - time) > 0 or last;
-        sysread($s, $text, 65536, length $text) or last;
-        $seen{$_}++ for $text =~ /"(?:type|stream)":"((?:one|two|three)-\w+)"/g;
-        last if $n && keys %seen >= $n || !$n && $text =~ /retry: /;
-    }
-    my ($status) = $text =~ m{^HTTP/1\.1 (\d+)};
-    return ($status, $text);
-}
+=== TEST 2: /%%WAY%%/%%PATH%% lists what is seen: token %%TOKEN%%, variable %%VAR%%
+--- each: lists
+--- each
+PATH
+api/streams
+api/
+--- request
+GET /%%WAY%%/%%PATH%%?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- shows eval: $main::streams->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-# A WebSocket: its welcome, or what JSON-RPC lists.
 
-sub websocket {
-    my ($path, $who, $var, $protocol) = @_;
-
-    return Blockcast::WebSocket->connect(port => $t->port, path => at($path, $var), may_fail => 1,
-        $who ? (headers => [[Authorization => "Bearer $token{$who}"]]) : (),
-        $protocol ? (subprotocol => $protocol) : ());
-}
-
-
-sub welcomed {
-    my $ws = websocket(@_);
-    return ($ws->status, $ws->body // '') if $ws->status != 101;
-    my $f = $ws->recv(20);
-    $ws->drop;
-    return (101, $f->{payload});
-}
+=== TEST 3: /%%WAY%%/api/health, also of its nodes: token %%TOKEN%%, variable %%VAR%%
+--- each: lists
+--- request
+GET /%%WAY%%/api/health?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- error_code: %%HEALTH%%
+--- shows eval: $main::nodes->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-sub listed {
-    my $ws = websocket(@_, 'jsonrpc');
-    return ($ws->status, $ws->body // '') if $ws->status != 101;
-    $ws->send_json({ jsonrpc => '2.0', id => 1, method => 'streams' });
-    my $f = $ws->recv(20);
-    $ws->drop;
-    return (101, $f->{payload});
-}
+
+=== TEST 4: /%%WAY%%/health: token %%TOKEN%%, variable %%VAR%%
+--- each: askers
+--- request
+GET /%%WAY%%/health?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- error_code: %%HEALTH%%
+--- shows eval: $main::nodes->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-# Each endpoint, each asker: token, variable, and what he may see or a status.
 
-subtest 'each endpoint' => sub {
-    my %ways = (
-        open => [['', '', \%all]],
-        some => [['', '', \%a]],
-        token => [['', '', 401], ['wrong', '', 401], ['a', '', \%a], ['b', '', \%b], ['all', '', \%all], ['gone', '', {}]],
-        var => [['', '', {}], ['', 'a', \%a], ['', 'b', \%b], ['', 'all', \%all], ['', 'typo', {}], ['a', 'b', \%b]],
-        both => [['', 'all', 401], ['wrong', 'all', 401], ['a', 'all', \%a], ['all', 'b', \%b], ['a', 'b', {}],
-            ['b', '', {}]],
-    );
-
-    # what an endpoint tells of what may be seen
-    my @nodes = qw(node_one node_two);
-    my %tells = ('api/streams' => [@streams], 'api/' => [@streams], 'api/health' => [@streams, @nodes],
-        health => [@streams, @nodes], metrics => [@streams, @nodes, qw(call-alpha call-beta call-gamma)],
-        ws => [@streams], 'ws of cbor' => [@streams], 'ws of jsonrpc' => [@streams], events => [@streams]);
-
-    for my $way (sort keys %ways) {
-        for my $case (@{ $ways{$way} }) {
-            my ($who, $var, $may) = @$case;
-            my $sees = ref $may ? $may : {};
-            my $n = grep { $sees->{$_} } @streams;
-
-            for my $endpoint (sort keys %tells) {
-
-                next if $way eq 'some' && $endpoint =~ /^(?:health|metrics)$/;
-
-                my $name = "$way $endpoint, token " . ($who || 'none') . ', variable ' . ($var || 'none');
-                my ($path, $protocol) = split / of /, "/$way/$endpoint";
-                my ($status, $text) =
-                    $endpoint eq 'events' ? events($path, $who, $var, $n)
-                    : ($protocol // '') eq 'jsonrpc' ? listed($path, $who, $var)
-                    : $endpoint =~ /^ws/ ? welcomed($path, $who, $var, $protocol && "blockcast.v1.$protocol")
-                    : fetched($path, $who, $var);
-
-                my $want = ref $may ? $endpoint =~ /^ws/ ? 101 : 200 : $may;
-
-                # a balancer has no token, and wants the status
-                $want = 200 if $endpoint eq 'health' && !$who;
-
-                # two-beta has no data, and who sees no stream hears of all
-                $want = 503 if $want == 200 && $endpoint =~ /health/ && (!$n || $sees->{'two-beta'});
-
-                is($status, $want, "$name: $want");
-
-                my @shown = grep { $text =~ /(?<![\w-])\Q$_\E(?![\w-])/ || $protocol && $text =~ /\Q$_\E/ } @secrets;
-                is_deeply([grep { !$sees->{$_} } @shown], [], 'nothing that is hidden') or diag($text);
-
-                my %shown = map { $_ => 1 } @shown;
-                is_deeply([grep { $sees->{$_} && !$shown{$_} } @{ $tells{$endpoint} }], [], 'and all that is not')
-                    or diag($text);
-            }
-        }
-    }
-};
+=== TEST 5: /%%WAY%%/metrics, also of its calls: token %%TOKEN%%, variable %%VAR%%
+--- each: askers
+--- request
+GET /%%WAY%%/metrics?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- shows eval: $main::calls->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-subtest 'A health that tells the status alone' => sub {
-    my $h = $t->get_json('/token/health');
-    is_deeply([sort keys %$h], ['status', 'timestamp'], 'health without a token: the status alone');
-    is($h->{status}, 'failing', 'of all streams of the location');
-    $h = $t->get_json('/token/health', headers => headers_of('a'));
-    is($h->{status}, 'ok', 'with one: that of its streams');
-    is_deeply([map { $_->{name} } @{ $h->{nodes} }], ['node_one'], 'and of their nodes');
-    is($h->{node}{error}, undef, 'and the newest error among theirs');
-    is(ref $h->{workers}, 'ARRAY', 'beside the workers');
-    is($t->request(POST => '/token/health', body => 'x')->{status}, 405, 'POST');
-    is($t->request(POST => '/token/metrics', body => 'x', headers => headers_of('a'))->{status}, 405, 'POST of metrics');
-};
+
+=== TEST 6: the events of /%%WAY%%/events: token %%TOKEN%%, variable %%VAR%%
+--- each: viewers
+--- request
+GET /%%WAY%%/events?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- events_like eval: $main::events->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-# What is hidden is as what is not there: the name is all that differs, and
-# both are of the same length.
 
-sub alike {
-    my ($text, $name) = @_;
-    $text =~ s/\Q$name\E/NAME/g;
-    $text =~ s/^Date: .*\r\n//mgi;
-    $text =~ s/"timestamp":\d+/"timestamp":0/g;
-    $text =~ s/timestamp\x1a..../timestamp/gs;
-    return $text;
-}
+=== TEST 7: no events at /%%WAY%%/events: token %%TOKEN%%, variable %%VAR%%
+--- each: blind
+--- request
+GET /%%WAY%%/events?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- events_like: retry:
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-subtest 'what is hidden is as what is not there' => sub {
-    for my $way (['some', '', ''], ['token', 'a', ''], ['token', 'gone', ''], ['var', '', 'a'], ['var', '', ''],
-        ['both', 'a', 'all'])
-    {
-        my ($at, $who, $var) = @$way;
-        my $for = "$at, token " . ($who || 'none') . ', variable ' . ($var || 'none');
 
-        for my $pair (['three-gamma', 'where-gamma'], ['two-beta', 'too-beta']) {
-            my ($hidden, $none) = @$pair;
-
-            for my $path ('api/streams/NAME', 'api/streams/NAME?wait=1s', 'api/streams/NAME?wait=x', 'api/NAME',
-                'api/NAME?limit=x', 'api/NAME/', 'events/NAME', 'events?streams=NAME', 'events?streams=one-alpha,NAME')
-            {
-                my @two = map { [fetched("/$at/" . $path =~ s/NAME/$_/r, $who, $var)] } $hidden, $none;
-                is($two[0][0], 404, "$for: $path of $hidden is 404");
-                is(alike($two[0][1], $hidden), alike($two[1][1], $none), 'in the same words as what there is not');
-            }
-
-            for my $protocol ('blockcast.v1.json', 'blockcast.v1.cbor', 'jsonrpc') {
-                my @two;
-
-                for my $name ($hidden, $none) {
-                    my $ws = websocket("/$at/ws", $who, $var, $protocol);
-                    $ws->recv(20) if $protocol ne 'jsonrpc';
-
-                    my @say = $protocol eq 'jsonrpc'
-                        ? map { qq({"jsonrpc":"2.0","id":1,$_}) } qq("method":"subscribe","params":["$name"]),
-                            qq("method":"subscribe","params":{"stream":"$name","since":1}),
-                            qq("method":"subscribe","params":["$name",{"since":-1}])
-                        : map { qq({"id":7,$_}) } qq("type":"subscribe","stream":"$name"),
-                            qq("type":"subscribe","streams":["$name"],"since":1),
-                            qq("type":"subscribe","stream":"$name","since":-1), qq("type":"unsubscribe","stream":"$name");
-
-                    my $answers = '';
-                    for my $text (@say) {
-                        $ws->send_text($text);
-                        my $f = $ws->recv(20);
-                        $answers .= alike($f->{payload}, $name) . "\n";
-                    }
-                    $ws->drop;
-                    push @two, $answers;
-                }
-
-                is($two[0], $two[1], "$for: $protocol says the same of $hidden and of what there is not");
-                like($two[0], qr/unknown stream/, 'that it is unknown');
-            }
-        }
-    }
-};
+=== TEST 8: the welcome of /%%WAY%%/ws, %%PROTOCOL%%: token %%TOKEN%%, variable %%VAR%%
+--- each: lists
+--- each
+PROTOCOL
+blockcast.v1.json
+blockcast.v1.cbor
+--- websocket
+--- request
+GET /%%WAY%%/ws?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+Sec-WebSocket-Protocol: %%PROTOCOL%%
+--- ws_like: welcome
+--- shows eval: $main::streams->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
 
 
-subtest 'A location of one stream is there for all to see, but not its name' => sub {
-    for my $case (['/token/rest', 'a', ''], ['/var/rest', '', 'a'], ['/both/rest', 'a', 'all']) {
-        my ($status, $text) = fetched(@$case);
-        is($status, 403, "$case->[0]: 403");
-        unlike($text, qr/three-gamma/, 'without the name');
-    }
-    is((fetched('/token/rest', 'b', ''))[0], 200, 'and with the right token 200');
-};
 
-$t->stop;
-done_testing();
+=== TEST 9: JSON-RPC's list at /%%WAY%%/ws: token %%TOKEN%%, variable %%VAR%%
+--- each: lists
+--- websocket
+--- request
+GET /%%WAY%%/ws?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+Sec-WebSocket-Protocol: jsonrpc
+--- ws_send
+{"jsonrpc":"2.0","id":1,"method":"streams"}
+--- ws_like: "id":1\b
+--- shows eval: $main::streams->('%%SEES%%')
+--- hides eval: $main::hidden->('%%SEES%%')
+
+
+
+=== TEST 10: /%%WAY%%/%%PATH%% is refused: token %%TOKEN%%, variable %%VAR%%
+--- each: strangers
+--- each
+PATH
+api/streams
+api/
+api/health
+metrics
+events
+--- request
+GET /%%WAY%%/%%PATH%%?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- error_code: 401
+--- hides eval: $main::hidden->('none')
+
+
+
+=== TEST 11: a WebSocket at /%%WAY%%/ws, %%PROTOCOL%%, is refused: token %%TOKEN%%, variable %%VAR%%
+--- each: strangers
+--- each
+PROTOCOL
+blockcast.v1.json
+blockcast.v1.cbor
+jsonrpc
+--- websocket
+--- request
+GET /%%WAY%%/ws?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+Sec-WebSocket-Protocol: %%PROTOCOL%%
+--- error_code: 401
+--- hides eval: $main::hidden->('none')
+
+
+
+=== TEST 12: a health tells a balancer, which has no token, the status of all streams and nothing else: /%%WAY%%
+--- each
+WAY
+token
+both
+--- request
+GET /%%WAY%%/health?who=all
+--- error_code: 503
+--- response_body_like: ^\{"status":"failing","timestamp":\d+\}$
+--- hides eval: $main::hidden->('none')
+
+
+
+=== TEST 13: a health with a wrong token is refused: /%%WAY%%
+--- each
+WAY
+token
+both
+--- request
+GET /%%WAY%%/health?who=all
+--- more_headers
+Authorization: Bearer wrong-0123456789abcdef
+--- error_code: 401
+--- hides eval: $main::hidden->('none')
+
+
+
+=== TEST 14: with a token, the status, the nodes and the error are those of its streams
+--- request
+GET /token/health
+--- more_headers
+Authorization: Bearer a-0123456789abcdef
+--- body_json
+status              "ok"
+nodes.*.name        ["node_one"]
+node.error          null
+workers.0.pid       /^\d+$/
+
+
+
+=== TEST 15: POST of %%PATH%%
+--- each
+PATH
+/token/health
+/token/metrics
+--- request
+POST %%PATH%%
+x
+--- more_headers
+Authorization: Bearer a-0123456789abcdef
+--- error_code: 405
+
+
+
+=== TEST 16: a location of one stream is there for all to see, but not its name: %%PATH%%
+--- each
+PATH            | TOKEN               | VAR
+/token/rest     | a-0123456789abcdef  | none
+/var/rest       | none                | a
+/both/rest      | a-0123456789abcdef  | all
+--- request
+GET %%PATH%%?who=%%VAR%%
+--- more_headers
+Authorization: Bearer %%TOKEN%%
+--- error_code: 403
+--- hides: three-gamma
+
+
+
+=== TEST 17: and with the right token it has the stream
+--- request
+GET /token/rest
+--- more_headers
+Authorization: Bearer b-0123456789abcdef
+--- shows: receipts

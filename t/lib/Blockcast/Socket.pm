@@ -11,6 +11,7 @@ package Blockcast::Socket;
 #     a file have in common. nginx is started again only when a block's
 #     configuration is another one than that of the block before;
 #   - --- each: a table; the block is run once for each of its rows;
+#   - --- shows, --- hides: words that an answer has, and that it has not;
 #   - --- node: a simulated node, which answers what the block says;
 #   - --- websocket, with --- ws_send, --- ws_like, --- ws_close: an exchange of
 #     messages;
@@ -62,8 +63,8 @@ my (%share, %port, $node);
 
 
 # What the blocks have in common: http_config, config, node (sections of the
-# same names; a block's own comes in place of them), conf_files. It is called
-# before run_tests().
+# same names; a block's own comes in place of them), conf_files, and tables, of
+# which `--- each: NAME` takes one. It is called before run_tests().
 
 sub share(@) {
     my (%more) = @_;
@@ -102,12 +103,13 @@ sub _expand($) {
     for my $block (split /^(?====)/m, $text) {
         $block =~ s/\n\s*\n(?:#[^\n]*\n)+\s*\z/\n\n/;
 
-        if ($block !~ s/^--- each\n(.*?)(?=^---|^===|\z)//ms) {
+        if ($block !~ s/^--- each(?:: (\w+))?\n(.*?)(?=^---|^===|\z)//ms) {
             $out .= $block;
             next;
         }
 
-        my ($head, @rows) = grep { /\S/ } split /\n/, $1;
+        my $table = defined $1 ? $share{tables}{$1} // die "there is no table $1\n" : $2;
+        my ($head, @rows) = grep { /\S/ } split /\n/, $table;
         my $by = $head =~ /\|\|/ ? '||' : '|';
         my @names = map { s/^\s+|\s+$//gr } split /\Q$by\E/, $head;
 
@@ -251,7 +253,9 @@ add_block_preprocessor(sub {
 
 # The log of this nginx since it was started.
 
-sub _log() { Blockcast::Test::slurp("$Test::Nginx::Util::ServRoot/logs/error.log") }
+sub _log_file() { "$Test::Nginx::Util::ServRoot/logs/error.log" }
+
+sub _log() { Blockcast::Test::slurp(_log_file()) }
 
 
 # A configuration that is refused: one message, which says where, and nothing of
@@ -462,6 +466,7 @@ sub _websocket($) {
 
     if ($ws->status != 101) {
         my $body = $ws->body;
+        _shows($block, ($ws->head // '') . $body);
         Test::More::like($body, qr/$_/s, "$name - the body")
             for defined $block->response_body_like ? $block->response_body_like =~ s/\n\z//r : ();
         return;
@@ -469,10 +474,13 @@ sub _websocket($) {
 
     $ws->send_text($_) for grep { length } split /\n/, $block->ws_send // '';
 
+    my $all = '';
+
     for my $re (grep { length } split /\n/, $block->ws_like // '') {
         my ($text, @seen);
 
         while (defined($text = $ws->recv_message($PATIENCE))) {
+            $all .= $text;
             last if $text =~ /$re/;
             push @seen, $text;
         }
@@ -480,6 +488,8 @@ sub _websocket($) {
         Test::More::ok(defined $text, "$name - a message like $re")
             or Test::More::diag(join "\n", @seen);
     }
+
+    _shows($block, $all);
 
     # those that come in any order
 
@@ -507,6 +517,38 @@ sub _websocket($) {
 
     $ws->drop;
 }
+
+
+# `--- shows`, `--- hides`: words that a text has, and that it has not. Of a
+# WebSocket the text is all messages up to those of ws_like, of an event stream
+# what is read for events_like; of an answer its head and its body, see below.
+
+sub _shows($$) {
+    my ($block, $text) = @_;
+
+    my @missing = grep { index($text, $_) < 0 } split ' ', $block->shows // '';
+    my @shown = grep { index($text, $_) >= 0 } split ' ', $block->hides // '';
+
+    Test::More::is("@missing", '', $block->name . ' - shows all of: ' . $block->shows) if defined $block->shows;
+    Test::More::is("@shown", '', $block->name . ' - shows nothing of: ' . $block->hides) if defined $block->hides;
+    Test::More::diag($text) if @missing || @shown;
+}
+
+add_block_preprocessor(sub {
+    my ($block) = @_;
+
+    my @shows = split ' ', $block->shows // '';
+    my @hides = split ' ', $block->hides // '';
+
+    return if !@shows && !@hides || defined $block->websocket || defined $block->events_like;
+
+    my $no = CORE::join '|', map { quotemeta } @hides;
+
+    $block->set_value('response_body_like',
+        '\A' . CORE::join('', map { "(?=.*\Q$_\E)" } @shows) . ($no ? "(?!.*(?:$no))" : ''))
+        unless defined $block->response_body_like;
+    $block->set_value('raw_response_headers_unlike', $no) if $no;
+});
 
 
 # `--- events_like`: an event stream, read until its text matches each of these
@@ -557,7 +599,7 @@ sub _events($) {
             or Test::More::diag($c->head);
     }
 
-    my ($text, $end) = ('', Time::HiRes::time() + $PATIENCE);
+    my ($text, $all, $end) = ('', '', Time::HiRes::time() + $PATIENCE);
 
     for my $re (grep { length } split /\n/, $block->events_like // '') {
         my $found;
@@ -567,6 +609,7 @@ sub _events($) {
                 && length $c->{buf} >= CORE::length($&) + hex($1) + 2)
             {
                 $text .= substr $c->{buf}, CORE::length($&), hex $1;
+                $all .= substr $c->{buf}, CORE::length($&), hex $1;
                 substr($c->{buf}, 0, CORE::length($&) + hex($1) + 2) = '';
             }
 
@@ -577,6 +620,7 @@ sub _events($) {
         Test::More::ok($found, "$name - events like $re") or Test::More::diag($text);
     }
 
+    _shows($block, $c->status == 200 ? $all : ($c->head // '') . $c->body);
     $c->drop;
 }
 
@@ -692,7 +736,7 @@ $Test::Nginx::Util::RunTestHelper = sub {
     my ($block, $dry_run, $repeated) = @_;
 
     # of an nginx that serves this block, too, only what it logs from now on
-    $Test::Nginx::Util::ErrLogFilePos = length _log() if $block->config eq $served;
+    $Test::Nginx::Util::ErrLogFilePos = -s _log_file() if $block->config eq $served;
     $served = $block->config;
 
     _wait($block);
