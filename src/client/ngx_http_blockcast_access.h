@@ -84,7 +84,7 @@ ngx_int_t ngx_http_blockcast_access_arg(ngx_http_request_t *r,
 ngx_int_t ngx_http_blockcast_access_list(ngx_http_request_t *r,
     const char *name, ngx_str_t *list);
 
-/* Read "blockcast_origin" and "blockcast_tokens". */
+/* Handle the directives blockcast_origin and blockcast_tokens. */
 char *ngx_http_blockcast_access_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_blockcast_access_tokens(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -13,10 +13,10 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* adds n, 1 or -1, to the number of this worker's clients */
+/* Adds n, 1 or -1, to the number of this worker's clients. */
 void ngx_http_blockcast_client_count(ngx_int_t n);
 
-/* marks a subscription as pending: its stream has something to be sent */
+/* Marks a subscription as pending: its stream has something to send. */
 void ngx_http_blockcast_client_set_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
@@ -34,19 +34,19 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_client_next_frame(
  */
 ngx_int_t ngx_http_blockcast_client_reserve(ngx_http_blockcast_conn_t *conn);
 
-/* unsubscribes from all streams */
+/* Unsubscribes from all streams. */
 void ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn);
 
 /*
- * WebSocket: sends a Close frame and waits a bounded time for the peer's.
- * code 0: without one; reason: a constant, or NULL.
+ * Sends a Close frame to a WebSocket and waits a bounded time for the peer's.
+ * code: 0 for a Close without one; reason: a constant, or NULL.
  */
 void ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t code, const char *reason);
 
 /*
- * WebSocket: marks a connection with which nothing more can be done.  It is
- * closed from the event loop, never from within a send.
+ * Marks a WebSocket as dead: nothing more is read or sent.  It is closed from
+ * the event loop, never from within a send.
  */
 void ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn);
 

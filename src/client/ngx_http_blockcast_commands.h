@@ -65,21 +65,21 @@ ngx_int_t ngx_http_blockcast_commands_subscribe(
 void ngx_http_blockcast_commands_start_delivery(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
-/* unsubscribes: NGX_OK, or NGX_DECLINED when it was not subscribed */
+/* Unsubscribes.  NGX_DECLINED: it was not subscribed. */
 ngx_int_t ngx_http_blockcast_commands_unsubscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
-/* queues the first message for a client */
+/* Queues the first message for a client. */
 void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);
 
-/* frees the welcome that is kept for the clients that connect next */
+/* Frees the welcome that is kept for the clients that connect next. */
 void ngx_http_blockcast_commands_forget_welcome(void);
 
-/* executes a message of a client, of opcode BC_WS_TEXT or BC_WS_BINARY */
+/* Executes a message of a client, of opcode BC_WS_TEXT or BC_WS_BINARY. */
 void ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
-/* adds the names of the streams that the client may have to an array */
+/* Adds the names of the streams that the client may have to an array. */
 void ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_json_out_t *out, cJSON *names);
 

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* executes a request of a client that speaks JSON-RPC 2.0, any bytes */
+/* Executes a JSON-RPC 2.0 request of a client; text may be any bytes. */
 void ngx_http_blockcast_jsonrpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len);
 

@@ -27,8 +27,9 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access(
     ngx_http_blockcast_reject_t *reject);
 
 /*
- * The same for a client's message or a request's arguments, whose list and
- * signature are found; *until: as long as the key may be had, 0: for ever.
+ * Returns the hub as above, for a client's message or a request's arguments,
+ * in which it finds the list and the signature.
+ * *until: as long as the key may be had, 0: for ever.
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_conn(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,

@@ -13,7 +13,7 @@
 #include "ngx_http_blockcast_rpc_lane.h"
 
 
-/* executes a message of a WebSocket client, any bytes; len 0: a binary one */
+/* Executes a message of a WebSocket client, any bytes; len 0: a binary one. */
 void ngx_http_blockcast_rpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len);
 

@@ -11,7 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* the content handler: WebSocket handshakes go to ngx_http_blockcast_ws */
+/*
+ * Handles a request's content; a WebSocket handshake goes to
+ * ngx_http_blockcast_ws.
+ */
 ngx_int_t ngx_http_blockcast_rpc_http_handler(ngx_http_request_t *r);
 
 

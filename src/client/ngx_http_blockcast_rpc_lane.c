@@ -785,8 +785,8 @@ ngx_http_blockcast_rpc_lane_find(ngx_http_blockcast_rpc_node_t *state,
 
 
 /*
- * Whether the node is asked: after a failure not for a while, and then one
- * call tries it.
+ * Returns true while the node is not to be asked: for a while after a failure,
+ * and while one call tries it.
  */
 
 static ngx_uint_t
@@ -1086,7 +1086,7 @@ ngx_http_blockcast_rpc_lane_failed(ngx_http_blockcast_rpc_lane_call_t *call,
 }
 
 
-/* The node's own error object, byte for byte. */
+/* Answers with the node's own error object, byte for byte. */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_lane_error(ngx_http_blockcast_rpc_call_t *rpc,

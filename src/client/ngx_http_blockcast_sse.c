@@ -336,7 +336,7 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
 }
 
 
-/* Reads the epoch that "EPOCH;NAME=SEQ;NAME=SEQ" begins with; 0: it has none. */
+/* Reads the epoch that "EPOCH;NAME=SEQ;NAME=SEQ" begins with; 0: none. */
 
 static uint64_t
 ngx_http_blockcast_sse_id_epoch(ngx_str_t *id)

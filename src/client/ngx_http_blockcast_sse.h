@@ -12,10 +12,10 @@
 #include "ngx_http_blockcast_conn.h"
 
 
-/* content handler of blockcast_sse */
+/* Handles the content of blockcast_sse. */
 ngx_int_t ngx_http_blockcast_sse_handler(ngx_http_request_t *r);
 
-/* registers the kind with the fan-out, in each worker */
+/* Registers the kind with the fan-out, in each worker. */
 void ngx_http_blockcast_sse_init(void);
 
 /* ends the response: a key may no longer be had, as the next request is told */

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* content handler of blockcast_websocket and blockcast_echo */
+/* Handles the content of blockcast_websocket and blockcast_echo. */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
 /* Closes all WebSockets of this worker. */

@@ -310,8 +310,9 @@ ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * A leaky bucket, as that of limit_req; NGX_DONE: the client is closed.  Long
- * messages count as several, for the time that it takes to read them.
+ * Counts a message in a leaky bucket, as limit_req does.  NGX_DONE: there were
+ * too many, the client is closed.  Long messages count as several, for the time
+ * that it takes to read them.
  */
 
 static ngx_int_t

@@ -22,7 +22,7 @@ void ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn);
 ngx_int_t ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
 
-/* frees what is needed for input */
+/* Frees what is needed for input. */
 void ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn);
 
 

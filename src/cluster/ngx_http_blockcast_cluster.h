@@ -52,7 +52,7 @@ typedef struct {
 } ngx_http_blockcast_cluster_hooks_t;
 
 
-/* When a configuration is read: puts our recorder before the state file's. */
+/* Puts our recorder before the state file's, when a configuration is read. */
 void ngx_http_blockcast_cluster_conf_link(
     ngx_http_blockcast_main_conf_t *bmcf);
 
@@ -61,11 +61,11 @@ ngx_int_t ngx_http_blockcast_cluster_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf,
     const ngx_http_blockcast_cluster_hooks_t *hooks);
 
-/* On the ticks of the worker with the lease: connects, if it has not. */
+/* Connects, unless it has, on each tick of the worker with the lease. */
 void ngx_http_blockcast_cluster_tick(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * When that worker stops: closes the connections; a leader tells the others
+ * Closes the connections when that worker stops; a leader tells the others
  * that it leaves.  It may have been stopped already.
  */
 void ngx_http_blockcast_cluster_stop(ngx_http_blockcast_main_conf_t *bmcf);

@@ -11,14 +11,14 @@
 #include "ngx_http_blockcast.h"
 
 
-/* blockcast_head URL [PARAMETER ...] in the location of a node */
+/* Handles blockcast_head URL [PARAMETER ...] in the location of a node. */
 char *ngx_http_blockcast_conf_head_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
 /*
- * _stream() sets blockcast_head [PARAMETER ...] of a stream.  _check() checks
- * it at the end of the stream's block, when the calls are known.  An error of
- * either has been logged.
+ * Handle blockcast_head [PARAMETER ...] of a stream: _stream() reads it, and
+ * _check() checks it at the end of the stream's block, when the calls are
+ * known.  Each logs its errors.
  */
 char *ngx_http_blockcast_conf_head_stream(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
@@ -26,9 +26,8 @@ ngx_int_t ngx_http_blockcast_conf_head_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * Called at the end of the configuration, when the streams know their nodes:
- * gives each node its head, and each head its messages.  NGX_ERROR has been
- * logged.
+ * Gives each node its head, and each head its messages, at the end of the
+ * configuration, when the streams know their nodes.  NGX_ERROR was logged.
  */
 ngx_int_t ngx_http_blockcast_conf_head_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

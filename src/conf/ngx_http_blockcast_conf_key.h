@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Read the directives; what they return is that of _conf_stream's. */
+/* Handle the directives of a key; they return what those of conf_stream do. */
 char *ngx_http_blockcast_conf_key_set(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 char *ngx_http_blockcast_conf_key_after(ngx_conf_t *cf,

@@ -669,7 +669,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* The node that an endpoint asks, or NULL, which has been logged. */
+/* Finds the node that an endpoint asks.  NULL was logged. */
 
 static ngx_http_blockcast_node_t *
 ngx_http_blockcast_conf_rpc_node(ngx_conf_t *cf,

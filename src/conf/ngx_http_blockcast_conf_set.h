@@ -29,7 +29,10 @@ char *ngx_http_blockcast_conf_set_max_connections(ngx_conf_t *cf,
 char *ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* Handler of an ngx_conf_post_t: checks that *data, a size_t, is in bounds. */
+/*
+ * Checks, as the handler of an ngx_conf_post_t, that *data, a size_t, is in
+ * bounds.
+ */
 char *ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post,
     void *data);
 

@@ -314,8 +314,8 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * nginx ends a word at "{" and has said no more than that it is unexpected:
- * says which word that was, and what helps.
+ * Names the word that was ended by "{", of which nginx says only that it is
+ * unexpected, and what helps.
  */
 
 static void
@@ -1247,7 +1247,10 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 }
 
 
-/* A path is put behind that of the node's location: it has to lead there. */
+/*
+ * Checks a GET's path: appended to that of the node's location, it must lead
+ * there.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_stream_link_gets(ngx_conf_t *cf,

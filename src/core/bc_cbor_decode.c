@@ -255,8 +255,8 @@ bc_cbor_decode_on_negint32(void *ctx, uint32_t v)
 
 
 /*
- * As many digits as give the double back: 15 do when it came from as many, 17
- * always.  strtod() and printf() agree on the decimal point, whatever the
+ * Writes as many digits as restore the double: 15 do when it came from as
+ * many, 17 always.  strtod() and printf() agree on the decimal point in any
  * locale, and only the digits are taken over.
  */
 
@@ -485,7 +485,7 @@ bc_cbor_decode_on_break(void *ctx)
 }
 
 
-/* Refuse what JSON cannot express. */
+/* Refuses what JSON cannot express. */
 
 static void
 bc_cbor_decode_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)

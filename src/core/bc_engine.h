@@ -110,9 +110,9 @@ char *bc_engine_command(size_t *len, int argc, const bc_span_t *argv);
 void bc_engine_command_free(char *command);
 
 /*
- * The entries of a reply to XREAD: _first() begins, _entry() returns 1 with
- * the next one, 0 at the end, -1 when the reply is none of that.
- * _range_first() returns the first one of a reply to XRANGE.
+ * Walk through the entries of a reply to XREAD: _first() begins, _entry()
+ * returns 1 with the next one, 0 at the end, -1 when the reply is none of
+ * that.  _range_first() returns the first one of a reply to XRANGE.
  */
 void bc_engine_first(bc_engine_iter_t *it, const bc_engine_reply_t *reply);
 int bc_engine_entry(bc_engine_iter_t *it, bc_engine_entry_t *entry);

@@ -491,8 +491,8 @@ bc_exact_get(const bc_exact_mark_t *mark, const uint8_t *p,
 
 
 /*
- * The bytes of the quote that ends at dst, with the backslashes before it,
- * when the same is at p, and no colon after it: 0 if not.
+ * Returns the length of the quote that ends at dst, with the backslashes
+ * before it, if the same is at p and no colon follows; else 0.
  */
 
 static size_t

@@ -171,7 +171,7 @@ bc_jsonrpc_batch_read(bc_span_t item, uint64_t id, int mode,
 }
 
 
-/* A text without the white space around it. */
+/* Returns a text without the white space around it. */
 
 static bc_span_t
 bc_jsonrpc_trim(bc_span_t text)
@@ -566,8 +566,8 @@ bc_jsonrpc_error(bc_span_t error, int mode, bc_jsonrpc_reply_t *reply)
 
 
 /*
- * The text of an error: its message, what else it has of that kind, or all of
- * it.  code.data != NULL: a code that is none, which then comes first.
+ * Writes the text of an error: its message, what else it has of that kind, or
+ * all of it.  A code that is no number (code.data is not NULL) comes first.
  */
 
 static void
@@ -739,7 +739,7 @@ bc_jsonrpc_is_limit(int has_code, int64_t code, const uint8_t *message,
 }
 
 
-/* Whether a text has one of the words, which are in lower case. */
+/* Tells whether a text has one of the words, which are in lower case. */
 
 static int
 bc_jsonrpc_says(const uint8_t *p, size_t len, const char *const *words)

@@ -500,7 +500,7 @@ bc_jv_put(bc_jv_text_t *text, const char *s, size_t len)
 }
 
 
-/* as libjq prints it; consumes v */
+/* Prints a value as libjq does; consumes v. */
 
 static int
 bc_jv_put_dump(bc_jv_text_t *text, jv v)
@@ -516,7 +516,7 @@ bc_jv_put_dump(bc_jv_text_t *text, jv v)
 }
 
 
-/* which integers libjq prints as their digits */
+/* Returns the largest integer that libjq prints as its digits. */
 
 static double
 bc_jv_largest(void)

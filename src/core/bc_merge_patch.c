@@ -364,9 +364,9 @@ bc_merge_patch_find(const bc_merge_patch_member_t *members, size_t n,
 
 
 /*
- * For each of `to` members behind `from` others finds the one of these that
- * has the same key: pairs[n] is its number, `from` when there is none.  Keys
- * that are there twice are an error.
+ * Pairs members: for each of `to` members behind `from` others finds the one
+ * of these that has the same key: pairs[n] is its number, `from` when there is
+ * none.  Keys that are there twice are an error.
  */
 
 static int

@@ -122,7 +122,7 @@ int bc_ws_parser_pending(const bc_ws_parser_t *in);
 
 
 /*
- * For bc_ws_message.c: frees everything, fills *ev with the code and the
+ * Frees everything, for bc_ws_message.c; fills *ev with the code and the
  * reason to close with, returns BC_WS_FAIL.
  */
 

@@ -30,7 +30,7 @@ void ngx_http_blockcast_header_walk(ngx_http_blockcast_header_walk_t *walk,
 ngx_table_elt_t *ngx_http_blockcast_header_next(
     ngx_http_blockcast_header_walk_t *walk, const char *name);
 
-/* Returns the first header of that name, in any case of its letters, or NULL. */
+/* Returns the first header of that name, whatever its case, or NULL. */
 ngx_table_elt_t *ngx_http_blockcast_header_find(ngx_list_t *headers,
     const char *name);
 

@@ -32,8 +32,8 @@ typedef struct {
 cJSON *ngx_http_blockcast_json_out_begin(ngx_http_blockcast_json_out_t *out);
 
 /*
- * The following ones append a member to an object, or, with name NULL, an
- * element to an array.  The name must be a constant: it is not copied.
+ * Append a member to an object, or an element to an array (name is NULL), as
+ * all of the following do.  The name must be a constant: it is not copied.
  */
 
 cJSON *ngx_http_blockcast_json_out_object(ngx_http_blockcast_json_out_t *out,
@@ -41,7 +41,7 @@ cJSON *ngx_http_blockcast_json_out_object(ngx_http_blockcast_json_out_t *out,
 cJSON *ngx_http_blockcast_json_out_array(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name);
 
-/* adds a value that is JSON text already, without a NUL byte in it */
+/* Adds a value that is JSON text already, without a NUL byte in it. */
 void ngx_http_blockcast_json_out_raw(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name, const u_char *text, size_t len);
 
@@ -52,15 +52,15 @@ void ngx_http_blockcast_json_out_raw(ngx_http_blockcast_json_out_t *out,
 void ngx_http_blockcast_json_out_value(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name, const char *fmt, ...);
 
-/* adds milliseconds as seconds with three decimals, null when less than 0 */
+/* Adds milliseconds as seconds with three decimals; below 0, null. */
 void ngx_http_blockcast_json_out_seconds(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name, ngx_msec_int_t msec);
 
-/* adds a string of any bytes, escaped as by bc_json_escape() */
+/* Adds a string of any bytes, escaped as by bc_json_escape(). */
 void ngx_http_blockcast_json_out_text(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name, const u_char *text, size_t len);
 
-/* adds a string that is a constant or a name, printable ASCII */
+/* Adds a string that is a constant or a name, printable ASCII. */
 void ngx_http_blockcast_json_out_string(ngx_http_blockcast_json_out_t *out,
     cJSON *parent, const char *name, const char *text);
 
@@ -71,14 +71,14 @@ void ngx_http_blockcast_json_out_string(ngx_http_blockcast_json_out_t *out,
  */
 size_t ngx_http_blockcast_json_out_bound(ngx_http_blockcast_json_out_t *out);
 
-/* writes the text to p, of _bound() bytes, frees the tree, returns the end */
+/* Writes the text to p, of _bound() bytes, frees the tree, returns the end. */
 u_char *ngx_http_blockcast_json_out_print(ngx_http_blockcast_json_out_t *out,
     u_char *p);
 
-/* frees the tree without writing it */
+/* Frees the tree without writing it. */
 void ngx_http_blockcast_json_out_drop(ngx_http_blockcast_json_out_t *out);
 
-/* writes the text to memory of the pool; NGX_ERROR without memory */
+/* Writes the text to memory of the pool.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_blockcast_json_out_pool(ngx_http_blockcast_json_out_t *out,
     ngx_pool_t *pool, ngx_str_t *text);
 

@@ -66,8 +66,8 @@ ngx_int_t ngx_http_blockcast_key_signed(ngx_http_blockcast_stream_t *st,
     ngx_str_t *key, ngx_http_blockcast_key_claim_t *claim, const char **why);
 
 /*
- * Whether a list of STREAM/KEY, with blanks or commas between and "*" for the
- * rest of a word, has the key.
+ * Tells whether a list of STREAM/KEY, with blanks or commas between and "*"
+ * for the rest of a word, has the key.
  */
 ngx_uint_t ngx_http_blockcast_key_listed(ngx_http_blockcast_stream_t *st,
     ngx_str_t *key, ngx_str_t *list);

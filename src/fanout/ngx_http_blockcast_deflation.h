@@ -35,8 +35,8 @@ ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_start(
     void *data, ngx_uint_t n);
 
 /*
- * The same, to make CBOR of a text frame: the handler gets NULL when there is
- * none for it, see bc_cbor_encode().
+ * Converts a text frame to CBOR in the same way: the handler gets NULL when
+ * there is none for it, see bc_cbor_encode().
  */
 ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_cbor(
     ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,

@@ -123,8 +123,8 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * NGX_AGAIN: the newest is being converted to CBOR, in several turns, NGX_OK:
- * it is to be converted at once.
+ * Tells whether the newest is being converted to CBOR: NGX_AGAIN, in several
+ * turns; NGX_OK, convert it at once.
  */
 
 static ngx_int_t
@@ -417,7 +417,9 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* The next page of a log for a client that is behind; as _next(). */
+/*
+ * Returns the next page of a log for a client that is behind, as _next() does.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_page(ngx_http_blockcast_conn_t *conn,
@@ -614,8 +616,8 @@ ngx_http_blockcast_encoding_cache_snapshot(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * A message with the entries from .. to - 1, and the gap before them, or the
- * first one among them.
+ * Builds a message with the entries from .. to - 1, and the gap before them or
+ * the first one among them.
  */
 
 static ngx_http_blockcast_frame_t *

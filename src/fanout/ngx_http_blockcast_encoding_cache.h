@@ -15,17 +15,17 @@
 
 
 /*
- * The next frame for a subscriber that is behind, with a reference for the
- * caller; sub->seq is set to what it brings.  NULL when there is none, no
+ * Returns the next frame for a subscriber that is behind, with a reference for
+ * the caller; sub->seq is set to what it brings.  NULL when there is none, no
  * memory, or it is being compressed: then the fan-out begins again with it.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
- * The newest snapshot as the subscriber gets it: its subprotocol, compressed
- * or not, a delta when that is enough.  Not referenced; NULL: no memory, or it
- * is being compressed, and the fan-out begins again with it.
+ * Returns the newest snapshot as the subscriber gets it: its subprotocol,
+ * compressed or not, a delta when that is enough.  Not referenced; NULL: no
+ * memory, or it is being compressed, and the fan-out begins again with it.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_frame(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
@@ -39,7 +39,7 @@ ngx_uint_t ngx_http_blockcast_encoding_cache_former(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
-/* the page of a log, or a snapshot's newest frame; not referenced */
+/* Returns the page of a log, or a snapshot's newest frame; not referenced. */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_snapshot(
     ngx_http_blockcast_hub_t *hub);
 

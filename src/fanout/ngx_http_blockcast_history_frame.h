@@ -46,7 +46,7 @@ ngx_int_t ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
     ngx_http_blockcast_frame_t **frame);
 
-/* On a worker's tick: frees what nobody has asked for of late; and all. */
+/* Free, on a worker's tick, what nobody has asked for recently; and all. */
 void ngx_http_blockcast_history_frame_tick(void);
 void ngx_http_blockcast_history_frame_done(void);
 

@@ -188,9 +188,9 @@ ngx_uint_t ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf, uint64_t version);
 
 /*
- * The state of what the hub has a copy of: how fresh it is when nobody else
- * than a request asks; its age (msec, -1: there is nothing); its error, and
- * when that is another one.
+ * Return the state of what the hub has copied: how fresh it is when nobody
+ * else than a request asks; its age (msec, -1: there is nothing); its error,
+ * and when that is another one.
  */
 ngx_http_blockcast_freshness_e ngx_http_blockcast_hub_freshness(
     ngx_http_blockcast_hub_t *hub);
@@ -208,7 +208,7 @@ void ngx_http_blockcast_hub_on_demand(
 void ngx_http_blockcast_hub_demand(ngx_http_blockcast_hub_t *hub);
 
 /*
- * On each tick of a worker: keeps the streams' slots in use, and shows the
+ * Keeps, on each tick of a worker, the streams' slots in use, and shows the
  * zone what this worker's clients take.  attached: the worker has got its
  * record in the zone only now, where its clients have not been counted yet.
  */

@@ -57,8 +57,8 @@ void ngx_http_blockcast_key_hub_read_error(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_error_t *error);
 
 /*
- * How long the stream's keys have to wait beyond their interval, msec, because
- * of the node's rate=; 0: they need not.
+ * Returns how long the stream's keys have to wait beyond their interval, msec,
+ * because of the node's rate=; 0: they need not.
  */
 ngx_msec_t ngx_http_blockcast_key_hub_late(ngx_http_blockcast_stream_t *st);
 

@@ -94,7 +94,7 @@ static ngx_queue_t  ngx_http_blockcast_notify_all;
 static void ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev);
 
 
-/* What a subscriber gets of an entry: it, or one of its members. */
+/* Returns what a subscriber gets of an entry: it, or one of its members. */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_text(ngx_http_blockcast_rpc_rule_t *rule,
@@ -465,7 +465,7 @@ ngx_http_blockcast_notify_write(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
      + (body)->text.len + (rule)->tail.len)
 
 
-/* Whether a client can be sent a body compressed. */
+/* Tells whether a client can be sent a body compressed. */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_suits(ngx_http_blockcast_conn_t *conn,

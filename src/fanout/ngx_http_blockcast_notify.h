@@ -44,7 +44,7 @@ void ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
 void ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub);
 
 /*
- * The notifications of the newest entries, as one piece of frames; not
+ * Returns the notifications of the newest entries, as one piece of frames; not
  * referenced.  NULL: there are none for this subscription, which is up to date
  * then; or they are being compressed, and the fan-out begins again with them.
  */
@@ -52,9 +52,9 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_newest(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
- * The next piece for a subscription that is behind, with a reference for the
- * caller; sub->seq is set to what it brings.  NULL: nothing is due, or it is
- * being compressed, and the fan-out begins again with it.
+ * Returns the next piece for a subscription that is behind, with a reference
+ * for the caller; sub->seq is set to what it brings.  NULL: nothing is due, or
+ * it is being compressed, and the fan-out begins again with it.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);

@@ -222,7 +222,7 @@ ngx_http_blockcast_filter_index_entry(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Whether a turn's time is over, looked at now and then. */
+/* Tells whether a turn's time is over; looks at the clock now and then. */
 
 static ngx_uint_t
 ngx_http_blockcast_filter_index_over(uint64_t n, uint64_t began)

@@ -12,14 +12,14 @@
 #include "ngx_http_blockcast_json_out.h"
 
 
-/* content handler of blockcast_health */
+/* Handles the content of blockcast_health. */
 ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 
-/* counts the streams of a location that this client may see */
+/* Counts the streams of a location that this client may see. */
 ngx_uint_t ngx_http_blockcast_health_visible(ngx_http_blockcast_stream_t **st,
     uint64_t allowed);
 
-/* tells whether a node is that of a stream which this client may see */
+/* Tells whether a node is that of a stream which this client may see. */
 ngx_uint_t ngx_http_blockcast_health_node_visible(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t *node,
     ngx_http_blockcast_stream_t **st, uint64_t allowed);
@@ -27,7 +27,7 @@ ngx_uint_t ngx_http_blockcast_health_node_visible(
 /* the words for ngx_http_blockcast_freshness_e */
 extern const char  *ngx_http_blockcast_freshness_names[];
 
-/* adds how a stream is to an array */
+/* Adds a stream's row to an array. */
 void ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
     cJSON *rows, ngx_http_blockcast_stream_t *st);
 

@@ -28,7 +28,7 @@ ngx_int_t ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, uint64_t after, ngx_msec_t wait,
     ngx_http_blockcast_longpoll_pt answer);
 
-/* registers the kind with the fan-out, in each worker */
+/* Registers the kind with the fan-out, in each worker. */
 void ngx_http_blockcast_longpoll_init(void);
 
 

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* content handler of blockcast_metrics */
+/* Handles the content of blockcast_metrics. */
 ngx_int_t ngx_http_blockcast_metrics_handler(ngx_http_request_t *r);
 
 

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* content handlers of blockcast_api and blockcast_rest */
+/* Handle the content of blockcast_api and blockcast_rest. */
 ngx_int_t ngx_http_blockcast_rest_api_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_blockcast_rest_handler(ngx_http_request_t *r);
 

@@ -101,31 +101,31 @@ char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Called in the master when a configuration comes into force: takes the lead
- * if no other family of processes has it, and reads the file when the zone is
- * new or another family has led.  bmcf is NULL when nothing is configured.
+ * Takes the lead if no other family of processes has it, and reads the file
+ * when the zone is new or another family has led.  Called in the master when a
+ * configuration comes into force; bmcf is NULL when nothing is configured.
  */
 void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Called on the ticks of the worker with the lease: takes the lead if it can.
- * Returns true when its family leads and the zone has all that was published
- * before, so that it may poll.
+ * Takes the lead if it can, on the ticks of the worker with the lease.  Returns
+ * true when its family leads and the zone has all that was published before,
+ * so that it may poll.
  */
 ngx_uint_t ngx_http_blockcast_journal_lead(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Called when that worker begins to poll: writes a new image, unless the file
- * is complete.
+ * Writes a new image, unless the file is complete, when that worker begins to
+ * poll.
  */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Called on its ticks: syncs, or writes a new image, when it is time. */
+/* Syncs, or writes a new image, when it is time; called on its ticks. */
 void ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Called when it stops polling: closes the file. */
+/* Closes the file when it stops polling. */
 void ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Marks the file as incomplete: the next tick writes a new image. */
@@ -133,8 +133,8 @@ void ngx_http_blockcast_journal_incomplete(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Called when a worker begins to exit: if no other one of its family can poll,
- * it completes the file and gives up the lead.
+ * Completes the file and gives up the lead when a worker begins to exit and no
+ * other one of its family can poll.
  */
 void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
 

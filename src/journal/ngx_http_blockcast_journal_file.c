@@ -30,7 +30,10 @@
 static void ngx_http_blockcast_journal_file_boot(u_char *boot);
 
 
-/* The master opens it: its rights may be needed on the way to the folder. */
+/*
+ * Opens the file, in the master: its rights may be needed on the way to the
+ * folder.
+ */
 
 int
 ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s)

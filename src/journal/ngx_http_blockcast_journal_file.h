@@ -73,11 +73,11 @@ void ngx_http_blockcast_journal_file_write(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Are its parts.  _make_image() makes *image, of ngx_alloc(), and the name of
- * a temporary file (NGX_MAX_PATH bytes).  _write_temp() writes and syncs that
- * file, from any thread, and returns its descriptor, or -1 with errno and
- * *what failed.  _replace() renames it and takes over fd, which it closes when
- * it fails; image is the image's size in bytes.
+ * Are the parts of that: _make_image() makes *image, of ngx_alloc(), and the
+ * name of a temporary file (NGX_MAX_PATH bytes).  _write_temp() writes and
+ * syncs that file, from any thread, and returns its descriptor, or -1 with
+ * errno and *what failed.  _replace() renames it and takes over fd, which it
+ * closes when it fails; image is the image's size in bytes.
  */
 ngx_int_t ngx_http_blockcast_journal_file_make_image(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *image, char *temp);

@@ -26,7 +26,7 @@ void ngx_http_blockcast_journal_lead_write_end(
 void ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_msec_t lasts);
 
-/* In the master, with the lock file open: makes the family known. */
+/* Makes the family known, in the master with the lock file open. */
 void ngx_http_blockcast_journal_lead_join(ngx_http_blockcast_journal_t *s);
 
 /*

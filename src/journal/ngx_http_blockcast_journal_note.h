@@ -22,7 +22,7 @@ void ngx_http_blockcast_journal_note_begin(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * At a start: reads the note and compares the file with it.  *behind is by how
+ * Reads, at a start, the note and compares the file with it.  *behind is by how
  * many numbers the file is older.  NGX_ERROR: the file is not to be used, *why
  * says what is wrong with it.
  */

@@ -12,10 +12,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* At the interval: begins a sync or a new image, whichever is due. */
+/* Begins a sync or a new image, whichever is due; called at the interval. */
 void ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* On every tick: takes up what the thread has done. */
+/* Takes up what the thread has done; called on every tick. */
 void ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Gives up what the thread does: its result will be thrown away. */

@@ -16,9 +16,9 @@
 void ngx_http_blockcast_breaker_init(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * _start(), when this worker begins to poll: goes on sparing a node that has
- * limited the poller before it.  _stop(), when it stops: forgets the calls in
- * flight and those that wait.
+ * Begin and end with this worker's polling: _start() goes on sparing a node
+ * that has limited the poller before it.  _stop(), when it stops: forgets the
+ * calls in flight and those that wait.
  */
 void ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_breaker_stop(ngx_http_blockcast_main_conf_t *bmcf);

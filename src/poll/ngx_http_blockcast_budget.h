@@ -16,8 +16,8 @@ void ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
     ngx_uint_t keys);
 
 /*
- * Whether there is something left for calls that can wait: returns 0, or how
- * long they have to (msec).
+ * Returns how long calls that can wait have to (msec); 0: there is something
+ * left for them.
  */
 ngx_msec_t ngx_http_blockcast_budget_wait(ngx_http_blockcast_node_t *node);
 

@@ -153,7 +153,9 @@ ngx_http_blockcast_extra_forget(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* Whether each result of the head gets a round, which asks for nothing. */
+/*
+ * Tells whether each result of the head gets a round, which asks for nothing.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_extra_each(ngx_http_blockcast_poll_t *poll)

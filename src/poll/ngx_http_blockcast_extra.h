@@ -18,17 +18,18 @@
 
 
 /*
- * In any worker: has the stream polled, by whichever worker polls.  Returns
- * NULL, or a constant phrase that says why it is not.  The caller wakes the
- * poller, once for all streams, when *wake was set.
+ * Has the stream polled, by whichever worker polls.  Returns NULL, or a
+ * constant phrase that says why it is not.  The caller wakes the poller, once
+ * for all streams, when *wake was set.
  */
 const char *ngx_http_blockcast_extra_poke(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
     ngx_uint_t *wake);
 
 /*
- * In the polling worker: the same.  With a result (its bytes are copied) the
- * next round takes that for the stream's head_call instead of asking for it.
+ * Has the stream polled by this worker, which polls.  With a result (its bytes
+ * are copied) the next round takes that for the stream's head_call instead of
+ * asking for it.
  */
 void ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *result);
@@ -46,7 +47,7 @@ ngx_uint_t ngx_http_blockcast_extra_pending(ngx_http_blockcast_poll_t *poll,
 /* Drops the pokes of a stream that is not polled now. */
 void ngx_http_blockcast_extra_drop(ngx_http_blockcast_poll_t *poll);
 
-/* Called when any round of the stream begins, and when it ends. */
+/* Note that any round of the stream begins, and that it ends. */
 void ngx_http_blockcast_extra_begin(ngx_http_blockcast_poll_t *poll);
 void ngx_http_blockcast_extra_end(ngx_http_blockcast_poll_t *poll);
 

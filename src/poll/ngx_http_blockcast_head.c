@@ -261,7 +261,7 @@ ngx_http_blockcast_head_try(ngx_event_t *ev)
 }
 
 
-/* The handshake is done. */
+/* Sends the messages when the handshake is done. */
 
 static void
 ngx_http_blockcast_head_open(ngx_http_blockcast_head_link_t *link)
@@ -306,7 +306,10 @@ ngx_http_blockcast_head_open(ngx_http_blockcast_head_link_t *link)
 }
 
 
-/* The node has taken all messages: from here on it tells what happens. */
+/*
+ * Notes that the node has taken all messages: from here on it tells what
+ * happens.
+ */
 
 static void
 ngx_http_blockcast_head_live(ngx_http_blockcast_head_run_t *run)
@@ -506,7 +509,7 @@ ngx_http_blockcast_head_poke(ngx_http_blockcast_head_run_t *run,
 }
 
 
-/* The connection is over, or was not made. */
+/* Handles a connection that is over, or was not made: tries again later. */
 
 static void
 ngx_http_blockcast_head_lost(ngx_http_blockcast_head_link_t *link,

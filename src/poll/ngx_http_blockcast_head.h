@@ -11,11 +11,14 @@
 #include "ngx_http_blockcast.h"
 
 
-/* When this worker begins to poll, and when it stops: connects, and closes. */
+/* Connect when this worker begins to poll, and close when it stops. */
 void ngx_http_blockcast_head_start(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_head_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* The node answers again: its head need not wait for the next try. */
+/*
+ * Has a node's head connect at once: the node answers again, so it need not
+ * wait for the next try.
+ */
 void ngx_http_blockcast_head_hurry(ngx_http_blockcast_node_t *node);
 
 

@@ -296,7 +296,7 @@ ngx_http_blockcast_head_link_frames(ngx_http_blockcast_head_link_t *link,
 
         case BC_WS_PING:
 
-            /* a node that does not read gets no more of them (RFC 6455, 5.5.3) */
+            /* leave pongs out for a node that does not read its own */
 
             if (link->base.last - link->base.pos
                 < NGX_HTTP_BLOCKCAST_HEAD_LINK_QUEUE / 2
@@ -337,7 +337,7 @@ ngx_http_blockcast_head_link_frames(ngx_http_blockcast_head_link_t *link,
 }
 
 
-/* Sends a ping when it is due; fails when the node has not answered in time. */
+/* Sends a ping when it is due; fails if the node has not answered in time. */
 
 static void
 ngx_http_blockcast_head_link_timeout(ngx_http_blockcast_link_t *base)

@@ -209,7 +209,9 @@ ngx_http_blockcast_inflight_fail(ngx_http_blockcast_poll_request_t *request,
 }
 
 
-/* Whether libjq reads the result of a call, of each= inside of an array. */
+/*
+ * Tells whether libjq reads the result of a call, of each= inside of an array.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_inflight_readable(ngx_http_blockcast_rpc_call_t *rpc,

@@ -26,9 +26,9 @@ void ngx_http_blockcast_inflight_fail(
 void ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node);
 
 /*
- * The calls of all streams.  _init() makes their list; _expire() frees late
- * answers for which no poll has come; _abort() ends all calls, when this worker
- * stops polling.
+ * Manage the calls of all streams: _init() makes their list; _expire() frees
+ * late answers for which no poll has come; _abort() ends all calls, when this
+ * worker stops polling.
  */
 void ngx_http_blockcast_inflight_init(void);
 void ngx_http_blockcast_inflight_expire(void);

@@ -484,7 +484,7 @@ ngx_http_blockcast_jq_message(void *data, jv msg)
 }
 
 
-/* cuts a text between two characters */
+/* Cuts a text between two characters. */
 
 static size_t
 ngx_http_blockcast_jq_end(u_char *s, size_t len, size_t max)
@@ -600,8 +600,8 @@ ngx_http_blockcast_jq_free(void *data)
 
 
 /*
- * The length of what must stay at the beginning of a program: comments and
- * "module", "import" and "include" up to their semicolons.
+ * Returns the length of what must stay at the beginning of a program: comments
+ * and "module", "import" and "include" up to their semicolons.
  */
 
 static size_t
@@ -717,8 +717,8 @@ ngx_http_blockcast_jq_tagged(u_char *dst, char *s, u_char *tag)
 
 
 /*
- * The text of a program that is run as it is when there is no mark, and with
- * the prelude when there is one.  end: what the program lacks at its end.
+ * Builds the text of a program that is run as it is when there is no mark, and
+ * with the prelude when there is one.  end: what the program lacks at its end.
  */
 
 static u_char *
@@ -1314,10 +1314,7 @@ ngx_http_blockcast_jq_print(jv v, ngx_http_blockcast_jq_input_t *input,
 }
 
 
-/*
- * The gate: JSON text that comes from libjq becomes text that goes on.
- * Consumes v.
- */
+/* Checks JSON text that comes from libjq before it goes on.  Consumes v. */
 
 static ngx_int_t
 ngx_http_blockcast_jq_output(jv v, ngx_http_blockcast_jq_input_t *input,

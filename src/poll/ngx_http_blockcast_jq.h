@@ -83,8 +83,8 @@ void ngx_http_blockcast_jq_in_helper(ngx_http_blockcast_jq_say_pt say,
     ngx_http_blockcast_jq_nomem_pt nomem);
 
 /*
- * Whether libjq reads a text, which is valid JSON, inside of `levels` arrays:
- * it has a limit of its own for nesting.
+ * Tells whether libjq reads a text, which is valid JSON, inside of `levels`
+ * arrays: it has a limit of its own for nesting.
  */
 ngx_uint_t ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels);
 

@@ -866,7 +866,10 @@ ngx_http_blockcast_jq_helper_keep(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* What this run may use: more memory than was there, and time of the CPU. */
+/*
+ * Limits what this run may use: more memory than was there, and time of the
+ * CPU.
+ */
 
 static void
 ngx_http_blockcast_jq_helper_limit(ngx_http_blockcast_jq_request_t *request)
@@ -1063,7 +1066,7 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* What a large reply is: the worker would have to read all of it. */
+/* Reads a large reply in place of the worker, and answers with what it is. */
 
 static void
 ngx_http_blockcast_jq_helper_reply(ngx_http_blockcast_jq_request_t *request,

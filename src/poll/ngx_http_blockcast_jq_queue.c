@@ -388,7 +388,7 @@ ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
 }
 
 
-/* The parts of a small request are put together: fewer are sent faster. */
+/* Puts the parts of a small request together: fewer are sent faster. */
 
 static void
 ngx_http_blockcast_jq_queue_join(ngx_http_blockcast_jq_job_t *job)
@@ -711,8 +711,8 @@ ngx_http_blockcast_jq_queue_dispatch(void)
 
 
 /*
- * A helper that is free, or has but quick jobs as this one is; or a new one
- * when the others are busy for long.
+ * Finds a helper that is free, or has but quick jobs as this one is; or a new
+ * one when the others are busy for long.
  */
 
 static ngx_http_blockcast_jq_worker_t *
@@ -925,7 +925,10 @@ ngx_http_blockcast_jq_queue_spawn(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
-/* A connection over an end of a pipe, which is closed when there is none. */
+/*
+ * Makes a connection over an end of a pipe, which is closed when there is
+ * none.
+ */
 
 static ngx_connection_t *
 ngx_http_blockcast_jq_queue_pipe(ngx_http_blockcast_jq_worker_t *h,
@@ -973,7 +976,7 @@ ngx_http_blockcast_jq_queue_close(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
-/* To the spawner: starts a helper with those two pipes, or ends it (NULL). */
+/* Has the spawner start a helper with those two pipes, or end it (NULL). */
 
 static ngx_int_t
 ngx_http_blockcast_jq_queue_order(
@@ -1131,7 +1134,7 @@ ngx_http_blockcast_jq_queue_behind(ngx_http_blockcast_jq_worker_t *h,
 }
 
 
-/* What is to be sent next of the requests, room bytes at most. */
+/* Returns what is to be sent next of the requests, room bytes at most. */
 
 static ngx_uint_t
 ngx_http_blockcast_jq_queue_pieces(ngx_http_blockcast_jq_worker_t *h,
@@ -1508,7 +1511,10 @@ ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
-/* The spawner has ended a helper, or has ended itself. */
+/*
+ * Handles a message of the spawner: it has ended a helper, or has ended
+ * itself.
+ */
 
 static void
 ngx_http_blockcast_jq_queue_spawner(ngx_event_t *ev)

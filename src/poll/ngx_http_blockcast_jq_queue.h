@@ -66,7 +66,7 @@ ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_stream_t *st, ngx_uint_t program,
     ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool);
 
-/* True when there are helpers. */
+/* Returns true when there are helpers. */
 ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);
 
 /*

@@ -28,9 +28,9 @@ ngx_http_blockcast_log_dedup_past_init(
 
 
 /*
- * The number of the entry whose key has this hash among those that are not
- * kept any more, counted from 1, or 0.  As long as the node shows nothing but
- * what is kept there is no table of them.
+ * Returns the number of the entry whose key has this hash among those that are
+ * not kept any more, counted from 1, or 0.  As long as the node shows nothing
+ * but what is kept there is no table of them.
  */
 
 ngx_int_t
@@ -103,8 +103,8 @@ ngx_http_blockcast_log_dedup_key(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * The number of the entry with this key among the kept ones and the new ones
- * behind them, counted from 1, or 0.
+ * Returns the number of the entry with this key among the kept ones and the
+ * new ones behind them, counted from 1, or 0.
  */
 
 ngx_uint_t

@@ -267,7 +267,7 @@ ngx_http_blockcast_poll_call_given(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* The program for the params of a call has ended, well or not. */
+/* Goes on when the program for the params of a call has ended, well or not. */
 
 static void
 ngx_http_blockcast_poll_call_programmed(ngx_http_blockcast_jq_job_t *job)
@@ -393,8 +393,8 @@ ngx_http_blockcast_poll_call_requests(ngx_http_blockcast_poll_call_t *call,
 
 
 /*
- * What a program for params has put out: null is not asked for, and JSON-RPC
- * knows no other params than objects and arrays.
+ * Takes what a program for params has put out: null is not asked for, and
+ * JSON-RPC knows no other params than objects and arrays.
  */
 
 static ngx_uint_t
@@ -424,7 +424,9 @@ ngx_http_blockcast_poll_call_params(ngx_str_t *params, ngx_uint_t n,
 }
 
 
-/* What a program for paths has put out: strings, null is not asked for. */
+/*
+ * Takes what a program for paths has put out: strings, null is not asked for.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_poll_call_paths(ngx_str_t *paths, ngx_uint_t n,

@@ -211,7 +211,10 @@ ngx_http_blockcast_poller_switch(void)
 }
 
 
-/* Something of the cluster's log is in the zone. */
+/*
+ * Brings entries of the cluster's log, which are in the zone now, to all
+ * clients.
+ */
 
 static void
 ngx_http_blockcast_poller_applied(void)

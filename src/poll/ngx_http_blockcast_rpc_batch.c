@@ -403,7 +403,10 @@ ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
 }
 
 
-/* Whether a node does not take batches: from now on it gets none. */
+/*
+ * Tells whether a reply shows that the node takes no batches: it gets none
+ * then.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_batch_refused(ngx_http_blockcast_rpc_call_t *batch)

@@ -223,9 +223,9 @@ ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * A file that is no socket, for the connections that are made up: nothing is
- * read from it or written to it, but the filters of Lua, which may be there for
- * all of a site, refuse a request whose connection has none.
+ * Opens a file that is no socket, for the connections that are made up:
+ * nothing is read from it or written to it, but the filters of Lua, which may
+ * be there for all of a site, refuse a request whose connection has none.
  */
 
 static ngx_socket_t
@@ -549,8 +549,8 @@ ngx_http_blockcast_rpc_call_body(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * The URI of a GET: the path behind that of the node's location, decoded as
- * nginx has it and without its query.
+ * Makes the URI of a GET: the path behind that of the node's location, decoded
+ * as nginx has it and without its query.
  */
 
 static ngx_int_t
@@ -668,9 +668,9 @@ ngx_http_blockcast_rpc_call_interim(ngx_http_request_t *r)
 
 
 /*
- * The end of the subrequest.  For errors that nginx makes itself this is
- * called twice: without a status when the error page is about to be made and
- * with it when it was.
+ * Handles the end of the subrequest.  For errors that nginx makes itself this
+ * is called twice: without a status when the error page is about to be made
+ * and with it when it was.
  */
 
 static ngx_int_t
@@ -953,8 +953,9 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 
 
 /*
- * A status that is not 200.  It comes second: a node that sends a reply to us,
- * or says in an error what is wrong, is there, and the error is as good in any.
+ * Reads a status that is not 200.  It comes second: a node that sends a reply
+ * to us, or says in an error what is wrong, is there, and the error is as good
+ * in any.
  */
 
 static void
@@ -1060,7 +1061,10 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* There is no answer of the node, but a status that nginx gives itself. */
+/*
+ * Handles a call without an answer of the node, but with a status that nginx
+ * gives itself.
+ */
 
 static void
 ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
@@ -1098,7 +1102,10 @@ ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* A document that has not changed; 0: this is another answer. */
+/*
+ * Takes the former body of a document that has not changed.  Returns 0 for any
+ * other answer.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_call_read_document(ngx_http_blockcast_rpc_call_t *rpc,
@@ -1349,7 +1356,7 @@ ngx_http_blockcast_rpc_call_event(ngx_event_t *ev)
 }
 
 
-/* The call of a request that was made here. */
+/* Returns the call of a request that was made here. */
 
 static ngx_http_blockcast_rpc_call_t *
 ngx_http_blockcast_rpc_call_of(ngx_http_request_t *r)

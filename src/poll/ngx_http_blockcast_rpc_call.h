@@ -112,14 +112,16 @@ ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
  */
 void ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc);
 
-/* whether the request is a call, whatever location it has been led to */
+/*
+ * Tells whether the request is a call, whatever location it has been led to.
+ */
 ngx_uint_t ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r);
 
 
 /*
- * For _rpc_batch: makes a call that is not sent; sends it, with another body
- * than its own unless body->len == 0; ends it with a sentence, once the event
- * loop has its turn; sets its error.
+ * Serve _rpc_batch: make a call that is not sent; send it, with another body
+ * than its own unless body->len == 0; end it with a sentence, once the event
+ * loop has its turn; set its error.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_create(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
@@ -137,8 +139,9 @@ void ngx_http_blockcast_rpc_call_reply(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * At the end of the configuration: what a node sends besides its reply's body
- * is to have no effect in nginx.  Does nothing where no node is declared.
+ * Keeps what a node sends besides its reply's body from having an effect in
+ * nginx; called at the end of the configuration.  Does nothing where no node is
+ * declared.
  */
 ngx_int_t ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

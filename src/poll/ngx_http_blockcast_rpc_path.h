@@ -13,8 +13,8 @@
 
 
 /*
- * The write_event_handler of a call's subrequest, in place of nginx's own
- * ngx_http_handler(): begins in the node's location.
+ * Begins in the node's location, as the write_event_handler of a call's
+ * subrequest in place of nginx's own ngx_http_handler().
  */
 void ngx_http_blockcast_rpc_path_enter(ngx_http_request_t *r);
 
@@ -33,16 +33,16 @@ u_char *ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
     u_char *p, u_char *last);
 
 /*
- * Called at the end of the configuration, when the filter of replies' headers
- * is in its place: takes the error pages of the server away from the locations
- * of nodes.
+ * Takes the error pages of the server away from the locations of nodes, at the
+ * end of the configuration, when the filter of replies' headers is in its
+ * place.
  */
 void ngx_http_blockcast_rpc_path_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Called in a worker, when all modules have put their filters in place: makes
- * replies of nodes pass by those of other modules.
+ * Makes replies of nodes pass by the filters of other modules; called in a
+ * worker, when all of these are in place.
  */
 void ngx_http_blockcast_rpc_path_bypass(void);
 

@@ -14,7 +14,7 @@
 
 
 /*
- * For the poller: notes the numbers in a stream's data, after each good poll;
+ * Notes, for the poller, the numbers in a stream's data, after each good poll;
  * and that they are not known any more, after one that failed.
  */
 void ngx_http_blockcast_history_feed(ngx_http_blockcast_zone_t *zone,

@@ -67,7 +67,7 @@ ngx_int_t ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 void ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone);
 
-/* The same for what is written by a recorder itself; it may be NULL. */
+/* Does the same for what is written by a recorder itself; it may be NULL. */
 ngx_int_t ngx_http_blockcast_snapshot_begin_by(
     ngx_http_blockcast_zone_t *zone,
     const ngx_http_blockcast_recorder_t *recorder, ngx_log_t *log);

@@ -20,16 +20,13 @@ void ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
     time_t since);
 
-/*
- * For the poller, after a good poll: makes the data fresh and clears the
- * error.
- */
+/* Makes the data fresh and clears the error, after a good poll. */
 void ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot);
 
 /*
- * For the poller, after a failed poll: sets the error and records it.  text is
- * cut to ERROR_LEN bytes at a character.
+ * Sets the error and records it, after a failed poll.  text is cut to ERROR_LEN
+ * bytes at a character.
  */
 void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);

@@ -13,23 +13,23 @@
 
 
 /*
- * In the master: makes a descriptor for each worker, closed with the cycle's
- * pool.
+ * Makes a descriptor for each worker, in the master; the cycle's pool closes
+ * it.
  */
 ngx_int_t ngx_http_blockcast_worker_notify_create(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * In a worker: calls handler when another one notifies it, and, with c->close
+ * Calls handler, in a worker, when another one notifies it, and, with c->close
  * set, when it begins to exit; c->data is bmcf.
  */
 ngx_int_t ngx_http_blockcast_worker_notify_open(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_event_handler_pt handler);
 
-/* For that handler: takes the notifications that have come. */
+/* Takes the notifications that have come; for that handler. */
 void ngx_http_blockcast_worker_notify_read(ngx_event_t *ev);
 
-/* For that handler, with c->close: closes this worker's descriptor. */
+/* Closes this worker's descriptor; for that handler, with c->close set. */
 void ngx_http_blockcast_worker_notify_close(ngx_connection_t *c);
 
 /*

@@ -472,7 +472,7 @@ typedef struct {
 
 
 /*
- * Is shm_zone->init: makes the zone and the streams' slots, or finds those of
+ * Makes, as shm_zone->init, the zone and the streams' slots, or finds those of
  * the running configuration.
  */
 ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
