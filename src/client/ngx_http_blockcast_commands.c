@@ -664,7 +664,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     conn->nsubs++;
     conn->joined |= (uint64_t) 1 << st->index;
 
-    /* a client takes the stream for live until it is told otherwise */
+    /* a client assumes that a stream is live until a status says otherwise */
 
     sub->last_status = ngx_http_blockcast_freshness_live;
 

@@ -546,7 +546,7 @@ ngx_http_blockcast_rpc_lane_version(ngx_http_blockcast_rpc_conf_t *conf,
 
     slot = conf->head->slot;
 
-    /* also what is shared: who knows the head is not told of an older one */
+    /* include the head: a client that knows it must not get an older answer */
 
     *version = slot->seq + (ngx_http_blockcast_rpc_cache_era() << 40) + 1;
 

@@ -267,7 +267,7 @@ ngx_http_blockcast_cluster_apply_make_floors(
 
         if (i == bmcf->streams.nelts) {
 
-            /* of no name: that of all streams that are gone */
+            /* a record without a name: the number of all removed streams */
 
             r.seq = ngx_max(least,
                             ngx_http_blockcast_slot_seq_unconfigured(

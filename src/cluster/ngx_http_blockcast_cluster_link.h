@@ -36,9 +36,12 @@ struct ngx_http_blockcast_cluster_link_s {
     void                         *data;         /* of the callbacks */
 
     /*
-     * It is connected, with TLS; a reply; the connection is over, and all that
-     * belongs to it is freed already.  Each may close the link, and is called
-     * from the event loop, never from within a function below.
+     * open():   connected, with TLS
+     * reply():  a reply has come; it is freed when the handler returns
+     * lost():   the connection is closed, and its memory is freed
+     *
+     * Each may close the link, and is called from the event loop, never from
+     * within a function below.
      */
     void                        (*open)(
                                    ngx_http_blockcast_cluster_link_t *link);
@@ -73,8 +76,8 @@ void ngx_http_blockcast_cluster_link_close(
     ngx_http_blockcast_cluster_link_t *link);
 
 /*
- * Sends a command.  Its reply comes with the tag, within msec, or the link is
- * lost.  A failure is told by lost(), later.
+ * Sends a command.  reply() is called with the tag within msec; lost() reports
+ * a failure, but never from in here.
  */
 void ngx_http_blockcast_cluster_link_send(
     ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag, ngx_msec_t msec,

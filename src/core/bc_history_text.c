@@ -16,7 +16,7 @@
 #include "bc_json_scan.h"
 
 
-/* a longer number is none (bytes) */
+/* the longest text that is read as a number (bytes) */
 #define BC_HISTORY_DIGITS  400
 
 /* up to here each integer is a double (2^53) */

@@ -52,8 +52,8 @@ typedef struct {
 
 /*
  * Puts the one form of a key into *key, whose data has room for
- * NGX_HTTP_BLOCKCAST_KEY_LEN bytes.  NGX_DECLINED: it is none of the stream,
- * and *said is a sentence in buf, of NGX_HTTP_BLOCKCAST_KEY_SAID bytes.
+ * NGX_HTTP_BLOCKCAST_KEY_LEN bytes.  NGX_DECLINED: the stream does not take
+ * it, and *said has the reason in buf, of NGX_HTTP_BLOCKCAST_KEY_SAID bytes.
  */
 ngx_int_t ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st,
     ngx_str_t *text, ngx_str_t *key, ngx_str_t *said, u_char *buf);

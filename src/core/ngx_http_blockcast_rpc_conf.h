@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* in which form a subscription's id is told */
+/* the form of a subscription's id */
 
 typedef enum {
     ngx_http_blockcast_rpc_id_hex = 0,      /* "0x1" */
@@ -54,7 +54,7 @@ typedef struct {
 /* how long an answer holds */
 
 typedef enum {
-    ngx_http_blockcast_rpc_share = 0,       /* with who asks the same now */
+    ngx_http_blockcast_rpc_share = 0,       /* with equal calls in flight */
     ngx_http_blockcast_rpc_off,             /* not even that */
     ngx_http_blockcast_rpc_head,            /* until there is a new head */
     ngx_http_blockcast_rpc_forever,

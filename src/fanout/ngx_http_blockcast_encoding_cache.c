@@ -354,7 +354,7 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
 
     if (sub->history != 0) {
 
-        /* it comes before what goes on from it */
+        /* send the history before the data that continues it */
 
         ring = sub->history - 1;
 

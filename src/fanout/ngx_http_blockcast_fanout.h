@@ -40,7 +40,7 @@ typedef struct {
 /* Prepares the fan-out, in hub_init(). */
 void ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle);
 
-/* Ends it, when the connections are gone. */
+/* Ends the fan-out, when the connections are closed. */
 void ngx_http_blockcast_fanout_done(void);
 
 /* Registers the sender of a kind, before there is a client of it. */

@@ -688,7 +688,7 @@ ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub)
 
     if (f->seq > hub->snap.seq || f->seq < hub->evicted) {
 
-        /* entries are gone that nobody has looked at: all have a look */
+        /* entries were dropped before they were compared: check all filters */
 
         seq = f->seq;
         f->seq = hub->snap.seq;

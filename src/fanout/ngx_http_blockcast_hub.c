@@ -361,7 +361,7 @@ ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
 
         } else if (hub->deflations[i] != NULL) {
 
-            /* who waits for it must not wait for ever */
+            /* make the new one at once: nobody is to wait for two of them */
 
             ngx_http_blockcast_deflation_cancel(hub->deflations[i]);
             hub->deflations[i] = NULL;

@@ -105,8 +105,9 @@ typedef struct {
                                                    due + 1, 0: none */
     unsigned                      filtered:1;   /* place: of hub->filtered */
     unsigned                      slow:1;       /* rpc: see _notify */
-    unsigned                      more:1;       /* it goes on in another turn,
-                                                   see _client_next_frame() */
+    unsigned                      more:1;       /* the rest is sent in another
+                                                   turn, see
+                                                   _client_next_frame() */
     unsigned                      class:8;
 } ngx_http_blockcast_sub_t;
 

@@ -474,7 +474,7 @@ ngx_http_blockcast_key_hub_read_error(ngx_http_blockcast_hub_t *hub,
 
     if (error->len == 0) {
 
-        /* the key's own is none: the node may not be asked at all */
+        /* the key has no error of its own: take that of the whole stream */
 
         ngx_http_blockcast_stream_status_read_error(hub->stream->slot, error);
     }
@@ -617,7 +617,7 @@ ngx_http_blockcast_key_hub_tell(ngx_http_blockcast_key_hub_t *key,
     for (i = 0; i < hub->nlisteners; i++) {
         sub = &hub->listeners[i].conn->subs[hub->listeners[i].sub];
 
-        /* a state that no client is ever told */
+        /* "idle" is never sent to a client, so "live" will be sent again */
 
         if (sub->last_status == ngx_http_blockcast_freshness_live) {
             sub->last_status = ngx_http_blockcast_freshness_idle;

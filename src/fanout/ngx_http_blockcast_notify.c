@@ -365,7 +365,7 @@ ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
     if (size == 0
         || (size > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE && b->late))
     {
-        /* who has waited for the ones before must not wait for ever */
+        /* do not have those wait again who have waited for the ones before */
 
         return NGX_OK;
     }

@@ -42,8 +42,8 @@ struct ngx_http_blockcast_page_s {
     ngx_http_blockcast_deflation_t  *deflation;
     size_t                        size;
     ngx_msec_t                    used;
-    unsigned                      awaited:1;    /* nobody has got it yet who
-                                                   waits for it */
+    unsigned                      awaited:1;    /* those who wait for it have
+                                                   not got it yet */
 };
 
 

@@ -253,7 +253,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
     if (!(allowed & ((uint64_t) 1 << st->index))) {
 
-        /* its name may be a secret, that there is this location is none */
+        /* do not name the stream: only its location is known to all */
 
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
                                   "forbidden_stream", "this client may not "

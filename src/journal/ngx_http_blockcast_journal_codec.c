@@ -643,7 +643,7 @@ ngx_http_blockcast_journal_codec_put_stream(
         }
     }
 
-    /* its number, when there is no data, or none of that number */
+    /* record the number alone if there is no data of that number */
 
     if (slot->seq > seq) {
         ngx_http_blockcast_journal_codec_slot(slot, &r);

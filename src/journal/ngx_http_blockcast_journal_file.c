@@ -19,7 +19,7 @@
 #include <fcntl.h>
 
 
-/* a file that is larger is none of ours */
+/* a larger file was not written by us (bytes) */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST  (1024 * 1024 * 1024)
 
 /* when a slow disk is logged (msec), and again at the earliest (sec) */

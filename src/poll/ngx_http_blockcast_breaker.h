@@ -16,9 +16,9 @@
 void ngx_http_blockcast_breaker_init(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Begin and end with this worker's polling: _start() goes on sparing a node
- * that has limited the poller before it.  _stop(), when it stops: forgets the
- * calls in flight and those that wait.
+ * Begin and end with this worker's polling.  _start() does not ask a node as
+ * long as it has limited the poller before; _stop() forgets the calls in flight
+ * and those that wait.
  */
 void ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_breaker_stop(ngx_http_blockcast_main_conf_t *bmcf);

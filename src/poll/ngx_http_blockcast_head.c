@@ -2,13 +2,13 @@
 /*
  * Heads: the WebSocket that the polling worker holds to a node.
  *
- * It sends the messages of blockcast_head, and what comes for one of them is a
- * poke of the streams that name it.  A connection that is lost is made anew
- * after a while, the longer it fails the later, and the streams are polled as
- * before.
+ * It sends the messages of blockcast_head; each notification for one of them
+ * pokes the streams that name it.  A lost connection is opened again, after a
+ * pause that grows with each failure; meanwhile the streams are polled at their
+ * intervals.
  *
- * The worker that polls is the only one with a connection.  A new one waits
- * until that before it has closed its own, but not for one that is stuck.
+ * Only the worker that polls has a connection.  Its successor waits until it
+ * has closed that, but not for a worker that is stuck.
  */
 
 
@@ -223,8 +223,8 @@ ngx_http_blockcast_head_later(ngx_http_blockcast_head_run_t *run,
 
 
 /*
- * Connects, as soon as no other worker has a connection.  Of a connection that
- * is there: the time for the node's answers to the messages is over.
+ * Connects, as soon as no other worker has a connection.  If this worker is
+ * connected, the node has not answered the messages in time: closes.
  */
 
 static void

@@ -25,8 +25,11 @@ struct ngx_http_blockcast_head_link_s {
     void                         *data;         /* of the callbacks */
 
     /*
-     * The handshake is done; a message; the connection is over, and all that
-     * belongs to it is freed already.  Each may close the link.
+     * open():     the handshake is done
+     * message():  a message of a type BC_WS_*; text is valid until it returns
+     * lost():     the connection is closed, and its memory is freed
+     *
+     * Each may close the link.
      */
     void                        (*open)(ngx_http_blockcast_head_link_t *link);
     void                        (*message)(

@@ -1001,7 +1001,7 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
     rc = ngx_http_blockcast_jq_run(jq, &input, out, request->max, &n, &error,
                                    pool);
 
-    /* what is too large is told by its length, see _poll_result */
+    /* the length alone shows that it is too large, see _poll_result */
 
     skip = 0;
 
