@@ -855,19 +855,6 @@ ngx_http_blockcast_check_zone(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    /* the log of a cluster has no keys: each gateway would count for itself */
-
-    for (i = 0; bmcf->cluster != NULL && i < bmcf->streams.nelts; i++) {
-        if (streams[i]->keys != NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "stream \"%V\" has blockcast_key, which the "
-                          "blockcast_cluster in %s:%ui does not share: serve "
-                          "it by an nginx of its own", &streams[i]->name,
-                          bmcf->cluster->file, bmcf->cluster->line);
-            return NGX_ERROR;
-        }
-    }
-
     if (bmcf->zone == NULL) {
         return NGX_OK;
     }

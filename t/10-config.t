@@ -1252,20 +1252,6 @@ qr/blockcast_cluster in .*nginx\.conf:\d+ needs a blockcast_zone/
 
 
 
-=== TEST 80a: streams with keys are not shared by a cluster, and so refused
---- http_config
-    blockcast_zone main 8m;
-    blockcast_cluster redis://127.0.0.1;
-    blockcast_stream bal {
-        blockcast_key address 'pattern=^0x[0-9a-f]{40}$';
-        blockcast_call c x.c 'params_jq=[.key]';
-    }
---- must_die
---- error_log eval
-qr/stream "bal" has blockcast_key, which the blockcast_cluster in .*nginx\.conf:\d+ does not share/
-
-
-
 === TEST 81: blockcast_head and blockcast_poke; more of them is in 95-head-config.t
 --- no_node
 --- http_config

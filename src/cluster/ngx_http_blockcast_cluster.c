@@ -22,6 +22,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_cluster_apply.h"
 #include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_cluster_keys.h"
 #include "ngx_http_blockcast_cluster_link.h"
 #include "ngx_http_blockcast_cluster_status.h"
 #include "ngx_http_blockcast_journal_codec.h"
@@ -67,6 +68,9 @@
 
 /* bytes behind an image after which there is another one, at least */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
+
+/* lists of keys that are told in one turn */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LISTS    8
 
 /* bytes of errors and polls that wait for a pulse */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_NOTES    (1024 * 1024)
@@ -124,6 +128,7 @@ typedef struct {
     bc_cluster_mark_t             newest;       /* that the log had for sure */
     bc_cluster_mark_t             before;       /* ... a look ago */
     bc_cluster_mark_t             asked;        /* for this one */
+    bc_engine_id_t                taken;        /* had been read before */
     uint64_t                      known;        /* the greatest term seen */
     uint64_t                      term;         /* ... of our begin */
     uint64_t                      least;        /* floor of our begin */
@@ -169,6 +174,7 @@ typedef struct {
     unsigned                      imaging:1;    /* one is on its way */
     unsigned                      left:1;       /* the leader said goodbye */
     unsigned                      warned:1;     /* of the engine's policy */
+    unsigned                      missed:1;     /* entries, since `taken` */
 } ngx_http_blockcast_cluster_node_t;
 
 
@@ -194,6 +200,8 @@ static void ngx_http_blockcast_cluster_lead(
 static void ngx_http_blockcast_cluster_send_image(
     ngx_http_blockcast_cluster_node_t *node);
 static void ngx_http_blockcast_cluster_end(
+    ngx_http_blockcast_cluster_node_t *node);
+static void ngx_http_blockcast_cluster_answer_keys(
     ngx_http_blockcast_cluster_node_t *node);
 
 
@@ -559,7 +567,7 @@ ngx_http_blockcast_cluster_init(ngx_cycle_t *cycle,
 
     bmcf->cluster->node = node;
 
-    return NGX_OK;
+    return ngx_http_blockcast_cluster_keys_init(cycle, bmcf);
 }
 
 
@@ -739,6 +747,7 @@ ngx_http_blockcast_cluster_end(ngx_http_blockcast_cluster_node_t *node)
     node->busy = 0;
 
     ngx_memzero(node->wanted, sizeof(node->wanted));
+    ngx_http_blockcast_cluster_keys_reset(node->bmcf);
 }
 
 
@@ -884,6 +893,9 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
     node->left = 0;
     node->seed = 0;
     node->wish = 0;
+    node->missed = 0;
+    node->taken.term = node->bmcf->zone->sh->cluster.taken_term;
+    node->taken.n = node->bmcf->zone->sh->cluster.taken_n;
 
     ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_syncing,
                                      NULL);
@@ -1387,6 +1399,34 @@ ngx_http_blockcast_cluster_owns(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/* Notes how far the zone has the log: never farther than it has. */
+
+static void
+ngx_http_blockcast_cluster_note_taken(ngx_http_blockcast_cluster_node_t *node,
+    bc_engine_id_t *id)
+{
+    ngx_http_blockcast_cluster_record_t  *record;
+
+    record = &node->bmcf->zone->sh->cluster;
+
+    if (id->term < record->taken_term
+        || (id->term == record->taken_term && id->n <= record->taken_n))
+    {
+        /* it is read once more */
+        return;
+    }
+
+    if (id->term != record->taken_term) {
+        record->taken_n = 0;
+        ngx_memory_barrier();
+        record->taken_term = id->term;
+        ngx_memory_barrier();
+    }
+
+    record->taken_n = id->n;
+}
+
+
 /*
  * Tells whether the zone is locked just now, which it is for long when the
  * process that has locked it was stopped.
@@ -1421,7 +1461,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     u_char              kind;
     bc_span_t           k, value;
     const u_char       *p, *last;
-    ngx_uint_t          sync, begins, refused;
+    ngx_uint_t          sync, begins, refused, headless;
     bc_engine_id_t      before;
     bc_cluster_head_t   head;
     bc_cluster_mark_t   newest;
@@ -1436,6 +1476,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     refused = node->bmcf->zone->refused;
 
     sync = (node->state == ngx_http_blockcast_is_syncing);
+    headless = node->headless;
 
     (void) bc_engine_field(entry, "k", &k);
     (void) bc_engine_field(entry, "v", &value);
@@ -1457,12 +1498,15 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         /* the beginning was thrown away by somebody */
 
         node->headless = !begins;
+        node->missed = (node->headless
+                        || bc_engine_id_cmp(&entry->id, &node->taken) > 0);
 
     } else if (!bc_cluster_follows(&node->cur, &entry->id,
                                    kind == 'b' ? &head.prev : NULL)
                && !(sync && kind == 'b'))
     {
         (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.breaks, 1);
+        node->missed = 1;
 
         if (!sync) {
 
@@ -1549,11 +1593,26 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         return NGX_BUSY;
     }
 
+    if (headless && begins) {
+
+        /* what was left out until here had numbers, too */
+
+        ngx_http_blockcast_cluster_keys_synced(node->bmcf, 1, 0);
+    }
+
     ngx_http_blockcast_cluster_seen(node, &entry->id);
 
     node->bmcf->zone->sh->cluster.since_image = node->since_image;
 
-    return ngx_http_blockcast_cluster_owns(node);
+    if (ngx_http_blockcast_cluster_owns(node) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!node->headless) {
+        ngx_http_blockcast_cluster_note_taken(node, &entry->id);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -1629,7 +1688,7 @@ static void
 ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_reply_t *reply)
 {
-    bc_span_t                     author, streams, poked;
+    bc_span_t                     author, streams, poked, term, keys;
     ngx_uint_t                    any;
     bc_engine_iter_t              it;
     bc_engine_entry_t             entry;
@@ -1645,11 +1704,21 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
         (void) bc_engine_field(&entry, "g", &author);
         (void) bc_engine_field(&entry, "s", &streams);
         (void) bc_engine_field(&entry, "p", &poked);
+        (void) bc_engine_field(&entry, "t", &term);
+        (void) bc_engine_field(&entry, "k", &keys);
 
         if (author.len == BC_CLUSTER_AUTHOR
             && ngx_memcmp(author.data, node->author, author.len) == 0)
         {
             continue;
+        }
+
+        if (term.len != 0
+            && ngx_atosz((u_char *) term.data, term.len)
+               == (ssize_t) node->term)
+        {
+            any |= ngx_http_blockcast_cluster_keys_hear(node->bmcf, author,
+                                                        keys);
         }
 
         while (streams.len != 0) {
@@ -1721,6 +1790,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     if (flight.records.data == NULL) {
         ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
+        ngx_http_blockcast_cluster_note_taken(node, &flight.mark.id);
         return;
     }
 
@@ -1756,6 +1826,10 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     } else {
         ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
+
+        if (ngx_http_blockcast_lease_held(node->bmcf->zone)) {
+            ngx_http_blockcast_cluster_note_taken(node, &flight.mark.id);
+        }
     }
 
     if (flight.proposal != NULL) {
@@ -1949,6 +2023,11 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
                           lasted / 1000, lasted % 1000);
         }
 
+        /* what a state file has is better than nothing, at a start */
+
+        ngx_http_blockcast_cluster_keys_synced(node->bmcf, node->missed,
+                                               node->taken.term != 0);
+
         ngx_http_blockcast_cluster_state(node,
                                          ngx_http_blockcast_is_following,
                                          NULL);
@@ -1994,6 +2073,7 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         if (reply->type == bc_engine_array) {
             ngx_http_blockcast_cluster_wishes(node, reply);
+            ngx_http_blockcast_cluster_answer_keys(node);
         }
 
         ngx_http_blockcast_cluster_read(node);
@@ -2160,6 +2240,8 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
     node->before = node->newest;
     ngx_memzero(&node->hurried, sizeof(bc_engine_id_t));
 
+    ngx_http_blockcast_cluster_keys_reset(node->bmcf);
+
     (void) ngx_atomic_fetch_add(&record->elections, 1);
 
     if (node->least != 0) {
@@ -2249,7 +2331,7 @@ ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
     ngx_int_t  rc;
     ngx_str_t  image, jumps, value;
 
-    ngx_http_blockcast_journal_codec_image(node->bmcf->zone, &image);
+    ngx_http_blockcast_journal_codec_image(node->bmcf->zone, 0, &image);
 
     if (image.data == NULL) {
         return;
@@ -2324,6 +2406,34 @@ ngx_http_blockcast_cluster_pulse(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/* Appends what the others are to know of keys. */
+
+static void
+ngx_http_blockcast_cluster_answer_keys(
+    ngx_http_blockcast_cluster_node_t *node)
+{
+    bc_span_t  span;
+    ngx_str_t  records;
+
+    if (node->doomed != NULL
+        || node->nflights + 8 > NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING)
+    {
+        return;
+    }
+
+    ngx_http_blockcast_cluster_keys_answer(node->bmcf, &records);
+
+    if (records.len == 0) {
+        return;
+    }
+
+    ngx_http_blockcast_cluster_span(span, &records);
+    ngx_http_blockcast_cluster_append(node, 'p', span, NULL, NULL);
+
+    ngx_free(records.data);
+}
+
+
 /* A leader's turn. */
 
 static void
@@ -2354,6 +2464,8 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
         node->pulsed = ngx_current_msec;
         ngx_http_blockcast_cluster_pulse(node);
     }
+
+    ngx_http_blockcast_cluster_answer_keys(node);
 
     if (ngx_current_msec - node->looked >= 1000) {
         node->looked = ngx_current_msec;
@@ -2507,6 +2619,57 @@ ngx_http_blockcast_cluster_pass_pokes(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/*
+ * Tells the leader which keys clients of this nginx want.  urgent: what has
+ * just come, only.
+ */
+
+static void
+ngx_http_blockcast_cluster_wish_keys(ngx_http_blockcast_cluster_node_t *node,
+    ngx_uint_t urgent)
+{
+    u_char      term[NGX_INT64_LEN];
+    bc_span_t   argv[12];
+    ngx_str_t   list;
+    ngx_uint_t  i;
+
+    if (node->cur.term == 0 || node->left || node->headless) {
+        return;
+    }
+
+    ngx_http_blockcast_cluster_word(argv[0], "XADD");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->want);
+    ngx_http_blockcast_cluster_word(argv[2], "MAXLEN");
+    ngx_http_blockcast_cluster_word(argv[3], "~");
+    ngx_http_blockcast_cluster_word(argv[4], "1000");
+    ngx_http_blockcast_cluster_word(argv[5], "*");
+    ngx_http_blockcast_cluster_word(argv[6], "g");
+    argv[7].data = (u_char *) node->author;
+    argv[7].len = BC_CLUSTER_AUTHOR;
+    ngx_http_blockcast_cluster_word(argv[8], "t");
+    argv[9].data = term;
+    argv[9].len = ngx_sprintf(term, "%uL", node->cur.term) - term;
+    ngx_http_blockcast_cluster_word(argv[10], "k");
+
+    for (i = 0;
+         i < (urgent ? 1 : NGX_HTTP_BLOCKCAST_CLUSTER_LISTS)
+         && node->cmd.nwaiting < NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING / 2
+         && ngx_http_blockcast_cluster_keys_tell(node->bmcf, node->cur.term,
+                                                 urgent, &list)
+            == NGX_OK;
+         i++)
+    {
+        ngx_http_blockcast_cluster_span(argv[11], &list);
+
+        ngx_http_blockcast_cluster_link_send(
+                                        &node->cmd,
+                                        ngx_http_blockcast_cluster_tag_wish,
+                                        NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 12,
+                                        argv);
+    }
+}
+
+
 void
 ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf)
 {
@@ -2521,6 +2684,7 @@ ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf)
     if (node->state == ngx_http_blockcast_is_following) {
         ngx_http_blockcast_cluster_wish(node, 0);
         ngx_http_blockcast_cluster_pass_pokes(node);
+        ngx_http_blockcast_cluster_wish_keys(node, 1);
     }
 }
 
@@ -2593,6 +2757,7 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
         }
 
         ngx_http_blockcast_cluster_pass_pokes(node);
+        ngx_http_blockcast_cluster_wish_keys(node, 0);
 
         silent = ngx_current_msec - node->heard;
 

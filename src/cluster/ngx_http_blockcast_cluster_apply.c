@@ -10,6 +10,7 @@
 
 #include "ngx_http_blockcast_cluster_apply.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_ring.h"
@@ -17,6 +18,7 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_cluster_conf.h"
+#include "ngx_http_blockcast_cluster_keys.h"
 #include "ngx_http_blockcast_journal_replay.h"
 #include "bc_journal.h"
 
@@ -88,6 +90,7 @@ ngx_uint_t
 ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
     const u_char **p, const u_char *last, ngx_uint_t live)
 {
+    ngx_str_t                     key;
     const u_char                 *start;
     ngx_uint_t                    numbered;
     bc_journal_record_t           r;
@@ -97,6 +100,19 @@ ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (bc_journal_next(p, last, &r) != 1) {
         return 0;
+    }
+
+    st = ngx_http_blockcast_cluster_keys_stream(bmcf, &r, &key);
+
+    if (st != NULL && st->keys->state && r.type == bc_journal_snap
+        && ngx_http_blockcast_lease_held(bmcf->zone))
+    {
+        ngx_http_blockcast_cluster_apply_keep(bmcf, start, *p - start, NULL,
+                                              0);
+    }
+
+    if (ngx_http_blockcast_cluster_keys_apply(bmcf, &r, live)) {
+        return 1;
     }
 
     st = ngx_http_blockcast_cluster_apply_stream(bmcf, &r);
@@ -183,6 +199,7 @@ ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
             && r.seq > st->slot->seq)
         {
             ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
+            ngx_http_blockcast_cluster_keys_floor(bmcf, st, r.seq);
         }
     }
 
@@ -229,6 +246,7 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (r.seq > st->slot->seq) {
             ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
+            ngx_http_blockcast_cluster_keys_floor(bmcf, st, r.seq);
             ngx_http_blockcast_cluster_apply_incomplete(bmcf);
         }
     }
@@ -423,9 +441,16 @@ ngx_http_blockcast_cluster_apply_epoch(ngx_http_blockcast_main_conf_t *bmcf,
         slot->jump_to = 0;
         slot->polled = 0;
         slot->polled_sec = 0;
+
+        if (st[i]->keys != NULL) {
+            ngx_http_blockcast_key_table_forget(
+                                   ngx_http_blockcast_key_table_of(st[i]));
+        }
     }
 
     zone->sh->seq = 0;
+    zone->sh->cluster.taken_n = 0;
+    zone->sh->cluster.taken_term = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 

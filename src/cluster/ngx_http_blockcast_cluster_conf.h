@@ -36,6 +36,7 @@ struct ngx_http_blockcast_cluster_s {
     const ngx_http_blockcast_recorder_t  *recorder;
 
     void                         *node;         /* of the worker: its state */
+    void                         *keys;         /* ... of keys, or NULL */
 };
 
 

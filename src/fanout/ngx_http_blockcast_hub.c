@@ -167,42 +167,50 @@ ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub, uint64_t since)
 void
 ngx_http_blockcast_hub_forget(void)
 {
-    ngx_uint_t                 i, n;
-    ngx_http_blockcast_hub_t  *hub;
+    ngx_uint_t  i;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
-        hub = &ngx_http_blockcast_hubs[i];
-
-        for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
-            ngx_http_blockcast_frame_free(hub->frames[n]);
-            hub->frames[n] = NULL;
-
-            /* CBOR is converted to its end otherwise */
-
-            ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
-            hub->deflations[n] = NULL;
-        }
-
-        ngx_http_blockcast_frame_free(hub->newest);
-        ngx_http_blockcast_frame_free(hub->page);
-        ngx_http_blockcast_frame_free(hub->former);
-
-        ngx_memzero(&hub->snap, sizeof(ngx_http_blockcast_snapshot_t));
-
-        hub->newest = NULL;
-        hub->page = NULL;
-        hub->former = NULL;
-        hub->buf = NULL;
-        hub->tried = 0;
-        hub->version = 0;
-        hub->announced = 0;
-        hub->head = 0;
-        hub->first = 0;
-        hub->count = 0;
-        hub->evicted = 0;
-        hub->timed = 0;
-        hub->epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
+        ngx_http_blockcast_hub_forget_one(&ngx_http_blockcast_hubs[i]);
     }
+
+    ngx_http_blockcast_key_hub_forget();
+}
+
+
+void
+ngx_http_blockcast_hub_forget_one(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_HTTP_BLOCKCAST_FRAMES; n++) {
+        ngx_http_blockcast_frame_free(hub->frames[n]);
+        hub->frames[n] = NULL;
+
+        /* CBOR is converted to its end otherwise */
+
+        ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
+        hub->deflations[n] = NULL;
+    }
+
+    ngx_http_blockcast_frame_free(hub->newest);
+    ngx_http_blockcast_frame_free(hub->page);
+    ngx_http_blockcast_frame_free(hub->former);
+
+    ngx_memzero(&hub->snap, sizeof(ngx_http_blockcast_snapshot_t));
+
+    hub->newest = NULL;
+    hub->page = NULL;
+    hub->former = NULL;
+    hub->buf = NULL;
+    hub->tried = 0;
+    hub->version = 0;
+    hub->announced = 0;
+    hub->head = 0;
+    hub->first = 0;
+    hub->count = 0;
+    hub->evicted = 0;
+    hub->timed = 0;
+    hub->epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
 }
 
 

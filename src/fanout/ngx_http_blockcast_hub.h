@@ -150,6 +150,7 @@ ngx_uint_t ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub,
  * subscribed any more.
  */
 void ngx_http_blockcast_hub_forget(void);
+void ngx_http_blockcast_hub_forget_one(ngx_http_blockcast_hub_t *hub);
 
 /*
  * Returns the epoch of what the hubs have: a client is told this one.  In a

@@ -350,6 +350,13 @@ ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub)
         return 0;
     }
 
+    if (ngx_http_blockcast_hub_epoch()
+        != ngx_http_blockcast_hub_conf->zone->sh->epoch)
+    {
+        /* the clients of the former one have to leave first */
+        return 0;
+    }
+
     if (ngx_http_blockcast_key_table_read(
                             ngx_http_blockcast_key_table_of(hub->stream), k,
                             &data)
@@ -358,7 +365,12 @@ ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub)
         return 0;
     }
 
+    ngx_memory_barrier();
+
     if (k->uses != hub->key->uses) {
+
+        /* it is another key's, or of another epoch */
+
         ngx_free(data.data.data);
         return 0;
     }
@@ -586,6 +598,45 @@ ngx_http_blockcast_key_hub_update_all(void)
     if (more && !ngx_http_blockcast_key_event.posted) {
         ngx_post_event(&ngx_http_blockcast_key_event,
                        &ngx_posted_next_events);
+    }
+}
+
+
+void
+ngx_http_blockcast_key_hub_forget(void)
+{
+    ngx_uint_t                        i;
+    ngx_queue_t                      *q;
+    ngx_http_blockcast_key_t         *k;
+    ngx_http_blockcast_key_hub_t     *key;
+    ngx_http_blockcast_key_family_t  *family;
+
+    for (i = 0; i < ngx_http_blockcast_key_nfamilies; i++) {
+        family = ngx_http_blockcast_key_families[i];
+
+        if (family == NULL) {
+            continue;
+        }
+
+        for (q = ngx_queue_head(&family->hubs);
+             q != ngx_queue_sentinel(&family->hubs);
+             q = ngx_queue_next(q))
+        {
+            key = ngx_queue_data(q, ngx_http_blockcast_key_hub_t, queue);
+
+            ngx_http_blockcast_hub_forget_one(&key->hub);
+
+            /* the place was emptied, and may have the same key still */
+
+            k = ngx_http_blockcast_key_hub_place(key);
+
+            if (family->places[key->place] == key
+                && k->len == key->text.len
+                && ngx_memcmp(k->key, key->buf, key->text.len) == 0)
+            {
+                key->uses = k->uses;
+            }
+        }
     }
 }
 

@@ -74,6 +74,9 @@ typedef void (*ngx_http_blockcast_key_hub_expired_pt)(
 void ngx_http_blockcast_key_hub_on_expiry(
     ngx_http_blockcast_key_hub_expired_pt handler);
 
+/* Forgets all data, of a former epoch; for _hub_forget(). */
+void ngx_http_blockcast_key_hub_forget(void);
+
 /* On each tick: see ngx_http_blockcast_hub_tick(). */
 void ngx_http_blockcast_key_hub_tick(ngx_uint_t attached);
 

@@ -676,7 +676,7 @@ ngx_http_blockcast_journal_codec_put_stream(
 
 void
 ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *image)
+    ngx_uint_t keys, ngx_str_t *image)
 {
     ngx_uint_t                               i;
     bc_journal_record_t                      r;
@@ -706,7 +706,7 @@ ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
     for (i = 0; i < zone->bmcf->streams.nelts; i++) {
         if (ngx_http_blockcast_journal_codec_put_stream(&buf, streams[i]->slot)
             != NGX_OK
-            || (streams[i]->keys != NULL && streams[i]->keys->state
+            || (keys && streams[i]->keys != NULL && streams[i]->keys->state
                 && ngx_http_blockcast_journal_codec_put_keys(&buf, streams[i])
                    != NGX_OK))
         {

@@ -59,11 +59,11 @@ void ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
 
 /*
  * Makes an image: the records of all streams of the configuration, behind the
- * room for a file's header.  For the poller; image->data is of ngx_alloc(),
- * NULL without memory.
+ * room for a file's header; keys: and of keys with state=on.  For the poller;
+ * image->data is of ngx_alloc(), NULL without memory.
  */
 void ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
-    ngx_str_t *image);
+    ngx_uint_t keys, ngx_str_t *image);
 
 /* Returns the time in Unix milliseconds. */
 uint64_t ngx_http_blockcast_journal_codec_now(void);

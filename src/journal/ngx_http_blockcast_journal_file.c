@@ -646,7 +646,7 @@ ngx_http_blockcast_journal_file_make_image(
 
     s = bmcf->journal;
 
-    ngx_http_blockcast_journal_codec_image(bmcf->zone, image);
+    ngx_http_blockcast_journal_codec_image(bmcf->zone, 1, image);
 
     if (image->data == NULL) {
         ngx_http_blockcast_journal_file_fail(s, "making an image",

@@ -794,6 +794,8 @@ ngx_http_blockcast_journal_replay_keys(ngx_http_blockcast_zone_t *zone,
                         ? ngx_http_blockcast_journal_replay_monotonic(r.polled)
                         : 0);
 
+        st->slot->seq = ngx_max(st->slot->seq, r.seq + jump);
+
         ngx_shmtx_unlock(&zone->shpool->mutex);
     }
 }

@@ -17,11 +17,13 @@
 #include "ngx_http_blockcast_key_table.h"
 #include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_log_throttle.h"
+#include "ngx_http_blockcast_proposal.h"
 #include "ngx_http_blockcast_recorder.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
+#include "ngx_http_blockcast_cluster_keys.h"
 #include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_budget.h"
 #include "ngx_http_blockcast_jq.h"
@@ -34,9 +36,6 @@
 /* polls of a stream at once: of one key each, of several keys */
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_LANES  64
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_WIDE   8
-
-/* how long a key is polled after a request over HTTP, at most (msec) */
-#define NGX_HTTP_BLOCKCAST_KEY_POLL_DEMAND 15000
 
 /* all places are looked at in so many ticks */
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_SWEEP  25
@@ -70,8 +69,25 @@ typedef struct {
 } ngx_http_blockcast_key_family_poll_t;
 
 
+/* what a poll has handed to the log of a cluster */
+
+typedef struct {
+    ngx_http_blockcast_proposal_t  proposal;
+    ngx_str_t                    *found;        /* data, key by key */
+    uint64_t                     *numbers;      /* ... 0: it is no news */
+} ngx_http_blockcast_key_outcome_t;
+
+
 static ngx_http_blockcast_key_family_poll_t *
     ngx_http_blockcast_key_poll_family(ngx_http_blockcast_stream_t *st);
+static ngx_int_t ngx_http_blockcast_key_poll_propose(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *found);
+static void ngx_http_blockcast_key_poll_committed(
+    ngx_http_blockcast_proposal_t *proposal);
+static void ngx_http_blockcast_key_poll_decided(
+    ngx_http_blockcast_proposal_t *proposal, ngx_int_t rc);
+static void ngx_http_blockcast_key_poll_commit(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *found, uint64_t *numbers);
 static void ngx_http_blockcast_key_poll_enter(
     ngx_http_blockcast_key_family_poll_t *family, ngx_uint_t place,
     ngx_http_blockcast_key_list_e list);
@@ -174,32 +190,8 @@ static ngx_uint_t
 ngx_http_blockcast_key_poll_wanted(
     ngx_http_blockcast_key_family_poll_t *family, ngx_uint_t place)
 {
-    ngx_msec_t                    window;
-    ngx_http_blockcast_key_t     *k;
-    ngx_http_blockcast_stream_t  *st;
-
-    st = family->stream;
-    k = ngx_http_blockcast_key_poll_at(family, place);
-
-    if (k->state != ngx_http_blockcast_key_used) {
-        return 0;
-    }
-
-    if (ngx_http_blockcast_key_table_listened(k)) {
-        return 1;
-    }
-
-    if (st->linger != 0
-        && (ngx_msec_int_t) (ngx_current_msec - k->left - st->linger) < 0)
-    {
-        return 1;
-    }
-
-    window = ngx_min(2 * st->interval + 2000,
-                     NGX_HTTP_BLOCKCAST_KEY_POLL_DEMAND);
-
-    return k->demanded != 0
-           && (ngx_msec_int_t) (ngx_current_msec - k->demanded - window) < 0;
+    return ngx_http_blockcast_key_table_wanted(family->stream,
+                              ngx_http_blockcast_key_poll_at(family, place));
 }
 
 
@@ -455,9 +447,7 @@ ngx_http_blockcast_key_poll_tick(void)
     for (i = 0; i < ngx_http_blockcast_key_npolls; i++) {
         family = &ngx_http_blockcast_key_polls[i];
 
-        if (family->entries == NULL) {
-            continue;
-        }
+        /* a gateway that follows another one does not poll, but sweeps */
 
         n = family->table->max / NGX_HTTP_BLOCKCAST_KEY_POLL_SWEEP + 1;
 
@@ -466,7 +456,8 @@ ngx_http_blockcast_key_poll_tick(void)
                                            family->stream->keys->idle);
 
         for (place = family->sweep;
-             place < family->sweep + n && place < family->table->max;
+             family->entries != NULL
+             && place < family->sweep + n && place < family->table->max;
              place++)
         {
             if (ngx_http_blockcast_key_poll_wanted(family, place)) {
@@ -1030,6 +1021,139 @@ ngx_http_blockcast_key_poll_match(ngx_http_blockcast_key_lane_t *lane,
 }
 
 
+/*
+ * Hands what is news to the log of a cluster, all in one entry.  NGX_OK: there
+ * is none; NGX_AGAIN: _decided() comes later; NGX_DECLINED: another gateway
+ * polls, or the log is busy; NGX_ERROR without memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_key_poll_propose(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *found)
+{
+    uint64_t                               seq;
+    ngx_int_t                              rc;
+    ngx_uint_t                             i;
+    ngx_http_blockcast_key_t              *k;
+    ngx_http_blockcast_key_lane_t         *lane;
+    ngx_http_blockcast_publication_t      *pub;
+    ngx_http_blockcast_key_outcome_t      *outcome;
+    ngx_http_blockcast_key_family_poll_t  *family;
+
+    lane = poll->lane;
+    family = lane->family;
+
+    outcome = ngx_pcalloc(poll->pool,
+                          sizeof(ngx_http_blockcast_key_outcome_t)
+                          + lane->n
+                            * (sizeof(ngx_http_blockcast_publication_t)
+                               + sizeof(uint64_t)
+                               + NGX_HTTP_BLOCKCAST_KEY_LEN));
+    if (outcome == NULL) {
+        return NGX_ERROR;
+    }
+
+    pub = (ngx_http_blockcast_publication_t *) (outcome + 1);
+
+    outcome->proposal.stream = family->stream;
+    outcome->proposal.pubs = pub;
+    outcome->proposal.data = poll;
+    outcome->proposal.committed = ngx_http_blockcast_key_poll_committed;
+    outcome->proposal.decided = ngx_http_blockcast_key_poll_decided;
+    outcome->numbers = (uint64_t *) (pub + lane->n);
+    outcome->found = found;
+
+    for (i = 0; i < lane->n; i++) {
+
+        if (!ngx_http_blockcast_key_poll_same(lane, i)
+            || found[i].len == 0 || found[i].len > family->table->max_size)
+        {
+            continue;
+        }
+
+        seq = ngx_http_blockcast_key_table_next(family->table,
+                                                lane->places[i], &found[i]);
+        if (seq == 0) {
+            continue;
+        }
+
+        k = ngx_http_blockcast_key_poll_at(family, lane->places[i]);
+
+        pub->type = ngx_http_blockcast_publish_data;
+        pub->stream = family->stream;
+        pub->seq = seq;
+        pub->timestamp = ngx_time();
+        pub->data = found[i];
+        pub->key.data = (u_char *) (outcome->numbers + lane->n)
+                        + i * NGX_HTTP_BLOCKCAST_KEY_LEN;
+        pub->key.len = ngx_min(k->len, NGX_HTTP_BLOCKCAST_KEY_LEN);
+        ngx_memcpy(pub->key.data, k->key, pub->key.len);
+
+        /* the key may be dropped and come back before the log has answered */
+
+        family->table->high = ngx_max(family->table->high, seq);
+
+        outcome->numbers[i] = seq;
+        outcome->proposal.n++;
+        pub++;
+    }
+
+    if (outcome->proposal.n == 0) {
+        return NGX_OK;
+    }
+
+    rc = family->bmcf->recorder->propose(family->bmcf, &outcome->proposal);
+
+    if (rc == NGX_AGAIN) {
+        poll->proposal = &outcome->proposal;
+        poll->shaping = 1;
+
+        /* until it is in the table nobody is told of the number before it */
+
+        for (i = 0; i < lane->n; i++) {
+            if (outcome->numbers[i] != 0) {
+                ngx_http_blockcast_key_poll_at(family, lane->places[i])->base =
+                                                          outcome->numbers[i];
+            }
+        }
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_blockcast_key_poll_committed(ngx_http_blockcast_proposal_t *proposal)
+{
+    /* each key has its own course: all of them are shown at once */
+}
+
+
+/* The log has answered: the poll ends. */
+
+static void
+ngx_http_blockcast_key_poll_decided(ngx_http_blockcast_proposal_t *proposal,
+    ngx_int_t rc)
+{
+    ngx_http_blockcast_poll_t         *poll;
+    ngx_http_blockcast_key_outcome_t  *outcome;
+
+    poll = proposal->data;
+    poll->proposal = NULL;
+
+    outcome = (ngx_http_blockcast_key_outcome_t *)
+                  ((u_char *) proposal
+                   - offsetof(ngx_http_blockcast_key_outcome_t, proposal));
+
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_key_poll_commit(poll, outcome->found,
+                                           outcome->numbers);
+    }
+
+    ngx_http_blockcast_poll_end(poll);
+}
+
+
 /* Records what is about to be published, when it is news. */
 
 static void
@@ -1066,32 +1190,48 @@ ngx_http_blockcast_key_poll_record(
 }
 
 
-void
+/* Says of a key that it fails, here and on other gateways. */
+
+static void
+ngx_http_blockcast_key_poll_fail(ngx_http_blockcast_key_family_poll_t *family,
+    ngx_uint_t place, int64_t code, ngx_str_t *text)
+{
+    uint64_t                   before;
+    ngx_http_blockcast_key_t  *k;
+
+    k = ngx_http_blockcast_key_poll_at(family, place);
+    before = k->error_version;
+
+    ngx_http_blockcast_key_table_fail(family->table, place, code, text);
+    ngx_http_blockcast_key_table_say_changed(family->table, place);
+
+    if (k->error_version != before) {
+        ngx_http_blockcast_cluster_keys_changed(family->bmcf, family->stream,
+                                                place);
+    }
+}
+
+
+ngx_int_t
 ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n)
 {
-    u_char                                 text[NGX_HTTP_BLOCKCAST_KEY_ERROR];
-    uint64_t                               seq;
     bc_span_t                              span;
+    ngx_int_t                              rc;
     ngx_str_t                             *found, error;
-    ngx_uint_t                             i, changed;
     bc_json_iter_t                         it;
-    ngx_http_blockcast_key_t              *k;
-    ngx_http_blockcast_slot_t             *slot;
     ngx_http_blockcast_key_lane_t         *lane;
     ngx_http_blockcast_key_family_poll_t  *family;
-    static ngx_str_t                       none = ngx_null_string;
 
     lane = poll->lane;
     family = lane->family;
-    slot = family->stream->slot;
 
     found = ngx_pcalloc(poll->pool, lane->n * sizeof(ngx_str_t));
 
     if (found == NULL) {
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_key_poll_failed(poll, 0, &error);
-        return;
+        return NGX_OK;
     }
 
     if (family->stream->keys->batch == 0) {
@@ -1105,11 +1245,57 @@ ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
             ngx_str_set(&error, "the program must answer with an object that "
                         "has a member for each of .keys");
             ngx_http_blockcast_key_poll_failed(poll, 0, &error);
-            return;
+            return NGX_OK;
         }
 
         ngx_http_blockcast_key_poll_match(lane, &it, found);
     }
+
+    if (family->bmcf->recorder != NULL
+        && family->bmcf->recorder->propose != NULL)
+    {
+        rc = ngx_http_blockcast_key_poll_propose(poll, found);
+
+        if (rc == NGX_ERROR) {
+            ngx_str_set(&error, "no memory");
+            ngx_http_blockcast_key_poll_failed(poll, 0, &error);
+        }
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+        }
+    }
+
+    ngx_http_blockcast_key_poll_commit(poll, found, NULL);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Shows what has come of a poll.  numbers: what the log of a cluster has taken
+ * already, and what is in the table with it; NULL: nothing has.
+ */
+
+static void
+ngx_http_blockcast_key_poll_commit(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *found, uint64_t *numbers)
+{
+    u_char                                 text[NGX_HTTP_BLOCKCAST_KEY_ERROR];
+    uint64_t                               seq;
+    ngx_str_t                              error;
+    ngx_uint_t                             i, changed, logged;
+    ngx_http_blockcast_key_t              *k;
+    ngx_http_blockcast_slot_t             *slot;
+    ngx_http_blockcast_key_lane_t         *lane;
+    ngx_http_blockcast_key_family_poll_t  *family;
+    static ngx_str_t                       none = ngx_null_string;
+
+    lane = poll->lane;
+    family = lane->family;
+    slot = family->stream->slot;
+    logged = (family->bmcf->recorder != NULL
+              && family->bmcf->recorder->propose != NULL);
 
     if (ngx_http_blockcast_snapshot_begin(family->bmcf->zone, ngx_cycle->log)
         != NGX_OK)
@@ -1141,22 +1327,30 @@ ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
                                        found[i].len, family->table->max_size)
                           - text;
 
-            ngx_http_blockcast_key_table_fail(family->table, lane->places[i],
-                                              0, &error);
-            ngx_http_blockcast_key_table_say_changed(family->table,
-                                                     lane->places[i]);
+            ngx_http_blockcast_key_poll_fail(family, lane->places[i], 0,
+                                             &error);
             changed = 1;
             continue;
         }
 
-        if (family->stream->keys->state) {
-            ngx_http_blockcast_key_poll_record(family, k, lane->places[i],
-                                               &found[i]);
-        }
+        if (logged) {
 
-        seq = ngx_http_blockcast_key_table_publish(family->table,
-                                                   lane->places[i], &found[i],
-                                                   ngx_time());
+            /* the log has what is new, and with it the table */
+
+            seq = (numbers != NULL) ? numbers[i] : 0;
+
+        } else {
+
+            if (family->stream->keys->state) {
+                ngx_http_blockcast_key_poll_record(family, k, lane->places[i],
+                                                   &found[i]);
+            }
+
+            seq = ngx_http_blockcast_key_table_publish(
+                                                family->table,
+                                                lane->places[i], &found[i],
+                                                ngx_time());
+        }
 
         if (seq > slot->seq) {
             slot->seq = seq;
@@ -1177,6 +1371,15 @@ ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
             k->polled = ngx_current_msec;
             ngx_http_blockcast_key_table_say_changed(family->table,
                                                      lane->places[i]);
+
+            if (seq == 0) {
+
+                /* the other gateways are to know, too, that it is well */
+
+                ngx_http_blockcast_cluster_keys_changed(family->bmcf,
+                                                        family->stream,
+                                                        lane->places[i]);
+            }
         }
 
         k->polled = ngx_current_msec;
@@ -1226,10 +1429,8 @@ ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
 
     for (i = 0; i < lane->n; i++) {
         if (ngx_http_blockcast_key_poll_same(lane, i)) {
-            ngx_http_blockcast_key_table_fail(family->table, lane->places[i],
-                                              code, message);
-            ngx_http_blockcast_key_table_say_changed(family->table,
-                                                     lane->places[i]);
+            ngx_http_blockcast_key_poll_fail(family, lane->places[i], code,
+                                             message);
         }
     }
 

@@ -61,10 +61,13 @@ ngx_uint_t ngx_http_blockcast_key_poll_can_try(
     ngx_http_blockcast_stream_t *st);
 void ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st);
 
-/* For _poll_result: the keys of a poll, and what came of it. */
+/*
+ * For _poll_result: the keys of a poll, and what came of it.  _publish()
+ * returns NGX_AGAIN when the poll ends later, as the log of a cluster answers.
+ */
 void ngx_http_blockcast_key_poll_input(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_jq_input_t *input);
-void ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
+ngx_int_t ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *output, ngx_uint_t n);
 void ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
     int64_t code, ngx_str_t *message);

@@ -492,8 +492,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
             return NGX_OK;
         }
 
-        ngx_http_blockcast_key_poll_publish(poll, out, n);
-        return NGX_OK;
+        return ngx_http_blockcast_key_poll_publish(poll, out, n);
     }
 
     if (out[1].len > NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX) {

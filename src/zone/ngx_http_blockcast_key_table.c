@@ -19,6 +19,9 @@
 /* places that are compared for the one that was left first */
 #define NGX_HTTP_BLOCKCAST_KEY_LOOK  256
 
+/* how long a key is polled after a request over HTTP, at most (msec) */
+#define NGX_HTTP_BLOCKCAST_KEY_DEMAND  15000
+
 
 static void ngx_http_blockcast_key_table_unlink(
     ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
@@ -204,15 +207,20 @@ ngx_http_blockcast_key_table_bit(ngx_http_blockcast_key_t *k,
 }
 
 
-/* Takes a place that is there; another worker may be giving it back. */
+/*
+ * Takes a place that is there; another worker may be giving it back.  others:
+ * it is for other gateways, of which none is a worker here.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_key_t *k, ngx_str_t *key)
+    ngx_http_blockcast_key_t *k, ngx_str_t *key, ngx_uint_t others)
 {
-    ngx_uint_t  had;
+    ngx_uint_t  had, worker;
 
-    if (zone->worker == 0) {
+    worker = others ? 0 : zone->worker;
+
+    if (worker == 0 && !others) {
 
         /* there is no bit for it: it is wanted by time, as over REST */
 
@@ -220,7 +228,7 @@ ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
         return ngx_http_blockcast_key_table_is(k, key);
     }
 
-    had = ngx_http_blockcast_key_table_bit(k, zone->worker, 1);
+    had = ngx_http_blockcast_key_table_bit(k, worker, 1);
     ngx_memory_barrier();
 
     if (ngx_http_blockcast_key_table_is(k, key)) {
@@ -228,7 +236,7 @@ ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
     }
 
     if (!had) {
-        (void) ngx_http_blockcast_key_table_bit(k, zone->worker, 0);
+        (void) ngx_http_blockcast_key_table_bit(k, worker, 0);
     }
 
     return 0;
@@ -442,9 +450,10 @@ ngx_http_blockcast_key_table_add(ngx_http_blockcast_key_table_t *table,
 }
 
 
-ngx_uint_t
-ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy)
+static ngx_uint_t
+ngx_http_blockcast_key_table_join_as(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy,
+    ngx_uint_t others)
 {
     ngx_uint_t                       place;
     ngx_http_blockcast_key_table_t  *table;
@@ -456,7 +465,8 @@ ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
 
     if (place != NGX_HTTP_BLOCKCAST_KEY_NONE
         && ngx_http_blockcast_key_table_take(zone,
-                          ngx_http_blockcast_key_table_at(table, place), key))
+                          ngx_http_blockcast_key_table_at(table, place), key,
+                          others))
     {
         return place;
     }
@@ -482,7 +492,8 @@ ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
 
     if (place != NGX_HTTP_BLOCKCAST_KEY_NONE) {
         (void) ngx_http_blockcast_key_table_take(zone,
-                          ngx_http_blockcast_key_table_at(table, place), key);
+                          ngx_http_blockcast_key_table_at(table, place), key,
+                          others);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
@@ -492,6 +503,65 @@ ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
     }
 
     return place;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_join(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy)
+{
+    return ngx_http_blockcast_key_table_join_as(zone, st, key, busy, 0);
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_want(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy)
+{
+    return ngx_http_blockcast_key_table_join_as(zone, st, key, busy, 1);
+}
+
+
+void
+ngx_http_blockcast_key_table_unwant(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place)
+{
+    ngx_http_blockcast_key_t  *k;
+
+    k = ngx_http_blockcast_key_table_at(table, place);
+    k->left = ngx_current_msec;
+
+    (void) ngx_http_blockcast_key_table_bit(k, 0, 0);
+
+    table->full = 0;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_key_table_wanted(ngx_http_blockcast_stream_t *st,
+    ngx_http_blockcast_key_t *k)
+{
+    ngx_msec_t  window;
+
+    if (k->state != ngx_http_blockcast_key_used) {
+        return 0;
+    }
+
+    if (ngx_http_blockcast_key_table_listened(k)) {
+        return 1;
+    }
+
+    if (st->linger != 0
+        && (ngx_msec_int_t) (ngx_current_msec - k->left - st->linger) < 0)
+    {
+        return 1;
+    }
+
+    window = ngx_min(2 * st->interval + 2000,
+                     NGX_HTTP_BLOCKCAST_KEY_DEMAND);
+
+    return k->demanded != 0
+           && (ngx_msec_int_t) (ngx_current_msec - k->demanded - window) < 0;
 }
 
 
@@ -650,18 +720,27 @@ uint64_t
 ngx_http_blockcast_key_table_publish(ngx_http_blockcast_key_table_t *table,
     ngx_uint_t place, ngx_str_t *data, time_t timestamp)
 {
-    uint64_t                        seq;
+    uint64_t  seq;
+
+    seq = ngx_http_blockcast_key_table_next(table, place, data);
+
+    if (seq != 0) {
+        ngx_http_blockcast_key_table_put(table, place, data, seq, timestamp);
+    }
+
+    return seq;
+}
+
+
+void
+ngx_http_blockcast_key_table_put(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, ngx_str_t *data, uint64_t seq, time_t timestamp)
+{
     ngx_uint_t                      n;
     ngx_http_blockcast_key_t       *k;
     ngx_http_blockcast_key_snap_t  *snap;
 
     k = ngx_http_blockcast_key_table_at(table, place);
-    seq = ngx_http_blockcast_key_table_next(table, place, data);
-
-    if (seq == 0) {
-        return 0;
-    }
-
     n = (k->version + 1) & 1;
 
     ngx_memcpy(ngx_http_blockcast_key_table_buffer(table, k, n), data->data,
@@ -677,8 +756,51 @@ ngx_http_blockcast_key_table_publish(ngx_http_blockcast_key_table_t *table,
     ngx_memory_barrier();
     k->version++;
     ngx_http_blockcast_test_moment("key: published");
+}
 
-    return seq;
+
+void
+ngx_http_blockcast_key_table_raise(ngx_http_blockcast_key_table_t *table,
+    uint64_t seq)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_key_t  *k;
+
+    /* who adds a key meanwhile begins with the one or the other */
+
+    table->high = ngx_max(table->high, seq);
+    ngx_memory_barrier();
+
+    for (i = 0; i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+        k->base = ngx_max(k->base, table->high);
+    }
+}
+
+
+void
+ngx_http_blockcast_key_table_forget(ngx_http_blockcast_key_table_t *table)
+{
+    ngx_uint_t                 i;
+    ngx_http_blockcast_key_t  *k;
+
+    table->high = 0;
+
+    for (i = 0; i < table->max; i++) {
+        k = ngx_http_blockcast_key_table_at(table, i);
+
+        /* for all who know the place it has another key by now */
+
+        k->uses++;
+        ngx_memory_barrier();
+        k->version = 0;
+        k->base = 0;
+        k->polled = 0;
+        k->attempted = 0;
+        k->after = 0;
+        k->error_version = 0;
+        k->error[0].len = 0;
+    }
 }
 
 
@@ -816,6 +938,7 @@ ngx_http_blockcast_key_table_import_one(ngx_http_blockcast_key_table_t *dst,
     ngx_memory_barrier();
     k->version++;
 
+    k->base = from->base;
     k->polled = from->polled;
     k->attempted = from->attempted;
     k->ended = from->ended;
@@ -908,6 +1031,10 @@ ngx_http_blockcast_key_table_next(ngx_http_blockcast_key_table_t *table,
     }
 
     snap = &k->snap[k->version & 1];
+
+    if (snap->seq < k->base) {
+        return k->base + 1;
+    }
 
     return (snap->len == data->len
             && ngx_memcmp(ngx_http_blockcast_key_table_buffer(table, k,

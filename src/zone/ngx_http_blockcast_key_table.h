@@ -55,7 +55,8 @@ typedef struct {
 
     /* the data: buffer number version & 1; 0 before the first */
     ngx_atomic_t                  version;
-    uint64_t                      base;         /* its numbers are above it */
+    uint64_t                      base;         /* numbers to come are above
+                                                   it */
 
     ngx_atomic_t                  polled;       /* last good poll, msec or 0 */
     ngx_atomic_t                  attempted;    /* last poll's start, msec */
@@ -88,7 +89,8 @@ struct ngx_http_blockcast_key_table_s {
     uint64_t                      seed[2];
 
     ngx_atomic_t                  high;         /* newest seq of the keys that
-                                                   were dropped */
+                                                   were dropped; in a cluster,
+                                                   of all that were given */
     ngx_atomic_t                  hand;         /* where room is looked for */
     ngx_atomic_t                  full;         /* all are listened to */
     ngx_atomic_t                  late;         /* how late keys are polled,
@@ -162,6 +164,22 @@ void ngx_http_blockcast_key_table_attach(ngx_http_blockcast_zone_t *zone,
 void ngx_http_blockcast_key_table_clean(ngx_http_blockcast_key_table_t *table,
     ngx_uint_t worker);
 
+/*
+ * As _join() and _leave(), on behalf of other gateways of the cluster: they are
+ * worker 0, which is none here.
+ */
+ngx_uint_t ngx_http_blockcast_key_table_want(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy);
+void ngx_http_blockcast_key_table_unwant(
+    ngx_http_blockcast_key_table_t *table, ngx_uint_t place);
+
+/*
+ * Tells whether a key is to be polled: somebody listens to it, has just left,
+ * or has asked over HTTP.
+ */
+ngx_uint_t ngx_http_blockcast_key_table_wanted(
+    ngx_http_blockcast_stream_t *st, ngx_http_blockcast_key_t *k);
+
 /* Finds a key without taking its place; _NONE: it is not there. */
 ngx_uint_t ngx_http_blockcast_key_table_find(
     ngx_http_blockcast_key_table_t *table, ngx_str_t *key);
@@ -185,7 +203,10 @@ ngx_int_t ngx_http_blockcast_key_table_read(
 void ngx_http_blockcast_key_table_read_error(ngx_http_blockcast_key_t *k,
     ngx_http_blockcast_error_t *error);
 
-/* Returns the seq that data will have, or 0 when it is no news. */
+/*
+ * Returns the seq that data will have, or 0 when it is no news: the same data,
+ * unless numbers were given that are not known here.
+ */
 uint64_t ngx_http_blockcast_key_table_next(
     ngx_http_blockcast_key_table_t *table, ngx_uint_t place, ngx_str_t *data);
 
@@ -199,6 +220,21 @@ uint64_t ngx_http_blockcast_key_table_publish(
     time_t timestamp);
 void ngx_http_blockcast_key_table_fail(ngx_http_blockcast_key_table_t *table,
     ngx_uint_t place, int64_t code, ngx_str_t *text);
+
+/* Makes data that of number seq, which the caller has chosen. */
+void ngx_http_blockcast_key_table_put(ngx_http_blockcast_key_table_t *table,
+    ngx_uint_t place, ngx_str_t *data, uint64_t seq, time_t timestamp);
+
+/*
+ * Has no key get a number up to seq any more, those that are there included.
+ * For the worker with the lease.
+ */
+void ngx_http_blockcast_key_table_raise(ngx_http_blockcast_key_table_t *table,
+    uint64_t seq);
+
+/* Drops the data and numbers of all keys; the zone's mutex is locked. */
+void ngx_http_blockcast_key_table_forget(
+    ngx_http_blockcast_key_table_t *table);
 
 /*
  * For the poller, now and then: gives back the n places from `from` that

@@ -389,6 +389,11 @@ typedef struct {
     ngx_atomic_t                  breaks;       /* entries were missing */
     ngx_atomic_t                  memory;       /* of the engine, bytes */
     ngx_atomic_t                  since_image;  /* bytes of the log */
+
+    /* the newest entry that is in the zone with all before it, or one before
+       that: TERM-N */
+    ngx_atomic_t                  taken_term;
+    ngx_atomic_t                  taken_n;
 } ngx_http_blockcast_cluster_record_t;
 
 
