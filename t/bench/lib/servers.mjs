@@ -133,7 +133,7 @@ export const servers = {
 
     floor: options => simple(path.join(env.build, 'floor'), (clients, control) =>
         [`--port=${clients}`, `--control=${control}`, `--size=${options.size}`,
-            ...(options.deflate ? ['--deflate'] : []), ...(options.args ?? [])], options),
+            ...(options.deflate ? ['--deflate'] : []), ...(options.floor ?? [])], options),
 
     ws: options => simple(process.execPath, (clients, control) =>
         [path.join(here, 'peer-ws.mjs'), String(clients), String(control), String(options.size),

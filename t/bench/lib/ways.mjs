@@ -89,7 +89,7 @@ async function blockcast(way, clients, size, options) {
 }
 
 async function floor(way, clients, bytes, options) {
-    const server = await servers.floor({ size: bytes, args: ['--exact', ...way.floor,
+    const server = await servers.floor({ size: bytes, floor: ['--exact', ...way.floor,
         ...(way.tls ? [`--cert=${env.build}/cert.pem`, `--key=${env.build}/key.pem`] : [])] });
     const all = crowd(server, way, []);
     const control = net.connect(server.control, '127.0.0.1');
@@ -122,8 +122,12 @@ export async function compare(options, quick = false) {
             bytes = Math.max(150, Math.round(bytes));
 
             data[name][size] = await rounds(['floor', 'blockcast'], options.rounds, `ways, ${name}, ${size}`,
-                server => (server === 'floor' ? floor(way, clients, bytes, options)
-                    : blockcast(way, clients, size, options)));
+                async server => {
+                    const r = await (server === 'floor' ? floor(way, clients, bytes, options)
+                        : blockcast(way, clients, size, options));
+                    // of a few clients no figure is judged: not again when others disturb
+                    return quick ? { ...r, wait: 0 } : r;
+                });
         }
     }
 
