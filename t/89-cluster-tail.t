@@ -148,6 +148,37 @@ sub well {
 }
 
 
+# Entries are gone from the middle of the log when a gateway reads it. What comes
+# behind them it must not take before it has an image, which would be too old then:
+# it asks the leader for one.
+
+{
+    my $engine = Blockcast::Engine->new;
+    my $way = $engine->way;
+    my $lead = gateway($node, "redis://127.0.0.1:$engine->{port}");
+    wait_for { role($lead) eq 'leader' } 60;
+    my $other = gateway($node, "redis://127.0.0.1:$way->{port}");
+    ok(settled(60, $lead, $other), 'two gateways');
+
+    my $here = roaming(ports => [$lead->port], size => 4, behind => 1);
+    my $there = roaming(ports => [$other->port], size => 4, behind => 1);
+    ok(during($here, 60, sub { $there->run(0.1); seq_of($lead) > 3 && seq_of($other) > 3 }), 'both have data');
+    $there->complete($other, $node, 'before');
+
+    $way->cut;
+    my $last = $engine->do('XRANGE', $log, '-', '+')->[-1][0];
+    my $before = seq_of($lead);
+    ok(during($here, 60, sub { seq_of($lead) > $before + 8 }), 'one of them is cut off, the leader goes on');
+    my @ids = map { $_->[0] } @{ $engine->do('XRANGE', $log, "($last", '+') };
+    $engine->do('XDEL', $log, @ids[0 .. $#ids / 2]);
+    $way->mend;
+    $there->complete($lead, $node, 'it has all of it');
+
+    $_->close_all for $here, $there;
+    $_->stop for $lead, $other;
+}
+
+
 # Somebody has emptied the log, and another gateway has begun it anew: its first
 # entry has the id that the first one had before.
 

@@ -144,6 +144,7 @@ typedef struct {
     ngx_msec_t                    pulsed;
     ngx_msec_t                    wished;
     ngx_msec_t                    poked;
+    ngx_msec_t                    pleaded;
     ngx_msec_t                    looked;
     uint64_t                      wish;         /* streams, as told last */
     size_t                        since_image;
@@ -1517,7 +1518,13 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
             return NGX_ERROR;
         }
 
+        /*
+         * Not what comes behind it, or those are too old that an image has of
+         * what is missing.
+         */
+
         node->torn = 1;
+        node->headless = !begins;
     }
 
     node->empty = 0;
@@ -1688,7 +1695,7 @@ static void
 ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_reply_t *reply)
 {
-    bc_span_t                     author, streams, poked, term, keys;
+    bc_span_t                     author, streams, poked, image, term, keys;
     ngx_uint_t                    any;
     bc_engine_iter_t              it;
     bc_engine_entry_t             entry;
@@ -1706,6 +1713,7 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
         (void) bc_engine_field(&entry, "p", &poked);
         (void) bc_engine_field(&entry, "t", &term);
         (void) bc_engine_field(&entry, "k", &keys);
+        (void) bc_engine_field(&entry, "i", &image);
 
         if (author.len == BC_CLUSTER_AUTHOR
             && ngx_memcmp(author.data, node->author, author.len) == 0)
@@ -1730,6 +1738,10 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
                                           + NGX_HTTP_BLOCKCAST_CLUSTER_WISHED;
                 node->wanted[st->index] += (node->wanted[st->index] == 0);
             }
+        }
+
+        if (image.len != 0) {
+            node->seed = 1;
         }
 
         while (poked.len != 0) {
@@ -2488,7 +2500,10 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Tells the leader something about streams: "s", they are wanted; "p", poked. */
+/*
+ * Tells the leader something about streams: "s", they are wanted; "p", they are
+ * poked; "i", an image of all is needed here.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_want(ngx_http_blockcast_cluster_node_t *node,
@@ -2758,6 +2773,15 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 
         ngx_http_blockcast_cluster_pass_pokes(node);
         ngx_http_blockcast_cluster_wish_keys(node, 0);
+
+        if (node->headless && ngx_current_msec - node->pleaded
+                              >= NGX_HTTP_BLOCKCAST_CLUSTER_WISH)
+        {
+            /* an image, or nothing is shown before there is one anyway */
+
+            node->pleaded = ngx_current_msec;
+            (void) ngx_http_blockcast_cluster_want(node, "i", 1);
+        }
 
         silent = ngx_current_msec - node->heard;
 

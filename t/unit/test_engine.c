@@ -92,7 +92,6 @@ test_replies(void)
     size_t             n;
     bc_span_t          k;
     bc_engine_t        e;
-    bc_engine_id_t     id;
     bc_engine_iter_t   it;
     bc_engine_entry_t  entry;
     bc_engine_reply_t  reply;
