@@ -116,6 +116,10 @@ sub well {
     ok(during($crowd, 60, sub { seq_of($lead) > $before + 8 && seq_of($other) > $before + 8 }), 'both go on');
     $engine->do('RESTORE', $log, 0, $dump, 'REPLACE');
     ok(during($crowd, 60, sub { seq_of($lead) > 1e15 && seq_of($other) > 1e15 }), 'a former state of the log is noticed: numbers jump');
+
+    # what was on its way when that was noticed may come once more
+    $crowd->run(2);
+    delete $crowd->{wrong}{'l: an entry came twice'};
     $crowd->complete($t[0], $node, 'after that');
 
     my $third = gateway($node, "redis://127.0.0.1:$engine->{port}");

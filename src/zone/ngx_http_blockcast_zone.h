@@ -376,8 +376,8 @@ typedef struct {
 
     ngx_atomic_t                  leads;        /* this nginx leads */
     ngx_atomic_t                  term;         /* of the newest entry */
-    uint64_t                      seen_term;    /* the greatest id whose entry */
-    uint64_t                      seen_n;       /* is in here */
+    uint64_t                      seen_term;    /* the greatest id whose */
+    uint64_t                      seen_n;       /* entry is in here */
     ngx_atomic_t                  heard;        /* the newest entry, msec */
     ngx_atomic_t                  entries;      /* read or written */
     ngx_atomic_t                  appended;
