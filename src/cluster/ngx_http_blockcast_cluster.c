@@ -1004,26 +1004,23 @@ ngx_http_blockcast_cluster_lacks(ngx_http_blockcast_cluster_node_t *node,
 static void
 ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
 {
-    ngx_uint_t      blank;
+    ngx_uint_t      blank, hurry;
     bc_engine_id_t  seen;
 
     blank = ngx_http_blockcast_cluster_apply_is_blank(node->bmcf);
     node->heard = ngx_current_msec;
 
-    if (!blank
-        && (node->noticed
-            || (ngx_http_blockcast_cluster_lacks(node, &seen)
-                && bc_engine_id_cmp(&seen, &node->hurried) != 0)))
-    {
-        /*
-         * What the log has lost it gets back from those that have it: one that
-         * does not would publish it again.  Once, for it may be in vain.
-         */
+    /*
+     * What the log has lost it gets back from those that have it: one that does
+     * not would publish it again.  Once, for it may be in vain.
+     */
 
-        node->silence = (ngx_uint_t) ngx_random()
-                        % NGX_HTTP_BLOCKCAST_CLUSTER_GONE;
+    hurry = !blank
+            && (node->noticed
+                || (ngx_http_blockcast_cluster_lacks(node, &seen)
+                    && bc_engine_id_cmp(&seen, &node->hurried) != 0));
 
-    } else if (node->left) {
+    if (hurry || node->left) {
         node->silence = (ngx_uint_t) ngx_random()
                         % NGX_HTTP_BLOCKCAST_CLUSTER_GONE;
 
