@@ -66,6 +66,9 @@
 /* the least time between two messages about pokes */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_POKES    50
 
+/* between two looks whether the log is what it was */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LOOK     1000
+
 /* bytes behind an image after which there is another one, at least */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
 
@@ -86,6 +89,7 @@ enum {
     ngx_http_blockcast_cluster_tag_trim,
     ngx_http_blockcast_cluster_tag_first,
     ngx_http_blockcast_cluster_tag_newest,
+    ngx_http_blockcast_cluster_tag_there,
     ngx_http_blockcast_cluster_tag_wish,
     ngx_http_blockcast_cluster_tag_read,
     ngx_http_blockcast_cluster_tag_wishes
@@ -1182,17 +1186,18 @@ ngx_http_blockcast_cluster_value(ngx_http_blockcast_cluster_node_t *node,
  * Appends a begin.  The engine's identity is of just now: when it is another
  * one than the newest begin's, entries may be lost that clients have, and all
  * numbers go on beyond the clock in microseconds.  Steps of one never catch up
- * with that, and a clock that is set back is noticed by the newest floor.
+ * with that, and a clock that is behind is noticed by the numbers that are
+ * beyond it.
  */
 
 static void
 ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 {
     char                          id[BC_ENGINE_ID_LEN];
-    uint64_t                      now;
+    uint64_t                      now, given;
     ngx_str_t                     floors, value;
-    bc_span_t                     argv[7];
-    ngx_uint_t                    i, blank, lacks;
+    bc_span_t                     argv[8];
+    ngx_uint_t                    i, n, blank, lacks;
     bc_engine_id_t                begin, seen;
     struct timeval                tv;
     ngx_http_blockcast_stream_t **st;
@@ -1206,15 +1211,6 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 
     if (lacks) {
         node->hurried = seen;
-    }
-
-    for (i = 0; i < node->bmcf->streams.nelts; i++) {
-        if (st[i]->slot->jump_to > now) {
-            ngx_http_blockcast_cluster_drop(node, "the clock of this machine "
-                             "is behind that of a former leader: it must not "
-                             "lead");
-            return;
-        }
     }
 
     node->seed = 0;
@@ -1242,6 +1238,25 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
     {
         node->seed = 1;
         node->least = now;
+    }
+
+    /*
+     * A jump has to be beyond all that was given, also by who came here with a
+     * former one, of which the log may show no more than the numbers.
+     */
+
+    given = ngx_http_blockcast_slot_seq_unconfigured(node->bmcf->zone,
+                                                     node->bmcf);
+
+    for (i = 0; i < node->bmcf->streams.nelts; i++) {
+        given = ngx_max(given, (uint64_t) st[i]->slot->seq);
+    }
+
+    if (node->least != 0 && given >= node->least) {
+        ngx_http_blockcast_cluster_drop(node, "the clock of this machine is "
+                             "behind that of a former leader: it must not "
+                             "lead");
+        return;
     }
 
     node->noticed = 0;
@@ -1274,20 +1289,37 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 
     ngx_free(floors.data);
 
-    ngx_http_blockcast_cluster_word(argv[0], "XADD");
-    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
-    argv[2].len = bc_engine_id_put(id, &begin);
-    argv[2].data = (u_char *) id;
-    ngx_http_blockcast_cluster_word(argv[3], "k");
-    ngx_http_blockcast_cluster_word(argv[4], "b");
-    ngx_http_blockcast_cluster_word(argv[5], "v");
-    ngx_http_blockcast_cluster_span(argv[6], &value);
+    n = 0;
+    ngx_http_blockcast_cluster_word(argv[n], "XADD");
+    n++;
+    ngx_http_blockcast_cluster_span(argv[n], &node->conf->log);
+    n++;
+
+    if (!node->empty) {
+
+        /* one that was emptied meanwhile is another one: numbers must jump */
+
+        ngx_http_blockcast_cluster_word(argv[n], "NOMKSTREAM");
+        n++;
+    }
+
+    argv[n].len = bc_engine_id_put(id, &begin);
+    argv[n].data = (u_char *) id;
+    n++;
+    ngx_http_blockcast_cluster_word(argv[n], "k");
+    n++;
+    ngx_http_blockcast_cluster_word(argv[n], "b");
+    n++;
+    ngx_http_blockcast_cluster_word(argv[n], "v");
+    n++;
+    ngx_http_blockcast_cluster_span(argv[n], &value);
+    n++;
 
     node->elected = ngx_current_msec;
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
                                          ngx_http_blockcast_cluster_tag_begin,
-                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 7,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, n,
                                          argv);
     ngx_free(value.data);
 }
@@ -1530,7 +1562,8 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     node->known = ngx_max(node->known, entry->id.term);
     node->since_image += value.len;
 
-    node->bmcf->zone->sh->cluster.term = entry->id.term;
+    node->bmcf->zone->sh->cluster.term =
+                  ngx_max(node->bmcf->zone->sh->cluster.term, entry->id.term);
     node->bmcf->zone->sh->cluster.heard = ngx_current_msec;
     (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.entries, 1);
 
@@ -1974,11 +2007,22 @@ ngx_http_blockcast_cluster_refused(ngx_http_blockcast_cluster_node_t *node,
 
 
 static void
+ngx_http_blockcast_cluster_emptied(ngx_http_blockcast_cluster_node_t *node)
+{
+    node->noticed = 1;
+    ngx_http_blockcast_cluster_drop(node, "its log was emptied or replaced, "
+                                    "by a command or for want of memory "
+                                    "(maxmemory-policy)");
+}
+
+
+static void
 ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
     ngx_uint_t tag, bc_engine_reply_t *reply)
 {
     ngx_uint_t                          count, kind;
     ngx_msec_t                          lasted;
+    bc_engine_entry_t                   entry;
     ngx_http_blockcast_cluster_node_t  *node;
 
     node = link->data;
@@ -1988,6 +2032,14 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
         /* the zone's lease may be another worker's by now: it sees to that */
 
         ngx_http_blockcast_cluster_refused(node, tag, reply->text);
+        return;
+    }
+
+    if (reply->type == bc_engine_nil
+        && (tag == ngx_http_blockcast_cluster_tag_begin
+            || tag == ngx_http_blockcast_cluster_tag_add))
+    {
+        ngx_http_blockcast_cluster_emptied(node);
         return;
     }
 
@@ -2118,10 +2170,15 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
         if (!bc_cluster_marked(reply, &node->first)
             && !bc_cluster_marked(reply, &node->image))
         {
-            node->noticed = 1;
-            ngx_http_blockcast_cluster_drop(node, "its log was emptied or "
-                             "replaced, by a command or for want of memory "
-                             "(maxmemory-policy)");
+            ngx_http_blockcast_cluster_emptied(node);
+        }
+
+        return;
+
+    case ngx_http_blockcast_cluster_tag_there:
+
+        if (bc_engine_range_first(reply, &entry) == 0) {
+            ngx_http_blockcast_cluster_emptied(node);
         }
 
         return;
@@ -2171,6 +2228,7 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
 {
     va_list                              args;
     ngx_str_t                            text;
+    ngx_msec_t                           pause;
     ngx_uint_t                           led, state, suppressed;
     ngx_http_blockcast_cluster_addr_t   *addr;
     u_char                               buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
@@ -2200,11 +2258,22 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
         node->address = (ngx_uint_t) -1;
     }
 
-    node->retry = ngx_current_msec + node->backoff
-                  + (ngx_uint_t) ngx_random() % (node->backoff / 2 + 1);
+    if (state <= ngx_http_blockcast_is_connecting
+        && node->address + 1 < node->conf->addrs.nelts)
+    {
+        /* the pause comes when all addresses have been tried */
+
+        pause = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
+
+    } else {
+        pause = node->backoff;
+        node->backoff = ngx_min(2 * node->backoff,
+                                NGX_HTTP_BLOCKCAST_CLUSTER_LATE);
+    }
+
+    node->retry = ngx_current_msec + pause
+                  + (ngx_uint_t) ngx_random() % (pause / 2 + 1);
     node->retry += (node->retry == 0);
-    node->backoff = ngx_min(2 * node->backoff,
-                            NGX_HTTP_BLOCKCAST_CLUSTER_LATE);
 
     if (!ngx_http_blockcast_lease_held(node->bmcf->zone)) {
 
@@ -2291,7 +2360,7 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
     ngx_http_blockcast_proposal_t *proposal)
 {
     char                                  id[BC_ENGINE_ID_LEN];
-    bc_span_t                             argv[7];
+    bc_span_t                             argv[8];
     ngx_http_blockcast_cluster_flight_t  *flight;
 
     node->cur.n++;
@@ -2312,21 +2381,24 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
         flight->records = *records;
     }
 
+    /* a log that is gone is not begun by anything but a begin */
+
     ngx_http_blockcast_cluster_word(argv[0], "XADD");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
-    argv[2].len = bc_engine_id_put(id, &node->cur);
-    argv[2].data = (u_char *) id;
-    ngx_http_blockcast_cluster_word(argv[3], "k");
-    argv[4].data = &kind;
-    argv[4].len = 1;
-    ngx_http_blockcast_cluster_word(argv[5], "v");
-    argv[6] = value;
+    ngx_http_blockcast_cluster_word(argv[2], "NOMKSTREAM");
+    argv[3].len = bc_engine_id_put(id, &node->cur);
+    argv[3].data = (u_char *) id;
+    ngx_http_blockcast_cluster_word(argv[4], "k");
+    argv[5].data = &kind;
+    argv[5].len = 1;
+    ngx_http_blockcast_cluster_word(argv[6], "v");
+    argv[7] = value;
 
     node->appended = ngx_current_msec;
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
                                          ngx_http_blockcast_cluster_tag_add,
-                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 7,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 8,
                                          argv);
 }
 
@@ -2476,7 +2548,7 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
     ngx_http_blockcast_cluster_answer_keys(node);
 
-    if (ngx_current_msec - node->looked >= 1000) {
+    if (ngx_current_msec - node->looked >= NGX_HTTP_BLOCKCAST_CLUSTER_LOOK) {
         node->looked = ngx_current_msec;
 
         /*
@@ -2494,6 +2566,39 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
         node->before = node->newest;
     }
+}
+
+
+/*
+ * Asks for the first entry from the one on that was read last.  There is none
+ * when the log was emptied: what another gateway puts there, which has never
+ * seen our term, is before that, and is not told to who waits behind it.
+ */
+
+static void
+ngx_http_blockcast_cluster_ask_there(ngx_http_blockcast_cluster_node_t *node)
+{
+    char       id[BC_ENGINE_ID_LEN];
+    bc_span_t  argv[6];
+
+    node->looked = ngx_current_msec;
+
+    if (node->empty) {
+        return;
+    }
+
+    ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
+    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
+    argv[2].len = bc_engine_id_put(id, &node->cur);
+    argv[2].data = (u_char *) id;
+    ngx_http_blockcast_cluster_word(argv[3], "+");
+    ngx_http_blockcast_cluster_word(argv[4], "COUNT");
+    ngx_http_blockcast_cluster_word(argv[5], "1");
+
+    ngx_http_blockcast_cluster_link_send(&node->cmd,
+                                         ngx_http_blockcast_cluster_tag_there,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6,
+                                         argv);
 }
 
 
@@ -2778,6 +2883,11 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 
             node->pleaded = ngx_current_msec;
             (void) ngx_http_blockcast_cluster_want(node, "i", 1);
+        }
+
+        if (ngx_current_msec - node->looked >= NGX_HTTP_BLOCKCAST_CLUSTER_LOOK)
+        {
+            ngx_http_blockcast_cluster_ask_there(node);
         }
 
         silent = ngx_current_msec - node->heard;
