@@ -44,11 +44,12 @@ sub crowd_http {
     my %c = (zone => '4m', interval => '500ms', keep => 2000, size => '512k', snapshot => '',
         log => '', more => '', %arg);
     my $drain = $c{drain} ? "blockcast_drain $c{drain};" : '';
+    my $host = $node->{host} // '127.0.0.1';
 
     return <<"HTTP";
     blockcast_zone main $c{zone};
     $drain
-    upstream node { server 127.0.0.1:$node->{port}; keepalive 8; }
+    upstream node { server $host:$node->{port}; keepalive 8; }
 
     blockcast_stream c {
         blockcast_interval $c{interval};

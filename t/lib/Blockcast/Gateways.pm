@@ -31,7 +31,7 @@ sub gateway {
     my ($node, $urls, %arg) = @_;
     my $stale = $arg{stale} // '3s';
 
-    return Blockcast::Test->new(workers => 2,
+    return ($arg{class} // 'Blockcast::Test')->new(workers => 2,
         server => Blockcast::Crowd::crowd_server('location = /metrics { blockcast_metrics; } '
             . ($arg{server} // '')),
         http => Blockcast::Crowd::crowd_http($node, interval => $arg{interval} // '300ms', drain => '500ms',
@@ -152,6 +152,15 @@ sub _message {
         $content{$key} //= [$data, $port];
         $self->_note("number $m->{seq} has two contents: $content{$key}[0] at port $content{$key}[1], "
             . "$data at port $port") if $content{$key}[0] ne $data;
+    }
+
+    # of the log, whatever a message begins with, the newest entry
+    if ($m->{type} eq 'l') {
+        my $last = $m->{ids} ? $m->{ids}[-1] : ($m->{data}{entries} // [])->[-1]{id};
+        my $key = "$c->{epoch} l $m->{seq}";
+        $content{$key} //= [$last, $c->{ws} ? $c->{ws}->socket->peerport : '?'] if defined $last;
+        $self->_note("l: number $m->{seq} has two contents: $content{$key}[0] and $last at the end")
+            if defined $last && $content{$key}[0] ne $last;
     }
 
     if ($m->{type} eq 'l' && $m->{gap} && $self->{gaps_told}) {

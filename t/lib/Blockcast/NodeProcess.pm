@@ -19,7 +19,7 @@ use IO::Socket::UNIX ();
 use POSIX ();
 
 
-# Listens at `port` (a free one unless told) or at the path `unix`, and starts
+# Listens at `port` (a free one unless told) of `host` (127.0.0.1), or at the path `unix`, and starts
 # the process. Returns the node.
 
 sub begin {
@@ -27,7 +27,7 @@ sub begin {
 
     my $listen = $self->{unix}
         ? IO::Socket::UNIX->new(Local => $self->{unix}, Listen => 128)
-        : IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        : IO::Socket::INET->new(LocalAddr => $self->{host} // '127.0.0.1',
             LocalPort => $self->{port} // 0, Listen => 128, ReuseAddr => 1);
     $listen or die "listen: $!\n";
 
