@@ -164,6 +164,61 @@ bct_promtool() {
 }
 
 
+# bct_engines: servers for clusters that are newer than the system's: Redis 8 and
+# Valkey 8 of Debian 13, with its libraries, unpacked to build/engines. Sets
+# BLOCKCAST_ENGINES, lines of a name and a program. Without them the suites skip
+# these servers, and say so.
+
+bct_engines() {
+    local dir=$bc_build/engines log=$bc_build/engines.log
+    local root=$dir/root lib name deb loader
+
+    export BLOCKCAST_ENGINES=
+    lib=$root/usr/lib/$(gcc -print-multiarch)
+
+    if [ ! -f "$dir/.fetched" ]; then
+        say "fetching Redis 8 and Valkey 8 (Debian 13)"
+
+        rm -rf "$dir"
+        mkdir -p "$root"
+
+        (
+            bct_apt trixie apt-get install --download-only \
+                redis-server valkey-server &&
+            for deb in "$bc_build/apt/trixie"/cache/archives/*.deb; do
+                dpkg -x "$deb" "$root" || exit 1
+            done
+        ) >"$log" 2>&1 || {
+            tail -n 5 "$log" >&2
+            warn "cannot fetch Redis 8 and Valkey 8: they are not tested" \
+                "(all of it: $log)"
+            return 0
+        }
+
+        for name in redis valkey; do
+            loader=$(patchelf --print-interpreter \
+                         "$root/usr/bin/$name-server")
+            loader=$(find "$root" -name "${loader##*/}" | head -n 1)
+
+            if ! patchelf --set-interpreter "$loader" --force-rpath \
+                --set-rpath "$lib" --output "$dir/$name-server" \
+                "$root/usr/bin/$name-server"
+            then
+                warn "$name-server of Debian 13 cannot be made to run here"
+                rm -f "$dir/$name-server"
+            fi
+        done
+
+        touch "$dir/.fetched"
+    fi
+
+    for name in redis valkey; do
+        [ ! -x "$dir/$name-server" ] ||
+            BLOCKCAST_ENGINES+="$name 8 $dir/$name-server"$'\n'
+    done
+}
+
+
 # bct_suite_of VERSION: the suite whose nginx is of that version (1.26, 1.30.6).
 
 bct_suite_of() {

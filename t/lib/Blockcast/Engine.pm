@@ -10,7 +10,9 @@ package Blockcast::Engine;
 #   my $way = $engine->way;                     # a proxy: $way->{port}
 #   $way->cut; $way->mend; $way->freeze; $way->thaw;
 #
-# The program is the first of $BLOCKCAST_ENGINE, redis-server, valkey-server.
+# The program is the first of $BLOCKCAST_ENGINE, redis-server, valkey-server;
+# binaries() is a table of all that t/run has got, names and programs, and
+# program => ... in new() takes one of them.
 
 use strict;
 use warnings;
@@ -36,10 +38,20 @@ sub binary {
 }
 
 
+sub binaries {
+    my $first = binary() or return;
+    my ($name, $version) = `$first --version` =~ /^(\w+) server v=(\d+)/i;
+
+    return [join(' ', lc($name // 'engine'), $version // ()), $first],
+        map { /^(\S+ \S+) (.+)$/ && $2 ne $first ? [$1, $2] : () } split /\n/, $ENV{BLOCKCAST_ENGINES} // '';
+}
+
+
 sub new {
     my ($class, %arg) = @_;
 
-    my $self = bless { port => Blockcast::Test::free_port(), host => '127.0.0.1', owner => $$,
+    my $program = delete $arg{program} // binary();
+    my $self = bless { program => $program, port => Blockcast::Test::free_port(), host => '127.0.0.1', owner => $$,
         dir => File::Temp::tempdir('blockcast-engine-XXXXXX', TMPDIR => 1, CLEANUP => 1),
         option => { save => '', appendonly => 'no', %arg } }, $class;
 
@@ -59,7 +71,7 @@ sub start {
         open STDIN, '<', '/dev/null';
         chdir $self->{dir};
         no warnings 'exec';
-        exec { binary() } binary(), '--port', $self->{port}, '--bind', $self->{host},
+        exec { $self->{program} } $self->{program}, '--port', $self->{port}, '--bind', $self->{host},
             '--dir', $self->{dir}, '--daemonize', 'no', map { ("--$_", split(/ /, $o{$_}, -1)) } sort keys %o;
         POSIX::_exit(1);
     }
