@@ -1,5 +1,6 @@
 // What can be measured; each gives a text with a Markdown table, and the figures of every run.
 
+import { cluster } from './cluster.mjs';
 import { cores } from './cores.mjs';
 import { head } from './head.mjs';
 import { latency } from './latency.mjs';
@@ -221,6 +222,7 @@ export const commands = {
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },
     cores: { run: cores, seconds: o => o.rounds * (3 * (o.time + 6) + 10) },
+    cluster: { run: o => cluster(o, { paced }), seconds: o => o.rounds * 4 * (o.time + 6) },
     head: { run: head, seconds: o => o.rounds * (o.clients ? 6 : 12) * (o.time + 5) },
 };
 

@@ -187,6 +187,7 @@ export const servers = {
             http: `
     blockcast_zone main 32m;
     blockcast_max_connections 40000 worker=19900;
+    ${options.http ?? ''}
     upstream node { server 127.0.0.1:${nodePort}; keepalive 64; }
 ${names.map(name => `
     blockcast_stream ${name} {
@@ -219,6 +220,33 @@ ${names.map(name => `
             async stop() {
                 await server.stop();
                 await stop(node);
+            },
+        };
+    },
+
+    // blockcast that leads a cluster: its log is on a Redis beside the node and the clients.
+    async clustered(options) {
+        const enginePort = await nextPort();
+        const engine = start(1, 'redis-server', ['--port', String(enginePort), '--bind', '127.0.0.1', '--save', '',
+            '--dir', env.tmp]);
+
+        await listening(enginePort, engine);
+
+        const server = await servers.blockcast({ ...options,
+            http: `blockcast_cluster redis://127.0.0.1:${enginePort};` });
+
+        for (let role; role !== 'leader'; await sleep(50)) {
+            // 503 until then
+            const health = await fetch(`http://127.0.0.1:${server.port}/api/health`);
+            role = (await health.json()).cluster.role;
+        }
+
+        return {
+            ...server,
+            engine: engine.pid,
+            async stop() {
+                await server.stop();
+                await stop(engine);
             },
         };
     },
