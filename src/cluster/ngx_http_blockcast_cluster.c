@@ -618,7 +618,7 @@ ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
     ngx_str_t                           peer, none;
     ngx_http_blockcast_cluster_addr_t  *addrs;
 
-    ngx_str_null(&none);
+    ngx_str_set(&none, "");
     peer = none;
 
     if (node->address != (ngx_uint_t) -1) {
