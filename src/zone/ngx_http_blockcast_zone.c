@@ -13,7 +13,7 @@
 
 
 /* to be changed with the layout: a reload with another module finds it */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737643ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737644ULL
 
 /* how long the lock is waited for (msec): it is held to copy a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
