@@ -435,6 +435,8 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 
     n = (slot->version + 1) & 1;
 
+    slot->claims++;
+
     ngx_memcpy(ngx_http_blockcast_slot_buffer(slot, n), buf, snap->size);
 
     ngx_http_blockcast_snapshot_show(slot, snap);
