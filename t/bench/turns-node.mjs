@@ -2,6 +2,8 @@
 //
 //   json_SIZE_N   an array of records of about SIZE bytes, another one each time; N tells streams apart
 //   hex_SIZE      a string of hexadecimal digits, which compress badly
+//   clock_MS_N    a number that grows every MS ms; N tells streams apart
+//   keys_MS       of keys in the first param, an object of such numbers, each of which grows at another time
 //   log_BYTES     a hundred entries of 200 bytes, the next ones each time until they are BYTES together
 
 import crypto from 'node:crypto';
@@ -23,12 +25,20 @@ function records(from, bytes) {
     return list;
 }
 
-function result(method) {
+function result(method, params) {
     const [kind, bytes] = method.split('_');
     const n = calls.get(method) ?? 0;
     const size = Number(bytes);
 
     calls.set(method, n + 1);
+
+    if (kind === 'clock') {
+        return `{"n":${Math.floor(Date.now() / size)}}`;
+    }
+    if (kind === 'keys') {
+        return JSON.stringify(Object.fromEntries(params[0].map(key =>
+            [key, { n: Math.floor(Date.now() / size + crypto.createHash('md5').update(key).digest()[0] / 256) }])));
+    }
 
     if (kind === 'hex') {
         return `"${crypto.randomBytes(size / 2).toString('hex')}"`;
@@ -46,8 +56,8 @@ http.createServer((request, response) => {
     let body = '';
     request.on('data', data => { body += data; });
     request.on('end', () => {
-        const { id, method } = JSON.parse(body);
-        const text = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result(method)}}`;
+        const { id, method, params } = JSON.parse(body);
+        const text = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result(method, params)}}`;
         response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
         response.end(text);
     });

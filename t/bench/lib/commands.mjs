@@ -1,6 +1,7 @@
 // What can be measured; each gives a text with a Markdown table, and the figures of every run.
 
 import { cluster } from './cluster.mjs';
+import { keys } from './keys.mjs';
 import { cores } from './cores.mjs';
 import { head } from './head.mjs';
 import { latency } from './latency.mjs';
@@ -223,6 +224,7 @@ export const commands = {
     bytes: { run: bytes, seconds: () => 75 },
     cores: { run: cores, seconds: o => o.rounds * (3 * (o.time + 6) + 10) },
     cluster: { run: o => cluster(o, { paced }), seconds: o => o.rounds * 4 * (o.time + 6) },
+    keys: { run: keys, seconds: o => o.rounds * 2 * (Math.max(o.time, 12) + 20) },
     head: { run: head, seconds: o => o.rounds * (o.clients ? 6 : 12) * (o.time + 5) },
 };
 
