@@ -3,7 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { Crowd } from './crowd.mjs';
-import { sleep } from './process.mjs';
+import { program } from './measure.mjs';
+import { load, sleep } from './process.mjs';
 import { servers } from './servers.mjs';
 import { median, number, table } from './stats.mjs';
 
@@ -63,6 +64,34 @@ async function one(kind, clients, time) {
     }
 }
 
+// Pongs of others, in ms, while a client subscribes to 1,000 new keys a second and leaves them, or does nothing.
+async function pongs(churn, time) {
+    const server = await servers.turns({ streams: kinds.keys.streams(10000), zone: '128m', maxSize: '1k' });
+    const crowd = new Crowd({ port: server.port });
+    let n = 0;
+
+    try {
+        await crowd.open(1);
+        const timer = setInterval(() => {
+            const some = Array.from({ length: 10 }, () => `new${n++}`);
+            crowd.tell(() => ['subscribe', 'unsubscribe'].map(type => JSON.stringify({ type, stream: 'k', keys: some })));
+        }, 10);
+        if (!churn) {
+            clearInterval(timer);
+        }
+        const r = await load(program(), [`--port=${server.port}`, '--path=/ws', '--clients=5', '--pings=200',
+            `--time=${time * 1000}`], { urgent: true });
+        clearInterval(timer);
+        if (crowd.closed) {
+            throw new Error('the client was closed');
+        }
+        return { p50: r.pong_us.p50 / 1000, p99: r.pong_us.p99 / 1000, keys: n };
+    } finally {
+        await crowd.stop();
+        await server.stop();
+    }
+}
+
 export async function keys(options) {
     const clients = options.clients ?? 10000;
     const results = Object.fromEntries(Object.keys(kinds).map(name => [name, []]));
@@ -73,13 +102,23 @@ export async function keys(options) {
         }
     }
 
+    const others = { without: [], 'with it': [] };
+    for (let round = 0; round < options.rounds; round++) {
+        for (const name of Object.keys(others)) {
+            others[name].push(await pongs(name !== 'without', options.time));
+        }
+    }
+
     const of = (name, member, digits) => median(results[name].map(r => r[member])).toFixed(digits);
     return {
-        data: results,
+        data: { results, others },
         text: `**Streams with a key**, ${number(clients)} clients, whose data changes every ${CHANGE / 1000} s, one worker; its `
             + 'processor time with that of polling and publishing\n\n'
             + table(['', 'messages a second', 'µs of the worker a message', '% of a processor', 'MB'],
                 Object.entries(kinds).map(([name, k]) =>
-                    [k.title, of(name, 'rate', 0), of(name, 'us', 1), of(name, 'busy', 1), of(name, 'mb', 0)])),
+                    [k.title, of(name, 'rate', 0), of(name, 'us', 1), of(name, 'busy', 1), of(name, 'mb', 0)]))
+            + '\n\n**Pongs of others** while a client subscribes to 1,000 new keys a second and leaves them, ms\n\n'
+            + table(['', 'p50', 'p99'], Object.entries(others).map(([name, r]) =>
+                [name, ...['p50', 'p99'].map(m => median(r.map(x => x[m])).toFixed(2))])),
     };
 }
