@@ -235,8 +235,10 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
 
 /*
- * Keeps input until the answers to what came before it are sent.  So it is for
- * few clients, and a pointer in each of all would cost more than the tree.
+ * Keeps a copy of the input from pos to last until the answers to what came
+ * before it are sent.  Few clients ever need that, so the copies are in a tree
+ * by connection: a pointer more in ngx_http_blockcast_conn_t would take another
+ * cache line of each client.
  */
 
 static ngx_int_t
