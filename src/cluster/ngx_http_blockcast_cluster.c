@@ -38,6 +38,14 @@
 #define NGX_HTTP_BLOCKCAST_CLUSTER_BLOCK    1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_READ     5000
 
+/*
+ * Entries that a reply has at most; as text, too.  A way with a round trip of
+ * half a second has to take all that is appended meanwhile in one reply, or
+ * who reads is never at the end.
+ */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_COUNT    1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_COUNTED  "1000"
+
 /* of our timer; a leader that finds it this late was stopped */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_TICK     100
 #define NGX_HTTP_BLOCKCAST_CLUSTER_PAUSED   2500
@@ -925,14 +933,11 @@ ngx_http_blockcast_cluster_read(ngx_http_blockcast_cluster_node_t *node)
     n++;
     ngx_http_blockcast_cluster_word(argv[n], "COUNT");
     n++;
+    ngx_http_blockcast_cluster_word(argv[n],
+                                    NGX_HTTP_BLOCKCAST_CLUSTER_COUNTED);
+    n++;
 
-    if (sync) {
-        ngx_http_blockcast_cluster_word(argv[n], "1000");
-        n++;
-
-    } else {
-        ngx_http_blockcast_cluster_word(argv[n], "100");
-        n++;
+    if (!sync) {
         ngx_http_blockcast_cluster_word(argv[n], "BLOCK");
         n++;
         ngx_http_blockcast_cluster_word(argv[n], "1000");
@@ -1654,13 +1659,13 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Takes the entries of a reply.  NGX_BUSY: the rest of them is read again, by
- * the timer; NGX_ERROR: the links are closed.
+ * Takes the entries of a reply, and tells how many there were.  NGX_BUSY: the
+ * rest of them is read again, by the timer; NGX_ERROR: the links are closed.
  */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
-    bc_engine_reply_t *reply)
+    bc_engine_reply_t *reply, ngx_uint_t *n)
 {
     int                 rc;
     ngx_int_t           taken;
@@ -1668,8 +1673,10 @@ ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_entry_t   entry;
 
     bc_engine_first(&it, reply);
+    *n = 0;
 
     while ((rc = bc_engine_entry(&it, &entry)) == 1) {
+        (*n)++;
         taken = ngx_http_blockcast_cluster_entry(node, &entry);
 
         if (taken == NGX_BUSY) {
@@ -2016,12 +2023,43 @@ ngx_http_blockcast_cluster_emptied(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
+/*
+ * The log was read to its end, as it was when the reply left the engine: what
+ * has come since is read by who follows.
+ */
+
+static void
+ngx_http_blockcast_cluster_synced(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_uint_t  count;
+    ngx_msec_t  lasted;
+
+    node->backoff = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
+
+    if (ngx_http_blockcast_log_throttle_end(&node->repeat, &count, &lasted)) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "blockcast: the engine of the cluster \"%V\" is "
+                      "back, after %M.%03M s", &node->conf->name,
+                      lasted / 1000, lasted % 1000);
+    }
+
+    /* what a state file has is better than nothing, at a start */
+
+    ngx_http_blockcast_cluster_keys_synced(node->bmcf, node->missed,
+                                           node->taken.term != 0);
+
+    ngx_http_blockcast_cluster_state(node, ngx_http_blockcast_is_following,
+                                     NULL);
+    ngx_http_blockcast_cluster_wait(node);
+    ngx_http_blockcast_cluster_read(node);
+}
+
+
 static void
 ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
     ngx_uint_t tag, bc_engine_reply_t *reply)
 {
-    ngx_uint_t                          count, kind;
-    ngx_msec_t                          lasted;
+    ngx_uint_t                          kind, n;
     bc_engine_entry_t                   entry;
     ngx_http_blockcast_cluster_node_t  *node;
 
@@ -2064,36 +2102,25 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         if (reply->type == bc_engine_array) {
 
-            if (ngx_http_blockcast_cluster_entries(node, reply) == NGX_OK) {
-                ngx_http_blockcast_cluster_read(node);
+            if (ngx_http_blockcast_cluster_entries(node, reply, &n)
+                != NGX_OK)
+            {
+                return;
             }
 
-            return;
+            if (n >= NGX_HTTP_BLOCKCAST_CLUSTER_COUNT) {
+                ngx_http_blockcast_cluster_read(node);
+                return;
+            }
+
+            /*
+             * There were no more.  To wait for a reply without any is to wait
+             * for ever, where a round trip is longer than the time between two
+             * entries.
+             */
         }
 
-        /* all of it is read */
-
-        node->backoff = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
-
-        if (ngx_http_blockcast_log_throttle_end(&node->repeat, &count,
-                                                &lasted))
-        {
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "blockcast: the engine of the cluster \"%V\" is "
-                          "back, after %M.%03M s", &node->conf->name,
-                          lasted / 1000, lasted % 1000);
-        }
-
-        /* what a state file has is better than nothing, at a start */
-
-        ngx_http_blockcast_cluster_keys_synced(node->bmcf, node->missed,
-                                               node->taken.term != 0);
-
-        ngx_http_blockcast_cluster_state(node,
-                                         ngx_http_blockcast_is_following,
-                                         NULL);
-        ngx_http_blockcast_cluster_wait(node);
-        ngx_http_blockcast_cluster_read(node);
+        ngx_http_blockcast_cluster_synced(node);
 
         return;
 
@@ -2101,7 +2128,9 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         if (reply->type == bc_engine_array) {
 
-            if (ngx_http_blockcast_cluster_entries(node, reply) != NGX_OK) {
+            if (ngx_http_blockcast_cluster_entries(node, reply, &n)
+                != NGX_OK)
+            {
                 return;
             }
 

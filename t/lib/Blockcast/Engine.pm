@@ -9,6 +9,8 @@ package Blockcast::Engine;
 #   $engine->kill; $engine->start;              # on the same port and folder
 #   my $way = $engine->way;                     # a proxy: $way->{port}
 #   $way->cut; $way->mend; $way->freeze; $way->thaw;
+#   $engine->way(delay => 0.2, rate => 1_250_000);   # a long and narrow one:
+#                               # seconds and bytes a second, each way
 #
 # The program is the first of $BLOCKCAST_ENGINE, redis-server, valkey-server;
 # binaries() is a table of all that t/run has got, names and programs, and
@@ -156,9 +158,9 @@ sub _reply {
 # A way to the engine of its own.
 
 sub way {
-    my ($self) = @_;
+    my ($self, %arg) = @_;
 
-    my $way = bless { port => Blockcast::Test::free_port(), to => $self->{port}, owner => $$ },
+    my $way = bless { port => Blockcast::Test::free_port(), to => $self->{port}, owner => $$, %arg },
         'Blockcast::Engine::Way';
     return $way->mend;
 }
@@ -206,6 +208,7 @@ sub mend {
 
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
     $SIG{PIPE} = 'IGNORE';
+    _slowly($self, $listen, $parent) if $self->{delay} || $self->{rate};
     my $select = IO::Select->new($listen);
     my %peer;
 
@@ -237,6 +240,72 @@ sub mend {
                 last unless $w;
                 $at += $w;
             }
+        }
+    }
+
+    POSIX::_exit(0);
+}
+
+
+# The same, but what comes leaves when the one before it has had its time on a
+# line of that rate, and so much later. There are no more bytes on the way than
+# that line holds, and 64 KiB that wait for it.
+
+sub _slowly {
+    my ($self, $listen, $parent) = @_;
+
+    my $delay = $self->{delay} // 0;
+    my $rate = $self->{rate} // 1e9;
+    my $room = $rate * $delay + 65536;
+    my @ways;
+
+    while (getppid == $parent) {
+        my ($in, $out) = ('', '');
+        my $now = Time::HiRes::time;
+        my $wait = 0.5;
+        vec($in, fileno $listen, 1) = 1;
+
+        for my $w (@ways) {
+            vec($in, fileno $w->{from}, 1) = 1 if !$w->{end} && $w->{queued} < $room;
+            my $next = $w->{queue}[0] or next;
+            my $left = $next->[0] - $now;
+            $left > 0 ? ($left < $wait and $wait = $left) : (vec($out, fileno $w->{to}, 1) = 1);
+        }
+
+        select $in, $out, undef, $wait;
+        $now = Time::HiRes::time;
+
+        for my $w (@ways) {
+            if (!$w->{end} && vec $in, fileno $w->{from}, 1) {
+                my $n = sysread $w->{from}, my $data, 16384;
+                next if !defined $n && $!{EAGAIN};
+                $w->{end} = !$n;
+                $w->{free} = ($w->{free} > $now ? $w->{free} : $now) + ($n // 0) / $rate;
+                push @{ $w->{queue} }, [$w->{free} + $delay, $data // ''];
+                $w->{queued} += $n // 0;
+            }
+
+            if (vec $out, fileno $w->{to}, 1) {
+                my $next = $w->{queue}[0];
+                my $n = length $next->[1] ? syswrite $w->{to}, $next->[1] : undef;
+                next if !defined $n && length $next->[1] && $!{EAGAIN};
+                $w->{broken} = $w->{other}{broken} = 1 if !$n;
+                $w->{queued} -= $n // 0;
+                substr $next->[1], 0, $n // 0, '';
+                shift @{ $w->{queue} } if !length $next->[1];
+            }
+        }
+
+        @ways = grep { !$_->{broken} } @ways;
+
+        if (vec $in, fileno $listen, 1) {
+            my $c = $listen->accept or next;
+            my $e = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{to}) or next;
+            $_->blocking(0), $_->sockopt(Socket::TCP_NODELAY(), 1) for $c, $e;
+            my %to = (from => $c, to => $e, free => 0, queued => 0, queue => []);
+            my %back = (%to, from => $e, to => $c, queue => []);
+            ($to{other}, $back{other}) = (\%back, \%to);
+            push @ways, \%to, \%back;
         }
     }
 
