@@ -350,7 +350,7 @@ subtest 'kill -9 of everything, again and again, with clients that come back' =>
         my $b = look($t);
         cmp_ok($b->{"$_.seq"}, '>=', $a->{$_} + 10000, "after another boot seq of $_ is far beyond") for qw(c l);
         is($b->{epoch}, $a->{epoch}, '... in the same epoch');
-        like($t->error_log, qr/\[warn\].*the end of ".*feeds" may be missing \(the machine was started again\)/, '... and that is said');
+        like($t->error_log, qr/\[warn\].*the end of ".*feeds" may be missing \(the machine was rebooted\)/, '... and that is said');
 
         # ... but not when it was closed.
 
@@ -369,9 +369,9 @@ subtest 'kill -9 of everything, again and again, with clients that come back' =>
 };
 
 
-# -- Files that are not believed.
+# -- Files that are not used.
 
-subtest 'files that are not believed' => sub {
+subtest 'files that are not used' => sub {
     {
         my $t = nginx(http => http($node->{port}));
         my $file = file($t);
@@ -402,7 +402,7 @@ subtest 'files that are not believed' => sub {
             $t->start;
             my $b = look($t);
             isnt($b->{epoch}, $epoch, "$name: a new epoch");
-            like(errors($t), qr/\[error\].*the state file ".*feeds" $re, it is not believed and is "feeds\.damaged(?:\.\d+)?" now/,
+            like(errors($t), qr/\[error\].*the state file ".*feeds" $re, it is not used and was renamed to "feeds\.damaged(?:\.\d+)?"/,
                 '... it is said why');
             my $aside = "$file.damaged" . ($n ? ".$n" : '');
             $n++;

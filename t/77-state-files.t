@@ -260,7 +260,7 @@ subtest 'at run time' => sub {
         unlink $file;
         spew("$file.x", "mine as well\n");
         rename "$file.x", $file;
-        ok($t->wait_log(qr/\[error\].*rename\(\) to what is not ours of the state file ".*feeds" failed/, 20), 'a foreign file put there: said');
+        ok($t->wait_log(qr/\[error\].*rename\(\) \(onto a foreign file\) of the state file ".*feeds" failed/, 20), 'a foreign file put there: said');
         is(slurp($file), "mine as well\n", '... and left alone');
         unlink $file;
         ok($t->wait_log(qr/\[notice\].*the state file ".*feeds" is written again/, 20), '... ours again when it is away');
@@ -465,8 +465,8 @@ subtest 'a file that was cut, or an older copy that was put back' => sub {
             like($t->error_log, $want{log}, '... and that is said') if $want{log};
         };
 
-        my $older = qr/\[warn\].*the end of ".*feeds" may be missing \(it is older than its lock file tells\)/;
-        my $unknown = qr/\[error\].*the state file ".*feeds" is not vouched for by its lock file.*it is not believed and is "feeds\.damaged" now/;
+        my $older = qr/\[warn\].*the end of ".*feeds" may be missing \(it is older than its lock file says\)/;
+        my $unknown = qr/\[error\].*the state file ".*feeds" is not confirmed by its lock file.*it is not used and was renamed to "feeds\.damaged"/;
 
         $try->('as it was', $new, $lock, epoch => 'same');
         unlike($t->error_log, qr/may be missing/, '... and is not doubted');
@@ -491,7 +491,7 @@ subtest 'a file that was cut, or an older copy that was put back' => sub {
         my $boot = $new;
         substr($boot, 48, 16) = "\1" x 16;
         substr($boot, 12, 4) = pack 'V', do { require Compress::Zlib; Compress::Zlib::crc32(substr $boot, 16, 48) };
-        $try->('after another boot', $boot, $lock, epoch => 'same', log => qr/may be missing \(the machine was started again\)/);
+        $try->('after another boot', $boot, $lock, epoch => 'same', log => qr/may be missing \(the machine was rebooted\)/);
         $try->('after another boot, cut', substr($boot, 0, $journal[-2]), $lock, epoch => 'same');
 
         # and the gap is remembered over one more restart

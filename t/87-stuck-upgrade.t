@@ -139,7 +139,7 @@ sub stuck {
     is($t->get_json('/api/health')->{poller}{role}, 'leader', "$name: the new nginx leads");
     ok((grep { $_ == $pid } $t->nginx_pids), "$name: the worker is still there");
 
-    my $lines = () = $t->error_log =~ /gives no sign of life, it is not waited for/g;
+    my $lines = () = $t->error_log =~ /hangs, this one takes over/g;
     cmp_ok($lines, '<=', 1, "$name: one line says so at most");
 
     # It goes on, with what it was about to do.
@@ -154,7 +154,7 @@ sub stuck {
     ok($gone, "$name: it goes on, and then goes, and its master too") or diag(said($t));
     $crowd->run(2);
     $crowd->complete($t, $node, "$name: after it went on", $slow);
-    unlike(substr($t->error_log, $at), qr/this nginx has .* and polls/,
+    unlike(substr($t->error_log, $at), qr/this nginx owns .* and polls/,
         "$name: the lead stays where it is");
     my $polls = (() = $node->calls('count')) - $before;
     my $due = (time - $t0) / 0.4;
@@ -224,10 +224,10 @@ subtest 'no upgrade is needed for it' => sub {
         stop_idle($pid);
         reconnect($crowd);
         polls_again($t, $node, $crowd, 'one worker each');
-        like($t->error_log, qr/the nginx that has .* gives no sign of life, it is not waited for/,
+        like($t->error_log, qr/the nginx that polls for .* hangs, this one takes over/,
             'the log tells why');
         kill 'CONT', $pid;
-        ok($t->wait_log(qr/another nginx has .* and polls/, 20 * $slow),
+        ok($t->wait_log(qr/another nginx owns .* and polls/, 20 * $slow),
             'the one that was stopped sees that it has lost the lead');
         $crowd->run(1);
         $crowd->complete($t, $node, 'the one that was stopped follows', $slow);
@@ -249,7 +249,7 @@ subtest 'no upgrade is needed for it' => sub {
         kill 'CONT', $_ for reverse @both;
         $crowd->run(2);
         $crowd->complete($t, $node, 'both were stopped', $slow);
-        unlike(substr($t->error_log, $at), qr/gives no sign of life, it is not waited for/,
+        unlike(substr($t->error_log, $at), qr/hangs, this one takes over/,
             'both were stopped: nobody takes the lead away');
 
         $crowd->close_all;
@@ -285,7 +285,7 @@ subtest 'it is stopped in the midst of a publish' => sub {
         $crowd->run(20 * $slow, until => sub { $hook->killed });
         ok($t->wait_log(qr/state\/feeds" is locked by process $pid, which does not go on; nothing is/,
             20 * $slow), "$name: the other one tells who it waits for");
-        unlike($t->error_log, qr/this nginx has .* and polls/, "$name: and waits");
+        unlike($t->error_log, qr/this nginx owns .* and polls/, "$name: and waits");
 
         kill $then, $pid;
         $crowd->run(2);
@@ -361,7 +361,7 @@ MORE
         my $before = $seq->();
         within(60, 'and while another nginx follows', sub { $seq->() >= $before + 2 })
             or diag(said($t));
-        unlike($t->error_log, qr/gives no sign of life, it is not waited for/,
+        unlike($t->error_log, qr/hangs, this one takes over/,
             'nobody takes the lead away from it');
         is(scalar(() = $t->error_log =~ /another worker polls now/g), 0,
             'nor the lease from the worker');

@@ -1,7 +1,7 @@
 
 /*
- * The state file: who leads, and what is read from it.  The header tells how
- * it works.
+ * The state file: which nginx leads, and what is read from it.  The header
+ * tells how it works.
  */
 
 
@@ -28,10 +28,10 @@
 #include <fcntl.h>
 
 
-/* the most often that a stream can publish (per second) */
+/* the most publications of a stream per second */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
-/* how often a good poll that changed nothing is recorded (msec) */
+/* how often a successful poll that changed nothing is recorded (msec) */
 #define NGX_HTTP_BLOCKCAST_RECORD_AGAIN    10000
 
 
@@ -70,7 +70,7 @@ static const ngx_http_blockcast_recorder_t
 };
 
 
-/* of the master: workers inherit it, also those of the next configuration */
+/* of the master; workers inherit them, and later configurations reuse them */
 
 static int    ngx_http_blockcast_journal_lock_fd = -1;
 static char  *ngx_http_blockcast_journal_lock_path;
@@ -182,7 +182,7 @@ ngx_http_blockcast_journal_followed(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* Opens the lock file, or keeps that of the former configuration. */
+/* Opens the lock file, or keeps that of the previous configuration. */
 
 static void
 ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
@@ -234,7 +234,7 @@ ngx_http_blockcast_journal_open_lock(ngx_cycle_t *cycle,
 
     if (ngx_http_blockcast_journal_lock_fd != -1) {
 
-        /* the streams go on without that file */
+        /* from now on the streams are published without that file */
 
         ngx_http_blockcast_journal_note_set_incomplete(
                                         ngx_http_blockcast_journal_lock_fd, 1);
@@ -318,7 +318,7 @@ ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
 }
 
 
-/* Returns true when nothing was published here: no client has the epoch. */
+/* Returns true when nothing was published: no client knows our epoch. */
 
 static ngx_uint_t
 ngx_http_blockcast_journal_is_blank(ngx_http_blockcast_main_conf_t *bmcf)
@@ -339,10 +339,9 @@ ngx_http_blockcast_journal_is_blank(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * Returns how many numbers may be missing at the end of the file: none when it
- * was closed or only its processes died; those that were not synced when the
- * machine died; and as many as may have been published since when it could not
- * be written.
+ * Returns how many numbers may be missing at the end of the file: none if it
+ * was closed, or if only the processes died; otherwise those that may not have
+ * been synced, and those that may have been published since the last record.
  */
 
 static uint64_t
@@ -371,8 +370,8 @@ ngx_http_blockcast_journal_max_lost(ngx_http_blockcast_journal_t *s,
 
 
 /*
- * Takes over the numbers of streams that are not configured, so that they are
- * not used again; log: names these streams in the log.
+ * Takes over the numbers of streams that are not configured, so that none is
+ * used twice; log: also name these streams in the log.
  */
 
 static void
@@ -418,7 +417,7 @@ ngx_http_blockcast_journal_unconfigured(ngx_http_blockcast_main_conf_t *bmcf,
 
         former = name;
 
-        /* anything may be in a file */
+        /* the file may contain anything */
 
         ngx_http_blockcast_gate_printable(&name, printable, sizeof(printable));
 
@@ -431,8 +430,8 @@ ngx_http_blockcast_journal_unconfigured(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 /*
- * Takes over the epoch of a file that begins, unless clients may have another
- * one from here: then the file will not be read.
+ * Takes over the epoch of a new file, unless clients may have got another
+ * epoch from this nginx: then the file will be ignored.
  */
 
 static void
@@ -474,18 +473,18 @@ ngx_http_blockcast_journal_jump_reason(ngx_http_blockcast_journal_t *s,
     }
 
     if (behind != 0 && !ngx_http_blockcast_journal_note_is_incomplete(s)) {
-        return "it is older than its lock file tells";
+        return "it is older than its lock file says";
     }
 
     if (ngx_http_blockcast_journal_file_same_boot(h)) {
         return "it could not be written";
     }
 
-    return "the machine was started again";
+    return "the machine was rebooted";
 }
 
 
-/* Reads the file into the zone, or what was appended since the last time. */
+/* Reads the file, or what was appended since the last time, into the zone. */
 
 static void
 ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
@@ -543,7 +542,7 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (bmcf->cluster != NULL) {
 
-            /* what is missing is in the cluster's log, under its numbers */
+            /* the cluster's log has what is missing, under the same numbers */
 
             jump = 0;
         }
@@ -582,7 +581,7 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
 
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                           "blockcast: the end of \"%V\" may be missing (%s), "
-                          "all seq go on %uL further",
+                          "so every seq skips %uL numbers",
                           &s->path,
                           ngx_http_blockcast_journal_jump_reason(s, &h, &tail,
                                                                  behind),
@@ -608,7 +607,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_sync_job(bmcf);
 
-    /* before anything is read of the lock file */
+    /* before anything is read from the lock file */
 
     kept = ngx_http_blockcast_journal_own_keep_lock(s, zone->sh->role
                                                  == ngx_http_blockcast_leader);
@@ -617,7 +616,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
 
         if (s->ready) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "blockcast: another nginx has \"%V\" and polls",
+                          "blockcast: another nginx owns \"%V\" and polls",
                           &s->path);
         }
 
@@ -641,7 +640,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
         return 1;
     }
 
-    /* a former poller may be publishing: when the lock is free, it is done */
+    /* the previous poller may be publishing: wait until it unlocks the zone */
 
     if (ngx_http_blockcast_zone_lock(zone, ngx_cycle->log) != NGX_OK) {
         return 0;
@@ -670,7 +669,7 @@ ngx_http_blockcast_journal_lead(ngx_http_blockcast_main_conf_t *bmcf)
         zone->sh->role = ngx_http_blockcast_leader;
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "blockcast: this nginx has \"%V\" now and polls",
+                      "blockcast: this nginx owns \"%V\" now and polls",
                       &s->path);
     }
 
@@ -702,7 +701,7 @@ ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (s->job != NULL) {
 
-        /* the thread is at an image of an earlier time: write one after it */
+        /* the thread is writing an older image: write a new one after it */
 
         ngx_http_blockcast_journal_incomplete(bmcf);
         return;
@@ -778,7 +777,8 @@ ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf)
     if (s->lock_private) {
 
         /*
-         * no other process has it open: it would lock out the family's others
+         * no other worker of the family has it open, so the lock would keep
+         * them out
          */
 
         (void) ngx_http_blockcast_journal_lead_lock(s, F_UNLCK,
@@ -809,10 +809,10 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
     s->has_left = 1;
 
     /*
-     * Give up the lease before this worker counts as exiting: of two that exit
-     * at the same time the last one needs it to close the file, and finds it
-     * taken otherwise.  The caller stops the polls before the event loop goes
-     * on, so nothing is published without it.
+     * Give up the lease before this worker counts as exiting: if two workers
+     * exit at the same time, the last one needs the lease to close the file.
+     * The caller stops the polls before it returns to the event loop, so
+     * nothing is published without the lease.
      */
 
     ngx_http_blockcast_lease_drop(zone);
@@ -824,7 +824,7 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (zone->sh->role == ngx_http_blockcast_follower) {
 
-        /* the leader need not poll for its clients any more */
+        /* the leader no longer has to poll for this nginx's clients */
 
         if (s->lock != -1) {
             (void) ngx_http_blockcast_journal_lead_lock(
@@ -843,8 +843,8 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_file_finish(bmcf);
 
-    /* another nginx goes on, however long the disk takes now; the clients that
-       are still here follow it */
+    /* let another nginx take over however long the disk takes now; our
+       remaining clients follow it */
 
     zone->sh->role = ngx_http_blockcast_follower;
 
@@ -882,7 +882,7 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (bmcf->zone->sh->role == ngx_http_blockcast_leader) {
 
-        /* a worker that is drained sees that its family leads no more */
+        /* a draining worker checks whether its family still leads */
 
         if (!ngx_exiting || !ngx_http_blockcast_journal_lead_lost(
                                         bmcf->journal)) {
@@ -896,7 +896,7 @@ ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* Records, now and then, that the data is fresh, for those that follow. */
+/* Records now and then, for nginxes that follow, that the data is fresh. */
 
 static void
 ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
@@ -924,7 +924,7 @@ ngx_http_blockcast_journal_polled(ngx_http_blockcast_main_conf_t *bmcf,
 
     slot->polled_recorded = ngx_current_msec;
 
-    /* such a record needs no sync of its own */
+    /* such a record does not count as unsynced */
 
     unsynced = s->unsynced;
 

@@ -1,24 +1,23 @@
 
 /*
- * The state file: what a restarted nginx goes on with.
+ * The state file: what a restarted nginx continues from.
  *
  * One file holds an image of all streams and, behind it, a journal: one record
  * is appended with one write() before each publish becomes visible, so the
  * death of all processes loses nothing that a client has seen.  That writes
  * less than a checkpoint at each interval would, and there is no second file
- * that might not fit the first.  At the interval a thread syncs what was
- * appended, against a power loss; a new image takes the place of the file,
- * atomically, when the journal has become large, or lacks something.  A power
- * loss takes less than "reserve" numbers from the journal's end: a start after
- * another boot goes on that far behind what it finds.
+ * that might not match the first.  At each interval a thread syncs what was
+ * appended, against a power loss; a new image replaces the file atomically
+ * when the journal has grown large or lacks something.  A power loss takes
+ * fewer than "reserve" numbers from the journal's end, so a start after a
+ * reboot skips that many numbers beyond the newest one it finds.
  *
  * Two masters share the file during a binary upgrade.  A family, a master and
  * its workers, has a zone of its own; PATH.lock says which family leads, by a
- * record and by locks (see _journal_lead), and those that follow read what the
- * leader appends.  The locks belong to a descriptor that the master has opened
- * and the workers inherited, so the kernel releases them with the last process
- * of a family.  A family whose polling worker gives no sign of life loses the
- * lead all the same.
+ * record and by locks (see _journal_lead), and the other ones read what the
+ * leader appends.  The locks belong to a descriptor that the master opened and
+ * the workers inherited, so the kernel releases them with the last process of
+ * a family.  A family whose polling worker hangs loses the lead all the same.
  */
 
 
@@ -39,8 +38,8 @@ struct ngx_http_blockcast_journal_s {
     char                         *lockname;     /* NAME.lock */
     char                         *folder;
     ngx_core_conf_t              *core;         /* has the workers' user */
-    const ngx_http_blockcast_recorder_t  *recorder;  /* ours, whoever else
-                                                   has one */
+    const ngx_http_blockcast_recorder_t  *recorder;  /* the journal's own; a
+                                                   cluster wraps it */
     ngx_atomic_t                 *read_error;   /* in the zone, or NULL: errno
                                                    that a worker has logged */
     ngx_msec_t                    interval;
@@ -55,15 +54,15 @@ struct ngx_http_blockcast_journal_s {
     ino_t                         inode;
     off_t                         size;
     off_t                         image_size;   /* of the image in it */
-    off_t                         ahead;        /* bytes behind size: a part of
-                                                   a record that does not count
-                                                   yet, or never will */
-    void                         *ahead_of;     /* ... and of what, or NULL */
+    off_t                         ahead;        /* bytes after size: a part of
+                                                   a record that is incomplete,
+                                                   or was abandoned */
+    void                         *ahead_of;     /* its stage, or NULL */
     ngx_msec_t                    synced_at;    /* last turn at the interval */
     ngx_uint_t                    unsynced;     /* records */
     int                           error;        /* errno that was logged */
-    off_t                         full;         /* size the disk had no room
-                                                   for, or 0 */
+    off_t                         full;         /* size for which the disk had
+                                                   no room, or 0 */
     ngx_http_blockcast_journal_job_t  *job;     /* of the thread, or NULL */
 
     /* of a worker that follows */
@@ -84,11 +83,11 @@ struct ngx_http_blockcast_journal_s {
     unsigned                      without_record:1;  /* the lead could not be
                                                    written to PATH.lock */
     unsigned                      incomplete:1;  /* the file lacks something */
-    unsigned                      has_followers:1;  /* other families wait */
+    unsigned                      has_followers:1;  /* other families follow */
     unsigned                      has_left:1;   /* this worker exits */
-    unsigned                      other_epoch:1;  /* read_fd: is not read */
+    unsigned                      other_epoch:1;  /* read_fd: is ignored */
     unsigned                      intact:1;     /* read_fd: of this boot, and
-                                                   nothing is damaged */
+                                                   undamaged */
     unsigned                      not_ours:1;   /* read_fd: not a state file */
     unsigned                      note_valid:1;  /* this worker writes it */
     unsigned                      lock_private:1;  /* lock: of this worker */
@@ -102,30 +101,30 @@ char *ngx_http_blockcast_journal_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /*
  * Takes the lead if no other family of processes has it, and reads the file
- * when the zone is new or another family has led.  Called in the master when a
- * configuration comes into force; bmcf is NULL when nothing is configured.
+ * when the zone is new or another family leads.  Called in the master when a
+ * configuration takes effect; bmcf is NULL when nothing is configured.
  */
 void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Takes the lead if it can, on the ticks of the worker with the lease.  Returns
- * true when its family leads and the zone has all that was published before,
- * so that it may poll.
+ * Takes the lead if it can, on the ticks of the worker that holds the lease.
+ * Returns true when its family leads and the zone has everything published so
+ * far, so that the worker may poll.
  */
 ngx_uint_t ngx_http_blockcast_journal_lead(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/*
- * Writes a new image, unless the file is complete, when that worker begins to
- * poll.
- */
+/* Writes a new image unless the file is complete; when a worker starts to
+   poll. */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Syncs, or writes a new image, when it is time; called on its ticks. */
+/*
+ * Starts a sync or a new image when it is due; called on the poller's ticks.
+ */
 void ngx_http_blockcast_journal_tick(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Closes the file when it stops polling. */
+/* Closes the file when the worker stops polling. */
 void ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Marks the file as incomplete: the next tick writes a new image. */
@@ -133,19 +132,19 @@ void ngx_http_blockcast_journal_incomplete(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Completes the file and gives up the lead when a worker begins to exit and no
- * other one of its family can poll.
+ * Completes the file and gives up the lead when a worker starts to exit and no
+ * other worker of its family can poll.
  */
 void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Returns true when another nginx follows: then any stream may be wanted. */
+/* Returns true when another nginx follows: its clients may want any stream. */
 ngx_uint_t ngx_http_blockcast_journal_followed(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Reads what the leader has written, in a worker of a family that follows. */
 void ngx_http_blockcast_journal_follow(ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Returns false when another family has taken the lead. */
+/* Returns true when this nginx may publish: it leads, or has no state file. */
 ngx_uint_t ngx_http_blockcast_journal_held(
     ngx_http_blockcast_main_conf_t *bmcf);
 

@@ -50,8 +50,8 @@ ngx_http_blockcast_journal_codec_now(void)
 
 
 /*
- * Converts a time of the clock that workers share (msec, 0: never) to one that
- * goes on over a restart.
+ * Converts a time of the clock that workers share (msec, 0: never) to Unix
+ * milliseconds, which stay valid across a restart.
  */
 
 static uint64_t
@@ -90,7 +90,7 @@ ngx_http_blockcast_journal_codec_key(u_char *name,
 }
 
 
-/* Describes what is about to be published, without entries. */
+/* Describes what is about to be published, without the log's entries. */
 
 static void
 ngx_http_blockcast_journal_codec_record(
@@ -246,7 +246,10 @@ ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
 }
 
 
-/* Prepares such a record; its data, of ngx_alloc(), is the caller's. */
+/*
+ * Prepares a record of a slot's history after `since`; the caller frees its
+ * data, of ngx_alloc().
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_codec_history_data(ngx_http_blockcast_slot_t *slot,
@@ -296,7 +299,7 @@ ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
 }
 
 
-/* Makes room for size more bytes; returns their place, NULL: no memory. */
+/* Makes room for size more bytes; returns where, or NULL without memory. */
 
 static u_char *
 ngx_http_blockcast_journal_codec_room(
@@ -532,7 +535,7 @@ ngx_http_blockcast_journal_codec_put_history(
 
 /* Appends all records of a stream. */
 
-/* Puts the keys of a stream that have data. */
+/* Appends the records of a stream's keys that have data. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_codec_put_keys(
@@ -643,7 +646,7 @@ ngx_http_blockcast_journal_codec_put_stream(
         }
     }
 
-    /* record the number alone if there is no data of that number */
+    /* the newest number has no data here: record the number alone */
 
     if (slot->seq > seq) {
         ngx_http_blockcast_journal_codec_slot(slot, &r);

@@ -15,10 +15,11 @@
 
 
 /*
- * The data of a log's record "seq": what it published beside the entries that
- * it keeps.  Numbers of 8 bytes, little-endian: the newest seq with an entry
- * that is gone, whether keys were forgotten, the seed (two), and the hashes
- * with it of the keys that are gone but not forgotten, in their order.
+ * The data of a log's record "seq": what the log remembers of entries it no
+ * longer keeps.  Numbers of 8 bytes, little-endian: the newest seq with an
+ * entry that is gone; whether keys were forgotten; the two words of the hash
+ * seed; and the hashes of the keys whose entries are gone but that are still
+ * remembered, oldest first.
  */
 #define NGX_HTTP_BLOCKCAST_PAST_GONE    0
 #define NGX_HTTP_BLOCKCAST_PAST_FORGOT  1
@@ -27,16 +28,17 @@
 
 
 /*
- * The data of a record "seq" of what is no log, with the number 0, is that of
- * bc_history_encode(): a version without histories takes it for a number that
- * it knows.
+ * The data of a record "seq" of any other stream, with the number 0, is what
+ * bc_history_encode() makes.  Versions without histories skip it: they know a
+ * number that is at least as new.
  */
 
 
 /*
- * Make a record, of ngx_alloc(), which the caller frees; its data is NULL
- * without memory.  Of what is about to be published; of a stream's error (an
- * empty text: there is none any more); of a good poll that changed nothing.
+ * Make a record in memory of ngx_alloc(), which the caller frees; its data is
+ * NULL when there is no memory.  The record is of what is about to be
+ * published; of a stream's error (an empty text: the error is over); of a
+ * successful poll that changed nothing.
  */
 void ngx_http_blockcast_journal_codec_publication(
     ngx_http_blockcast_publication_t *pub, ngx_str_t *record);
@@ -46,21 +48,23 @@ void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
 /*
- * Writes the beginning of a snapshot's record, up to the data, with the sum
- * still missing; returns its length, at most BC_JOURNAL_RECORD +
- * NGX_HTTP_BLOCKCAST_NAME_LEN.
+ * Writes the beginning of a snapshot's record, up to the data, without the
+ * checksum; returns its length, at most BC_JOURNAL_RECORD +
+ * NGX_HTTP_BLOCKCAST_NAME_LEN bytes.
  */
 size_t ngx_http_blockcast_journal_codec_head(
     ngx_http_blockcast_publication_t *pub, u_char *p);
 
-/* Makes a record of what a stream's history has beyond the last one. */
+/*
+ * Makes a record of what was added to a stream's history since the last one.
+ */
 void ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
 /*
- * Makes an image: the records of all streams of the configuration, behind the
- * room for a file's header; keys: and of keys with state=on.  For the poller;
- * image->data is of ngx_alloc(), NULL without memory.
+ * Makes an image: room for the file's header, then the records of all
+ * configured streams and, with `keys`, of the keys with state=on.  For the
+ * poller; image->data is of ngx_alloc(), NULL when there is no memory.
  */
 void ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t keys, ngx_str_t *image);

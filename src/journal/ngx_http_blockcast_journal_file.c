@@ -19,10 +19,10 @@
 #include <fcntl.h>
 
 
-/* a larger file was not written by us (bytes) */
+/* a larger file is not one of ours (bytes) */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_LARGEST  (1024 * 1024 * 1024)
 
-/* when a slow disk is logged (msec), and again at the earliest (sec) */
+/* a write that takes longer is logged (msec), once per interval (sec) */
 #define NGX_HTTP_BLOCKCAST_SLOW           100
 #define NGX_HTTP_BLOCKCAST_SLOW_AGAIN     60
 
@@ -31,8 +31,7 @@ static void ngx_http_blockcast_journal_file_boot(u_char *boot);
 
 
 /*
- * Opens the file, in the master: its rights may be needed on the way to the
- * folder.
+ * Opens the folder in the master, whose rights may be needed to get there.
  */
 
 int
@@ -87,8 +86,8 @@ ngx_http_blockcast_journal_file_pread(int fd, u_char *p, size_t size,
 
 
 /*
- * Opens the file in place of the one that was read so far, and reads its
- * header; *st describes it.  Returns as _read() does.
+ * Opens the file in place of the one read so far and reads its header; *st
+ * describes it.  Returns what _read() returns.
  */
 
 static ngx_int_t
@@ -113,7 +112,7 @@ ngx_http_blockcast_journal_file_open(ngx_http_blockcast_journal_t *s,
 
     ngx_http_blockcast_journal_file_close(s);
 
-    /* unless it is good, it is not read again until another is there */
+    /* an invalid file is not read again until another one replaces it */
 
     s->read_fd = fd;
     s->read_inode = st->st_ino;
@@ -134,7 +133,7 @@ ngx_http_blockcast_journal_file_open(ngx_http_blockcast_journal_t *s,
 
     if (st->st_size == 0) {
 
-        /* the first image takes its place */
+        /* an empty file: the first image will replace it */
 
         return NGX_DECLINED;
     }
@@ -278,7 +277,7 @@ ngx_http_blockcast_journal_file_refuse(ngx_http_blockcast_journal_t *s,
     if (!aside || s->not_ours) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: the state file \"%V\" is %s, it is not "
-                      "believed%s", &s->path, why,
+                      "used%s", &s->path, why,
                       s->not_ours ? " and left alone" : "");
         return;
     }
@@ -306,14 +305,14 @@ ngx_http_blockcast_journal_file_refuse(ngx_http_blockcast_journal_t *s,
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "blockcast: the state file \"%V\" is %s, it is not "
-                      "believed; renaming it to \"%s\" failed",
+                      "used; renaming it to \"%s\" failed",
                       &s->path, why, name);
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "blockcast: the state file \"%V\" is %s, it is not believed "
-                  "and is \"%s\" now", &s->path, why, name);
+                  "blockcast: the state file \"%V\" is %s, it is not used and "
+                  "was renamed to \"%s\"", &s->path, why, name);
 }
 
 
@@ -331,7 +330,7 @@ ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s)
         return;
     }
 
-    /* reading moves the position, so not in the one that is kept */
+    /* reading moves the position, so use a descriptor of our own */
 
     fd = openat(s->dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
     dir = (fd != -1) ? fdopendir(fd) : NULL;
@@ -377,7 +376,7 @@ ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* Reads the kernel's id of this boot, since which nothing written is lost. */
+/* Reads the kernel's id of this boot: what was written since is not lost. */
 
 static void
 ngx_http_blockcast_journal_file_boot(u_char *boot)
@@ -497,7 +496,7 @@ ngx_http_blockcast_journal_file_append(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (s->fd == -1 || record->data == NULL) {
 
-        /* the first image comes when the poller has begun */
+        /* before the poller's first image there is no file to append to */
 
         if (s->fd != -1) {
             ngx_http_blockcast_journal_file_fail(s, "appending to",
@@ -526,7 +525,7 @@ ngx_http_blockcast_journal_file_put(int fd, u_char *p, size_t len)
     size_t   done;
     ssize_t  n;
 
-    /* a second write() is only there to learn why the first one was cut */
+    /* after a short write() the next one tells the reason */
 
     for (done = 0; done < len; done += (n == -1) ? 0 : n) {
         n = write(fd, p + done, len - done);
@@ -684,7 +683,7 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
     s = bmcf->journal;
     zone = bmcf->zone;
 
-    /* a poller that was stopped must not replace a newer image by its own */
+    /* a poller that was paused must not replace a newer image with its own */
 
     rc = ngx_http_blockcast_snapshot_begin_by(zone, s->recorder,
                                               ngx_cycle->log);
@@ -710,7 +709,7 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
 
         if (err != 0) {
             ngx_http_blockcast_journal_file_fail(s, (err == NGX_EEXIST)
-                                         ? "rename() to what is not ours"
+                                         ? "rename() (onto a foreign file)"
                                          : "rename()", err);
         }
 
@@ -730,13 +729,14 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
     s->incomplete = 0;
     zone->sh->jumped = 0;
 
-    /* the name in the folder, and what is behind the image */
+    /* the rename, and what follows the image, are not synced yet */
 
     s->unsynced = 1;
 
     ngx_http_blockcast_journal_note_set_incomplete(s->lock, 0);
 
-    /* an image may fit where the journal behind it soon does not any more */
+    /* the image fits, but the journal behind it may soon fill the disk again:
+       then the next successful append tells */
 
     if (s->full == 0) {
         ngx_http_blockcast_journal_file_log_recovered(s);
@@ -789,14 +789,14 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
     {
         ngx_http_blockcast_journal_file_log_slow(s, since,
                                                  NGX_HTTP_BLOCKCAST_SLOW,
-                                              ", nothing was sent meanwhile");
+                                              ", nothing was sent during it");
     }
 
     ngx_http_blockcast_lease_extend(bmcf->zone, 0);
 }
 
 
-/* No other process can append to the file any more. */
+/* Called when no other process can append to the file any more. */
 
 void
 ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
@@ -816,7 +816,7 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
         return;
     }
 
-    /* the last record may be cut off: then no client has seen its data */
+    /* cut off an incomplete last record: no client has seen its data */
 
     if (fstat(fd, &st) == -1
         || st.st_ino != s->read_inode
@@ -837,7 +837,7 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
     s->ahead_of = NULL;
     s->incomplete = 0;
 
-    /* the poller before may not have synced it */
+    /* the previous poller may not have synced it */
 
     s->unsynced = 1;
 }
@@ -874,7 +874,7 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    /* what the histories have of slots that are not over */
+    /* record what the histories have of time slots that are not over yet */
 
     st = bmcf->streams.elts;
 

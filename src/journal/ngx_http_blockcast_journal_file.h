@@ -13,8 +13,8 @@
 #include "bc_journal.h"
 
 
-/* bytes of PATH.lock that are locked, see _journal_lead; the first one also
-   says whether the file lacks something */
+/* bytes of PATH.lock that are locked, see _journal_lead; the content of the
+   first one says whether the state file is incomplete */
 #define NGX_HTTP_BLOCKCAST_LEADS    0
 #define NGX_HTTP_BLOCKCAST_FOLLOWS  1
 
@@ -22,13 +22,13 @@
 #define NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE  10000
 
 
-/* the end of what was read */
+/* what is known of the end of the file that was read */
 
 typedef struct {
     size_t                        good;         /* bytes of whole records */
     uint64_t                      newest;       /* Unix seconds */
-    unsigned                      closed:1;     /* the last one says so */
-    unsigned                      bad:1;        /* not just cut */
+    unsigned                      closed:1;     /* the last record says so */
+    unsigned                      bad:1;        /* damaged, not just cut */
 } ngx_http_blockcast_journal_tail_t;
 
 
@@ -36,27 +36,28 @@ typedef struct {
 int ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s);
 
 /*
- * Reads what is new in the file, to *data of ngx_alloc().  NGX_OK: a file not
- * read before, its header in h and what is behind it in *data; NGX_DONE: more
- * of the one that is open; NGX_DECLINED: nothing; NGX_ERROR: not a good state
- * file, *why says what it is instead.
+ * Reads what is new in the file to *data, of ngx_alloc(), which the caller
+ * frees.  NGX_OK: this is another file than before; its header is in h, and
+ * the rest in *data.  NGX_DONE: *data has what was appended to the open file.
+ * NGX_DECLINED: there is nothing new.  NGX_ERROR: the file is not a valid
+ * state file; *why completes "the state file is ...".
  */
 ngx_int_t ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
     u_char **data, size_t *len, bc_journal_header_t *h, const char **why);
 
 /*
- * Finds the end of the whole records of what was read; what is behind it will
- * be read again.
+ * Finds the end of the last whole record in what was read; the next _read()
+ * begins there.
  */
 void ngx_http_blockcast_journal_file_tail(ngx_http_blockcast_journal_t *s,
     u_char *data, size_t len, ngx_http_blockcast_journal_tail_t *tail);
 
-/* Closes what is read; the next _read() begins anew. */
+/* Closes the file that is read; the next _read() starts over. */
 void ngx_http_blockcast_journal_file_close(ngx_http_blockcast_journal_t *s);
 
 /*
- * Logs why a file is not used, and with aside renames it, so that another can
- * be written.
+ * Logs why a file is not used; with `aside`, also renames it so that a new one
+ * can be written.
  */
 void ngx_http_blockcast_journal_file_refuse(ngx_http_blockcast_journal_t *s,
     const char *why, ngx_uint_t aside);
@@ -64,20 +65,21 @@ void ngx_http_blockcast_journal_file_refuse(ngx_http_blockcast_journal_t *s,
 /* Removes the temporary files of processes that are gone. */
 void ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s);
 
-/* Returns true when the file was made since the machine was started. */
+/* Returns true when the file was made since the machine last booted. */
 ngx_uint_t ngx_http_blockcast_journal_file_same_boot(bc_journal_header_t *h);
 
 
-/* Replaces the file by a new image, and waits for the disk. */
+/* Replaces the file with a new image and waits for the disk. */
 void ngx_http_blockcast_journal_file_write(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Are the parts of that: _make_image() makes *image, of ngx_alloc(), and the
- * name of a temporary file (NGX_MAX_PATH bytes).  _write_temp() writes and
- * syncs that file, from any thread, and returns its descriptor, or -1 with
- * errno and *what failed.  _replace() renames it and takes over fd, which it
- * closes when it fails; image is the image's size in bytes.
+ * The steps of that.  _make_image() makes *image, of ngx_alloc(), and the name
+ * of a temporary file (NGX_MAX_PATH bytes).  _write_temp() writes and syncs
+ * that file, from any thread, and returns its descriptor, or -1 with errno set
+ * and *what naming the call that failed.  _replace() renames the file into
+ * place and owns fd from then on, closing it on failure; image is the image's
+ * size in bytes.
  */
 ngx_int_t ngx_http_blockcast_journal_file_make_image(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *image, char *temp);
@@ -86,41 +88,41 @@ int ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
 ngx_int_t ngx_http_blockcast_journal_file_replace(
     ngx_http_blockcast_main_conf_t *bmcf, int fd, char *temp, off_t image);
 
-/* Goes on with the file that was read to its end, if that is complete. */
+/* Keeps appending to the file just read, if it is complete. */
 void ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s);
 
 /*
- * Appends a record, before what it describes becomes visible.  Logs a failure,
- * which is no reason not to publish.
+ * Appends a record before what it describes becomes visible.  A failure is
+ * logged and does not stop the publication.
  */
 void ngx_http_blockcast_journal_file_append(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *record);
 
 /*
- * Drops a part of a record that was written ahead; NGX_ERROR with errno: it is
- * there still.
+ * Truncates the part of a record that was written ahead.  NGX_ERROR with
+ * errno: it could not.
  */
 ngx_int_t ngx_http_blockcast_journal_file_drop(
     ngx_http_blockcast_journal_t *s);
 
 /*
- * Handles the end of an append of len bytes, of which done were written; err:
- * why not all of them, which is logged, and the others are taken away.
+ * Ends an append of len bytes of which `done` were written.  When that is not
+ * all, err says why; that is logged, and the part is truncated.
  */
 void ngx_http_blockcast_journal_file_appended(ngx_http_blockcast_journal_t *s,
     size_t len, size_t done, int err);
 
-/* Writes all, or returns less with errno. */
+/* Writes len bytes; returns how many were written, with errno if fewer. */
 size_t ngx_http_blockcast_journal_file_put(int fd, u_char *p, size_t len);
 
-/* Appends the last record: the file is complete. */
+/* Appends the last record, which says that the file is complete. */
 void ngx_http_blockcast_journal_file_finish(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Log that `what` failed with errno err, once, and mark the file as lacking
- * something; and that what was begun at since (usec) took longer than limit
- * (msec), with a consequence.
+ * _fail() logs, once, that `what` failed with errno err, and marks the file as
+ * incomplete.  _log_slow() logs a write that began at `since` (usec) if it
+ * took longer than limit (msec); consequence is appended to the message.
  */
 void ngx_http_blockcast_journal_file_fail(ngx_http_blockcast_journal_t *s,
     const char *what, int err);

@@ -3,24 +3,25 @@
  * The lead among masters with the same state file.
  *
  * A record in PATH.lock names the family (a master and its workers) that
- * polls, and holds a beat, which the worker that polls changes with each tick.
- * Nobody compares clocks: a family that follows looks at the beat again and
- * again, and when it has not changed for too long, takes the lead.  A worker
- * that is stopped, hangs, or has died with its number in use again cannot keep
- * the beat up, whatever locks its descriptors hold.
+ * polls, and holds a beat, which the polling worker changes on each tick.
+ * Clocks are not compared: a family that follows watches the beat, and takes
+ * the lead when it has not changed for too long.  A worker that is stopped or
+ * hangs, or whose pid was reused after it died, cannot keep the beat up,
+ * whatever locks its descriptors hold.
  *
  * Locks of bytes of PATH.lock:
  *
- *     0    of the family that leads.  Versions without the record know just
- *          this one.  One that was found stuck may keep it; the record says so
- *     1    shared by those that follow
- *     2    of the process (fcntl(2): gone with it) that is about to change the
- *          record or what it guards: between the look at the record and the
- *          end of a publish nobody takes the lead.  It is held for as long as
- *          a message is copied.  A process that is stopped just then holds up
- *          the others, which log that, until it goes on or is killed: what it
- *          has begun would be a second content of the same number
- *     beyond 2^62: one for each family, while any of its processes is there
+ *     0    of the family that leads; the only one that versions without the
+ *          record know.  A family that was found stuck may keep it: the record
+ *          says so
+ *     1    shared by the families that follow
+ *     2    of the process (fcntl(2): released when it dies) that is about to
+ *          change the record or what it guards: nobody takes the lead between
+ *          its look at the record and the end of its publish.  It is held
+ *          while one message is copied.  A process that is stopped right then
+ *          holds up the others, which log that, until it resumes or is killed:
+ *          otherwise one number could get two contents
+ *     beyond 2^62: one for each family, as long as any of its processes lives
  */
 
 
@@ -41,12 +42,12 @@
 #define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_JOURNAL_LEAD
 #define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
 
-/* how often a beat has to be seen unchanged: a worker that looks may have been
-   stopped, too */
+/* how often a beat must be seen unchanged, as the worker that watches may have
+   been stopped itself */
 #define NGX_HTTP_BLOCKCAST_BEAT_CHECKS  5
 
-/* how long the section is waited for (msec), and when it is logged that this
-   failed, again (sec) */
+/* how long to wait for the section (msec), and how often a failure is logged
+   (sec) */
 #define NGX_HTTP_BLOCKCAST_WAIT       20
 #define NGX_HTTP_BLOCKCAST_LOG_AGAIN  10
 
@@ -172,7 +173,9 @@ ngx_http_blockcast_journal_lead_is_record(const u_char *p)
 }
 
 
-/* Locks the section, for WAIT msec at most; logs which process has it. */
+/*
+ * Locks the section, waiting WAIT msec at most; logs which process holds it.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_lead_enter_section(ngx_http_blockcast_journal_t *s)
@@ -205,7 +208,7 @@ ngx_http_blockcast_journal_lead_enter_section(ngx_http_blockcast_journal_t *s)
 
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: \"%V\" is locked by process %P, which does "
-                      "not go on; nothing is published meanwhile",
+                      "not go on; nothing is published until it does",
                       &s->path, fl.l_pid);
     }
 
@@ -224,7 +227,7 @@ ngx_http_blockcast_journal_lead_leave_section(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* Returns true when there is a process of a family, stuck or not. */
+/* Returns true when any process of a family exists, stuck or not. */
 
 static ngx_uint_t
 ngx_http_blockcast_journal_lead_family_exists(ngx_http_blockcast_journal_t *s,
@@ -280,7 +283,7 @@ ngx_http_blockcast_journal_lead_is_silent(ngx_http_blockcast_journal_t *s,
 }
 
 
-/* Without a lock file no other family can be seen: this one leads then. */
+/* Without a lock file this family leads: it cannot see any other one. */
 
 ngx_uint_t
 ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
@@ -308,10 +311,10 @@ ngx_http_blockcast_journal_lead_leads(ngx_http_blockcast_journal_t *s)
 
 
 /*
- * Writes this family into the record, unless another one did so since it was
- * read to *lead; within the section, which it leaves.  got: the family has
- * byte 0; silent: the one that leads gives no sign of life.  Returns true when
- * this family leads now.
+ * Writes this family into the record unless it has changed since it was read
+ * to *lead.  Called inside the section, which it leaves.  got: this family has
+ * locked byte 0; silent: the leading family's beat has stopped.  Returns true
+ * when this family leads now.
  */
 
 static ngx_uint_t
@@ -350,8 +353,8 @@ ngx_http_blockcast_journal_lead_claim(ngx_http_blockcast_journal_t *s,
 
     if (silent) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "blockcast: the nginx that has \"%V\" gives no sign "
-                      "of life, it is not waited for", &s->path);
+                      "blockcast: the nginx that polls for \"%V\" hangs, this "
+                      "one takes over", &s->path);
     }
 
     return 1;
@@ -370,7 +373,7 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 
     ngx_http_blockcast_journal_lead_read(s, &lead);
 
-    /* workers of a former configuration may have had these until now */
+    /* workers of the previous configuration may have held these until now */
 
     ngx_http_blockcast_journal_lead_join(s);
 
@@ -398,7 +401,9 @@ ngx_http_blockcast_journal_lead_owns(ngx_http_blockcast_journal_t *s)
 
     } else if (!got && !lead.without) {
 
-        /* an nginx that knows nothing of the record */
+        /*
+         * byte 0 belongs to an older version, which does not know the record
+         */
         return 0;
     }
 
@@ -450,7 +455,7 @@ ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s)
     if (s->lock == -1 || ngx_http_blockcast_journal_lead_enter_section(
                                         s) != NGX_OK) {
 
-        /* the beat ends now: the others will find this family silent */
+        /* the beat stops here: the others will find this family silent */
         return;
     }
 
@@ -481,8 +486,8 @@ ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     /*
-     * The owner is not written: one that was stopped before this line gives
-     * another family's beat one more change, and no more than that.
+     * Leave the owner alone: a worker that was stopped before this line then
+     * changes the new leader's beat once, which does no harm.
      */
 
     beat[0] = ngx_http_blockcast_zone_usec();

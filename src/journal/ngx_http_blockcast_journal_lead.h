@@ -21,17 +21,18 @@ void ngx_http_blockcast_journal_lead_write_end(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Gives a sign of life, which is to last for msec; 0: until the next ticks.
+ * Renews the beat; the family may be silent for `lasts` msec after it, 0: for
+ * the usual time.
  */
 void ngx_http_blockcast_journal_lead_beat(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_msec_t lasts);
 
-/* Makes the family known, in the master with the lock file open. */
+/* Locks the family's own byte of the lock file; in the master. */
 void ngx_http_blockcast_journal_lead_join(ngx_http_blockcast_journal_t *s);
 
 /*
- * Returns true when this family leads, and takes the lead for it when that is
- * free, or when the family that has it gives no sign of life.
+ * Returns true when this family leads.  Takes the lead first if it is free, or
+ * if the family that holds it is silent.
  */
 ngx_uint_t ngx_http_blockcast_journal_lead_owns(
     ngx_http_blockcast_journal_t *s);
@@ -52,7 +53,7 @@ void ngx_http_blockcast_journal_lead_release(ngx_http_blockcast_journal_t *s);
 
 /*
  * Takes or releases (type as for fcntl()) the family's lock of a byte of
- * PATH.lock.  NGX_DECLINED: another family has it.
+ * PATH.lock.  NGX_DECLINED: another family holds it.
  */
 ngx_int_t ngx_http_blockcast_journal_lead_lock(ngx_http_blockcast_journal_t *s,
     short type, off_t byte);

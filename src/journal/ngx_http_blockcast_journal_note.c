@@ -1,7 +1,8 @@
 
 /*
  * The note in the lock file: the newest seq of each stream.  A copy of the
- * state file does not carry it, so one that was cut or put back is known.
+ * state file does not carry it, so a file that was cut or restored from a copy
+ * is recognized.
  */
 
 
@@ -29,8 +30,8 @@
 
 
 /*
- * The lock file is open whatever became of the folder, and overwriting needs
- * no room on the disk.
+ * Works when the folder is gone or the disk is full: the lock file is open,
+ * and bytes are overwritten in place.
  */
 
 void
@@ -54,8 +55,8 @@ ngx_http_blockcast_journal_note_is_incomplete(ngx_http_blockcast_journal_t *s)
 
 
 /*
- * Returns what distinguishes a file from its copies: the number of its inode,
- * which another file may get later, and when it was made, if that is known.
+ * Returns what tells a file from its copies: its inode number, which another
+ * file may get later, mixed with its birth time where the file system has one.
  */
 
 static uint64_t
@@ -82,8 +83,8 @@ ngx_http_blockcast_journal_note_file_id(int fd)
 
 
 /*
- * Reads the note.  NGX_DECLINED: there is none, as in a lock file of a former
- * version; NGX_ERROR: it is damaged, or was written to another file.
+ * Reads the note.  NGX_DECLINED: there is none, as in a lock file of an older
+ * version; NGX_ERROR: it is damaged, or was copied from another file.
  */
 
 static ngx_int_t
@@ -101,7 +102,7 @@ ngx_http_blockcast_journal_note_read(ngx_http_blockcast_journal_t *s,
 
     n = pread(s->lock, buf, sizeof(buf), 0);
 
-    /* a record of the lead may be behind what a former version wrote */
+    /* an older version wrote no note, perhaps a record of the lead */
 
     if (n == 2
         || (n == BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN && buf[1] == '\n'))
@@ -140,7 +141,7 @@ ngx_http_blockcast_journal_note_seq(bc_journal_note_t *note,
 }
 
 
-/* Returns the newest number of the note's streams that are not configured. */
+/* Returns the newest number of streams in the note that are not configured. */
 
 static uint64_t
 ngx_http_blockcast_journal_note_seq_unconfigured(bc_journal_note_t *note,
@@ -216,7 +217,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
         if (streams[i]->keys != NULL) {
 
-            /* its keys have numbers of their own, none of them is here */
+            /* the numbers of its keys are not in the note */
 
             note.seq[i] = 0;
         }
@@ -224,7 +225,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
 
     note.n = bmcf->streams.nelts;
 
-    /* the bytes before it, the record of the lead, stay */
+    /* the bytes before the note hold the record of the lead: leave them */
 
     ngx_http_blockcast_journal_note_set_incomplete(
                                     s->lock,
@@ -270,7 +271,7 @@ ngx_http_blockcast_journal_note_number(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* what the file has of the configured streams */
+/* what the state file has of the configured streams */
 
 typedef struct {
     uint64_t                      seq[NGX_HTTP_BLOCKCAST_STREAMS];
@@ -309,7 +310,7 @@ ngx_http_blockcast_journal_note_known(ngx_http_blockcast_main_conf_t *bmcf,
 
         seq = &known->seq[st->index];
 
-        /* behind the image each batch must follow the one before */
+        /* in the journal each batch must follow the previous one */
 
         if (r.type == bc_journal_batch && p > journal
             && *seq != 0 && r.seq > *seq + 1)
@@ -338,13 +339,13 @@ ngx_http_blockcast_journal_note_verify(ngx_http_blockcast_main_conf_t *bmcf,
     rc = ngx_http_blockcast_journal_note_read(bmcf->journal, note);
 
     if (rc == NGX_ERROR) {
-        *why = "not vouched for by its lock file, which is missing, damaged "
+        *why = "not confirmed by its lock file, which is missing, damaged "
                "or a copy";
         return NGX_ERROR;
     }
 
     if (rc == NGX_OK && note->epoch != h->epoch) {
-        *why = "of another epoch than its lock file tells, thus a former one";
+        *why = "of another epoch than its lock file says: an older copy";
         return NGX_ERROR;
     }
 
@@ -395,7 +396,7 @@ ngx_http_blockcast_journal_note_apply(ngx_http_blockcast_main_conf_t *bmcf,
             slot->seq = seq + jump;
         }
 
-        /* its entries may be lost, all of them */
+        /* any of the entries so far may be lost */
 
         if (slot->log && (jump != 0 || slot->version == 0)) {
             slot->hole = slot->seq;

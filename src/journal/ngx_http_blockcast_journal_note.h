@@ -12,7 +12,7 @@
 #include "bc_journal.h"
 
 
-/* Writes the number that is about to become visible. */
+/* Writes a stream's number, which is about to become visible. */
 void ngx_http_blockcast_journal_note_number(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st,
     uint64_t seq);
@@ -22,25 +22,23 @@ void ngx_http_blockcast_journal_note_begin(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Reads, at a start, the note and compares the file with it.  *behind is by how
- * many numbers the file is older.  NGX_ERROR: the file is not to be used, *why
- * says what is wrong with it.
+ * Reads the note at a start and compares the file with it.  Sets *behind to
+ * the numbers that the file lacks.  NGX_ERROR: the file must not be used; *why
+ * completes "the state file is ...".
  */
 ngx_int_t ngx_http_blockcast_journal_note_verify(
     ngx_http_blockcast_main_conf_t *bmcf, bc_journal_header_t *h,
     const u_char *data, size_t len, bc_journal_note_t *note, uint64_t *behind,
     const char **why);
 
-/*
- * Takes over the numbers that the file does not have; jump is added to them.
- */
+/* Takes over the numbers that the file lacks, with jump added to them. */
 void ngx_http_blockcast_journal_note_apply(
     ngx_http_blockcast_main_conf_t *bmcf, bc_journal_note_t *note,
     uint64_t jump);
 
 /*
- * Write to a lock file, and read from it, whether something was published that
- * is not in the state file.
+ * Write to and read from a lock file whether something was published that the
+ * state file does not have.
  */
 void ngx_http_blockcast_journal_note_set_incomplete(int lock,
     ngx_uint_t incomplete);

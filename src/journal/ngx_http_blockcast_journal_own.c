@@ -1,8 +1,8 @@
 
 /*
- * Which files are ours, and which are left alone.  Files are opened by their
- * names in a folder that is held open; no link is followed, and no open() can
- * block.
+ * Tells files of blockcast from other ones, which are left alone.  Files are
+ * opened by name in a folder that is held open; no link is followed, and no
+ * open() can block.
  */
 
 
@@ -18,7 +18,7 @@
 #include <sys/xattr.h>
 
 
-/* groups of the workers' user that are looked at */
+/* how many groups of the workers' user are considered */
 #define NGX_HTTP_BLOCKCAST_GROUPS  256
 
 /* bytes of a user's name in messages */
@@ -54,7 +54,7 @@ ngx_http_blockcast_journal_own_user(ngx_http_blockcast_journal_t *s)
 }
 
 
-/* Writes a user for a message: "NAME", or the number when there is none. */
+/* Writes a user for a message: "NAME", or the uid if it has no name. */
 
 static char *
 ngx_http_blockcast_journal_own_user_name(uid_t uid, char *text)
@@ -81,8 +81,8 @@ ngx_http_blockcast_journal_own_user_name(uid_t uid, char *text)
 
 
 /*
- * Opens a regular file, if there is one.  Returns -1 with errno, which is 0
- * when it is another kind of file.
+ * Opens a regular file.  Returns -1 with errno, which is 0 when the name is
+ * that of another kind of file.
  */
 
 static int
@@ -139,7 +139,7 @@ ngx_http_blockcast_journal_own_replaceable(int dir, const char *name)
 }
 
 
-/* Returns what a lock file is that is not ours, or NULL when it is. */
+/* Returns NULL if the lock file is ours, or else what it is. */
 
 static const char *
 ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
@@ -171,7 +171,7 @@ ngx_http_blockcast_journal_own_lock_why(ngx_http_blockcast_journal_t *s,
 
     for (i = 2; i < n; i++) {
 
-        /* the record of the lead may be there */
+        /* skip the place of the record of the lead */
 
         if ((i < BC_JOURNAL_LEAD
              || i >= BC_JOURNAL_LEAD + BC_JOURNAL_LEAD_LEN)
@@ -234,8 +234,9 @@ ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
 
 
 /*
- * Returns whether the workers can make files in the folder, with errno when
- * not.  An access control list is taken to allow it: the mode does not show.
+ * Returns whether the workers can create files in the folder, with errno if
+ * not.  A folder with an access control list counts as writable, as its mode
+ * does not tell.
  */
 
 static ngx_uint_t
@@ -466,7 +467,7 @@ ngx_http_blockcast_journal_own_set_aside(ngx_http_blockcast_journal_t *s,
         return NGX_ERROR;
     }
 
-    /* the file system cannot do that at once */
+    /* the file system cannot do that in one step */
 
     if (linkat(s->dir, s->name, s->dir, name, 0) == -1) {
         return NGX_ERROR;
@@ -491,7 +492,7 @@ ngx_http_blockcast_journal_own_log_unreadable(
 
     s->error = err;
 
-    /* all workers meet the same error: one of them logs it */
+    /* all workers get the same error: only one of them logs it */
 
     if (s->read_error != NULL) {
         logged = *s->read_error;
@@ -524,9 +525,9 @@ ngx_http_blockcast_journal_own_log_unreadable(
 
 
 /*
- * The lock file may have been removed under us: then a second nginx would not
- * see that this one polls.  The one that leads makes it again, for itself; at
- * the next reload the master opens that one for all.
+ * Without the lock file a second nginx would not see that this one polls.  The
+ * worker that leads creates it again and opens it for itself; at the next
+ * reload the master opens it for all workers.
  */
 
 ngx_uint_t
@@ -587,10 +588,10 @@ ngx_http_blockcast_journal_own_keep_lock(ngx_http_blockcast_journal_t *s,
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "blockcast: the lock file \"%V.lock\" was %s while nginx "
-                  "runs, a second nginx that was started meanwhile may poll, "
-                  "too; %s, reload nginx",
+                  "runs, a second nginx that was started since may poll, too; "
+                  "%s, reload nginx",
                   &s->path, gone ? "removed" : "replaced",
-                  gone ? "it is made again" : "the new one is taken");
+                  gone ? "it is created again" : "the new one is used");
 
     return 0;
 }

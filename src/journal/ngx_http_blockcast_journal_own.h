@@ -1,6 +1,6 @@
 
 /*
- * The state file: what is ours, and what is left alone.
+ * Tells files of blockcast from other ones, which are left alone.
  */
 
 
@@ -12,43 +12,43 @@
 
 
 /*
- * Checks, for nginx -t and before a configuration is in force, that the files
- * that are there are ours and that the workers can write.  Changes nothing;
- * logs why it returns NGX_ERROR.
+ * Checks, for nginx -t and before a configuration takes effect, that existing
+ * files are ours and that the workers can write.  Changes nothing; logs why it
+ * returns NGX_ERROR.
  */
 ngx_int_t ngx_http_blockcast_journal_own_check(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_log_t *log);
 
 /*
- * Logs, once for all workers, why the state file cannot be read; never that it
- * is not there yet.
+ * Logs, once for all workers, why the state file cannot be read; says nothing
+ * of a file that does not exist yet.
  */
 void ngx_http_blockcast_journal_own_log_unreadable(
     ngx_http_blockcast_journal_t *s, int err);
 
 /*
- * Returns true when a name in the folder is free, or that of a state file or
- * of the beginning of one.
+ * Returns true when a name in the folder is free, or names a state file or the
+ * beginning of one.
  */
 ngx_uint_t ngx_http_blockcast_journal_own_replaceable(int dir,
     const char *name);
 
-/* Renames the state file to a name that is free; NGX_ERROR with errno. */
+/* Renames the state file to a free name; NGX_ERROR with errno set. */
 ngx_int_t ngx_http_blockcast_journal_own_set_aside(
     ngx_http_blockcast_journal_t *s, const char *name);
 
 /*
- * Opens the lock file, and makes it if need be.  Returns -1 when it fails,
- * with errno and *why NULL, or when the file is not ours: *why says what it
- * is.
+ * Opens the lock file; with `make`, creates it if it does not exist.  Returns
+ * -1 on failure: with errno set and *why NULL, or, when the file is not ours,
+ * with *why saying what it is.
  */
 int ngx_http_blockcast_journal_own_lock_open(ngx_http_blockcast_journal_t *s,
     ngx_uint_t make, const char **why);
 
 /*
- * Makes the lock file again when it was removed and this family leads, and
- * opens the one that was put in its place.  Returns false when the lock file
- * is another one now, so that its note has to be written.
+ * Creates the lock file again when it was removed while this family leads, and
+ * opens the new one when it was replaced.  Returns false when the lock file is
+ * another one now, so that its note has to be written.
  */
 ngx_uint_t ngx_http_blockcast_journal_own_keep_lock(
     ngx_http_blockcast_journal_t *s, ngx_uint_t leads);

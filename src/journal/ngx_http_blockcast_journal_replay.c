@@ -2,8 +2,8 @@
 /*
  * Replays the records of a state file into the slots of the zone.
  *
- * Nothing in a record is taken on trust: other programs may have written to
- * the file.  What a slot has already, by its numbers, is left as it is.
+ * Records are not trusted: other programs may have written to the file.  What
+ * a slot already has, by its numbers, is left as it is.
  */
 
 
@@ -25,7 +25,7 @@
 #include "bc_span.h"
 
 
-/* what the records say of a stream, in the end */
+/* the newest of what the records say of a stream */
 
 typedef struct {
     bc_journal_record_t           newest;
@@ -72,7 +72,7 @@ ngx_http_blockcast_journal_replay_past_get(bc_span_t *past, ngx_uint_t i)
 }
 
 
-/* Finds the next record of a stream; 0: there is none. */
+/* Finds the next record of a stream; returns 0 when there is none. */
 
 static ngx_uint_t
 ngx_http_blockcast_journal_replay_next(const u_char **p, const u_char *last,
@@ -121,7 +121,7 @@ ngx_http_blockcast_journal_replay_find(
 
             if (r.log != (st->field.len != 0)) {
 
-                /* it was of another kind then: older data is not shown */
+                /* the stream was of another kind then: its data is no use */
 
                 found->has_newest = 0;
 
@@ -161,8 +161,8 @@ ngx_http_blockcast_journal_replay_find(
 
 
 /*
- * Checks text of the file as that of a node is checked; logs why it returns
- * false.  what: how the log calls it.
+ * Checks text of the file as a node's text is checked; logs why it returns
+ * false.  what: its name in the log.
  */
 
 static ngx_uint_t
@@ -189,7 +189,7 @@ ngx_http_blockcast_journal_replay_good(ngx_http_blockcast_stream_t *st,
 }
 
 
-/* Tells whether all entries of a record pass that check. */
+/* Returns true when all entries of a record pass that check. */
 
 static ngx_uint_t
 ngx_http_blockcast_journal_replay_whole(ngx_http_blockcast_stream_t *st,
@@ -210,8 +210,8 @@ ngx_http_blockcast_journal_replay_whole(ngx_http_blockcast_stream_t *st,
 
 
 /*
- * Drops the entries beyond a seq, of a message that a dead poller, or another
- * follower, had begun to write.
+ * Drops the entries beyond a seq: they are of a message that a poller or a
+ * follower was writing when it died.
  */
 
 static void
@@ -239,15 +239,16 @@ ngx_http_blockcast_journal_replay_drop(ngx_http_blockcast_slot_t *slot,
 
     slot->head = kept;
 
-    /* their keys, too, or they would not be accepted when they come again */
+    /* forget their keys, too: remembered keys would be refused when they come
+       again */
 
     slot->keys -= ngx_min(slot->keys, n);
 }
 
 
 /*
- * Takes over the hashes of keys that the file remembers, if the slot has no
- * entries yet, and which number is the newest that is gone.
+ * Takes over the newest number that lacks entries and, if the slot has no
+ * entries yet, the hashes of the keys that the file remembers.
  */
 
 static void
@@ -301,8 +302,9 @@ ngx_http_blockcast_journal_replay_remember(ngx_http_blockcast_slot_t *slot,
 
 /*
  * Appends an entry of a record to the ring, as entry nth of number seq, and
- * returns 1.  Returns 0 when it does not fit in or is not valid: entries
- * before it are dropped, so that a client that lacks it learns of a gap.
+ * returns 1.  Returns 0 when the entry does not fit or is not valid: the
+ * entries before it are dropped, so that a client that lacks it learns of a
+ * gap.
  */
 
 static ngx_uint_t
@@ -330,7 +332,7 @@ ngx_http_blockcast_journal_replay_entry(ngx_http_blockcast_stream_t *st,
     entry.data.data = (u_char *) data.data;
     entry.data.len = data.len;
 
-    /* a former version wrote keys as the node had written them */
+    /* older versions wrote keys with the node's escapes */
 
     buf = NULL;
 
@@ -355,9 +357,9 @@ ngx_http_blockcast_journal_replay_entry(ngx_http_blockcast_stream_t *st,
 
 /*
  * Appends the entries beyond number seq to the ring; the mutex is locked.  as
- * is 0, or the number they all get: entries may be missing behind them, and as
- * the end of a message whose beginning is lost they make whoever has an older
- * number learn of a gap.
+ * is 0, or the one number that all of them get: when entries may be missing
+ * after them, they become the end of a message whose beginning is lost, so
+ * that clients with an older number learn of a gap.
  */
 
 static void
@@ -382,7 +384,7 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 
     if (as != 0) {
 
-        /* a client that comes after another restart must learn of it, too */
+        /* clients that come after another restart must learn of it, too */
 
         ngx_http_blockcast_ring_clear(slot, as);
     }
@@ -409,8 +411,8 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
                      && seq >= slot->jump_from))
             {
 
-                /* those between are lost: what was before them goes, too, so
-                   that a client learns of a gap */
+                /* entries in between are lost: drop those before them, too, so
+                   that clients learn of a gap */
 
                 ngx_http_blockcast_ring_clear(slot,
                                               r.nth ? r.seq : r.seq - 1);
@@ -437,7 +439,7 @@ ngx_http_blockcast_journal_replay_entries(const u_char *p, const u_char *last,
 }
 
 
-/* Makes a snapshot's data, in *text of ngx_alloc(), of a record. */
+/* Makes a snapshot's data from a record, in *text of ngx_alloc(). */
 
 static ngx_int_t
 ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
@@ -480,7 +482,7 @@ ngx_http_blockcast_journal_replay_data(ngx_http_blockcast_stream_t *st,
                                                           "the data")
                 : !ngx_http_blockcast_journal_replay_whole(st, r))))
     {
-        /* a batch without entries: those that are valid are in the ring */
+        /* announce no entries: the valid ones are in the ring */
 
         p = ngx_http_blockcast_snapshot_batch_head(text->data, st);
         p = ngx_sprintf(p, "],\"count\":0}");
@@ -502,8 +504,8 @@ ngx_http_blockcast_journal_replay_announced(ngx_http_blockcast_slot_t *slot)
 
 
 /*
- * Returns the entries of a batch, in memory of ngx_alloc(), for a gap that one
- * of them is marked with; NULL when there are none.
+ * Returns the entries of a batch in memory of ngx_alloc(), as one of them may
+ * carry a gap; NULL when there are none.
  */
 
 static ngx_http_blockcast_log_entry_t *
@@ -537,7 +539,7 @@ ngx_http_blockcast_journal_replay_listed(bc_journal_record_t *r)
 
 
 /*
- * Publishes the newest data of a stream, and of a log the entries before it.
+ * Publishes the newest data of a stream; of a log, also the entries before it.
  */
 
 static void
@@ -559,7 +561,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
         && !ngx_http_blockcast_journal_replay_good(st, &found->newest.data,
                                                    "the data"))
     {
-        /* not the data, but its number goes on */
+        /* skip the data, but not its number */
 
         found->seq = ngx_max(found->seq, found->newest.seq);
         return;
@@ -580,7 +582,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
 
     if (text.len > st->max_size) {
 
-        /* too large for the stream as it is now, but its number goes on */
+        /* too large for the stream as configured now: keep the number alone */
 
         found->seq = ngx_max(found->seq, found->newest.seq);
         ngx_free(text.data);
@@ -600,7 +602,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
     if (zone->bmcf->cluster != NULL && !slot->log && slot->version != 0
         && slot->snap[slot->version & 1].seq + 1 == pub.seq)
     {
-        /* in a cluster this worker alone writes: what it reads here stays */
+        /* in a cluster only this worker writes: the buffer does not change */
 
         pub.previous.data = ngx_http_blockcast_slot_buffer(slot, slot->version)
                             + slot->snap[slot->version & 1].data;
@@ -625,7 +627,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
 
         seq = ngx_http_blockcast_journal_replay_announced(slot);
 
-        /* another worker may have been here */
+        /* another worker may have published it by now */
 
         if (snap.seq > seq) {
 
@@ -647,7 +649,7 @@ ngx_http_blockcast_journal_replay_commit(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Adds what the records say of the course of a stream's numbers. */
+/* Adds what the records say of a stream's history. */
 
 static void
 ngx_http_blockcast_journal_replay_history(ngx_http_blockcast_zone_t *zone,
@@ -749,7 +751,7 @@ ngx_http_blockcast_journal_replay_stream(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Takes over the keys of streams that have them in the file. */
+/* Takes over the keys of streams with state=on. */
 
 static void
 ngx_http_blockcast_journal_replay_keys(ngx_http_blockcast_zone_t *zone,

@@ -13,16 +13,17 @@
 
 
 /*
- * Takes over what the records in [p, last) say and the zone does not know.
- * jump is added to all numbers.  redo: the zone is the leader's own, and lacks
- * only what was about to be published.  Returns the number of streams found.
+ * Takes over what the records in [p, last) have and the zone lacks, with jump
+ * added to all numbers.  redo: the records come from this very zone, which
+ * lacks only what was about to be published.  Returns the number of streams
+ * found.
  */
 ngx_uint_t ngx_http_blockcast_journal_replay(ngx_http_blockcast_zone_t *zone,
     const u_char *p, const u_char *last, uint64_t jump, ngx_uint_t redo);
 
 /*
- * Drops the entries that a worker which died in the midst of this has left
- * unannounced: they come again.
+ * Drops the entries left unannounced by a worker that died during a replay:
+ * they are replayed again.
  */
 void ngx_http_blockcast_journal_replay_forget(ngx_http_blockcast_zone_t *zone);
 

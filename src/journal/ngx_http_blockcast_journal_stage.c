@@ -2,11 +2,12 @@
 /*
  * The state file's records of large publications, which are written in pieces.
  *
- * All but the last piece is written ahead, behind what counts in the file; with
- * the last one, under the mutex of the commit, the record becomes whole.  Until
- * then it is what a write() that was cut leaves, which no reader takes.  The
- * record of another publication that comes in between takes its place, and it
- * is begun anew behind that, a few times; then it is written at once.
+ * All pieces but the last are written ahead, after the last whole record; the
+ * last one, under the mutex of the commit, completes the record.  Until then
+ * the file ends as after a write() that was cut short, which readers ignore.
+ * When another publication's record comes first, it overwrites the pieces and
+ * they are written again after it, STAGE_TRIES times at most; after that the
+ * record is written in one go.
  */
 
 
@@ -20,7 +21,7 @@
 #include "bc_journal.h"
 
 
-/* how often it is begun in pieces */
+/* how often a record is started in pieces */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_STAGE_TRIES  5
 
 
@@ -41,7 +42,7 @@ static ngx_int_t ngx_http_blockcast_journal_stage_write(
     ngx_http_blockcast_journal_stage_t *stage, size_t len);
 
 
-/* Returns what is at a position of the record, len bytes at most. */
+/* Returns the text at a position of the record, len bytes at most. */
 
 static ngx_str_t
 ngx_http_blockcast_journal_stage_at(ngx_http_blockcast_journal_stage_t *stage,
@@ -87,7 +88,7 @@ ngx_http_blockcast_journal_stage(ngx_http_blockcast_main_conf_t *bmcf,
 
         stage->size = stage->parts[0].len + pub->data.len + pub->memory.len;
 
-        /* size and sum are not summed */
+        /* the checksum does not cover the size and itself */
         stage->summed = 8;
     }
 
@@ -123,7 +124,7 @@ ngx_http_blockcast_journal_stage_write(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (s->ahead_of != NULL && s->ahead_of != stage) {
 
-        /* another large one */
+        /* another large record is being written */
 
         return NGX_BUSY;
     }
@@ -139,7 +140,7 @@ ngx_http_blockcast_journal_stage_write(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (!s->ready || s->incomplete || s->fd == -1) {
 
-        /* as for append(), which sees to the rest */
+        /* nothing to write ahead, as in append() */
 
         goto done;
     }
@@ -160,7 +161,7 @@ ngx_http_blockcast_journal_stage_write(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (stage->written + text.len + len > stage->size) {
 
-        /* what is left makes it whole */
+        /* leave the last piece to the commit */
 
         goto done;
     }
@@ -177,7 +178,7 @@ ngx_http_blockcast_journal_stage_write(ngx_http_blockcast_main_conf_t *bmcf,
 
     } else {
 
-        /* the disk is full: the commit tries it again, and logs why not */
+        /* the disk is full: the commit tries again and logs the failure */
 
         s->ahead_of = NULL;
     }
@@ -243,7 +244,7 @@ void
 ngx_http_blockcast_journal_stage_free(ngx_http_blockcast_main_conf_t *bmcf,
     void *data)
 {
-    /* what is ahead goes with the next append, by whoever leads then */
+    /* the next append, in whatever process, truncates what is ahead */
 
     if (bmcf->journal->ahead_of == data) {
         bmcf->journal->ahead_of = NULL;

@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast_snapshot.h"
 
 
-/* See stage(), staged() and unstage() of zone/recorder.h. */
+/* Implement stage(), staged() and unstage() of zone/recorder.h. */
 ngx_int_t ngx_http_blockcast_journal_stage(
     ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_publication_t *pub, void **stage, size_t len);

@@ -1,7 +1,7 @@
 
 /*
- * The state file, at the interval: what takes as long as the disk does is done
- * by a thread, one at a time, for which the event loop does not wait.
+ * Syncs of the state file and its new images, at the interval: a thread, one
+ * at a time, waits for the disk, and the event loop does not.
  */
 
 
@@ -15,13 +15,13 @@
 #include <pthread.h>
 
 
-/* bytes that a journal may be longer than twice the image */
+/* bytes by which the file may exceed twice its image */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_ROOM  (1024 * 1024)
 
 
 /*
- * The thread works on nothing but this, and does not log.  It sets done last;
- * until then the event loop leaves the job alone.
+ * A job of the thread, which touches nothing else and does not log.  It sets
+ * `done` last; until then the event loop leaves the job alone.
  */
 
 struct ngx_http_blockcast_journal_job_s {
@@ -59,7 +59,7 @@ ngx_http_blockcast_journal_sync_thread(void *data)
         job->what = "fdatasync()";
         job->err = (fdatasync(job->fd) == -1) ? ngx_errno : 0;
 
-        /* its name, too, when it is a new one */
+        /* sync the name of a new file, too */
 
         (void) fsync(job->dir);
     }
@@ -139,7 +139,7 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     job->from = s->size;
     job->unsynced = s->unsynced;
 
-    /* signals are for the event loop */
+    /* leave signals to the event loop's thread */
 
     sigfillset(&all);
     (void) pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -166,7 +166,7 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Appends to the new image what the journal has got in the meantime. */
+/* Appends to the new image what the journal got while it was written. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_journal_t *s,
@@ -209,8 +209,7 @@ ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (job->given_up || !s->ready || s->incomplete || s->fd == -1) {
 
-        /* this worker stopped polling meanwhile, or a record could not be
-           written */
+        /* this worker has stopped polling, or a record could not be written */
 
         if (job->image.len != 0 && job->fd != -1) {
             (void) unlinkat(job->dir, job->temp, 0);
@@ -222,7 +221,7 @@ ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
 
     ngx_http_blockcast_journal_file_log_slow(s, job->since,
                                              ngx_max(s->interval, 1000),
-                                          ", a power loss may take as much");
+                                          ", a power loss may lose as much");
 
     if (job->err != 0) {
         ngx_http_blockcast_journal_file_fail(s, job->what, job->err);
@@ -256,8 +255,8 @@ ngx_http_blockcast_journal_sync_job_leave(ngx_http_blockcast_journal_t *s)
 
 
 /*
- * Closes the folder when it was moved, or made anew, under our descriptor.
- * One that this user cannot look into stays open as the master opened it.
+ * Closes the folder if its path now leads elsewhere.  A folder that this user
+ * cannot stat() stays open as the master opened it.
  */
 
 static void
@@ -316,7 +315,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
         if (s->unsynced >= NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE * 9 / 10
             && fdatasync(s->fd) == 0)
         {
-            /* too many records are not on the disk: wait for it */
+            /* too many records were not on the disk: this has waited for it */
 
             s->unsynced = 0;
         }
