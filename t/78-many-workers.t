@@ -153,13 +153,13 @@ subtest 'a worker that is stopped while its nginx is reloaded again and again ke
         wait_for { $t->worker_pids == 2 } 20 * $slow;
         my ($pid) = $t->worker_pids;
         kill 'STOP', $pid;
-        ok($t->wait_log(qr/\[warn\].*worker $pid gives no sign of life/, 20 * $slow),
+        ok($t->wait_log(qr/\[warn\].*worker $pid does not respond/, 20 * $slow),
             'a worker that is stopped: said so');
         $t->signal('HUP') for 1 .. 3;
         ok(scalar(wait_for { $t->worker_pids == 3 } 20 * $slow), 'a reload goes on without it');
         kill 'CONT', $pid;
         within(20, 'it leaves when it goes on', sub { $t->nginx_pids == 3 && counted($t) == 2 });
-        is(scalar(() = $t->error_log =~ /worker $pid gives no sign of life/g), 1, 'said once');
+        is(scalar(() = $t->error_log =~ /worker $pid does not respond/g), 1, 'said once');
 
         $t->stop;
         $node->stop;

@@ -1,7 +1,6 @@
 
 /*
- * The WebSockets to the nodes, as the polling worker sees them: in the zone,
- * for health and metrics, and so that there are never two of the same.
+ * The WebSockets to the nodes, as the polling worker sees them.
  */
 
 
@@ -24,7 +23,7 @@ ngx_http_blockcast_head_status_record(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Tells a node from others of that index, in a former configuration. */
+/* Identifies a node among those that had its index in other configurations. */
 
 static uint64_t
 ngx_http_blockcast_head_status_hash(ngx_http_blockcast_head_t *head)
@@ -49,7 +48,7 @@ ngx_http_blockcast_head_status_begin(ngx_http_blockcast_zone_t *zone,
         return;
     }
 
-    /* the owner stays: it may be there yet */
+    /* keep the owner: that worker may still be connected */
 
     record->connects = 0;
     record->losses = 0;
@@ -69,7 +68,7 @@ ngx_http_blockcast_head_status_write(ngx_http_blockcast_zone_t *zone,
 
     record = ngx_http_blockcast_head_status_record(zone, head);
 
-    /* two texts, as with the errors of a stream: no reader sees half of one */
+    /* alternate between two texts: no reader sees half of one */
 
     status = &record->status[(record->version + 1) & 1];
 

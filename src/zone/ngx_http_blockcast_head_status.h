@@ -1,7 +1,7 @@
 
 /*
- * The WebSockets to the nodes, as the polling worker sees them: in the zone,
- * for health and metrics, and so that there are never two of the same.
+ * The WebSockets to the nodes, as the polling worker sees them.  They are in
+ * the zone for health and metrics, and so that no node gets two at a time.
  */
 
 
@@ -17,11 +17,11 @@
 ngx_http_blockcast_head_record_t *ngx_http_blockcast_head_status_record(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_head_t *head);
 
-/* Clears the record of another node, or of none: when a worker polls first. */
+/* Clears the record if it is of another node, when a worker starts to poll. */
 void ngx_http_blockcast_head_status_begin(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_head_t *head);
 
-/* Writes the state, with the reason when it is lost; by the poller alone. */
+/* Writes the state, with the reason of a loss; called by the poller only. */
 void ngx_http_blockcast_head_status_write(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_head_t *head, ngx_http_blockcast_head_state_e state,
     ngx_str_t *reason);
@@ -32,9 +32,9 @@ void ngx_http_blockcast_head_status_read(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_head_status_t *status);
 
 /*
- * Marks this worker as having a connection, or as having none any more.
- * _others() tells whether a worker that is alive still has one: its own
- * record, or that of a former configuration.
+ * Mark this worker as having a connection, or as having none any more.
+ * _others() returns true when another living worker still has one, according
+ * to this record or to one of a previous configuration.
  */
 void ngx_http_blockcast_head_status_own(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_head_t *head);

@@ -1,6 +1,6 @@
 
 /*
- * Histograms of times: the limits of their buckets, and how a time is counted.
+ * Histograms of durations: the limits of their buckets, and how to count one.
  */
 
 
@@ -33,7 +33,7 @@ extern const ngx_http_blockcast_histogram_limits_t
 
 
 /*
- * Counts a time in one of BUCKETS counters.  Not atomic: each histogram has
+ * Counts a duration in one of BUCKETS counters.  Not atomic: a histogram has
  * one writer, the polling worker or the owner of the counters.
  */
 void ngx_http_blockcast_histogram_add(ngx_atomic_t *counts,

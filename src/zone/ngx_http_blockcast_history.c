@@ -17,8 +17,8 @@
 
 
 /*
- * Returns how long a value holds (seconds): up to the next poll that is due,
- * also when nobody listens from now on, and the time that one may take.
+ * Returns how long a value is valid (seconds): until the next poll is due,
+ * even if nobody listens from now on, plus the time that poll may take.
  */
 
 static uint64_t
@@ -31,8 +31,8 @@ ngx_http_blockcast_history_hold_time(ngx_http_blockcast_stream_t *st)
 
 
 /*
- * Writes to the state file what is new, when a slot of the shortest kind is
- * over since it did so last, or `now`; between _begin() and _end().
+ * Records what is new once a time slot of the finest resolution has ended
+ * since the last record, or at once with `now`; between _begin() and _end().
  */
 
 static void
@@ -146,7 +146,7 @@ ngx_http_blockcast_history_import(ngx_http_blockcast_slot_t *dst,
         return;
     }
 
-    /* a poller may be adding to it just now */
+    /* keep out a poller that may be adding to it */
 
     if (ngx_http_blockcast_zone_lock(from, ngx_cycle->log) != NGX_OK) {
         return;

@@ -14,8 +14,8 @@
 
 
 /*
- * Notes, for the poller, the numbers in a stream's data, after each good poll;
- * and that they are not known any more, after one that failed.
+ * Called by the poller: _feed() adds the numbers in a stream's data after a
+ * successful poll; _break() ends their validity after a failed one.
  */
 void ngx_http_blockcast_history_feed(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_str_t *data);

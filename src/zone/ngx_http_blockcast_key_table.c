@@ -2,9 +2,9 @@
 /*
  * The keys of a stream with blockcast_key in the zone.
  *
- * Places are taken and given back under the zone's lock, and looked at without
- * it.  A killed process leaves no more than a place that is marked as dead,
- * which _sweep() gives back: each list is changed by storing one word.
+ * Places are taken and freed under the zone's lock, and read without it.  Each
+ * list changes by the store of one word, so a killed process leaves at most a
+ * place that is marked as dead, which _sweep() frees.
  */
 
 
@@ -16,10 +16,10 @@
 #include "bc_siphash.h"
 
 
-/* places that are compared for the one that was left first */
+/* how many places to compare for the one whose listeners left first */
 #define NGX_HTTP_BLOCKCAST_KEY_LOOK  256
 
-/* how long a key is polled after a request over HTTP, at most (msec) */
+/* the longest time a key is polled after a request over HTTP (msec) */
 #define NGX_HTTP_BLOCKCAST_KEY_DEMAND  15000
 
 
@@ -154,7 +154,7 @@ ngx_http_blockcast_key_table_find(ngx_http_blockcast_key_table_t *table,
     hash = ngx_http_blockcast_key_table_hash(table, key);
     next = ngx_http_blockcast_key_table_heads(table)[hash & table->mask];
 
-    /* another worker may change the list: count, so that it has an end */
+    /* another worker may be changing the list: count, so that the loop ends */
 
     for (n = 0; next != 0 && next <= table->max && n < table->max; n++) {
         k = ngx_http_blockcast_key_table_at(table, next - 1);
@@ -185,7 +185,7 @@ ngx_http_blockcast_key_table_listened(ngx_http_blockcast_key_t *k)
 }
 
 
-/* Sets the bit of a worker, or clears it; returns whether it was set. */
+/* Sets or clears the bit of a worker; returns whether it was set. */
 
 static ngx_uint_t
 ngx_http_blockcast_key_table_bit(ngx_http_blockcast_key_t *k,
@@ -208,8 +208,8 @@ ngx_http_blockcast_key_table_bit(ngx_http_blockcast_key_t *k,
 
 
 /*
- * Takes a place that is there; another worker may be giving it back.  others:
- * it is for other gateways, of which none is a worker here.
+ * Joins an existing place, which another worker may be freeing.  others: on
+ * behalf of other gateways.
  */
 
 static ngx_uint_t
@@ -222,7 +222,7 @@ ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
 
     if (worker == 0 && !others) {
 
-        /* there is no bit for it: it is wanted by time, as over REST */
+        /* this worker has no bit: mark the key as wanted, as REST does */
 
         k->demanded = ngx_current_msec;
         return ngx_http_blockcast_key_table_is(k, key);
@@ -243,7 +243,7 @@ ngx_http_blockcast_key_table_take(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* When a key was of use last: the older, the sooner it makes room. */
+/* Returns when a key was last in use: the oldest one makes room first. */
 
 static ngx_msec_t
 ngx_http_blockcast_key_table_last(ngx_http_blockcast_key_t *k)
@@ -259,7 +259,7 @@ ngx_http_blockcast_key_table_last(ngx_http_blockcast_key_t *k)
 
 
 /*
- * Gives a place back; the lock is held.  False: somebody has come to listen.
+ * Frees a place; the lock is held.  Returns false if it has a listener by now.
  */
 
 static ngx_uint_t
@@ -331,8 +331,8 @@ ngx_http_blockcast_key_table_unlink(ngx_http_blockcast_key_table_t *table,
 
 
 /*
- * Finds a place for another key: a free one, or that of the key that was left
- * first among those that are looked at; the lock is held.
+ * Finds a place for another key: a free one, or that of the key whose
+ * listeners left first among those that are compared; the lock is held.
  */
 
 static ngx_uint_t
@@ -388,7 +388,7 @@ ngx_http_blockcast_key_table_room(ngx_http_blockcast_key_table_t *table)
         if (ngx_http_blockcast_key_table_drop(table, best)) {
             table->evicted++;
 
-            /* look elsewhere next time, unless all were looked at */
+            /* start elsewhere next time, unless all were compared */
 
             if (n < table->max) {
                 table->hand = (i + n) % table->max;
@@ -473,7 +473,7 @@ ngx_http_blockcast_key_table_join_as(ngx_http_blockcast_zone_t *zone,
 
     if (table->full && place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
 
-        /* nobody has left since all places were looked at */
+        /* no listener has left since all places were found in use */
 
         (void) ngx_atomic_fetch_add(&table->refused, 1);
         return place;
@@ -766,7 +766,7 @@ ngx_http_blockcast_key_table_raise(ngx_http_blockcast_key_table_t *table,
     ngx_uint_t                 i;
     ngx_http_blockcast_key_t  *k;
 
-    /* who adds a key meanwhile begins with the one or the other */
+    /* a key that is added now starts from the old or the new number */
 
     table->high = ngx_max(table->high, seq);
     ngx_memory_barrier();
@@ -789,7 +789,7 @@ ngx_http_blockcast_key_table_forget(ngx_http_blockcast_key_table_t *table)
     for (i = 0; i < table->max; i++) {
         k = ngx_http_blockcast_key_table_at(table, i);
 
-        /* for all who know the place it has another key by now */
+        /* whoever remembers the place takes it for one with another key */
 
         k->uses++;
         ngx_memory_barrier();
@@ -884,8 +884,8 @@ ngx_http_blockcast_key_table_sweep(ngx_http_blockcast_zone_t *zone,
 
 
 /*
- * Copies a key of another table, or of a file, unless it is newer here; from
- * has the times of its polls.
+ * Copies a key of another table or of a file, unless it is newer here; `from`
+ * has the times of its polls, or is NULL.
  */
 
 static void
@@ -905,7 +905,8 @@ ngx_http_blockcast_key_table_import_one(ngx_http_blockcast_key_table_t *dst,
 
     if (place == NGX_HTTP_BLOCKCAST_KEY_NONE) {
 
-        /* the listeners come later: no key of the old table makes room */
+        /* no key has listeners yet, so take free places only: otherwise the
+           imported keys would displace each other */
 
         for (place = 0; place < dst->max; place++) {
             k = ngx_http_blockcast_key_table_at(dst,
@@ -1045,7 +1046,8 @@ ngx_http_blockcast_key_table_next(ngx_http_blockcast_key_table_t *table,
 }
 
 
-/* An entry of a ring says which position it is for: one may be behind. */
+/* Adds a place to a ring; the entry holds its position, as readers may find
+   one of an earlier round. */
 
 static void
 ngx_http_blockcast_key_table_say(ngx_http_blockcast_key_table_t *table,
@@ -1082,7 +1084,7 @@ ngx_http_blockcast_key_table_heard(ngx_http_blockcast_key_table_t *table,
 
     if (entry >> 32 != (uint32_t) *pos || (uint32_t) entry >= table->max) {
 
-        /* it is not written yet, or its writer was killed, or we are late */
+        /* not written yet, left by a killed writer, or overwritten by now */
 
         *pos = head;
         return NGX_AGAIN;

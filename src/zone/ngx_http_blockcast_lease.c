@@ -1,6 +1,6 @@
 
 /*
- * The lease of the poller: the one worker that has it polls.
+ * The poller's lease: the one worker that holds it polls.
  */
 
 
@@ -70,11 +70,11 @@ void
 ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec)
 {
-    /* this turn of the event loop may have taken long already */
+    /* nginx's clock is old if this turn of the event loop took long */
 
     ngx_time_update();
 
-    /* a timeout may be hours: a worker that hangs must not lead for so long */
+    /* a timeout may be hours: a worker that hangs must not lead that long */
 
     msec = ngx_min(msec, NGX_HTTP_BLOCKCAST_LONGEST);
 
@@ -83,7 +83,7 @@ ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
                                 + ngx_max(msec, NGX_HTTP_BLOCKCAST_LEASE);
         zone->own->beat = ngx_current_msec + msec;
 
-        /* those of another master wait, too */
+        /* let the workers of another master wait, too */
 
         if (zone->bmcf->recorder != NULL) {
             zone->bmcf->recorder->beat(zone->bmcf, msec);

@@ -1,6 +1,6 @@
 
 /*
- * The lease of the poller: the one worker that has it polls.
+ * The poller's lease: the one worker that holds it polls.
  */
 
 
@@ -12,21 +12,21 @@
 
 
 /*
- * Takes or renews the lease, for LEASE msec.  NGX_OK: this worker polls, and
- * *taken is set when it did not before; NGX_DECLINED: another one does.
+ * Takes or renews the lease for LEASE msec.  NGX_OK: this worker holds it, and
+ * *taken tells whether it did not before; NGX_DECLINED: another one does.
  */
 ngx_int_t ngx_http_blockcast_lease_hold(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t *taken);
 
-/* Gives the lease up, if this worker has it. */
+/* Gives up the lease, if this worker holds it. */
 void ngx_http_blockcast_lease_drop(ngx_http_blockcast_zone_t *zone);
 
-/* Returns true when this worker has it. */
+/* Returns true when this worker holds it. */
 ngx_uint_t ngx_http_blockcast_lease_held(ngx_http_blockcast_zone_t *zone);
 
 /*
- * Makes the lease hold for msec from now, before work that may take so long;
- * with 0, after it, for the usual time.
+ * Extends the lease to msec from now, before work that may take that long; 0,
+ * after such work: to the usual time.
  */
 void ngx_http_blockcast_lease_extend(ngx_http_blockcast_zone_t *zone,
     ngx_msec_t msec);

@@ -13,14 +13,14 @@
 
 
 /*
- * Copies a node's status, and points *counters to its counters in the zone.
- * NGX_DECLINED: it was not polled yet.
+ * Copies a node's status and points *counters to its counters in the zone.
+ * NGX_DECLINED: the node was not polled yet.
  */
 ngx_int_t ngx_http_blockcast_node_status_read(ngx_http_blockcast_zone_t *zone,
     ngx_str_t *name, ngx_http_blockcast_node_status_t *status,
     ngx_http_blockcast_node_counters_t **counters);
 
-/* Returns the milliseconds until the node is tried again, 0: that is due. */
+/* Returns the milliseconds until the node is tried again; 0: it is due. */
 ngx_msec_t ngx_http_blockcast_node_status_retry_in(
     ngx_http_blockcast_node_status_t *status);
 

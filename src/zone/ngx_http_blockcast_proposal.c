@@ -55,7 +55,7 @@ ngx_http_blockcast_proposal_number(ngx_http_blockcast_publication_t *pub,
 
 
 /*
- * Gives the record to the state file, which takes whatever it is given;
+ * Appends the record to the state file, whose failures stop no publish;
  * between snapshot_begin() and _end().
  */
 
@@ -91,7 +91,7 @@ ngx_http_blockcast_proposal_one(ngx_http_blockcast_zone_t *zone,
 
     ngx_http_blockcast_proposal_number(pub, 0);
 
-    /* all frames are built before the lock is taken */
+    /* build all frames before taking the lock */
 
     if (ngx_http_blockcast_snapshot_prepare(pub, &prepared, log) != NGX_OK) {
         return NGX_ERROR;

@@ -1,8 +1,8 @@
 
 /*
- * The recorder: what the zone calls for each change, so that a state file, or
- * a cluster's log, can follow.  journal/ and cluster/ provide the functions;
- * the zone knows nothing of files.
+ * The recorder: the functions that the zone calls for each change, so that a
+ * state file or a cluster's log can record it.  journal/ and cluster/ provide
+ * them; the zone knows nothing of files.
  */
 
 
@@ -17,22 +17,21 @@
 
 
 /*
- * bmcf->recorder points to one of these with blockcast_state, or to that of a
- * cluster, which calls the other one; it is NULL without both.  A record is
- * memory of ngx_alloc(), which the zone frees; its data is NULL when there was
- * no memory.
+ * bmcf->recorder points to that of blockcast_state, or to that of a cluster,
+ * which calls the former; it is NULL without either.  The data of a record is
+ * of ngx_alloc() and freed by the zone; it is NULL when there was no memory.
  */
 
 struct ngx_http_blockcast_recorder_s {
 
     /*
-     * Checks, for nginx -t and before a configuration is in force, that the
+     * Checks, for nginx -t and before a configuration takes effect, that the
      * file can be used.  Changes nothing; logs why it returns NGX_ERROR.
      */
     ngx_int_t  (*check)(ngx_http_blockcast_main_conf_t *bmcf, ngx_log_t *log);
 
     /*
-     * Returns NGX_OK when this nginx may publish; no other one with the same
+     * Returns NGX_OK when this nginx may publish; no other nginx with the same
      * file does so before write_end().  NGX_DECLINED: it may not.
      */
     ngx_int_t  (*write_begin)(ngx_http_blockcast_main_conf_t *bmcf);
@@ -49,7 +48,7 @@ struct ngx_http_blockcast_recorder_s {
                                  ngx_str_t *record);
 
     /*
-     * Writes a record, between write_begin() and write_end(), before what it
+     * Writes a record between write_begin() and write_end(), before what it
      * describes becomes visible.  Logs failures, which stop no publish.
      */
     void       (*append)(ngx_http_blockcast_main_conf_t *bmcf,
@@ -59,19 +58,21 @@ struct ngx_http_blockcast_recorder_s {
     void       (*numbered)(ngx_http_blockcast_main_conf_t *bmcf,
                            ngx_http_blockcast_stream_t *st, uint64_t seq);
 
-    /* Learns that something became visible without a record of it. */
+    /* Called when something became visible without a record of it. */
     void       (*incomplete)(ngx_http_blockcast_main_conf_t *bmcf);
 
-    /* Learns of a good poll that changed nothing: slot->polled is set. */
+    /* Called after a successful poll without changes; slot->polled is set. */
     void       (*polled)(ngx_http_blockcast_main_conf_t *bmcf,
                          ngx_http_blockcast_slot_t *slot);
 
-    /* Tells other nginxes that this one may be silent for msec. */
+    /*
+     * Tells other nginxes that this one may be silent for msec; 0: the usual.
+     */
     void       (*beat)(ngx_http_blockcast_main_conf_t *bmcf, ngx_msec_t msec);
 
     /*
-     * Hands a proposal to a log that answers later, and commits it itself: see
-     * propose().  NULL: the log is append(), which answers at once.
+     * Gives a proposal to a log that answers later, and commits it when it
+     * does: see propose().  NULL: the log is append(), which answers at once.
      */
     ngx_int_t  (*propose)(ngx_http_blockcast_main_conf_t *bmcf,
                           ngx_http_blockcast_proposal_t *proposal);
@@ -79,11 +80,12 @@ struct ngx_http_blockcast_recorder_s {
                            ngx_http_blockcast_proposal_t *proposal);
 
     /*
-     * Write the record of a large publication, in pieces of len bytes: *stage
-     * is NULL at first.  NGX_AGAIN: there is more; NGX_BUSY: in another turn;
-     * NGX_DECLINED: this nginx may not publish; NGX_OK: staged(), which is for
-     * append(), makes it count.  unstage() frees it, and drops what does not
-     * count.  For recorders without propose().
+     * Write the record of a large publication in pieces of len bytes; for
+     * recorders without propose().  stage() writes one piece; *stage is NULL
+     * at first.  NGX_AGAIN: there is more; NGX_BUSY: try again in another turn
+     * of the event loop; NGX_DECLINED: this nginx may not publish; NGX_OK:
+     * call staged() in place of append(), which completes the record.
+     * unstage() frees *stage and abandons a record that is not complete.
      */
     ngx_int_t  (*stage)(ngx_http_blockcast_main_conf_t *bmcf,
                         ngx_http_blockcast_publication_t *pub, void **stage,

@@ -1,12 +1,11 @@
 
 /*
- * The ring of a log stream's slot: its entries one behind the other, each a
- * record with its size, and padding where the next one did not fit in before
- * the end.
+ * The ring of a log stream's slot: its entries in a row, each a record with
+ * its size, and padding where the next one did not fit before the end.
  *
- * Of entries that are gone two things stay: the newest seq that had one, from
- * which a client learns that it has missed something, and a hash of the key,
- * since the node may still show the entry.  Hashes are kept for a bounded
+ * * Two things remain of entries that were overwritten: the newest seq of any,
+ * from which a client learns that it has missed something, and the hash of the
+ * key, as the node may still return the entry.  Hashes are kept for a bounded
  * number of keys, those published last.
  */
 
@@ -34,7 +33,7 @@ ngx_http_blockcast_ring_gap(u_char *data, size_t len, ngx_str_t *gap)
     from = ngx_max(len, NGX_HTTP_BLOCKCAST_RING_GAP + sizeof(member))
            - NGX_HTTP_BLOCKCAST_RING_GAP - sizeof(member);
 
-    /* there is no other brace in it, so this is not inside of another member */
+    /* the gap has no other brace, so it is not inside another member */
 
     for (i = len - 3; i > from + sizeof(member) - 2; i--) {
 
@@ -91,7 +90,7 @@ ngx_http_blockcast_ring_next(u_char *ring, size_t size, uint64_t *pos,
             return rec;
         }
 
-        /* padding at the end of the ring may be as short as its size */
+        /* padding at the end of the ring may have room for its size only */
 
         if (rec->size < sizeof(uint32_t)) {
             break;
@@ -125,7 +124,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     room = slot->ring_size - head % slot->ring_size;
     pad = (room < size) ? room : 0;
 
-    /* make invalid what will be overwritten, before it is */
+    /* invalidate entries before they are overwritten */
 
     while (head + pad + size - tail > slot->ring_size) {
         rec = (ngx_http_blockcast_ring_record_t *)
@@ -150,7 +149,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
         rec = (ngx_http_blockcast_ring_record_t *)
                   (ring + head % slot->ring_size);
 
-        /* the rest may be as small as 8 bytes: only these two are written */
+        /* the rest may be as small as 8 bytes: write only these two */
         rec->size = pad;
         rec->hash = 0;
 
@@ -185,7 +184,7 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     slot->head = head + size;
     ngx_http_blockcast_test_moment("ring: an entry more");
 
-    /* only now: an entry that is remembered and not in the ring is lost */
+    /* last of all: an entry that is remembered but not in the ring is lost */
 
     ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
     slot->keys++;
@@ -201,7 +200,9 @@ ngx_http_blockcast_ring_clear(ngx_http_blockcast_slot_t *slot, uint64_t gone)
 
     ngx_memory_barrier();
 
-    /* readers see that they are behind; the place in the ring is the same */
+    /*
+     * readers see that they are behind; the position in the ring is the same
+     */
 
     slot->head += slot->ring_size;
     slot->tail = slot->head;

@@ -1,6 +1,6 @@
 
 /*
- * Answers of nodes that hold for a while, in shared memory of their own.
+ * A cache for answers of nodes, in shared memory of its own.
  */
 
 
@@ -9,13 +9,13 @@
 #include "bc_siphash.h"
 
 
-/* places that a key may have in the table, in a row */
+/* adjacent places in the table where a key may be */
 #define NGX_HTTP_BLOCKCAST_RPC_CACHE_WAYS   4
 
 /* bytes of the ring for each place in the table */
 #define NGX_HTTP_BLOCKCAST_RPC_CACHE_SHARE  512
 
-/* no answer is larger than this part of the ring */
+/* the largest answer, as a fraction of the ring */
 #define NGX_HTTP_BLOCKCAST_RPC_CACHE_PART   16
 
 
@@ -29,7 +29,7 @@ typedef struct {
 } ngx_http_blockcast_rpc_cache_t;
 
 
-/* what is in the ring, at multiples of eight bytes; key and value follow */
+/* a record of the ring, at a multiple of 8 bytes; key and value follow */
 
 typedef struct {
     uint64_t                      position;
@@ -55,7 +55,7 @@ static ngx_int_t ngx_http_blockcast_rpc_cache_init_zone(
     ngx_shm_zone_t *shm_zone, void *data);
 
 
-/* NULL where nothing is kept */
+/* NULL when there is no cache */
 static ngx_http_blockcast_rpc_cache_t  *ngx_http_blockcast_rpc_cache;
 
 
@@ -104,7 +104,7 @@ ngx_http_blockcast_rpc_cache_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    /* in one piece: what the pool has besides its pages' descriptions */
+    /* all in one piece, except what the slab pool needs for itself */
 
     rest = (size_t) (pool->end - pool->start) - 2 * ngx_pagesize;
     c = ngx_slab_alloc(pool, rest);
@@ -155,7 +155,7 @@ ngx_http_blockcast_rpc_cache_place(ngx_http_blockcast_rpc_cache_t *c,
 }
 
 
-/* Copies from the ring, which goes on at its beginning. */
+/* Copies from the ring, wrapping around at its end. */
 
 static void
 ngx_http_blockcast_rpc_cache_read(ngx_http_blockcast_rpc_cache_t *c,
@@ -195,7 +195,7 @@ ngx_http_blockcast_rpc_cache_write(ngx_http_blockcast_rpc_cache_t *c,
 }
 
 
-/* what is checked: the head of the record, and what its parts hash to */
+/* Returns a record's checksum: of its head and the hashes of its parts. */
 
 static uint64_t
 ngx_http_blockcast_rpc_cache_sum(ngx_http_blockcast_rpc_cache_t *c,
@@ -250,7 +250,7 @@ ngx_http_blockcast_rpc_cache_get(ngx_http_blockcast_rpc_key_t *key,
             continue;
         }
 
-        /* the key is read to where the value will be, or behind it */
+        /* read the key into the same buffer, after the room for the value */
 
         p = ngx_alloc(before + rec.value_len + after + rec.key_len,
                       ngx_cycle->log);
@@ -322,7 +322,7 @@ ngx_http_blockcast_rpc_cache_put(ngx_http_blockcast_rpc_key_t *key,
                                        value->data, value->len);
     ngx_memory_barrier();
 
-    /* the place of the same key, a free one, or that of the oldest record */
+    /* take the place of the same key, a free one, or the oldest record's */
 
     hash = bc_siphash(c->secret, key->data, key->len);
     best = NULL;
@@ -339,7 +339,7 @@ ngx_http_blockcast_rpc_cache_put(ngx_http_blockcast_rpc_key_t *key,
             if (was.position == old && was.key_len == rec.key_len
                 && was.version != 0 && was.version < rec.version)
             {
-                /* most likely its own last answer */
+                /* most likely an older answer to the same key */
 
                 old = 1;
             }

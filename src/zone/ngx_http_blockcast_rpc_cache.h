@@ -1,11 +1,10 @@
 
 /*
- * Answers of nodes that hold for a while, in shared memory of their own.
+ * A cache for answers of nodes, in shared memory of its own.
  *
- * A ring of bytes, into which every worker writes one record after the other
- * without a lock, and a table that says where a record is.  A record carries
- * its key and a checksum: one that was overwritten, or that a killed worker
- * has written half, is not found.
+ * All workers append records to a ring of bytes without a lock; a table says
+ * where a record is.  A record has its key and a checksum, so one that was
+ * overwritten, or half written by a killed worker, is not found.
  */
 
 
@@ -17,7 +16,7 @@
 #include <ngx_core.h>
 
 
-/* what an answer belongs to: len bytes; version 0: it holds for ever */
+/* the key of an answer: len bytes; with version 0 it never expires */
 
 typedef struct {
     u_char                       *data;
@@ -26,24 +25,24 @@ typedef struct {
 } ngx_http_blockcast_rpc_key_t;
 
 
-/* Declares the memory, size bytes of it.  NGX_ERROR has been logged. */
+/* Declares size bytes of shared memory; logs why it returns NGX_ERROR. */
 ngx_int_t ngx_http_blockcast_rpc_cache_init(ngx_conf_t *cf, size_t size);
 
 /*
- * Finds an answer.  It is copied to memory of ngx_alloc(), which the caller
- * frees, behind `before` bytes of room and before `after` more.  NGX_DECLINED:
- * there is none.
+ * Finds an answer and copies it to memory of ngx_alloc(), which the caller
+ * frees, with room for `before` bytes in front and `after` bytes behind.
+ * NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_http_blockcast_rpc_cache_get(ngx_http_blockcast_rpc_key_t *key,
     size_t before, size_t after, ngx_str_t *value);
 
-/* Keeps an answer, if it is not too large for the memory there is. */
+/* Stores an answer, unless it is too large for the ring. */
 void ngx_http_blockcast_rpc_cache_put(ngx_http_blockcast_rpc_key_t *key,
     ngx_str_t *value);
 
 /*
- * Ends what holds until the next head: a number that is part of its version,
- * and that the second function increases.
+ * _era() returns a number for the version of answers that hold until the next
+ * head; _clear() increases it, so that they are not found any more.
  */
 uint64_t ngx_http_blockcast_rpc_cache_era(void);
 void ngx_http_blockcast_rpc_cache_clear(void);

@@ -1,8 +1,9 @@
 
 /*
- * Slots: a stream's place in the zone, and how it outlives a configuration.
+ * Slots: the streams' places in the zone, and how they outlive a
+ * configuration.
  *
- * A slot has a fixed size: its struct, two buffers for snapshots, and for a
+ * * A slot has a fixed size: its struct, two buffers for snapshots, and for a
  * log the ring of its entries and the hashes of their keys; or the history of
  * its numbers.  A reload with other sizes makes another slot, which imports
  * what the old one has.
@@ -23,10 +24,10 @@
 #include <sys/random.h>
 
 
-/* keys of published entries that are remembered beside a ring, at least */
+/* the least number of keys of published entries to remember beside a ring */
 #define NGX_HTTP_BLOCKCAST_KEYS       1024
 
-/* slots of a former configuration are reused when untouched for so long
+/* slots of previous configurations are reused after so long without a touch
    (msec) */
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
 
@@ -43,8 +44,8 @@ ngx_http_blockcast_slot_frame_size(size_t max_size)
 
 
 /*
- * The text, and half of that for each of the other frames: they are left out
- * when they do not save as much.
+ * Counts the text and half of it for each of the other frames, which are left
+ * out when they do not save that much.
  */
 
 size_t
@@ -156,7 +157,7 @@ ngx_http_blockcast_slot_import_keyed(ngx_http_blockcast_slot_t *dst,
 }
 
 
-/* Tells whether a slot keeps the history that a stream is to have. */
+/* Returns true when a slot keeps the history that a stream is to have. */
 
 static ngx_uint_t
 ngx_http_blockcast_slot_history_fits(ngx_http_blockcast_slot_t *slot,
@@ -172,7 +173,7 @@ ngx_http_blockcast_slot_history_fits(ngx_http_blockcast_slot_t *slot,
 }
 
 
-/* Makes the key of a hash, secret: who knows it can make keys collide. */
+/* Makes the secret seed of a hash: with it, anyone could make keys collide. */
 
 static void
 ngx_http_blockcast_slot_seed(uint64_t *seed)
@@ -185,7 +186,7 @@ ngx_http_blockcast_slot_seed(uint64_t *seed)
         return;
     }
 
-    /* an early boot, or a kernel without it */
+    /* early during boot, or on a kernel without getrandom() */
 
     for (i = 0; i < 2; i++) {
         seed[i] = ((uint64_t) ngx_random() << 33)
@@ -227,7 +228,7 @@ ngx_http_blockcast_slot_find(ngx_http_blockcast_zone_t *zone,
             continue;
         }
 
-        /* several sizes of one stream may be left of several reloads */
+        /* several reloads may have left slots of several sizes */
 
         if (found == NULL || slot->seq > best) {
             found = slot;
@@ -294,8 +295,8 @@ ngx_http_blockcast_slot_alloc(ngx_http_blockcast_zone_t *zone,
 
 
 /*
- * Workers touch the slots of their configuration on every tick, so those that
- * are being drained keep theirs.
+ * Workers touch the slots of their configuration on every tick, so draining
+ * workers keep theirs.
  */
 
 void
@@ -370,9 +371,9 @@ ngx_http_blockcast_slot_seq_unconfigured(ngx_http_blockcast_zone_t *zone,
 
 
 /*
- * A stream may have been of another kind (data or log) before, or come back
- * after a time, and clients may remember its numbers.  A snapshot in the slot
- * that is of an older number than those is dropped.
+ * The stream may have been of another kind (data or log) before, or have been
+ * away for some time, and clients may remember its numbers.  A snapshot in the
+ * slot with an older number is dropped.
  */
 
 void
@@ -404,7 +405,7 @@ ngx_http_blockcast_slot_continue_seq(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Drops the snapshot and entries of a slot that nobody publishes in. */
+/* Drops the snapshot and entries of a slot to which nobody publishes. */
 
 static void
 ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot)
@@ -424,7 +425,7 @@ ngx_http_blockcast_slot_empty(ngx_http_blockcast_slot_t *slot)
 }
 
 
-/* Sets another seed, and computes the entries' hashes with it. */
+/* Sets another seed, and hashes the entries' keys again with it. */
 
 static void
 ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot,
@@ -454,8 +455,8 @@ ngx_http_blockcast_slot_reseed(ngx_http_blockcast_slot_t *slot,
 
 
 /*
- * Copies the hashes of keys that src remembers, without the last `hidden`
- * ones, whose entries were not announced.
+ * Copies the hashes of the keys that src remembers, except the last `hidden`
+ * ones, whose entries were never announced.
  */
 
 static void
@@ -467,7 +468,7 @@ ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
     first = src->keys - ngx_min(src->keys, src->nkeys);
     n = src->keys - ngx_min(src->keys, hidden);
 
-    /* the newest that there is room for */
+    /* copy as many of the newest as there is room for */
 
     if (n - ngx_min(n, first) > dst->nkeys) {
         first = n - dst->nkeys;
@@ -486,8 +487,8 @@ ngx_http_blockcast_slot_import_keys(ngx_http_blockcast_slot_t *dst,
 
 
 /*
- * Copies the entries up to number `last` that dst does not have; the mutex of
- * src's zone is locked.
+ * Copies the entries up to number `last` that dst lacks; the mutex of src's
+ * zone is locked.
  */
 
 static void
@@ -500,7 +501,7 @@ ngx_http_blockcast_slot_import_log(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_log_entry_t     entry;
     ngx_http_blockcast_ring_record_t  *rec;
 
-    /* the hashes of keys are copied, so they need the same seed */
+    /* hashes are copied as they are, so both need the same seed */
 
     if (dst->seed[0] != src->seed[0] || dst->seed[1] != src->seed[1]) {
         ngx_http_blockcast_slot_reseed(dst, src->seed);
@@ -513,8 +514,8 @@ ngx_http_blockcast_slot_import_log(ngx_http_blockcast_slot_t *dst,
     if (src->gone > dst->seq) {
 
         /*
-         * some between are lost: those before them go, too, so that a
-         * client is told of the gap
+         * entries in between are lost: drop those before them, too, so that
+         * clients are told of the gap
          */
 
         ngx_http_blockcast_ring_clear(dst, src->gone);
@@ -529,7 +530,7 @@ ngx_http_blockcast_slot_import_log(ngx_http_blockcast_slot_t *dst,
     {
         if (rec->seq > last) {
 
-            /* never announced: it will come as new */
+            /* never announced: the poller will publish it as new */
 
             hidden++;
             continue;
@@ -576,7 +577,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
         return;
     }
 
-    /* a poller may be publishing in src just now */
+    /* keep out a poller that may be publishing to src */
 
     if (ngx_http_blockcast_zone_lock(from, ngx_cycle->log) != NGX_OK) {
         ngx_free(buf);
@@ -596,8 +597,8 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     } else {
 
         /*
-         * the data is too large for the new slot, but its number goes on, and
-         * what the slot showed is of an older one
+         * the data is too large for the new slot: keep its number, and drop
+         * what the slot has, which is older
          */
 
         dst->version = 0;
@@ -616,7 +617,7 @@ ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
 
     if (dst->jump_to > snap.seq) {
 
-        /* numbers that nothing has: what there is goes on being shown */
+        /* numbers that were skipped: keep showing the newest data */
 
         dst->dataless_seq = ngx_max(dst->dataless_seq, dst->jump_to);
         dst->seq = dst->jump_to;
@@ -654,7 +655,7 @@ ngx_http_blockcast_slot_take_over(ngx_http_blockcast_zone_t *zone,
         }
     }
 
-    /* a history goes on while the data does not change */
+    /* a history grows while the data does not change, so import it anyway */
 
     for (offset = zone->sh->slots;
          st->history != NULL && offset != 0;
@@ -698,7 +699,7 @@ ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_zone_t *zone,
 
     } else if (n > 0) {
 
-        /* no record to count in: as a request over HTTP does, on each tick */
+        /* without a record to count in: mark it as demanded, as REST does */
 
         slot->demanded = ngx_current_msec;
     }

@@ -1,6 +1,7 @@
 
 /*
- * Slots: a stream's place in the zone, and how it outlives a configuration.
+ * Slots: the streams' places in the zone, and how they outlive a
+ * configuration.
  */
 
 
@@ -13,16 +14,16 @@
 
 
 /*
- * Return sizes in bytes: of a text frame with data of max_size, at most; of
- * all that a snapshot consists of, at most; of a stream's whole slot.
+ * Return sizes in bytes: the most that a text frame with data of max_size
+ * needs; the most that a whole snapshot needs; the size of a stream's slot.
  */
 size_t ngx_http_blockcast_slot_frame_size(size_t max_size);
 size_t ngx_http_blockcast_slot_buffer_size(size_t max_size, ngx_uint_t log);
 size_t ngx_http_blockcast_slot_size(ngx_http_blockcast_stream_t *st);
 
 /*
- * Return the places in a slot: the buffer of a version; of a log, the ring and
- * the hashes of its keys.
+ * Return addresses in a slot: of the buffer of a version; in a log, of the
+ * ring and of the hashes of its keys.
  */
 u_char *ngx_http_blockcast_slot_buffer(ngx_http_blockcast_slot_t *slot,
     ngx_uint_t n);
@@ -34,8 +35,9 @@ bc_history_t *ngx_http_blockcast_slot_history(
     ngx_http_blockcast_slot_t *slot);
 
 /*
- * Finds the newest slot of a stream's name and kind; exact: of its sizes, too,
- * and imports what a slot of other sizes has that is newer.  NULL: none.
+ * Finds the newest slot with a stream's name and kind, or NULL.  exact: with
+ * its sizes, too; then also imports what slots of other sizes have that is
+ * newer.
  */
 ngx_http_blockcast_slot_t *ngx_http_blockcast_slot_find(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_stream_t *st,
@@ -55,13 +57,13 @@ void ngx_http_blockcast_slot_free_unused(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_slot_import(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src, ngx_http_blockcast_zone_t *from);
 
-/* Imports from the slots that former configurations left in the same zone. */
+/* Imports from the slots that other configurations left in the same zone. */
 void ngx_http_blockcast_slot_take_over(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * Makes dst go on with the newest number that any slot of the stream's name in
- * the zone has had.
+ * Makes dst continue after the newest number of any slot with the stream's
+ * name in the zone.
  */
 void ngx_http_blockcast_slot_continue_seq(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_slot_t *dst);
@@ -71,8 +73,8 @@ struct ngx_http_blockcast_key_table_s *ngx_http_blockcast_slot_key_table(
     ngx_http_blockcast_slot_t *slot);
 
 /*
- * Copies the keys of src, which may be NULL, and has new ones go on after the
- * newest number of all that were.
+ * Copies the keys of src, which may be NULL, and makes new keys continue after
+ * the newest number of any key so far.
  */
 void ngx_http_blockcast_slot_import_keyed(ngx_http_blockcast_slot_t *dst,
     ngx_http_blockcast_slot_t *src);
@@ -82,8 +84,8 @@ uint64_t ngx_http_blockcast_slot_seq_unconfigured(
     ngx_http_blockcast_zone_t *zone, ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Returns the listeners of a stream in all workers; and adds n of this one's,
- * or subtracts them.
+ * _listeners() returns the listeners of a stream in all workers;
+ * _add_listeners() adds n, which may be negative, to those of this worker.
  */
 ngx_uint_t ngx_http_blockcast_slot_listeners(ngx_http_blockcast_slot_t *slot);
 void ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_zone_t *zone,

@@ -29,9 +29,9 @@ static void ngx_http_blockcast_snapshot_show(ngx_http_blockcast_slot_t *slot,
 
 
 /*
- * What this worker has published last, when that is large: who reads it next,
- * which is its own hub, takes this instead of a copy, which would take another
- * ms for 2 MB.
+ * The last publication of this worker, if it is large: this worker's own hub,
+ * which reads it next, takes it instead of making a copy, which would take
+ * another millisecond for 2 MB.
  */
 
 static ngx_http_blockcast_prepared_t  ngx_http_blockcast_snapshot_kept;
@@ -84,8 +84,8 @@ ngx_http_blockcast_snapshot_begin_by(ngx_http_blockcast_zone_t *zone,
     const ngx_http_blockcast_recorder_t *recorder, ngx_log_t *log)
 {
     /*
-     * The mutex keeps out a former poller that was stopped in the middle of
-     * this and goes on after another took the lease.
+     * The mutex keeps out a previous poller that was stopped in the middle of
+     * a write and resumes after another worker took the lease.
      */
 
     if (ngx_http_blockcast_zone_lock(zone, log) != NGX_OK) {
@@ -115,17 +115,17 @@ ngx_http_blockcast_snapshot_end_by(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* how long frames are deflated after the last client that takes them (msec) */
+/* how long to deflate frames after the last client that takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
-/* how long patches are made after the last tick of a worker that has a client
-   for them (msec) */
+/* how long to make patches after the last tick of a worker with a client that
+   takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_PATCH_TIME    (25 * NGX_HTTP_BLOCKCAST_TICK)
 
 
 /*
- * Puts the header before a payload of len bytes, which is at
- * buf + offset + BC_WS_HEADER_LEN, so that the frame begins at offset.
+ * Puts the frame header right before a payload of len bytes at
+ * buf + offset + BC_WS_HEADER_LEN, and describes the frame in *variant.
  */
 
 static void
@@ -148,10 +148,10 @@ ngx_http_blockcast_snapshot_variant_finish(
 
 
 /*
- * Appends the deflated form of the frame `from`, in max bytes at most, when it
- * saves a tenth.  When it does not, the next ones are not tried, and workers
- * see from variant->plain that they need not either; when there is only no
- * room here for what it saves, or it takes long, workers do it.
+ * Appends the deflated form of the frame `from`, of at most max bytes, if it
+ * saves a tenth.  If it does not, the next DEFLATE_PAUSE messages are not
+ * tried, and variant->plain tells the workers not to try, either.  If only the
+ * room is missing, or it would take long, the workers deflate.
  */
 
 static void
@@ -202,7 +202,7 @@ ngx_http_blockcast_snapshot_variant_deflate(ngx_http_blockcast_stream_t *st,
 }
 
 
-/* Tells whether a time is less than `time` msec ago; last is 0 for never. */
+/* Returns true when last (0: never) is less than `time` msec ago. */
 
 static ngx_uint_t
 ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
@@ -214,8 +214,8 @@ ngx_http_blockcast_snapshot_wanted(ngx_msec_t last, ngx_msec_t time)
 
 
 /*
- * Put the text frame at the beginning of buf: up to its data, and what comes
- * behind that.  Both return the end.
+ * Put the text frame at the beginning of buf: the part before its data, and
+ * the part after it.  Both return the end.
  */
 
 static u_char *
@@ -257,7 +257,7 @@ ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
         ngx_http_blockcast_ring_gap(pub->entries[i].data.data,
                                     pub->entries[i].data.len, &gap);
 
-        /* who makes a batch leaves room for it */
+        /* data of a batch is allocated with room for the gap */
 
         if (gap.len != 0
             && pub->data.len + NGX_HTTP_BLOCKCAST_RING_GAP_LEN
@@ -280,7 +280,7 @@ ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
 }
 
 
-/* Puts the program's memory behind the frames. */
+/* Puts the program's memory after the frames. */
 
 static void
 ngx_http_blockcast_snapshot_build_memory(ngx_http_blockcast_publication_t *pub,
@@ -297,9 +297,8 @@ ngx_http_blockcast_snapshot_build_memory(ngx_http_blockcast_publication_t *pub,
 
 
 /*
- * Puts the frame with a merge patch behind the others, when it is smaller than
- * the data.  max is the room for its payload in bytes.  Returns 0 when there
- * is none.
+ * Appends the frame with a merge patch, if it is smaller than the data; max is
+ * the room for its payload in bytes.  Returns 0 when there is no patch.
  */
 
 static ngx_uint_t
@@ -351,7 +350,8 @@ ngx_http_blockcast_snapshot_build_delta(ngx_http_blockcast_publication_t *pub,
 }
 
 
-/* Builds in this worker's memory, so that the lock is held for a memcpy(). */
+/* Builds in this worker's memory, so that the mutex is held for a memcpy()
+   only. */
 
 u_char *
 ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
@@ -365,8 +365,8 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     st = pub->stream;
 
     /*
-     * As much as this data can need, in the four forms there are: for all that
-     * the slot can take, the allocator would have to ask the system.  Deflate
+     * Allocate what the four forms of this data can need, rather than the
+     * slot's maximum, for which malloc() would call the system.  Deflate
      * writes up to 64 bytes beyond its limit before it gives up.
      */
 
@@ -396,7 +396,7 @@ ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
     max = ngx_http_blockcast_slot_frame_size(
                                         st->max_size) / 2 - BC_WS_HEADER_LEN;
 
-    /* a worker whose first such client came since compresses for itself */
+    /* a worker whose first such client comes later deflates for itself */
 
     deflate = ngx_http_blockcast_snapshot_wanted(
                         st->slot->deflated,
@@ -443,7 +443,7 @@ ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
 }
 
 
-/* Makes what is in the buffer that nobody reads the newest. */
+/* Makes the content of the buffer that nobody reads the newest snapshot. */
 
 static void
 ngx_http_blockcast_snapshot_show(ngx_http_blockcast_slot_t *slot,
@@ -492,7 +492,8 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Makes a copy with another memory the newest; the mutex is locked. */
+/* Makes a copy of the newest snapshot with another program memory the newest;
+   the mutex is locked. */
 
 static void
 ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
@@ -538,7 +539,7 @@ ngx_http_blockcast_snapshot_batch_head(u_char *p,
 }
 
 
-/* Makes a batch's data of its entries: {"FIELD":[ENTRY,...],"count":N}. */
+/* Makes a batch's data from its entries: {"FIELD":[ENTRY,...],"count":N}. */
 
 static ngx_int_t
 ngx_http_blockcast_snapshot_batch_data(ngx_http_blockcast_publication_t *pub,
@@ -652,11 +653,11 @@ ngx_http_blockcast_snapshot_commit_prepared(
 
 
 /*
- * In pieces: the private buffer is filled first, then the one of the slot that
- * nobody reads, and the commit itself is but a few words.  Between two pieces
- * of the latter the mutex is free, and another worker may take the lease and
- * write there, too: whoever begins is counted, and who finds another count,
- * or another version, has lost the buffer.
+ * In pieces, a private buffer is filled first, then the slot's buffer that
+ * nobody reads; the commit itself stores a few words.  While the slot's buffer
+ * is filled the mutex is free between pieces, so another worker may take the
+ * lease and write there, too.  Each start increments slot->claims: a worker
+ * that finds another count or version has lost the buffer.
  */
 
 ngx_int_t
@@ -805,7 +806,7 @@ ngx_http_blockcast_snapshot_prepared_free(
 
     *kept = *prepared;
 
-    /* it was made with room for all forms */
+    /* give back the room that the other forms would have needed */
 
     p = realloc(kept->buf, kept->snap.size + 1);
 
@@ -815,7 +816,7 @@ ngx_http_blockcast_snapshot_prepared_free(
 }
 
 
-/* Takes what this worker has published last, if that is a slot's newest. */
+/* Takes this worker's last publication, if it is a slot's newest. */
 
 static u_char *
 ngx_http_blockcast_snapshot_take(ngx_http_blockcast_slot_t *slot,
@@ -899,7 +900,7 @@ ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
             return NGX_OK;
         }
 
-        /* a writer may have been in this buffer meanwhile */
+        /* a writer has changed the buffer during the copy */
 
         ngx_free(p);
     }

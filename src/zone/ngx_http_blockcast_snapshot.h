@@ -20,8 +20,9 @@
 
 
 /*
- * Marks a moment of a publish at which a worker may die.  Only a module built
- * for t/84-kill.t has it: the test's library ends the process there.
+ * Marks a moment of a publish at which a worker may die.  Does nothing except
+ * in the module built for t/84-kill.t, where a preloaded library ends the
+ * process there.
  */
 
 #if (NGX_HTTP_BLOCKCAST_TEST_KILL)
@@ -32,8 +33,8 @@ void ngx_http_blockcast_test_moment(const char *name);
 
 
 /*
- * What is published of a stream at a time.  All it points to belongs to the
- * caller and has to last for the call only.
+ * One publication of a stream.  Everything it points to belongs to the caller
+ * and is used during the call only.
  */
 
 typedef enum {
@@ -45,12 +46,12 @@ typedef enum {
 
 typedef struct {
     ngx_http_blockcast_stream_t  *stream;
-    ngx_str_t                     key;          /* or empty: it has none */
+    ngx_str_t                     key;          /* or empty */
     ngx_http_blockcast_publication_e  type;
     uint64_t                      seq;          /* set by propose() */
     time_t                        timestamp;    /* Unix seconds of the poll */
     ngx_str_t                     data;         /* JSON, not of a batch */
-    ngx_str_t                     previous;     /* data of the seq before, to
+    ngx_str_t                     previous;     /* data of the previous seq, to
                                                    make a delta; or empty */
     ngx_str_t                     memory;       /* of the program, or empty */
     ngx_http_blockcast_log_entry_t  *entries;   /* of a batch */
@@ -67,7 +68,7 @@ ngx_int_t ngx_http_blockcast_snapshot_begin(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
 void ngx_http_blockcast_snapshot_end(ngx_http_blockcast_zone_t *zone);
 
-/* Does the same for what is written by a recorder itself; it may be NULL. */
+/* Do the same for a given recorder, which is asked first; NULL: for none. */
 ngx_int_t ngx_http_blockcast_snapshot_begin_by(
     ngx_http_blockcast_zone_t *zone,
     const ngx_http_blockcast_recorder_t *recorder, ngx_log_t *log);
@@ -76,13 +77,13 @@ void ngx_http_blockcast_snapshot_end_by(ngx_http_blockcast_zone_t *zone,
 
 /*
  * Builds the frames of a publication, with its seq, in memory of ngx_alloc(),
- * and describes them in *snap.  The caller frees it; NULL without memory.
+ * which the caller frees, and describes them in *snap.  NULL without memory.
  */
 u_char *ngx_http_blockcast_snapshot_build(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, ngx_log_t *log);
 
-/* Makes what was built the newest snapshot; the mutex is locked. */
+/* Makes the built frames the newest snapshot; the mutex is locked. */
 void ngx_http_blockcast_snapshot_commit(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf);
 
@@ -91,48 +92,48 @@ u_char *ngx_http_blockcast_snapshot_batch_head(u_char *p,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * Sets the program's memory that belongs to number seq, as another nginx
- * recorded it.  Does nothing when it is the same, or seq is not the newest.
+ * Sets the program's memory of number seq, as another nginx recorded it.  Does
+ * nothing when it is the same, or seq is not the newest.
  */
 void ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, ngx_str_t *memory, uint64_t seq);
 
 
-/* what is made of a publication before the mutex is locked */
+/* a publication that is built and ready to be committed */
 
 typedef struct {
     ngx_http_blockcast_snapshot_t  snap;
     u_char                       *buf;          /* of ngx_alloc(), or NULL */
-    ngx_http_blockcast_slot_t    *slot;         /* it is in, since committed */
-    uint64_t                      version;      /* ... as this */
+    ngx_http_blockcast_slot_t    *slot;         /* where it was committed */
+    uint64_t                      version;      /* ... and as which version */
 
-    /* in pieces: where the data begins in buf, and what was copied of it to
-       there, and then from there to the slot */
+    /* in pieces: the offset of the data in buf, and how many bytes were copied
+       to buf, then from buf to the slot */
     size_t                        head;
     size_t                        copied;
     uint64_t                      claim;        /* see slot->claims */
 } ngx_http_blockcast_prepared_t;
 
 /*
- * Prepares a publication that has its number.  NGX_ERROR, and there is nothing
- * to free, when the data does not fit or there is no memory.
+ * Prepares a publication that has got its number.  NGX_ERROR, with nothing to
+ * free, when the data does not fit or there is no memory.
  */
 ngx_int_t ngx_http_blockcast_snapshot_prepare(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log);
 
-/* Makes it the newest of its slot; the mutex is locked. */
+/* Makes it the newest in its slot; the mutex is locked. */
 void ngx_http_blockcast_snapshot_commit_prepared(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared);
 
 /*
- * The same in pieces, of a snapshot that goes out as it is, neither compressed
- * nor as a patch: _begin() makes the room, _prepare_piece() copies len bytes at
- * most to it.  Then _stage_piece(), each time with the mutex locked and the
- * lease looked at, copies to the slot; NGX_DECLINED: another worker writes
- * there, too.  What is staged is committed, with the mutex locked, when it
- * still _is_staged().  NGX_AGAIN: there is more.
+ * Do the same in pieces, for a snapshot that is neither compressed nor sent as
+ * a patch.  _begin() allocates the buffer; _prepare_piece() copies at most len
+ * bytes to it.  Then _stage_piece(), called with the mutex locked while this
+ * worker holds the lease, copies to the slot; NGX_DECLINED: another worker has
+ * written there.  Last, commit it, with the mutex locked, if it still
+ * _is_staged().  NGX_AGAIN: there is more to copy.
  */
 ngx_int_t ngx_http_blockcast_snapshot_prepare_begin(
     ngx_http_blockcast_publication_t *pub,
@@ -154,19 +155,18 @@ void ngx_http_blockcast_snapshot_prepared_free(
     ngx_http_blockcast_prepared_t *prepared);
 
 /*
- * Copies the newest snapshot: *snap, and its buffer (the frames, then the
- * program's memory) to *buf of ngx_alloc(), which the caller frees.  Needs no
- * lock.  NGX_OK, NGX_DECLINED before the first snapshot, NGX_ERROR without
- * memory.
+ * Copies the newest snapshot, without a lock: *snap, and its buffer (the
+ * frames, then the program's memory) to *buf, of ngx_alloc(), which the caller
+ * frees.  NGX_DECLINED before the first snapshot; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_snapshot_read(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_snapshot_t *snap, u_char **buf, ngx_log_t *log);
 
 /*
- * The same of a large one, in pieces of len bytes: _begin() sets all but
- * `copied`, NGX_DECLINED: it is not large, or _read() need not copy it.  Then
- * _piece(): NGX_AGAIN: there is more; NGX_DECLINED: there is a newer one, and
- * what was copied is of no use.
+ * Do the same for a large snapshot, in pieces of len bytes.  _begin() sets all
+ * but `copied`; NGX_DECLINED: use _read(), as the snapshot is not large, or
+ * need not be copied.  _piece() copies one; NGX_AGAIN: there is more;
+ * NGX_DECLINED: there is a newer snapshot, so start over.
  */
 typedef struct {
     ngx_http_blockcast_snapshot_t  snap;
@@ -183,9 +183,9 @@ ngx_int_t ngx_http_blockcast_snapshot_read_piece(
     size_t len);
 
 /*
- * Write {"type":NAME,"data":DATA,"timestamp":SEC,"seq":SEQ}: its head, then
- * the caller's DATA, then its tail; both return the end.  _len is the bound
- * in bytes.
+ * Write {"type":NAME,"data":DATA,"timestamp":SEC,"seq":SEQ}: _head() and
+ * _tail() what comes before and after DATA, which the caller writes; both
+ * return the end.  _len() returns the most bytes the whole takes.
  */
 size_t ngx_http_blockcast_snapshot_message_len(ngx_http_blockcast_stream_t *st,
     size_t data_len);

@@ -1,6 +1,6 @@
 
 /*
- * Finishes what a former poller left in a slot.
+ * Finishes what a previous poller left in a slot.
  */
 
 
@@ -14,9 +14,9 @@
 
 
 /*
- * Collects, as the data of a batch, the entries of the ring beyond the slot's
- * seq.  pub->data is of ngx_alloc() when NGX_OK; NGX_DECLINED: there are none,
- * or there is no memory.
+ * Collects the entries of the ring beyond the slot's seq as the data of a
+ * batch.  NGX_OK: pub->data is of ngx_alloc(), the caller's; NGX_DECLINED:
+ * there are none, or there is no memory.
  */
 
 static ngx_int_t
@@ -80,11 +80,11 @@ ngx_http_blockcast_snapshot_recover_batch(
 
 
 /*
- * In a configuration with other sizes the poller before published until it
- * lost the lease, after the master had made our slot: that is imported.  One
- * that was killed may have counted a seq that nobody has seen: it is given
- * again.  And, killed between the ring and the version word, it leaves entries
- * that were never announced: they become a batch of their own.
+ * A previous poller with other sizes published until it lost the lease, after
+ * the master had made our slot: import that.  One that was killed may have
+ * counted a seq that nobody has seen: use it again.  One that was killed
+ * between writing the ring and the version word has left entries that were
+ * never announced: publish them as a batch of their own.
  */
 
 void
@@ -114,7 +114,7 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     if (slot->log == 0 || slot->head == slot->tail
         || zone->bmcf->cluster != NULL)
     {
-        /* in a cluster its log has them, under a number of their own */
+        /* the cluster's log has them, under their own number */
         return;
     }
 
@@ -151,7 +151,7 @@ ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
         }
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "blockcast: %ui entries of stream \"%V\" that a former "
+                      "blockcast: %ui entries of stream \"%V\" that a killed "
                       "poller left unannounced are published", pub.count,
                       &st->name);
     }

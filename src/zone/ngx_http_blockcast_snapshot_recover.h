@@ -1,6 +1,6 @@
 
 /*
- * Finishes what a former poller left in a slot.
+ * Finishes what a previous poller left in a slot.
  */
 
 
@@ -12,8 +12,8 @@
 
 
 /*
- * Finishes what the former poller of a stream began.  For the worker that has
- * just become the poller, before its first poll.
+ * Finishes what the previous poller of a stream began.  For the worker that
+ * has just become the poller, before its first poll.
  */
 void ngx_http_blockcast_snapshot_recover(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, ngx_log_t *log);

@@ -1,12 +1,11 @@
 
 /*
  * Stagings: large publications, which are compared, built and copied to the
- * zone in pieces, between which other events have their turn.
+ * zone in pieces, with turns of other events in between.
  *
- * To readers nothing changes before the version word does, which is the last
- * step, as it is for what is published at once.  Until then the zone has the
- * former snapshot, also when this worker dies, and the data belongs to the poll
- * that waits.
+ * Readers see no change before the version word changes in the last step, as
+ * when a snapshot is published in one go.  Until then, or if this worker dies,
+ * the zone has the previous snapshot; the data belongs to the poll that waits.
  */
 
 
@@ -18,7 +17,7 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* bytes that are copied at a time, and for how long in a turn (usec) */
+/* bytes to copy at a time, and the time to spend per turn (usec) */
 #define NGX_HTTP_BLOCKCAST_STAGING_PIECE  65536
 #define NGX_HTTP_BLOCKCAST_STAGING_TIME   500
 
@@ -132,8 +131,8 @@ ngx_http_blockcast_staging_free(ngx_http_blockcast_staging_t *s)
 
 
 /*
- * Does one piece.  NGX_AGAIN: there are more; NGX_BUSY: but in another turn;
- * else what is decided.
+ * Does one piece of work.  NGX_AGAIN: there is more; NGX_BUSY: there is more,
+ * in another turn; other codes go to decided().
  */
 
 static ngx_int_t
@@ -225,7 +224,7 @@ ngx_http_blockcast_staging_put(ngx_http_blockcast_staging_t *s)
 {
     ngx_int_t  rc;
 
-    /* nothing of it is to be recorded yet */
+    /* no recorder: nothing is recorded yet */
 
     if (ngx_http_blockcast_snapshot_begin_by(s->zone, NULL, ngx_cycle->log)
         != NGX_OK)
@@ -285,7 +284,7 @@ ngx_http_blockcast_staging_finish(ngx_http_blockcast_staging_t *s)
 }
 
 
-/* Goes on with the first one for its share of a turn; then another is it. */
+/* Works on the first staging for one turn's time, then moves it to the end. */
 
 static void
 ngx_http_blockcast_staging_event_handler(ngx_event_t *ev)
@@ -319,7 +318,7 @@ ngx_http_blockcast_staging_event_handler(ngx_event_t *ev)
     } else {
         proposal = s->proposal;
 
-        /* what was committed is kept for the hub, which copies it now */
+        /* the committed snapshot is kept for the hub, which takes it now */
 
         ngx_http_blockcast_staging_free(s);
 

@@ -1,7 +1,7 @@
 
 /*
  * Stagings: large publications, which are compared, built and copied to the
- * zone in pieces, between which other events have their turn.
+ * zone in pieces, with turns of other events in between.
  */
 
 
@@ -15,9 +15,10 @@
 
 
 /*
- * Takes a proposal of one large snapshot.  NGX_AGAIN: decided() will be called,
- * in another turn, with what propose() says; NGX_DECLINED: it is not large, or
- * there is no memory, and the caller goes on with it.
+ * Takes over a proposal of one large snapshot.  NGX_AGAIN: decided() will be
+ * called in a later turn of the event loop, with what propose() would return.
+ * NGX_DECLINED: the snapshot is not large, or there is no memory; the caller
+ * publishes it in one go.
  */
 ngx_int_t ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);

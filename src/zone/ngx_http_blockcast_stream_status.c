@@ -40,7 +40,7 @@ ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Records an error, or with an empty text that there is none, and sets it. */
+/* Records an error, or its end with an empty text, and sets it. */
 
 static void
 ngx_http_blockcast_stream_status_write(ngx_http_blockcast_zone_t *zone,
@@ -96,7 +96,7 @@ ngx_http_blockcast_stream_status_clear(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Makes a text of at most ERROR_LEN bytes the error; the mutex is locked. */
+/* Sets the error to at most ERROR_LEN bytes of text; the mutex is locked. */
 
 static void
 ngx_http_blockcast_stream_status_commit(ngx_http_blockcast_slot_t *slot,
@@ -147,8 +147,8 @@ ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
 
 
 /*
- * Copies the newest of two texts that a writer fills in turn, as the version
- * word says; without a lock, so it looks whether the writer came by meanwhile.
+ * Copies the newer of two texts that a writer fills in turn, as the version
+ * word says.  There is no lock: if the word has changed, it copies again.
  */
 
 static void
@@ -222,7 +222,7 @@ ngx_http_blockcast_stream_status_freshness(ngx_http_blockcast_stream_t *st,
 
     slot = st->slot;
 
-    /* of a stream with keys, the slot has what they have in common */
+    /* the slot of a stream with keys has no data, only when one was polled */
 
     any = (st->keys != NULL) ? (slot->polled != 0) : (slot->version != 0);
 

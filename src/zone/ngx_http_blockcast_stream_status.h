@@ -13,20 +13,21 @@
 
 
 /*
- * Sets a slot's error, or none with an empty text, as another nginx recorded
- * it (since in Unix seconds).  Does nothing when the text is the same.
+ * Sets a slot's error, or clears it with an empty text, as another nginx
+ * recorded it; since is in Unix seconds.  Does nothing if the text is the
+ * same.
  */
 void ngx_http_blockcast_stream_status_set(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text,
     time_t since);
 
-/* Makes the data fresh and clears the error, after a good poll. */
+/* Marks the data as fresh and clears the error, after a successful poll. */
 void ngx_http_blockcast_stream_status_refresh(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot);
 
 /*
- * Sets the error and records it, after a failed poll.  text is cut to ERROR_LEN
- * bytes at a character.
+ * Sets the error and records it, after a failed poll.  text is cut to
+ * ERROR_LEN bytes at a character boundary.
  */
 void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot, int64_t code, ngx_str_t *text);
@@ -35,17 +36,17 @@ void ngx_http_blockcast_stream_status_fail(ngx_http_blockcast_zone_t *zone,
 void ngx_http_blockcast_stream_status_clear(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_slot_t *slot);
 
-/* Copy the newest error, or note; its len is 0 when there is none. */
+/* Copy the newest error or note; its len is 0 when there is none. */
 void ngx_http_blockcast_stream_status_read_error(
     ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *error);
 void ngx_http_blockcast_stream_status_read_note(
     ngx_http_blockcast_slot_t *slot, ngx_http_blockcast_error_t *note);
 
-/* Tells how fresh the data is; listened: someone waits for the stream. */
+/* Returns how fresh the data is; listened: the stream has listeners. */
 ngx_http_blockcast_freshness_e ngx_http_blockcast_stream_status_freshness(
     ngx_http_blockcast_stream_t *st, ngx_uint_t listened);
 
-/* Returns the milliseconds since the last good poll; -1 before the first. */
+/* Returns the milliseconds since the last successful poll, -1 if none yet. */
 ngx_int_t ngx_http_blockcast_stream_status_age(
     ngx_http_blockcast_slot_t *slot);
 

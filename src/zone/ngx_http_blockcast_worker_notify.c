@@ -1,10 +1,10 @@
 
 /*
- * How workers wake each other: an eventfd for each, made before they are
- * forked.
+ * How workers wake each other: with one eventfd each, made before the fork.
  *
- * The same descriptor tells a worker that it is to exit: nginx closes idle
- * connections first of all, and this one is marked as idle.
+ * * The same descriptor tells a worker that it has to exit: the first thing
+ * nginx does then is to close idle connections, and this one is marked as
+ * idle.
  */
 
 
@@ -127,7 +127,7 @@ ngx_http_blockcast_worker_notify_read(ngx_event_t *ev)
 
     if (ngx_handle_read_event(ev, 0) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "blockcast: no wake-ups, the timer has to do");
+                      "blockcast: no wake-ups, falling back to the timer");
     }
 }
 
@@ -138,8 +138,8 @@ ngx_http_blockcast_worker_notify_close(ngx_connection_t *c)
     ngx_http_blockcast_main_conf_t  *bmcf;
 
     /*
-     * In this worker the number must not be closed a second time with the
-     * pool; the master has its own copy of the array.
+     * Keep this worker from closing the number again with the pool; the master
+     * has its own copy of the array.
      */
 
     bmcf = c->data;
@@ -157,7 +157,7 @@ ngx_http_blockcast_worker_notify(ngx_http_blockcast_main_conf_t *bmcf,
 
     one = 1;
 
-    /* EAGAIN: it has 2^64 wake-ups pending and needs no other */
+    /* EAGAIN: the counter is full, so the worker will wake up anyway */
 
     if (write(bmcf->eventfds[n], &one, sizeof(uint64_t)) == -1
         && ngx_errno != NGX_EAGAIN)
@@ -193,8 +193,9 @@ ngx_http_blockcast_worker_notify_listeners(
     }
 
     /*
-     * A listener is counted before its worker looks for what is new.  Here it
-     * is the other way round: a full barrier, which a store and a load need.
+     * A worker counts a listener before it reads the newest data; here data
+     * was stored before the listeners are read.  A store followed by a load
+     * needs a full barrier.
      */
 
     (void) ngx_atomic_fetch_add(&slot->listeners[0], 0);
@@ -217,7 +218,7 @@ ngx_http_blockcast_worker_notify_listeners(
         }
     }
 
-    /* one that has no record may have any listeners */
+    /* a worker without a record may have listeners of any stream */
 
     for (i = 0; i < bmcf->neventfds; i++) {
         if (i != ngx_worker && !bmcf->quiet[i]) {
@@ -255,7 +256,7 @@ ngx_http_blockcast_worker_notify_poller(ngx_http_blockcast_main_conf_t *bmcf)
         }
     }
 
-    /* nobody polls, or it is not known where: one of these will */
+    /* no worker polls, or the poller is unknown: wake all */
 
     ngx_http_blockcast_worker_notify_others(bmcf);
 }

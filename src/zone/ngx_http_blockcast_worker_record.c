@@ -1,6 +1,7 @@
 
 /*
- * Workers' records: who is there, whether it goes on, and what it counted.
+ * The workers' records: which ones run, whether they respond, and their
+ * counters.
  */
 
 
@@ -21,7 +22,7 @@ static ngx_atomic_uint_t ngx_http_blockcast_worker_record_started(
     ngx_pid_t pid);
 
 
-/* the record of a worker that has none in the zone, which only it sees */
+/* the record of a worker that has none in the zone; others do not see it */
 
 static ngx_http_blockcast_worker_t  ngx_http_blockcast_worker_record_private;
 
@@ -56,7 +57,9 @@ ngx_http_blockcast_worker_record_enter(ngx_http_blockcast_zone_t *zone)
         }
     }
 
-    /* a record with our pid is left of a process that had it before us */
+    /*
+     * a record with our pid was left by a process that had the pid before us
+     */
 
     for (i = 1; i < NGX_HTTP_BLOCKCAST_WORKERS; i++) {
         w = &zone->sh->workers[i];
@@ -90,7 +93,7 @@ ngx_http_blockcast_worker_record_enter(ngx_http_blockcast_zone_t *zone)
 }
 
 
-/* Takes a free record and copies to it what was counted without one. */
+/* Takes a free record and adds what was counted without one. */
 
 static ngx_uint_t
 ngx_http_blockcast_worker_record_attach(ngx_http_blockcast_zone_t *zone)
@@ -160,8 +163,8 @@ ngx_http_blockcast_worker_record_connections(ngx_http_blockcast_zone_t *zone)
 
 
 /*
- * Adds what a worker counted to the zone's counters: once, whichever processes
- * do so at the same time.
+ * Adds a worker's counters to the zone's: just once, even if several processes
+ * try at the same time.
  */
 
 static void
@@ -183,7 +186,7 @@ ngx_http_blockcast_worker_record_fold(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Frees a record, whose worker has left or is gone, and its listeners. */
+/* Frees the record of a worker that has left or died, with its listeners. */
 
 static void
 ngx_http_blockcast_worker_record_clean(ngx_http_blockcast_zone_t *zone,
@@ -252,8 +255,8 @@ ngx_http_blockcast_worker_record_exists(ngx_pid_t pid)
 
 
 /*
- * Returns when a process began, in the kernel's clock ticks, or 0: a later one
- * with the same pid began later.
+ * Returns when a process started, in the kernel's clock ticks, or 0 if that is
+ * unknown: it tells processes apart that had the same pid.
  */
 
 static ngx_atomic_uint_t
@@ -294,7 +297,7 @@ ngx_http_blockcast_worker_record_started(ngx_pid_t pid)
 }
 
 
-/* Tells whether a worker is silent; one that takes its record has no beat. */
+/* Returns true when a worker's beat has stopped; 0 is that of a new record. */
 
 static ngx_uint_t
 ngx_http_blockcast_worker_record_stuck(ngx_http_blockcast_worker_t *w)
@@ -309,7 +312,7 @@ ngx_http_blockcast_worker_record_stuck(ngx_http_blockcast_worker_t *w)
 }
 
 
-/* Tells whether the process is gone whose record it is. */
+/* Returns true when the process that a record belongs to is gone. */
 
 static ngx_uint_t
 ngx_http_blockcast_worker_record_gone(ngx_http_blockcast_worker_t *w,
@@ -353,7 +356,7 @@ ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_zone_t *zone,
 
         if (old & NGX_HTTP_BLOCKCAST_CLEANING) {
 
-            /* the process that cleaned up may have died meanwhile */
+            /* the process that was cleaning up may have died */
 
             if (ngx_http_blockcast_worker_record_exists(pid)) {
                 continue;
@@ -366,14 +369,14 @@ ngx_http_blockcast_worker_record_reap(ngx_http_blockcast_zone_t *zone,
 
             } else if (ngx_atomic_cmp_set(&w->stuck, 0, 1)) {
                 ngx_log_error(NGX_LOG_WARN, log, 0,
-                              "blockcast: worker %P gives no sign of life, "
-                              "the others do not wait for it", pid);
+                              "blockcast: worker %P does not respond, the "
+                              "others do not wait for it", pid);
             }
 
             continue;
         }
 
-        /* the worker that puts its own pid there cleans up, no other */
+        /* only the worker that stores its own pid here cleans up */
 
         if (ngx_atomic_cmp_set(&w->pid, old,
                                ngx_pid | NGX_HTTP_BLOCKCAST_CLEANING))
@@ -396,7 +399,7 @@ ngx_http_blockcast_worker_record_last(ngx_http_blockcast_zone_t *zone)
 
     zone->own->exiting = 1;
 
-    /* of two that exit at the same time, at least one sees it of the other */
+    /* of two that exit at the same time, at least one sees the other's mark */
 
     ngx_memory_barrier();
 

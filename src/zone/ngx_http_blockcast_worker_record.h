@@ -1,6 +1,7 @@
 
 /*
- * Workers' records: who is there, whether it goes on, and what it counted.
+ * The workers' records: which ones run, whether they respond, and their
+ * counters.
  */
 
 
@@ -12,19 +13,19 @@
 #include "ngx_http_blockcast_zone.h"
 
 
-/* Makes zone->own a record in this process' memory, until _enter(). */
+/* Points zone->own to a record in this process' memory, until _enter(). */
 void ngx_http_blockcast_worker_record_detach(ngx_http_blockcast_zone_t *zone);
 
 /*
- * Take a record for this worker, with a warning in the log when there is none
- * left, and give it back when the worker exits.
+ * _enter() takes a record for this worker, and logs a warning when none is
+ * left; _leave() gives it back when the worker exits.
  */
 void ngx_http_blockcast_worker_record_enter(ngx_http_blockcast_zone_t *zone);
 void ngx_http_blockcast_worker_record_leave(ngx_http_blockcast_zone_t *zone);
 
 /*
- * Shows, on each tick, that this worker goes on.  Returns true when it got a
- * record only now: its listeners are not counted there yet.
+ * Renews the beat, on each tick.  Returns true when this worker has got a
+ * record only now, in which its listeners are not counted yet.
  */
 ngx_uint_t ngx_http_blockcast_worker_record_beat(
     ngx_http_blockcast_zone_t *zone);
@@ -38,13 +39,13 @@ ngx_uint_t ngx_http_blockcast_worker_record_connections(
     ngx_http_blockcast_zone_t *zone);
 
 /*
- * Marks this worker as exiting.  Returns true when no other one is left that
- * could poll.
+ * Marks this worker as exiting.  Returns true when no other worker is left
+ * that could poll.
  */
 ngx_uint_t ngx_http_blockcast_worker_record_last(
     ngx_http_blockcast_zone_t *zone);
 
-/* Tells whether there is a process with that pid, or may be. */
+/* Returns true when a process with that pid exists, or may exist. */
 ngx_uint_t ngx_http_blockcast_worker_record_exists(ngx_pid_t pid);
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The zone: how it is made, and goes on in one of another size.
+ * The zone: how it is made, and how its content moves to one of another size.
  */
 
 
@@ -12,10 +12,12 @@
 #include "ngx_http_blockcast_worker_record.h"
 
 
-/* to be changed with the layout: a reload with another module finds it */
+/*
+ * change it with the layout: a reload finds the zone of another module by it
+ */
 #define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737644ULL
 
-/* how long the lock is waited for (msec): it is held to copy a message */
+/* how long to wait for the lock (msec), which is held to copy a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20
 
 
@@ -23,7 +25,7 @@ static ngx_http_blockcast_zone_t *ngx_http_blockcast_zone_former(
     ngx_shm_zone_t *shm_zone);
 
 
-/* Makes an empty zone; one of another size or name may go on in it. */
+/* Makes an empty zone, which continues one of another size or name, if any. */
 
 static ngx_int_t
 ngx_http_blockcast_zone_create(ngx_http_blockcast_zone_t *zone)
@@ -38,7 +40,7 @@ ngx_http_blockcast_zone_create(ngx_http_blockcast_zone_t *zone)
         return NGX_ERROR;
     }
 
-    /* an integer that JavaScript holds exactly, different for each start */
+    /* different for each start, and exact as a number of JavaScript */
 
     seed = (uint64_t) ngx_random() ^ ((uint64_t) ngx_pid << 7)
            ^ (uint64_t) ngx_current_msec;
@@ -63,7 +65,9 @@ ngx_http_blockcast_zone_create(ngx_http_blockcast_zone_t *zone)
     sh->seq = ngx_http_blockcast_slot_seq_unconfigured(former, zone->bmcf);
     sh->role = former->sh->role;
 
-    /* the epoch may be that of a log, in which others give numbers */
+    /*
+     * the epoch may be that of a cluster's log, to which other gateways write
+     */
 
     sh->cluster.term = former->sh->cluster.term;
 
@@ -112,7 +116,9 @@ ngx_http_blockcast_zone_init_stream(ngx_http_blockcast_zone_t *zone,
         if (st->keys != NULL) {
             ngx_http_blockcast_slot_import_keyed(slot, old);
 
-            /* clients remember numbers of an epoch that the file keeps */
+            /*
+             * the file keeps the epoch, and clients may remember its numbers
+             */
 
             if (old == NULL && zone->bmcf->recorder != NULL) {
                 tp = ngx_timeofday();
@@ -212,13 +218,13 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
     ngx_memory_barrier();
     from.sh->lease = 0;
 
-    /* with a state file its workers, while they are drained, follow ours */
+    /* with a state file, its workers follow ours while they are drained */
 
     if (from.bmcf->recorder != NULL) {
         from.sh->role = ngx_http_blockcast_follower;
     }
 
-    /* a publish that was under way is done when the lock is free */
+    /* wait for a publish that is under way */
 
     if (ngx_http_blockcast_zone_lock(&from, ngx_cycle->log) == NGX_OK) {
         ngx_shmtx_unlock(&from.shpool->mutex);
@@ -245,8 +251,8 @@ ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone)
 
 
 /*
- * Returns the zone of the running configuration, when it is another one than
- * shm_zone (of another size or name); or NULL.
+ * Returns the zone of the running configuration, or NULL if that is shm_zone
+ * itself: a reload with another size or name makes another zone.
  */
 
 static ngx_http_blockcast_zone_t *
@@ -287,8 +293,8 @@ ngx_http_blockcast_zone_former(ngx_shm_zone_t *shm_zone)
 
 
 /*
- * A process that is stopped may hold the mutex.  The others must not stop with
- * it, so they wait LOCK_TIME at most.
+ * A process that is stopped may hold the mutex.  So that the others do not
+ * stop with it, they wait LOCK_TIME at most.
  */
 
 ngx_int_t
@@ -313,7 +319,7 @@ ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone, ngx_log_t *log)
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "blockcast_zone \"%V\" is locked by process %uA, which "
-                      "does not go on; nothing is published meanwhile",
+                      "does not go on; nothing is published until it does",
                       &zone->shm_zone->shm.name, *zone->shpool->mutex.lock);
     }
 

@@ -2,9 +2,9 @@
 /*
  * The zone: the newest data of every stream, in shared memory.
  *
- * Everything in it has a fixed size, set by the configuration.  There are no
+ * Everything in it has a fixed size, set by the configuration.  It has no
  * pointers into a process' memory and no locks but the slab pool's, which the
- * master unlocks when a worker dies with it.  A snapshot is written to the
+ * master unlocks when a worker dies holding it.  A snapshot is written to the
  * buffer that nobody reads and becomes the newest by one increment of the
  * version word, so a writer killed at any moment leaves the last one valid.
  */
@@ -20,13 +20,13 @@
 
 /*
  * The frames of a snapshot that the poller makes once for all workers, ready
- * to be sent, with their header.  Those other than the text are left out, with
- * a len of 0, when they do not save enough.
+ * to be sent, with their header.  Frames other than the text have a len of 0
+ * when they would not save enough.
  */
 
 #define NGX_HTTP_BLOCKCAST_TEXT     0
 #define NGX_HTTP_BLOCKCAST_TEXT_Z   1       /* permessage-deflate */
-#define NGX_HTTP_BLOCKCAST_DELTA    2       /* merge patch to the seq before */
+#define NGX_HTTP_BLOCKCAST_DELTA    2       /* merge patch to the last seq */
 #define NGX_HTTP_BLOCKCAST_DELTA_Z  3
 #define NGX_HTTP_BLOCKCAST_VARIANTS    4
 
@@ -34,33 +34,32 @@
 #define NGX_HTTP_BLOCKCAST_DEFLATE_MIN  128
 
 /*
- * Longer ones take milliseconds: not by the poller while it publishes, but by
- * each worker whose clients take that, in pieces (bytes)
+ * longer messages take milliseconds to compress, so the poller does not: the
+ * workers whose clients take them do, in pieces (bytes)
  */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE  65536
 
-/* longer ones are converted to CBOR in pieces, too (bytes) */
+/* longer messages are converted to CBOR in pieces (bytes) */
 #define NGX_HTTP_BLOCKCAST_CBOR_AT_ONCE  131072
 
 /*
- * There are no merge patches of larger data: to compare a megabyte with the one
- * before takes 4 ms (bytes)
+ * larger data gets no merge patches: comparing a megabyte takes 4 ms (bytes)
  */
 #define NGX_HTTP_BLOCKCAST_PATCH_MAX  524288
 
 /*
- * Larger snapshots are published in pieces, in several turns of the event loop:
- * all at once would take 1.4 ms for each megabyte (bytes)
+ * larger snapshots are published in pieces, over several turns of the event
+ * loop: in one go it would take 1.4 ms per megabyte (bytes)
  */
 #define NGX_HTTP_BLOCKCAST_STAGED  NGX_HTTP_BLOCKCAST_PATCH_MAX
 
-/* so many messages of a stream go uncompressed after one that saved nothing */
+/* how many messages stay uncompressed after one that saved nothing */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_PAUSE  16
 
-/* calls of a stream that have a counter of their own */
+/* how many calls of a stream have a counter of their own */
 #define NGX_HTTP_BLOCKCAST_CALLS    16
 
-/* bytes of its own that a program may keep from poll to poll */
+/* bytes that a program may keep from poll to poll */
 #define NGX_HTTP_BLOCKCAST_PROGRAM_MEMORY_MAX  16384
 
 
@@ -110,15 +109,15 @@ struct ngx_http_blockcast_slot_s {
     /* the snapshot: buffer number version & 1; 0 before the first */
     ngx_atomic_t                  version;
     ngx_atomic_t                  seq;
-    uint64_t                      claims;       /* how often the buffer that
-                                                   nobody reads was begun to be
-                                                   filled in pieces */
+    uint64_t                      claims;       /* how often a worker started
+                                                   to fill the buffer that
+                                                   nobody reads */
     uint64_t                      dataless_seq;  /* newest seq whose data is
                                                    not here: too large, lost */
     uint64_t                      freed_seq;    /* newest seq of a freed slot
                                                    of the same name */
-    uint64_t                      jump_from;    /* a cluster's log: nothing has
-                                                   a number beyond this one */
+    uint64_t                      jump_from;    /* in a cluster: no number was
+                                                   used after this one */
     uint64_t                      jump_to;      /* ... up to this one, or 0 */
     uint64_t                      hole;         /* log: entries up to this seq
                                                    may be lost */
@@ -140,24 +139,24 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  note_version;
     ngx_http_blockcast_error_t    note[2];
 
-    /* log: what its source has and was not delivered yet, as its program
-       counts, at the last good poll */
+    /* log: how many entries the source has that were not delivered yet, as the
+       program counted at the last successful poll */
     ngx_atomic_t                  lag;
 
     /* counters */
     ngx_atomic_t                  polls;
     ngx_atomic_t                  polls_failed;
     ngx_atomic_t                  polls_overrun;
-    ngx_atomic_t                  gaps;         /* that a program has told */
-    ngx_atomic_t                  polls_extra;  /* made because of pokes */
+    ngx_atomic_t                  gaps;         /* that programs reported */
+    ngx_atomic_t                  polls_extra;  /* caused by pokes */
 
     /*
-     * Pokes: how many came, and how many of these the poller has taken up.
-     * While an extra round is about to be made it is not woken by others.
+     * Pokes: how many came, and how many of them the poller has seen.  The
+     * poller is not woken again while an extra round is due.
      */
     ngx_atomic_t                  pokes;
     ngx_atomic_t                  pokes_taken;
-    ngx_atomic_t                  pokes_folded; /* into a round of another */
+    ngx_atomic_t                  pokes_folded; /* into another poke's round */
     ngx_atomic_t                  pokes_dropped;  /* node down or limited,
                                                    nobody listens */
     ngx_atomic_t                  poke_due;     /* msec, or 0 */
@@ -166,9 +165,9 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  poll_msec;
     ngx_atomic_t                  jq_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  jq_usec;
-    ngx_atomic_t                  latency;      /* of the last good poll, from
-                                                   its first call to its data
-                                                   in here, usec; 0: none */
+    ngx_atomic_t                  latency;      /* of the last successful poll,
+                                                   from its first call to its
+                                                   data in here, usec, or 0 */
     ngx_atomic_t                  deliveries;   /* messages and responses with
                                                    its data */
 
@@ -179,12 +178,12 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  tail;
     ngx_atomic_t                  gone;         /* newest seq lacking entries */
 
-    /* ... and the hashes of the keys published last, those in the ring, too:
+    /* log: the hashes of the keys published last, including those in the ring;
        number n is at n % nkeys */
     uint64_t                      seed[2];
-    uint64_t                      keys;         /* how many there were */
+    uint64_t                      keys;         /* how many so far */
     uint64_t                      nkeys;
-    uint64_t                      forgot;       /* there were others before */
+    uint64_t                      forgot;       /* hashes before were lost */
 
     ngx_atomic_t                  listeners[NGX_HTTP_BLOCKCAST_WORKERS];
 
@@ -273,8 +272,8 @@ typedef struct {
 
 
 /*
- * Counters.  Each worker adds to its own without a lock; those of a worker
- * that is gone are added to the zone's.
+ * Counters.  Each worker adds to its own without a lock; when a worker is
+ * gone, its counters are added to the zone's.
  */
 
 typedef enum {
@@ -307,8 +306,8 @@ typedef enum {
 
 /*
  * A worker's record.  Its process exists, or may, while pid is set.  The beat
- * shows that it goes on: neither a stopped process nor another one with the
- * same pid keeps that up.
+ * shows that it runs: a stopped process does not keep it up, nor does another
+ * process that got the same pid.
  */
 
 typedef struct {
@@ -325,7 +324,7 @@ typedef struct {
 } ngx_http_blockcast_worker_t;
 
 /*
- * flag in pid: the worker is gone, the process with that pid frees the record
+ * flag in pid: the worker is gone; the process with that pid frees its record
  */
 #define NGX_HTTP_BLOCKCAST_CLEANING  0x40000000
 
@@ -333,14 +332,14 @@ typedef struct {
     ((w)->pid != 0 && !((w)->pid & NGX_HTTP_BLOCKCAST_CLEANING))
 
 
-/* this worker's counters; nobody reads them when there is no zone */
+/* this worker's counters; in private memory when there is no record */
 extern ngx_atomic_t  *ngx_http_blockcast_zone_counters;
 
 #define ngx_http_blockcast_count(counter, n)                                  \
     (ngx_http_blockcast_zone_counters[counter] += (n))
 
 
-/* of this nginx, beside another one with the same state file */
+/* the role of this nginx beside another one with the same state file */
 
 typedef enum {
     ngx_http_blockcast_leader = 0,              /* it polls */
@@ -348,7 +347,7 @@ typedef enum {
 } ngx_http_blockcast_role_e;
 
 
-/* what the worker with the lease does in a cluster, see cluster/ */
+/* the state of the worker with the lease in a cluster, see cluster/ */
 
 typedef enum {
     ngx_http_blockcast_is_off = 0,
@@ -397,7 +396,7 @@ typedef struct {
 } ngx_http_blockcast_cluster_record_t;
 
 
-/* why a jq process was ended while it ran a program */
+/* why a jq process ended while it ran a program */
 
 typedef enum {
     ngx_http_blockcast_jq_end_time = 0,         /* blockcast_jq_timeout */
@@ -417,7 +416,7 @@ typedef struct {
     ngx_atomic_t                  generations;  /* numbers given out */
     ngx_atomic_t                  generation;   /* newest one with workers */
 
-    /* who polls: generation << 32 | pid, and until when (msec) */
+    /* the worker that polls, generation << 32 | pid, and until when (msec) */
     ngx_atomic_t                  lease;
     ngx_atomic_t                  lease_until;
     ngx_atomic_t                  takeovers;
@@ -468,7 +467,7 @@ struct ngx_http_blockcast_zone_s {
     ((uint64_t) ((u_char *) (p) - (u_char *) (zone)->shpool))
 
 
-/* an entry of a log, in the memory of whoever has it */
+/* an entry of a log, in a process' own memory */
 
 typedef struct {
     ngx_str_t                     key;
@@ -482,12 +481,12 @@ typedef struct {
  */
 ngx_int_t ngx_http_blockcast_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-/* In the master, when the configuration cannot fail any more. */
+/* Finishes _init() in the master, once the configuration cannot fail. */
 void ngx_http_blockcast_zone_settle(ngx_http_blockcast_zone_t *zone);
 
 /*
- * Locks the slab pool's mutex.  NGX_DECLINED: another process does not give it
- * back, which is logged.
+ * Locks the slab pool's mutex.  NGX_DECLINED: a process that hangs holds it,
+ * which is logged.
  */
 ngx_int_t ngx_http_blockcast_zone_lock(ngx_http_blockcast_zone_t *zone,
     ngx_log_t *log);
