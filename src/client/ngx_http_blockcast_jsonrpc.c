@@ -32,7 +32,7 @@
 typedef struct {
     ngx_http_blockcast_conn_t   *conn;
     bc_span_t                    id;        /* len 0: a notification */
-    bc_span_t                    text;      /* of the message */
+    bc_span_t                    text;      /* the whole message */
     bc_client_msg_t              message;
 } ngx_http_blockcast_jsonrpc_request_t;
 
@@ -84,7 +84,7 @@ ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
 
     if (rq->id.len == 0 && rq->message.what <= BC_CLIENT_MSG_BATCH) {
 
-        /* it cannot be known to be a notification, which has no answer */
+        /* answer with the id null, as it may not be a notification (5.1) */
 
         rq->id.data = (const uint8_t *) "null";
         rq->id.len = 4;
@@ -100,7 +100,7 @@ ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
 
     case BC_CLIENT_MSG_BATCH:
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REQUEST,
-                                    "batches are not taken, send the requests "
+                                    "batches are not supported, send requests "
                                     "one by one", NULL);
         break;
 
@@ -286,7 +286,7 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
         return;
     }
 
-    /* one id for a stream: all its clients are sent the same bytes */
+    /* one id for all clients of a stream, which get the same bytes */
 
     (void) ngx_sprintf(buf, "0x%xi%Z",
                        ngx_http_blockcast_subprotocol_id(hub));
@@ -371,10 +371,8 @@ ngx_http_blockcast_jsonrpc_begin(ngx_http_blockcast_json_out_t *out)
 }
 
 
-/*
- * Adds the id and queues the response; to a notification there is none.  Frees
- * the tree.
- */
+/* Adds the id and queues the response, unless to a notification.  Frees the
+   tree. */
 
 static void
 ngx_http_blockcast_jsonrpc_send(ngx_http_blockcast_jsonrpc_request_t *rq,

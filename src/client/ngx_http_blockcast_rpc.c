@@ -1,10 +1,10 @@
 
 /*
- * The JSON-RPC endpoint: what a chain library asks, over WebSocket and by
- * POST.
+ * The JSON-RPC endpoint: the requests of chain libraries, over WebSocket and
+ * by POST.
  *
- * Methods that subscribe are streams here, by blockcast_rpc_subscription; the
- * others go to the node, as far as blockcast_rpc_allow lets them.
+ * blockcast_rpc_subscription maps methods that subscribe to streams; the other
+ * methods go to the node if blockcast_rpc_allow allows them.
  */
 
 
@@ -28,15 +28,16 @@
 #include "bc_ws_frame.h"
 
 
-/* how long a stream that was not polled is waited for, and looked at (msec) */
+/* how long to wait for the first poll of a stream, and how often to check
+   (msec) */
 #define NGX_HTTP_BLOCKCAST_RPC_PATIENCE  3000
 #define NGX_HTTP_BLOCKCAST_RPC_LOOK      10
 
 
 /*
- * A subscription of a stream that has not been polled for a while.  It is
- * answered after the first poll: what came before that is not news, and what
- * comes then is not missed.
+ * A subscription to a stream that was not polled for a while.  It is answered
+ * after the first poll, so that the client gets everything newer than that
+ * poll and nothing older.
  */
 
 typedef struct {
@@ -89,7 +90,7 @@ ngx_http_blockcast_rpc_message(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Returns what a connection has besides its streams, made when it is needed. */
+/* Returns the state of this endpoint in a connection, made on first use. */
 
 static ngx_http_blockcast_notify_session_t *
 ngx_http_blockcast_rpc_session(ngx_http_blockcast_conn_t *conn)
@@ -126,7 +127,7 @@ ngx_http_blockcast_rpc_free_sub(ngx_http_blockcast_notify_sub_t *rsub)
 }
 
 
-/* Frees the subscriptions of a client that is gone which wait for a poll. */
+/* Frees the subscriptions of a client that has left while they waited. */
 
 static void
 ngx_http_blockcast_rpc_wait_drop(ngx_http_blockcast_conn_t *conn)
@@ -158,7 +159,7 @@ ngx_http_blockcast_rpc_wait_drop(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* Answers a subscription later.  NGX_ERROR without memory. */
+/* Queues a subscription to be answered later.  NGX_ERROR without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_wait(ngx_http_blockcast_rpc_group_t *group,
@@ -220,7 +221,7 @@ ngx_http_blockcast_rpc_wait(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
-/* Takes the next subscription whose stream has been polled since. */
+/* Takes the next subscription whose stream has been polled by now. */
 
 static ngx_http_blockcast_rpc_wait_t *
 ngx_http_blockcast_rpc_wait_next(void)
@@ -330,7 +331,9 @@ ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* Sends the answers to a message, and what waited for them. */
+/*
+ * Sends the answers to a message, then the notifications held back for them.
+ */
 
 static void
 ngx_http_blockcast_rpc_deliver(void *owner,
@@ -414,7 +417,7 @@ ngx_http_blockcast_rpc_grow(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Makes the id of a subscription, in memory of ngx_alloc(). */
+/* Makes a subscription's id in memory of ngx_alloc(), the caller's. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_make_id(ngx_http_blockcast_notify_session_t *session,
@@ -455,7 +458,7 @@ ngx_http_blockcast_rpc_make_id(ngx_http_blockcast_notify_session_t *session,
 }
 
 
-/* Reads the second param as a filter.  NGX_DECLINED has been answered. */
+/* Reads the second param as a filter.  NGX_DECLINED: an error was sent. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
@@ -486,7 +489,7 @@ ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
 
     if (bc_log_filter_place(*filter) == NULL) {
 
-        /* it asks for nothing in particular */
+        /* a filter that matches everything */
 
         bc_log_filter_free(*filter);
         *filter = NULL;
@@ -497,8 +500,8 @@ ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
 
 
 /*
- * Returns the hub of what a subscription is to: of a stream with keys, that of
- * the key among the params.  NULL has been answered.
+ * Returns the hub that a subscription is to: in a stream with keys, that of
+ * the key among the params.  NULL: an error was sent.
  */
 
 static ngx_http_blockcast_hub_t *
@@ -553,8 +556,7 @@ ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
         || bc_json_string(value, text, sizeof(text), &len) == -1)
     {
         ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_BAD_PARAMS,
-                                    "the params have no %V, a string, where "
-                                    "one is expected",
+                                    "the params must have the %V, a string",
                                     &rule->stream->keys->name);
         return NULL;
     }
@@ -606,7 +608,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
         return;
     }
 
-    /* keys have a limit of their own, but one may be subscribed to twice */
+    /* keys have their own limit, but a key may have several subscriptions */
 
     if (conn->nsubs >= conn->conf->max_subscriptions
         && (conn->nsubs - ngx_http_blockcast_key_access_count(conn)
@@ -662,7 +664,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     conn->nsubs++;
 
-    /* deliver only newer data, unless the client asks for the newest, too */
+    /* deliver newer data only, unless the client asks for the newest, too */
 
     sub->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
     sub->last_status = hub->freshness;
@@ -702,7 +704,7 @@ no_memory:
 }
 
 
-/* Returns whether a request that unsubscribes means this subscription. */
+/* Returns true when a request to unsubscribe refers to this subscription. */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_means(ngx_http_blockcast_notify_sub_t *rsub,
@@ -721,7 +723,9 @@ ngx_http_blockcast_rpc_means(ngx_http_blockcast_notify_sub_t *rsub,
 
     if (rsub->rule->id == ngx_http_blockcast_rpc_id_request) {
 
-        /* unsubscribe from one of its ids, or from all of them */
+        /*
+         * the param is the id of one subscription; without it, all are meant
+         */
 
         return param.len == 0
                || (bc_json_string(param, text, sizeof(text), &len) == 0
@@ -735,7 +739,7 @@ ngx_http_blockcast_rpc_means(ngx_http_blockcast_notify_sub_t *rsub,
         return 1;
     }
 
-    /* the same with another quoting: 1 for "1", and the other way round */
+    /* accept the id quoted in another way: 1 for "1" and "1" for 1 */
 
     said = rsub->id;
 
@@ -835,7 +839,7 @@ ngx_http_blockcast_rpc_is(ngx_str_t *name, bc_rpc_request_t *r)
 }
 
 
-/* Returns whether the first param is what a rule is for. */
+/* Returns true when the first param is the one that a rule is for. */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_for(ngx_http_blockcast_rpc_rule_t *rule,
@@ -872,7 +876,7 @@ ngx_http_blockcast_rpc_allowed(ngx_http_blockcast_rpc_conf_t *conf,
 
     for (i = 0; i < conf->allow->nelts; i++) {
 
-        /* of the operator's own methods, only those that are named */
+        /* methods for the node's operator must be named in full */
 
         if (bc_rpc_match(pattern[i].data, pattern[i].len, r->method,
                          r->method_len)
@@ -887,7 +891,7 @@ ngx_http_blockcast_rpc_allowed(ngx_http_blockcast_rpc_conf_t *conf,
 }
 
 
-/* Answers one request, or has it answered. */
+/* Answers one request, or passes it on to the node. */
 
 static void
 ngx_http_blockcast_rpc_request(ngx_http_blockcast_rpc_group_t *group,
@@ -1024,7 +1028,7 @@ ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
 
             if (lane->owner == NULL) {
 
-                /* the client has left, or was closed, in the meantime */
+                /* the client has left or was closed by the previous request */
                 break;
             }
 

@@ -1,7 +1,7 @@
 
 /*
- * The JSON-RPC endpoint: what a chain library asks, over WebSocket and by
- * POST.
+ * The JSON-RPC endpoint: the requests of chain libraries, over WebSocket and
+ * by POST.
  */
 
 
@@ -13,18 +13,20 @@
 #include "ngx_http_blockcast_rpc_lane.h"
 
 
-/* Executes a message of a WebSocket client, any bytes; len 0: a binary one. */
+/*
+ * Executes a WebSocket client's message, any bytes; len 0: a binary message.
+ */
 void ngx_http_blockcast_rpc_message(ngx_http_blockcast_conn_t *conn,
     const u_char *data, size_t len);
 
 /*
- * Executes a message for a lane; conn is NULL where none can be notified.
- * NGX_ERROR: no memory, and nothing will be delivered.
+ * Executes a message for a lane; conn is NULL for HTTP, which takes no
+ * notifications.  NGX_ERROR: there is no memory; nothing will be delivered.
  */
 ngx_int_t ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
     ngx_http_blockcast_conn_t *conn, const u_char *data, size_t len);
 
-/* Frees what a WebSocket client owns here, once it has left its streams. */
+/* Frees a WebSocket client's state here, after it has left its streams. */
 void ngx_http_blockcast_rpc_leave(ngx_http_blockcast_conn_t *conn);
 
 

@@ -1,9 +1,9 @@
 
 /*
- * The JSON-RPC endpoint over HTTP: POST, and what other methods are told.
+ * The JSON-RPC endpoint over HTTP: POST, and the refusal of other methods.
  *
- * A request is a client with a lane of its own, which ends with it; what it may
- * spend is counted for its connection.
+ * * Each request is a client with its own lane, which ends with the request;
+ * what it spends is counted for its connection.
  */
 
 
@@ -54,8 +54,7 @@ ngx_http_blockcast_rpc_http_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_blockcast_respond_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                              "JSON-RPC is sent here by POST, or over "
-                              "WebSocket.");
+                              "Send JSON-RPC by POST or over WebSocket.");
     }
 
     if (ngx_http_blockcast_access_page(r, &refusal) != NGX_OK) {
@@ -89,7 +88,7 @@ ngx_http_blockcast_rpc_http_handler(ngx_http_request_t *r)
 }
 
 
-/* what a connection has spent, kept as long as it is open */
+/* Tags the cleanup that holds what a connection has spent. */
 
 static void
 ngx_http_blockcast_rpc_http_spent(void *data)
@@ -126,7 +125,7 @@ ngx_http_blockcast_rpc_http_purse(ngx_http_request_t *r)
 }
 
 
-/* Reads the whole body; NULL: an error, which has been logged. */
+/* Reads the whole body; logs why it returns NULL. */
 
 static u_char *
 ngx_http_blockcast_rpc_http_read(ngx_http_request_t *r, size_t most,
@@ -185,7 +184,7 @@ ngx_http_blockcast_rpc_http_read(ngx_http_request_t *r, size_t most,
 }
 
 
-/* Answers a request; what a content handler returns. */
+/* Answers a request; returns what a content handler returns. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_http_answer(ngx_http_blockcast_rpc_http_t *ctx)
@@ -200,7 +199,7 @@ ngx_http_blockcast_rpc_http_answer(ngx_http_blockcast_rpc_http_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nothing to say: the requests were notifications */
+    /* notifications only: there is no answer */
 
     return ngx_http_blockcast_respond(r, ctx->text.len ? NGX_HTTP_OK
                                                        : NGX_HTTP_NO_CONTENT,
@@ -267,7 +266,7 @@ ngx_http_blockcast_rpc_http_body(ngx_http_request_t *r)
         return;
     }
 
-    /* until then a client that goes away ends it */
+    /* a client that goes away while it waits ends the request */
 
     ctx->waits = 1;
     r->read_event_handler = ngx_http_test_reading;
@@ -309,7 +308,9 @@ ngx_http_blockcast_rpc_http_deliver(void *owner,
 
     if (!ctx->waits) {
 
-        /* ngx_http_blockcast_rpc_http_body() is at work, and answers */
+        /*
+         * called from within ngx_http_blockcast_rpc_http_body(), which answers
+         */
         return;
     }
 

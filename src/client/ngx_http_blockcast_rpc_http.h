@@ -1,6 +1,6 @@
 
 /*
- * The JSON-RPC endpoint over HTTP: POST, and what other methods are told.
+ * The JSON-RPC endpoint over HTTP: POST, and the refusal of other methods.
  */
 
 

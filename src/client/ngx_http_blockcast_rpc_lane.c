@@ -1,16 +1,16 @@
 
 /*
- * Lanes: the calls of one client of the JSON-RPC endpoint on their way to the
- * node, beside those of the others.
+ * Lanes: each client of the JSON-RPC endpoint has one for its calls to the
+ * node.
  *
- * A worker makes a bounded number of calls at once.  Whoever wants more waits,
- * and the clients have their turn one after the other, so that one who asks a
- * thousand things is served as one who asks for one.  Who asks what is being
- * asked already shares that call, and what holds until the next head, or for
- * ever, is kept for all workers (zone/rpc_cache).
+ * * A worker makes a bounded number of calls at a time.  Further requests
+ * wait, and the clients take turns, so that a client with a thousand requests
+ * gets no more calls than a client with one.  Requests that equal a call in
+ * flight share it; answers that hold until the next head, or for ever, are
+ * cached for all workers (zone/rpc_cache).
  *
- * A client may go at any time, from within the processing of its request, too:
- * its calls are ended from the event loop.
+ * * A client may leave at any time, even while its own request is processed,
+ * so its calls are ended from the event loop.
  */
 
 
@@ -26,24 +26,24 @@
 #include "bc_json.h"
 
 
-/* bytes of requests of one client that wait */
+/* bytes of one client's requests that may wait */
 #define NGX_HTTP_BLOCKCAST_RPC_WAITING    1048576
 
-/* a burst of bytes lasts so many seconds */
+/* the burst of bytes, as seconds at the allowed rate */
 #define NGX_HTTP_BLOCKCAST_RPC_BURST      8
 
-/* how long a node that was not to be reached is not asked (msec) */
+/* how long not to call a node that was unreachable (msec) */
 #define NGX_HTTP_BLOCKCAST_RPC_PAUSE      1000
 
 /* the longest sentence of an error (bytes) */
 #define NGX_HTTP_BLOCKCAST_RPC_SENTENCE   384
 
 
-/* a call at the node */
+/* a call to the node */
 
 typedef struct {
     ngx_queue_t                   queue;
-    ngx_queue_t                   asks;         /* who waits for it */
+    ngx_queue_t                   asks;         /* requests that wait for it */
     ngx_http_blockcast_rpc_call_t  *rpc;
     ngx_http_blockcast_rpc_lane_t  *lane;       /* for whom it was made */
     ngx_http_blockcast_node_t    *node;
@@ -76,11 +76,11 @@ typedef struct {
 } ngx_http_blockcast_rpc_ask_t;
 
 
-/* a node, as this worker's clients find it */
+/* the state of a node in this worker */
 
 typedef struct {
     ngx_queue_t                   calls;
-    ngx_queue_t                   ready;        /* lanes, in their turn */
+    ngx_queue_t                   ready;        /* lanes that take turns */
     ngx_uint_t                    ncalls;
     ngx_msec_t                    last_good;
     ngx_msec_t                    until;        /* not asked before that */
@@ -162,7 +162,7 @@ ngx_http_blockcast_rpc_lane_free(ngx_http_blockcast_rpc_lane_t *lane)
 }
 
 
-/* Takes a request out of all lists and frees it; its group is the caller's. */
+/* Takes a request out of all lists and frees it, but not its group. */
 
 static void
 ngx_http_blockcast_rpc_lane_drop(ngx_http_blockcast_rpc_ask_t *ask)
@@ -222,7 +222,7 @@ ngx_http_blockcast_rpc_lane_leave(ngx_http_blockcast_rpc_lane_t *lane)
         ngx_http_blockcast_rpc_group_end(group);
     }
 
-    /* calls for which no client waits; the event loop ends them */
+    /* let the event loop end the calls for which no client waits */
 
     if (!ngx_http_blockcast_rpc_reaper.posted) {
         ngx_http_blockcast_rpc_dummy.fd = (ngx_socket_t) -1;
@@ -254,7 +254,9 @@ ngx_http_blockcast_rpc_group_begin(ngx_http_blockcast_rpc_lane_t *lane,
     group->n = n;
     group->batch = (batch != 0);
 
-    /* one for the caller, until _end(), and one for each that is asked */
+    /*
+     * one reference for the caller, until _end(), and one per pending request
+     */
 
     group->left = 1;
     lane->refs++;
@@ -326,7 +328,7 @@ ngx_http_blockcast_rpc_group_result(ngx_http_blockcast_rpc_group_t *group,
     if (group->batch && group->size != 0 && group->size + result->len > most) {
         ngx_http_blockcast_rpc_group_error(group, i, id, BC_RPC_TOO_LARGE,
                                     "the answers to a batch are larger than "
-                                    "%uz bytes, ask in smaller ones", most);
+                                    "%uz bytes, split it", most);
         return;
     }
 
@@ -358,7 +360,7 @@ ngx_http_blockcast_rpc_group_error(ngx_http_blockcast_rpc_group_t *group,
     said.len = ngx_vslprintf(text, text + sizeof(text), fmt, args) - text;
     va_end(args);
 
-    /* it may quote a method, which is any bytes */
+    /* the text may quote a method, which may be any bytes */
 
     ngx_http_blockcast_gate_printable(&said, shown, sizeof(shown));
 
@@ -494,7 +496,7 @@ ngx_http_blockcast_rpc_lane_pay(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
-/* Returns how a call's answer may be used. */
+/* Returns for how long a call's answer may be used again. */
 
 static ngx_http_blockcast_rpc_policy_e
 ngx_http_blockcast_rpc_lane_policy(ngx_http_blockcast_rpc_conf_t *conf,
@@ -524,8 +526,9 @@ ngx_http_blockcast_rpc_lane_policy(ngx_http_blockcast_rpc_conf_t *conf,
 
 
 /*
- * Sets the version of answers that hold until the next head.  Nothing is kept
- * while it is not known whether there is a new one; asking has it polled.
+ * Sets the version of answers that hold until the next head.  Returns false
+ * when the newest head is not known, so that nothing may be cached; the
+ * request then makes the stream of heads be polled.
  */
 
 static ngx_uint_t
@@ -546,7 +549,7 @@ ngx_http_blockcast_rpc_lane_version(ngx_http_blockcast_rpc_conf_t *conf,
 
     slot = conf->head->slot;
 
-    /* include the head: a client that knows it must not get an older answer */
+    /* include the head: a client that has seen it must get no older answer */
 
     *version = slot->seq + (ngx_http_blockcast_rpc_cache_era() << 40) + 1;
 
@@ -673,8 +676,8 @@ ngx_http_blockcast_rpc_lane_ask(ngx_http_blockcast_rpc_group_t *group,
     {
         ngx_http_blockcast_rpc_lane_drop(ask);
         ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_LIMITED,
-                                "%ui calls wait for their turn already, try "
-                                "again later", lane->nwaiting);
+                                "%ui calls are waiting already, try again "
+                                "later", lane->nwaiting);
         group->left--;
         return;
     }
@@ -686,7 +689,7 @@ ngx_http_blockcast_rpc_lane_ask(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
-/* Answers a request that is in no list but the lane's, and frees it. */
+/* Answers a request that is only in its lane's lists, and frees it. */
 
 static void
 ngx_http_blockcast_rpc_lane_fail(ngx_http_blockcast_rpc_ask_t *ask,
@@ -703,7 +706,7 @@ ngx_http_blockcast_rpc_lane_fail(ngx_http_blockcast_rpc_ask_t *ask,
 }
 
 
-/* Answers from the cache.  NGX_DECLINED: it has no answer. */
+/* Answers from the cache.  NGX_DECLINED: the cache has no answer. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_lane_kept(ngx_http_blockcast_rpc_ask_t *ask)
@@ -785,8 +788,8 @@ ngx_http_blockcast_rpc_lane_find(ngx_http_blockcast_rpc_node_t *state,
 
 
 /*
- * Returns true while the node is not to be asked: for a while after a failure,
- * and while one call tries it.
+ * Returns true while the node must not be called: for a while after a failure,
+ * and then while one call tries it.
  */
 
 static ngx_uint_t
@@ -799,8 +802,8 @@ ngx_http_blockcast_rpc_lane_down(ngx_http_blockcast_rpc_node_t *state)
 
 
 /*
- * Answers without the node, or has a request share a call that is being made.
- * NGX_DECLINED: the node has to be asked.
+ * Answers without the node, or attaches the request to an equal call in
+ * flight. NGX_DECLINED: the node has to be called.
  */
 
 static ngx_int_t
@@ -828,7 +831,7 @@ ngx_http_blockcast_rpc_lane_known(ngx_http_blockcast_rpc_ask_t *ask)
 
     if (ngx_http_blockcast_rpc_lane_down(state)) {
         ngx_http_blockcast_rpc_lane_fail(ask, state->code,
-                                         "no answer of the node: %V",
+                                         "no answer from the node: %V",
                                          &state->reason);
         return NGX_OK;
     }
@@ -838,8 +841,8 @@ ngx_http_blockcast_rpc_lane_known(ngx_http_blockcast_rpc_ask_t *ask)
 
 
 /*
- * Takes one call of those that all workers may make per second, each its
- * share.  NGX_DECLINED: there is none left.
+ * Takes one call from this worker's share of the calls per second.
+ * NGX_DECLINED: none is left.
  */
 
 static ngx_int_t
@@ -862,7 +865,7 @@ ngx_http_blockcast_rpc_lane_spare(ngx_http_blockcast_rpc_node_t *state,
     state->counted = ngx_current_msec;
     state->spent -= ngx_min(state->spent, gone * share / 1000);
 
-    /* no more than a second's at once, and at least one */
+    /* allow a burst of one second's calls, at least one */
 
     if (state->spent != 0 && state->spent + 1000 > share) {
         return NGX_DECLINED;
@@ -875,9 +878,9 @@ ngx_http_blockcast_rpc_lane_spare(ngx_http_blockcast_rpc_node_t *state,
 
 
 /*
- * Asks the node.  Each call is a request of its own, also where the node takes
- * batches: a slow one of them would hold up the answers to other clients, and
- * an error is passed on byte for byte from the reply.
+ * Calls the node.  Each call is a request of its own even if the node takes
+ * batches: in a batch a slow call would hold up the answers to other clients,
+ * and errors are passed on from the reply byte for byte.
  */
 
 static ngx_http_blockcast_rpc_call_t *
@@ -907,7 +910,7 @@ ngx_http_blockcast_rpc_lane_call(ngx_http_blockcast_rpc_ask_t *ask,
 }
 
 
-/* Answers the request whose turn it is: from the cache, or by a call. */
+/* Answers a request whose turn has come: from the cache, or with a call. */
 
 static void
 ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
@@ -929,8 +932,8 @@ ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
 
     if (ngx_http_blockcast_rpc_lane_spare(state, conf->limit.node) != NGX_OK) {
         ngx_http_blockcast_rpc_lane_fail(ask, BC_RPC_LIMITED,
-                                         "the node is asked as often as it may "
-                                         "be, try again later", NULL);
+                                         "the limit of calls to the node is "
+                                         "reached, try again later", NULL);
         return;
     }
 
@@ -985,7 +988,7 @@ ngx_http_blockcast_rpc_lane_start(ngx_http_blockcast_rpc_ask_t *ask)
 }
 
 
-/* Starts waiting requests: one of each lane, then the next one of each. */
+/* Starts waiting requests, one of each lane in turn. */
 
 static void
 ngx_http_blockcast_rpc_lane_run(ngx_http_blockcast_node_t *node)
@@ -1031,7 +1034,7 @@ ngx_http_blockcast_rpc_lane_run(ngx_http_blockcast_node_t *node)
 }
 
 
-/* Takes a call from its lists and frees it, with what the node was sent. */
+/* Takes a call out of its lists and frees it, with its request. */
 
 static void
 ngx_http_blockcast_rpc_lane_free_call(ngx_http_blockcast_rpc_lane_call_t *call)
@@ -1067,7 +1070,7 @@ ngx_http_blockcast_rpc_lane_free_call(ngx_http_blockcast_rpc_lane_call_t *call)
 }
 
 
-/* Notes that the node is not to be asked for a while, and why. */
+/* Notes that the node must not be called for a while, and why. */
 
 static void
 ngx_http_blockcast_rpc_lane_failed(ngx_http_blockcast_rpc_lane_call_t *call,
@@ -1086,7 +1089,7 @@ ngx_http_blockcast_rpc_lane_failed(ngx_http_blockcast_rpc_lane_call_t *call,
 }
 
 
-/* Answers with the node's own error object, byte for byte. */
+/* Finds the node's own error object in the reply, byte for byte. */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_lane_error(ngx_http_blockcast_rpc_call_t *rpc,
@@ -1108,7 +1111,7 @@ ngx_http_blockcast_rpc_lane_error(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* Has everybody who waits for a call have its answer; the call is freed. */
+/* Answers all requests that wait for a call, and frees the call. */
 
 static void
 ngx_http_blockcast_rpc_lane_finish(ngx_http_blockcast_rpc_lane_call_t *call,
@@ -1139,7 +1142,7 @@ ngx_http_blockcast_rpc_lane_finish(ngx_http_blockcast_rpc_lane_call_t *call,
         message = &rpc->message;
     }
 
-    /* a delivery may end other clients, whose requests leave the list then */
+    /* a delivery may end other clients, whose requests then leave the list */
 
     while (!ngx_queue_empty(&asks)) {
         q = ngx_queue_head(&asks);
@@ -1156,7 +1159,7 @@ ngx_http_blockcast_rpc_lane_finish(ngx_http_blockcast_rpc_lane_call_t *call,
 
         } else {
             ngx_http_blockcast_rpc_group_error(group, ask->i, ask->id, code,
-                                               "no answer of the node: %V",
+                                               "no answer from the node: %V",
                                                message);
         }
 
@@ -1200,7 +1203,7 @@ ngx_http_blockcast_rpc_lane_done_handler(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (fault == ngx_http_blockcast_fault_http && rpc->has_code) {
 
-        /* the status does not matter: the node has answered */
+        /* the node has answered, whatever the HTTP status */
 
         fault = ngx_http_blockcast_fault_none;
     }
@@ -1240,7 +1243,7 @@ ngx_http_blockcast_rpc_lane_done_handler(ngx_http_blockcast_rpc_call_t *rpc)
         key.len = call->key.len;
         key.version = call->version;
 
-        /* do not cache null for ever: what is asked for may still come */
+        /* do not cache null for ever: the result may still come to be */
 
         if (call->policy == ngx_http_blockcast_rpc_head
             || (call->policy == ngx_http_blockcast_rpc_forever
@@ -1276,7 +1279,7 @@ ngx_http_blockcast_rpc_lane_timeout(ngx_event_t *ev)
                                (ngx_msec_t) (ngx_current_msec - call->began))
                   - text;
 
-    /* a node that answers others is not down, this call takes long */
+    /* a node that answered other calls since is not down, this one is slow */
 
     if ((ngx_msec_int_t) (state->last_good - call->began) < 0) {
         ngx_http_blockcast_rpc_lane_failed(call, BC_RPC_FAILED,

@@ -367,7 +367,7 @@ test('a node that is gone must be told at once, and found again', { timeout: 120
     assert.ok(Date.now() - began < 20_000, `took ${Date.now() - began} ms`);
     answers.forEach(a => {
         assert.equal(a.error.code, -32000);
-        assert.match(a.error.message, /no answer of the node: \w+/);
+        assert.match(a.error.message, /no answer from the node: \w+/);
     });
     await w.anvil.start();
     await until('an answer', async () => (await c.call('eth_getBalance', args)).result === '0x0');
