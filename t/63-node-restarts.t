@@ -221,7 +221,7 @@ EOF
 ok(wait_for { noted('own') }, 'a third output is a note');
 like(noted('own'), qr/\Atab here \xe2\x82\xac x+\z/, 'on one line') or diag(noted('own'));
 ok(length noted('own') <= 255, 'of bounded length');
-ok(wait_for { noted('other') =~ /\Aan output of the program behind its state is no note, and no object with/ },
+ok(wait_for { noted('other') =~ /\Aan output of the program after its state is no note, and no object with/ },
     'what is neither text nor object is told of') or diag(noted('other'));
 sleep 1;
 $lines = () = $t->error_log =~ /stream "own": tab here/g;

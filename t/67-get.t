@@ -136,7 +136,7 @@ subtest 'what the origin is asked for' => sub {
         'a path, and a query as it was written');
     is($data->{b}, '/v1/echo/%C3%A9', 'other characters');
     like($data->{c}, qr/must put out paths that begin with "\/"/, 'no way out of the location');
-    like($data->{d}, qr/nginx does not take the path/, 'nor when it is written otherwise');
+    like($data->{d}, qr/nginx refuses the path/, 'nor when it is written otherwise');
     like($data->{e}, qr/must put out paths/, 'no URL');
     like($data->{f}, qr/must put out paths: strings/, 'no number');
     ok(!(grep { $_->[1] =~ /\.\.\/|n-rest/ } $node->asked('deep')), 'nothing of that kind was asked for');

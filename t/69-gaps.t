@@ -146,7 +146,7 @@ subtest 'no progress' => sub {
 
 subtest 'what is no report' => sub {
     head('"odd"');
-    ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /behind its state is no note, and no object with "note", "gap" or "stale"/ }, 20), 'is noted');
+    ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /after its state is no note, and no object with "note", "gap" or "stale"/ }, 20), 'is noted');
     head('"bad"');
     ok(wait_for(sub { $t->row('nums')->{note}{text} =~ /the program's gap is no object with "from" and "to"/ }, 20), 'a gap without bounds');
     head(15);

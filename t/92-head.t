@@ -258,7 +258,7 @@ state_is($t, 'connected', 'connected');
 subtest 'a node that hangs up' => sub {
     $node->option(ack => 0);
     $node->hang_up;
-    lost_is($t, qr/closed the connection without a word/, 'noticed');
+    lost_is($t, qr/closed the connection without a Close/, 'noticed');
     lost_is($t, qr/no answer to the message within 1500 ms/, 'and one that answers pings, but not the message');
     $node->option(ack => 1);
     state_is($t, 'connected', 'connected again');

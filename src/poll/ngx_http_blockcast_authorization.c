@@ -1,10 +1,10 @@
 
 /*
- * The credentials of a node that are in a file, as a cookie of Bitcoin Core is.
+ * Credentials of a node that are in a file, such as Bitcoin Core's cookie.
  *
- * The worker that polls reads the file: a node that is started again writes
- * other credentials, and nginx is not to be reloaded for that.  They are never
- * in a configuration, a message or a log.
+ * * The polling worker reads the file: a node that restarts writes other
+ * credentials, and nginx need not be reloaded for that.  They never appear in
+ * a configuration, a message or a log.
  */
 
 
@@ -121,8 +121,8 @@ ngx_http_blockcast_authorization_refused(ngx_http_blockcast_node_t *node)
 
 
 /*
- * Reads the first line of the file to auth->text.  NGX_ERROR: *text says why,
- * or is empty, and ngx_errno does.
+ * Reads the first line of the file to auth->text.  NGX_ERROR: *text says why
+ * or, if it is empty, ngx_errno.
  */
 
 static ngx_int_t
@@ -136,7 +136,7 @@ ngx_http_blockcast_authorization_read(
 
     ngx_str_null(text);
 
-    /* a FIFO is not waited for */
+    /* do not block on a FIFO */
 
     fd = ngx_open_file(auth->file.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -160,7 +160,7 @@ ngx_http_blockcast_authorization_read(
         }
 
         if (auth->text[i] < ' ' || auth->text[i] == 0x7f) {
-            ngx_str_set(text, "has other characters than a line of text");
+            ngx_str_set(text, "has characters that are not text");
             return NGX_ERROR;
         }
     }

@@ -1,6 +1,6 @@
 
 /*
- * The credentials of a node that are in a file, as a cookie of Bitcoin Core is.
+ * Credentials of a node that are in a file, such as Bitcoin Core's cookie.
  */
 
 
@@ -12,11 +12,11 @@
 
 
 /*
- * Makes the value of a call's Authorization header of node->authorization, in
- * memory of the pool: "user:password" is Basic, another text Bearer; "Basic
- * ..." and "Bearer ..." stay as they are.  The file is read again when it has
- * changed.  *value is empty when there are none, which has been logged without
- * them.  NGX_ERROR without memory.
+ * Makes the value of a call's Authorization header from node->authorization,
+ * in memory of the pool: "user:password" becomes Basic, other text Bearer;
+ * "Basic ..." and "Bearer ..." stay as they are.  The file is read again when
+ * it has changed.  *value is empty when there are no credentials, which is
+ * logged. NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_authorization_get(
     ngx_http_blockcast_node_t *node, ngx_pool_t *pool, ngx_str_t *value);

@@ -1,15 +1,16 @@
 
 /*
- * Nodes: whether one is asked at all, and when it is tried again.
+ * A circuit breaker for each node: whether to call it, and when to try a node
+ * again that failed.
  *
- * A node that fails is down when nothing else has come from it for a few
- * calls, and limited when it says that we ask too much.  Then what has failed
- * is not asked any more but for a single call from time to time; the others
- * wait for that, and are made at once when it is answered.
+ * A node is down when a few calls in a row have failed, and limited when it
+ * says that we call too often.  Then only a single call is made from time to
+ * time, as a probe; the others wait for it, and are made as soon as it is
+ * answered.
  *
  * A node that is down may come back at any moment, and one connection costs it
- * nothing: it is tried within the shortest interval of its streams, at a
- * random moment.  One that limits us is tried the less often, the longer it
+ * nothing, so it is tried within the shortest interval of its streams, at a
+ * random moment.  A node that limits us is tried the less often the longer it
  * has done so.
  */
 
@@ -24,14 +25,14 @@
 #include "ngx_http_blockcast_rpc_call.h"
 
 
-/* failures in a row, with no answer in between, after which a node is down */
+/* how many failures in a row mean that a node is down */
 #define NGX_HTTP_BLOCKCAST_NODE_FAILS   3
 
-/* a node that limits us is left alone at least, and at most, for so long */
+/* the shortest and longest pause of a node that limits us (msec) */
 #define NGX_HTTP_BLOCKCAST_PAUSE        1000
 #define NGX_HTTP_BLOCKCAST_PAUSE_MAX    30000
 
-/* what a Retry-After may ask for */
+/* the longest Retry-After to honour (msec) */
 #define NGX_HTTP_BLOCKCAST_RETRY_MAX    600000
 
 
@@ -78,7 +79,7 @@ ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf)
 
     for (i = bmcf->nodes.nelts; i < NGX_HTTP_BLOCKCAST_NODES; i++) {
 
-        /* of a former configuration */
+        /* nodes of the previous configuration */
 
         if (bmcf->zone->sh->nodes[i].version != 0) {
             ngx_memzero(&bmcf->zone->sh->nodes[i],
@@ -101,7 +102,7 @@ ngx_http_blockcast_breaker_start(ngx_http_blockcast_main_conf_t *bmcf)
             && (ngx_msec_int_t) (status.until - ngx_current_msec) > 0
             && status.until - ngx_current_msec <= NGX_HTTP_BLOCKCAST_RETRY_MAX)
         {
-            /* take over what the former poller knew of the node */
+            /* take over what the previous poller knew of the node */
 
             node->health = status.health;
             node->failures = status.failures;
@@ -150,7 +151,7 @@ ngx_http_blockcast_breaker_gate(ngx_http_blockcast_node_t *node,
 
     if (node->health == ngx_http_blockcast_node_down && !failed) {
 
-        /* try once what has never failed */
+        /* a call that has never failed is tried once */
         return NGX_OK;
     }
 
@@ -230,7 +231,7 @@ ngx_http_blockcast_breaker_answer(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (rpc->overdue) {
 
-        /* do not count it twice */
+        /* it was counted already */
 
         return NGX_OK;
     }
@@ -271,7 +272,7 @@ ngx_http_blockcast_breaker_success(ngx_http_blockcast_rpc_call_t *rpc)
 
     if (node->health == ngx_http_blockcast_node_limited && !rpc->tried) {
 
-        /* ignore the answer to a call from before the limit */
+        /* ignore the answer to a call made before the limit */
 
         return NGX_OK;
     }
@@ -303,7 +304,7 @@ ngx_http_blockcast_breaker_success(ngx_http_blockcast_rpc_call_t *rpc)
 
     ngx_http_blockcast_breaker_publish(node);
 
-    /* ask now for what had to wait */
+    /* poll now what had to wait */
 
     ngx_http_blockcast_poller_hurry(node);
 
@@ -352,7 +353,7 @@ ngx_http_blockcast_breaker_failure(ngx_http_blockcast_rpc_call_t *rpc)
         node->probe = NULL;
     }
 
-    /* take a node that forbids everything for one that limits us */
+    /* treat a node that forbids everything as one that limits us */
 
     node->health = (limited || rpc->status == NGX_HTTP_FORBIDDEN)
                    ? ngx_http_blockcast_node_limited
@@ -394,7 +395,7 @@ ngx_http_blockcast_breaker_backoff(ngx_msec_t lasted, ngx_msec_t least,
 }
 
 
-/* from now to the next try */
+/* Returns the time from now to the next try (msec). */
 
 static ngx_msec_t
 ngx_http_blockcast_breaker_delay(ngx_http_blockcast_node_t *node,
@@ -464,7 +465,9 @@ ngx_http_blockcast_breaker_log(ngx_http_blockcast_node_t *node,
 }
 
 
-/* two texts, as with the errors of a stream: no reader sees half of one */
+/*
+ * Writes the status to one of two texts in turn: no reader sees half of one.
+ */
 
 static void
 ngx_http_blockcast_breaker_publish(ngx_http_blockcast_node_t *node)

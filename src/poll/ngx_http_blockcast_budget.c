@@ -1,10 +1,11 @@
 
 /*
- * How many calls a second a node gets: a bucket that fills with rate=.
+ * The budget of calls per second of a node: a bucket that fills with rate=.
  *
- * The fixed streams take from it without asking, so that they come first, and
- * leave a debt that the keys wait for.  These have a second bucket, which fills
- * with a tenth of rate=, for when the first one is always empty.
+ * * Fixed streams come first: they take from it even if it is empty, and calls
+ * for keys wait until that debt is paid.  Keys have a second bucket, which
+ * fills with a tenth of rate=, for the case that the first one is always
+ * empty.
  */
 
 
@@ -12,7 +13,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* what keys have in any case is rate= through this */
+/* keys get at least rate= divided by this */
 #define NGX_HTTP_BLOCKCAST_BUDGET_SHARE  10
 
 
@@ -22,7 +23,7 @@ ngx_http_blockcast_budget_fill(ngx_http_blockcast_node_t *node)
     int64_t     most;
     ngx_msec_t  passed;
 
-    /* what is saved up for a burst: a tenth of a second, or one call */
+    /* the most to save for a burst: a tenth of a second, or one call */
 
     most = ngx_max((int64_t) node->rate * 100, 1000);
 
@@ -54,7 +55,7 @@ ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
 
     if (keys && node->credit < 1000) {
 
-        /* a poll of many calls is paid for later, within ten seconds */
+        /* a poll of many calls is paid off later, within ten seconds */
 
         node->spare = ngx_max(node->spare - 1000,
                               -10000 * (int64_t) node->rate
@@ -63,7 +64,7 @@ ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
 
     node->credit -= 1000;
 
-    /* a debt of more than a minute is of no use to anybody */
+    /* bound the debt to one minute of calls */
 
     if (node->credit < -60000 * (int64_t) node->rate) {
         node->credit = -60000 * (int64_t) node->rate;

@@ -1,6 +1,6 @@
 
 /*
- * How many calls a second a node gets: rate= of blockcast_node.
+ * The budget of calls per second of a node: rate= of blockcast_node.
  */
 
 
@@ -11,13 +11,13 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Takes a call that is made, by a fixed stream or for keys, from the budget. */
+/* Takes a call from the budget; keys: it is for keys, not a fixed stream. */
 void ngx_http_blockcast_budget_spend(ngx_http_blockcast_node_t *node,
     ngx_uint_t keys);
 
 /*
- * Returns how long calls that can wait have to (msec); 0: there is something
- * left for them.
+ * Returns how long calls for keys have to wait (msec); 0: the budget has a
+ * call left for them.
  */
 ngx_msec_t ngx_http_blockcast_budget_wait(ngx_http_blockcast_node_t *node);
 

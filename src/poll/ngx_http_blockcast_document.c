@@ -1,7 +1,7 @@
 
 /*
- * Documents: what GETs of a node have brought, with the origin's ETag, so that
- * what has not changed is not sent again.
+ * Documents: the results of GETs, kept with the origin's ETag, so that it need
+ * not send again what has not changed.
  */
 
 
@@ -9,7 +9,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* how many are kept, and their bytes, of all nodes */
+/* how many documents of all nodes are kept, and of how many bytes */
 #define NGX_HTTP_BLOCKCAST_DOCUMENTS       256
 #define NGX_HTTP_BLOCKCAST_DOCUMENTS_SIZE  (16 * 1024 * 1024)
 

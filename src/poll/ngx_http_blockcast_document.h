@@ -1,7 +1,7 @@
 
 /*
- * Documents: what GETs of a node have brought, with the origin's ETag, so that
- * what has not changed is not sent again.
+ * Documents: the results of GETs, kept with the origin's ETag, so that it need
+ * not send again what has not changed.
  */
 
 
@@ -24,21 +24,21 @@ typedef struct {
 
 
 /*
- * Returns the document that is kept of a path, or NULL.  It stays until
- * _leave(), whatever is kept meanwhile.
+ * Returns the document kept for a path, or NULL.  It is valid until _leave(),
+ * even if another one replaces it.
  */
 ngx_http_blockcast_document_t *ngx_http_blockcast_document_get(
     ngx_http_blockcast_node_t *node, ngx_str_t *path);
 void ngx_http_blockcast_document_leave(ngx_http_blockcast_document_t *doc);
 
 /*
- * Keeps a copy in place of the former one; with etag->len == 0 none.  The
- * documents used least recently make room.
+ * Keeps a copy in place of the previous document, or none with etag->len == 0.
+ * The documents used least recently make room.
  */
 void ngx_http_blockcast_document_keep(ngx_http_blockcast_node_t *node,
     ngx_str_t *path, ngx_str_t *etag, ngx_str_t *body);
 
-/* Frees all: this worker does not poll any more. */
+/* Frees all documents, when this worker stops polling. */
 void ngx_http_blockcast_document_free(void);
 
 

@@ -1,12 +1,12 @@
 
 /*
- * Extra rounds: a stream is polled at once because something has happened at
- * the node, as a hook (blockcast_poke) or the node's head says.
+ * Extra rounds: polls of a stream out of turn, because a hook (blockcast_poke)
+ * or the node's head says that something has happened at the node.
  *
- * A poke is a number in the zone that grows: any worker adds to it, and the
- * poller takes up what is new.  Pokes that come before their round has begun
- * are folded into it.  Those that come while a round is under way get another
- * one after it, for the node may have answered before.
+ * Pokes are counted in the zone: any worker increments the counter, and the
+ * poller compares it with the last value it saw.  Pokes that come before the
+ * round has started are folded into it.  Those that come during a round cause
+ * another one, as the node may have answered already.
  */
 
 
@@ -22,14 +22,14 @@
 
 
 /*
- * When a round has brought nothing new it is made again, so long after the
- * poke (msec): a node behind a balancer may lag.
+ * When a round has brought nothing new it is repeated, so long after the poke
+ * (msec): a node behind a balancer may lag.
  */
 static const ngx_msec_t  ngx_http_blockcast_extra_again[] = { 100, 300 };
 
 #define NGX_HTTP_BLOCKCAST_EXTRA_TRIES  2
 
-/* results of a head that wait for their rounds, for a log */
+/* how many results of a head may wait for their rounds, in a log */
 #define NGX_HTTP_BLOCKCAST_EXTRA_GIVEN  64
 
 
@@ -65,7 +65,7 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (bmcf->cluster != NULL && !bmcf->zone->sh->cluster.leads) {
 
-        /* the leader knows whether anybody listens: it is passed on */
+        /* pass it on to the leader, which knows whether there are listeners */
 
         why = ngx_http_blockcast_cluster_no_poke(bmcf);
 
@@ -78,8 +78,8 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
     }
 
     /*
-     * Only the poller knows of followers of the state file, which want all, and
-     * of what other gateways of a cluster want.
+     * Only the poller knows whether another nginx follows, which wants every
+     * stream, and which streams other gateways of a cluster want.
      */
 
     attempted = slot->attempted;
@@ -104,7 +104,7 @@ ngx_http_blockcast_extra_poke(ngx_http_blockcast_main_conf_t *bmcf,
                ? "the node is limited" : "the node is down";
     }
 
-    /* first counted, then looked: the poller does it the other way round */
+    /* count first, then read poke_due: the poller does it in reverse */
 
     (void) ngx_atomic_fetch_add(&slot->pokes, 1);
     ngx_memory_barrier();
@@ -154,7 +154,8 @@ ngx_http_blockcast_extra_forget(ngx_http_blockcast_poll_t *poll)
 
 
 /*
- * Tells whether each result of the head gets a round, which asks for nothing.
+ * Returns true when each result of the head gets a round of its own, which
+ * makes no call.
  */
 
 static ngx_uint_t
@@ -182,7 +183,7 @@ ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
             || ngx_http_blockcast_jq_reads(result, 0))
         && ngx_http_blockcast_poller_wanted(poll->bmcf, poll->stream))
     {
-        /* of a snapshot the newest is all that matters */
+        /* a snapshot needs the newest result only */
 
         most = ngx_http_blockcast_extra_each(poll)
                ? NGX_HTTP_BLOCKCAST_EXTRA_GIVEN : 1;
@@ -209,7 +210,7 @@ ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
         given = ngx_alloc(sizeof(ngx_http_blockcast_extra_given_t)
                           + result->len, ngx_cycle->log);
 
-        /* without memory the node is asked */
+        /* without memory, call the node */
 
         if (given != NULL) {
             given->len = result->len;
@@ -228,7 +229,7 @@ ngx_http_blockcast_extra_head(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Has a round made: now, or when the last extra one is long enough ago. */
+/* Schedules a round: now, or when the last extra one is long enough ago. */
 
 static void
 ngx_http_blockcast_extra_ask(ngx_http_blockcast_poll_t *poll)
@@ -252,13 +253,13 @@ ngx_http_blockcast_extra_ask(ngx_http_blockcast_poll_t *poll)
     extra->due = (extra->rounds != 0 && now - extra->last < apart)
                  ? extra->last + apart : now;
 
-    /* the value is never 0: until the round begins no other poke wakes us */
+    /* nonzero: no other poke wakes this worker before the round starts */
 
     poll->stream->slot->poke_due = extra->due | 1;
 }
 
 
-/* Takes up the pokes that have come since. */
+/* Counts the pokes that have come since the last look. */
 
 static void
 ngx_http_blockcast_extra_take_up(ngx_http_blockcast_poll_t *poll)
@@ -314,7 +315,7 @@ ngx_http_blockcast_extra_pending(ngx_http_blockcast_poll_t *poll,
         if (call->limited != 0
             && (ngx_msec_int_t) (call->resume - ngx_current_msec) > 0)
         {
-            /* the node has enough of this call */
+            /* the node limits this call */
 
             ngx_http_blockcast_extra_drop(poll);
             return 0;
@@ -367,7 +368,7 @@ ngx_http_blockcast_extra_begin(ngx_http_blockcast_poll_t *poll)
     slot->poke_due = 0;
     ngx_memory_barrier();
 
-    /* this round answers all pokes that have come until now */
+    /* this round serves all pokes so far */
 
     ngx_http_blockcast_extra_take_up(poll);
 

@@ -3,12 +3,12 @@
  * Heads: the WebSocket that the polling worker holds to a node.
  *
  * It sends the messages of blockcast_head; each notification for one of them
- * pokes the streams that name it.  A lost connection is opened again, after a
- * pause that grows with each failure; meanwhile the streams are polled at their
- * intervals.
+ * pokes the streams that name it.  A lost connection is opened again after a
+ * pause that grows with each failure; until then the streams are polled at
+ * their intervals.
  *
- * Only the worker that polls has a connection.  Its successor waits until it
- * has closed that, but not for a worker that is stuck.
+ * Only the worker that polls has a connection.  The next poller waits until it
+ * is closed, but not for a worker that is stuck.
  */
 
 
@@ -23,14 +23,15 @@
 #include "bc_head_msg.h"
 
 
-/* between two tries to connect, at least and at most (msec) */
+/* the shortest and longest time between two tries to connect (msec) */
 #define NGX_HTTP_BLOCKCAST_HEAD_LEAST    500
 #define NGX_HTTP_BLOCKCAST_HEAD_MOST     30000
 
-/* a connection that lasted so long was a good one (msec) */
+/* a connection that lasted longer counts as a success (msec) */
 #define NGX_HTTP_BLOCKCAST_HEAD_GOOD     10000
 
-/* how long another worker's connection is waited for, and how often (msec) */
+/* how long to wait for another worker to disconnect, and how often to check
+   (msec) */
 #define NGX_HTTP_BLOCKCAST_HEAD_OTHER    3000
 #define NGX_HTTP_BLOCKCAST_HEAD_LOOK     20
 
@@ -38,7 +39,7 @@
 #define NGX_HTTP_BLOCKCAST_HEAD_ID       128
 
 
-/* what a message of the head has brought on this connection */
+/* the subscription that a message of the head has made on this connection */
 
 typedef struct {
     size_t                        len;      /* of the subscription's id */
@@ -56,7 +57,7 @@ typedef struct {
     ngx_http_blockcast_head_subscription_t  *subscriptions;
 
     ngx_event_t                   timer;        /* of the next try */
-    ngx_msec_t                    begun;        /* wanted a connection since */
+    ngx_msec_t                    begun;        /* first try of this worker */
     ngx_msec_t                    connected;
     ngx_uint_t                    failures;     /* in a row */
     ngx_uint_t                    unanswered;   /* messages */
@@ -120,7 +121,7 @@ ngx_http_blockcast_head_start(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* Makes what a head needs in this process, for as long as that lives. */
+/* Makes the state of a head in this process; it is never freed. */
 
 static ngx_http_blockcast_head_run_t *
 ngx_http_blockcast_head_create(ngx_http_blockcast_main_conf_t *bmcf,
@@ -223,8 +224,8 @@ ngx_http_blockcast_head_later(ngx_http_blockcast_head_run_t *run,
 
 
 /*
- * Connects, as soon as no other worker has a connection.  If this worker is
- * connected, the node has not answered the messages in time: closes.
+ * Connects as soon as no other worker has a connection.  If this worker is
+ * connected, closes: the node has not answered the messages in time.
  */
 
 static void
@@ -306,10 +307,7 @@ ngx_http_blockcast_head_open(ngx_http_blockcast_head_link_t *link)
 }
 
 
-/*
- * Notes that the node has taken all messages: from here on it tells what
- * happens.
- */
+/* Notes that the node has accepted all messages, so that it will notify us. */
 
 static void
 ngx_http_blockcast_head_live(ngx_http_blockcast_head_run_t *run)
@@ -348,7 +346,7 @@ ngx_http_blockcast_head_live(ngx_http_blockcast_head_run_t *run)
 
     run->told = 1;
 
-    /* the head does not repeat what has happened since the last connection */
+    /* events since the last connection were missed: poll everything once */
 
     ngx_http_blockcast_head_poke(run, -1, NULL);
 }
@@ -399,7 +397,7 @@ ngx_http_blockcast_head_message(ngx_http_blockcast_head_link_t *link,
 }
 
 
-/* Returns the number of our message that another one is for, or -1. */
+/* Returns the index of our message that a node's message refers to, or -1. */
 
 static ngx_int_t
 ngx_http_blockcast_head_of(ngx_http_blockcast_head_run_t *run,
@@ -433,7 +431,7 @@ ngx_http_blockcast_head_of(ngx_http_blockcast_head_run_t *run,
         }
     }
 
-    /* one that names no subscription, or comes before we know ours */
+    /* it names no subscription, or comes before the answer that names ours */
 
     if (run->head->messages.nelts == 1
         && msg->kind != BC_HEAD_MSG_REPLY
@@ -468,7 +466,7 @@ ngx_http_blockcast_head_answered(ngx_http_blockcast_head_run_t *run,
 }
 
 
-/* Has the streams polled that wait for this message; -1: all of them. */
+/* Polls the streams that depend on this message; -1: on any message. */
 
 static void
 ngx_http_blockcast_head_poke(ngx_http_blockcast_head_run_t *run,
@@ -496,7 +494,7 @@ ngx_http_blockcast_head_poke(ngx_http_blockcast_head_run_t *run,
             continue;
         }
 
-        /* what another message has brought is not this stream's result */
+        /* use the result only if it is of the stream's own message */
 
         ngx_http_blockcast_poller_head(st[i],
                         (st[i]->head_call != -1 && text.len != 0
@@ -540,7 +538,7 @@ ngx_http_blockcast_head_lost(ngx_http_blockcast_head_link_t *link,
 
     run->live = 0;
 
-    /* not all gateways at the same moment, when the node is back */
+    /* spread the tries of many gateways after the node is back */
 
     delay = NGX_HTTP_BLOCKCAST_HEAD_LEAST << ngx_min(run->failures, 6);
     delay = ngx_min(delay, NGX_HTTP_BLOCKCAST_HEAD_MOST);
@@ -552,7 +550,7 @@ ngx_http_blockcast_head_lost(ngx_http_blockcast_head_link_t *link,
 
     run->failures++;
 
-    /* it may quote the node: one line, and no more */
+    /* the reason may quote the node: make it one printable line */
 
     shown = *reason;
     ngx_http_blockcast_gate_printable(&shown, text, sizeof(text));

@@ -11,13 +11,13 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Connect when this worker begins to poll, and close when it stops. */
+/* Connect when this worker starts to poll, and close when it stops. */
 void ngx_http_blockcast_head_start(ngx_http_blockcast_main_conf_t *bmcf);
 void ngx_http_blockcast_head_stop(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Has a node's head connect at once: the node answers again, so it need not
- * wait for the next try.
+ * Makes a node's head connect at once instead of waiting for the next try, as
+ * the node answers again.
  */
 void ngx_http_blockcast_head_hurry(ngx_http_blockcast_node_t *node);
 

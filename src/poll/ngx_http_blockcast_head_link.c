@@ -2,9 +2,9 @@
 /*
  * A head's connection: the WebSocket handshake, and frames both ways.
  *
- * The node is not trusted: what it sends is bounded (the head of its answer by
- * BC_WS_CLIENT_HEAD, a message by the node's max_reply), and so is what waits
- * to be sent.
+ * * The node is not trusted: what it sends is bounded (the head of its
+ * response by BC_WS_CLIENT_HEAD, a message by the node's max_reply), and so
+ * are the bytes that wait to be sent.
  */
 
 
@@ -19,13 +19,13 @@
 #include <sys/random.h>
 
 
-/* bytes that are read before other events have their turn */
+/* bytes to read before other events get their turn */
 #define NGX_HTTP_BLOCKCAST_HEAD_LINK_SHARE   (256 * 1024)
 
-/* what may wait for a node that does not read (bytes) */
+/* how much to queue for a node that does not read (bytes) */
 #define NGX_HTTP_BLOCKCAST_HEAD_LINK_QUEUE   65536
 
-/* frames of one message */
+/* the most frames of a message */
 #define NGX_HTTP_BLOCKCAST_HEAD_LINK_FRAMES  4096
 
 #define NGX_HTTP_BLOCKCAST_HEAD_LINK_KEY     24
@@ -210,7 +210,7 @@ ngx_http_blockcast_head_link_input(ngx_http_blockcast_link_t *base,
 }
 
 
-/* Takes the answer to the handshake; NGX_ERROR: the link is closed. */
+/* Reads the response to the handshake; NGX_ERROR: the link is closed. */
 
 static ngx_int_t
 ngx_http_blockcast_head_link_answer(ngx_http_blockcast_head_link_t *link,
@@ -248,14 +248,14 @@ ngx_http_blockcast_head_link_answer(ngx_http_blockcast_head_link_t *link,
         return NGX_ERROR;
     }
 
-    /* frames may follow the head at once */
+    /* frames may follow right after the head */
 
     *pos += answer.len - before;
 
     ngx_free(link->answer);
     link->answer = NULL;
     link->handshaken = 1;
-    link->base.closed = "the node closed the connection without a word";
+    link->base.closed = "the node closed the connection without a Close";
 
     ngx_http_blockcast_link_wait(&link->base, link->head->ping);
 
@@ -265,7 +265,7 @@ ngx_http_blockcast_head_link_answer(ngx_http_blockcast_head_link_t *link,
 }
 
 
-/* Takes frames; NGX_ERROR: the link is closed. */
+/* Reads frames; NGX_ERROR: the link is closed. */
 
 static ngx_int_t
 ngx_http_blockcast_head_link_frames(ngx_http_blockcast_head_link_t *link,
@@ -296,7 +296,7 @@ ngx_http_blockcast_head_link_frames(ngx_http_blockcast_head_link_t *link,
 
         case BC_WS_PING:
 
-            /* leave pongs out for a node that does not read its own */
+            /* skip pongs to a node that does not read them */
 
             if (link->base.last - link->base.pos
                 < NGX_HTTP_BLOCKCAST_HEAD_LINK_QUEUE / 2
@@ -443,7 +443,7 @@ ngx_http_blockcast_head_link_flush(ngx_http_blockcast_head_link_t *link)
 }
 
 
-/* Sends a Close, as far as the socket takes it at once. */
+/* Sends a Close, or as much of it as the socket takes at once. */
 
 static void
 ngx_http_blockcast_head_link_goodbye(ngx_http_blockcast_head_link_t *link,
@@ -463,7 +463,7 @@ ngx_http_blockcast_head_link_goodbye(ngx_http_blockcast_head_link_t *link,
 
     len = bc_ws_frame_close(frame, code, reason);
 
-    /* a header of 2 bytes, and its payload is masked once more */
+    /* skip the header of 2 bytes: the payload gets a new one and a mask */
 
     (void) ngx_http_blockcast_head_link_frame(link, BC_WS_CLOSE, frame + 2,
                                               len - 2);
@@ -504,7 +504,7 @@ ngx_http_blockcast_head_link_lost(ngx_http_blockcast_link_t *base,
 }
 
 
-/* Frees what has come. */
+/* Frees the buffers of received data. */
 
 static void
 ngx_http_blockcast_head_link_free(ngx_http_blockcast_head_link_t *link)

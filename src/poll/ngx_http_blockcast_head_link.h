@@ -17,7 +17,7 @@
 typedef struct ngx_http_blockcast_head_link_s  ngx_http_blockcast_head_link_t;
 
 
-/* a connection that is opened again and again; see _head_link_open() */
+/* a connection that may be opened repeatedly; see _head_link_open() */
 
 struct ngx_http_blockcast_head_link_s {
     ngx_http_blockcast_link_t     base;
@@ -42,12 +42,12 @@ struct ngx_http_blockcast_head_link_s {
 
     bc_ws_limits_t                limits;
     bc_ws_parser_t                in;
-    u_char                       *answer;       /* to the handshake */
+    u_char                       *answer;       /* response to the handshake */
     size_t                        answered;
     u_char                        accept[BC_WS_CLIENT_ACCEPT];
 
     unsigned                      handshaken:1;
-    unsigned                      pinged:1;     /* nothing came since */
+    unsigned                      pinged:1;     /* nothing came since then */
     unsigned                      closing:1;    /* our Close is queued */
 };
 
@@ -55,7 +55,9 @@ struct ngx_http_blockcast_head_link_s {
 /* Prepares a link; its head, data and callbacks are set by the caller. */
 void ngx_http_blockcast_head_link_init(ngx_http_blockcast_head_link_t *link);
 
-/* Connects; lost() reports a failure, but never from in here. */
+/*
+ * Connects; a failure is reported by lost(), but never from within this call.
+ */
 void ngx_http_blockcast_head_link_open(ngx_http_blockcast_head_link_t *link);
 
 /*

@@ -1,7 +1,7 @@
 
 /*
- * Calls in flight.  A request of a poll shares the call of another one that
- * asks the same, waits while the node is down, or makes a call.
+ * Calls in flight.  A request of a poll shares an equal call in flight, waits
+ * while the node is down, or makes a call.
  */
 
 
@@ -19,10 +19,10 @@
 #include "ngx_http_blockcast_stream_note.h"
 
 
-/* when the methods that a node lacked are tried again */
+/* after how long to try the methods again that a node lacked (msec) */
 #define NGX_HTTP_BLOCKCAST_INFLIGHT_REPROBE  60000
 
-/* of what hangs, or is limited, the longest time between two calls */
+/* the longest pause of a call that hangs or is limited (msec) */
 #define NGX_HTTP_BLOCKCAST_INFLIGHT_APART    30000
 
 
@@ -78,7 +78,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
     if (get) {
 
-        /* take the path that the program put out */
+        /* use the path that the program put out */
 
         if (params->len != 0) {
             method = params;
@@ -97,14 +97,14 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
 
         if (ngx_current_msec - rpc->started <= call->poll->stream->interval) {
 
-            /* take the answer of a call that was given up before */
+            /* use the late answer to a call that was given up */
 
             ngx_http_blockcast_inflight_take(request, rpc);
             ngx_http_blockcast_inflight_free(rpc);
             return;
         }
 
-        /* free it: no poll has come for it, and it is old */
+        /* too old, and no poll has used it */
 
         ngx_http_blockcast_rpc_call_free(rpc);
         rpc = NULL;
@@ -162,7 +162,7 @@ ngx_http_blockcast_inflight_start(ngx_http_blockcast_poll_request_t *request)
                                             ngx_http_blockcast_inflight_done);
         if (rpc == NULL) {
             ngx_http_blockcast_inflight_fail(
-                                request, get ? "nginx does not take the path"
+                                request, get ? "nginx refuses the path"
                                              : "no memory for the call");
             return;
         }
@@ -199,7 +199,7 @@ ngx_http_blockcast_inflight_fail(ngx_http_blockcast_poll_request_t *request,
                                       - text;
         va_end(args);
 
-        /* it may quote what a program says, and that the node's data */
+        /* the message may quote a program's text, and that the node's data */
 
         ngx_http_blockcast_gate_printable(&request->result.message, p,
                                           NGX_HTTP_BLOCKCAST_ERROR_LEN);
@@ -210,7 +210,8 @@ ngx_http_blockcast_inflight_fail(ngx_http_blockcast_poll_request_t *request,
 
 
 /*
- * Tells whether libjq reads the result of a call, of each= inside of an array.
+ * Returns true when libjq can read the result of a call; with each=, inside an
+ * array.
  */
 
 static ngx_uint_t
@@ -225,7 +226,7 @@ ngx_http_blockcast_inflight_readable(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* Frees a call, or has the last poll that uses its result do so. */
+/* Frees a call, or leaves that to the last poll that uses its result. */
 
 static void
 ngx_http_blockcast_inflight_free(ngx_http_blockcast_rpc_call_t *rpc)
@@ -286,7 +287,7 @@ ngx_http_blockcast_inflight_take(ngx_http_blockcast_poll_request_t *request,
             return;
         }
 
-        /* what a status alone says may be of a path that is not the node's */
+        /* a mere HTTP status may come from another server than the node */
 
         if (!conf->get && rpc->fault == ngx_http_blockcast_fault_none) {
             call->missing = 1;
@@ -411,7 +412,7 @@ ngx_http_blockcast_inflight_done(ngx_http_blockcast_rpc_call_t *rpc)
 
         } else {
 
-            /* keep the answer for the next poll, which need not ask again */
+            /* keep the answer for the next poll, which need not call again */
 
             rpc->started = ngx_current_msec;
         }
@@ -460,7 +461,9 @@ ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node)
 
     if (node->health == ngx_http_blockcast_node_ok) {
 
-        /* ask again for what hung before the node came back: it may be lost */
+        /*
+         * repeat calls that hung before the node came back: they may be lost
+         */
 
         for (q = ngx_queue_head(&ngx_http_blockcast_inflight_calls);
              q != ngx_queue_sentinel(&ngx_http_blockcast_inflight_calls);
@@ -501,9 +504,9 @@ ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node)
 
 
 /*
- * Returns true while a call that was given up still hangs: it is not made
- * again, for the node may work on it although nobody waits.  After two
- * intervals it is aborted and made anew, and the longer it lasts, the rarer.
+ * Returns true while a call that was given up still hangs: it is not repeated,
+ * as the node may still be working on it.  After two intervals it is aborted
+ * and repeated, with pauses that grow the longer this lasts.
  */
 
 static ngx_uint_t
@@ -530,7 +533,7 @@ ngx_http_blockcast_inflight_hangs(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* Puts a method off that a node limits by itself. */
+/* Postpones a method that has a rate limit of its own at the node. */
 
 static void
 ngx_http_blockcast_inflight_limited(ngx_http_blockcast_poll_call_t *call,
@@ -565,7 +568,7 @@ ngx_http_blockcast_inflight_limited(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* Frees late answers that no poll has asked for since. */
+/* Frees late answers that no poll has used. */
 
 void
 ngx_http_blockcast_inflight_expire(void)

@@ -1,7 +1,7 @@
 
 /*
- * Calls in flight.  A request of a poll shares the call of another one that
- * asks the same, waits while the node is down, or makes a call.
+ * Calls in flight.  A request of a poll shares an equal call in flight, waits
+ * while the node is down, or makes a call.
  */
 
 
@@ -14,28 +14,29 @@
 
 
 /*
- * Starts a request; its call, or another's, ends it.  Or fails it, with a
- * sentence: either way _poll_request_done() is called, at once or later.
+ * _start() starts a request, which ends with its own call or a shared one;
+ * _fail() ends it with a sentence.  Either way _poll_request_done() is called,
+ * at once or later.
  */
 void ngx_http_blockcast_inflight_start(
     ngx_http_blockcast_poll_request_t *request);
 void ngx_http_blockcast_inflight_fail(
     ngx_http_blockcast_poll_request_t *request, const char *fmt, ...);
 
-/* Starts the requests that wait for a node: its health has changed. */
+/* Starts the requests that wait for a node, when its health has changed. */
 void ngx_http_blockcast_inflight_release(ngx_http_blockcast_node_t *node);
 
 /*
  * Manage the calls of all streams: _init() makes their list; _expire() frees
- * late answers for which no poll has come; _abort() ends all calls, when this
- * worker stops polling.
+ * late answers that no poll has used; _abort() ends all calls when this worker
+ * stops polling.
  */
 void ngx_http_blockcast_inflight_init(void);
 void ngx_http_blockcast_inflight_expire(void);
 void ngx_http_blockcast_inflight_abort(void);
 
 
-/* Releases a result that the poll has used in place: the poll has ended. */
+/* Releases a result that a poll has used in place, when the poll has ended. */
 void ngx_http_blockcast_inflight_leave(
     ngx_http_blockcast_poll_request_t *request);
 

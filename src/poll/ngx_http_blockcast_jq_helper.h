@@ -1,6 +1,7 @@
 
 /*
- * Helper processes: they run the jq programs of a worker, beside its loop.
+ * Helper processes, which run the jq programs of a worker outside its event
+ * loop.
  */
 
 
@@ -11,7 +12,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* what a helper is asked for */
+/* operations of a helper */
 
 #define NGX_HTTP_BLOCKCAST_JQ_RUN     1     /* a program */
 #define NGX_HTTP_BLOCKCAST_JQ_REPLY   2     /* read a node's reply */
@@ -77,7 +78,7 @@ typedef struct {
 } ngx_http_blockcast_jq_frame_t;
 
 
-/* what is known of a node's reply; the result is a part of its text */
+/* what a helper finds in a node's reply; the result is a part of its text */
 
 typedef struct {
     uint64_t                      offset;
@@ -106,17 +107,18 @@ typedef struct {
 
 
 /*
- * Starts the spawner, a process that does nothing but start and end helpers.
- * Returns the worker's end of a SOCK_SEQPACKET socket and sets *pid; or -1,
- * which has been logged.
+ * Starts the spawner, a process that only starts and ends helpers.  Returns
+ * the worker's end of a SOCK_SEQPACKET socket and sets *pid; logs why it
+ * returns -1.
  */
 ngx_socket_t ngx_http_blockcast_jq_helper_spawner(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_pid_t *pid);
 
 
 /*
- * How many requests the helper of that slot has dealt with; some of the
- * answers may not be sent.  NULL: that is not known, and all are sent at once.
+ * Returns the counter of requests that the helper of that slot has finished;
+ * some of the answers may not be sent yet.  NULL: there is no counter, and
+ * each answer is sent at once.
  */
 volatile uint32_t *ngx_http_blockcast_jq_helper_count(ngx_uint_t slot);
 

@@ -1,6 +1,6 @@
 
 /*
- * The jq programs that a worker has to run, and its helper processes.
+ * The queue of jq programs that a worker has to run, and its helper processes.
  */
 
 
@@ -22,9 +22,9 @@ struct ngx_http_blockcast_jq_job_s {
     ngx_queue_t                   queue;
     ngx_uint_t                    helper;       /* its number + 1, or 0 */
     unsigned                      queued:1;     /* waits for a helper */
-    unsigned                      slow:1;       /* the last run was so: it
-                                                   leaves a helper to others */
-    unsigned                      quick:1;      /* it was so */
+    unsigned                      slow:1;       /* the last run was slow: leave
+                                                   a helper to other jobs */
+    unsigned                      quick:1;      /* the last run was quick */
     unsigned                      small:1;      /* its request */
     ngx_msec_t                    added;
     ngx_msec_t                    timeout;
@@ -34,7 +34,7 @@ struct ngx_http_blockcast_jq_job_s {
     ngx_http_blockcast_jq_job_pt  handler;
     void                         *data;
 
-    /* the request: a copy of the hub's texts, the others are not copied */
+    /* the request: the hub's texts are copied, the other ones are not */
     ngx_pool_t                   *pool;
     struct iovec                 *iov;
     ngx_uint_t                    niov;
@@ -51,16 +51,16 @@ struct ngx_http_blockcast_jq_job_s {
 
 
 /*
- * Starts the spawner if any stream has a program, or a node may send replies
+ * Starts the spawner if any stream has a program or a node may send replies
  * that take long to read; called in a new worker.
  */
 ngx_int_t ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Queues a run of the stream's program, or of that for a call's params.  The
- * job and its pool must stay until the handler is called or the job cancelled.
- * NGX_ERROR: no memory, the handler is not called.
+ * Queues a run of the stream's program, or of the one for a call's params.
+ * The job and its pool must stay until the handler is called or the job
+ * cancelled. NGX_ERROR: there is no memory; the handler is not called.
  */
 ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_stream_t *st, ngx_uint_t program,
@@ -79,10 +79,10 @@ ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
 /* Ends a job that is queued or running, with the helper that runs it. */
 void ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job);
 
-/* Ends all helpers: this worker stops polling. */
+/* Ends all helpers, when this worker stops polling. */
 void ngx_http_blockcast_jq_queue_stop(void);
 
-/* Ends the spawner, too: the worker exits. */
+/* Ends the spawner, too, when the worker exits. */
 void ngx_http_blockcast_jq_queue_done(void);
 
 

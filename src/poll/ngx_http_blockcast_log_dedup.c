@@ -28,9 +28,8 @@ ngx_http_blockcast_log_dedup_past_init(
 
 
 /*
- * Returns the number of the entry whose key has this hash among those that are
- * not kept any more, counted from 1, or 0.  As long as the node shows nothing
- * but what is kept there is no table of them.
+ * Makes the table on first use: it is not needed as long as the node returns
+ * only entries that are kept.
  */
 
 ngx_int_t
@@ -78,8 +77,6 @@ ngx_http_blockcast_log_dedup_past(ngx_http_blockcast_log_dedup_past_t *past,
 }
 
 
-/* the text that tells entries apart: the same for all ways to write a value */
-
 ngx_int_t
 ngx_http_blockcast_log_dedup_key(ngx_http_blockcast_poll_t *poll,
     bc_span_t *value, ngx_str_t *key)
@@ -101,11 +98,6 @@ ngx_http_blockcast_log_dedup_key(ngx_http_blockcast_poll_t *poll,
     return NGX_OK;
 }
 
-
-/*
- * Returns the number of the entry with this key among the kept ones and the
- * new ones behind them, counted from 1, or 0.
- */
 
 ngx_uint_t
 ngx_http_blockcast_log_dedup_find(ngx_http_blockcast_hub_t *hub,

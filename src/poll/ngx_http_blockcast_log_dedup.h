@@ -21,7 +21,7 @@ typedef struct {
 } ngx_http_blockcast_log_dedup_entry_t;
 
 
-/* the keys published last, by hash; its table is made when it is needed */
+/* the keys published last, by hash; the table is made on first use */
 
 typedef struct {
     uint64_t                     *keys;         /* of the slot */
@@ -33,28 +33,28 @@ typedef struct {
 } ngx_http_blockcast_log_dedup_past_t;
 
 
-/* Prepares a look at the keys that the slot remembers. */
+/* Prepares the lookup of keys that the slot remembers. */
 void ngx_http_blockcast_log_dedup_past_init(
     ngx_http_blockcast_log_dedup_past_t *past, ngx_http_blockcast_slot_t *slot);
 
 /*
- * Finds a key that was published and is not kept any more: *number is that of
- * its entry, counted from 1, or 0.  NGX_ERROR without memory.
+ * Finds a key whose entry was published and is no longer kept: *number is that
+ * of the entry, counted from 1, or 0.  NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_log_dedup_past(
     ngx_http_blockcast_log_dedup_past_t *past, uint64_t hash, ngx_pool_t *pool,
     uint64_t *number);
 
 /*
- * Makes of a JSON value the text by which entries are compared, the same for
- * all ways to write the value.  NGX_ERROR without memory of the poll's pool.
+ * Makes the text by which entries are compared from a JSON value: the same for
+ * all ways to write that value.  NGX_ERROR without memory of the poll's pool.
  */
 ngx_int_t ngx_http_blockcast_log_dedup_key(ngx_http_blockcast_poll_t *poll,
     bc_span_t *value, ngx_str_t *key);
 
 /*
  * Returns the number of the entry with this key among the kept ones and the
- * new ones behind them, counted from 1, or 0.
+ * new ones after them, counted from 1, or 0.
  */
 ngx_uint_t ngx_http_blockcast_log_dedup_find(ngx_http_blockcast_hub_t *hub,
     uint32_t *table, ngx_uint_t mask,

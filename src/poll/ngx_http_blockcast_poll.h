@@ -24,7 +24,7 @@ typedef struct ngx_http_blockcast_poll_request_s
     ngx_http_blockcast_poll_request_t;
 
 
-/* a request of a call; a call has more than one with each= */
+/* one request of a call; a call with each= has several */
 
 struct ngx_http_blockcast_poll_request_s {
     ngx_queue_t                   waiting;      /* in rpc->waiters */
@@ -54,12 +54,12 @@ struct ngx_http_blockcast_poll_call_s {
     unsigned                      waiting:1;    /* for its params' program */
     unsigned                      done:1;
 
-    /* kept from poll to poll: which of the methods answers */
+    /* kept from poll to poll: the method that the node knows */
     ngx_uint_t                    method;
     ngx_msec_t                    reprobe;
-    unsigned                      missing:1;    /* none of them does */
+    unsigned                      missing:1;    /* the node knows none */
 
-    /* ... and since when it hangs, or is limited by itself */
+    /* kept, too: since when the call hangs, or is limited */
     ngx_msec_t                    hanging;      /* 0: it does not */
     ngx_msec_t                    limited;
     ngx_msec_t                    resume;
@@ -67,13 +67,13 @@ struct ngx_http_blockcast_poll_call_s {
     unsigned                      type:3;       /* of its result */
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 
-    /* what was logged, so that it is not repeated */
+    /* keeps messages from being logged again and again */
     ngx_http_blockcast_log_throttle_t  repeat;
     unsigned                      failing:1;
 };
 
 
-/* what pokes have asked for, see _extra */
+/* the extra rounds of a stream, see _extra */
 
 typedef struct {
     ngx_msec_t                    due;
@@ -110,11 +110,11 @@ struct ngx_http_blockcast_poll_s {
     ngx_http_blockcast_jq_job_t   job;          /* the program that runs */
     ngx_http_blockcast_poll_call_t  *asking;    /* ... for its params */
     ngx_http_blockcast_proposal_t  *proposal;   /* that the log has, or NULL */
-    uint64_t                      asked;        /* the first call, usec */
-    uint64_t                      answered;     /* all is there, usec */
-    uint64_t                      took;         /* from the one to the other */
+    uint64_t                      asked;        /* time of the first call */
+    uint64_t                      answered;     /* time of the last answer */
+    uint64_t                      took;         /* between them, all in usec */
     uint64_t                      lag;          /* see slot->lag */
-    unsigned                      progress:1;   /* it had something new */
+    unsigned                      progress:1;   /* it brought something new */
     unsigned                      follow:1;     /* stream->after is newer */
     unsigned                      active:1;
     unsigned                      stepping:1;
@@ -125,7 +125,7 @@ struct ngx_http_blockcast_poll_s {
     size_t                        gap_len;
     u_char                        gap[NGX_HTTP_BLOCKCAST_RING_GAP];
 
-    /* what was logged last, so that it is not repeated */
+    /* keep messages and notes from being logged again and again */
     ngx_http_blockcast_log_throttle_t  repeat;
     ngx_http_blockcast_log_throttle_t  notes;
     time_t                        noted;        /* the last of these */
@@ -139,23 +139,23 @@ ngx_int_t ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_stream_t *st);
 
 
-/* Starts a poll; aborts it, with its calls and the program that runs. */
+/* _start() starts a poll; _abort() aborts it, its calls and its program. */
 void ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll);
 void ngx_http_blockcast_poll_abort(ngx_http_blockcast_poll_t *poll);
 
 /* Ends the calls whose timeout has passed. */
 void ngx_http_blockcast_poll_expire(ngx_http_blockcast_poll_t *poll);
 
-/* Returns when the next of its calls times out: in a minute at most. */
+/* Returns when the next of its calls times out, a minute from now at most. */
 ngx_msec_t ngx_http_blockcast_poll_deadline(ngx_http_blockcast_poll_t *poll);
 
-/* Starts the calls that can be started; finishes when all are done. */
+/* Starts the calls that can start; finishes the poll when all are done. */
 void ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll);
 
-/* Ends the poll, after its data was published or its error logged. */
+/* Ends the poll after its data was published or its error was logged. */
 void ngx_http_blockcast_poll_end(ngx_http_blockcast_poll_t *poll);
 
-/* Counts the time of a program that has ended, whether it failed or not. */
+/* Counts the time of a program that has run, whether it failed or not. */
 void ngx_http_blockcast_poll_time_program(ngx_http_blockcast_poll_t *poll);
 
 void ngx_http_blockcast_poll_request_done(

@@ -1,6 +1,6 @@
 
 /*
- * Makes data, log entries or an error of a poll's results.
+ * Makes data, log entries or an error from a poll's results.
  */
 
 
@@ -16,7 +16,7 @@
 void ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_jq_input_t *input);
 
-/* Runs the program on the results, and publishes what it puts out. */
+/* Runs the program on the results and publishes its output. */
 void ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll);
 
 

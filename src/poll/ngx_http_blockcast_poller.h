@@ -1,6 +1,6 @@
 
 /*
- * The poller: the one worker that asks the nodes, on behalf of all.
+ * The poller: the one worker that polls the nodes, on behalf of all.
  */
 
 
@@ -17,8 +17,8 @@ ngx_int_t ngx_http_blockcast_poller_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * Gives up the lease and aborts the calls in flight; with notify set the other
- * workers are woken, so that one of them goes on at once.
+ * Gives up the lease and aborts the calls in flight; notify: also wakes the
+ * other workers, so that one of them takes over at once.
  */
 void ngx_http_blockcast_poller_stop(ngx_uint_t notify);
 
@@ -33,27 +33,27 @@ void ngx_http_blockcast_poller_kick(void);
 ngx_msec_t ngx_http_blockcast_poller_least(ngx_http_blockcast_node_t *node);
 
 /*
- * Tells whether a stream is to be polled: somebody listens, or it is polled
- * always.  For any worker; only the polling one knows of followers of the
- * state file.
+ * Returns true when a stream is to be polled: it has listeners, or
+ * blockcast_always.  For any worker, but only the polling one knows whether
+ * another nginx follows the state file.
  */
 ngx_uint_t ngx_http_blockcast_poller_wanted(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_stream_t *st);
 
 /*
- * Has a stream polled because its node's head has told something, with the
- * result that came or NULL; then _poller_kick() has to be called.
+ * Requests a poll of a stream because of a message of its node's head, with
+ * the result in it or NULL; the caller then calls _poller_kick().
  */
 void ngx_http_blockcast_poller_head(ngx_http_blockcast_stream_t *st,
     ngx_str_t *result);
 
-/* Polls the node's failed streams at once: the node answers again. */
+/* Polls the node's failed streams at once, as the node answers again. */
 void ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node);
 
 
 /*
- * Sets the timer of the next poll, after one has ended: of a log that lags and
- * had something new, that comes before the interval is over.
+ * Sets the timer of the next poll after one has ended.  A log that lags and
+ * got something new is polled before its interval is over.
  */
 void ngx_http_blockcast_poller_poll_done(ngx_http_blockcast_poll_t *poll);
 

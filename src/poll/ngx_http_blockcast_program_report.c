@@ -1,11 +1,11 @@
 
 /*
- * What a program reports of itself, its outputs behind the data and the state:
- * notes, gaps of a log, and that the stream makes no progress.
+ * What a program reports in its outputs after the data and the state: notes,
+ * gaps of a log, and that the stream makes no progress.
  *
- * A log that could not deliver something says what, {"gap":{"from":7,"to":9}}:
- * that becomes a member of the entry that comes next, so that it is where the
- * hole is, for everyone and as long as the entry is kept.
+ * A program that could not deliver entries of a log reports which ones, as
+ * {"gap":{"from":7,"to":9}}.  That becomes a member of the next entry, so that
+ * every client sees it where the entries are missing.
  */
 
 
@@ -82,7 +82,7 @@ ngx_http_blockcast_program_report_item(ngx_pool_t *pool, bc_span_t item,
     if (item.data[0] != '{') {
         ngx_http_blockcast_program_report_add(
                                 pool, report, "an output of the program "
-                                "behind its state is no note, and no object "
+                                "after its state is no note, and no object "
                                 "with \"note\", \"gap\" or \"stale\"");
         return;
     }
@@ -119,7 +119,7 @@ ngx_http_blockcast_program_report_item(ngx_pool_t *pool, bc_span_t item,
     if (!known) {
         ngx_http_blockcast_program_report_add(
                                 pool, report, "an output of the program "
-                                "behind its state has none of \"note\", "
+                                "after its state has none of \"note\", "
                                 "\"gap\" and \"stale\"");
     }
 }
@@ -291,7 +291,7 @@ ngx_http_blockcast_program_report_mark(ngx_pool_t *pool, ngx_str_t *gap,
         return NGX_DECLINED;
     }
 
-    /* an entry is an object, and has its key */
+    /* an entry is an object with at least one member, its key */
 
     span.data = p;
     p = ngx_cpymem(p, entry->data, entry->len - 1);

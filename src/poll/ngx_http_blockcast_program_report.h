@@ -1,7 +1,7 @@
 
 /*
- * What a program reports of itself, its outputs behind the data and the state:
- * notes, gaps of a log, and that the stream makes no progress.
+ * What a program reports in its outputs after the data and the state: notes,
+ * gaps of a log, and that the stream makes no progress.
  */
 
 
@@ -12,7 +12,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* outputs of a program that are taken, and its notes */
+/* the most outputs of a program, and the most notes in them */
 #define NGX_HTTP_BLOCKCAST_PROGRAM_OUTPUTS  10
 #define NGX_HTTP_BLOCKCAST_PROGRAM_NOTES  8
 
@@ -28,15 +28,15 @@ typedef struct {
 
 /*
  * Reads n outputs: each is a note, {"note":...,"gap":{"from":...,"to":...},
- * "stale":...}, or an array of such.  What is no such thing becomes a note that
- * says so.  All texts are in memory of the pool; a gap without a note gets one.
+ * "stale":...}, or an array of these.  Anything else becomes a note that says
+ * so, and a gap without a note gets one.  All texts are in memory of the pool.
  */
 void ngx_http_blockcast_program_report_read(ngx_pool_t *pool, ngx_str_t *json,
     ngx_uint_t n, ngx_http_blockcast_program_report_t *report);
 
 /*
- * Puts a gap into an entry, as its last member; room: bytes it may have then.
- * NGX_DECLINED: it has one already, or there is no room.
+ * Puts a gap into an entry as its last member; room: the most bytes of the
+ * result.  NGX_DECLINED: the entry has a gap already, or gets too long.
  */
 ngx_int_t ngx_http_blockcast_program_report_mark(ngx_pool_t *pool,
     ngx_str_t *gap, size_t room, ngx_str_t *entry);

@@ -1,7 +1,7 @@
 
 /*
- * Batches: the calls of one turn of the event loop in one POST, for a node
- * that takes them.
+ * Batches: the calls of one turn of the event loop in one POST, for nodes that
+ * support them.
  */
 
 
@@ -16,11 +16,12 @@
 /* Adds a call to the next batch; NGX_DECLINED: it has to be sent alone. */
 ngx_int_t ngx_http_blockcast_rpc_batch_add(ngx_http_blockcast_rpc_call_t *rpc);
 
-/* Reads the reply to a batch, and ends each call with its part of it. */
+/* Reads the reply to a batch and ends each call with its part of it. */
 void ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
     ngx_str_t *body);
 
-/* Takes a call that is freed out of its batch; the last one frees that. */
+/* Takes a call out of its batch before it is freed; the last one frees the
+   batch. */
 void ngx_http_blockcast_rpc_batch_leave(ngx_http_blockcast_rpc_call_t *rpc);
 
 

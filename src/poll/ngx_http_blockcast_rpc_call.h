@@ -1,6 +1,6 @@
 
 /*
- * One call of a node, JSON-RPC or a GET, made as a background subrequest.
+ * One call to a node, JSON-RPC or a GET, made as a background subrequest.
  */
 
 
@@ -39,8 +39,8 @@ struct ngx_http_blockcast_rpc_call_s {
     unsigned                      missing:1;    /* it has no such method */
     unsigned                      limited:1;    /* it asks for fewer calls */
     unsigned                      finished:1;
-    unsigned                      overdue:1;    /* nobody waits any longer */
-    unsigned                      tried:1;      /* it tries a node, see _node */
+    unsigned                      overdue:1;    /* it is not waited for */
+    unsigned                      tried:1;      /* it probes, see _breaker */
     ngx_str_t                     message;
     u_char                        text[NGX_HTTP_BLOCKCAST_ERROR_LEN + 1];
 
@@ -48,11 +48,11 @@ struct ngx_http_blockcast_rpc_call_s {
     ngx_http_blockcast_jq_job_t   job;
     ngx_http_blockcast_jq_reply_t  reply;
     ngx_uint_t                    users;        /* requests of polls */
-    unsigned                      reading:1;    /* the helper is at it */
+    unsigned                      reading:1;    /* by the helper, now */
     unsigned                      checked:1;    /* reply.deep is known */
     unsigned                      spent:1;      /* freed with the last user */
 
-    /* a GET: what is kept of the path, and the node need not send again */
+    /* a GET: the document kept of the path, which has not to be sent again */
     ngx_http_blockcast_document_t  *document;
 
     /* a batch: its calls; a call: its batch; see _rpc_batch */
@@ -61,11 +61,11 @@ struct ngx_http_blockcast_rpc_call_s {
     ngx_http_blockcast_rpc_call_t  *batch;
     unsigned                      carries:1;    /* it is a batch */
     unsigned                      gathered:1;   /* for the next one */
-    unsigned                      sharing:1;    /* its calls have their turn */
+    unsigned                      sharing:1;    /* its calls are being ended */
     unsigned                      answered:1;
     unsigned                      failed:1;     /* it was not sent */
 
-    /* the request that nginx believes to serve */
+    /* the request, a subrequest of which is the call */
     ngx_pool_t                   *pool;
     uint64_t                      id;
     ngx_connection_t              connection;
@@ -94,12 +94,12 @@ struct ngx_http_blockcast_rpc_call_s {
 
 
 /*
- * Asks the node.  method and params (JSON text, or len 0 for none) are copied;
- * with get set method is a path with its query, and there are no params.
- * Where the node takes batches, the call goes with others of this turn of the
- * event loop.  The handler is called once, from the event loop and never from
- * within this function.  With quiet set nginx's own errors are not logged: for
- * a call that is known to fail.  NULL: no memory, or nginx does not take the
+ * Calls the node.  method and params (JSON text, or len 0 for none) are
+ * copied; get: method is a path with its query, and there are no params.  If
+ * the node supports batches, the call goes out with the others of this turn of
+ * the event loop.  The handler is called once, from the event loop and never
+ * from within this function.  quiet: do not log nginx's own errors, for a call
+ * that is expected to fail.  NULL: there is no memory, or nginx refuses the
  * path.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
@@ -107,21 +107,19 @@ ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_start(
     ngx_uint_t get, ngx_uint_t quiet, ngx_http_blockcast_rpc_call_pt handler);
 
 /*
- * Ends the call, which is aborted when it is in flight; its handler is not
- * called any more.  Not to be called from within nginx's request processing.
+ * Frees the call, aborting it if it is in flight; its handler is not called
+ * any more.  Must not be called from within nginx's request processing.
  */
 void ngx_http_blockcast_rpc_call_free(ngx_http_blockcast_rpc_call_t *rpc);
 
-/*
- * Tells whether the request is a call, whatever location it has been led to.
- */
+/* Returns true when the request is a call, whatever location it is in. */
 ngx_uint_t ngx_http_blockcast_rpc_call_is(ngx_http_request_t *r);
 
 
 /*
- * Serve _rpc_batch: make a call that is not sent; send it, with another body
- * than its own unless body->len == 0; end it with a sentence, once the event
- * loop has its turn; set its error.
+ * For _rpc_batch: make a call without sending it; send it, with another body
+ * unless body->len == 0; end it with a sentence, in the next turn of the event
+ * loop; set its error.
  */
 ngx_http_blockcast_rpc_call_t *ngx_http_blockcast_rpc_call_create(
     ngx_http_blockcast_node_t *node, ngx_str_t *method, ngx_str_t *params,
@@ -133,15 +131,14 @@ void ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
 void ngx_http_blockcast_rpc_call_error(ngx_http_blockcast_rpc_call_t *rpc,
     const char *fmt, ...);
 
-/* Takes over what a reply is: a result, or the node's error. */
+/* Sets the call's outcome from a reply: a result, or the node's error. */
 void ngx_http_blockcast_rpc_call_reply(ngx_http_blockcast_rpc_call_t *rpc,
     bc_jsonrpc_reply_t *reply);
 
 
 /*
- * Keeps what a node sends besides its reply's body from having an effect in
- * nginx; called at the end of the configuration.  Does nothing where no node is
- * declared.
+ * Keeps the headers of a node's reply from having an effect in nginx.  Called
+ * at the end of the configuration; does nothing when no node is declared.
  */
 ngx_int_t ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

@@ -1,10 +1,10 @@
 
 /*
- * Notes: what happened to a stream, and is no error.
+ * Notes: events of a stream that are not errors.
  *
- * A node that was restarted may have a shorter chain, another one, or results
- * of another type.  The stream goes on; that it happened is in the log, in
- * /api/health and in the status messages of the minute after it.
+ * * A node that was restarted may have a shorter chain, another one, or
+ * results of another type.  The stream continues, and the event is shown in
+ * the log, in /api/health and, for a minute, in status messages.
  */
 
 
@@ -61,7 +61,7 @@ ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
     for (i = 0; i < n; i++) {
         message = texts[i];
 
-        /* one line of the log, whatever the node has sent */
+        /* log one line, whatever the node has sent */
 
         ngx_http_blockcast_gate_printable(&message, printable,
                                           sizeof(printable));
@@ -78,7 +78,7 @@ ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
     message.data = all;
     message.len = p - all;
 
-    /* it may have been cut inside of a character */
+    /* the text may have been cut inside a character */
 
     ngx_http_blockcast_gate_printable(&message, printable, sizeof(printable));
     ngx_http_blockcast_stream_note_keep(poll, &message);
@@ -91,7 +91,7 @@ ngx_http_blockcast_stream_note_log(ngx_http_blockcast_poll_t *poll,
 {
     ngx_uint_t  suppressed;
 
-    /* log it again after a while: then it is news */
+    /* log the same text again only after a while */
 
     if (ngx_time() - poll->noted
         > NGX_HTTP_BLOCKCAST_LOG_THROTTLE_AGAIN
@@ -150,7 +150,7 @@ ngx_http_blockcast_stream_note_type(ngx_http_blockcast_poll_call_t *call,
     switch (result->data[0]) {
 
     case 'n':
-        /* null is in place of any of them */
+        /* null may stand for a value of any type */
         return;
 
     case '{':

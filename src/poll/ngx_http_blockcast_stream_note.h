@@ -1,6 +1,6 @@
 
 /*
- * Notes: events of a stream that are no errors, such as a shorter chain.
+ * Notes: events of a stream that are not errors, such as a shorter chain.
  */
 
 
@@ -12,13 +12,13 @@
 
 
 /*
- * Logs an event, and keeps it in the zone as the stream's newest note.  The
- * text is cut to ERROR_LEN bytes.
+ * Logs an event and keeps it in the zone as the stream's newest note, cut to
+ * ERROR_LEN bytes.
  */
 void ngx_http_blockcast_stream_note(ngx_http_blockcast_poll_t *poll,
     const char *fmt, ...);
 
-/* Logs and keeps n events at once, which a program has noted. */
+/* Does the same with n events at once, which a program has reported. */
 void ngx_http_blockcast_stream_note_texts(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *texts, ngx_uint_t n);
 
