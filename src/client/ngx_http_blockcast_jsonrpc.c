@@ -371,8 +371,10 @@ ngx_http_blockcast_jsonrpc_begin(ngx_http_blockcast_json_out_t *out)
 }
 
 
-/* Adds the id and queues the response, unless to a notification.  Frees the
-   tree. */
+/*
+ * Adds the id and queues the response, unless to a notification.  Frees the
+ * tree.
+ */
 
 static void
 ngx_http_blockcast_jsonrpc_send(ngx_http_blockcast_jsonrpc_request_t *rq,

@@ -28,8 +28,10 @@
 #include "bc_ws_frame.h"
 
 
-/* how long to wait for the first poll of a stream, and how often to check
-   (msec) */
+/*
+ * how long to wait for the first poll of a stream, and how often to check
+ * (msec)
+ */
 #define NGX_HTTP_BLOCKCAST_RPC_PATIENCE  3000
 #define NGX_HTTP_BLOCKCAST_RPC_LOOK      10
 

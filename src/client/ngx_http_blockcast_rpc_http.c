@@ -2,7 +2,7 @@
 /*
  * The JSON-RPC endpoint over HTTP: POST, and the refusal of other methods.
  *
- * * Each request is a client with its own lane, which ends with the request;
+ * Each request is a client with its own lane, which ends with the request;
  * what it spends is counted for its connection.
  */
 

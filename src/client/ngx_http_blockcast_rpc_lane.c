@@ -3,13 +3,13 @@
  * Lanes: each client of the JSON-RPC endpoint has one for its calls to the
  * node.
  *
- * * A worker makes a bounded number of calls at a time.  Further requests
+ * A worker makes a bounded number of calls at a time.  Further requests
  * wait, and the clients take turns, so that a client with a thousand requests
  * gets no more calls than a client with one.  Requests that equal a call in
  * flight share it; answers that hold until the next head, or for ever, are
  * cached for all workers (zone/rpc_cache).
  *
- * * A client may leave at any time, even while its own request is processed,
+ * A client may leave at any time, even while its own request is processed,
  * so its calls are ended from the event loop.
  */
 

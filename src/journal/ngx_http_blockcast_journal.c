@@ -35,8 +35,10 @@
 #define NGX_HTTP_BLOCKCAST_RECORD_AGAIN    10000
 
 
-/* how the file is read: at a start, when no other family has it; by the family
-   that leads; by a new poller of the zone that the file was written from */
+/*
+ * how the file is read: at a start, when no other family has it; by the family
+ * that leads; by a new poller of the zone that the file was written from
+ */
 #define NGX_HTTP_BLOCKCAST_ALONE    1
 #define NGX_HTTP_BLOCKCAST_LEADING  2
 #define NGX_HTTP_BLOCKCAST_REDO     4

@@ -115,8 +115,10 @@ void ngx_http_blockcast_journal_init(ngx_cycle_t *cycle,
 ngx_uint_t ngx_http_blockcast_journal_lead(
     ngx_http_blockcast_main_conf_t *bmcf);
 
-/* Writes a new image unless the file is complete; when a worker starts to
-   poll. */
+/*
+ * Writes a new image unless the file is complete; when a worker starts to
+ * poll.
+ */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
 
 /*

@@ -13,8 +13,10 @@
 #include "bc_journal.h"
 
 
-/* bytes of PATH.lock that are locked, see _journal_lead; the content of the
-   first one says whether the state file is incomplete */
+/*
+ * bytes of PATH.lock that are locked, see _journal_lead; the content of the
+ * first one says whether the state file is incomplete
+ */
 #define NGX_HTTP_BLOCKCAST_LEADS    0
 #define NGX_HTTP_BLOCKCAST_FOLLOWS  1
 

@@ -42,12 +42,16 @@
 #define NGX_HTTP_BLOCKCAST_LEAD_AT    BC_JOURNAL_LEAD
 #define NGX_HTTP_BLOCKCAST_LEAD_MAGIC 0x6c65616462636173ULL
 
-/* how often a beat must be seen unchanged, as the worker that watches may have
-   been stopped itself */
+/*
+ * how often a beat must be seen unchanged, as the worker that watches may have
+ * been stopped itself
+ */
 #define NGX_HTTP_BLOCKCAST_BEAT_CHECKS  5
 
-/* how long to wait for the section (msec), and how often a failure is logged
-   (sec) */
+/*
+ * how long to wait for the section (msec), and how often a failure is logged
+ * (sec)
+ */
 #define NGX_HTTP_BLOCKCAST_WAIT       20
 #define NGX_HTTP_BLOCKCAST_LOG_AGAIN  10
 

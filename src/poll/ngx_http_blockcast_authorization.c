@@ -2,7 +2,7 @@
 /*
  * Credentials of a node that are in a file, such as Bitcoin Core's cookie.
  *
- * * The polling worker reads the file: a node that restarts writes other
+ * The polling worker reads the file: a node that restarts writes other
  * credentials, and nginx need not be reloaded for that.  They never appear in
  * a configuration, a message or a log.
  */

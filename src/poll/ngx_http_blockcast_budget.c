@@ -2,7 +2,7 @@
 /*
  * The budget of calls per second of a node: a bucket that fills with rate=.
  *
- * * Fixed streams come first: they take from it even if it is empty, and calls
+ * Fixed streams come first: they take from it even if it is empty, and calls
  * for keys wait until that debt is paid.  Keys have a second bucket, which
  * fills with a tenth of rate=, for the case that the first one is always
  * empty.

@@ -30,8 +30,10 @@
 /* a connection that lasted longer counts as a success (msec) */
 #define NGX_HTTP_BLOCKCAST_HEAD_GOOD     10000
 
-/* how long to wait for another worker to disconnect, and how often to check
-   (msec) */
+/*
+ * how long to wait for another worker to disconnect, and how often to check
+ * (msec)
+ */
 #define NGX_HTTP_BLOCKCAST_HEAD_OTHER    3000
 #define NGX_HTTP_BLOCKCAST_HEAD_LOOK     20
 

@@ -2,7 +2,7 @@
 /*
  * A head's connection: the WebSocket handshake, and frames both ways.
  *
- * * The node is not trusted: what it sends is bounded (the head of its
+ * The node is not trusted: what it sends is bounded (the head of its
  * response by BC_WS_CLIENT_HEAD, a message by the node's max_reply), and so
  * are the bytes that wait to be sent.
  */

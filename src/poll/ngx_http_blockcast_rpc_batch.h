@@ -20,8 +20,10 @@ ngx_int_t ngx_http_blockcast_rpc_batch_add(ngx_http_blockcast_rpc_call_t *rpc);
 void ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
     ngx_str_t *body);
 
-/* Takes a call out of its batch before it is freed; the last one frees the
-   batch. */
+/*
+ * Takes a call out of its batch before it is freed; the last one frees the
+ * batch.
+ */
 void ngx_http_blockcast_rpc_batch_leave(ngx_http_blockcast_rpc_call_t *rpc);
 
 

@@ -2,7 +2,7 @@
 /*
  * Notes: events of a stream that are not errors.
  *
- * * A node that was restarted may have a shorter chain, another one, or
+ * A node that was restarted may have a shorter chain, another one, or
  * results of another type.  The stream continues, and the event is shown in
  * the log, in /api/health and, for a minute, in status messages.
  */

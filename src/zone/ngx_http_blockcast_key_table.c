@@ -1046,8 +1046,10 @@ ngx_http_blockcast_key_table_next(ngx_http_blockcast_key_table_t *table,
 }
 
 
-/* Adds a place to a ring; the entry holds its position, as readers may find
-   one of an earlier round. */
+/*
+ * Adds a place to a ring; the entry holds its position, as readers may find
+ * one of an earlier round.
+ */
 
 static void
 ngx_http_blockcast_key_table_say(ngx_http_blockcast_key_table_t *table,

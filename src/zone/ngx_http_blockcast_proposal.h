@@ -2,7 +2,7 @@
 /*
  * Proposals: what a poll is about to publish, until the log has it.
  *
- * * A publication is first proposed, as records for the log, and committed to
+ * A publication is first proposed, as records for the log, and committed to
  * the slots once the log has them, so that clients see nothing that a restart
  * or another nginx would not know.  The log is the state file, which answers
  * at once, or a cluster's log, which answers later.  Without either, a
@@ -56,7 +56,7 @@ struct ngx_http_blockcast_proposal_s {
  * Proposes the publications and commits each as the stream's next number; a
  * program's memory joins the newest number.  For the poller only.
  *
- * * NGX_OK: all are in the slot.  NGX_DECLINED: this worker has lost the
+ * NGX_OK: all are in the slot.  NGX_DECLINED: this worker has lost the
  * lease, or another nginx publishes; the remaining ones were not written.
  * NGX_ERROR: one does not fit, or there is no memory.  NGX_AGAIN: the log has
  * not answered yet, or a large publication is written in pieces; decided()

@@ -3,7 +3,7 @@
  * The ring of a log stream's slot: its entries in a row, each a record with
  * its size, and padding where the next one did not fit before the end.
  *
- * * Two things remain of entries that were overwritten: the newest seq of any,
+ * Two things remain of entries that were overwritten: the newest seq of any,
  * from which a client learns that it has missed something, and the hash of the
  * key, as the node may still return the entry.  Hashes are kept for a bounded
  * number of keys, those published last.

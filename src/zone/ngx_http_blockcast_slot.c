@@ -3,7 +3,7 @@
  * Slots: the streams' places in the zone, and how they outlive a
  * configuration.
  *
- * * A slot has a fixed size: its struct, two buffers for snapshots, and for a
+ * A slot has a fixed size: its struct, two buffers for snapshots, and for a
  * log the ring of its entries and the hashes of their keys; or the history of
  * its numbers.  A reload with other sizes makes another slot, which imports
  * what the old one has.
@@ -27,8 +27,10 @@
 /* the least number of keys of published entries to remember beside a ring */
 #define NGX_HTTP_BLOCKCAST_KEYS       1024
 
-/* slots of previous configurations are reused after so long without a touch
-   (msec) */
+/*
+ * slots of previous configurations are reused after so long without a touch
+ * (msec)
+ */
 #define NGX_HTTP_BLOCKCAST_UNUSED     60000
 
 

@@ -118,8 +118,10 @@ ngx_http_blockcast_snapshot_end_by(ngx_http_blockcast_zone_t *zone,
 /* how long to deflate frames after the last client that takes them (msec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATE_TIME  60000
 
-/* how long to make patches after the last tick of a worker with a client that
-   takes them (msec) */
+/*
+ * how long to make patches after the last tick of a worker with a client that
+ * takes them (msec)
+ */
 #define NGX_HTTP_BLOCKCAST_PATCH_TIME    (25 * NGX_HTTP_BLOCKCAST_TICK)
 
 
@@ -350,8 +352,10 @@ ngx_http_blockcast_snapshot_build_delta(ngx_http_blockcast_publication_t *pub,
 }
 
 
-/* Builds in this worker's memory, so that the mutex is held for a memcpy()
-   only. */
+/*
+ * Builds in this worker's memory, so that the mutex is held for a memcpy()
+ * only.
+ */
 
 u_char *
 ngx_http_blockcast_snapshot_build(ngx_http_blockcast_publication_t *pub,
@@ -492,8 +496,10 @@ ngx_http_blockcast_snapshot_set_memory(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Makes a copy of the newest snapshot with another program memory the newest;
-   the mutex is locked. */
+/*
+ * Makes a copy of the newest snapshot with another program memory the newest;
+ * the mutex is locked.
+ */
 
 static void
 ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,

@@ -2,7 +2,7 @@
 /*
  * How workers wake each other: with one eventfd each, made before the fork.
  *
- * * The same descriptor tells a worker that it has to exit: the first thing
+ * The same descriptor tells a worker that it has to exit: the first thing
  * nginx does then is to close idle connections, and this one is marked as
  * idle.
  */
