@@ -10,13 +10,15 @@ use strict;
 use warnings;
 
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
+use Blockcast::Clock;
 use Blockcast::Test;
 
 my $promtool = $ENV{BLOCKCAST_PROMTOOL} // '';
 -x $promtool or die "BLOCKCAST_PROMTOOL names no promtool: start this with t/run\n";
 
-my $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0, workers => 2,
+my $clock = Blockcast::Clock->new;
+my $t = Blockcast::Test->new(node => { rate_limit => 1000000 }, start => 0, workers => 2, env => $clock->env,
     http => <<'EOF', server => <<'EOS');
     blockcast_zone main 8m;
     blockcast_stream good {
@@ -296,9 +298,10 @@ EOF
 
     # a minute and a bit of a call that fails with every poll
 
-    my $wait = 64 - (time - $began);
-    sleep $wait if $wait > 0;
-    my $from = length $t->error_log;
+    ok(wait_for(sub { time - $began > 3 && $t->row('half')->{polls} > 30 }, 60), 'many failures');
+    $clock->set(61);
+    ok($t->wait_log(qr/node "second" is down since/, 20), 'after a minute the log says again that a node is down');
+    ok($t->wait_log(qr/call "bad" of stream "half" failed.*times since it was last logged/, 20), 'and that a call fails');
 
     # the result first: between the two the node would not know the method
     $t->set(bad => 1);

@@ -23,7 +23,9 @@ my $spare = Blockcast::Ledger->new;
 my ($unix_path, $own, $unix);        # $unix: it ends when it is forgotten
 
 sub node_streams {
-    return <<'HTTP';
+    my ($interval) = @_;
+
+    return <<'HTTP' =~ s/300ms/$interval/gr;
     blockcast_zone main 8m;
     blockcast_stream c {
         blockcast_interval 300ms;
@@ -94,7 +96,7 @@ subtest 'the node: the same three streams, asked in every way nginx knows' => su
     for my $way (@ways) {
         my ($name, $upstream, $location) = @$way;
 
-        my $t = Blockcast::Test->new(workers => 1, http => node_streams() . <<"HTTP", server => <<"SERVER");
+        my $t = Blockcast::Test->new(workers => 1, http => node_streams('150ms') . <<"HTTP", server => <<"SERVER");
     proxy_cache_path %%PREFIX%%/tmp/cache keys_zone=cache:1m;
     limit_conn_zone \$binary_remote_addr zone=one:1m;
     limit_req_zone \$binary_remote_addr zone=req:1m rate=500r/s;
@@ -148,7 +150,7 @@ subtest 'more than one node; one over a Unix socket' => sub {
     {
         my $first = Blockcast::Ledger->new;
 
-        my $t = Blockcast::Test->new(workers => 2, http => node_streams() . <<"HTTP", server => <<"SERVER");
+        my $t = Blockcast::Test->new(workers => 2, http => node_streams('300ms') . <<"HTTP", server => <<"SERVER");
     upstream node {
         server 127.0.0.1:$first->{port} max_fails=1 fail_timeout=1s;
         server 127.0.0.1:$spare->{port} backup;
@@ -212,7 +214,7 @@ subtest 'in front of the WebSocket' => sub {
     system("openssl req -x509 -newkey rsa:2048 -nodes -keyout $key -out $cert "
         . '-days 2 -subj /CN=localhost >/dev/null 2>&1') == 0 or die "openssl\n";
 
-    $t = Blockcast::Test->new(workers => 1, http => node_streams() . <<"HTTP", server => <<"SERVER");
+    $t = Blockcast::Test->new(workers => 1, http => node_streams('300ms') . <<"HTTP", server => <<"SERVER");
     upstream node { server 127.0.0.1:$node->{port}; keepalive 4; }
     limit_conn_zone \$binary_remote_addr zone=one:1m;
     limit_req_zone \$binary_remote_addr zone=req:1m rate=1r/m;

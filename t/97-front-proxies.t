@@ -221,8 +221,9 @@ sub start {
 sub stop {
     my ($p) = @_;
 
+    # some wait for their clients, which is nothing that this tests
     kill TERM => $p->{pid};
-    my $gone = wait_for { waitpid($p->{pid}, 1) == $p->{pid} } 10;
+    my $gone = wait_for { waitpid($p->{pid}, 1) == $p->{pid} } 0.3;
     kill KILL => -$p->{pid};
     waitpid $p->{pid}, 0 unless $gone;
 }

@@ -2,7 +2,7 @@
  * Loaded into the nginx of a test (LD_PRELOAD): its clock is off by as many
  * seconds as the file BLOCKCAST_CLOCK says, a number of eight bytes that the
  * test may change at any time.  What measures intervals, the monotonic clock,
- * is left alone.  Built and spoken to by t/lib/Blockcast/Net.pm.
+ * is left alone.  Built and set by t/lib/Blockcast/Clock.pm.
  */
 
 

@@ -28,12 +28,10 @@ use strict;
 use warnings;
 
 use Config ();
-use Cwd ();
-use File::Basename qw(dirname);
-use File::Temp ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
+use Blockcast::Clock ();
 use Blockcast::Engine ();
 use Blockcast::Gateways ();
 use Blockcast::Test ();
@@ -186,29 +184,10 @@ sub _tun {
 sub gateway {
     my ($self, $place, $node, $urls, %arg) = @_;
 
-    my $dir = File::Temp::tempdir('blockcast-clock-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    chmod 0755, $dir;
-    open my $clock, '>', "$dir/clock" or die "clock: $!\n";
-    syswrite $clock, pack 'q', delete($arg{clock}) // 0;
-
-    $self->{library} //= _library();
-
-    # see Blockcast::Preload
-    my $asan = join ':', grep { length } $ENV{BLOCKCAST_ASAN}, 'verify_asan_link_order=0', 'detect_leaks=0';
+    my $clock = Blockcast::Clock->new(delete $arg{clock});
 
     return Blockcast::Gateways::gateway($node, $urls, class => 'Blockcast::Net::Gateway', %arg,
-        test => { place => $place, clock_file => $clock, env => { LD_PRELOAD => $self->{library},
-            BLOCKCAST_CLOCK => "$dir/clock", BLOCKCAST_ASAN => $asan }, %{ $arg{test} // {} } });
-}
-
-
-sub _library {
-    my $dir = File::Temp::tempdir('blockcast-clock-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    chmod 0755, $dir;
-    system($ENV{CC} || 'gcc', qw(-O1 -g -fPIC -shared -Wall -Wextra -Werror -o), "$dir/clock.so",
-        Cwd::realpath(dirname(__FILE__) . '/..') . '/clock.c', '-ldl') == 0
-        or die "t/lib/clock.c cannot be built\n";
-    return "$dir/clock.so";
+        test => { place => $place, clock => $clock, env => $clock->env, %{ $arg{test} // {} } });
 }
 
 
@@ -287,8 +266,7 @@ sub port {
 
 sub clock {
     my ($self, $seconds) = @_;
-    sysseek $self->{clock_file}, 0, 0;
-    syswrite $self->{clock_file}, pack 'q', $seconds;
+    $self->{clock}->set($seconds);
     return $self;
 }
 

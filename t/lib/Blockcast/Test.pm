@@ -42,6 +42,7 @@ use IO::Socket::INET ();
 use JSON::PP ();
 use List::Util ();
 use POSIX ();
+use Scalar::Util ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
@@ -731,8 +732,13 @@ sub _response {
 sub ws {
     my ($self, $path, %opt) = @_;
 
-    return Blockcast::WebSocket->connect(port => $self->port,
+    my $ws = Blockcast::WebSocket->connect(port => $self->port,
         path => $path // '/ws', %opt);
+
+    push @{ $self->{clients} }, $ws;
+    Scalar::Util::weaken($self->{clients}[-1]);
+
+    return $ws;
 }
 
 
@@ -834,7 +840,8 @@ sub signal {
 
 
 # Sends HUP and waits until as many new workers run as the configuration has,
-# and, with gone => SECONDS, until the old ones are gone. Returns true if so.
+# and, with gone => SECONDS, until the old ones are gone, calling `meanwhile`
+# (for clients that answer). Returns true if so.
 
 sub reload {
     my ($self, %opt) = @_;
@@ -851,6 +858,7 @@ sub reload {
     return $ok unless $opt{gone};
 
     return $ok && wait_for {
+        $opt{meanwhile}->() if $opt{meanwhile};
         !grep { $old{$_} } $self->nginx_pids;
     } $opt{gone};
 }
@@ -922,8 +930,19 @@ sub shutdown {
         my $other = $self->{daemon} ? $self->pid_file : undef;
         kill 'QUIT', $other if $other;
 
+        # Clients that the test has left open do not answer a Close. They leave
+        # after a moment, or each nginx would wait seconds for them; what was
+        # sent to them can still be read.
+        my $leave = time + 0.3;
+
         my $gone = wait_for {
             waitpid $pid, POSIX::WNOHANG();
+
+            if (time > $leave) {
+                CORE::shutdown $_->{socket}, 1
+                    for grep { $_ && !$_->{eof} } splice @{ $self->{clients} // [] };
+            }
+
             !$self->nginx_pids && !$self->jq_pids;
         } $quit;
 
