@@ -3,7 +3,7 @@
 //
 //   node conf/simnode.mjs --port 9933 [--host 127.0.0.1] [--dialect seed|real|both]
 //        [--seed N] [--start UNIXTIME] [--time-scale X] [--token T] [--rate-limit N]
-//        [--ban SECONDS] [--energy-limit N] [--replay DIR]
+//        [--ban SECONDS] [--energy-limit N] [--replay DIR] [--set METHOD=RESULT]
 //
 // It answers JSON-RPC over HTTP the way the real node does: POST / only, one request per POST,
 // Host must be localhost or 127.0.0.1, keep-alive of 90 s, HTTP 429 and a ban above the rate limit,
@@ -68,6 +68,10 @@ export class Node {
         this.frozen = null;
         this.faults = [];
         this.fixed = new Map();         // method -> {result} or {error}, as text
+        if (this.o.set) {
+            const [, method, result] = /^([^=]+)=(.*)$/s.exec(this.o.set);
+            this.fixed.set(method, { result });
+        }
         this.callers = new Map();       // address -> what the limits remember of it
         this.sockets = new Set();
         this.waiting = new Set();       // calls that wait for the end of the mining
@@ -491,7 +495,7 @@ function parse(argv) {
     const options = {
         port: number, host: String, dialect: String, seed: number, start: number,
         'time-scale': number, 'rate-limit': number, ban: number, 'energy-limit': number,
-        token: String, replay: String,
+        token: String, replay: String, set: String,
     };
     const o = { port: 9933 };
     for (let i = 0; i < argv.length; i += 2) {
@@ -505,6 +509,9 @@ function parse(argv) {
     }
     if (o.dialect && !['seed', 'real', 'both'].includes(o.dialect)) {
         throw new Error(`--dialect must be seed, real or both, not ${o.dialect}`);
+    }
+    if (o.set && !/^[^=]+=./s.test(o.set)) {
+        throw new Error(`--set must be METHOD=RESULT, not ${o.set}`);
     }
     if (o.replay && !fs.existsSync(o.replay)) {
         throw new Error(`--replay: there is no folder ${o.replay}`);
