@@ -60,6 +60,12 @@ static size_t ngx_http_blockcast_detach_list_size(ngx_list_t *list,
     uint16_t *n);
 static u_char *ngx_http_blockcast_detach_list_copy(u_char *p,
     ngx_list_t *list);
+static ngx_http_blockcast_detached_t *ngx_http_blockcast_detach_save(
+    ngx_http_request_t *r);
+static void ngx_http_blockcast_detach_free_buffers(ngx_connection_t *c,
+    ngx_http_connection_t *hc);
+static ngx_int_t ngx_http_blockcast_detach_restore_data(ngx_http_request_t *r,
+    ngx_http_blockcast_detached_t *detached);
 static ngx_int_t ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r,
     ngx_str_t *line);
 static u_char *ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r,
@@ -75,18 +81,9 @@ static ngx_log_handler_pt  ngx_http_blockcast_detach_log_handler;
 ngx_http_blockcast_detached_t *
 ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
 {
-    u_char                           *p;
-    size_t                            size;
-    uint16_t                          nheaders, nsent, nvariables;
-    ngx_buf_t                        *b;
-    ngx_uint_t                        i;
-    ngx_chain_t                      *cl, *next;
-    ngx_connection_t                 *c;
-    ngx_http_connection_t            *hc;
-    ngx_http_variable_value_t        *v;
-    ngx_http_blockcast_detach_pair_t  pair;
-    ngx_http_core_main_conf_t        *cmcf;
-    ngx_http_blockcast_detached_t    *detached;
+    ngx_connection_t               *c;
+    ngx_http_connection_t          *hc;
+    ngx_http_blockcast_detached_t  *detached;
 
     if (!ngx_http_blockcast_detach_possible(r)) {
         return NULL;
@@ -94,6 +91,58 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
 
     c = r->connection;
     hc = r->http_connection;
+
+    detached = ngx_http_blockcast_detach_save(r);
+    if (detached == NULL) {
+        return NULL;
+    }
+
+    /* neither log it now nor leave "Writing": both are due at the end */
+
+    r->logged = 1;
+
+#if (NGX_STAT_STUB)
+    r->stat_writing = 0;
+#endif
+
+    ngx_http_free_request(r, 0);
+
+    c->data = hc;
+    c->destroyed = 0;
+
+    ngx_http_blockcast_detach_free_buffers(c, hc);
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+
+    ngx_http_blockcast_detach_log_handler = c->log->handler;
+    c->log->handler = handler;
+
+    return detached;
+}
+
+
+/*
+ * Copies what the access log and error messages need of a request, in one
+ * block of ngx_alloc().  NULL: there is no memory, or the request is very
+ * large.
+ */
+
+static ngx_http_blockcast_detached_t *
+ngx_http_blockcast_detach_save(ngx_http_request_t *r)
+{
+    u_char                           *p;
+    size_t                            size;
+    uint16_t                          nheaders, nsent, nvariables;
+    ngx_uint_t                        i;
+    ngx_http_variable_value_t        *v;
+    ngx_http_blockcast_detach_pair_t  pair;
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_blockcast_detached_t    *detached;
+
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
     /* keep the request line alone when the access log is written already */
@@ -130,14 +179,14 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
         }
     }
 
-    detached = ngx_alloc(size, c->log);
+    detached = ngx_alloc(size, r->connection->log);
     if (detached == NULL) {
         return NULL;
     }
 
     ngx_memzero(detached, sizeof(ngx_http_blockcast_detached_t));
 
-    detached->hc = hc;
+    detached->hc = r->http_connection;
     detached->srv_conf = r->srv_conf;
     detached->loc_conf = r->loc_conf;
     detached->start_sec = r->start_sec;
@@ -177,20 +226,18 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
         }
     }
 
-    /* neither log it now nor leave "Writing": both are due at the end */
+    return detached;
+}
 
-    r->logged = 1;
 
-#if (NGX_STAT_STUB)
-    r->stat_writing = 0;
-#endif
+/* Frees a connection's header buffers, as ngx_http_set_keepalive() does. */
 
-    ngx_http_free_request(r, 0);
-
-    c->data = hc;
-    c->destroyed = 0;
-
-    /* free the header buffers, as ngx_http_set_keepalive() does */
+static void
+ngx_http_blockcast_detach_free_buffers(ngx_connection_t *c,
+    ngx_http_connection_t *hc)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *next;
 
     b = c->buffer;
 
@@ -218,17 +265,6 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
     hc->free = NULL;
     hc->busy = NULL;
     hc->nbusy = 0;
-
-#if (NGX_HTTP_SSL)
-    if (c->ssl) {
-        ngx_ssl_free_buffer(c);
-    }
-#endif
-
-    ngx_http_blockcast_detach_log_handler = c->log->handler;
-    c->log->handler = handler;
-
-    return detached;
 }
 
 
@@ -306,7 +342,9 @@ ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)
 }
 
 
-/* Returns the bytes that a list's headers take, and adds their number to *n. */
+/*
+ * Returns the bytes that a list's headers take, and adds their number to *n.
+ */
 
 static size_t
 ngx_http_blockcast_detach_list_size(ngx_list_t *list, uint16_t *n)
@@ -370,13 +408,8 @@ ngx_http_request_t *
 ngx_http_blockcast_detach_restore(ngx_connection_t *c,
     ngx_http_blockcast_detached_t *detached)
 {
-    u_char                            *p;
-    ngx_str_t                          line;
-    ngx_uint_t                         i;
-    ngx_table_elt_t                   *h;
-    ngx_http_request_t                *r;
-    ngx_http_blockcast_detach_pair_t   pair;
-    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
 
     c->data = detached->hc;
     c->log->handler = ngx_http_blockcast_detach_log_handler;
@@ -410,86 +443,11 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
     r->logged = 1;
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
 
-    line.len = detached->line_len;
-    line.data = detached->data;
-
-    if (detached->logged
-        || ngx_http_blockcast_detach_restore_line(r, &line) != NGX_OK
-        || ngx_list_init(&r->headers_in.headers, r->pool, 20,
-                         sizeof(ngx_table_elt_t))
-           != NGX_OK)
+    if (!detached->logged
+        && ngx_http_blockcast_detach_restore_data(r, detached) == NGX_OK)
     {
-        goto done;
+        r->logged = 0;
     }
-
-    p = detached->data + detached->line_len;
-
-    r->uri.len = detached->uri_len;
-    r->uri.data = ngx_pnalloc(r->pool, detached->uri_len + 1);
-    r->args.len = detached->args_len;
-    r->args.data = ngx_pnalloc(r->pool, detached->args_len + 1);
-
-    if (r->uri.data == NULL || r->args.data == NULL) {
-        goto done;
-    }
-
-    ngx_memcpy(r->uri.data, p, detached->uri_len);
-    p += detached->uri_len;
-
-    ngx_memcpy(r->args.data, p, detached->args_len);
-    p += detached->args_len;
-
-    p = ngx_http_blockcast_detach_restore_headers(r, p, detached->nheaders);
-
-    if (p == NULL) {
-        goto done;
-    }
-
-    for (i = 0; i < detached->nsent; i++) {
-
-        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
-        p += sizeof(ngx_http_blockcast_detach_pair_t);
-
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
-            goto done;
-        }
-
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-        h->hash = 1;
-        h->key.len = pair.first;
-        h->value.len = pair.second;
-        h->key.data = ngx_pnalloc(r->pool, pair.first + pair.second + 1);
-        if (h->key.data == NULL) {
-            h->hash = 0;
-            goto done;
-        }
-
-        h->value.data = h->key.data + pair.first;
-        ngx_memcpy(h->key.data, p, pair.first + pair.second);
-        p += pair.first + pair.second;
-    }
-
-    for (i = 0; i < detached->nvariables; i++) {
-
-        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
-        p += sizeof(ngx_http_blockcast_detach_pair_t);
-
-        r->variables[pair.first].data = ngx_pnalloc(r->pool, pair.second + 1);
-        if (r->variables[pair.first].data == NULL) {
-            goto done;
-        }
-
-        ngx_memcpy(r->variables[pair.first].data, p, pair.second);
-        r->variables[pair.first].len = pair.second;
-        r->variables[pair.first].valid = 1;
-        p += pair.second;
-    }
-
-    r->logged = 0;
-
-done:
 
     /* set these last: a Host header has chosen a server on the way here */
 
@@ -514,6 +472,98 @@ done:
     ngx_free(detached);
 
     return r;
+}
+
+
+/* Restores what was saved for the access log.  NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_blockcast_detach_restore_data(ngx_http_request_t *r,
+    ngx_http_blockcast_detached_t *detached)
+{
+    u_char                            *p;
+    ngx_str_t                          line;
+    ngx_uint_t                         i;
+    ngx_table_elt_t                   *h;
+    ngx_http_blockcast_detach_pair_t   pair;
+
+    line.len = detached->line_len;
+    line.data = detached->data;
+
+    if (ngx_http_blockcast_detach_restore_line(r, &line) != NGX_OK
+        || ngx_list_init(&r->headers_in.headers, r->pool, 20,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = detached->data + detached->line_len;
+
+    r->uri.len = detached->uri_len;
+    r->uri.data = ngx_pnalloc(r->pool, detached->uri_len + 1);
+    r->args.len = detached->args_len;
+    r->args.data = ngx_pnalloc(r->pool, detached->args_len + 1);
+
+    if (r->uri.data == NULL || r->args.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(r->uri.data, p, detached->uri_len);
+    p += detached->uri_len;
+
+    ngx_memcpy(r->args.data, p, detached->args_len);
+    p += detached->args_len;
+
+    p = ngx_http_blockcast_detach_restore_headers(r, p, detached->nheaders);
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < detached->nsent; i++) {
+
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
+        p += sizeof(ngx_http_blockcast_detach_pair_t);
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->hash = 1;
+        h->key.len = pair.first;
+        h->value.len = pair.second;
+        h->key.data = ngx_pnalloc(r->pool, pair.first + pair.second + 1);
+        if (h->key.data == NULL) {
+            h->hash = 0;
+            return NGX_ERROR;
+        }
+
+        h->value.data = h->key.data + pair.first;
+        ngx_memcpy(h->key.data, p, pair.first + pair.second);
+        p += pair.first + pair.second;
+    }
+
+    for (i = 0; i < detached->nvariables; i++) {
+
+        ngx_memcpy(&pair, p, sizeof(ngx_http_blockcast_detach_pair_t));
+        p += sizeof(ngx_http_blockcast_detach_pair_t);
+
+        r->variables[pair.first].data = ngx_pnalloc(r->pool, pair.second + 1);
+        if (r->variables[pair.first].data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(r->variables[pair.first].data, p, pair.second);
+        r->variables[pair.first].len = pair.second;
+        r->variables[pair.first].valid = 1;
+        p += pair.second;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -554,8 +604,8 @@ ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
 
 
 /*
- * Reads n request headers at p into the request.  Returns what follows them, or
- * NULL without memory.
+ * Reads n request headers at p into the request.  Returns what follows them,
+ * or NULL without memory.
  */
 
 static u_char *

@@ -15,8 +15,9 @@ static const char  bc_json_too_deep[] = "nested too deeply";
 
 
 /*
- * The bc_json_check_*() functions take *pos at the first byte of the thing
- * and leave it behind it; on -1 *pos is the offending byte and *why is set.
+ * Functions that take *pos expect it at the first byte of what they check, and
+ * leave it after the last.  On -1 *pos is the offending byte, and *why is set
+ * where it is passed.
  */
 
 static int
@@ -54,7 +55,7 @@ bc_json_check_string(const uint8_t **pos, const uint8_t *last,
                 if (bad == (size_t) (last - p)
                     && bc_utf8_feed(&state, p, bad) == 0)
                 {
-                    /* a good beginning that was cut off */
+                    /* a sequence that was cut off */
                     p = last;
 
                 } else {
@@ -223,6 +224,28 @@ bc_json_check_scalar(const uint8_t **pos, const uint8_t *last,
 }
 
 
+/* Checks a member's name and the colon after it. */
+
+static int
+bc_json_check_name(const uint8_t **pos, const uint8_t *last, const char **why)
+{
+    if (bc_json_check_string(pos, last, why) != 0) {
+        return -1;
+    }
+
+    *pos = bc_json_skip_space(*pos, last);
+
+    if (*pos == last || **pos != ':') {
+        *why = bc_json_unexpected;
+        return -1;
+    }
+
+    (*pos)++;
+
+    return 0;
+}
+
+
 int
 bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
     size_t *err_off)
@@ -246,7 +269,7 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
         st_first_element,      /* a value or ] */
         st_first_key,          /* a key or } */
         st_key,                /* a key must come */
-        st_after               /* behind a value */
+        st_after               /* after a value */
     } state;
 
     if (len == 0) {
@@ -325,7 +348,7 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
             }
 
             if (bc_json_check_scalar(&p, last, why) != 0) {
-                goto failed_scalar;
+                goto failed_within;
             }
 
             state = st_after;
@@ -348,18 +371,10 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
                 goto failed;
             }
 
-            if (bc_json_check_string(&p, last, why) != 0) {
-                goto failed_scalar;
+            if (bc_json_check_name(&p, last, why) != 0) {
+                goto failed_within;
             }
 
-            p = bc_json_skip_space(p, last);
-
-            if (p == last || *p != ':') {
-                *why = bc_json_unexpected;
-                goto failed_scalar;
-            }
-
-            p++;
             state = st_value;
             break;
 
@@ -384,7 +399,7 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
         }
     }
 
-failed_scalar:
+failed_within:
 
     if (p == last) {
         *why = bc_json_truncated;

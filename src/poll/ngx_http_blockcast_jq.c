@@ -1,6 +1,6 @@
 
 /*
- * libjq shapes the results of the calls.
+ * Shapes the results of the calls with libjq.
  *
  * libjq before 1.7 keeps every number as a double, which loses the last
  * digits of the amounts of chains (unsigned 64-bit integers).  There, an
@@ -31,7 +31,7 @@
 #include <sys/random.h>
 
 
-/* libjq 1.6 prints no more, and reads as many arrays, or half of objects */
+/* levels that libjq 1.6 prints, and reads of arrays; of objects, half */
 #define NGX_HTTP_BLOCKCAST_JQ_DEPTH    256
 
 /* a mark whose characters are not in the data is found at once, mostly */
@@ -39,7 +39,7 @@
 
 #define NGX_HTTP_BLOCKCAST_TAG_LEN     16
 
-/* with the text before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
+/* together with the text before it, less than NGX_HTTP_BLOCKCAST_ERROR_LEN */
 #define NGX_HTTP_BLOCKCAST_JQ_ERROR    240
 
 /* bytes of memory that are kept for printing */
@@ -291,7 +291,7 @@ ngx_http_blockcast_jq_exact(void)
 }
 
 
-/* libjq's own reader decides where the levels are many */
+/* Parses deeply nested text; libjq's own reader decides whether it can. */
 
 static jv
 ngx_http_blockcast_jq_read(u_char *p, size_t len, bc_exact_scan_t *all)
@@ -312,7 +312,8 @@ ngx_http_blockcast_jq_read(u_char *p, size_t len, bc_exact_scan_t *all)
 }
 
 
-/* all: what the texts of the run hold together, mostly nothing to change */
+/* Parses a text; all: the scan of all texts of the run, which mostly have no
+   integer to mark. */
 
 static jv
 ngx_http_blockcast_jq_parse(ngx_str_t *text, bc_exact_scan_t *all,
@@ -399,7 +400,7 @@ ngx_http_blockcast_jq_reads(ngx_str_t *text, ngx_uint_t levels)
 }
 
 
-/* make it one line, without control characters (C0 and C1) */
+/* Makes a text one line, without control characters (C0 and C1). */
 
 static size_t
 ngx_http_blockcast_jq_line(u_char *s, size_t len)
@@ -426,7 +427,7 @@ ngx_http_blockcast_jq_line(u_char *s, size_t len)
 }
 
 
-/* libjq's messages become one line */
+/* Collects libjq's messages in one line. */
 
 static void
 ngx_http_blockcast_jq_message(void *data, jv msg)
@@ -535,7 +536,10 @@ ngx_http_blockcast_jq_debug(void *data, jv v)
 }
 
 
-/* libjq ends the process after this: a helper, or nginx as it is configured */
+/*
+ * Handles libjq's lack of memory, after which libjq ends the process: a
+ * helper, or the nginx that reads its configuration.
+ */
 
 static void
 ngx_http_blockcast_jq_nomem(void *data)
@@ -549,7 +553,7 @@ ngx_http_blockcast_jq_nomem(void *data)
 }
 
 
-/* "input" finds nothing; without a callback libjq 1.6 crashes */
+/* Makes "input" find nothing; without a callback libjq 1.6 crashes. */
 
 static jv
 ngx_http_blockcast_jq_no_input(jq_state *jq, void *data)
@@ -687,7 +691,7 @@ ngx_http_blockcast_jq_dir(jq_state *jq, jv dir, bc_exact_mark_t *mark)
 }
 
 
-/* without dst: the length */
+/* Expands "~" to the tag; without dst, returns just the length. */
 
 static size_t
 ngx_http_blockcast_jq_tagged(u_char *dst, char *s, u_char *tag)
@@ -968,7 +972,7 @@ ngx_http_blockcast_jq_nth_text(ngx_http_blockcast_jq_input_t *input,
 }
 
 
-/* a mark that is in none of the texts */
+/* Chooses a mark that is in none of the texts. */
 
 static ngx_int_t
 ngx_http_blockcast_jq_choose(bc_exact_mark_t *mark,
@@ -1032,7 +1036,7 @@ ngx_http_blockcast_jq_unreadable(ngx_str_t *error, ngx_str_t *name,
 }
 
 
-/* What was kept is known to have no integer that needs a mark. */
+/* Scans a text, unless it was kept: then no integer in it needs a mark. */
 
 static void
 ngx_http_blockcast_jq_scan_kept(bc_exact_scan_t *scan, ngx_str_t *text,
@@ -1047,7 +1051,7 @@ ngx_http_blockcast_jq_scan_kept(bc_exact_scan_t *scan, ngx_str_t *text,
 }
 
 
-/* *marked: start[0] when there is nothing to be marked */
+/* Makes the input; marked->start[0] is 0 when no integer needs a mark. */
 
 static ngx_int_t
 ngx_http_blockcast_jq_input(ngx_http_blockcast_jq_input_t *input, jv *out,

@@ -1,20 +1,21 @@
 
 /*
- * Helper processes: they run the jq programs of a worker, beside its loop.
+ * Helper processes, which run the jq programs of a worker outside its event
+ * loop.
  *
- * A thread would not do: libjq aborts the process when an assertion fails or
+ * * A thread would not do: libjq aborts the process when an assertion fails or
  * memory is short, and a program that never ends can only be ended together
  * with what runs it.
  *
- * Each worker starts a spawner before it has any threads or clients, and that
- * one starts the helpers when they are needed.  A worker that has threads
- * could not do so itself: a copy made while another thread holds malloc()'s
- * lock would hang.  The compiled programs are inherited.
+ * * Each worker starts a spawner before it has any threads or clients, and the
+ * spawner starts helpers when they are needed.  A worker with threads cannot
+ * do so itself: a copy made while another thread holds malloc()'s lock would
+ * hang. The compiled programs are inherited.
  *
- * Spawner and helpers are made by clone() with no exit signal, so that nginx
- * is not told by SIGCHLD of children it does not know.  They end with the
- * worker, and have no descriptor of nginx's, no environment, no zone in shared
- * memory, and no system call but those that a program needs.
+ * * Spawner and helpers are made by clone() without an exit signal, so that
+ * nginx gets no SIGCHLD for children it does not know.  They end with the
+ * worker, and have no descriptors of nginx, no environment, no zone in shared
+ * memory, and only the system calls that a program needs.
  */
 
 
@@ -39,7 +40,7 @@
 /* descriptor for answers; requests come from 0 */
 #define NGX_HTTP_BLOCKCAST_JQ_ANSWERS   3
 
-/* helpers that a spawner keeps account of: more than a worker ever has */
+/* the most helpers of a spawner: more than a worker ever has */
 #define NGX_HTTP_BLOCKCAST_JQ_CHILDREN  16
 
 /* lines of a run that "debug" may log */
@@ -118,7 +119,7 @@ static u_char  *ngx_http_blockcast_jq_helper_last =
 static u_char   ngx_http_blockcast_jq_helper_held[NGX_HTTP_BLOCKCAST_JQ_HELD];
 static size_t   ngx_http_blockcast_jq_helper_held_len;
 
-/* for each helper how many requests it has dealt with; shared, or NULL */
+/* the number of requests that each helper has finished; shared, or NULL */
 static volatile uint32_t  *ngx_http_blockcast_jq_helper_counts;
 
 /* of each stream: its data and its program's state, as values */
@@ -582,7 +583,7 @@ ngx_http_blockcast_jq_helper_flush(void)
 
 
 /*
- * Takes an answer, or a part of one: what is small is sent by _flush().  Each
+ * Adds an answer, or a part of one; small ones are sent by _flush(), as each
  * write wakes the worker.
  */
 
@@ -753,7 +754,7 @@ ngx_http_blockcast_jq_helper_loop(ngx_http_blockcast_main_conf_t *bmcf,
 
     for ( ;; ) {
 
-        /* when all that was read has been dealt with, answers are sent */
+        /* sends the held answers when it has to wait for a request */
 
         ngx_http_blockcast_jq_helper_read(&request, sizeof(request));
         ngx_http_blockcast_jq_helper_limit(&request);
@@ -867,8 +868,8 @@ ngx_http_blockcast_jq_helper_keep(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * Limits what this run may use: more memory than was there, and time of the
- * CPU.
+ * Limits the memory that this run may use beyond what is mapped already, and
+ * its CPU time.
  */
 
 static void
@@ -1066,7 +1067,7 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Reads a large reply in place of the worker, and answers with what it is. */
+/* Reads a large reply for the worker, and answers with what it has found. */
 
 static void
 ngx_http_blockcast_jq_helper_reply(ngx_http_blockcast_jq_request_t *request,
@@ -1106,8 +1107,8 @@ ngx_http_blockcast_jq_helper_reply(ngx_http_blockcast_jq_request_t *request,
 
 
 /*
- * System calls that a helper may make; any other fails with EPERM.  Without
- * the filter, on a kernel that has none, all else still holds.
+ * Allows a helper only the system calls it needs; others fail with EPERM.  On
+ * a kernel without filters, the other restrictions still apply.
  */
 
 static void

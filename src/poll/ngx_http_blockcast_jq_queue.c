@@ -1,6 +1,6 @@
 
 /*
- * The jq programs that a worker has to run, and its helper processes.
+ * The queue of jq programs that a worker has to run, and its helper processes.
  *
  * A job is sent to a helper and its answer read in pieces, between which the
  * event loop serves the clients.  One helper does all jobs in turn; when a
@@ -19,10 +19,10 @@
 
 #define NGX_HTTP_BLOCKCAST_JQ_HELPERS  4
 
-/* bytes that are sent or received in a turn of the event loop */
+/* bytes to send or receive per turn of the event loop */
 #define NGX_HTTP_BLOCKCAST_JQ_PIECE    131072
 
-/* msec that others wait for a program before they get a helper of their own */
+/* how long jobs wait for a program before they get another helper (msec) */
 #define NGX_HTTP_BLOCKCAST_JQ_SLOW     100
 
 /* msec without work after which all helpers but one are ended */
@@ -505,9 +505,9 @@ ngx_http_blockcast_jq_queue_leave(ngx_http_blockcast_jq_worker_t *h,
 
 
 /*
- * Has the jobs of a helper that is to end done by another one, but the one
- * that it was at, which stays the first.  Those before that one were done
- * already, and their answers are lost.
+ * Puts the jobs of a helper that ends back into the queue, except the one that
+ * it was running, which becomes its first.  The answers to jobs before that
+ * one are lost, so they are queued again, too.
  */
 
 static void
@@ -976,7 +976,7 @@ ngx_http_blockcast_jq_queue_close(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
-/* Has the spawner start a helper with those two pipes, or end it (NULL). */
+/* Tells the spawner to start a helper with two pipes, or to end it (NULL). */
 
 static ngx_int_t
 ngx_http_blockcast_jq_queue_order(
@@ -1248,7 +1248,7 @@ ngx_http_blockcast_jq_queue_read(ngx_event_t *ev)
 
         if (n <= 0 || h->state != ngx_http_blockcast_jq_busy) {
 
-            /* it has ended: why, the spawner says */
+            /* the helper has ended: the spawner will say why */
 
             ngx_http_blockcast_jq_queue_end(h);
             return;
@@ -1492,7 +1492,7 @@ ngx_http_blockcast_jq_queue_finish(ngx_http_blockcast_jq_worker_t *h)
 }
 
 
-/* Has the spawner end a helper; its job goes on when the reason is known. */
+/* Tells the spawner to end a helper; its job ends when the reason is known. */
 
 static void
 ngx_http_blockcast_jq_queue_end(ngx_http_blockcast_jq_worker_t *h)
@@ -1697,7 +1697,7 @@ ngx_http_blockcast_jq_queue_lost(void)
 }
 
 
-/* Has the timer fire in msec, or before. */
+/* Makes the timer fire in msec at the latest. */
 
 static void
 ngx_http_blockcast_jq_queue_arm(ngx_msec_t msec)
@@ -1742,7 +1742,9 @@ ngx_http_blockcast_jq_queue_timer(ngx_event_t *ev)
 
                     if (spent >= NGX_HTTP_BLOCKCAST_JQ_SLOW) {
 
-                        /* one of them is not quick: it has another one alone */
+                        /*
+                         * one of them is not quick: it has another one alone
+                         */
 
                         ngx_http_blockcast_jq_queue_end(h);
 

@@ -1,14 +1,14 @@
 
 /*
- * Polls of keys: when each is due, and with which others it is asked for.
+ * Polls of keys: when each is due, and which keys share a poll.
  *
- * Keys that are due have their turn first come first served; those that
- * somebody has just come for are in another list, and the two take turns.  No
- * more than a few polls of a stream run at once: the rest stays in the lists,
- * which have room for each key of the table and cannot grow.
+ * * Keys that are due are polled first come first served; keys with a new
+ * listener are in another list, and the two lists take turns.  Only a few
+ * polls of a stream run at once: the rest stays in the lists, which have room
+ * for each key of the table and cannot grow.
  *
- * A poll counts when it has ended: what a worker that was killed, or has lost
- * the lease, had begun to ask is asked again by the next one.
+ * * A poll counts when it has ended: if its worker is killed or loses the
+ * lease before, the next one polls the keys again.
  */
 
 
@@ -37,10 +37,10 @@
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_LANES  64
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_WIDE   8
 
-/* all places are looked at in so many ticks */
+/* how many ticks it takes to check all places */
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_SWEEP  25
 
-/* until a poll that could not begin, or not be published, is repeated (msec) */
+/* the time before a poll is repeated that could not start or publish (msec) */
 #define NGX_HTTP_BLOCKCAST_KEY_POLL_AGAIN  1000
 
 
@@ -69,7 +69,7 @@ typedef struct {
 } ngx_http_blockcast_key_family_poll_t;
 
 
-/* what a poll has handed to the log of a cluster */
+/* what a poll has proposed to a cluster's log */
 
 typedef struct {
     ngx_http_blockcast_proposal_t  proposal;
@@ -184,7 +184,7 @@ ngx_http_blockcast_key_poll_at(ngx_http_blockcast_key_family_poll_t *family,
 }
 
 
-/* Tells whether somebody wants a key polled. */
+/* Returns true when a key is to be polled. */
 
 static ngx_uint_t
 ngx_http_blockcast_key_poll_wanted(
@@ -210,7 +210,7 @@ ngx_http_blockcast_key_poll_grid(ngx_http_blockcast_key_family_poll_t *family,
 }
 
 
-/* Puts a key that is wanted into a list, when it is due, or has it wait. */
+/* Puts a wanted key into a list if it is due, or makes it wait. */
 
 static void
 ngx_http_blockcast_key_poll_enter(ngx_http_blockcast_key_family_poll_t *family,
@@ -233,7 +233,7 @@ ngx_http_blockcast_key_poll_enter(ngx_http_blockcast_key_family_poll_t *family,
             return;
         }
 
-        /* what waits is the key that had the place before */
+        /* the entry is of the key that had the place before */
 
         ngx_http_blockcast_key_queue_remove(&family->queue, place);
     }
@@ -307,7 +307,7 @@ ngx_http_blockcast_key_poll_start(void)
             family->head = family->stream->after->slot->seq;
         }
 
-        /* go on in the order of the former poller */
+        /* keep the order of the previous poller */
 
         n = 0;
 
@@ -525,8 +525,8 @@ ngx_http_blockcast_key_poll_hurry(ngx_http_blockcast_node_t *node)
 
 
 /*
- * Notes how late the key is whose turn it is: that is by how much the interval
- * of all of them is longer.
+ * Notes how late the next key is polled: by that much the interval of all keys
+ * is longer.
  */
 
 static void
@@ -554,8 +554,8 @@ ngx_http_blockcast_key_poll_late(ngx_http_blockcast_key_family_poll_t *family,
 
 
 /*
- * Returns whether there is a key that can be polled now, and takes it out of
- * its queue when place is not NULL.  *left: when the next one is due.
+ * Returns true when a key can be polled now, and takes it out of its list if
+ * place is not NULL.  *left is the time until the next one is due (msec).
  */
 
 static ngx_uint_t
@@ -662,7 +662,7 @@ ngx_http_blockcast_key_poll_lane(ngx_http_blockcast_key_family_poll_t *family)
         }
     }
 
-    /* what other lanes have learned of the node */
+    /* use what other lanes have learned about the node */
 
     for (i = 0; i < poll->ncalls; i++) {
         poll->calls[i].method = family->master->calls[i].method;
@@ -697,7 +697,7 @@ ngx_http_blockcast_key_poll_add(ngx_http_blockcast_key_lane_t *lane,
 
     family->entries[place].busy = 1;
 
-    /* it counts as polled with _done(): see there */
+    /* it counts as polled only in _done(), see there */
 
     lane->began = ngx_current_msec;
     k->attempted = lane->began;
@@ -712,7 +712,7 @@ ngx_http_blockcast_key_poll_begin(ngx_http_blockcast_key_lane_t *lane)
 
     if (!lane->poll.active && lane->n != 0) {
 
-        /* no memory: it has not begun */
+        /* no memory: the poll has not started */
 
         lane->lost = 1;
         ngx_http_blockcast_key_poll_done(&lane->poll);
@@ -777,7 +777,7 @@ ngx_http_blockcast_key_poll_expire(void)
     for (i = 0; i < ngx_http_blockcast_key_npolls; i++) {
         family = &ngx_http_blockcast_key_polls[i];
 
-        /* others may end while one does: each has its turn once */
+        /* the end of one may end others: visit each once */
 
         for (n = family->nactive;
              n != 0 && !ngx_queue_empty(&family->active);
@@ -830,7 +830,7 @@ ngx_http_blockcast_key_poll_next(ngx_msec_int_t *left)
         if (family->nactive >= family->most
             || family->stream->node->health != ngx_http_blockcast_node_ok)
         {
-            /* the end of a lane, or of the failure, is what is waited for */
+            /* keys wait for a lane to end, or for the node to be back */
             continue;
         }
 
@@ -892,7 +892,7 @@ ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st)
 }
 
 
-/* Tells whether a lane's key is still in its place. */
+/* Returns true when a lane's key is still in its place. */
 
 static ngx_uint_t
 ngx_http_blockcast_key_poll_same(ngx_http_blockcast_key_lane_t *lane,
@@ -968,7 +968,7 @@ ngx_http_blockcast_key_poll_input(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Tells all workers, once for all that this turn of the event loop brings. */
+/* Wakes all workers, once per turn of the event loop. */
 
 static void
 ngx_http_blockcast_key_poll_notify(void)
@@ -988,7 +988,7 @@ ngx_http_blockcast_key_poll_handler(ngx_event_t *ev)
 }
 
 
-/* Finds the data of a lane's keys in an object by key; len 0: there is none. */
+/* Finds the data of a lane's keys in an object by key; len 0: not found. */
 
 static void
 ngx_http_blockcast_key_poll_match(ngx_http_blockcast_key_lane_t *lane,
@@ -1002,7 +1002,8 @@ ngx_http_blockcast_key_poll_match(ngx_http_blockcast_key_lane_t *lane,
 
     while (bc_json_next(it, &key, &value)) {
 
-        /* jq sorts the members, and a program may keep our order: try on */
+        /* jq sorts members, or the program keeps our order: continue from the
+           last match */
 
         for (n = 0; n < lane->n; n++) {
             i = (at + n) % lane->n;
@@ -1022,8 +1023,8 @@ ngx_http_blockcast_key_poll_match(ngx_http_blockcast_key_lane_t *lane,
 
 
 /*
- * Hands what is news to the log of a cluster, all in one entry.  NGX_OK: there
- * is none; NGX_AGAIN: _decided() comes later; NGX_DECLINED: another gateway
+ * Proposes changed data to the cluster's log, all in one entry.  NGX_OK: there
+ * is none; NGX_AGAIN: _decided() will be called; NGX_DECLINED: another gateway
  * polls, or the log is busy; NGX_ERROR without memory.
  */
 
@@ -1108,7 +1109,7 @@ ngx_http_blockcast_key_poll_propose(ngx_http_blockcast_poll_t *poll,
         poll->proposal = &outcome->proposal;
         poll->shaping = 1;
 
-        /* until it is in the table nobody is told of the number before it */
+        /* until it is in the table, do not announce an older number */
 
         for (i = 0; i < lane->n; i++) {
             if (outcome->numbers[i] != 0) {
@@ -1125,11 +1126,11 @@ ngx_http_blockcast_key_poll_propose(ngx_http_blockcast_poll_t *poll,
 static void
 ngx_http_blockcast_key_poll_committed(ngx_http_blockcast_proposal_t *proposal)
 {
-    /* each key has its own course: all of them are shown at once */
+    /* keys are independent of each other: commit all of them at once */
 }
 
 
-/* The log has answered: the poll ends. */
+/* Ends the poll when the log has answered. */
 
 static void
 ngx_http_blockcast_key_poll_decided(ngx_http_blockcast_proposal_t *proposal,
@@ -1154,7 +1155,7 @@ ngx_http_blockcast_key_poll_decided(ngx_http_blockcast_proposal_t *proposal,
 }
 
 
-/* Records what is about to be published, when it is news. */
+/* Records data that is about to be published, if it has changed. */
 
 static void
 ngx_http_blockcast_key_poll_record(
@@ -1190,7 +1191,7 @@ ngx_http_blockcast_key_poll_record(
 }
 
 
-/* Says of a key that it fails, here and on other gateways. */
+/* Marks a key as failed, here and on other gateways. */
 
 static void
 ngx_http_blockcast_key_poll_fail(ngx_http_blockcast_key_family_poll_t *family,
@@ -1273,8 +1274,8 @@ ngx_http_blockcast_key_poll_publish(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Shows what has come of a poll.  numbers: what the log of a cluster has taken
- * already, and what is in the table with it; NULL: nothing has.
+ * Publishes the outcome of a poll.  numbers: those of data that is in the
+ * cluster's log, and so in the table, already; NULL: there is none.
  */
 
 static void
@@ -1300,7 +1301,7 @@ ngx_http_blockcast_key_poll_commit(ngx_http_blockcast_poll_t *poll,
     if (ngx_http_blockcast_snapshot_begin(family->bmcf->zone, ngx_cycle->log)
         != NGX_OK)
     {
-        /* drop it: another worker polls now, or what came cannot be kept */
+        /* drop it: another worker polls now, or memory is short */
         lane->lost = 1;
         return;
     }
@@ -1335,7 +1336,7 @@ ngx_http_blockcast_key_poll_commit(ngx_http_blockcast_poll_t *poll,
 
         if (logged) {
 
-            /* the log has what is new, and with it the table */
+            /* what has changed is in the log and the table already */
 
             seq = (numbers != NULL) ? numbers[i] : 0;
 
@@ -1374,7 +1375,7 @@ ngx_http_blockcast_key_poll_commit(ngx_http_blockcast_poll_t *poll,
 
             if (seq == 0) {
 
-                /* the other gateways are to know, too, that it is well */
+                /* tell the other gateways, too, that the key works again */
 
                 ngx_http_blockcast_cluster_keys_changed(family->bmcf,
                                                         family->stream,
@@ -1436,7 +1437,7 @@ ngx_http_blockcast_key_poll_failed(ngx_http_blockcast_poll_t *poll,
 
     ngx_http_blockcast_snapshot_end(family->bmcf->zone);
 
-    /* the stream as a whole fails when no other key fares better */
+    /* the stream as a whole fails when no key succeeds */
 
     if (++family->failures > 1 || slot->polled == 0) {
         ngx_http_blockcast_stream_status_read_error(slot, &before);
@@ -1504,7 +1505,7 @@ ngx_http_blockcast_key_poll_done(ngx_http_blockcast_poll_t *poll)
 
         if (stays && lane->lost) {
 
-            /* nothing came of it; not at once, as memory may be short */
+            /* the poll was lost: repeat it later, as memory may be short */
 
             entry->uses = (uint32_t) k->uses;
             entry->due = ngx_current_msec + NGX_HTTP_BLOCKCAST_KEY_POLL_AGAIN;
@@ -1515,12 +1516,12 @@ ngx_http_blockcast_key_poll_done(ngx_http_blockcast_poll_t *poll)
 
         if (stays && lane->pokes != family->pokes) {
 
-            /* there was news after it began */
+            /* a poke came after the poll started */
 
             k->ended = 0;
         }
 
-        /* in turn, unless another key has come to the place */
+        /* queue it, as a new key if another one has got the place */
 
         ngx_http_blockcast_key_poll_enter(family, place,
                                           stays ? ngx_http_blockcast_key_turn

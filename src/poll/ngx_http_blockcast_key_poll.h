@@ -1,6 +1,6 @@
 
 /*
- * Polls of keys: when each is due, and with which others it is asked for.
+ * Polls of keys: when each is due, and which keys share a poll.
  */
 
 
@@ -33,37 +33,37 @@ struct ngx_http_blockcast_key_lane_s {
 ngx_int_t ngx_http_blockcast_key_poll_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_poll_t *master);
 
-/* When this worker begins to poll, and when it stops. */
+/* Called when this worker starts to poll, and when it stops. */
 void ngx_http_blockcast_key_poll_start(void);
 void ngx_http_blockcast_key_poll_stop(void);
 
-/* On each tick: finds what no wake-up has told, and what is of no use. */
+/* Called on each tick: finds keys that were missed, and frees unused ones. */
 void ngx_http_blockcast_key_poll_tick(void);
 
-/* Notes what other streams and workers have said since. */
+/* Takes up changes of other streams and requests of other workers. */
 void ngx_http_blockcast_key_poll_follow(void);
 
-/* Has all keys of a stream polled: somebody says that there is news. */
+/* Makes all keys of a stream due, after a poke. */
 void ngx_http_blockcast_key_poll_poke(ngx_http_blockcast_stream_t *st);
 
-/* Has those keys polled that failed: the node is back. */
+/* Makes keys due that failed, as the node answers again. */
 void ngx_http_blockcast_key_poll_hurry(ngx_http_blockcast_node_t *node);
 
-/* Starts what is due and can be started; gives up what takes too long. */
+/* _run() starts the polls that are due; _expire() gives up late ones. */
 void ngx_http_blockcast_key_poll_run(void);
 void ngx_http_blockcast_key_poll_expire(void);
 
-/* Returns true when something is to be done, and in *left when (msec). */
+/* Returns true if there is anything to do, with the time to it in *left. */
 ngx_uint_t ngx_http_blockcast_key_poll_next(ngx_msec_int_t *left);
 
-/* Has a key of the stream try a node that failed. */
+/* _can_try() returns true if a key can probe a failed node; _try() does it. */
 ngx_uint_t ngx_http_blockcast_key_poll_can_try(
     ngx_http_blockcast_stream_t *st);
 void ngx_http_blockcast_key_poll_try(ngx_http_blockcast_stream_t *st);
 
 /*
- * For _poll_result: the keys of a poll, and what came of it.  _publish()
- * returns NGX_AGAIN when the poll ends later, as the log of a cluster answers.
+ * For _poll_result: the keys of a poll, and its outcome.  _publish() returns
+ * NGX_AGAIN when the poll ends later, as a cluster's log has to answer first.
  */
 void ngx_http_blockcast_key_poll_input(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_jq_input_t *input);

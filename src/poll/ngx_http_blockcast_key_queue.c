@@ -2,10 +2,10 @@
 /*
  * The keys of a stream that wait to be polled.
  *
- * A poll that began before another one may end after it, so that keys do not
- * come back in the order in which they are due.  All keys of a stream have the
- * same interval, and its grid: what is not due is due at one of two times, and
- * has a list for each.  Each list is in order, and can be moved as a whole.
+ * * Polls may overtake each other, so keys do not come back in the order in
+ * which they are due.  But all keys of a stream have the same interval and the
+ * same grid: a key that is not due yet becomes due at one of two times.  There
+ * is a list for each, which is in order and can be moved as a whole.
  */
 
 
@@ -52,7 +52,7 @@ ngx_http_blockcast_key_queue_append(ngx_http_blockcast_key_queue_t *queue,
 }
 
 
-/* Appends a list of keys that wait to those that have their turn. */
+/* Appends a list of waiting keys to the list of keys that are due. */
 
 static void
 ngx_http_blockcast_key_queue_move(ngx_http_blockcast_key_queue_t *queue,
@@ -85,7 +85,7 @@ ngx_http_blockcast_key_queue_wait(ngx_http_blockcast_key_queue_t *queue,
     ngx_http_blockcast_key_list_e   list;
     ngx_http_blockcast_key_list_t  *later, *latest;
 
-    /* those whose time has come leave their list to another time */
+    /* move due keys first, so that their list is free for another time */
 
     ngx_http_blockcast_key_queue_ripen(queue);
 
@@ -159,7 +159,7 @@ ngx_http_blockcast_key_queue_ripen(ngx_http_blockcast_key_queue_t *queue)
         }
     }
 
-    /* these are in order, each with a time of its own */
+    /* this list is in order, with a time for each key */
 
     list = &queue->lists[ngx_http_blockcast_key_again];
 
@@ -185,7 +185,7 @@ ngx_http_blockcast_key_queue_hurry(ngx_http_blockcast_key_queue_t *queue)
     uint32_t                        next;
     ngx_http_blockcast_key_list_t  *list;
 
-    /* those whose time had come are before the others, and late since then */
+    /* keys that are due come first, and are late since then */
 
     ngx_http_blockcast_key_queue_ripen(queue);
 

@@ -13,15 +13,15 @@
 
 /*
  * Keys that are due are in one of the first two lists, the others in one of
- * the rest: no key that waits for its time is before one whose time has come.
+ * the rest, so that no waiting key comes before one that is due.
  */
 
 typedef enum {
     ngx_http_blockcast_key_turn = 0,            /* due, in turn */
-    ngx_http_blockcast_key_fresh,               /* somebody has just come */
+    ngx_http_blockcast_key_fresh,               /* due, for a new listener */
     ngx_http_blockcast_key_later,               /* at `due` of the list ... */
     ngx_http_blockcast_key_latest,              /* ... and an interval on */
-    ngx_http_blockcast_key_again,               /* its poll came to nothing */
+    ngx_http_blockcast_key_again,               /* its poll was lost */
     ngx_http_blockcast_key_lists
 } ngx_http_blockcast_key_list_e;
 
@@ -53,7 +53,9 @@ typedef struct {
 } ngx_http_blockcast_key_queue_t;
 
 
-/* Makes it empty; entries are zero, as many as the table has places. */
+/*
+ * Makes an empty queue; entries are zeroed, one for each place of the table.
+ */
 void ngx_http_blockcast_key_queue_init(ngx_http_blockcast_key_queue_t *queue,
     ngx_http_blockcast_key_entry_t *entries);
 
@@ -63,25 +65,25 @@ void ngx_http_blockcast_key_queue_append(
     ngx_uint_t place);
 
 /*
- * Has a place that is in no list wait until its `due`, which is a point of the
- * grid of one interval, no more than two of them away.
+ * Makes a place that is in no list wait until its `due`, a point of the
+ * interval's grid at most two intervals away.
  */
 void ngx_http_blockcast_key_queue_wait(ngx_http_blockcast_key_queue_t *queue,
     ngx_uint_t place);
 
-/* Takes a place out of the list that it is in. */
+/* Removes a place from its list. */
 void ngx_http_blockcast_key_queue_remove(
     ngx_http_blockcast_key_queue_t *queue, ngx_uint_t place);
 
-/* Gives a turn to those whose time has come; to all, which are due now. */
+/* _ripen() moves the places that have become due; _hurry() makes all due. */
 void ngx_http_blockcast_key_queue_ripen(ngx_http_blockcast_key_queue_t *queue);
 void ngx_http_blockcast_key_queue_hurry(ngx_http_blockcast_key_queue_t *queue);
 
-/* Returns in how many msec the next one is due; NGX_MAX_INT_T_VALUE: never. */
+/* Returns the msec until the next one is due; NGX_MAX_INT_T_VALUE: never. */
 ngx_msec_int_t ngx_http_blockcast_key_queue_left(
     ngx_http_blockcast_key_queue_t *queue);
 
-/* Returns the place that is first, of all lists; _KEY_NONE: there is none. */
+/* Returns the first place of all lists, or _KEY_NONE. */
 ngx_uint_t ngx_http_blockcast_key_queue_first(
     ngx_http_blockcast_key_queue_t *queue);
 

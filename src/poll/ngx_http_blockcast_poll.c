@@ -1,6 +1,6 @@
 
 /*
- * Rounds: the calls of a stream, side by side.
+ * A poll of a stream: its calls, side by side, and their results.
  */
 
 
@@ -116,8 +116,6 @@ ngx_http_blockcast_poll_start(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* Starts the calls that can be started; finishes when all are done. */
-
 void
 ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
 {
@@ -130,7 +128,7 @@ ngx_http_blockcast_poll_step(ngx_http_blockcast_poll_t *poll)
 
     poll->stepping = 1;
 
-    /* a call with a program for its params waits for those before it */
+    /* a call with a program for its params waits for the calls before it */
 
     before = 1;
 
@@ -236,7 +234,7 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
 }
 
 
-/* Ends a call whose result has come without being asked for. */
+/* Ends a call whose result the node's head has pushed. */
 
 static void
 ngx_http_blockcast_poll_call_given(ngx_http_blockcast_poll_call_t *call,
@@ -267,7 +265,7 @@ ngx_http_blockcast_poll_call_given(ngx_http_blockcast_poll_call_t *call,
 }
 
 
-/* Goes on when the program for the params of a call has ended, well or not. */
+/* Continues when the program for a call's params has ended or failed. */
 
 static void
 ngx_http_blockcast_poll_call_programmed(ngx_http_blockcast_jq_job_t *job)
@@ -315,7 +313,7 @@ ngx_http_blockcast_poll_time_program(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* Makes the requests of a call; with error.len != 0 they fail with that. */
+/* Makes the requests of a call, which fail at once if error->len != 0. */
 
 static void
 ngx_http_blockcast_poll_call_requests(ngx_http_blockcast_poll_call_t *call,
@@ -393,8 +391,8 @@ ngx_http_blockcast_poll_call_requests(ngx_http_blockcast_poll_call_t *call,
 
 
 /*
- * Takes what a program for params has put out: null is not asked for, and
- * JSON-RPC knows no other params than objects and arrays.
+ * Checks the output of a program for params: null means no call; JSON-RPC
+ * allows objects and arrays only (4.2).
  */
 
 static ngx_uint_t
@@ -425,7 +423,8 @@ ngx_http_blockcast_poll_call_params(ngx_str_t *params, ngx_uint_t n,
 
 
 /*
- * Takes what a program for paths has put out: strings, null is not asked for.
+ * Checks and decodes the output of a program for paths: strings; null means no
+ * call.
  */
 
 static ngx_uint_t
@@ -486,8 +485,8 @@ ngx_http_blockcast_poll_request_done(
 
 
 /*
- * Logs a call that fails, once and then from time to time.  Of a stream with a
- * single call, the poll that fails is logged instead.
+ * Logs a call that fails, once and then from time to time.  In a stream with a
+ * single call, the failed poll is logged instead.
  */
 
 static void
@@ -509,7 +508,7 @@ ngx_http_blockcast_poll_call_log(ngx_http_blockcast_poll_call_t *call)
 
     if (call->poll->lane != NULL) {
 
-        /* the polls of other keys may fare better: the stream's line says so */
+        /* polls of other keys may succeed: leave it to the stream's message */
 
         call->failing = (i != call->nrequests);
         return;

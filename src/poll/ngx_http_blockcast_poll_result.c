@@ -1,6 +1,6 @@
 
 /*
- * Makes data, log entries or an error of a poll's results.
+ * Makes data, log entries or an error from a poll's results.
  */
 
 
@@ -30,14 +30,14 @@
 #include "bc_span.h"
 
 
-/* what a poll proposes, and what is left to do when that is decided */
+/* what a poll proposes, and what remains to be done when that is decided */
 
 typedef struct {
     ngx_http_blockcast_proposal_t  proposal;
     ngx_http_blockcast_publication_t  pub;      /* when it is just one */
     ngx_http_blockcast_program_report_t  report;
     ngx_str_t                     data;         /* the program's first output */
-    ngx_str_t                     error;        /* of entries left out */
+    ngx_str_t                     error;        /* about entries left out */
     ngx_uint_t                    entries;      /* new ones of a log */
     unsigned                      batch:1;      /* a message of a log */
     unsigned                      bad:1;        /* entries are left out */
@@ -45,8 +45,8 @@ typedef struct {
 
 
 /*
- * The entries of a log's data that were not published before.  Numbers are
- * those of published entries, counted from 1.
+ * The entries of a log's data that were not published before.  Published
+ * entries are numbered from 1.
  */
 
 typedef struct {
@@ -144,7 +144,10 @@ ngx_http_blockcast_poll_result_errorf(ngx_pool_t *pool, ngx_str_t *error,
 }
 
 
-/* the results of a call with each=: an array of those before the first error */
+/*
+ * Makes the result of a call with each=: an array of the results before the
+ * first error.
+ */
 
 static void
 ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
@@ -163,7 +166,7 @@ ngx_http_blockcast_poll_result_array(ngx_http_blockcast_poll_call_t *call,
 
         if (item->result.message.len != 0 && call->poll->lane != NULL) {
 
-            /* each is of another key: null stands for what has failed */
+            /* in a stream with keys null stands for a failed one */
 
             if (result->message.len == 0) {
                 result->message = item->result.message;
@@ -276,7 +279,7 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
         return;
     }
 
-    /* take the zone's newest: another worker may have polled before */
+    /* read the zone's newest data: another worker may have polled it */
 
     hub = ngx_http_blockcast_hub_of(poll->stream);
     (void) ngx_http_blockcast_hub_sync(hub);
@@ -302,8 +305,8 @@ ngx_http_blockcast_poll_result_input(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Has the poll hold what the hub has a copy of now: for large data a reference
- * instead of a copy of its own.
+ * Makes the poll hold a reference to the hub's large data, instead of a copy
+ * of its own.
  */
 
 static ngx_int_t
@@ -416,7 +419,7 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 }
 
 
-/* The stream's program has ended, well or not. */
+/* Continues when the stream's program has ended or failed. */
 
 static void
 ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
@@ -440,7 +443,7 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 
     } else {
 
-        /* load it again: another publication may have come meanwhile */
+        /* read it again: there may be another publication by now */
 
         (void) ngx_http_blockcast_hub_sync(
                                     ngx_http_blockcast_hub_of(poll->stream));
@@ -457,9 +460,8 @@ ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 
 
 /*
- * Publishes what a program put out, or the single result: the data, and with
- * a program its state and what it reports.  NGX_AGAIN: the poll ends when the
- * log has answered.
+ * Publishes the single result or a program's outputs: the data, the program's
+ * state and its reports.  NGX_AGAIN: the poll ends when the log has answered.
  */
 
 static ngx_int_t
@@ -558,7 +560,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* The log has answered later: the poll ends. */
+/* Ends the poll when the log has answered later. */
 
 static void
 ngx_http_blockcast_poll_result_answered(
@@ -577,7 +579,7 @@ ngx_http_blockcast_poll_result_answered(
 
     if (rc == NGX_DONE) {
 
-        /* it is what was published already, except for the state perhaps */
+        /* the data is unchanged, but the state may not be */
 
         memory = outcome->pub.memory;
         rc = ngx_http_blockcast_poll_result_unchanged(poll, outcome, &memory);
@@ -598,8 +600,8 @@ ngx_http_blockcast_poll_result_propose(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * One of several messages is in the zone.  It is sent before the next one,
- * which may take its place in a small log.
+ * Sends one of several messages as soon as it is in the zone: the next one may
+ * displace it in a small log.
  */
 
 static void
@@ -612,7 +614,9 @@ ngx_http_blockcast_poll_result_committed(
 }
 
 
-/* What was proposed is committed, or is not; tells everybody. */
+/*
+ * Handles the outcome of a proposal: notifies the workers, or reports why not.
+ */
 
 static void
 ngx_http_blockcast_poll_result_decided(ngx_http_blockcast_poll_t *poll,
@@ -657,7 +661,10 @@ ngx_http_blockcast_poll_result_decided(ngx_http_blockcast_poll_t *poll,
 
     if (outcome->report.stale.len != 0) {
 
-        /* report it as stale, although what there was is published */
+        /*
+         * report the stream as failed, although its other entries are
+         * published
+         */
 
         ngx_http_blockcast_poll_result_published(poll);
         ngx_http_blockcast_poll_result_failed(poll, NULL,
@@ -679,7 +686,7 @@ ngx_http_blockcast_poll_result_decided(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* What a log does not deliver is told with the entry that comes next. */
+/* Keeps a gap that the program reports for the log's next entry. */
 
 static void
 ngx_http_blockcast_poll_result_gap(ngx_http_blockcast_poll_t *poll,
@@ -743,7 +750,7 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_result_published(ngx_http_blockcast_poll_t *poll)
 {
-    /* wake the other workers first: theirs is the longer way */
+    /* wake the other workers first, as they need longer */
 
     ngx_http_blockcast_worker_notify_listeners(poll->bmcf,
                                                poll->stream->slot);
@@ -798,7 +805,7 @@ ngx_http_blockcast_poll_result_failed(ngx_http_blockcast_poll_t *poll,
                                     &message);
     }
 
-    /* stay quiet while the node is not asked: its own lines say so */
+    /* stay quiet while the node is not called: its own messages say so */
 
     if ((st->node->health == ngx_http_blockcast_node_ok || !poll->failing)
         && ngx_http_blockcast_log_throttle(&poll->repeat, &message,
@@ -843,8 +850,8 @@ ngx_http_blockcast_poll_result_recovered(ngx_http_blockcast_poll_t *poll)
 
 
 /*
- * The data is what was published.  With data that is published in pieces this
- * never returns NGX_AGAIN.
+ * Handles data that has not changed, publishing the program's state if that
+ * has.  Does not return NGX_AGAIN for data that is published in pieces.
  */
 
 static ngx_int_t
@@ -915,7 +922,7 @@ ngx_http_blockcast_poll_result_data(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Returns the bytes of a log's message that are around its entries. */
+/* Returns how many bytes a log's message has around its entries. */
 
 static size_t
 ngx_http_blockcast_poll_result_around(ngx_http_blockcast_stream_t *st)
@@ -966,7 +973,7 @@ ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Reads "lag" of a log's data: what is missing still, 0 when it is left out. */
+/* Reads "lag" from a log's data: how much is still missing, 0 by default. */
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
@@ -1002,7 +1009,7 @@ ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
 }
 
 
-/* Counts the entries of the data, and makes the table of those kept. */
+/* Counts the entries in the data and makes the table of the kept ones. */
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
@@ -1052,8 +1059,8 @@ ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Finds the key of an entry.  NGX_DECLINED: it has none, or the log cannot take
- * it, which is counted and said in *error.
+ * Finds the key of an entry.  NGX_DECLINED: it has none, or is too large for
+ * the log, which is counted, and *error says so.
  */
 
 static ngx_int_t
@@ -1098,8 +1105,8 @@ ngx_http_blockcast_poll_result_news_key(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Adds an entry, unless it was published or is in the data twice.  Of those
- * that were published it notes the first and the last.
+ * Adds an entry unless it was published or is in the data twice.  Notes the
+ * first and the last one of those that were published.
  */
 
 static ngx_int_t
@@ -1175,10 +1182,10 @@ ngx_http_blockcast_poll_result_news_add(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Drops those that are older than all that is known.  There were entries before
- * those that are remembered, and the node may still show them, since it shows
- * such old ones: they were delivered before.  A program whose output is in the
- * wrong order has them at the end.
+ * Drops entries older than all remembered ones.  If the node still returns the
+ * oldest remembered entry, it may return older ones, too, which were delivered
+ * before they were forgotten.  If the program's output is in reverse order,
+ * they are at the end.
  */
 
 static void
@@ -1287,8 +1294,8 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
 
 /*
  * Publishes new entries in as many messages as needed.  The program's state
- * goes with the last: a poller that dies in between asks again and drops what
- * it knows.
+ * goes with the last one: if the poller dies in between, the next one polls
+ * again and drops the entries that it knows.
  */
 
 static ngx_int_t
@@ -1344,7 +1351,7 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
             room += ngx_align(sizeof(ngx_http_blockcast_ring_record_t)
                               + entries[i].key.len + entries[i].data.len, 8);
 
-            /* nor does a message push its own entries out */
+            /* a message must not displace its own entries in the ring */
 
             if (i != from
                 && (size > st->max_size || room > st->ring_size / 2))

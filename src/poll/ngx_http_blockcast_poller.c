@@ -1,10 +1,10 @@
 
 /*
- * The poller: the one worker that asks the nodes, on behalf of all.
+ * The poller: the one worker that polls the nodes, on behalf of all.
  *
- * The calls of a poll run side by side.  One that hangs is given up after its
- * timeout, but stays in flight: it is not made again until it ends.  What came
- * goes through the stream's program and is published.
+ * The calls of a poll run side by side.  A call that hangs is given up after
+ * its timeout, but stays in flight: it is not repeated until it ends.  The
+ * results go through the stream's program and are published.
  */
 
 
@@ -56,7 +56,7 @@ static ngx_http_blockcast_poll_t        *ngx_http_blockcast_poller_polls;
 static ngx_uint_t                       ngx_http_blockcast_poller_npolls;
 static ngx_uint_t                       ngx_http_blockcast_poller_active;
 
-/* active, and of a cluster this nginx leads: it polls */
+/* active and, in a cluster, this nginx leads */
 static ngx_uint_t                       ngx_http_blockcast_poller_polling;
 static ngx_msec_t                       ngx_http_blockcast_poller_reaped;
 static ngx_event_t                      ngx_http_blockcast_poller_event;
@@ -154,7 +154,7 @@ ngx_http_blockcast_poller_tick(void)
 
         if (ngx_http_blockcast_poller_conf->cluster != NULL) {
 
-            /* what a dead worker had begun to take over comes again */
+            /* a worker may have died while it replayed entries */
 
             ngx_http_blockcast_journal_replay_forget(
                                         ngx_http_blockcast_poller_conf->zone);
@@ -183,7 +183,7 @@ ngx_http_blockcast_poller_tick(void)
 }
 
 
-/* Begins to poll, goes on, or ends, as the cluster has it. */
+/* Starts, continues or stops polling, depending on the cluster. */
 
 static void
 ngx_http_blockcast_poller_switch(void)
@@ -212,7 +212,7 @@ ngx_http_blockcast_poller_switch(void)
 
 
 /*
- * Brings entries of the cluster's log, which are in the zone now, to all
+ * Sends new data, which the cluster's log has brought into the zone, to all
  * clients.
  */
 
@@ -220,8 +220,8 @@ static void
 ngx_http_blockcast_poller_applied(void)
 {
     /*
-     * Not with the next tick: who polls by then would leave out entries that
-     * are known from the former epoch.
+     * Now rather than on the next tick: a poll before that would leave out
+     * entries that are known from the previous epoch.
      */
 
     ngx_http_blockcast_hub_notice_epoch();
@@ -231,7 +231,7 @@ ngx_http_blockcast_poller_applied(void)
 }
 
 
-/* Goes on where the former poller was, no sooner than it would have. */
+/* Continues the previous poller's schedule. */
 
 static void
 ngx_http_blockcast_poller_start(void)
@@ -264,7 +264,7 @@ ngx_http_blockcast_poller_start(void)
 }
 
 
-/* Ends all polls, and what keeps them going. */
+/* Aborts all polls and stops everything that starts them. */
 
 static void
 ngx_http_blockcast_poller_halt(void)
@@ -333,7 +333,7 @@ ngx_http_blockcast_poller_kick(void)
     if (!ngx_http_blockcast_poller_active) {
         zone = ngx_http_blockcast_poller_conf->zone;
 
-        /* take over at once when the former poller has just left */
+        /* take over at once when the previous poller has just left */
 
         if (zone->sh->lease != 0
             || ngx_http_blockcast_lease_hold(zone, &taken) != NGX_OK)
@@ -349,7 +349,7 @@ ngx_http_blockcast_poller_kick(void)
 }
 
 
-/* A hook has poked another gateway of the cluster; this one leads. */
+/* Handles a poke that another gateway of the cluster has passed on to us. */
 
 static void
 ngx_http_blockcast_poller_poked(ngx_http_blockcast_main_conf_t *bmcf,
@@ -372,7 +372,7 @@ ngx_http_blockcast_poller_wanted(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Tells whether a stream is wanted by clients of this nginx. */
+/* Returns true when clients of this nginx want a stream. */
 
 static ngx_uint_t
 ngx_http_blockcast_poller_wanted_here(ngx_http_blockcast_main_conf_t *bmcf,
@@ -386,7 +386,9 @@ ngx_http_blockcast_poller_wanted_here(ngx_http_blockcast_main_conf_t *bmcf,
     slot = st->slot;
     now = ngx_current_msec;
 
-    /* what another stream waits for is wanted with it */
+    /*
+     * a stream that is named in another one's blockcast_after is wanted, too
+     */
 
     other = bmcf->streams.elts;
 
@@ -410,7 +412,7 @@ ngx_http_blockcast_poller_wanted_here(ngx_http_blockcast_main_conf_t *bmcf,
         return 1;
     }
 
-    /* poll on for a while after a request over HTTP: it may be repeated */
+    /* keep polling for a while after a request over HTTP: more may follow */
 
     return slot->demanded != 0
            && (ngx_msec_int_t) (now - slot->demanded
@@ -419,9 +421,9 @@ ngx_http_blockcast_poller_wanted_here(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 /*
- * Tells whether a stream that nobody listens to is polled now and then, for its
- * history or because it is to have something for who comes, and when it is
- * next.
+ * Returns true when a stream without listeners is polled now and then, for its
+ * history or to have data for the next client; *when is the time of the next
+ * poll.
  */
 
 static ngx_uint_t
@@ -536,7 +538,7 @@ ngx_http_blockcast_poller_hurry(ngx_http_blockcast_node_t *node)
 }
 
 
-/* the stream whose calls are to try a node that failed, in turn; or NULL */
+/* Returns the stream whose turn it is to probe a node that failed, or NULL. */
 
 static ngx_http_blockcast_poll_t *
 ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
@@ -580,7 +582,7 @@ ngx_http_blockcast_poller_trial(ngx_http_blockcast_node_t *node)
 }
 
 
-/* Notes which streams are to be polled because another one has changed. */
+/* Notes which streams have to be polled because another one has changed. */
 
 static void
 ngx_http_blockcast_poller_follow(void)
@@ -734,14 +736,126 @@ ngx_http_blockcast_poller_schedule(void)
 }
 
 
+/* Starts a poll of a fixed stream if its time or an extra round has come. */
+
+static void
+ngx_http_blockcast_poller_turn(ngx_http_blockcast_poll_t *poll)
+{
+    ngx_msec_t                    when;
+    ngx_uint_t                    n, extra;
+    ngx_http_blockcast_stream_t  *st;
+
+    st = poll->stream;
+
+    if (poll->follow && !poll->active) {
+        poll->follow = 0;
+
+        if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+            poll->due = ngx_current_msec;
+        }
+    }
+
+    extra = ngx_http_blockcast_extra_pending(poll, &when)
+            && !poll->active
+            && (ngx_msec_int_t) (when - ngx_current_msec) <= 0;
+
+    if ((ngx_msec_int_t) (poll->due - ngx_current_msec) > 0) {
+
+        if (!extra) {
+            return;
+        }
+
+        n = poll->extra.rounds;
+
+        if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+            ngx_http_blockcast_poll_start(poll);
+        }
+
+        if (poll->extra.rounds == n) {
+
+            /* drop it: it has no listeners any more, or memory was short */
+
+            ngx_http_blockcast_extra_drop(poll);
+        }
+
+        return;
+    }
+
+    if (poll->active) {
+
+        /* skip this one: the last poll takes longer than the interval */
+
+        poll->due = ngx_http_blockcast_poller_next(st->interval);
+        (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);
+        return;
+    }
+
+    if (!ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
+
+        if (extra) {
+            ngx_http_blockcast_extra_drop(poll);
+        }
+
+        /* poll slowly, but not a node that fails */
+
+        if (st->node->health != ngx_http_blockcast_node_ok
+            || !ngx_http_blockcast_poller_slowly(st, &when)
+            || (ngx_msec_int_t) (when - ngx_current_msec) > 0)
+        {
+            return;
+        }
+    }
+
+    poll->due = ngx_http_blockcast_poller_next(st->interval);
+
+    ngx_http_blockcast_poll_start(poll);
+}
+
+
+/* Probes a node that failed, with a call of the stream whose turn it is. */
+
+static void
+ngx_http_blockcast_poller_probe(ngx_http_blockcast_node_t *node)
+{
+    ngx_uint_t                  n;
+    ngx_http_blockcast_poll_t  *poll;
+
+    for (n = 0; n <= ngx_http_blockcast_poller_npolls; n++) {
+
+        poll = ngx_http_blockcast_poller_trial(node);
+
+        if (poll == NULL
+            || (ngx_msec_int_t) (ngx_http_blockcast_breaker_due(node)
+                                 - ngx_current_msec) > 0)
+        {
+            return;
+        }
+
+        if (n == ngx_http_blockcast_poller_npolls) {
+
+            /* none of the streams has a call to make: probe later */
+
+            ngx_http_blockcast_breaker_postpone(node);
+            return;
+        }
+
+        node->next_stream = poll - ngx_http_blockcast_poller_polls;
+
+        if (poll->stream->keys != NULL) {
+            ngx_http_blockcast_key_poll_try(poll->stream);
+
+        } else {
+            ngx_http_blockcast_poll_start(poll);
+        }
+    }
+}
+
+
 static void
 ngx_http_blockcast_poller_handler(ngx_event_t *ev)
 {
-    ngx_msec_t                    when;
-    ngx_uint_t                    i, n, taken, extra;
-    ngx_http_blockcast_poll_t    *poll;
-    ngx_http_blockcast_node_t   **nodes;
-    ngx_http_blockcast_stream_t  *st;
+    ngx_uint_t                   i, taken;
+    ngx_http_blockcast_node_t  **nodes;
 
     if (ngx_terminate || ngx_exiting) {
         return;
@@ -774,75 +888,10 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
     }
 
     for (i = 0; i < ngx_http_blockcast_poller_npolls; i++) {
-        poll = &ngx_http_blockcast_poller_polls[i];
-        st = poll->stream;
-
-        if (st->keys != NULL) {
-            continue;
+        if (ngx_http_blockcast_poller_polls[i].stream->keys == NULL) {
+            ngx_http_blockcast_poller_turn(
+                                        &ngx_http_blockcast_poller_polls[i]);
         }
-
-        if (poll->follow && !poll->active) {
-            poll->follow = 0;
-
-            if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
-                poll->due = ngx_current_msec;
-            }
-        }
-
-        extra = ngx_http_blockcast_extra_pending(poll, &when)
-                && !poll->active
-                && (ngx_msec_int_t) (when - ngx_current_msec) <= 0;
-
-        if ((ngx_msec_int_t) (poll->due - ngx_current_msec) > 0) {
-
-            if (!extra) {
-                continue;
-            }
-
-            n = poll->extra.rounds;
-
-            if (ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
-                ngx_http_blockcast_poll_start(poll);
-            }
-
-            if (poll->extra.rounds == n) {
-
-                /* drop it: nobody listens any more, or there was no memory */
-
-                ngx_http_blockcast_extra_drop(poll);
-            }
-
-            continue;
-        }
-
-        if (poll->active) {
-
-            /* skip this one: the poll before takes longer than the interval */
-
-            poll->due = ngx_http_blockcast_poller_next(st->interval);
-            (void) ngx_atomic_fetch_add(&st->slot->polls_overrun, 1);
-            continue;
-        }
-
-        if (!ngx_http_blockcast_poller_wanted(poll->bmcf, st)) {
-
-            if (extra) {
-                ngx_http_blockcast_extra_drop(poll);
-            }
-
-            /* poll slowly, but not a node that fails */
-
-            if (st->node->health != ngx_http_blockcast_node_ok
-                || !ngx_http_blockcast_poller_slowly(st, &when)
-                || (ngx_msec_int_t) (when - ngx_current_msec) > 0)
-            {
-                continue;
-            }
-        }
-
-        poll->due = ngx_http_blockcast_poller_next(st->interval);
-
-        ngx_http_blockcast_poll_start(poll);
     }
 
     /* probe failed nodes by their own timetable, not by the streams' */
@@ -850,38 +899,10 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
     nodes = ngx_http_blockcast_poller_conf->nodes.elts;
 
     for (i = 0; i < ngx_http_blockcast_poller_conf->nodes.nelts; i++) {
-
-        for (n = 0; n <= ngx_http_blockcast_poller_npolls; n++) {
-
-            poll = ngx_http_blockcast_poller_trial(nodes[i]);
-
-            if (poll == NULL
-                || (ngx_msec_int_t) (ngx_http_blockcast_breaker_due(nodes[i])
-                                     - ngx_current_msec) > 0)
-            {
-                break;
-            }
-
-            if (n == ngx_http_blockcast_poller_npolls) {
-
-                /* wait: none of the streams had anything to ask */
-
-                ngx_http_blockcast_breaker_postpone(nodes[i]);
-                break;
-            }
-
-            nodes[i]->next_stream = poll - ngx_http_blockcast_poller_polls;
-
-            if (poll->stream->keys != NULL) {
-                ngx_http_blockcast_key_poll_try(poll->stream);
-
-            } else {
-                ngx_http_blockcast_poll_start(poll);
-            }
-        }
+        ngx_http_blockcast_poller_probe(nodes[i]);
     }
 
-    /* the fixed streams come first: what they ask is taken from the budget */
+    /* after the fixed streams, which take from the budget first */
 
     ngx_http_blockcast_key_poll_run();
     ngx_http_blockcast_poller_schedule();
@@ -896,8 +917,8 @@ ngx_http_blockcast_poller_poll_done(ngx_http_blockcast_poll_t *poll)
     if (poll->lag != 0 && poll->progress) {
 
         /*
-         * The rest is asked for without waiting for the interval.  The node
-         * has a pause all the same: a quarter of the time that this took.
+         * Poll the rest without waiting for the interval, but give the node a
+         * pause of a quarter of the time that this poll took.
          */
 
         rest = (ngx_current_msec - poll->started) / 4;

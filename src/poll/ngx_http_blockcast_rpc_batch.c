@@ -1,16 +1,16 @@
 
 /*
- * Batches: the calls of one turn of the event loop in one POST, for a node
- * that takes them.
+ * Batches: the calls of one turn of the event loop in one POST, for nodes that
+ * support them.
  *
- * A batch is a call without a method: its members are the calls that it
- * carries.  They wait for nothing but the end of the turn, and are calls like
- * others to all who have to do with them.  Their results are parts of the
- * batch's reply, so it stays until the last of them is freed.
+ * A batch is a call without a method; its members are the calls that it
+ * carries.  They wait only for the end of the turn, and look like other calls
+ * from outside.  Their results are parts of the batch's reply, which stays
+ * until the last of them is freed.
  *
- * A node that refuses batches, or does not say which of the calls an error
- * belongs to, gets those without an answer one by one, at once, and no batch
- * for a while.
+ * If a node refuses batches, or does not say which call an error belongs to,
+ * the calls without an answer are repeated one by one at once, and the node
+ * gets no batch for a while.
  */
 
 
@@ -21,7 +21,7 @@
 #include "bc_span.h"
 
 
-/* how long a node that has refused a batch gets none (msec) */
+/* how long to send no batches to a node that has refused one (msec) */
 #define NGX_HTTP_BLOCKCAST_RPC_BATCH_PAUSE  600000
 
 
@@ -98,7 +98,7 @@ ngx_http_blockcast_rpc_batch_send(ngx_event_t *ev)
             continue;
         }
 
-        /* a single one, or there is no memory for more */
+        /* there is one call only, or no memory for a batch */
 
         q = ngx_queue_head(&node->gathered);
         rpc = ngx_queue_data(q, ngx_http_blockcast_rpc_call_t, member);
@@ -124,7 +124,7 @@ ngx_http_blockcast_rpc_batch_alone(ngx_http_blockcast_rpc_call_t *rpc)
 }
 
 
-/* Sends the first of the calls that wait, as many as the node takes. */
+/* Sends the first calls that wait, as many as the node accepts in a batch. */
 
 static ngx_int_t
 ngx_http_blockcast_rpc_batch_start(ngx_http_blockcast_node_t *node)
@@ -162,7 +162,7 @@ ngx_http_blockcast_rpc_batch_start(ngx_http_blockcast_node_t *node)
         }
     }
 
-    /* let it end as calls do from here on, also when it cannot be sent */
+    /* from here on it ends as calls do, even if it cannot be sent */
 
     if (ngx_http_blockcast_rpc_batch_body(batch, &body) != NGX_OK
         || ngx_http_blockcast_rpc_call_send(batch, &body) != NGX_OK)
@@ -336,7 +336,7 @@ ngx_http_blockcast_rpc_batch_answer(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* Gives the calls what became of their batch, and each its turn. */
+/* Ends the calls of a batch with its outcome, one after the other. */
 
 static void
 ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
@@ -351,7 +351,7 @@ ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
 
     for ( ;; ) {
 
-        /* begin again after each: its handler may free others, too */
+        /* restart after each call: its handler may free others, too */
 
         for (q = ngx_queue_head(&batch->members);
              q != ngx_queue_sentinel(&batch->members);
@@ -404,8 +404,8 @@ ngx_http_blockcast_rpc_batch_done(ngx_http_blockcast_rpc_call_t *batch)
 
 
 /*
- * Tells whether a reply shows that the node takes no batches: it gets none
- * then.
+ * Returns true when a reply shows that the node does not support batches: then
+ * it gets no more.
  */
 
 static ngx_uint_t

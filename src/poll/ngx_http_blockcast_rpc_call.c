@@ -1,10 +1,10 @@
 
 /*
- * One call of a node, JSON-RPC or a GET, made as a background subrequest.
+ * One call to a node, JSON-RPC or a GET, made as a background subrequest.
  *
- * A subrequest needs a main request and that a connection.  Neither comes
- * from a client here, so they are made up; what keeps nginx from touching the
- * socket that is not there:
+ * A subrequest needs a main request, and that one a connection.  Neither comes
+ * from a client here, so they are made up.  To keep nginx from touching the
+ * missing socket,
  *
  *  - the events are marked as active, so none is added to epoll, and nothing
  *    reads; the connection takes all that is written, so that the reply goes
@@ -26,7 +26,7 @@
 #include "bc_jsonrpc.h"
 
 
-/* bytes of a reply that are read aside, if there is a helper for it */
+/* larger replies are read by a helper process, if there is one (bytes) */
 #define NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE  65536
 
 
@@ -223,9 +223,9 @@ ngx_http_blockcast_rpc_call_fail(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * Opens a file that is no socket, for the connections that are made up:
- * nothing is read from it or written to it, but the filters of Lua, which may
- * be there for all of a site, refuse a request whose connection has none.
+ * Opens a descriptor for the connections that are made up.  Nothing is read
+ * from it or written to it, but Lua's filters, which may be enabled for a
+ * whole site, refuse a request whose connection has no descriptor.
  */
 
 static ngx_socket_t
@@ -267,7 +267,7 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
     rpc->write.write = 1;
     rpc->write.ready = 1;
 
-    /* what is both active and ready would be deleted from select() or poll() */
+    /* select() and poll() would delete an event that is active and ready */
 
     rpc->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
 
@@ -343,7 +343,7 @@ ngx_http_blockcast_rpc_call_request(ngx_http_blockcast_rpc_call_t *rpc)
         ngx_str_set(&r->request_line, "POST blockcast");
     }
 
-    /* see above: never to be run, and never to be replaced */
+    /* see above: it must not run, nor be replaced */
 
     r->write_event_handler = NULL;
     r->read_event_handler = ngx_http_block_reading;
@@ -508,7 +508,7 @@ ngx_http_blockcast_rpc_call_subrequest(ngx_http_blockcast_rpc_call_t *rpc,
 
     rpc->sr = sr;
 
-    /* it is the one that writes */
+    /* the subrequest is the one that writes to the connection */
     r->connection->data = sr;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, &rpc->log, 0,
@@ -549,8 +549,8 @@ ngx_http_blockcast_rpc_call_body(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * Makes the URI of a GET: the path behind that of the node's location, decoded
- * as nginx has it and without its query.
+ * Makes the URI of a GET: the path appended to that of the node's location,
+ * decoded as nginx stores it, without the query.
  */
 
 static ngx_int_t
@@ -586,9 +586,8 @@ ngx_http_blockcast_rpc_call_uri(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * A node may answer with 100 Continue, or another interim response, before its
- * reply; nginx takes that for the reply and waits for its end.  So they are
- * taken away before it reads the first byte.
+ * Removes interim responses, such as 100 Continue (RFC 9110, 15.2), from what
+ * a node has sent before nginx parses it: nginx would take them for the reply.
  */
 
 static void
@@ -668,9 +667,8 @@ ngx_http_blockcast_rpc_call_interim(ngx_http_request_t *r)
 
 
 /*
- * Handles the end of the subrequest.  For errors that nginx makes itself this
- * is called twice: without a status when the error page is about to be made
- * and with it when it was.
+ * Handles the end of the subrequest.  For errors of nginx itself it is called
+ * twice: without a status before the error page is made, and with it after.
  */
 
 static ngx_int_t
@@ -719,7 +717,9 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
            )
         {
 
-            /* with buffering, a reply that was cut short ends like others */
+            /*
+             * with buffering, nginx ends a reply that was cut short normally
+             */
 
             pipe = u->pipe;
             rpc->complete = pipe->upstream_done
@@ -731,8 +731,8 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         || (u != NULL && u->headers_in.status_n != 0))
     {
         /*
-         * A filter of nginx that gives up, as gunzip does when the end is bad,
-         * looks like a reply that does not fit; but then there is that much.
+         * A filter that fails, such as gunzip on a damaged reply, looks like a
+         * reply that is too large; but in that case the buffer is full.
          */
 
         size = (r->out != NULL && r->out->buf != NULL)
@@ -741,8 +741,8 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         if (u != NULL && u->pipe != NULL && u->pipe->downstream_error) {
 
             /*
-             * With proxy_buffers as large as that it may be less; gunzip has
-             * its own, which are pages.
+             * The buffer may lack as much as one of the proxy's or gunzip's
+             * buffers, the latter of which are pages.
              */
 
             most = ngx_max(u->conf->bufs.size, u->conf->buffer_size);
@@ -767,7 +767,7 @@ ngx_http_blockcast_rpc_call_finalize(ngx_http_request_t *r, void *data,
         }
     }
 
-    /* post it: the handler may free the request that nginx still works on */
+    /* post it: the handler may free the request, which nginx still uses */
 
     ngx_post_event(&rpc->done_event, &ngx_posted_events);
 
@@ -796,8 +796,8 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 
 
 /*
- * Has a helper read a large reply, which takes longer than clients should
- * wait.  NGX_DECLINED: there is none, or the reply is not large.
+ * Lets a helper process read a large reply, as that would hold up the clients.
+ * NGX_DECLINED: there is no helper, or the reply is not large.
  */
 
 static ngx_int_t
@@ -849,7 +849,7 @@ ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
 
     if (job->rc != NGX_OK) {
 
-        /* parse it here for once: the helper has ended */
+        /* the helper has ended: parse it here this time */
 
         ngx_http_blockcast_rpc_call_parse(rpc, &body);
 
@@ -953,9 +953,8 @@ ngx_http_blockcast_rpc_call_read(ngx_http_blockcast_rpc_call_t *rpc)
 
 
 /*
- * Reads a status that is not 200.  It comes second: a node that sends a reply
- * to us, or says in an error what is wrong, is there, and the error is as good
- * in any.
+ * Reads a reply whose status is not 200.  A JSON-RPC reply in the body counts
+ * more than the status: the node is alive, and its error tells more.
  */
 
 static void
@@ -1004,7 +1003,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 
     } else if (rpc->get) {
 
-        /* count the node as alive: it says what it does not have */
+        /* the node is alive: it says what it does not have */
 
         if (found
             || (rpc->status >= NGX_HTTP_BAD_REQUEST
@@ -1022,7 +1021,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
     } else if (found && !rpc->node->strict) {
         rpc->fault = ngx_http_blockcast_fault_none;
 
-        /* do not believe a result that comes with the status of an error */
+        /* ignore a result that comes with the status of an error */
 
         if (rpc->carries || reply.rpc_error
             || (rpc->status >= NGX_HTTP_OK
@@ -1038,7 +1037,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
                         || rpc->status == NGX_HTTP_NOT_ALLOWED);
     }
 
-    /* the node's own answer, and some say why in the body */
+    /* a plain HTTP error, whose body may say why */
 
     if (!found || !reply.rpc_error) {
         ngx_http_blockcast_rpc_call_error(rpc, "HTTP %ui", rpc->status);
@@ -1053,7 +1052,7 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 
     if (rpc->get) {
 
-        /* a document's error has the code that all servers agree on */
+        /* for a GET the HTTP status is the code of the error */
 
         rpc->has_code = 1;
         rpc->code = rpc->status;
@@ -1062,8 +1061,8 @@ ngx_http_blockcast_rpc_call_read_status(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * Handles a call without an answer of the node, but with a status that nginx
- * gives itself.
+ * Handles a call without an answer from the node, by the status that nginx has
+ * set.
  */
 
 static void
@@ -1103,8 +1102,8 @@ ngx_http_blockcast_rpc_call_read_failure(ngx_http_blockcast_rpc_call_t *rpc,
 
 
 /*
- * Takes the former body of a document that has not changed.  Returns 0 for any
- * other answer.
+ * Uses the kept body of a document that has not changed (304).  Returns 0 for
+ * any other answer.
  */
 
 static ngx_uint_t
@@ -1121,7 +1120,9 @@ ngx_http_blockcast_rpc_call_read_document(ngx_http_blockcast_rpc_call_t *rpc,
 }
 
 
-/* Keeps a document with its ETag, to ask for it only when it changes. */
+/*
+ * Keeps a document with its ETag, so that it is sent again only if it changes.
+ */
 
 static void
 ngx_http_blockcast_rpc_call_keep(ngx_http_blockcast_rpc_call_t *rpc)
@@ -1234,7 +1235,7 @@ ngx_http_blockcast_rpc_call_retry_after(ngx_http_blockcast_rpc_call_t *rpc,
         return;
     }
 
-    /* seconds, or a date */
+    /* seconds, or an HTTP date (RFC 9110, 10.2.3) */
 
     seconds = ngx_atoi(h->value.data, h->value.len);
 
@@ -1262,7 +1263,7 @@ ngx_http_blockcast_rpc_call_error(ngx_http_blockcast_rpc_call_t *rpc,
                        - text;
     va_end(args);
 
-    /* one line of the log, whatever the node has sent */
+    /* log one line, whatever the node has sent */
 
     ngx_http_blockcast_gate_printable(&rpc->message, rpc->text,
                                       NGX_HTTP_BLOCKCAST_ERROR_LEN);
@@ -1343,7 +1344,7 @@ ngx_http_blockcast_rpc_call_event(ngx_event_t *ev)
         return;
     }
 
-    /* limit_req has let it wait */
+    /* limit_req has delayed it */
 
     ev->delayed = 0;
 
@@ -1392,8 +1393,8 @@ ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf, size_t len)
 
 
 /*
- * One that was made here, whatever location it has been led to.  The events'
- * handlers do not tell: after an error they are nginx's own.
+ * Recognizes a call in whatever location it is.  The handlers of its events do
+ * not tell: after an error they are nginx's own.
  */
 
 ngx_uint_t
@@ -1441,12 +1442,12 @@ ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
 
 
 /*
- * A location through which calls pass: of whatever module proxies there, the
- * headers that order something (X-Accel-Redirect and the like) are ignored.
- * Where the module keeps that, its directive *_ignore_headers says.
+ * Prepares a location through which calls pass: whatever module proxies there
+ * has to ignore headers that trigger actions (X-Accel-Redirect and the like).
+ * The table entry of its *_ignore_headers directive tells where it keeps that.
  *
- * No two calls have the same id, so a cache or a store could only give a call
- * another one's reply; without the headers a node could not even forbid it.
+ * * Caching and storing are turned off: all calls have different ids, so a
+ * cached reply could only be that of another call.
  */
 
 static void
@@ -1499,7 +1500,7 @@ ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf, void **loc_conf)
                 && cmd->name.len == sizeof("early_hints") - 1
                 && ngx_strcmp(cmd->name.data, "early_hints") == 0)
             {
-                /* since nginx 1.29; a call has no client to pass them to */
+                /* early hints, since nginx 1.29: a call has no client */
 
                 *(ngx_array_t **) (conf + cmd->offset) = NULL;
                 continue;
@@ -1544,9 +1545,9 @@ ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf, void **loc_conf)
 
 
 /*
- * An error_page or the like may lead a call to a location that is not a
- * node's, where X-Accel-Redirect is obeyed: nothing is done in the location
- * that a reply has named.
+ * An error_page or the like may lead a call to a location of no node, where
+ * X-Accel-Redirect is obeyed.  Refuses the call in the location that it leads
+ * to.
  */
 
 static ngx_int_t
@@ -1567,9 +1568,9 @@ ngx_http_blockcast_rpc_call_guard(ngx_http_request_t *r)
 
 
 /*
- * Other filters see of a reply's headers only what its body is read by: no
- * type that is edited or converted (ssi, sub_filter, charset), nothing that is
- * answered with another status.
+ * Hides a reply's headers from other filters, except those needed to read its
+ * body: no type that is edited or converted (ssi, sub_filter, charset), and
+ * nothing that would change the status.
  */
 
 static ngx_int_t
@@ -1623,8 +1624,9 @@ ngx_http_blockcast_rpc_call_header_filter(ngx_http_request_t *r)
     r->headers_out.charset.len = 0;
 
     /*
-     * The memory for the reply is as large as its length here.  Filters that
-     * make it longer, as sub_filter does, change that for a client only.
+     * nginx allocates as much memory for the reply as its length says here.
+     * Filters that make it longer, such as sub_filter, clear that length only
+     * for clients.
      */
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);

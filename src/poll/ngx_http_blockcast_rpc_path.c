@@ -1,21 +1,21 @@
 
 /*
- * What of nginx a call passes through on its way to the node and back.
+ * The path of a call through nginx to the node and back.
  *
- * What an operator writes at the level of a server or of http {} is meant for
- * clients: who has no User-Agent is refused, who comes without TLS is
- * redirected, all are limited.  A call is no client, so it begins in the
- * location of its node.  Of the levels above it takes:
+ * * What an operator writes at the level of a server or of http {} is meant
+ * for clients: those without a User-Agent are refused, those without TLS are
+ * redirected, all are limited.  A call is not a client, so it starts in the
+ * location of its node.  From the levels above it takes:
  *
- *  - "set", for its values may be used in the location;
- *  - what is merged into the location and is about proxying.
+ * *  - "set", as its values may be used in the location;  - what is merged
+ * into the location and is about proxying.
  *
- * It passes by the rest of the server's rewrite phase, the choice of a
- * location (a regex may match the node's), client_max_body_size, limit_req and
- * limit_conn that are not the location's own, error_page of above, and the
- * filters of other modules (header_filter_by_lua).  nginx itself leaves out
- * the access phase, as for every subrequest.  What is written in the location
- * holds; if that ends a call, the error says what it was.
+ * * It skips the rest of the server's rewrite phase, the choice of a location
+ * (a regex might match the node's), client_max_body_size, limit_req and
+ * limit_conn that are not the location's own, inherited error pages, and the
+ * filters of other modules (header_filter_by_lua).  nginx itself skips the
+ * access phase, as for every subrequest.  Directives in the location itself
+ * apply; if one of them ends a call, the error names it.
  */
 
 
@@ -47,16 +47,16 @@ static ngx_int_t ngx_http_blockcast_rpc_path_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
 
-/* NULL: it is not there, or not as expected */
+/* NULL: the module is missing, or is not as expected */
 static ngx_module_t  *ngx_http_blockcast_rpc_path_rewrite_module;
 static ngx_module_t  *ngx_http_blockcast_rpc_path_limit_req_module;
 static ngx_module_t  *ngx_http_blockcast_rpc_path_limit_conn_module;
 
-/* where a reply goes: ours, and those of nginx behind it */
+/* the filters for a node's reply: ours, and those of nginx after it */
 static ngx_http_output_header_filter_pt  ngx_http_blockcast_rpc_path_header;
 static ngx_http_output_body_filter_pt    ngx_http_blockcast_rpc_path_body;
 
-/* where all else goes */
+/* the filters for all other responses */
 static ngx_http_output_header_filter_pt
     ngx_http_blockcast_rpc_path_all_header;
 static ngx_http_output_body_filter_pt
@@ -95,7 +95,7 @@ ngx_http_blockcast_rpc_path_enter(ngx_http_request_t *r)
 
     ngx_http_blockcast_rpc_path_set(r);
 
-    /* what is not zero has been dealt with */
+    /* limit_req skips a request whose limit_req_status is set */
 
     r->main->limit_req_status = ngx_http_blockcast_rpc_path_limited(
                                 rpc->node,
@@ -127,8 +127,8 @@ ngx_http_blockcast_rpc_path_enter(ngx_http_request_t *r)
 
 
 /*
- * Runs what the rewrite module has for the server as far as it sets variables,
- * those behind a "return", too.
+ * Runs the server's rewrite code as far as it sets variables, including those
+ * after a "return".
  */
 
 static void
@@ -191,7 +191,7 @@ ngx_http_blockcast_rpc_path_set(ngx_http_request_t *r)
 
             if (!regex->test) {
 
-                /* a "rewrite": as if it did not match */
+                /* treat a "rewrite" as one that does not match */
 
                 e->ip += regex->next;
                 continue;
@@ -205,7 +205,7 @@ ngx_http_blockcast_rpc_path_set(ngx_http_request_t *r)
 }
 
 
-/* whether the location of the node has limits that are not its server's */
+/* Returns true when the node's location has limits of its own. */
 
 static ngx_uint_t
 ngx_http_blockcast_rpc_path_limited(ngx_http_blockcast_node_t *node,
@@ -215,7 +215,7 @@ ngx_http_blockcast_rpc_path_limited(ngx_http_blockcast_node_t *node,
 
     if (module == NULL) {
 
-        /* without knowing, what is configured holds */
+        /* the module is unknown: apply what is configured */
         return 1;
     }
 
@@ -267,7 +267,7 @@ ngx_http_blockcast_rpc_path_culprit(ngx_http_blockcast_rpc_call_t *rpc,
                        ? "a limit there"
                        : "it is answered there, not passed on");
 
-    /* a module that is loaded has a file, whose name is the best hint */
+    /* the file name of a dynamic module is the best hint at the culprit */
 
     if (!rpc->ended_early
         || dladdr((void *) (uintptr_t) ph->handler, &info) == 0
@@ -299,7 +299,7 @@ ngx_http_blockcast_rpc_path_init(ngx_conf_t *cf,
               offsetof(ngx_http_blockcast_rpc_path_rewrite_t,
                        uninitialized_variable_warn));
 
-    /* both begin with their limits, an array */
+    /* both configurations begin with an array of limits */
 
     ngx_http_blockcast_rpc_path_limit_req_module =
         ngx_http_blockcast_rpc_path_module(cf, "ngx_http_limit_req_module",
@@ -332,8 +332,8 @@ ngx_http_blockcast_rpc_path_init(ngx_conf_t *cf,
 
 
 /*
- * The module of that name, if its directive is where it was when this was
- * written: then what is read here of its configuration is so, too.
+ * Returns the module of that name, or NULL unless its directive has the offset
+ * that is expected here: then its configuration has the expected layout, too.
  */
 
 static ngx_module_t *
@@ -404,7 +404,7 @@ ngx_http_blockcast_rpc_path_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_blockcast_rpc_path_all_body(r, in);
     }
 
-    /* what is in a file is read by nginx's copy filter, before the others */
+    /* nginx's copy filter would read buffers in files, before the others */
 
     for (cl = in; cl != NULL; cl = cl->next) {
 
