@@ -74,8 +74,21 @@
 /* the least time between two messages about pokes */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_POKES    50
 
-/* between two looks whether the log is what it was */
+/*
+ * Between two looks whether the log is what it was; bytes of an entry that is
+ * looked for, for the reply has all of it
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LOOK     1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED   4096
+
+/*
+ * An entry above that size (bytes) may be on its way for longer than a leader
+ * is waited for: it is announced, and has as many msec more as it has bytes
+ * for each at 1 Mbit/s, but not more than that
+ */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LARGE    (128 * 1024)
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LINE     125
+#define NGX_HTTP_BLOCKCAST_CLUSTER_PATIENCE 30000
 
 /* bytes behind an image after which there is another one, at least */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
@@ -95,7 +108,7 @@ enum {
     ngx_http_blockcast_cluster_tag_begin,
     ngx_http_blockcast_cluster_tag_add,
     ngx_http_blockcast_cluster_tag_trim,
-    ngx_http_blockcast_cluster_tag_first,
+    ngx_http_blockcast_cluster_tag_guard,
     ngx_http_blockcast_cluster_tag_newest,
     ngx_http_blockcast_cluster_tag_there,
     ngx_http_blockcast_cluster_tag_wish,
@@ -113,6 +126,7 @@ typedef struct {
     size_t                        len;          /* of the entry */
     bc_cluster_mark_t             mark;
     uint64_t                      began;        /* usec */
+    ngx_msec_t                    deadline;
     u_char                        kind;
 } ngx_http_blockcast_cluster_flight_t;
 
@@ -135,11 +149,19 @@ typedef struct {
     bc_engine_id_t                cur;          /* the newest entry read */
     bc_engine_id_t                hurried;      /* what was lost when this one
                                                    did not wait, or 0-0 */
-    bc_cluster_mark_t             first;        /* the first one there was */
-    bc_cluster_mark_t             image;        /* the newest image, or 0-0 */
-    bc_cluster_mark_t             newest;       /* that the log had for sure */
-    bc_cluster_mark_t             before;       /* ... a look ago */
-    bc_cluster_mark_t             asked;        /* for this one */
+    bc_engine_id_t                image;        /* the newest image, or 0-0 */
+
+    /*
+     * Small entries that the log had for sure, or 0-0: the first one from the
+     * image on, before which nothing is kept; the newest one; that of a look
+     * ago; those that were asked for
+     */
+    bc_cluster_mark_t             guard;
+    bc_cluster_mark_t             newest;
+    bc_cluster_mark_t             before;
+    bc_cluster_mark_t             guarded;
+    bc_cluster_mark_t             asked;
+
     bc_engine_id_t                taken;        /* had been read before */
     uint64_t                      known;        /* the greatest term seen */
     uint64_t                      term;         /* ... of our begin */
@@ -161,6 +183,9 @@ typedef struct {
     uint64_t                      wish;         /* streams, as told last */
     size_t                        since_image;
     size_t                        image_size;
+    size_t                        coming;       /* bytes of the next entry, if
+                                                   its leader has said so */
+    size_t                        unanswered;   /* bytes of our flights */
 
     bc_engine_id_t                wish_cur;
     ngx_msec_t                    wanted[NGX_HTTP_BLOCKCAST_STREAMS];
@@ -179,6 +204,7 @@ typedef struct {
     unsigned                      headless:1;   /* the log has no beginning */
     unsigned                      empty:1;      /* there was no entry */
     unsigned                      torn:1;       /* some are missing in it */
+    unsigned                      guarding:1;   /* the guard was asked for */
     unsigned                      asking:1;     /* for an entry */
     unsigned                      noticed:1;    /* that the log has changed */
     unsigned                      busy:1;       /* the zone is locked */
@@ -754,6 +780,7 @@ ngx_http_blockcast_cluster_end(ngx_http_blockcast_cluster_node_t *node)
     node->notes_len = 0;
     node->notes_size = 0;
     node->polled = 0;
+    node->unanswered = 0;
     node->doomed = NULL;
     node->imaging = 0;
     node->mine = 0;
@@ -827,33 +854,33 @@ ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Asks for an entry of the log; NULL: the first one. */
+/*
+ * Asks for an entry of the log: for the one with that id; "there": for the first
+ * one from there on.
+ */
 
 static void
 ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
-    bc_engine_id_t *id)
+    ngx_uint_t tag, bc_engine_id_t *id)
 {
     char       text[BC_ENGINE_ID_LEN];
     bc_span_t  argv[6];
 
     ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
-    ngx_http_blockcast_cluster_word(argv[2], "-");
-    ngx_http_blockcast_cluster_word(argv[3], "+");
+    argv[2].data = (u_char *) text;
+    argv[2].len = bc_engine_id_put(text, id);
+    argv[3] = argv[2];
     ngx_http_blockcast_cluster_word(argv[4], "COUNT");
     ngx_http_blockcast_cluster_word(argv[5], "1");
 
-    if (id != NULL) {
-        argv[2].data = (u_char *) text;
-        argv[2].len = bc_engine_id_put(text, id);
-        argv[3] = argv[2];
+    if (tag == ngx_http_blockcast_cluster_tag_there) {
+        ngx_http_blockcast_cluster_word(argv[3], "+");
     }
 
-    ngx_http_blockcast_cluster_link_send(
-                          &node->cmd,
-                          (id != NULL) ? ngx_http_blockcast_cluster_tag_newest
-                                       : ngx_http_blockcast_cluster_tag_first,
-                          NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6, argv);
+    ngx_http_blockcast_cluster_link_send(&node->cmd, tag,
+                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6,
+                                         argv);
 }
 
 
@@ -866,10 +893,42 @@ static void
 ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
     bc_cluster_mark_t *mark)
 {
-    if (mark->id.term != 0 && !node->asking) {
+    if (mark->id.term != 0 && !node->asking
+        && bc_engine_id_cmp(&mark->id, &node->image) >= 0)
+    {
+        /* what is before the image is not kept */
+
         node->asking = 1;
         node->asked = *mark;
-        ngx_http_blockcast_cluster_look(node, &node->asked.id);
+        ngx_http_blockcast_cluster_look(
+                               node, ngx_http_blockcast_cluster_tag_newest,
+                               &node->asked.id);
+    }
+}
+
+
+/*
+ * Notes an entry that is in the log.  Of a large one it is known, too, but it
+ * is not looked for: each look would have all of it on a line that may be slow.
+ */
+
+static void
+ngx_http_blockcast_cluster_mark_entry(ngx_http_blockcast_cluster_node_t *node,
+    bc_cluster_mark_t *mark, u_char kind, size_t len)
+{
+    if (kind == 'i') {
+        node->image = mark->id;
+        ngx_memzero(&node->guard, sizeof(bc_cluster_mark_t));
+    }
+
+    if (len > NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED) {
+        return;
+    }
+
+    node->newest = *mark;
+
+    if (node->guard.id.term == 0) {
+        node->guard = *mark;
     }
 }
 
@@ -891,8 +950,8 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
     /* both are there: read the log */
 
     ngx_memzero(&node->cur, sizeof(bc_engine_id_t));
-    ngx_memzero(&node->first, sizeof(bc_cluster_mark_t));
-    ngx_memzero(&node->image, sizeof(bc_cluster_mark_t));
+    ngx_memzero(&node->image, sizeof(bc_engine_id_t));
+    ngx_memzero(&node->guard, sizeof(bc_cluster_mark_t));
     ngx_memzero(&node->newest, sizeof(bc_cluster_mark_t));
     ngx_memzero(&node->wish_cur, sizeof(bc_engine_id_t));
 
@@ -902,8 +961,10 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
     node->headless = 0;
     node->empty = 1;
     node->torn = 0;
+    node->guarding = 0;
     node->asking = 0;
     node->left = 0;
+    node->coming = 0;
     node->seed = 0;
     node->wish = 0;
     node->missed = 0;
@@ -1008,6 +1069,20 @@ ngx_http_blockcast_cluster_lacks(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
+/* Returns how long so many bytes may take on a slow line (msec). */
+
+static ngx_msec_t
+ngx_http_blockcast_cluster_patience(size_t len)
+{
+    if (len <= NGX_HTTP_BLOCKCAST_CLUSTER_LARGE) {
+        return 0;
+    }
+
+    return ngx_min(len / NGX_HTTP_BLOCKCAST_CLUSTER_LINE,
+                   NGX_HTTP_BLOCKCAST_CLUSTER_PATIENCE);
+}
+
+
 /* The next time of silence; how long this gateway leaves it to others. */
 
 static void
@@ -1050,6 +1125,12 @@ ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
 
     if (blank) {
         node->silence += NGX_HTTP_BLOCKCAST_CLUSTER_BLANK;
+    }
+
+    /* nobody appends what was announced when that was this one */
+
+    if (!hurry && !(node->mine && node->cur.term == node->term)) {
+        node->silence += ngx_http_blockcast_cluster_patience(node->coming);
     }
 }
 
@@ -1494,12 +1575,13 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     bc_engine_entry_t *entry)
 {
     u_char              kind;
-    bc_span_t           k, value;
+    size_t              coming;
+    bc_span_t           k, n, value;
     const u_char       *p, *last;
     ngx_uint_t          sync, begins, refused, headless;
     bc_engine_id_t      before;
     bc_cluster_head_t   head;
-    bc_cluster_mark_t   newest;
+    bc_cluster_mark_t   mark;
 
     if (ngx_http_blockcast_cluster_locked(node)) {
         node->busy = 1;
@@ -1507,7 +1589,6 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     }
 
     before = node->cur;
-    newest = node->newest;
     refused = node->bmcf->zone->refused;
 
     sync = (node->state == ngx_http_blockcast_is_syncing);
@@ -1515,6 +1596,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     (void) bc_engine_field(entry, "k", &k);
     (void) bc_engine_field(entry, "v", &value);
+    (void) bc_engine_field(entry, "n", &n);
 
     kind = (k.len == 1) ? k.data[0] : 0;
     begins = (kind == 'b' || kind == 'i');
@@ -1525,10 +1607,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         return NGX_ERROR;
     }
 
-    bc_cluster_mark(&node->newest, &entry->id, value);
-
     if (node->empty) {
-        node->first = node->newest;
 
         /* the beginning was thrown away by somebody */
 
@@ -1572,14 +1651,17 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     node->bmcf->zone->sh->cluster.heard = ngx_current_msec;
     (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.entries, 1);
 
+    if (begins) {
+        node->mine = (entry->id.term == node->term
+                      && ngx_strcmp(head.author, node->author) == 0);
+    }
+
     p = value.data;
     last = p + value.len;
 
     switch (kind) {
 
     case 'b':
-        node->mine = (entry->id.term == node->term
-                      && ngx_strcmp(head.author, node->author) == 0);
 
         if (!node->mine && !sync) {
             ngx_http_blockcast_cluster_compare(node, head.records);
@@ -1590,7 +1672,6 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     case 'i':
         ngx_http_blockcast_cluster_apply_image(node->bmcf, head.records);
-        node->image = node->newest;
         node->image_size = value.len;
         node->since_image = 0;
         node->torn = 0;
@@ -1628,7 +1709,6 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         node->busy = 1;
         node->cur = before;
-        node->newest = newest;
         node->empty = (before.term == 0);
         node->since_image -= ngx_min(node->since_image, value.len);
 
@@ -1643,6 +1723,12 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     }
 
     ngx_http_blockcast_cluster_seen(node, &entry->id);
+
+    bc_cluster_mark(&mark, &entry->id, value);
+    ngx_http_blockcast_cluster_mark_entry(node, &mark, kind, value.len);
+
+    coming = (n.len != 0) ? ngx_atosz((u_char *) n.data, n.len) : 0;
+    node->coming = (coming != (size_t) NGX_ERROR) ? coming : 0;
 
     node->bmcf->zone->sh->cluster.since_image = node->since_image;
 
@@ -1821,6 +1907,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     node->acked = ngx_current_msec;
     node->since_image += flight.len;
+    node->unanswered -= flight.len;
 
     record->heard = ngx_current_msec;
     record->since_image = node->since_image;
@@ -1830,12 +1917,12 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     if (flight.kind == 'i') {
         node->imaging = 0;
-        node->image = flight.mark;
         node->image_size = flight.len;
         node->since_image = 0;
     }
 
-    node->newest = flight.mark;
+    ngx_http_blockcast_cluster_mark_entry(node, &flight.mark, flight.kind,
+                                          flight.len);
 
     if (flight.records.data == NULL) {
         ngx_http_blockcast_cluster_seen(node, &flight.mark.id);
@@ -1906,7 +1993,7 @@ ngx_http_blockcast_cluster_trim(ngx_http_blockcast_cluster_node_t *node)
     ngx_http_blockcast_cluster_word(argv[0], "XTRIM");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
     ngx_http_blockcast_cluster_word(argv[2], "MINID");
-    argv[3].len = bc_engine_id_put(id, &node->image.id);
+    argv[3].len = bc_engine_id_put(id, &node->image);
     argv[3].data = (u_char *) id;
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
@@ -2194,11 +2281,11 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         return;
 
-    case ngx_http_blockcast_cluster_tag_first:
+    case ngx_http_blockcast_cluster_tag_guard:
 
-        if (!bc_cluster_marked(reply, &node->first)
-            && !bc_cluster_marked(reply, &node->image))
-        {
+        node->guarding = 0;
+
+        if (!bc_cluster_marked(reply, &node->guarded)) {
             ngx_http_blockcast_cluster_emptied(node);
         }
 
@@ -2224,13 +2311,7 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         return;
 
-    case ngx_http_blockcast_cluster_tag_trim:
-
-        node->first = node->image;
-
-        return;
-
-    default:    /* AUTH, a wish: done */
+    default:    /* AUTH, XTRIM, a wish: done */
         return;
     }
 }
@@ -2381,15 +2462,19 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Appends an entry, as the next one of our term. */
+/* Appends one entry; coming: the size of the one behind it, when large. */
 
 static void
-ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
-    u_char kind, bc_span_t value, ngx_str_t *records,
+ngx_http_blockcast_cluster_append_entry(
+    ngx_http_blockcast_cluster_node_t *node, u_char kind, bc_span_t value,
+    size_t coming, ngx_str_t *records,
     ngx_http_blockcast_proposal_t *proposal)
 {
+    u_char                                number[NGX_SIZE_T_LEN];
     char                                  id[BC_ENGINE_ID_LEN];
-    bc_span_t                             argv[8];
+    bc_span_t                             argv[10];
+    ngx_msec_t                            msec;
+    ngx_uint_t                            argc;
     ngx_http_blockcast_cluster_flight_t  *flight;
 
     node->cur.n++;
@@ -2405,6 +2490,13 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
     bc_cluster_mark(&flight->mark, &node->cur, value);
     flight->len = value.len;
     flight->began = ngx_http_blockcast_zone_usec();
+
+    node->unanswered += value.len;
+
+    msec = NGX_HTTP_BLOCKCAST_CLUSTER_REPLY
+           + ngx_http_blockcast_cluster_patience(node->unanswered);
+
+    flight->deadline = ngx_current_msec + msec;
 
     if (records != NULL) {
         flight->records = *records;
@@ -2422,13 +2514,52 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
     argv[5].len = 1;
     ngx_http_blockcast_cluster_word(argv[6], "v");
     argv[7] = value;
+    argc = 8;
+
+    if (coming != 0) {
+        ngx_http_blockcast_cluster_word(argv[8], "n");
+        argv[9].data = number;
+        argv[9].len = ngx_sprintf(number, "%uz", coming) - number;
+        argc = 10;
+    }
 
     node->appended = ngx_current_msec;
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
                                          ngx_http_blockcast_cluster_tag_add,
-                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 8,
-                                         argv);
+                                         msec, argc, argv);
+}
+
+
+/*
+ * Appends an entry, as the next one of our term.
+ *
+ * A leader is waited for 3 s, and has an answer within 1 s, or it leads no
+ * longer: both are how soon a failure is over.  A large entry may take longer on
+ * a line that is slow, and what is behind it waits for it: if that ended the
+ * lead, the next leader would have the same entry to append, and so on without
+ * end.  So a pulse before it tells its size, and gives all of them the time that
+ * it takes at 1 Mbit/s, 30 s at most.  The price is that an engine that hangs,
+ * or a leader that dies, in the middle of it is noticed so much later.
+ */
+
+static void
+ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
+    u_char kind, bc_span_t value, ngx_str_t *records,
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    bc_span_t  none;
+
+    if (value.len > NGX_HTTP_BLOCKCAST_CLUSTER_LARGE) {
+        none.data = (const uint8_t *) "";
+        none.len = 0;
+
+        ngx_http_blockcast_cluster_append_entry(node, 'p', none, value.len,
+                                                NULL, NULL);
+    }
+
+    ngx_http_blockcast_cluster_append_entry(node, kind, value, 0, records,
+                                            proposal);
 }
 
 
@@ -2556,6 +2687,14 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
         return;
     }
 
+    if (node->nflights != 0
+        && (ngx_msec_int_t) (node->flights[node->flight].deadline
+                             - ngx_current_msec) < 0)
+    {
+        ngx_http_blockcast_cluster_drop(node, "it does not answer in time");
+        return;
+    }
+
     if (node->nflights + 8 > NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING) {
         return;
     }
@@ -2582,15 +2721,19 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
         /*
          * Is the log what we think it is?  What was appended since may be in
-         * another one already, so the entry is that of a second ago; those
-         * before the image are not kept.
+         * another one already, so the entry is that of a second ago.
          */
 
-        ngx_http_blockcast_cluster_look(node, NULL);
-        ngx_http_blockcast_cluster_look_for(
-                  node,
-                  bc_engine_id_cmp(&node->before.id, &node->image.id) < 0
-                  ? &node->image : &node->before);
+        if (node->guard.id.term != 0 && !node->guarding) {
+            node->guarding = 1;
+            node->guarded = node->guard;
+            ngx_http_blockcast_cluster_look(
+                                node, ngx_http_blockcast_cluster_tag_guard,
+                                &node->guarded.id);
+        }
+
+        ngx_http_blockcast_cluster_look_for(node, &node->before);
+
         ngx_http_blockcast_cluster_ask_info(node);
 
         node->before = node->newest;
@@ -2599,35 +2742,25 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Asks for the first entry from the one on that was read last.  There is none
- * when the log was emptied: what another gateway puts there, which has never
- * seen our term, is before that, and is not told to who waits behind it.
+ * Asks for the first entry from the newest small one on that was read.  There
+ * is none when the log was emptied: what another gateway puts there, which has
+ * never seen our term, is before that, and is not told to who waits behind it.
  */
 
 static void
 ngx_http_blockcast_cluster_ask_there(ngx_http_blockcast_cluster_node_t *node)
 {
-    char       id[BC_ENGINE_ID_LEN];
-    bc_span_t  argv[6];
-
     node->looked = ngx_current_msec;
 
-    if (node->empty) {
-        return;
+    /* before the image there may be nothing any more, and it may be large */
+
+    if (node->newest.id.term != 0
+        && bc_engine_id_cmp(&node->newest.id, &node->image) >= 0)
+    {
+        ngx_http_blockcast_cluster_look(node,
+                                        ngx_http_blockcast_cluster_tag_there,
+                                        &node->newest.id);
     }
-
-    ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
-    ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
-    argv[2].len = bc_engine_id_put(id, &node->cur);
-    argv[2].data = (u_char *) id;
-    ngx_http_blockcast_cluster_word(argv[3], "+");
-    ngx_http_blockcast_cluster_word(argv[4], "COUNT");
-    ngx_http_blockcast_cluster_word(argv[5], "1");
-
-    ngx_http_blockcast_cluster_link_send(&node->cmd,
-                                         ngx_http_blockcast_cluster_tag_there,
-                                         NGX_HTTP_BLOCKCAST_CLUSTER_REPLY, 6,
-                                         argv);
 }
 
 
@@ -2919,7 +3052,10 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
             ngx_http_blockcast_cluster_ask_there(node);
         }
 
+        /* an entry of which a part is here is one */
+
         silent = ngx_current_msec - node->heard;
+        silent = ngx_min(silent, ngx_current_msec - node->tail.moved);
 
         if (silent < node->silence) {
             next = ngx_min(next, node->silence - silent);
@@ -2938,9 +3074,10 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 
     case ngx_http_blockcast_is_electing:
 
-        if (ngx_current_msec - node->elected
-            > 2 * NGX_HTTP_BLOCKCAST_CLUSTER_REPLY)
-        {
+        silent = ngx_current_msec - node->elected;
+        silent = ngx_min(silent, ngx_current_msec - node->tail.moved);
+
+        if (silent > 2 * NGX_HTTP_BLOCKCAST_CLUSTER_REPLY) {
             ngx_http_blockcast_cluster_drop(node, "it does not answer");
         }
 

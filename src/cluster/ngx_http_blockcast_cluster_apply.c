@@ -253,15 +253,13 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-ngx_int_t
-ngx_http_blockcast_cluster_apply_make_floors(
-    ngx_http_blockcast_main_conf_t *bmcf, uint64_t least, ngx_str_t *records)
+/* Allocates what a number of each stream takes, and one of none. */
+
+static u_char *
+ngx_http_blockcast_cluster_apply_room(ngx_http_blockcast_main_conf_t *bmcf)
 {
     size_t                         size;
-    u_char                        *p, *start;
     ngx_uint_t                     i;
-    bc_journal_record_t            r;
-    ngx_http_blockcast_slot_t     *slot;
     ngx_http_blockcast_stream_t  **st;
 
     st = bmcf->streams.elts;
@@ -271,7 +269,23 @@ ngx_http_blockcast_cluster_apply_make_floors(
         size += BC_JOURNAL_RECORD + st[i]->name.len;
     }
 
-    p = ngx_alloc(size, ngx_cycle->log);
+    return ngx_alloc(size, ngx_cycle->log);
+}
+
+
+ngx_int_t
+ngx_http_blockcast_cluster_apply_make_floors(
+    ngx_http_blockcast_main_conf_t *bmcf, uint64_t least, ngx_str_t *records)
+{
+    u_char                        *p, *start;
+    ngx_uint_t                     i;
+    bc_journal_record_t            r;
+    ngx_http_blockcast_slot_t     *slot;
+    ngx_http_blockcast_stream_t  **st;
+
+    st = bmcf->streams.elts;
+
+    p = ngx_http_blockcast_cluster_apply_room(bmcf);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -317,7 +331,6 @@ ngx_int_t
 ngx_http_blockcast_cluster_apply_make_jumps(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *records)
 {
-    size_t                         size;
     u_char                        *p, *start;
     ngx_uint_t                     i;
     bc_journal_record_t            r;
@@ -325,13 +338,8 @@ ngx_http_blockcast_cluster_apply_make_jumps(
     ngx_http_blockcast_stream_t  **st;
 
     st = bmcf->streams.elts;
-    size = 1;
 
-    for (i = 0; i < bmcf->streams.nelts; i++) {
-        size += BC_JOURNAL_RECORD + st[i]->name.len;
-    }
-
-    p = ngx_alloc(size, ngx_cycle->log);
+    p = ngx_http_blockcast_cluster_apply_room(bmcf);
     if (p == NULL) {
         return NGX_ERROR;
     }

@@ -3,7 +3,11 @@
  * A connection to the cluster's engine: commands and their replies.
  *
  * A server that is stopped accepts connections and bytes, and answers nothing;
- * so each command has a time within which its reply must be there.
+ * so each command has a time within which its reply must be there.  A line that
+ * is slow is no such server: that time counts from the reply before, and from
+ * each part of the reply that comes.  What comes slower than 16 KB a second does
+ * not count, for a byte now and then is nothing to wait for.  How long a leader
+ * may wait is its own matter: see ngx_http_blockcast_cluster_append().
  */
 
 
@@ -17,8 +21,12 @@
 /* bytes that are read before other events have their turn */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_SHARE  (1024 * 1024)
 
-/* until a connection is there, with TLS (msec) */
+/* until a connection is there, and TLS, which has more round trips (msec) */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_OPEN   1000
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_TLS    3000
+
+/* bytes a msec that a reply has to come with; see above */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_PACE   16
 
 
 static void ngx_http_blockcast_cluster_link_ready(
@@ -26,6 +34,8 @@ static void ngx_http_blockcast_cluster_link_ready(
 static ngx_int_t ngx_http_blockcast_cluster_link_input(
     ngx_http_blockcast_link_t *base, u_char *data, size_t len);
 static ngx_int_t ngx_http_blockcast_cluster_link_replies(
+    ngx_http_blockcast_cluster_link_t *link);
+static void ngx_http_blockcast_cluster_link_progress(
     ngx_http_blockcast_cluster_link_t *link);
 static void ngx_http_blockcast_cluster_link_timeout(
     ngx_http_blockcast_link_t *base);
@@ -44,6 +54,7 @@ ngx_http_blockcast_cluster_link_init(ngx_http_blockcast_cluster_link_t *link)
     link->base.lost = ngx_http_blockcast_cluster_link_lost;
     link->base.data = link;
     link->base.ssl = link->conf->ssl;
+    link->base.tls_msec = NGX_HTTP_BLOCKCAST_CLUSTER_LINK_TLS;
     link->base.share = NGX_HTTP_BLOCKCAST_CLUSTER_LINK_SHARE;
     link->base.closed = "it closed the connection";
 
@@ -58,6 +69,7 @@ ngx_http_blockcast_cluster_link_open(ngx_http_blockcast_cluster_link_t *link,
     link->addr = addr;
     link->first = 0;
     link->nwaiting = 0;
+    link->moved = ngx_current_msec;
 
     if (bc_engine_init(&link->in) != 0) {
         ngx_http_blockcast_link_break(&link->base, "no memory");
@@ -97,7 +109,15 @@ ngx_http_blockcast_cluster_link_input(ngx_http_blockcast_link_t *base,
         return NGX_ERROR;
     }
 
-    return ngx_http_blockcast_cluster_link_replies(link);
+    if (ngx_http_blockcast_cluster_link_replies(link) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (link->nwaiting != 0 && link->in.waiting != 0) {
+        ngx_http_blockcast_cluster_link_progress(link);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -110,13 +130,13 @@ static ngx_int_t
 ngx_http_blockcast_cluster_link_replies(
     ngx_http_blockcast_cluster_link_t *link)
 {
-    int                 rc;
-    uint64_t            number;
-    ngx_uint_t          tag;
-    ngx_msec_int_t      left;
-    const char         *why;
-    ngx_connection_t   *c;
-    bc_engine_reply_t   reply;
+    int                                    rc;
+    uint64_t                               number;
+    ngx_uint_t                             tag;
+    const char                            *why;
+    ngx_connection_t                      *c;
+    bc_engine_reply_t                      reply;
+    ngx_http_blockcast_cluster_command_t  *waiting;
 
     c = link->base.peer.connection;
     number = link->base.number;
@@ -151,9 +171,13 @@ ngx_http_blockcast_cluster_link_replies(
             ngx_del_timer(&link->base.timer);
 
         } else {
-            left = (ngx_msec_int_t) (link->waiting[link->first].deadline
-                                     - ngx_current_msec);
-            ngx_http_blockcast_link_wait(&link->base, ngx_max(left, 1));
+            /* it came behind this one, which may have been large */
+
+            waiting = &link->waiting[link->first];
+            waiting->deadline = ngx_current_msec + waiting->msec;
+            waiting->deadline += (waiting->deadline == 0);
+
+            ngx_http_blockcast_link_wait(&link->base, waiting->msec);
         }
 
         link->reply(link, tag, &reply);
@@ -168,16 +192,53 @@ ngx_http_blockcast_cluster_link_replies(
 }
 
 
+/* A part of the awaited reply is here: the rest has time, too. */
+
+static void
+ngx_http_blockcast_cluster_link_progress(
+    ngx_http_blockcast_cluster_link_t *link)
+{
+    ngx_msec_int_t                         left;
+    ngx_http_blockcast_cluster_command_t  *waiting;
+
+    waiting = &link->waiting[link->first];
+
+    /* the time that its bytes are worth, and never more than from the start */
+
+    left = (ngx_msec_int_t) (waiting->deadline - ngx_current_msec);
+    left = (waiting->deadline != 0) ? left : 0;
+    left += link->in.waiting / NGX_HTTP_BLOCKCAST_CLUSTER_LINK_PACE;
+    left = ngx_min(left, (ngx_msec_int_t) waiting->msec);
+
+    if (left > 0) {
+        link->moved = ngx_current_msec;
+        ngx_http_blockcast_link_wait(&link->base, left);
+    }
+}
+
+
 /* Handles a connection that is not made in time, or a reply that is late. */
 
 static void
 ngx_http_blockcast_cluster_link_timeout(ngx_http_blockcast_link_t *base)
 {
-    ngx_connection_t                   *c;
-    ngx_http_blockcast_cluster_link_t  *link;
+    ngx_connection_t                      *c;
+    ngx_http_blockcast_cluster_link_t     *link;
+    ngx_http_blockcast_cluster_command_t  *waiting;
 
     c = base->peer.connection;
     link = base->data;
+    waiting = &link->waiting[link->first];
+
+#if (NGX_SSL)
+
+    if (!base->connected && c->ssl != NULL) {
+        ngx_http_blockcast_link_fail(base, "TLS is not there within %d ms",
+                                     NGX_HTTP_BLOCKCAST_CLUSTER_LINK_TLS);
+        return;
+    }
+
+#endif
 
     if (!base->connected) {
         ngx_http_blockcast_link_fail(base, "it is not connected within %d ms",
@@ -187,8 +248,8 @@ ngx_http_blockcast_cluster_link_timeout(ngx_http_blockcast_link_t *base)
 
     /* this process may have been stopped: what came meanwhile is read first */
 
-    if (c->read->ready && link->waiting[link->first].deadline != 0) {
-        link->waiting[link->first].deadline = 0;
+    if (c->read->ready && waiting->deadline != 0) {
+        waiting->deadline = 0;
         ngx_post_event(c->read, &ngx_posted_events);
         ngx_http_blockcast_link_wait(base, 100);
         return;
@@ -241,6 +302,7 @@ ngx_http_blockcast_cluster_link_send(ngx_http_blockcast_cluster_link_t *link,
     waiting = &link->waiting[(link->first + link->nwaiting)
                              % NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
     waiting->tag = tag;
+    waiting->msec = msec;
     waiting->deadline = ngx_current_msec + msec;
 
     /* 0 is that of one whose time has passed */

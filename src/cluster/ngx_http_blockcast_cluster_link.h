@@ -26,6 +26,7 @@ typedef struct ngx_http_blockcast_cluster_link_s
 
 typedef struct {
     ngx_uint_t                    tag;
+    ngx_msec_t                    msec;
     ngx_msec_t                    deadline;
 } ngx_http_blockcast_cluster_command_t;
 
@@ -59,6 +60,8 @@ struct ngx_http_blockcast_cluster_link_s {
                           waiting[NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING];
     ngx_uint_t                    first;
     ngx_uint_t                    nwaiting;
+
+    ngx_msec_t                    moved;        /* a part of a reply has come */
 };
 
 
@@ -76,8 +79,9 @@ void ngx_http_blockcast_cluster_link_close(
     ngx_http_blockcast_cluster_link_t *link);
 
 /*
- * Sends a command.  reply() is called with the tag within msec; lost() reports
- * a failure, but never from in here.
+ * Sends a command.  reply() is called with the tag; lost(), when neither the
+ * reply nor a part of it has come within msec, from now or from the reply before
+ * it; but never from in here.
  */
 void ngx_http_blockcast_cluster_link_send(
     ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag, ngx_msec_t msec,

@@ -237,6 +237,11 @@ ngx_http_blockcast_link_connected(ngx_event_t *ev)
 #if (NGX_SSL)
 
     if (link->ssl != NULL) {
+
+        if (link->tls_msec != 0) {
+            ngx_http_blockcast_link_wait(link, link->tls_msec);
+        }
+
         if (ngx_http_blockcast_link_handshake(link) != NGX_OK) {
             ngx_http_blockcast_link_fail(link, "no memory for TLS");
         }

@@ -39,6 +39,8 @@ struct ngx_http_blockcast_link_s {
 
     void                         *data;         /* of the handlers */
     void                         *ssl;          /* ngx_ssl_t, or NULL */
+    ngx_msec_t                    tls_msec;     /* for TLS alone; 0: it is a
+                                                   part of open()'s */
     size_t                        share;        /* bytes that are read before
                                                    other events have their
                                                    turn */
@@ -93,10 +95,11 @@ void *ngx_http_blockcast_link_tls(ngx_conf_t *cf,
 void ngx_http_blockcast_link_init(ngx_http_blockcast_link_t *link);
 
 /*
- * Connects to an address, within msec including TLS.  "name" is the address in
- * nginx's log; "host", with a NUL behind it, is the name or the IPv4 address
- * that the certificate must be for, unused without TLS.  Both must live as
- * long as the link.  lost() reports a failure, but never from in here.
+ * Connects to an address, within msec including TLS, or as tls_msec says.
+ * "name" is the address in nginx's log; "host", with a NUL behind it, is the
+ * name or the IPv4 address that the certificate must be for, unused without
+ * TLS.  Both must live as long as the link.  lost() reports a failure, but
+ * never from in here.
  */
 void ngx_http_blockcast_link_open(ngx_http_blockcast_link_t *link,
     ngx_addr_t *addr, ngx_str_t *name, ngx_str_t *host, ngx_msec_t msec);

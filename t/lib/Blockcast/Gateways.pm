@@ -36,6 +36,7 @@ sub gateway {
             . ($arg{server} // '')),
         http => Blockcast::Crowd::crowd_http($node, interval => $arg{interval} // '300ms', drain => '500ms',
             snapshot => "blockcast_stale $stale;", log => "blockcast_stale $stale;",
+            ($arg{zone} ? (zone => $arg{zone}) : ()),
             more => "blockcast_cluster $urls name=t;\n    " . ($arg{more} // '')),
         %{ $arg{test} // {} });
 }
