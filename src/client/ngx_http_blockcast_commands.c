@@ -582,6 +582,47 @@ ngx_http_blockcast_commands_options(ngx_http_blockcast_sub_options_t *options,
 
 
 ngx_int_t
+ngx_http_blockcast_commands_filter(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st, bc_span_t object,
+    ngx_http_blockcast_sub_options_t *options,
+    ngx_http_blockcast_reject_t *reject)
+{
+    bc_span_t                  text;
+    const char                *why;
+    ngx_http_blockcast_hub_t  *hub;
+    ngx_http_blockcast_sub_t  *sub;
+
+    if (bc_json_member(object, "filter", &text) && text.data[0] != 'n') {
+
+        if (st->field.len == 0) {
+            reject->code = "bad_request";
+            reject->text = "only a log can have a \"filter\"";
+            return NGX_ERROR;
+        }
+
+        options->filter = bc_log_filter_members(text, &why);
+
+        if (options->filter == NULL) {
+            reject->code = why ? "bad_request" : "no_memory";
+            reject->text = why ? why : "no memory, try later";
+            return NGX_ERROR;
+        }
+    }
+
+    /* another filter takes the place of the first */
+
+    hub = ngx_http_blockcast_hub_of(st);
+    sub = ngx_http_blockcast_commands_find_sub(conn, hub);
+
+    if (sub != NULL && (options->filter != NULL || sub->filtered)) {
+        (void) ngx_http_blockcast_commands_unsubscribe(conn, hub);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st, ngx_http_blockcast_sub_options_t *options,
     ngx_http_blockcast_reject_t *reject)
@@ -832,9 +873,7 @@ static void
 ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_str_t *name, bc_client_msg_t *message)
 {
-    bc_span_t                         text;
     ngx_int_t                         rc, ring;
-    const char                       *why;
     ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_sub_t         *sub;
     ngx_http_blockcast_sub_options_t  options;
@@ -866,33 +905,15 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    if (bc_json_member(ctx->text, "filter", &text) && text.data[0] != 'n') {
-
-        if (st->field.len == 0) {
-            ngx_http_blockcast_commands_error(ctx, "bad_request",
-                              "only a log can have a \"filter\"", name);
-            return;
-        }
-
-        options.filter = bc_log_filter_members(text, &why);
-
-        if (options.filter == NULL) {
-            ngx_http_blockcast_commands_error(ctx,
-                                       why ? "bad_request" : "no_memory",
-                                       why ? why : "no memory, try later",
-                                       name);
-            return;
-        }
+    if (ngx_http_blockcast_commands_filter(ctx->conn, st, ctx->text, &options,
+                                           &reject)
+        != NGX_OK)
+    {
+        ngx_http_blockcast_commands_error(ctx, reject.code, reject.text, name);
+        return;
     }
-
-    /* another filter takes the place of the first */
 
     hub = ngx_http_blockcast_hub_of(st);
-    sub = ngx_http_blockcast_commands_find_sub(ctx->conn, hub);
-
-    if (sub != NULL && (options.filter != NULL || sub->filtered)) {
-        (void) ngx_http_blockcast_commands_unsubscribe(ctx->conn, hub);
-    }
 
     rc = ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options,
                                                &reject);

@@ -53,6 +53,16 @@ ngx_int_t ngx_http_blockcast_commands_options(
     ngx_http_blockcast_reject_t *reject);
 
 /*
+ * Makes the filter that stands in an object, if there is one, and ends the
+ * subscription that it, or none, takes the place of.  NGX_OK, or NGX_ERROR with
+ * *reject.
+ */
+ngx_int_t ngx_http_blockcast_commands_filter(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_stream_t *st, bc_span_t object,
+    ngx_http_blockcast_sub_options_t *options,
+    ngx_http_blockcast_reject_t *reject);
+
+/*
  * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
  * with *reject.  The caller queues its answer and then has the stream's data
  * sent by ngx_http_blockcast_commands_start_delivery().  With NGX_OK

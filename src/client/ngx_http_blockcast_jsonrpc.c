@@ -158,6 +158,32 @@ ngx_http_blockcast_jsonrpc_execute(ngx_http_blockcast_jsonrpc_request_t *rq)
 
 
 /*
+ * Finds the object that says more of a subscription: {"stream":...} itself, or
+ * what stands behind the name in an array.  False: there is none.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_jsonrpc_more(ngx_http_blockcast_jsonrpc_request_t *rq,
+    bc_span_t *params)
+{
+    bc_span_t       key, item;
+    bc_json_iter_t  it;
+
+    if (!bc_json_member(rq->text, "params", params)) {
+        return 0;
+    }
+
+    if (bc_json_array(&it, *params) == 0) {
+        while (bc_json_next(&it, &key, &item)) {
+            *params = item;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
  * Returns the hub of the key in the params, ["STREAM",{"key":"KEY"}] or
  * {"stream":"STREAM","key":"KEY"}; or NULL with *reject.
  */
@@ -171,20 +197,13 @@ ngx_http_blockcast_jsonrpc_key(ngx_http_blockcast_jsonrpc_request_t *rq,
     size_t                           len;
     u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
     u_char                           expires[NGX_INT64_LEN], signature[128];
-    bc_span_t                        params, member, item;
-    bc_json_iter_t                   it;
+    bc_span_t                        params, member;
     ngx_http_blockcast_key_claim_t   claim;
 
     reject->text = "this stream needs a \"key\"";
 
-    if (!bc_json_member(rq->text, "params", &params)) {
+    if (!ngx_http_blockcast_jsonrpc_more(rq, &params)) {
         return NULL;
-    }
-
-    if (bc_json_array(&it, params) == 0) {
-        while (bc_json_next(&it, &member, &item)) {
-            params = item;
-        }
     }
 
     ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
@@ -231,6 +250,7 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 {
     u_char                            buf[NGX_INT64_LEN + 8];
     ngx_int_t                         rc;
+    bc_span_t                         params;
     ngx_str_t                         name;
     ngx_http_blockcast_hub_t         *hub;
     ngx_http_blockcast_sub_options_t  options;
@@ -275,10 +295,23 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
                                              reject.text, NULL);
             return;
         }
+
+    } else if (ngx_http_blockcast_jsonrpc_more(rq, &params)
+               && ngx_http_blockcast_commands_filter(rq->conn, st, params,
+                                                     &options, &reject)
+                  != NGX_OK)
+    {
+        ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,
+                                         reject.text, &name);
+        return;
     }
 
     rc = ngx_http_blockcast_commands_subscribe(rq->conn, st, &options,
                                                &reject);
+
+    /* NULL if the subscription has taken it over */
+
+    bc_log_filter_free(options.filter);
 
     if (rc == NGX_ERROR) {
         ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_REFUSED,

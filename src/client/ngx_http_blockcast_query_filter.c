@@ -11,14 +11,11 @@
 #include "bc_span.h"
 
 
-/* members and values of a query; a filter has fewer */
-#define NGX_HTTP_BLOCKCAST_QUERY_ARGS  64
-
-
 typedef struct {
     ngx_str_t    name;
     ngx_str_t    value;
-    ngx_uint_t   taken;
+    unsigned     known:1;       /* an entry of the log has the member */
+    unsigned     taken:1;
 } ngx_http_blockcast_query_arg_t;
 
 
@@ -44,6 +41,37 @@ ngx_http_blockcast_query_filter_known(ngx_http_blockcast_hub_t *hub,
     }
 
     return 0;
+}
+
+
+/*
+ * Sets known of the last argument, of a member's first one by looking at the
+ * log, and counts the members.
+ */
+
+static void
+ngx_http_blockcast_query_filter_look(ngx_http_blockcast_hub_t *hub,
+    ngx_http_blockcast_query_arg_t *args, ngx_uint_t n, ngx_uint_t *members)
+{
+    ngx_uint_t                       i;
+    ngx_http_blockcast_query_arg_t  *arg;
+
+    arg = &args[n - 1];
+
+    for (i = 0; i < n - 1; i++) {
+        if (args[i].name.len == arg->name.len
+            && ngx_strcmp(args[i].name.data, arg->name.data) == 0)
+        {
+            arg->known = args[i].known;
+            arg->taken = !arg->known;
+            return;
+        }
+    }
+
+    (*members)++;
+
+    arg->known = ngx_http_blockcast_query_filter_known(hub, &arg->name);
+    arg->taken = !arg->known;
 }
 
 
@@ -124,8 +152,8 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
     u_char                          *p, *last, *text;
     size_t                           size;
     ngx_int_t                        rc;
-    ngx_str_t                        name, value;
-    ngx_uint_t                       n;
+    ngx_str_t                        name, value, member;
+    ngx_uint_t                       n, members, known;
     ngx_http_blockcast_query_arg_t  *args, *arg;
 
     *filter = NULL;
@@ -134,13 +162,15 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    args = ngx_palloc(r->pool, NGX_HTTP_BLOCKCAST_QUERY_ARGS
+    args = ngx_palloc(r->pool, BC_LOG_FILTER_VALUES
                                * sizeof(ngx_http_blockcast_query_arg_t));
     if (args == NULL) {
         return NGX_ERROR;
     }
 
     n = 0;
+    members = 0;
+    known = 0;
     size = 2;
 
     p = r->args.data;
@@ -152,36 +182,48 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
             continue;
         }
 
-        if (n == NGX_HTTP_BLOCKCAST_QUERY_ARGS) {
-            *why = "the query has too many members and values";
+        rc = ngx_http_blockcast_query_member(r, &name, &member);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (n == BC_LOG_FILTER_VALUES) {
+            *why = BC_LOG_FILTER_MANY;
             return NGX_DECLINED;
         }
 
-        arg = &args[n];
-        arg->taken = 0;
+        arg = &args[n++];
+        arg->name = member;
 
-        rc = ngx_http_blockcast_query_member(r, &name, &arg->name);
-
-        if (rc == NGX_ERROR
-            || ngx_http_blockcast_query_decode(r, &value, &arg->value)
-               != NGX_OK)
+        if (ngx_http_blockcast_query_decode(r, &value, &arg->value)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (rc == NGX_DECLINED
-            || !ngx_http_blockcast_query_filter_known(hub, &arg->name))
-        {
+        ngx_http_blockcast_query_filter_look(hub, args, n, &members);
+
+        if (members > BC_LOG_FILTER_MEMBERS) {
+            *why = BC_LOG_FILTER_MANY;
+            return NGX_DECLINED;
+        }
+
+        if (!arg->known) {
             continue;
         }
 
+        known++;
         size += bc_json_escape_len(arg->name.data, arg->name.len)
                 + bc_json_escape_len(arg->value.data, arg->value.len)
                 + arg->value.len + 16;
-        n++;
     }
 
-    if (n == 0) {
+    if (known == 0) {
         return NGX_OK;
     }
 
@@ -192,7 +234,7 @@ ngx_http_blockcast_query_filter(ngx_http_request_t *r,
 
     p = ngx_http_blockcast_query_filter_write(text, args, n);
 
-    *filter = bc_log_filter_members((bc_span_t) { text, p - text }, why);
+    *filter = bc_log_filter_query((bc_span_t) { text, p - text }, why);
 
     return (*filter != NULL) ? NGX_OK
            : (*why != NULL) ? NGX_DECLINED : NGX_ERROR;

@@ -28,14 +28,11 @@ struct bc_log_filter_s {
     bc_log_filter_member_t  members[BC_LOG_FILTER_MEMBERS];
     unsigned                nmembers;
     unsigned                nvalues;
+    unsigned                max;        /* of values */
     unsigned                best;       /* the member with the fewest values */
     unsigned                topics;     /* an entry has at least so many */
     bc_log_filter_value_t   values[];
 };
-
-
-static const char  bc_log_filter_many[] =
-    "a filter has up to 8 members and 256 values";
 
 
 static size_t  bc_log_filter_text(bc_span_t value, int fold, uint8_t *dst);
@@ -44,14 +41,14 @@ static size_t  bc_log_filter_text(bc_span_t value, int fold, uint8_t *dst);
 /* Makes room for all values that the text of a filter can hold. */
 
 static bc_log_filter_t *
-bc_log_filter_alloc(bc_span_t object)
+bc_log_filter_alloc(bc_span_t object, unsigned max)
 {
     size_t            i, n;
     bc_log_filter_t  *filter;
 
     n = 1;
 
-    for (i = 0; i < object.len && n < BC_LOG_FILTER_VALUES; i++) {
+    for (i = 0; i < object.len && n < max; i++) {
         n += (object.data[i] == ',' || object.data[i] == '[');
     }
 
@@ -59,6 +56,7 @@ bc_log_filter_alloc(bc_span_t object)
                     + n * sizeof(bc_log_filter_value_t));
     if (filter != NULL) {
         memset(filter, 0, sizeof(bc_log_filter_t));
+        filter->max = max;
     }
 
     return filter;
@@ -74,8 +72,8 @@ bc_log_filter_add_value(bc_log_filter_t *filter, bc_span_t value,
 
     m = &filter->members[filter->nmembers - 1];
 
-    if (filter->nvalues == BC_LOG_FILTER_VALUES) {
-        *why = bc_log_filter_many;
+    if (filter->nvalues == filter->max) {
+        *why = BC_LOG_FILTER_MANY;
         return -1;
     }
 
@@ -107,7 +105,7 @@ bc_log_filter_add(bc_log_filter_t *filter, const char *name, size_t len,
     bc_log_filter_member_t  *m;
 
     if (filter->nmembers == BC_LOG_FILTER_MEMBERS) {
-        *why = bc_log_filter_many;
+        *why = BC_LOG_FILTER_MANY;
         return -1;
     }
 
@@ -164,8 +162,8 @@ bc_log_filter_add(bc_log_filter_t *filter, const char *name, size_t len,
 }
 
 
-bc_log_filter_t *
-bc_log_filter_members(bc_span_t object, const char **why)
+static bc_log_filter_t *
+bc_log_filter_object(bc_span_t object, unsigned max, const char **why)
 {
     size_t            len;
     uint8_t           name[BC_LOG_FILTER_NAME];
@@ -180,7 +178,7 @@ bc_log_filter_members(bc_span_t object, const char **why)
         return NULL;
     }
 
-    filter = bc_log_filter_alloc(object);
+    filter = bc_log_filter_alloc(object, max);
     if (filter == NULL) {
         return NULL;
     }
@@ -211,6 +209,20 @@ bc_log_filter_members(bc_span_t object, const char **why)
 
 
 bc_log_filter_t *
+bc_log_filter_members(bc_span_t object, const char **why)
+{
+    return bc_log_filter_object(object, BC_LOG_FILTER_VALUES, why);
+}
+
+
+bc_log_filter_t *
+bc_log_filter_query(bc_span_t object, const char **why)
+{
+    return bc_log_filter_object(object, 2 * BC_LOG_FILTER_VALUES, why);
+}
+
+
+bc_log_filter_t *
 bc_log_filter_logs(bc_span_t object, const char **why)
 {
     int               nth;
@@ -228,7 +240,7 @@ bc_log_filter_logs(bc_span_t object, const char **why)
         return NULL;
     }
 
-    filter = bc_log_filter_alloc(object);
+    filter = bc_log_filter_alloc(object, BC_LOG_FILTER_VALUES);
     if (filter == NULL) {
         return NULL;
     }

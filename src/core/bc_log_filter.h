@@ -23,6 +23,9 @@
 #define BC_LOG_FILTER_NAME     64
 #define BC_LOG_FILTER_VALUE    128
 
+/* what a filter with too many is refused with */
+#define BC_LOG_FILTER_MANY  "a filter has up to 8 members and 256 values"
+
 
 typedef struct bc_log_filter_s  bc_log_filter_t;
 
@@ -35,6 +38,14 @@ typedef struct bc_log_filter_s  bc_log_filter_t;
 
 bc_log_filter_t *bc_log_filter_members(bc_span_t object, const char **why);
 bc_log_filter_t *bc_log_filter_logs(bc_span_t object, const char **why);
+
+/*
+ * As bc_log_filter_members(), of an object that was made of a query: a value
+ * that is a number stands in it twice, as a string, too, and counts once.
+ * The caller has counted them.
+ */
+bc_log_filter_t *bc_log_filter_query(bc_span_t object, const char **why);
+
 void bc_log_filter_free(bc_log_filter_t *filter);
 
 /* Tells whether an entry, checked JSON, is wanted. */

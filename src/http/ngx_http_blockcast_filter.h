@@ -10,12 +10,13 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "bc_log_filter.h"
 #include "bc_span.h"
 
 
 /* in one request: members, and values of all of them together */
-#define NGX_HTTP_BLOCKCAST_FILTER_MEMBERS  8
-#define NGX_HTTP_BLOCKCAST_FILTER_VALUES   32
+#define NGX_HTTP_BLOCKCAST_FILTER_MEMBERS  BC_LOG_FILTER_MEMBERS
+#define NGX_HTTP_BLOCKCAST_FILTER_VALUES   BC_LOG_FILTER_VALUES
 
 /* a longer number of an entry is compared with nothing (bytes) */
 #define NGX_HTTP_BLOCKCAST_FILTER_NUMBER   128

@@ -60,6 +60,17 @@ typedef struct {
 } ngx_http_blockcast_index_t;
 
 
+/* the hashes that a request wants, 0 for none, in a table half of which is
+   empty: a value that is a number has two */
+
+#define NGX_HTTP_BLOCKCAST_WANTED  (4 * NGX_HTTP_BLOCKCAST_FILTER_VALUES)
+
+typedef struct {
+    uint64_t   hash[NGX_HTTP_BLOCKCAST_WANTED];
+    u_char     members[NGX_HTTP_BLOCKCAST_WANTED];      /* bits */
+} ngx_http_blockcast_wanted_t;
+
+
 static ngx_http_blockcast_index_t *ngx_http_blockcast_filter_index_of(
     ngx_http_blockcast_hub_t *hub);
 static ngx_int_t ngx_http_blockcast_filter_index_names(
@@ -484,15 +495,57 @@ ngx_http_blockcast_filter_index_hash(ngx_uint_t kind, const u_char *data,
 }
 
 
+/* Adds a hash that entries may have at a member. */
+
+static void
+ngx_http_blockcast_filter_index_want(ngx_http_blockcast_wanted_t *wanted,
+    uint64_t hash, ngx_uint_t member)
+{
+    ngx_uint_t  i;
+
+    i = (ngx_uint_t) hash & (NGX_HTTP_BLOCKCAST_WANTED - 1);
+
+    while (wanted->hash[i] != 0 && wanted->hash[i] != hash) {
+        i = (i + 1) & (NGX_HTTP_BLOCKCAST_WANTED - 1);
+    }
+
+    wanted->hash[i] = hash;
+    wanted->members[i] |= (u_char) (1 << member);
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_filter_index_wants(ngx_http_blockcast_wanted_t *wanted,
+    uint64_t hash, ngx_uint_t member)
+{
+    ngx_uint_t  i;
+
+    if (hash == 0) {
+        return 0;
+    }
+
+    i = (ngx_uint_t) hash & (NGX_HTTP_BLOCKCAST_WANTED - 1);
+
+    while (wanted->hash[i] != 0) {
+
+        if (wanted->hash[i] == hash) {
+            return (wanted->members[i] >> member) & 1;
+        }
+
+        i = (i + 1) & (NGX_HTTP_BLOCKCAST_WANTED - 1);
+    }
+
+    return 0;
+}
+
+
 ngx_uint_t
 ngx_http_blockcast_filter_index_find(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_filter_t *filter, ngx_uint_t offset, ngx_uint_t *found,
     ngx_uint_t *count)
 {
-    uint64_t                            wanted[2][
-                                          NGX_HTTP_BLOCKCAST_FILTER_VALUES];
-    uint64_t                            hash;
     ngx_uint_t                          i, n, member, place, limit, total;
+    ngx_http_blockcast_wanted_t         wanted;
     ngx_http_blockcast_filter_value_t  *value;
 
     limit = *count;
@@ -513,17 +566,22 @@ ngx_http_blockcast_filter_index_find(ngx_http_blockcast_hub_t *hub,
         return hub->count;
     }
 
+    ngx_memzero(&wanted, sizeof(ngx_http_blockcast_wanted_t));
+
     for (n = 0; n < filter->nvalues; n++) {
         value = &filter->values[n];
 
-        wanted[0][n] = ngx_http_blockcast_filter_index_hash(0,
-                                                        value->text.data,
-                                                        value->text.len);
-        wanted[1][n] = (value->key.len != 0)
-                       ? ngx_http_blockcast_filter_index_hash(1,
-                                                          value->key.data,
-                                                          value->key.len)
-                       : wanted[0][n];
+        ngx_http_blockcast_filter_index_want(&wanted,
+                ngx_http_blockcast_filter_index_hash(0, value->text.data,
+                                                     value->text.len),
+                value->member);
+
+        if (value->key.len != 0) {
+            ngx_http_blockcast_filter_index_want(&wanted,
+                ngx_http_blockcast_filter_index_hash(1, value->key.data,
+                                                     value->key.len),
+                value->member);
+        }
     }
 
     for (i = hub->count; i > 0; i--) {
@@ -535,17 +593,10 @@ ngx_http_blockcast_filter_index_find(ngx_http_blockcast_hub_t *hub,
                 continue;
             }
 
-            hash = filter->columns[member][place];
-
-            for (n = 0; n < filter->nvalues; n++) {
-                if (filter->values[n].member == member
-                    && (hash == wanted[0][n] || hash == wanted[1][n]))
-                {
-                    break;
-                }
-            }
-
-            if (n == filter->nvalues) {
+            if (!ngx_http_blockcast_filter_index_wants(&wanted,
+                                             filter->columns[member][place],
+                                             member))
+            {
                 break;
             }
         }

@@ -1052,10 +1052,7 @@ ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 
     if (rc == NGX_DECLINED) {
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_BAD_REQUEST,
-                             "bad_parameter", "a request may filter by up to "
-                             "%d members and %d values",
-                             NGX_HTTP_BLOCKCAST_FILTER_MEMBERS,
-                             NGX_HTTP_BLOCKCAST_FILTER_VALUES);
+                             "bad_parameter", BC_LOG_FILTER_MANY);
     }
 
     if (rc != NGX_OK) {
