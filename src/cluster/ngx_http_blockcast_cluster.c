@@ -855,8 +855,8 @@ ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Asks for an entry of the log: for the one with that id; "there": for the first
- * one from there on.
+ * Asks for an entry of the log: for the one with that id; "there": for the
+ * first one from there on.
  */
 
 static void
@@ -2534,13 +2534,13 @@ ngx_http_blockcast_cluster_append_entry(
 /*
  * Appends an entry, as the next one of our term.
  *
- * A leader is waited for 3 s, and has an answer within 1 s, or it leads no
- * longer: both are how soon a failure is over.  A large entry may take longer on
- * a line that is slow, and what is behind it waits for it: if that ended the
- * lead, the next leader would have the same entry to append, and so on without
- * end.  So a pulse before it tells its size, and gives all of them the time that
- * it takes at 1 Mbit/s, 30 s at most.  The price is that an engine that hangs,
- * or a leader that dies, in the middle of it is noticed so much later.
+ * A failure is over soon because followers wait 3 s for a leader, and a leader
+ * 1 s for an answer.  On a slow line a large entry takes longer, and so does
+ * what waits behind it: if that ended the lead, the next leader would have the
+ * same entry to append, and so on without end.  So the leader announces the
+ * size of such an entry in a pulse, and all gateways wait as long as it takes at
+ * 1 Mbit/s, 30 s at most.  The price: an engine that hangs, or a leader that
+ * dies, in the middle of it is noticed that much later.
  */
 
 static void

@@ -2,12 +2,12 @@
 /*
  * A connection to the cluster's engine: commands and their replies.
  *
- * A server that is stopped accepts connections and bytes, and answers nothing;
- * so each command has a time within which its reply must be there.  A line that
- * is slow is no such server: that time counts from the reply before, and from
- * each part of the reply that comes.  What comes slower than 16 KB a second does
- * not count, for a byte now and then is nothing to wait for.  How long a leader
- * may wait is its own matter: see ngx_http_blockcast_cluster_append().
+ * A stopped server accepts connections and bytes but never answers, so each
+ * command has a time limit.  On a slow line replies take long although the
+ * server works: the limit therefore counts from the previous reply, and again
+ * from each part of a reply that arrives, unless these come at less than 16 KB
+ * a second.  How long a leader may wait is decided in
+ * ngx_http_blockcast_cluster_append().
  */
 
 

@@ -79,9 +79,9 @@ void ngx_http_blockcast_cluster_link_close(
     ngx_http_blockcast_cluster_link_t *link);
 
 /*
- * Sends a command.  reply() is called with the tag; lost(), when neither the
- * reply nor a part of it has come within msec, from now or from the reply before
- * it; but never from in here.
+ * Sends a command.  Later calls reply() with the tag, or lost() when neither
+ * the reply nor a part of it has come within msec, counted from now or from the
+ * previous reply.
  */
 void ngx_http_blockcast_cluster_link_send(
     ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag, ngx_msec_t msec,
