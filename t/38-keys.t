@@ -264,7 +264,7 @@ for (1 .. 8) {
 is $seen{note}{result}{n}, 19, 'blockcast_rpc: the key is a param of an array';
 is $seen{note}{subscription}, $res{1}{result}, '... the notification has its id';
 is $seen{seen}{result}, 99, 'blockcast_rpc: the key is a member of the params';
-like $res{4}{error}{message}, qr/no account/, 'blockcast_rpc: without it there is an error';
+like $res{4}{error}{message}, qr/must have the account, a string/, 'blockcast_rpc: without it there is an error';
 $node->set('0xe1' => 20, rawkey => 100);
 %seen = ();
 wait_for { my $x = $lib->recv_json(3) or return 0; $seen{ $x->{method} // '' } = $x->{params}; $seen{note} && $seen{seen} };

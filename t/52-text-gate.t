@@ -137,7 +137,7 @@ subtest 'numbers that no double is near to, and one that CBOR has no words for' 
     }
 
     is(seq('num'), $before + 6, 'each of them was a message');
-    my $lines = () = $t->error_log =~ /holds a number that CBOR cannot say/g;
+    my $lines = () = $t->error_log =~ /holds a number that CBOR cannot represent/g;
     ok($lines >= 1 && $lines <= 2, 'one line of each worker for 48 of them') or diag $lines;
 
     my $late = cbor();

@@ -115,18 +115,18 @@ subtest 'the id' => sub {
 };
 
 
-# What CBOR cannot say. A JSON text is taken there, too.
+# What CBOR cannot represent. A JSON text is taken there, too.
 
-subtest 'what CBOR cannot say' => sub {
+subtest 'what CBOR cannot represent' => sub {
     for my $n ('1e99999999999999999999', '-1e88888888888888888888', '[1e99999999999999999999]', '{"a":1e99999999999999999999}') {
         $ws->send_text(qq({"type":"ping","id":$n}));
         my $text = $ws->recv_message // '';
-        like($text, qr/"id" has a number that CBOR cannot say/, "CBOR: an id of $n is answered");
+        like($text, qr/"id" has a number that CBOR cannot represent/, "CBOR: an id of $n is answered");
         like($text, qr/\x64code\x6bbad_request/, 'with its code');
     }
 
     $ws->send_text('{"type":"subscribe","stream":"still","id":1e99999999999999999999}');
-    like($ws->recv_message, qr/CBOR cannot say/, 'a subscribe, too');
+    like($ws->recv_message, qr/CBOR cannot represent/, 'a subscribe, too');
     $ws->send_text('{"type":"ping","id":1e300}');
     like($ws->recv_message, qr/\x64pong.*\x62id\xfb/s, 'and what it can say comes back');
     $ws->send_text('{"type":"ping","id":1e999}');

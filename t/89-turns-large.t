@@ -102,8 +102,8 @@ subtest 'CBOR of a million numbers' => sub {
 
     # what cannot be said is told
     $node->set(nums => '[' . join(',', @n, '1e' . 9 x 16) . ']');
-    ok(message($_, qr/not_representable/), 'a number that CBOR cannot say') for @ws;
-    $t->allow(qr/holds a number that CBOR cannot say/);
+    ok(message($_, qr/not_representable/), 'a number that CBOR cannot represent') for @ws;
+    $t->allow(qr/holds a number that CBOR cannot represent/);
     $node->set(nums => '[6]');
     ok(message($_, qr/ddata\x81\x06/), 'and it goes on') for @ws;
     $_->drop(reset => 1) for @ws;

@@ -31,19 +31,20 @@
 #include "bc_ws_frame.h"
 
 
-/* of a client's message in CBOR, written as JSON (bytes) */
+/* the longest JSON text of a client's message in CBOR (bytes) */
 #define NGX_HTTP_BLOCKCAST_CBOR_MAX  65536
 
 
 /*
- * What resuming a log that the client had left before counts for
- * blockcast_rate: as so many messages, for the entries are put together for
- * it alone.
+ * How many messages of blockcast_rate it costs to resume a log that the client
+ * has left before, as the entries are put together for that client alone.
  */
 #define NGX_HTTP_BLOCKCAST_RESUMED  16
 
 
-/* whom to answer, and the "id" that comes back byte for byte; len 0: none */
+/*
+ * the client to answer, and the "id" to send back byte for byte; len 0: none
+ */
 
 typedef struct {
     ngx_http_blockcast_conn_t  *conn;
@@ -105,7 +106,7 @@ ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn)
     if (conn->protocol == ngx_http_blockcast_jsonrpc
         || conn->protocol == ngx_http_blockcast_rpc)
     {
-        /* there, the client speaks first */
+        /* in JSON-RPC the client speaks first */
         return;
     }
 
@@ -194,7 +195,7 @@ ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Adds which of the streams have a key, and what that is, if any have. */
+/* Adds the names of the keys of the streams that have one, if any. */
 
 static void
 ngx_http_blockcast_commands_add_keyed(ngx_http_blockcast_conn_t *conn,
@@ -217,7 +218,7 @@ ngx_http_blockcast_commands_add_keyed(ngx_http_blockcast_conn_t *conn,
             keyed = ngx_http_blockcast_json_out_object(out, root, "keyed");
         }
 
-        /* a word of the configuration ends with a NUL, and outlives the text */
+        /* words of the configuration end with a NUL and outlive the text */
 
         ngx_http_blockcast_json_out_text(out, keyed, (char *) (*st)->name.data,
                                          (*st)->keys->name.data,
@@ -241,7 +242,7 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
 
     if (conn->protocol == ngx_http_blockcast_jsonrpc) {
 
-        /* a binary frame is as good as an empty one: no JSON */
+        /* treat a binary frame as an empty text, which is not JSON */
 
         ngx_http_blockcast_jsonrpc_message(conn, data,
                                            opcode == BC_WS_TEXT ? len : 0);
@@ -275,7 +276,7 @@ ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Executes a message in CBOR: that of the same meaning in JSON. */
+/* Executes a message in CBOR, after converting it to JSON. */
 
 static void
 ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
@@ -308,7 +309,8 @@ ngx_http_blockcast_commands_cbor(ngx_http_blockcast_reply_ctx_t *ctx,
 
 /*
  * Tells a chain library that has come to the wrong address where JSON-RPC is
- * spoken, in its own words; returns false when the message is none of it.
+ * spoken, as a JSON-RPC error.  Returns false when the message is not a
+ * request of JSON-RPC.
  */
 
 static ngx_uint_t
@@ -393,7 +395,7 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
     uint8_t    cbor[3 * BC_CLIENT_MSG_ID];
     ngx_str_t  name;
 
-    /* a JSON text is taken here, too, and may have a number such as 1e999 */
+    /* the message may be JSON text with a number such as 1e999 */
 
     if (ctx->conn->protocol == ngx_http_blockcast_cbor
         && ctx->id.len != 0
@@ -401,7 +403,8 @@ ngx_http_blockcast_commands_execute(ngx_http_blockcast_reply_ctx_t *ctx,
     {
         ctx->id.len = 0;
         ngx_http_blockcast_commands_error(ctx, "bad_request",
-                             "\"id\" has a number that CBOR cannot say", NULL);
+                             "\"id\" has a number that CBOR cannot represent",
+                             NULL);
         return;
     }
 
@@ -485,7 +488,7 @@ ngx_http_blockcast_commands_each_stream(ngx_http_blockcast_reply_ctx_t *ctx,
 
         if (ctx->conn->closing || ctx->conn->dead) {
 
-            /* more answers wait than it may have */
+            /* too many answers are queued: stop here */
             return;
         }
 
@@ -524,7 +527,7 @@ ngx_http_blockcast_commands_find_stream(ngx_http_blockcast_conn_t *conn,
 
     st = ngx_http_blockcast_stream_find(bmcf, name);
 
-    /* a stream that the client may not have does not exist for it */
+    /* a stream that is closed to the client does not exist for it */
 
     if (st == NULL || !(conn->allowed & ((uint64_t) 1 << st->index))) {
         reject->code = "unknown_stream";
@@ -646,7 +649,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
 
         if (hub->key != NULL) {
 
-            /* a newer signature prolongs it */
+            /* a newer signature extends the subscription */
 
             hub->listeners[sub->place].until =
                        ngx_http_blockcast_key_access_until(options->until);
@@ -694,7 +697,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
                        ngx_http_blockcast_key_access_until(options->until);
     }
 
-    /* the entries it missed are put together, maybe for it alone */
+    /* the missed entries may be put together for this client alone */
 
     if (options->has_since && st->field.len != 0 && conn->conf->rate != 0
         && (conn->joined & ((uint64_t) 1 << st->index)))
@@ -729,7 +732,7 @@ ngx_http_blockcast_commands_subscribe(ngx_http_blockcast_conn_t *conn,
     } else {
         sub->first = 1;
 
-        /* a seq that is not reached yet is of another epoch */
+        /* a seq that does not exist yet must be of another epoch */
 
         if (options->has_since) {
             sub->lost = 1;
@@ -788,8 +791,8 @@ ngx_http_blockcast_commands_unsubscribe(ngx_http_blockcast_conn_t *conn,
 
 /*
  * Finds the range of a history that a subscribe asks for.  Returns the number
- * of its ring; NGX_DECLINED: none is asked for, or the stream keeps none;
- * NGX_ERROR: it was answered that there is no such range.
+ * of its ring; NGX_DECLINED when none is asked for, or the stream keeps none;
+ * NGX_ERROR when there is no such range and an error was sent.
  */
 
 static ngx_int_t
@@ -834,7 +837,7 @@ ngx_http_blockcast_commands_history(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
-/* Answers a subscribe; of one that asks for a history, which one follows. */
+/* Answers a subscribe; if it asks for a history, says which one follows. */
 
 static void
 ngx_http_blockcast_commands_subscribed(ngx_http_blockcast_reply_ctx_t *ctx,
@@ -918,7 +921,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
     rc = ngx_http_blockcast_commands_subscribe(ctx->conn, st, &options,
                                                &reject);
 
-    /* it was not taken over: nothing has come of it, or there was one */
+    /* free the filter, unless the subscription owns it now */
 
     bc_log_filter_free(options.filter);
 
@@ -927,7 +930,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
         return;
     }
 
-    /* a second subscribe is answered, too, and changes nothing */
+    /* a repeated subscribe is answered, too, but changes nothing */
 
     ngx_http_blockcast_commands_subscribed(ctx, st, message, ring);
 
@@ -941,7 +944,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
-/* Answers what has become of a key; with a code it is an error. */
+/* Answers a command for a key; with a code the answer is an error. */
 
 static void
 ngx_http_blockcast_commands_key_answer(ngx_http_blockcast_reply_ctx_t *ctx,
@@ -1048,7 +1051,7 @@ ngx_http_blockcast_commands_key(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
-/* Unsubscribes from all keys of a stream: none is named. */
+/* Unsubscribes from all keys of a stream, when the message names none. */
 
 static void
 ngx_http_blockcast_commands_no_keys(ngx_http_blockcast_reply_ctx_t *ctx,
@@ -1069,9 +1072,9 @@ ngx_http_blockcast_commands_no_keys(ngx_http_blockcast_reply_ctx_t *ctx,
 
 
 /*
- * Takes the keys that a message names: "key", with "expires" and "signature"
- * beside it where the stream needs that, then those of "keys", strings or
- * objects with these members.  options is NULL for an unsubscribe.
+ * Executes a command for the keys that a message names: "key", with "expires"
+ * and "signature" beside it if the stream needs them, then those of "keys",
+ * strings or objects with these members.  options is NULL for an unsubscribe.
  */
 
 static void
@@ -1215,7 +1218,7 @@ ngx_http_blockcast_commands_finish(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
-/* Finishes an answer and queues it; closes the client without memory. */
+/* Finishes an answer and queues it; without memory, closes the client. */
 
 static void
 ngx_http_blockcast_commands_send(ngx_http_blockcast_reply_ctx_t *ctx,
@@ -1258,7 +1261,7 @@ ngx_http_blockcast_commands_answer(ngx_http_blockcast_reply_ctx_t *ctx,
 
 
 /*
- * Sends an error.  name, or NULL, is quoted behind the text; it may be any
+ * Sends an error.  name, if not NULL, is quoted after the text; it may be any
  * bytes.
  */
 

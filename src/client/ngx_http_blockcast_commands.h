@@ -1,6 +1,6 @@
 
 /*
- * What a client may ask for, whatever the subprotocol.
+ * The commands of clients, whatever the subprotocol.
  */
 
 
@@ -14,7 +14,7 @@
 #include "bc_log_filter.h"
 
 
-/* the largest sentence of an error (bytes) */
+/* the longest sentence of an error (bytes) */
 #define NGX_HTTP_BLOCKCAST_SENTENCE  256
 
 
@@ -38,24 +38,23 @@ typedef struct {
 
 
 /*
- * Returns the stream of a name, or NULL with *reject when there is none that
- * this client may have.
+ * Returns the stream of a name, or NULL with *reject when there is none, or
+ * none that is open to this client.
  */
 ngx_http_blockcast_stream_t *ngx_http_blockcast_commands_find_stream(
     ngx_http_blockcast_conn_t *conn, ngx_str_t *name,
     ngx_http_blockcast_reject_t *reject);
 
 /*
- * Reads since, epoch and delta of a message: NGX_OK, or NGX_ERROR with *reject.
+ * Reads "since", "epoch" and "delta" of a message.  NGX_ERROR sets *reject.
  */
 ngx_int_t ngx_http_blockcast_commands_options(
     ngx_http_blockcast_sub_options_t *options, bc_client_msg_t *message,
     ngx_http_blockcast_reject_t *reject);
 
 /*
- * Makes the filter that stands in an object, if there is one, and ends the
- * subscription that it, or none, takes the place of.  NGX_OK, or NGX_ERROR with
- * *reject.
+ * Makes the filter that an object has, if any, and ends the subscription whose
+ * filter differs.  NGX_ERROR sets *reject.
  */
 ngx_int_t ngx_http_blockcast_commands_filter(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_stream_t *st, bc_span_t object,
@@ -63,10 +62,11 @@ ngx_int_t ngx_http_blockcast_commands_filter(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_reject_t *reject);
 
 /*
- * Subscribes: NGX_OK, NGX_DONE when it was subscribed before, or NGX_ERROR
- * with *reject.  The caller queues its answer and then has the stream's data
- * sent by ngx_http_blockcast_commands_start_delivery().  With NGX_OK
- * options->filter is taken over and set to NULL; else the caller frees it.
+ * Subscribes.  NGX_DONE: the client was subscribed already; NGX_ERROR sets
+ * *reject.  The caller queues its answer and then calls
+ * ngx_http_blockcast_commands_start_delivery() to have the data sent.  With
+ * NGX_OK the subscription owns options->filter, which is set to NULL;
+ * otherwise the caller frees it.
  */
 ngx_int_t ngx_http_blockcast_commands_subscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
@@ -75,27 +75,28 @@ ngx_int_t ngx_http_blockcast_commands_subscribe(
 void ngx_http_blockcast_commands_start_delivery(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
-/* Unsubscribes.  NGX_DECLINED: it was not subscribed. */
+/* Unsubscribes.  NGX_DECLINED: the client was not subscribed. */
 ngx_int_t ngx_http_blockcast_commands_unsubscribe(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 
 /* Queues the first message for a client. */
 void ngx_http_blockcast_commands_welcome(ngx_http_blockcast_conn_t *conn);
 
-/* Frees the welcome that is kept for the clients that connect next. */
+/* Frees the welcome that is kept for the next clients. */
 void ngx_http_blockcast_commands_forget_welcome(void);
 
-/* Executes a message of a client, of opcode BC_WS_TEXT or BC_WS_BINARY. */
+/* Executes a client's message, of opcode BC_WS_TEXT or BC_WS_BINARY. */
 void ngx_http_blockcast_commands_message(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
-/* Adds the names of the streams that the client may have to an array. */
+/* Adds the names of the streams that are open to the client to an array. */
 void ngx_http_blockcast_commands_add_streams(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_json_out_t *out, cJSON *names);
 
 /*
- * Makes the sentence of an error in buf, of NGX_HTTP_BLOCKCAST_SENTENCE bytes:
- * a text, and the name that it is about or NULL, which may be any bytes.
+ * Writes the sentence of an error to buf, of NGX_HTTP_BLOCKCAST_SENTENCE
+ * bytes: a text, then the name that it is about, which may be any bytes, or
+ * NULL.
  */
 void ngx_http_blockcast_commands_sentence(ngx_str_t *message, u_char *buf,
     const char *text, ngx_str_t *name);

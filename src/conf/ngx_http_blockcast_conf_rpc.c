@@ -15,7 +15,7 @@
 #include "bc_rpc_request.h"
 
 
-/* the least that the memory of kept answers may have (bytes) */
+/* the smallest size of the cache of answers (bytes) */
 #define NGX_HTTP_BLOCKCAST_CONF_RPC_CACHE  262144
 
 
@@ -104,7 +104,7 @@ ngx_http_blockcast_conf_rpc_merge(ngx_http_blockcast_loc_conf_t *prev,
     p = prev->rpc;
     c = conf->rpc;
 
-    /* JSON-RPC's messages are larger than ours */
+    /* messages of JSON-RPC are larger than those of our own protocol */
 
     if (conf->kind != NULL && conf->kind->rpc) {
 
@@ -236,7 +236,7 @@ ngx_http_blockcast_conf_rpc_head(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Adds an element to a list, which is made when it is the first. */
+/* Adds an element to a list, which is made for the first one. */
 
 static void *
 ngx_http_blockcast_conf_rpc_push(ngx_conf_t *cf, ngx_array_t **list,
@@ -254,7 +254,7 @@ ngx_http_blockcast_conf_rpc_push(ngx_conf_t *cf, ngx_array_t **list,
 }
 
 
-/* Reads one of several words; NGX_ERROR has been logged. */
+/* Reads one of several words; logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_rpc_word(ngx_conf_t *cf, ngx_str_t *text,
@@ -527,7 +527,7 @@ ngx_http_blockcast_conf_rpc_cache(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (ngx_http_blockcast_conf_read_param(&value[n], "unless=", &text)) {
 
-        /* as it is among the params, with the quotes */
+        /* with quotes, as it stands in the params */
 
         common.unless.data = ngx_pnalloc(cf->pool, text.len + 3);
         if (common.unless.data == NULL) {
@@ -649,7 +649,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
                 break;
             }
 
-            /* all of them are as wide as a pointer */
+            /* all limits are as wide as a pointer */
 
             *(ngx_uint_t *) ((u_char *) limit + words[k].offset) = n;
             break;
@@ -669,7 +669,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Finds the node that an endpoint asks.  NULL was logged. */
+/* Finds the node of an endpoint; logs why it returns NULL. */
 
 static ngx_http_blockcast_node_t *
 ngx_http_blockcast_conf_rpc_node(ngx_conf_t *cf,
@@ -782,7 +782,7 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
             && !rules[i]->logs && !rules[i]->keyed
             && rules[i]->result.len == 0)
         {
-            /* unless said otherwise, heads are what one subscribes to first */
+            /* by default the heads are the stream of the first subscription */
 
             c->rpc.head = rules[i]->stream;
         }

@@ -17,7 +17,7 @@ void ngx_http_blockcast_conf_rpc_merge(ngx_http_blockcast_loc_conf_t *prev,
 
 /*
  * Finds the streams and the node of each endpoint, once the whole
- * configuration is read.  NGX_ERROR has been logged.
+ * configuration is read.  Logs why it returns NGX_ERROR.
  */
 ngx_int_t ngx_http_blockcast_conf_rpc_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

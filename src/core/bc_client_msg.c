@@ -12,11 +12,11 @@
 #include "bc_json_scan.h"
 
 
-/* a shorter message is copied to the stack */
+/* shorter messages are copied to the stack (bytes) */
 
 #define BC_CLIENT_MSG_SHORT   1024
 
-/* so much of a string is read (bytes, with its escapes): enough for a name */
+/* how much of a string is read (bytes, with escapes): enough for a name */
 
 #define BC_CLIENT_MSG_STRING  (6 * BC_CLIENT_MSG_NAME + 12)
 
@@ -37,7 +37,8 @@ bc_client_msg_is(const bc_client_msg_t *m, const char *name)
 
 /*
  * Copies a string, or its first BC_CLIENT_MSG_NAME bytes in whole characters,
- * to m->name.  Returns 0 when the value is no string (m->name is empty then).
+ * to m->name.  Returns 0 when the value is not a string; m->name is empty
+ * then.
  */
 
 static int
@@ -112,7 +113,7 @@ bc_client_msg_epoch(bc_client_msg_t *m, const cJSON *epoch)
     if (!cJSON_IsString(epoch)) {
         n = cJSON_IsNumber(epoch) ? epoch->valuedouble : -1;
 
-        /* 2^64 is what a double makes of the largest one */
+        /* the largest epoch, as a double, is 2^64 */
 
         if (!(n >= 0 && n <= 18446744073709551616.0)
             || (n < 9007199254740992.0 && n != (double) (uint64_t) n))
@@ -169,7 +170,7 @@ bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
 
     n = cJSON_IsNumber(since) ? since->valuedouble : -1;
 
-    /* a double holds each seq up to this one exactly */
+    /* a double holds every seq up to this one exactly */
 
     if (!(n >= 0 && n <= 9007199254740991.0) || n != (double) (uint64_t) n) {
         m->bad_since = 1;
@@ -181,7 +182,7 @@ bc_client_msg_options(bc_client_msg_t *m, const cJSON *options)
 }
 
 
-/* Returns the UTF-16 unit of the escape \uXXXX at p, or -1 if it is none. */
+/* Returns the UTF-16 unit of the escape \uXXXX at p, or -1 without one. */
 
 static int
 bc_client_msg_unit(const uint8_t *p, const uint8_t *last)
@@ -247,13 +248,13 @@ bc_client_msg_escape(char *dst, const uint8_t *p, const uint8_t *last)
 
 /*
  * Copies a checked text to dst, which has room for len bytes, in a form that
- * cJSON reads as it is meant: see bc_client_msg_escape(), and a number that is
- * too long for it becomes -1, which is no seq.  Of a long string only the
- * beginning is copied.  ("id" may be anything: what is sent back is the text
- * of the message.)
+ * cJSON reads correctly: see bc_client_msg_escape().  A number that is too
+ * long for cJSON becomes -1, which is not a seq.  Only the beginning of a long
+ * string is copied.  ("id" may be anything: it is sent back from the original
+ * text.)
  *
- * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
- * values: each of them is behind a bracket or a comma, or is the only one.
+ * * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
+ * values, each of which follows a bracket or a comma, or is the only one.
  */
 
 static size_t
@@ -343,7 +344,9 @@ bc_client_msg_copy(char *dst, const uint8_t *p, size_t len)
 }
 
 
-/* Makes m->tree of a checked text.  Returns -1 with m->what set when not. */
+/*
+ * Makes m->tree from a checked text.  Returns -1 with m->what set on failure.
+ */
 
 static int
 bc_client_msg_tree(bc_client_msg_t *m, const uint8_t *p, size_t len)
@@ -378,8 +381,8 @@ bc_client_msg_tree(bc_client_msg_t *m, const uint8_t *p, size_t len)
 
 
 /*
- * Reads an object: m->id and m->tree.  Returns 0, or -1 when it is none or
- * cannot be taken: m->what says why.
+ * Reads an object: m->id and m->tree.  Returns 0, or -1 when it is not one or
+ * is refused: m->what says why.
  */
 
 static int
@@ -448,7 +451,7 @@ bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len)
         bc_client_msg_options(m, m->tree);
     }
 
-    /* a "stream" that is no string is as good as none */
+    /* ignore a "stream" that is not a string */
 
     stream = cJSON_GetObjectItemCaseSensitive(m->tree, "stream");
     m->stream = cJSON_IsString(stream) ? stream : NULL;

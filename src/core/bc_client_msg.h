@@ -2,13 +2,13 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The messages of a client: those of the JSON protocol and the requests of
+ * * The messages of a client: those of the JSON protocol and the requests of
  * JSON-RPC 2.0.
  *
- * A message is checked by bc_json_check() and then read with cJSON, which by
- * itself takes more than JSON.  The tree has a bounded number of values, so
- * that a message of 64 KB costs no more than the check.  What is sent back,
- * "id", is the text of the message: cJSON's numbers are doubles.
+ * * A message is checked by bc_json_check() and then read with cJSON, which
+ * alone would accept more than JSON.  The tree has a bounded number of values,
+ * so that a message of 64 KB costs no more than the check.  "id" is sent back
+ * from the original text, as cJSON's numbers are doubles.
  */
 
 #ifndef _BC_CLIENT_MSG_H_INCLUDED_
@@ -20,18 +20,18 @@
 #include "bc_json.h"
 
 
-/* Messages nested deeper than this are not ours. */
+/* Messages nested deeper than this are refused. */
 
 #define BC_CLIENT_MSG_DEPTH   16
 
 /*
- * A message with more values than this, of all levels, is refused.  Commas are
- * counted, and brackets: those around nothing, too.
+ * A message with more values than this, on all levels, is refused.  Commas and
+ * opening brackets are counted, including those of empty arrays and objects.
  */
 
 #define BC_CLIENT_MSG_VALUES  1024
 
-/* The bytes that are kept of a name in a message. */
+/* How many bytes are kept of a name in a message. */
 
 #define BC_CLIENT_MSG_NAME    128
 
@@ -39,7 +39,7 @@
 
 #define BC_CLIENT_MSG_RANGE   16
 
-/* The longest JSON text of an "id" that is taken, and sent back. */
+/* The longest JSON text of an "id" that is accepted and sent back. */
 
 #define BC_CLIENT_MSG_ID      128
 
@@ -91,15 +91,15 @@ typedef struct {
 
 
 /*
- * Reads a message of the JSON protocol: any bytes.  m->id points into them.
- * Whatever m->what is, bc_client_msg_free() gives the memory back.
+ * Reads a message of the JSON protocol: any bytes, into which m->id points.
+ * Call bc_client_msg_free() afterwards, whatever m->what is.
  */
 
 void bc_client_msg_parse(bc_client_msg_t *m, const uint8_t *p, size_t len);
 
 /*
- * Takes the streams that a message names, one after the other: "stream", then
- * those of "streams".  Returns 1 with one in m->name, -1 for one that is no
+ * Reads the streams that a message names, one after the other: "stream", then
+ * those of "streams".  Returns 1 with one in m->name, -1 for one that is not a
  * string, 0 at the end.
  */
 
@@ -107,29 +107,29 @@ int bc_client_msg_stream(bc_client_msg_t *m);
 
 /*
  * Reads a request of JSON-RPC 2.0: any bytes.  A method may have a namespace,
- * eth_ or blockcast_.  m->id is set for a wrong request, too, if it has one.  A
- * subscribe has its stream, ["NAME",{...}] or {"stream":"NAME",...}, for
- * bc_client_msg_stream().  bc_client_msg_free() as above.
+ * eth_ or blockcast_.  m->id is set for an invalid request, too, if it has
+ * one. bc_client_msg_stream() reads the stream of a subscribe, ["NAME",{...}]
+ * or {"stream":"NAME",...}.  Call bc_client_msg_free() afterwards.
  */
 
 void bc_client_msg_request(bc_client_msg_t *m, const uint8_t *p, size_t len);
 
 /*
- * Reads the subscription that an unsubscribe is about, ["0x1f"] or
- * {"subscription":"0x1f"}: returns 0 with the number (0 when the text is
- * none), or -1 when there is no string.
+ * Reads the subscription of an unsubscribe, ["0x1f"] or
+ * {"subscription":"0x1f"}.  Returns 0 with the number, which is 0 if the text
+ * is not one, or -1 when there is no string.
  */
 
 int bc_client_msg_subscription(const bc_client_msg_t *m, uint64_t *id);
 
 /*
- * Returns true unless a subscribe says that its since is of another epoch: a
- * number or a string, as numbers are doubles to many a client.
+ * Returns true unless a subscribe says that its since is of another epoch, as
+ * a number, or as a string for clients whose numbers are doubles.
  */
 
 int bc_client_msg_is_epoch(const bc_client_msg_t *m, uint64_t epoch);
 
-/* Frees what the other functions read from; a second time does nothing. */
+/* Frees what the other functions read; does nothing when called again. */
 
 void bc_client_msg_free(bc_client_msg_t *m);
 

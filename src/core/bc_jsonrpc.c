@@ -224,7 +224,7 @@ bc_jsonrpc_version(bc_span_t value, int mode, bc_jsonrpc_reply_t *reply)
 }
 
 
-/* JSON-RPC 1.0 has both members in every reply: one of them says nothing. */
+/* Drops the member that means nothing: JSON-RPC 1.0 replies have both. */
 
 static void
 bc_jsonrpc_absent(bc_jsonrpc_envelope_t *env, int mode)
@@ -330,8 +330,8 @@ bc_jsonrpc_fail(bc_jsonrpc_reply_t *reply, const char *what)
 
 
 /*
- * Names the usual reasons for a body that is no reply, in words that help who
- * reads the log.
+ * Names the usual reasons for a body that is not a reply, in words that help a
+ * reader of the log.
  */
 
 static int
@@ -392,13 +392,13 @@ bc_jsonrpc_envelope(bc_span_t text, bc_jsonrpc_envelope_t *env,
 
     while (bc_json_next(&it, &key, &value)) {
 
-        /* the quotes around the key are there, in the text */
+        /* include the quotes around the key, which are in the text */
 
         key.data--;
         key.len += 2;
 
         if (bc_json_string(key, name, sizeof(name), &n) != 0) {
-            /* longer than any name of ours */
+            /* longer than any name that is read */
             continue;
         }
 
@@ -428,7 +428,7 @@ bc_jsonrpc_envelope(bc_span_t text, bc_jsonrpc_envelope_t *env,
 
 /*
  * Reads an id as one of ours: an integer from 0, also in a string, or as
- * languages write it whose only numbers are doubles ("7.0").
+ * written by languages whose only numbers are doubles ("7.0").
  */
 
 static int
@@ -566,8 +566,8 @@ bc_jsonrpc_error(bc_span_t error, int mode, bc_jsonrpc_reply_t *reply)
 
 
 /*
- * Writes the text of an error: its message, what else it has of that kind, or
- * all of it.  A code that is no number (code.data is not NULL) comes first.
+ * Writes the text of an error: its message, a member like it, or the whole
+ * error.  A code that is not a number (code.data is not NULL) comes first.
  */
 
 static void
@@ -586,7 +586,7 @@ bc_jsonrpc_message(bc_span_t error, bc_span_t code, int mode,
 
     if (code.data != NULL && bc_json_string(code, buf, 64, &n) == -1) {
 
-        /* null, or what else is no string */
+        /* null, or anything else that is not a string */
 
         n = (code.len < 64) ? code.len : 0;
         n = bc_jsonrpc_is(code, "null") ? 0 : n;
@@ -615,7 +615,7 @@ bc_jsonrpc_message(bc_span_t error, bc_span_t code, int mode,
 
         if (i == most) {
 
-            /* against the specification, but the code alone says enough */
+            /* it violates the specification (5.1), but the code says enough */
 
             len = (size_t) snprintf((char *) buf + n, sizeof(buf) - n,
                                     "no message");
@@ -665,7 +665,7 @@ bc_jsonrpc_integer(bc_span_t value, int64_t *n)
 }
 
 
-/* ... which may be in a string, or be written as a double. */
+/* Reads an error's code, which may be in a string or written as a double. */
 
 static int
 bc_jsonrpc_code(bc_span_t value, int64_t *n)
@@ -705,8 +705,8 @@ bc_jsonrpc_is_missing(int has_code, int64_t code, const uint8_t *message,
     }
 
     /*
-     * What else nodes take for that: "parse error", "invalid request", "not
-     * supported", and the code of any error of the server, or none.
+     * Other codes that nodes use for it: those of "parse error", "invalid
+     * request", "not supported" and of any server error, or none.
      */
 
     return (!has_code || code == -32700 || code == -32600 || code == -32004
@@ -731,7 +731,7 @@ bc_jsonrpc_is_limit(int has_code, int64_t code, const uint8_t *message,
 
     if (has_code && code == 3) {
 
-        /* a contract's own words */
+        /* the message of a contract */
         return 0;
     }
 
@@ -739,7 +739,7 @@ bc_jsonrpc_is_limit(int has_code, int64_t code, const uint8_t *message,
 }
 
 
-/* Tells whether a text has one of the words, which are in lower case. */
+/* Returns 1 when a text has one of the words, which are in lower case. */
 
 static int
 bc_jsonrpc_says(const uint8_t *p, size_t len, const char *const *words)
@@ -782,7 +782,7 @@ bc_jsonrpc_is(bc_span_t value, const char *text)
 }
 
 
-/* Copies what can be shown of a text, with a NUL after it. */
+/* Copies the printable part of a text, with a NUL after it. */
 
 static void
 bc_jsonrpc_print(char *dst, size_t size, const uint8_t *p, size_t len)

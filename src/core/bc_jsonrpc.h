@@ -2,10 +2,10 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON-RPC: builds a request, reads a reply, alone or in a batch.
+ * * JSON-RPC: builds a request, reads a reply, alone or in a batch.
  *
- * Nodes speak 2.0, 1.0 and what lies between.  As a rule all of these are
- * read, as long as nothing is lost by it; strict: nothing but 2.0.
+ * * Nodes speak 2.0, 1.0 and mixtures of them.  All of these are accepted as
+ * long as the meaning is clear; in strict mode, only 2.0 is.
  */
 
 #ifndef _BC_JSONRPC_H_INCLUDED_
@@ -44,30 +44,30 @@ typedef struct {
 /*
  * Reads a whole HTTP body as the reply to request `id`.
  *
- * Returns 0 with either reply->ok = 1 and the result, byte for byte, or
+ * * Returns 0 with either reply->ok = 1 and the result, byte for byte, or
  * reply->rpc_error = 1 with the node's code and message.  Returns -1 when it
  * is no valid reply to that request, reply->message then says why in one
  * sentence without a full stop.
  *
- * An error reply may have "id":null (the node could not tell whom it answers,
- * HTTP 429 bodies have that), a result may not.  "error":null beside a result
- * and "result":null beside an error object are taken as absent.
+ * * An error reply may have "id":null (5: the node could not read the id;
+ * bodies of HTTP 429 have that), a result may not.  "error":null beside a
+ * result and "result":null beside an error object count as absent.
  *
- * Unless it is strict, "jsonrpc" may be missing or of another version; the id
- * may be its digits in a string, or a number with the same value; of an error
- * it may be missing or empty; "error":false is as null; an error may be a
- * string, or have no code, or one that is not an integer: it then has none,
- * and the message begins with it.
+ * * Except in strict mode, "jsonrpc" may be missing or of another version; the
+ * id may be its digits in a string, or a number with the same value; in an
+ * error it may be missing or empty; "error":false counts as null; an error may
+ * be a string, or have no code, or a code that is not an integer: then
+ * has_code is 0, and the message begins with the code.
  *
- * A document is itself the result.
+ * * In document mode the whole body is the result.
  */
 
 int bc_jsonrpc_parse(const uint8_t *p, size_t len, uint64_t id, int mode,
     bc_jsonrpc_reply_t *reply);
 
 /*
- * Reads a document that came with an HTTP status of an error: as the text of
- * an error that is its member "error", or itself.  Returns 0 or -1 as above.
+ * Reads a document that came with an HTTP error status: the error is its
+ * member "error", or the whole document.  Returns 0 or -1 as above.
  */
 
 int bc_jsonrpc_document_error(const uint8_t *p, size_t len,
@@ -75,13 +75,13 @@ int bc_jsonrpc_document_error(const uint8_t *p, size_t len,
 
 
 /*
- * Begins with the reply to a batch.  Returns 0: _next() gives the replies, in
- * the node's order; 1: it is an error for all of the batch, in *reply; -1: it
- * is neither, reply->message says why.
+ * Read the reply to a batch.  _begin() returns 0 if it is one; 1 if it is a
+ * single error for the whole batch, in *reply; -1 if it is neither, with
+ * reply->message saying why.
  *
- * bc_jsonrpc_batch_next() returns 0 at the end; *id is that of the reply, 0
- * when it has none that is a number.  bc_jsonrpc_batch_read() reads the reply
- * *item as bc_jsonrpc_parse() does.
+ * _next() finds the next reply, in the node's order, and returns 0 at the end;
+ * *id is its id, or 0 if that is not a number.  _read() reads the reply *item
+ * as bc_jsonrpc_parse() does.
  */
 
 int bc_jsonrpc_batch_begin(bc_jsonrpc_batch_t *batch, const uint8_t *p,
@@ -93,9 +93,9 @@ int bc_jsonrpc_batch_read(bc_span_t item, uint64_t id, int mode,
 
 
 /*
- * Tell what an error means, by its code and by what its message says, since
- * nodes agree on few codes: the node does not have the method; it asks for
- * fewer calls.
+ * Return 1 when an error means that the node does not have the method, or that
+ * it asks for fewer calls.  They look at the message, too, as nodes agree on
+ * few codes.
  */
 
 int bc_jsonrpc_is_missing(int has_code, int64_t code, const uint8_t *message,

@@ -99,7 +99,7 @@ bc_rpc_read(bc_span_t text, bc_rpc_request_t *r)
 
     if (r->wrong != NULL && r->id.len == 0) {
 
-        /* it cannot be known to be a notification, which has no answer */
+        /* answer with the id null, as it may not be a notification (5.1) */
 
         r->id = bc_rpc_null;
     }
@@ -178,7 +178,7 @@ bc_rpc_match(const uint8_t *pattern, size_t pattern_len, const uint8_t *name,
 
         } else if (star != pattern_len) {
 
-            /* the last star takes one more */
+            /* let the last star match one byte more */
 
             p = star + 1;
             n = ++from;
@@ -241,7 +241,7 @@ bc_rpc_changes(const uint8_t *name, size_t len)
                 continue;
             }
 
-            /* a word in small letters begins the name or follows _ or . */
+            /* a lower case word must begin the name or follow _ or . */
 
             if (words[i][0] < 'a'
                 || j == 0 || name[j - 1] == '_' || name[j - 1] == '.')

@@ -22,7 +22,7 @@
 #define BC_RPC_ID       128
 
 
-/* JSON-RPC's own codes, and those that nodes use */
+/* the codes of JSON-RPC (5.1), and those that nodes use */
 #define BC_RPC_PARSE            -32700
 #define BC_RPC_INVALID_REQUEST  -32600
 #define BC_RPC_NO_METHOD        -32601
@@ -36,7 +36,7 @@ typedef enum {
     BC_RPC_NO_JSON = 0,
     BC_RPC_SINGLE,
     BC_RPC_BATCH,
-    BC_RPC_EMPTY                /* a batch of nothing */
+    BC_RPC_EMPTY                /* a batch without requests */
 } bc_rpc_message_e;
 
 
@@ -64,35 +64,36 @@ typedef struct {
 void bc_rpc_message(bc_rpc_message_t *m, const uint8_t *p, size_t len);
 
 /*
- * Takes the next request; returns 0 at the end.  One that is wrong has its id
- * if that can be told, or the text null.
+ * Reads the next request; returns 0 at the end.  An invalid request has its id
+ * if that can be read, or the text null.
  */
 
 int bc_rpc_next(bc_rpc_message_t *m, bc_rpc_request_t *r);
 
 
 /*
- * Finds the first param: of an array its first element, of an object the
- * member `name`, or its first one when name is NULL.  Returns 1, or 0.
+ * Finds the first param: the first element of an array; of an object the
+ * member `name`, or its first one if name is NULL.  Returns 1, or 0 if there
+ * is none.
  */
 
 int bc_rpc_param(bc_span_t params, const char *name, bc_span_t *value);
 
 
-/* Tells whether a name matches a pattern, in which * stands for any text. */
+/* Returns 1 when a name matches a pattern, in which * stands for any text. */
 
 int bc_rpc_match(const uint8_t *pattern, size_t pattern_len,
     const uint8_t *name, size_t len);
 
 /*
- * Tells whether a method is of a namespace that is the operator's own: admin_,
- * personal_, debug_, miner_, engine_ and the like.
+ * Returns 1 when a method is for the node's operator: of the namespaces
+ * admin_, personal_, debug_, miner_, engine_ and the like.
  */
 
 int bc_rpc_private(const uint8_t *name, size_t len);
 
 /*
- * Tells whether the same call made twice may do something twice, or has an
+ * Returns 1 when a call must not be shared, as it may have an effect, or an
  * answer of its own for each caller: its name speaks of sending, signing,
  * filters and so on.
  */
@@ -101,9 +102,8 @@ int bc_rpc_changes(const uint8_t *name, size_t len);
 
 
 /*
- * Writes {"jsonrpc":"2.0","id":ID,"result":VALUE}, or an error; dst
- * has room for BC_RPC_ANSWER bytes more than id and value have.  Returns the
- * position after it.
+ * Writes {"jsonrpc":"2.0","id":ID,"result":VALUE}, or an error.  dst has room
+ * for BC_RPC_ANSWER bytes more than id and value have.  Returns the end.
  */
 
 #define BC_RPC_ANSWER  48

@@ -21,7 +21,7 @@ typedef enum {
 } ngx_http_blockcast_rpc_id_e;
 
 
-/* a method that subscribes, and to what */
+/* a method that subscribes, and its stream */
 
 typedef struct {
     ngx_str_t                     subscribe;    /* the method */
@@ -31,7 +31,7 @@ typedef struct {
     ngx_str_t                     unsubscribe;
     ngx_str_t                     result;       /* member of an entry: "" */
     ngx_http_blockcast_rpc_id_e   id;
-    unsigned                      first:1;      /* the newest one at once */
+    unsigned                      first:1;      /* send the newest at once */
     unsigned                      logs:1;       /* filter by address, topics */
     unsigned                      keyed:1;      /* a param is the key: */
     ngx_uint_t                    key;          /* of an array which, from 0 */
@@ -51,14 +51,14 @@ typedef struct {
 } ngx_http_blockcast_rpc_rule_t;
 
 
-/* how long an answer holds */
+/* how long an answer may be used again */
 
 typedef enum {
-    ngx_http_blockcast_rpc_share = 0,       /* with equal calls in flight */
-    ngx_http_blockcast_rpc_off,             /* not even that */
+    ngx_http_blockcast_rpc_share = 0,       /* by equal calls in flight */
+    ngx_http_blockcast_rpc_off,             /* not at all */
     ngx_http_blockcast_rpc_head,            /* until there is a new head */
     ngx_http_blockcast_rpc_forever,
-    ngx_http_blockcast_rpc_clear            /* off, and ends all of _head */
+    ngx_http_blockcast_rpc_clear            /* off; it ends those of _head */
 } ngx_http_blockcast_rpc_policy_e;
 
 
@@ -70,14 +70,14 @@ typedef struct {
 } ngx_http_blockcast_rpc_method_t;
 
 
-/* what one client may, NGX_CONF_UNSET_* until merged */
+/* the limits of one client; NGX_CONF_UNSET_* until merged */
 
 typedef struct {
     ngx_uint_t                    rate;         /* cost per second, 0: any */
     ngx_uint_t                    burst;
     size_t                        bytes;        /* of results per second */
-    ngx_uint_t                    calls;        /* at the node at once */
-    ngx_uint_t                    waiting;      /* and more that wait */
+    ngx_uint_t                    calls;        /* in flight at a time */
+    ngx_uint_t                    waiting;      /* beyond those in flight */
     ngx_uint_t                    total;        /* of all clients of a worker */
     ngx_uint_t                    node;         /* per second, 0: any */
     ngx_uint_t                    batch;

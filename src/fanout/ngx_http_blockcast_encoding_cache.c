@@ -1,7 +1,7 @@
 
 /*
- * Frames: what a feed has for a subscriber, made once for all that take the
- * same.
+ * The frames of a hub in the forms that its subscribers need, each made once
+ * for all that need the same.
  */
 
 
@@ -26,18 +26,18 @@
 
 
 /*
- * A client that is behind gets its entries in pages.  They end where the
- * position in the zone's ring reaches a multiple of one of these sizes, the
- * largest at a multiple of which the page begins: wherever clients begin, they
- * come to the same pages soon, see page_cache.c.
+ * A client that is behind gets its entries in pages.  A page ends where the
+ * position in the zone's ring reaches the next multiple of a size between
+ * these two: the largest of which its start is a multiple.  So clients soon
+ * come to the same pages, wherever they start; see page_cache.c.
  */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP        65536
 #define NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST  4096
 
-/* as much as this is no page more, wherever it begins */
+/* up to this many bytes are one page, wherever it starts */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP_REST   16384
 
-/* what a message of a log is: the page, the next entries, those still there */
+/* kinds of messages of a log: a page, the next entries, entries after a gap */
 #define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_PAGE  0
 #define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_NEXT  1
 #define NGX_HTTP_BLOCKCAST_ENCODING_CACHE_LOST  2
@@ -111,7 +111,7 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
     if (variant == NGX_HTTP_BLOCKCAST_TEXT_Z
         || variant == NGX_HTTP_BLOCKCAST_DELTA_Z)
     {
-        /* the next one is compressed once for all workers */
+        /* the poller will compress the next one, for all workers */
 
         hub->stream->slot->deflated = ngx_current_msec;
     }
@@ -123,8 +123,8 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Tells whether the newest is being converted to CBOR: NGX_AGAIN, in several
- * turns; NGX_OK, convert it at once.
+ * Returns NGX_AGAIN while the newest snapshot is being converted to CBOR over
+ * several turns of the event loop; NGX_OK: convert it at once.
  */
 
 static ngx_int_t
@@ -155,7 +155,7 @@ ngx_http_blockcast_encoding_cache_cbor(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Makes the deflated form of the variant before, where that is smaller.  NULL
+ * Makes the deflated form of the previous variant, if that is smaller.  NULL
  * with hub->deflations[variant] set: it is being made.
  */
 
@@ -168,7 +168,7 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
     if (variant < NGX_HTTP_BLOCKCAST_VARIANTS
         && hub->snap.variants[variant].plain != 0)
     {
-        /* the poller has found that it is not */
+        /* the poller has found that deflate does not save enough */
 
         return NULL;
     }
@@ -210,7 +210,7 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Where data changes faster than it is converted, clients get every other. */
+/* If data changes faster than it is converted, clients get every other one. */
 
 ngx_uint_t
 ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
@@ -223,7 +223,7 @@ ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Sends the frame that was made to those who wait for it. */
+/* Stores a frame that was made, and sends it to the clients that wait. */
 
 static void
 ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
@@ -263,7 +263,7 @@ ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
 }
 
 
-/* Returns a variant for a client that takes it compressed, too. */
+/* Returns a variant, or its deflated form for a client that accepts it. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_encoding_cache_compressed(ngx_http_blockcast_hub_t *hub,
@@ -516,10 +516,10 @@ ngx_http_blockcast_encoding_cache_page(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Returns where the page ends that begins with an entry, the first of its
- * batch: behind the last batch that begins before the next multiple of its
- * size.  A batch is never divided, for a client that has a part of it could
- * not go on with the rest.
+ * Returns the end of the page that begins with an entry, the first of its
+ * batch: after the last batch that begins before the next multiple of the
+ * page's size.  Batches are never divided, as a client that has a part of one
+ * could not continue with the rest.
  */
 
 static ngx_uint_t
@@ -543,7 +543,7 @@ ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
 
     if (from > 0) {
 
-        /* where the batch before it begins */
+        /* find where the previous batch begins */
 
         seq = ngx_http_blockcast_hub_entry(hub, from - 1)->seq;
         before = ngx_http_blockcast_hub_place(hub,
@@ -560,7 +560,7 @@ ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
 
     end = (pos / size + 1) * size;
 
-    /* the first entry from there on */
+    /* find the first entry from that position on ... */
 
     lo = from;
     hi = hub->count;
@@ -580,7 +580,7 @@ ngx_http_blockcast_encoding_cache_page_end(ngx_http_blockcast_hub_t *hub,
         return lo;
     }
 
-    /* ... that begins a batch */
+    /* ... and from there the beginning of a batch */
 
     seq = ngx_http_blockcast_hub_entry(hub, lo - 1)->seq;
 
@@ -616,8 +616,8 @@ ngx_http_blockcast_encoding_cache_snapshot(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Builds a message with the entries from .. to - 1, and the gap before them or
- * the first one among them.
+ * Builds a message with the entries from `from` to `to` - 1, and with the gap
+ * before them or the first one among them.
  */
 
 static ngx_http_blockcast_frame_t *

@@ -1,7 +1,7 @@
 
 /*
- * Frames: what a feed has for a subscriber, made once for all that take the
- * same.
+ * The frames of a hub in the forms that its subscribers need, each made once
+ * for all that need the same.
  */
 
 
@@ -16,30 +16,35 @@
 
 /*
  * Returns the next frame for a subscriber that is behind, with a reference for
- * the caller; sub->seq is set to what it brings.  NULL when there is none, no
- * memory, or it is being compressed: then the fan-out begins again with it.
+ * the caller, and sets sub->seq to its number.  NULL when there is none, or no
+ * memory, or while it is being compressed: then the fan-out starts again when
+ * it is ready.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
- * Returns the newest snapshot as the subscriber gets it: its subprotocol,
- * compressed or not, a delta when that is enough.  Not referenced; NULL: no
- * memory, or it is being compressed, and the fan-out begins again with it.
+ * Returns the newest snapshot in the form for a subscriber: in its
+ * subprotocol, compressed or not, a delta if that is enough.  Without a
+ * reference for the caller.  NULL without memory, or while it is being
+ * compressed: then the fan-out starts again when it is ready.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_frame(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
 /*
- * Tells whether a subscriber waits for CBOR while _next() has that of a former
- * snapshot for it.
+ * Returns true when a subscriber waits for CBOR while _next() has that of an
+ * earlier snapshot for it.
  */
 ngx_uint_t ngx_http_blockcast_encoding_cache_former(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
-/* Returns the page of a log, or a snapshot's newest frame; not referenced. */
+/*
+ * Returns the page of a log or the newest frame of a snapshot, without a
+ * reference for the caller.
+ */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_snapshot(
     ngx_http_blockcast_hub_t *hub);
 

@@ -161,7 +161,7 @@ ngx_http_blockcast_frame_deflated(ngx_http_blockcast_frame_t *z,
     z->data[0] |= BC_WS_RSV1;
     z->plain = frame->len - frame->payload;
 
-    /* it was made with room for what does not compress */
+    /* give back the room for data that does not compress */
 
     p = realloc(z->data, z->len);
 
@@ -198,7 +198,7 @@ ngx_http_blockcast_frame_line(ngx_http_blockcast_frame_t *frame)
 
     p = line->data + line->payload;
 
-    /* they can only be white space between JSON's tokens */
+    /* in valid JSON line ends are white space between tokens */
 
     for (last = src + len; src < last; src++) {
         *p++ = (*src == LF || *src == CR) ? ' ' : *src;

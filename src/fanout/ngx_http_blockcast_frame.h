@@ -28,9 +28,9 @@ struct ngx_http_blockcast_frame_s {
 
 
 /*
- * The frames of a snapshot: first those in the zone, then those that a worker
- * makes for the other subprotocols, once, when a client needs them.  The
- * deflated form follows its plain one.
+ * The frames of a snapshot: first those in the zone, then those for the other
+ * subprotocols, which a worker makes once, when a client needs them.  The
+ * deflated form of a frame follows the plain one.
  */
 
 #define NGX_HTTP_BLOCKCAST_FRAME_JSONRPC     NGX_HTTP_BLOCKCAST_VARIANTS
@@ -60,34 +60,35 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
     ngx_http_blockcast_json_out_t *out);
 
-/* Puts the header before a payload of len bytes, which has been written. */
+/* Writes the header in front of a payload of len bytes. */
 void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len);
 
 /*
- * Makes a compressed copy; NULL: it saves too little, or no memory.  Takes
- * milliseconds for more than DEFLATE_AT_ONCE bytes: see deflation.h.
+ * Makes a compressed copy; NULL: it saves too little, or there is no memory.
+ * Takes milliseconds for more than DEFLATE_AT_ONCE bytes: see deflation.h.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
     ngx_http_blockcast_frame_t *frame);
 
 /*
- * Puts the header before the compressed payload of `frame`, len bytes that are
- * at z->data + BC_WS_HEADER_LEN, and gives back what memory they do not need.
+ * Finishes z, the compressed form of `frame`: writes the header in front of
+ * len bytes of payload at z->data + BC_WS_HEADER_LEN, and returns unused
+ * memory.
  */
 void ngx_http_blockcast_frame_deflated(ngx_http_blockcast_frame_t *z,
     ngx_http_blockcast_frame_t *frame, size_t len);
 
 /*
- * Returns the frame when its text has no line ends, which those of server-sent
- * events must not have, else a copy with spaces in their place.  That is made
- * once, and lives as long as the frame.  NULL without memory.
+ * Returns the frame if its text has no line ends, which would end the data
+ * line of a server-sent event; otherwise a copy with spaces in their place,
+ * which is made once and lives as long as the frame.  NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_line(
     ngx_http_blockcast_frame_t *frame);
 
 /*
- * Gives back a reference, the last of which frees the frame; NULL is ignored.
+ * Drops a reference, the last of which frees the frame; NULL is ignored.
  */
 void ngx_http_blockcast_frame_free(ngx_http_blockcast_frame_t *frame);
 

@@ -1,10 +1,10 @@
 
 /*
- * The history of a stream as it is sent, see the header.
+ * The messages with the history of a stream.
  *
- * A message has every number of a ring, so it is not made for each client: a
- * worker keeps a few of them with what they were made of, the version of the
- * history and the slot under way.
+ * A message has all values of a ring, so it is not made for each client: a
+ * worker keeps the last few, with the version of the history and the time slot
+ * that they were made from.
  */
 
 
@@ -25,14 +25,14 @@
 #include "bc_ws_frame.h"
 
 
-/* texts that a worker keeps, of all streams */
+/* how many texts of all streams a worker keeps */
 #define NGX_HTTP_BLOCKCAST_HISTORY_TEXTS  32
 
-/* how long one is kept that nobody asks for (msec) */
+/* how long a text is kept after its last use (msec) */
 #define NGX_HTTP_BLOCKCAST_HISTORY_KEPT   30000
 
 
-/* as they are sent: the text, as CBOR; the deflated form follows the plain */
+/* the forms of a text: JSON and CBOR, each followed by its deflated form */
 
 #define NGX_HTTP_BLOCKCAST_HISTORY_TEXT    0
 #define NGX_HTTP_BLOCKCAST_HISTORY_CBOR    2
@@ -52,8 +52,8 @@ typedef struct {
     ngx_msec_t                    used;
     ngx_uint_t                    tried;        /* bits: frames that were
                                                    made, or cannot be */
-    unsigned                      late:1;       /* those who waited for the one
-                                                   before wait for this */
+    unsigned                      late:1;       /* clients that waited for the
+                                                   last one wait for this */
     ngx_http_blockcast_deflation_t
         *deflations[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
     ngx_http_blockcast_frame_t
@@ -166,9 +166,9 @@ ngx_http_blockcast_history_head(u_char *p,
 
 
 /*
- * Makes points of a ring's slots, `joined` of them each; those of a point
- * begin where they would for any other time.  Returns the number of points,
- * and the first slot of them in *first.
+ * Joins a ring's slots into points of `joined` slots each, which begin at a
+ * multiple of that.  Returns the number of points, and their first slot in
+ * *first.
  */
 
 static uint32_t
@@ -193,7 +193,7 @@ ngx_http_blockcast_history_points(ngx_http_blockcast_history_text_t *text,
     npoints = (nslots + text->joined - 1) / text->joined;
     *first = (text->last / text->joined - npoints + 1) * text->joined;
 
-    /* in place: no point is behind the first of its slots */
+    /* works in place, as no point is written after the first of its slots */
 
     for (i = 0; i < npoints; i++) {
         slot = *first + (uint64_t) i * text->joined;
@@ -282,7 +282,7 @@ ngx_http_blockcast_history_text_make(ngx_http_blockcast_history_text_t *text)
 }
 
 
-/* Finds the text that was made of the same, or its place; or the oldest. */
+/* Finds the text with the same key, or a place for it: free, or the oldest. */
 
 static ngx_http_blockcast_history_text_t *
 ngx_http_blockcast_history_find(ngx_http_blockcast_history_text_t *key)
@@ -397,7 +397,7 @@ ngx_http_blockcast_history_text(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Sends a form that was made to those who wait for it. */
+/* Stores a form that was made, and sends it to the clients that wait. */
 
 static void
 ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
@@ -413,9 +413,9 @@ ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
 
 
 /*
- * Makes one of the forms in which a text is sent; *frame is NULL when there is
- * none.  NGX_AGAIN: that takes several turns, and then the fan-out begins
- * again.
+ * Makes one of the forms of a text; *frame is NULL when there is none.
+ * NGX_AGAIN: that takes several turns of the event loop, after which the
+ * fan-out starts again.
  */
 
 static ngx_int_t

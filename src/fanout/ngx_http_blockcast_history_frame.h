@@ -1,7 +1,7 @@
 
 /*
- * The history of a stream as it is sent: made once for all who ask for the
- * same, until there is something new.
+ * The messages with the history of a stream: made once for all clients that
+ * ask for the same, until the history changes.
  */
 
 
@@ -21,15 +21,15 @@ typedef enum {
 
 
 /*
- * Finds the ring of a name in a stream's history, an empty name is the first.
- * Returns its number, or NGX_ERROR.
+ * Returns the number of the ring with that name in a stream's history, or of
+ * the first one for an empty name.  NGX_ERROR: there is none.
  */
 ngx_int_t ngx_http_blockcast_history_ring(ngx_http_blockcast_stream_t *st,
     ngx_str_t *name);
 
 /*
- * Returns the text of a ring with at most `points` points, 0: all, as a frame
- * without a reference of the caller's; *hash is that of its payload.  NULL
+ * Returns the text of a ring with at most `points` points (0: all) as a frame,
+ * without a reference for the caller; *hash is that of its payload.  NULL
  * without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
@@ -38,15 +38,16 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
     uint64_t *hash);
 
 /*
- * Sets *frame to the message of a ring for a client, with a reference of the
- * caller's, or to NULL without memory.  NGX_AGAIN: it is being compressed or
- * converted, in several turns, and then the fan-out begins again.
+ * Sets *frame to the message of a ring for a client, with a reference for the
+ * caller, or to NULL without memory.  NGX_AGAIN: it is being compressed or
+ * converted over several turns of the event loop, after which the fan-out
+ * starts again.
  */
 ngx_int_t ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
     ngx_http_blockcast_frame_t **frame);
 
-/* Free, on a worker's tick, what nobody has asked for recently; and all. */
+/* _tick(), on a worker's ticks, frees texts not used recently; _done() all. */
 void ngx_http_blockcast_history_frame_tick(void);
 void ngx_http_blockcast_history_frame_done(void);
 

@@ -1,13 +1,14 @@
 
 /*
- * Pages of logs: the messages with entries that clients get who come, or come
- * back, made once for all that need the same.
+ * Pages of logs: the messages with entries for clients that connect or
+ * reconnect, made once for all that need the same.
  *
- * After a reload or an outage thousands come back at the same moment.  Putting
- * a page together costs little, compressing it or making CBOR of it as much as
- * sending it to a hundred clients.  Such pages are kept, those used last, up
- * to a number of bytes; encoding_cache_next() cuts what clients have missed
- * so that most of it is the same for all of them.
+ * * After a reload or an outage thousands of clients reconnect at the same
+ * time. Putting a page together costs little; compressing it or converting it
+ * to CBOR costs as much as sending it to a hundred clients.  So the pages used
+ * last are kept, up to a number of bytes; encoding_cache_next() divides the
+ * entries that clients have missed so that most pages are the same for all of
+ * them.
  */
 
 
@@ -21,11 +22,11 @@
 #include "bc_ws_deflate.h"
 
 
-/* of all pages of a worker, with what each costs beside its bytes */
+/* the size of all pages of a worker (bytes), and the overhead of each */
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_SIZE     (2 * 1024 * 1024)
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_ENTRY    256
 
-/* a page that nobody asks for is kept for so long (msec) */
+/* how long a page is kept after its last use (msec) */
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_TIME     5000
 
 /* a power of two */
@@ -42,7 +43,7 @@ struct ngx_http_blockcast_page_s {
     ngx_http_blockcast_deflation_t  *deflation;
     size_t                        size;
     ngx_msec_t                    used;
-    unsigned                      awaited:1;    /* those who wait for it have
+    unsigned                      awaited:1;    /* some clients that wait have
                                                    not got it yet */
 };
 
@@ -165,7 +166,7 @@ ngx_http_blockcast_page_cache_add(ngx_http_blockcast_page_key_t *key,
 
     if (!deflate && key->protocol != ngx_http_blockcast_cbor) {
 
-        /* it is made as fast as it is found, and takes the most memory */
+        /* plain text is made as fast as found, and takes the most memory */
 
         return NGX_OK;
     }
@@ -174,7 +175,7 @@ ngx_http_blockcast_page_cache_add(ngx_http_blockcast_page_key_t *key,
 
     if (page == NULL) {
 
-        /* then it is for this client alone, as it is */
+        /* without memory: use it uncompressed, for this client alone */
 
         return NGX_OK;
     }
@@ -221,7 +222,7 @@ ngx_http_blockcast_page_cache_add(ngx_http_blockcast_page_key_t *key,
 }
 
 
-/* Has those who wait for a page come and get it. */
+/* Restarts the fan-out for the clients that wait for a page. */
 
 static void
 ngx_http_blockcast_page_cache_deflated(void *data, ngx_uint_t n,
@@ -253,7 +254,7 @@ ngx_http_blockcast_page_cache_count(ngx_http_blockcast_page_t *page)
 }
 
 
-/* Drops the pages that were used least lately until the others have room. */
+/* Drops the least recently used pages until the others fit. */
 
 static void
 ngx_http_blockcast_page_cache_shrink(void)

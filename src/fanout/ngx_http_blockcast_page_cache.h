@@ -1,7 +1,7 @@
 
 /*
- * Pages of logs: the messages with entries that clients get who come, or come
- * back, made once for all that need the same.
+ * Pages of logs: the messages with entries for clients that connect or
+ * reconnect, made once for all that need the same.
  */
 
 
@@ -14,7 +14,7 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* which entries a page has, and what it says beside them */
+/* the key of a page: its entries, and what it has beside them */
 
 typedef struct {
     ngx_http_blockcast_hub_t     *hub;
@@ -36,22 +36,22 @@ void ngx_http_blockcast_page_cache_init(void);
 void ngx_http_blockcast_page_cache_done(void);
 
 /*
- * Returns NGX_OK with the page and a reference to it for the caller; NGX_AGAIN
- * when it is being compressed, after which the hub's fan-out begins again;
- * NGX_DECLINED when it is to be made, and given to _add().
+ * Finds a page.  NGX_OK: *frame is the page, with a reference for the caller.
+ * NGX_AGAIN: it is being compressed, after which the hub's fan-out starts
+ * again.  NGX_DECLINED: make it and call _add().
  */
 ngx_int_t ngx_http_blockcast_page_cache_find(
     ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
 
 /*
- * Compresses a page, in the subprotocol of its key, for that, and keeps it
- * when it took long to make.  Takes over the caller's reference and returns
- * what _find() does, not NGX_DECLINED.
+ * Compresses a page, which is in its key's subprotocol, if the key says so,
+ * and keeps it if it was expensive to make.  Takes over the caller's
+ * reference; returns what _find() does, but never NGX_DECLINED.
  */
 ngx_int_t ngx_http_blockcast_page_cache_add(
     ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
 
-/* Drops what nobody has asked for lately; on each tick of a worker. */
+/* Drops the pages not used recently; on each tick of a worker. */
 void ngx_http_blockcast_page_cache_tick(void);
 
 

@@ -1,6 +1,6 @@
 
 /*
- * The message that tells a stream's subscriber how the stream is.
+ * The message that tells a subscriber the status of a stream.
  */
 
 
@@ -15,7 +15,7 @@
 #include "ngx_http_blockcast_key_hub.h"
 
 
-/* how long the note of an event of the stream is part of it (seconds) */
+/* how long a note is part of the message (seconds) */
 #define NGX_HTTP_BLOCKCAST_NOTED  60
 
 
@@ -87,7 +87,7 @@ ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
 
     if (late != 0) {
 
-        /* the node's rate= does not do: the interval is longer */
+        /* the node's rate= is too low for the keys: the interval is longer */
 
         ngx_http_blockcast_json_out_seconds(&out, root, "interval",
                                             hub->stream->interval + late);

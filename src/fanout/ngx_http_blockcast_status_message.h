@@ -1,6 +1,6 @@
 
 /*
- * The message that tells a stream's subscriber how the stream is.
+ * The message that tells a subscriber the status of a stream.
  */
 
 
@@ -14,8 +14,8 @@
 
 
 /*
- * Makes {"type":"status",...} of hub->freshness and what the zone has of the
- * stream and its node: a new text frame, or NULL without memory.
+ * Makes {"type":"status",...} from hub->freshness and what the zone has about
+ * the stream and its node: a new text frame, or NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_status_message(
     ngx_http_blockcast_hub_t *hub);

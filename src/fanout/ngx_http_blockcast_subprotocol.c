@@ -67,7 +67,7 @@ ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Makes the notification eth_subscription of a text frame; NULL: no memory. */
+/* Makes an eth_subscription notification of a text frame; NULL: no memory. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
@@ -155,8 +155,8 @@ ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "blockcast: a message of stream \"%V\" holds a number "
-                      "that CBOR cannot say, its clients get an error instead "
-                      "(%ui more since it was last logged)",
+                      "that CBOR cannot represent, its clients get an error "
+                      "instead (%ui more since it was last logged)",
                       &hub->stream->name, suppressed);
     }
 
@@ -173,7 +173,7 @@ ngx_http_blockcast_subprotocol_not_representable(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_json_out_string(&out, root, "type", "error");
     ngx_http_blockcast_json_out_string(&out, root, "message",
                                        "This message holds a number that CBOR "
-                                       "cannot say, take it as JSON");
+                                       "cannot represent, take it as JSON");
     ngx_http_blockcast_json_out_string(&out, root, "code",
                                        "not_representable");
     ngx_http_blockcast_json_out_text(&out, root, "stream",
@@ -218,11 +218,11 @@ ngx_http_blockcast_subprotocol_cbor(ngx_http_blockcast_hub_t *hub,
             return ngx_http_blockcast_subprotocol_not_representable(hub, text);
         }
 
-        /* an answer, whose numbers are the client's own */
+        /* an answer, with numbers that the client has sent */
 
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "blockcast: an answer of %uz bytes cannot be said in "
-                      "CBOR", text->len);
+                      "blockcast: an answer of %uz bytes cannot be "
+                      "represented in CBOR", text->len);
     }
 
     return frame;

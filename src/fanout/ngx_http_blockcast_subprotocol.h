@@ -21,10 +21,10 @@ typedef enum {
 
 
 /*
- * Chooses among the client's subprotocols (the value of all its
- * Sec-WebSocket-Protocol lines, joined) in the client's order.  Returns the
- * name to answer with, a constant, or NULL when none of them is known:
- * *protocol is left as it was then.
+ * Chooses one of the client's subprotocols, in the client's order (RFC 6455,
+ * 4.2.2); value is that of all its Sec-WebSocket-Protocol lines, joined.
+ * Returns the name to answer with, a constant, or NULL when none of them is
+ * known: then *protocol does not change.
  */
 const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
     size_t len, ngx_http_blockcast_subprotocol_e *protocol);
@@ -33,26 +33,24 @@ const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
 ngx_uint_t ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub);
 
 /*
- * Makes a frame in another subprotocol of a stream's text frame.  Returns a
- * new frame, or NULL without memory (which has been logged).
+ * Converts a stream's text frame to another subprotocol.  Returns a new frame,
+ * or NULL without memory, which is logged.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
     ngx_http_blockcast_subprotocol_e protocol, ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_frame_t *text);
 
 /*
- * Makes the error that is sent in place of a message that CBOR cannot
- * represent, so that the client knows that there was one, and which.  NULL
- * without memory.
+ * Makes the error that replaces a message that CBOR cannot represent, so that
+ * the client knows which message it lacks.  NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_not_representable(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text);
 
 /*
- * Makes what one client gets of a short text frame: in its subprotocol, not
- * compressed.  Takes over the reference to the text and returns one to the
- * result, or NULL without memory.  hub is NULL for a message that belongs to
- * no stream.
+ * Converts a short text frame to the subprotocol of a client, uncompressed.
+ * Takes over the reference to the text and returns one to the result, or NULL
+ * without memory.  hub is NULL for a message of no stream.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub,

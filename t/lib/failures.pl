@@ -27,8 +27,8 @@ my @failed;             # [message, line, ...]
 my $runners = qr/^(?:(?:duration_ms|type|failureType|code|stack|operator|name):|\.\.\.$|---$)/;
 
 
-# TAP, with subtests by their indentation. A subtest that fails because of what
-# is in it is not told of a second time.
+# TAP, with subtests by their indentation. A subtest that fails because of an
+# assertion in it is not reported again.
 
 my (@path, @within, $last, $plan);
 

@@ -1,7 +1,7 @@
 package Blockcast::ChainNode;
 
-# An Ethereum node made up here, whose blocks are full, and which makes as many
-# as the test says:
+# A simulated Ethereum node with full blocks, which makes as many as the test
+# says:
 #
 #   my $node = Blockcast::ChainNode->new(transactions => 250);
 #   $node->head(60);            # the newest block, from now on

@@ -1,8 +1,8 @@
 package Blockcast::Chaos;
 
-# Everything that can break around the module, at random: a list of faults with
-# their times is drawn from a seed, done to an nginx (Blockcast::Test), its
-# simulated node and its clients (Blockcast::Swarm), and mended at the end.
+# Breaks everything around the module at random: draws a list of faults with
+# their times from a seed, applies them to an nginx (Blockcast::Test), its
+# simulated node and its clients (Blockcast::Swarm), and mends them at the end.
 #
 #   my %node = Blockcast::Chaos::node_options(7);       # for Blockcast::Test
 #   my $chaos = Blockcast::Chaos->new(test => $t, swarm => $swarm,
@@ -12,8 +12,8 @@ package Blockcast::Chaos;
 #   $chaos->history                 # what was done and when, as text
 #   $chaos->chains                  # the node's ledger, for Model->ledger
 #
-# The simulated node runs with a time of its own: it goes on where it was when
-# its process is replaced, as a node does that has its chain on a disk.
+# The simulated node has its own time: it continues where it was when its
+# process is replaced, like a node that has its chain on a disk.
 
 use strict;
 use warnings;
@@ -120,7 +120,7 @@ sub _later {
 }
 
 
-# Does what is due; returns whether anything is still to come.
+# Applies the faults that are due; returns true while more are to come.
 
 sub due {
     my ($self) = @_;
@@ -145,8 +145,8 @@ sub due {
 }
 
 
-# The workers. Nothing is asked of the server itself, which may be unable to
-# answer: the poller is the worker that said so last.
+# The workers. The poller is the worker that said so last in the log: the server
+# itself may be unable to answer.
 
 sub poller {
     my ($self) = @_;
@@ -197,7 +197,8 @@ sub stop_poller { my ($self, $arg) = @_; $self->_stop('stop_poller', $arg, $self
 sub stop_worker { my ($self, $arg) = @_; $self->_stop('stop_worker', $arg, $self->_workers('other')) }
 
 
-# The server as a whole. While it is away or two masters run, it is not reloaded.
+# The server as a whole, which is not reloaded while it is down or has two
+# masters.
 
 sub reload {
     my ($self) = @_;
@@ -322,7 +323,7 @@ sub _alone {
 }
 
 
-# The node. While its process is away or stopped it cannot be told anything.
+# The node, which takes no commands while its process is gone or stopped.
 
 sub _tell {
     my ($self, $what, @call) = @_;

@@ -114,7 +114,7 @@ sub clients { @{ $_[0]{clients} } }
 sub _note { my ($self, $what) = @_; $self->{wrong}{$what}++; }
 
 
-# Sentences, each with the number of times it was true.
+# Returns sentences about what went wrong, each with how often it did.
 
 sub wrong {
     my ($self) = @_;
@@ -153,7 +153,7 @@ sub _connect {
 }
 
 
-# Reads what comes, for so many seconds or until the code says so.
+# Reads messages for so many seconds, or until the code returns true.
 
 sub run {
     my ($self, $seconds, %opt) = @_;
@@ -311,7 +311,7 @@ sub _message {
 }
 
 
-# Client number n leaves without a word and comes back.
+# Client number n drops its connection and comes back.
 
 sub leave {
     my ($self, $n) = @_;
@@ -322,7 +322,7 @@ sub leave {
 }
 
 
-# Everybody has what there was a moment ago, and nobody anything twice.
+# Tests that all clients have what the node had a moment ago, and nothing twice.
 
 sub complete {
     my ($self, $t, $node, $name, $slow) = @_;

@@ -1,7 +1,7 @@
 package Blockcast::Deaths;
 
-# Lets the polling worker die at a chosen moment under a crowd of clients, and
-# tells whether everybody goes on with what is right.
+# Kills the polling worker at a chosen moment under a crowd of clients, and
+# tests that all of them continue with the right data.
 
 use strict;
 use warnings;
@@ -84,8 +84,8 @@ sub well {
 }
 
 
-# One test. arm: is given the pid of the poller and sees to its death;
-# then: what is done after it, before everybody has to go on.
+# One test. arm: gets the pid of the poller and arranges its death; then: is
+# called after it, before the clients have to continue.
 
 sub dies {
     my ($self, $name, %arg) = @_;

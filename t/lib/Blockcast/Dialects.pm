@@ -21,8 +21,8 @@ use parent 'Blockcast::NodeProcess';
 
 my $JSON = JSON::PP->new->canonical->allow_nonref;
 
-# what the node does in its own way; a value of code gets (id as sent, code,
-# message) and returns [status, body]
+# how each node differs; a value that is code gets (id as sent, code, message)
+# and returns [status, body]
 
 sub _two { return [200, qq({"jsonrpc":"2.0","id":$_[0],"error":{"code":$_[1],"message":"$_[2]"}})] }
 
@@ -77,7 +77,7 @@ our %DIALECT = (
     http404 => { none => [404, 'no such page'] },
     http405 => { none => [405, ''] },
 
-    # it takes no batch; the latter closes its doors for one
+    # no batches; the latter closes the connection
     single => { batch => [200, '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}'] },
     single400 => { batch => [400, 'bad request'] },
 

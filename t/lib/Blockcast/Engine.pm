@@ -1,7 +1,7 @@
 package Blockcast::Engine;
 
-# A Redis or Valkey for suites of blockcast_cluster: a process of its own on a
-# free port, and a way to it that can be cut.
+# A Redis or Valkey for suites of blockcast_cluster: a process on a free port,
+# and proxies to it that can be cut.
 #
 #   my $engine = Blockcast::Engine->new(appendonly => 'yes');
 #   $engine->do('XLEN', '{blockcast:x}:log');   # a reply: text, number, array
@@ -78,7 +78,7 @@ sub start {
         POSIX::_exit(1);
     }
 
-    # it may be another one that answers: of another test, which was faster
+    # the server that answers may be one of another test, which was faster
     Blockcast::Test::wait_for(sub {
         eval {
             ($self->do('PING') // '') eq 'PONG'

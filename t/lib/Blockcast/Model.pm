@@ -187,8 +187,8 @@ sub _status {
 }
 
 
-# Data that nobody has said to be stale although it is. Nothing is expected of
-# a worker that is stopped, nor heard while this process itself is held up.
+# Finds data that is stale although no client was told so. Ignores workers that
+# are stopped, and times when this process itself was held up.
 
 sub tick {
     my ($self, $swarm, $now) = @_;

@@ -7,8 +7,8 @@ package Blockcast::NodeProcess;
 #   answer($socket, $request)      sends the answer; $request is { verb, path,
 #                                  head, body }
 #
-# and calls, once it has what it needs, begin(). What is to be sent later it
-# sends in idle(), and says in pause() how many seconds may go by until then.
+# which calls begin() once it is set up. Answers that come later are sent by
+# idle(); pause() returns the seconds until that is due.
 
 use strict;
 use warnings;

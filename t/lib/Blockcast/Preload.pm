@@ -91,7 +91,7 @@ sub _get {
 }
 
 
-# What sets them off comes last.
+# Writes what sets them off last.
 
 sub kill_at {
     my ($self, $moment, $n, $pid) = @_;

@@ -1,7 +1,7 @@
 package Blockcast::RawNode;
 
-# A node that answers with the very bytes it is given, for suites in which it
-# matters how a value is written:
+# A node that answers with exactly the bytes it is given, for suites in which
+# the spelling of a value matters:
 #
 #   my $node = Blockcast::RawNode->new;
 #   $node->set(entries => '{"entries":[{"id":1e0}]}');     # the result

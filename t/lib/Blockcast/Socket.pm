@@ -28,7 +28,7 @@ package Blockcast::Socket;
 # one nginx serves all blocks in a row that have the same configuration
 BEGIN { $ENV{TEST_NGINX_FORCE_RESTART_ON_TEST} //= 0 }
 
-# it listens to no other address
+# listen on no other address
 BEGIN {
     my ($port) = ($ENV{TEST_NGINX_SERVER_PORT} // 1984) =~ /(\d+)\z/;
 
@@ -125,8 +125,7 @@ sub _expand($) {
 }
 
 
-# The simulated node, started when it is first needed: a Blockcast::Test that
-# runs no nginx.
+# The simulated node, started on first use: a Blockcast::Test without nginx.
 
 sub node() {
     $node ||= Blockcast::Test->new(start => 0, node => { rate_limit => 1000000 });
@@ -233,7 +232,7 @@ add_block_preprocessor(sub {
 
     if (defined $block->must_die) {
         $block->set_value('suppress_stderr', 1);
-        # it ends without giving its memory back, which is a leak to a sanitizer
+        # nginx -t does not free its memory, which a sanitizer takes for a leak
         $ENV{LSAN_OPTIONS} = Blockcast::Test::without_leaks($ENV{BLOCKCAST_LSAN})
             if $ENV{BLOCKCAST_SANITIZE};
     } elsif ($ENV{BLOCKCAST_SANITIZE}) {
@@ -258,8 +257,8 @@ sub _log_file() { "$Test::Nginx::Util::ServRoot/logs/error.log" }
 sub _log() { Blockcast::Test::slurp(_log_file()) }
 
 
-# A configuration that is refused: one message, which says where, and nothing of
-# the inside of the module.
+# Checks that a configuration is refused with one message, which says where and
+# names no internals of the module.
 
 add_test_cleanup_handler(sub {
     my ($block) = @_;
@@ -278,7 +277,7 @@ add_test_cleanup_handler(sub {
 });
 
 
-# An HTTP request of ours beside those of Test::Nginx.
+# Makes an HTTP request beside those of Test::Nginx.
 
 sub _get($) {
     my ($path) = @_;
@@ -620,7 +619,7 @@ sub _events($) {
         Test::More::ok($found, "$name - events like $re") or Test::More::diag($text);
     }
 
-    # a body that nobody asks for may take long to end
+    # do not read a body that the block does not look at: it may take long
     _shows($block, $c->status == 200 ? $all : ($c->head // '') . $c->body)
         if defined $block->shows || defined $block->hides;
     $c->drop;

@@ -171,8 +171,8 @@ sub _read {
 }
 
 
-# This process is late itself: the model must not take what it reads now for
-# late messages.
+# This process itself was late: the model must not blame the messages that it
+# reads now.
 
 sub _behind { my ($self) = @_; $self->{model}{held} = time if $self->{model} }
 
@@ -264,7 +264,7 @@ sub _frames {
 }
 
 
-# One look at all of them, which waits up to so many seconds for something.
+# Serves all of them once, waiting up to so many seconds for something to read.
 
 sub step {
     my ($self, $timeout) = @_;
@@ -333,7 +333,7 @@ sub run {
 }
 
 
-# So many of the open ones, chosen at random, leave in this way.
+# Makes so many of the open ones, chosen at random, leave in this way.
 
 sub _some {
     my ($self, $n) = @_;
@@ -387,7 +387,7 @@ sub sleepers {
 }
 
 
-# All of them leave, at once and without a word.
+# Drops all connections at once.
 
 sub close_all {
     my ($self) = @_;

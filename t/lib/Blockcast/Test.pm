@@ -68,10 +68,10 @@ sub module_path {
 }
 
 
-# How many times longer than on an idle machine things may take now: 1 there, 3
-# at least with sanitizers, up to six times more when others want the processors,
-# and up to four times more on a slower machine. For the bounds of what has to
-# happen soon; what only has to happen is waited for.
+# Returns how many times longer than on an idle machine things may take now: at
+# least 3 with sanitizers, up to six times more when the processors are busy, and
+# up to four times more on a slower machine. For the bounds of what has to happen
+# soon; for anything else, wait.
 
 my ($processors, $machine);
 
@@ -188,7 +188,7 @@ sub fill {
 }
 
 
-# The location through which the default node is asked.
+# The location of the default node.
 
 sub node_location {
     return <<'EOF';
@@ -297,15 +297,15 @@ sub _environment {
 }
 
 
-# Options of the sanitizer for nginx -t, and what asks it (conf/run): it leaves
-# its memory to the system, which is a leak to the sanitizer.
+# Options of the sanitizer for nginx -t, and for conf/run, which calls it: it does
+# not free its memory, which the sanitizer takes for a leak.
 
 sub without_leaks { return join ':', grep { length } $_[0], 'detect_leaks=0' }
 
 
-# fork and exec with the prefix as current folder: by that the processes that
-# belong to this test are found again (processes), whoever their parent is then.
-# Output goes to the file $out. Returns the pid.
+# Forks and executes a command with the prefix as its current folder, by which
+# processes() finds it again, whatever its parent is then. Its output goes to the
+# file $out. Returns the pid.
 
 sub spawn {
     my ($self, $out, @command) = @_;
@@ -384,7 +384,7 @@ sub check_conf {
 }
 
 
-# The same for one made with start => 0, which is over then.
+# Does the same for an object made with start => 0, which cannot be used after.
 
 sub test_conf {
     my ($self) = @_;
@@ -513,10 +513,9 @@ sub asked {
 }
 
 
-# What the module's API, which the configuration has at /api/, says of a stream:
-# row() is its line of the list, data() the text of the newest data, or that of
-# the answer when there is none. data() is a request for data: the stream is
-# polled because of it.
+# What the module's API, at /api/, says of a stream: row() returns its row of the
+# list; data() the text of the newest data, or of the answer when there is none.
+# data() makes the stream be polled, as any request for its data does.
 
 sub row {
     my ($self, $stream) = @_;
@@ -574,9 +573,9 @@ sub fails {
 }
 
 
-# The first who asks for a stream that nobody wanted is answered with data, when
-# the node takes less than the second that such a request waits; else the data
-# is there a little later.
+# The first request for a stream without listeners is answered with data if the
+# node takes less than the second that the request waits; otherwise the data is
+# there a little later.
 
 sub first_asker {
     my ($self, $path, $name, %opt) = @_;
@@ -791,7 +790,7 @@ sub worker_pids {
 }
 
 
-# The worker that has the other end of a client's socket, 0: nobody has taken it.
+# Returns the worker with the other end of a client's socket, 0: none yet.
 
 sub worker_of {
     my ($self, $socket) = @_;
@@ -911,7 +910,7 @@ sub _kill_all {
 }
 
 
-# Stops everything and returns what was wrong, nothing when all was well.
+# Stops everything and returns sentences about what was wrong, if anything was.
 
 sub shutdown {
     my ($self) = @_;
@@ -926,7 +925,7 @@ sub shutdown {
     if (my $pid = $self->{master}) {
         kill 'QUIT', $pid;
 
-        # after a binary upgrade it is another one's; it may go at any moment
+        # after a binary upgrade the pid file names the other master, if any
         my $other = $self->{daemon} ? $self->pid_file : undef;
         kill 'QUIT', $other if $other;
 
@@ -975,7 +974,7 @@ sub shutdown {
 }
 
 
-# The same as one test.
+# Does the same as one test.
 
 sub stop {
     my ($self, $name) = @_;
@@ -988,8 +987,8 @@ sub stop {
 }
 
 
-# A suite that dies, is ended by a timeout, or forgets stop(), leaves nothing
-# behind and is not green.
+# Cleans up after a suite that dies, times out, or forgets stop(), and makes it
+# fail.
 
 $SIG{$_} ||= sub { print STDERR "# ended by a signal\n"; exit 1 }
     for qw(INT TERM HUP);

@@ -1,6 +1,6 @@
 package Blockcast::Watch;
 
-# What an nginx (Blockcast::Test) holds at this moment: connections, open files,
+# Measures what an nginx (Blockcast::Test) holds now: connections, open files,
 # memory, free room in the zone. For suites that look for leaks.
 #
 #   my $before = held($t);      # { connections, nginx, fds, memory, largest, zone }
@@ -36,7 +36,7 @@ sub fds_of { my @fd = glob "/proc/$_[0]/fd/*"; return scalar @fd }
 sub fds { return sum0(map { fds_of($_) } $_[0]->worker_pids) }
 
 
-# Private memory, kB: what is written of it, and nobody else has.
+# Private memory, kB: pages that this process alone has written to.
 
 sub memory_of {
     my ($pid) = @_;

@@ -198,7 +198,7 @@ sub send_raw {
 }
 
 
-# Any frame, right or wrong: fin (1), rsv (0..7, RSV1 is 4), opcode (1),
+# Sends any frame, valid or not: fin (1), rsv (0..7, RSV1 is 4), opcode (1),
 # payload, mask (1; or the 4 bytes to mask with), length (what the header says,
 # if not the payload's), wide (16 or 64: a length field longer than needed).
 
@@ -238,7 +238,7 @@ sub _send {
 }
 
 
-# $text is bytes (UTF-8), as all that is sent and received here.
+# $text is bytes (UTF-8), like everything that is sent and received here.
 
 sub send_text { $_[0]->_send(text => $_[1]) }
 sub send_binary { $_[0]->_send(binary => $_[1]) }
@@ -267,7 +267,7 @@ sub drop {
 }
 
 
-# The next frame as it came.
+# Returns the next frame as it came.
 
 sub recv {
     my ($self, $timeout) = @_;
@@ -317,8 +317,7 @@ sub take_frame {
 }
 
 
-# What a frame with data says, decompressed when it is compressed; nothing for
-# any other one.
+# Returns the data of a frame, decompressed if need be; nothing for control frames.
 
 sub data_of {
     my ($f) = @_;
@@ -398,8 +397,8 @@ sub message_like {
 }
 
 
-# The next data message, fragments joined; control frames in between are
-# answered (ping) or noted (close).
+# Returns the next data message, with its fragments joined; answers pings and
+# notes a close in between.
 
 sub recv_message {
     my ($self, $timeout) = @_;
@@ -434,8 +433,8 @@ sub recv_json {
 }
 
 
-# The next message of this type (and, with a stream name, of that stream),
-# others are skipped and kept in skipped().
+# Returns the next message of this type (and, with a stream name, of that
+# stream); skips others, which skipped() returns.
 
 sub recv_type {
     my ($self, $type, $timeout, $stream) = @_;
@@ -467,8 +466,8 @@ sub subscribe {
 }
 
 
-# Code and reason of the server's Close (nothing: connection ended without
-# one; code 1005: an empty Close). Data before it is thrown away.
+# Returns code and reason of the server's Close (nothing: the connection ended
+# without one; code 1005: an empty Close). Skips data before it.
 
 sub recv_close {
     my ($self, $timeout) = @_;
@@ -486,7 +485,7 @@ sub recv_close {
 }
 
 
-# True once the server has ended the TCP connection.
+# Returns true once the server has ended the TCP connection.
 
 sub wait_eof {
     my ($self, $timeout) = @_;
