@@ -24,12 +24,12 @@
 #include "bc_ws_frame.h"
 
 
-/* sends, and entries looked at, after which the clock is */
+/* how many sends, and entries compared, until the next look at the clock */
 #define NGX_HTTP_BLOCKCAST_FILTERED_SENDS   4
 #define NGX_HTTP_BLOCKCAST_FILTERED_LOOKS   32
-/* messages of the newest entries that are kept for others who want the same */
+/* how many messages are kept for other clients that need the same */
 #define NGX_HTTP_BLOCKCAST_FILTERED_KEPT    16
-/* entries of one message, and about their bytes */
+/* the most entries of a message, and about the most bytes */
 #define NGX_HTTP_BLOCKCAST_FILTERED_MOST    1024
 #define NGX_HTTP_BLOCKCAST_FILTERED_PIECE   49152
 
@@ -49,7 +49,7 @@ struct ngx_http_blockcast_filtered_node_s {
 };
 
 
-/* how far a first page is, whose entries are looked for from the newest on */
+/* the search for the entries of a first page, from the newest on */
 
 typedef struct {
     uint64_t                      next;         /* number, by hub->added, of
@@ -78,7 +78,18 @@ struct ngx_http_blockcast_filtered_sub_s {
 };
 
 
-/* where an entry is looked at */
+/* what a message has: entries, by their index in the hub, and a gap */
+
+typedef struct {
+    uint32_t                      which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
+    ngx_uint_t                    n;
+    uint64_t                      seq;          /* of the message */
+    uint64_t                      since;        /* of the gap */
+    uint64_t                      oldest;       /* ... or 0: there is no gap */
+} ngx_http_blockcast_filtered_page_t;
+
+
+/* a place in an entry that filters compare */
 
 typedef struct {
     ngx_uint_t                    used;         /* subscribers found by it */
@@ -106,8 +117,8 @@ struct ngx_http_blockcast_filtered_s {
     uint64_t                      seq;          /* newest that was indexed */
     uint64_t                      round;
 
-    ngx_queue_t                   hits;         /* who is to be sent to */
-    ngx_queue_t                   waits;        /* ... when it is compressed */
+    ngx_queue_t                   hits;         /* subscribers to send to */
+    ngx_queue_t                   waits;        /* ... after compression */
 
     struct {
         uint64_t                      version;
@@ -719,12 +730,11 @@ ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Makes a message of some entries, by their number, and the gap before. */
+/* Makes the text of a message; NULL without memory. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
-    uint32_t *which, ngx_uint_t n, uint64_t seq, uint64_t since,
-    uint64_t oldest)
+    ngx_http_blockcast_filtered_page_t *page)
 {
     u_char                            *p;
     size_t                             size;
@@ -737,8 +747,8 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
     size = st->field.len + sizeof("{\"\":[],\"count\":}") + NGX_INT_T_LEN
            + sizeof(",\"gap\":{\"since\":,\"oldest\":}") + 2 * NGX_INT64_LEN;
 
-    for (i = 0; i < n; i++) {
-        size += ngx_http_blockcast_hub_entry(hub, which[i])->len + 1;
+    for (i = 0; i < page->n; i++) {
+        size += ngx_http_blockcast_hub_entry(hub, page->which[i])->len + 1;
     }
 
     frame = ngx_http_blockcast_frame_alloc(
@@ -755,8 +765,8 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
     p = ngx_cpymem(p, st->field.data, st->field.len);
     p = ngx_cpymem(p, "\":[", 3);
 
-    for (i = 0; i < n; i++) {
-        rec = ngx_http_blockcast_hub_entry(hub, which[i]);
+    for (i = 0; i < page->n; i++) {
+        rec = ngx_http_blockcast_hub_entry(hub, page->which[i]);
 
         if (i != 0) {
             *p++ = ',';
@@ -765,12 +775,13 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
         p = ngx_cpymem(p, ngx_http_blockcast_ring_record_data(rec), rec->len);
     }
 
-    p = ngx_sprintf(p, "],\"count\":%ui}", n);
-    p = ngx_http_blockcast_snapshot_message_tail(p, seq, hub->snap.timestamp);
+    p = ngx_sprintf(p, "],\"count\":%ui}", page->n);
+    p = ngx_http_blockcast_snapshot_message_tail(p, page->seq,
+                                                 hub->snap.timestamp);
 
-    if (oldest != 0) {
+    if (page->oldest != 0) {
         p = ngx_sprintf(p - 1, ",\"gap\":{\"since\":%uL,\"oldest\":%uL}}",
-                        since, oldest);
+                        page->since, page->oldest);
     }
 
     ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT,
@@ -781,15 +792,15 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Makes the message as a client takes it, once for those who want the same.
- * NGX_OK with a reference for the caller, NGX_ERROR without memory, or
+ * Makes a message in the form for a client, once for all that need the same.
+ * NGX_OK: *frame has a reference for the caller; NGX_ERROR without memory;
  * NGX_AGAIN: it is being compressed, after which _again() is called.
  */
 
 static ngx_int_t
 ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_hub_t *hub, uint32_t *which, ngx_uint_t n, uint64_t seq,
-    uint64_t since, uint64_t oldest, ngx_http_blockcast_frame_t **frame)
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_filtered_page_t *page,
+    ngx_http_blockcast_frame_t **frame)
 {
     uint32_t                        apart[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
     uint64_t                        secret[2], about[4];
@@ -803,28 +814,32 @@ ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
     ngx_memzero(&key, sizeof(ngx_http_blockcast_page_key_t));
 
     key.hub = hub;
-    key.from = (n != 0) ? ngx_http_blockcast_hub_place(hub, which[0])
-                        : hub->head;
-    key.to = (n != 0) ? ngx_http_blockcast_hub_place(hub, which[n - 1])
-                      : hub->head;
-    key.seq = seq;
-    key.since = since;
+    key.from = hub->head;
+    key.to = hub->head;
+    key.seq = page->seq;
+    key.since = page->since;
     key.protocol = conn->protocol;
     key.bits = conn->deflate ? conn->bits : 0;
 
-    /* the numbers of entries change when an older one goes: not these */
+    if (page->n != 0) {
+        key.from = ngx_http_blockcast_hub_place(hub, page->which[0]);
+        key.to = ngx_http_blockcast_hub_place(hub, page->which[page->n - 1]);
+    }
 
-    for (i = 0; i < n; i++) {
-        apart[i] = which[i] - which[0];
+    /* indexes change when an older entry goes, their distances do not */
+
+    for (i = 0; i < page->n; i++) {
+        apart[i] = page->which[i] - page->which[0];
     }
 
     about[0] = key.from;
-    about[1] = seq;
-    about[2] = since;
-    about[3] = oldest;
+    about[1] = page->seq;
+    about[2] = page->since;
+    about[3] = page->oldest;
 
     secret[0] = f->secret[0];
-    secret[1] = bc_siphash(f->secret, (u_char *) apart, n * sizeof(uint32_t));
+    secret[1] = bc_siphash(f->secret, (u_char *) apart,
+                           page->n * sizeof(uint32_t));
 
     key.which = bc_siphash(secret, (u_char *) about, sizeof(about)) | 1;
 
@@ -844,8 +859,7 @@ ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
     rc = ngx_http_blockcast_page_cache_find(&key, frame);
 
     if (rc == NGX_DECLINED) {
-        *frame = ngx_http_blockcast_filtered_message(hub, which, n, seq, since,
-                                                     oldest);
+        *frame = ngx_http_blockcast_filtered_message(hub, page);
         if (*frame == NULL) {
             return NGX_ERROR;
         }
@@ -893,8 +907,8 @@ ngx_http_blockcast_filtered_wants(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Looks for the entries of the first page, from the newest on.  NGX_AGAIN:
- * this turn has no more time for it, NGX_ERROR: no memory.
+ * Searches the entries of the first page, from the newest on.  NGX_AGAIN: the
+ * time of this turn is used up; NGX_ERROR without memory.
  */
 
 static ngx_int_t
@@ -944,18 +958,18 @@ ngx_http_blockcast_filtered_scan(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* The first page, as ngx_http_blockcast_filtered_next(). */
+/* Returns the first page, as ngx_http_blockcast_filtered_next() does. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_filtered_sub_t *s)
 {
-    uint64_t                     seq, since, gone, oldest;
-    uint32_t                     which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
-    ngx_int_t                    rc;
-    ngx_uint_t                   i, n;
-    ngx_http_blockcast_hub_t    *hub;
-    ngx_http_blockcast_frame_t  *frame;
+    uint64_t                             gone;
+    ngx_int_t                            rc;
+    ngx_uint_t                           i;
+    ngx_http_blockcast_hub_t            *hub;
+    ngx_http_blockcast_frame_t          *frame;
+    ngx_http_blockcast_filtered_page_t   page;
 
     hub = sub->hub;
 
@@ -970,29 +984,29 @@ ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
     }
 
     gone = hub->added - hub->count;
-    seq = s->scan->seq;
-    n = 0;
+    page.seq = s->scan->seq;
+    page.since = 0;
+    page.oldest = 0;
+    page.n = 0;
 
     for (i = s->scan->n; i > 0; i--) {
         if (s->scan->found[i - 1] >= gone) {
-            which[n++] = (uint32_t) (s->scan->found[i - 1] - gone);
+            page.which[page.n++] = (uint32_t) (s->scan->found[i - 1] - gone);
         }
     }
 
-    since = 0;
-    oldest = 0;
-
     if (sub->lost) {
 
-        /* what came after a seq of another epoch is not known */
+        /* what the client lacks since a seq of another epoch is unknown */
 
-        since = s->since;
-        oldest = (n != 0) ? ngx_http_blockcast_hub_entry(hub, which[0])->seq
-                          : seq;
+        page.since = s->since;
+        page.oldest = (page.n != 0)
+                      ? ngx_http_blockcast_hub_entry(hub, page.which[0])->seq
+                      : page.seq;
     }
 
-    rc = ngx_http_blockcast_filtered_shared(conn, hub, which, n, seq, since,
-                                            oldest, &frame);
+    rc = ngx_http_blockcast_filtered_shared(conn, hub, &page, &frame);
+
     if (rc == NGX_AGAIN) {
         ngx_http_blockcast_filtered_later(hub->filtered, s, rc);
     }
@@ -1001,7 +1015,7 @@ ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (oldest != 0) {
+    if (page.oldest != 0) {
         ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
     }
 
@@ -1010,34 +1024,34 @@ ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
     s->page = 0;
 
     sub->lost = 0;
-    sub->seq = seq;
+    sub->seq = page.seq;
     hub->delivered++;
 
     return frame;
 }
 
 
-/* The next entries after what it has, as ngx_http_blockcast_filtered_next(). */
+/* Returns what is newer, as ngx_http_blockcast_filtered_next() does. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, ngx_http_blockcast_filtered_sub_t *s)
 {
-    size_t                             size;
-    uint64_t                           seq, oldest;
-    uint32_t                           which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
-    ngx_int_t                          rc;
-    ngx_uint_t                         i, n, from, over;
-    ngx_http_blockcast_hub_t          *hub;
-    ngx_http_blockcast_frame_t        *frame;
-    ngx_http_blockcast_ring_record_t  *rec;
+    size_t                               size;
+    ngx_int_t                            rc;
+    ngx_uint_t                           i, from, over;
+    ngx_http_blockcast_hub_t            *hub;
+    ngx_http_blockcast_frame_t          *frame;
+    ngx_http_blockcast_ring_record_t    *rec;
+    ngx_http_blockcast_filtered_page_t   page;
 
     hub = sub->hub;
-    seq = hub->snap.seq;
-    oldest = 0;
+    page.seq = hub->snap.seq;
+    page.since = 0;
+    page.oldest = 0;
+    page.n = 0;
     size = 0;
     over = 0;
-    n = 0;
 
     for (from = hub->count; from > 0; from--) {
         if (ngx_http_blockcast_hub_entry(hub, from - 1)->seq <= sub->seq) {
@@ -1046,8 +1060,10 @@ ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,
     }
 
     if (sub->seq < hub->evicted || sub->seq < hub->stream->slot->hole) {
-        oldest = (from < hub->count)
-                 ? ngx_http_blockcast_hub_entry(hub, from)->seq : seq;
+        page.since = sub->seq;
+        page.oldest = (from < hub->count)
+                      ? ngx_http_blockcast_hub_entry(hub, from)->seq
+                      : page.seq;
     }
 
     for (i = from; i < hub->count; i++) {
@@ -1059,35 +1075,34 @@ ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,
             over |= ngx_http_blockcast_fanout_spent();
         }
 
-        if ((n == NGX_HTTP_BLOCKCAST_FILTERED_MOST
+        if ((page.n == NGX_HTTP_BLOCKCAST_FILTERED_MOST
              || size > NGX_HTTP_BLOCKCAST_FILTERED_PIECE || over)
             && rec->seq != ngx_http_blockcast_hub_entry(hub, i - 1)->seq)
         {
-            seq = ngx_http_blockcast_hub_entry(hub, i - 1)->seq;
+            page.seq = ngx_http_blockcast_hub_entry(hub, i - 1)->seq;
             break;
         }
 
-        if (n < NGX_HTTP_BLOCKCAST_FILTERED_MOST
+        if (page.n < NGX_HTTP_BLOCKCAST_FILTERED_MOST
             && ngx_http_blockcast_filtered_wants(hub, s->filter, i))
         {
-            which[n++] = (uint32_t) i;
+            page.which[page.n++] = (uint32_t) i;
             size += rec->len;
         }
     }
 
-    if (n == 0 && oldest == 0) {
-        sub->seq = seq;
+    if (page.n == 0 && page.oldest == 0) {
+        sub->seq = page.seq;
 
-        if (seq != hub->snap.seq) {
+        if (page.seq != hub->snap.seq) {
             ngx_http_blockcast_filtered_later(hub->filtered, s, NGX_OK);
         }
 
         return NULL;
     }
 
-    rc = ngx_http_blockcast_filtered_shared(conn, hub, which, n, seq,
-                                            (oldest != 0) ? sub->seq : 0,
-                                            oldest, &frame);
+    rc = ngx_http_blockcast_filtered_shared(conn, hub, &page, &frame);
+
     if (rc == NGX_AGAIN) {
         ngx_http_blockcast_filtered_later(hub->filtered, s, rc);
     }
@@ -1096,11 +1111,11 @@ ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,
         return NULL;
     }
 
-    if (oldest != 0) {
+    if (page.oldest != 0) {
         ngx_http_blockcast_count(ngx_http_blockcast_n_gaps, 1);
     }
 
-    sub->seq = seq;
+    sub->seq = page.seq;
     hub->delivered++;
 
     return frame;
