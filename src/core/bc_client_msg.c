@@ -253,7 +253,7 @@ bc_client_msg_escape(char *dst, const uint8_t *p, const uint8_t *last)
  * string is copied.  ("id" may be anything: it is sent back from the original
  * text.)
  *
- * * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
+ * Returns the length, or 0 when there are more than BC_CLIENT_MSG_VALUES
  * values, each of which follows a bracket or a comma, or is the only one.
  */
 

@@ -2,10 +2,10 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * * The messages of a client: those of the JSON protocol and the requests of
+ * The messages of a client: those of the JSON protocol and the requests of
  * JSON-RPC 2.0.
  *
- * * A message is checked by bc_json_check() and then read with cJSON, which
+ * A message is checked by bc_json_check() and then read with cJSON, which
  * alone would accept more than JSON.  The tree has a bounded number of values,
  * so that a message of 64 KB costs no more than the check.  "id" is sent back
  * from the original text, as cJSON's numbers are doubles.

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * * JSON-RPC: builds a request, reads a reply, alone or in a batch.
+ * JSON-RPC: builds a request, reads a reply, alone or in a batch.
  *
- * * Nodes speak 2.0, 1.0 and mixtures of them.  All of these are accepted as
+ * Nodes speak 2.0, 1.0 and mixtures of them.  All of these are accepted as
  * long as the meaning is clear; in strict mode, only 2.0 is.
  */
 
@@ -44,22 +44,22 @@ typedef struct {
 /*
  * Reads a whole HTTP body as the reply to request `id`.
  *
- * * Returns 0 with either reply->ok = 1 and the result, byte for byte, or
+ * Returns 0 with either reply->ok = 1 and the result, byte for byte, or
  * reply->rpc_error = 1 with the node's code and message.  Returns -1 when it
  * is no valid reply to that request, reply->message then says why in one
  * sentence without a full stop.
  *
- * * An error reply may have "id":null (5: the node could not read the id;
+ * An error reply may have "id":null (5: the node could not read the id;
  * bodies of HTTP 429 have that), a result may not.  "error":null beside a
  * result and "result":null beside an error object count as absent.
  *
- * * Except in strict mode, "jsonrpc" may be missing or of another version; the
+ * Except in strict mode, "jsonrpc" may be missing or of another version; the
  * id may be its digits in a string, or a number with the same value; in an
  * error it may be missing or empty; "error":false counts as null; an error may
  * be a string, or have no code, or a code that is not an integer: then
  * has_code is 0, and the message begins with the code.
  *
- * * In document mode the whole body is the result.
+ * In document mode the whole body is the result.
  */
 
 int bc_jsonrpc_parse(const uint8_t *p, size_t len, uint64_t id, int mode,

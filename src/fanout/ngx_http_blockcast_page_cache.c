@@ -3,7 +3,7 @@
  * Pages of logs: the messages with entries for clients that connect or
  * reconnect, made once for all that need the same.
  *
- * * After a reload or an outage thousands of clients reconnect at the same
+ * After a reload or an outage thousands of clients reconnect at the same
  * time. Putting a page together costs little; compressing it or converting it
  * to CBOR costs as much as sending it to a hundred clients.  So the pages used
  * last are kept, up to a number of bytes; encoding_cache_next() divides the

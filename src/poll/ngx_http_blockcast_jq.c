@@ -312,8 +312,10 @@ ngx_http_blockcast_jq_read(u_char *p, size_t len, bc_exact_scan_t *all)
 }
 
 
-/* Parses a text; all: the scan of all texts of the run, which mostly have no
-   integer to mark. */
+/*
+ * Parses a text; all: the scan of all texts of the run, which mostly have no
+ * integer to mark.
+ */
 
 static jv
 ngx_http_blockcast_jq_parse(ngx_str_t *text, bc_exact_scan_t *all,

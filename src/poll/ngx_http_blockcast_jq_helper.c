@@ -3,16 +3,16 @@
  * Helper processes, which run the jq programs of a worker outside its event
  * loop.
  *
- * * A thread would not do: libjq aborts the process when an assertion fails or
+ * A thread would not do: libjq aborts the process when an assertion fails or
  * memory is short, and a program that never ends can only be ended together
  * with what runs it.
  *
- * * Each worker starts a spawner before it has any threads or clients, and the
+ * Each worker starts a spawner before it has any threads or clients, and the
  * spawner starts helpers when they are needed.  A worker with threads cannot
  * do so itself: a copy made while another thread holds malloc()'s lock would
  * hang. The compiled programs are inherited.
  *
- * * Spawner and helpers are made by clone() without an exit signal, so that
+ * Spawner and helpers are made by clone() without an exit signal, so that
  * nginx gets no SIGCHLD for children it does not know.  They end with the
  * worker, and have no descriptors of nginx, no environment, no zone in shared
  * memory, and only the system calls that a program needs.

@@ -2,12 +2,12 @@
 /*
  * Polls of keys: when each is due, and which keys share a poll.
  *
- * * Keys that are due are polled first come first served; keys with a new
+ * Keys that are due are polled first come first served; keys with a new
  * listener are in another list, and the two lists take turns.  Only a few
  * polls of a stream run at once: the rest stays in the lists, which have room
  * for each key of the table and cannot grow.
  *
- * * A poll counts when it has ended: if its worker is killed or loses the
+ * A poll counts when it has ended: if its worker is killed or loses the
  * lease before, the next one polls the keys again.
  */
 

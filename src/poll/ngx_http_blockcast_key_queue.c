@@ -2,7 +2,7 @@
 /*
  * The keys of a stream that wait to be polled.
  *
- * * Polls may overtake each other, so keys do not come back in the order in
+ * Polls may overtake each other, so keys do not come back in the order in
  * which they are due.  But all keys of a stream have the same interval and the
  * same grid: a key that is not due yet becomes due at one of two times.  There
  * is a list for each, which is in order and can be moved as a whole.

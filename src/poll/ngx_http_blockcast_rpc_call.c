@@ -1446,7 +1446,7 @@ ngx_http_blockcast_rpc_call_init(ngx_conf_t *cf,
  * has to ignore headers that trigger actions (X-Accel-Redirect and the like).
  * The table entry of its *_ignore_headers directive tells where it keeps that.
  *
- * * Caching and storing are turned off: all calls have different ids, so a
+ * Caching and storing are turned off: all calls have different ids, so a
  * cached reply could only be that of another call.
  */
 

@@ -2,15 +2,15 @@
 /*
  * The path of a call through nginx to the node and back.
  *
- * * What an operator writes at the level of a server or of http {} is meant
+ * What an operator writes at the level of a server or of http {} is meant
  * for clients: those without a User-Agent are refused, those without TLS are
  * redirected, all are limited.  A call is not a client, so it starts in the
  * location of its node.  From the levels above it takes:
  *
- * *  - "set", as its values may be used in the location;  - what is merged
- * into the location and is about proxying.
+ *  - "set", as its values may be used in the location;
+ *  - what is merged into the location and is about proxying.
  *
- * * It skips the rest of the server's rewrite phase, the choice of a location
+ * It skips the rest of the server's rewrite phase, the choice of a location
  * (a regex might match the node's), client_max_body_size, limit_req and
  * limit_conn that are not the location's own, inherited error pages, and the
  * filters of other modules (header_filter_by_lua).  nginx itself skips the
