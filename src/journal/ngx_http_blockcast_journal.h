@@ -78,6 +78,9 @@ struct ngx_http_blockcast_journal_s {
     ngx_msec_t                    beat_checked; /* last seen */
     ngx_uint_t                    beat_checks;  /* times it was seen */
 
+    uint64_t                      note_epoch;   /* as this worker has written
+                                                   it to PATH.lock */
+
     unsigned                      ready:1;      /* this worker leads and has
                                                    read all before it */
     unsigned                      without_record:1;  /* the lead could not be

@@ -735,6 +735,13 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
 
     ngx_http_blockcast_journal_note_set_incomplete(s->lock, 0);
 
+    if (s->note_epoch != zone->sh->epoch) {
+
+        /* that of a cluster was taken over: the file is of this one now */
+
+        ngx_http_blockcast_journal_note_begin(bmcf);
+    }
+
     /* the image fits, but the journal behind it may soon fill the disk again:
        then the next successful append tells */
 

@@ -241,6 +241,7 @@ ngx_http_blockcast_journal_note_begin(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     s->note_valid = 1;
+    s->note_epoch = note.epoch;
 }
 
 
