@@ -14,6 +14,7 @@
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
 #include "ngx_http_blockcast_jq_queue.h"
+#include "ngx_http_blockcast_key_form_run.h"
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_path.h"
 #include "ngx_http_blockcast_commands.h"
@@ -93,6 +94,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
     ngx_http_blockcast_rpc_lane_done();
+    ngx_http_blockcast_key_form_done();
     ngx_http_blockcast_jq_queue_done();
     ngx_http_blockcast_worker_record_leave(bmcf->zone);
     ngx_http_blockcast_commands_forget_welcome();

@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_jsonrpc.h"
 #include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_form.h"
 #include "ngx_http_blockcast_key_hub.h"
 #include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_ws_send.h"
@@ -1018,7 +1019,14 @@ ngx_http_blockcast_commands_key(ngx_http_blockcast_reply_ctx_t *ctx,
     ngx_http_blockcast_reject_t   reject;
 
     if (options == NULL) {
-        hub = ngx_http_blockcast_key_access_find(ctx->conn, st, &claim->text);
+        hub = ngx_http_blockcast_key_access_find(ctx->conn, st, &claim->text,
+                                                 &reject);
+
+        if (hub == NULL && reject.text != NULL) {
+            ngx_http_blockcast_commands_key_answer(ctx, "error", st,
+                                                   &claim->text, &reject);
+            return;
+        }
 
         ngx_http_blockcast_commands_key_answer(ctx, "unsubscribed", st,
                                                hub ? &hub->key->text
@@ -1071,6 +1079,47 @@ ngx_http_blockcast_commands_no_keys(ngx_http_blockcast_reply_ctx_t *ctx,
 }
 
 
+/* Notes the keys of a message whose form has to be asked for. */
+
+static void
+ngx_http_blockcast_commands_want(ngx_http_blockcast_reply_ctx_t *ctx,
+    ngx_http_blockcast_stream_t *st)
+{
+    u_char          text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    size_t          len;
+    bc_span_t       item, key;
+    ngx_str_t       name;
+    ngx_uint_t      more;
+    bc_json_iter_t  it;
+
+    if (st->keys->form == NULL) {
+        return;
+    }
+
+    if (!bc_json_member(ctx->text, "keys", &item)
+        || bc_json_array(&it, item) != 0)
+    {
+        it.pos = NULL;
+    }
+
+    more = bc_json_member(ctx->text, "key", &item);
+
+    while (more || (it.pos != NULL && bc_json_next(&it, &key, &item))) {
+        more = 0;
+
+        if (item.data[0] == '{' && bc_json_member(item, "key", &key)) {
+            item = key;
+        }
+
+        if (bc_json_string(item, text, sizeof(text), &len) == 0) {
+            name.data = text;
+            name.len = len;
+            ngx_http_blockcast_key_form_want(st, &name);
+        }
+    }
+}
+
+
 /*
  * Executes a command for the keys that a message names: "key", with "expires"
  * and "signature" beside it if the stream needs them, then those of "keys",
@@ -1115,6 +1164,14 @@ ngx_http_blockcast_commands_keys(ngx_http_blockcast_reply_ctx_t *ctx,
         reject.text = "this stream needs a \"key\", or \"keys\"";
         ngx_http_blockcast_commands_key_answer(ctx, "error", st, NULL,
                                                &reject);
+        return;
+    }
+
+    ngx_http_blockcast_commands_want(ctx, st);
+
+    if (ngx_http_blockcast_key_form_wanted() != 0) {
+
+        /* the message comes again */
         return;
     }
 

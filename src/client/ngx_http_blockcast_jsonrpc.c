@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_form.h"
 #include "ngx_http_blockcast_subprotocol.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_ws_send.h"
@@ -217,6 +218,12 @@ ngx_http_blockcast_jsonrpc_key(ngx_http_blockcast_jsonrpc_request_t *rq,
     claim.text.data = text;
     claim.text.len = len;
 
+    ngx_http_blockcast_key_form_want(st, &claim.text);
+
+    if (ngx_http_blockcast_key_form_wanted() != 0) {
+        return NULL;
+    }
+
     if (bc_json_member(params, "expires", &member)) {
 
         if (bc_json_string(member, expires, sizeof(expires), &len) != 0
@@ -289,6 +296,12 @@ ngx_http_blockcast_jsonrpc_subscribe(ngx_http_blockcast_jsonrpc_request_t *rq)
 
     if (st->keys != NULL) {
         hub = ngx_http_blockcast_jsonrpc_key(rq, st, &options, &reject);
+
+        if (ngx_http_blockcast_key_form_wanted() != 0) {
+
+            /* the message comes again */
+            return;
+        }
 
         if (hub == NULL) {
             ngx_http_blockcast_jsonrpc_error(rq, NGX_HTTP_BLOCKCAST_RPC_PARAMS,

@@ -77,17 +77,19 @@ ngx_http_blockcast_key_access(ngx_http_blockcast_conn_t *conn,
 {
     u_char                     buf[NGX_HTTP_BLOCKCAST_KEY_LEN];
     u_char                     said[NGX_HTTP_BLOCKCAST_KEY_SAID];
+    ngx_int_t                  rc;
     ngx_str_t                  key, sentence;
     const char                *why;
     ngx_uint_t                 i, busy;
     ngx_http_blockcast_hub_t  *hub;
 
     key.data = buf;
+    rc = ngx_http_blockcast_key_form(st, &claim->text, &key, &sentence, said);
 
-    if (ngx_http_blockcast_key_form(st, &claim->text, &key, &sentence, said)
-        != NGX_OK)
-    {
-        ngx_http_blockcast_key_access_say(reject, "bad_key", "%V", &sentence);
+    if (rc != NGX_OK) {
+        ngx_http_blockcast_key_access_say(reject, (rc == NGX_AGAIN)
+                                                  ? "busy" : "bad_key",
+                                          "%V", &sentence);
         return NULL;
     }
 
@@ -308,19 +310,26 @@ ngx_http_blockcast_key_access_init(void)
 
 ngx_http_blockcast_hub_t *
 ngx_http_blockcast_key_access_find(ngx_http_blockcast_conn_t *conn,
-    ngx_http_blockcast_stream_t *st, ngx_str_t *text)
+    ngx_http_blockcast_stream_t *st, ngx_str_t *text,
+    ngx_http_blockcast_reject_t *reject)
 {
     u_char                     buf[NGX_HTTP_BLOCKCAST_KEY_LEN];
     u_char                     said[NGX_HTTP_BLOCKCAST_KEY_SAID];
+    ngx_int_t                  rc;
     ngx_str_t                  key, sentence;
     ngx_uint_t                 i;
     ngx_http_blockcast_hub_t  *hub;
 
     key.data = buf;
 
-    if (ngx_http_blockcast_key_form(st, text, &key, &sentence, said)
-        != NGX_OK)
-    {
+    reject->text = NULL;
+    rc = ngx_http_blockcast_key_form(st, text, &key, &sentence, said);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_blockcast_key_access_say(reject, "busy", "%V", &sentence);
+    }
+
+    if (rc != NGX_OK) {
         return NULL;
     }
 

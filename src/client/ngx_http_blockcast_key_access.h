@@ -50,10 +50,13 @@ uint32_t ngx_http_blockcast_key_access_until(time_t until);
 ngx_uint_t ngx_http_blockcast_key_access_count(
     ngx_http_blockcast_conn_t *conn);
 
-/* Returns the hub that a client has subscribed to, or NULL. */
+/*
+ * Returns the hub that a client has subscribed to, or NULL: then reject->text
+ * is NULL, unless that is not known just now.
+ */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_find(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
-    ngx_str_t *key);
+    ngx_str_t *key, ngx_http_blockcast_reject_t *reject);
 
 /*
  * Keeps the value of blockcast_allow_keys for a connection, and frees it.

@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_form.h"
 #include "ngx_http_blockcast_rpc_lane.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_log_filter.h"
@@ -502,27 +503,18 @@ ngx_http_blockcast_rpc_filter(ngx_http_blockcast_rpc_group_t *group,
 
 
 /*
- * Returns the hub that a subscription is to: in a stream with keys, that of
- * the key among the params.  NULL: an error was sent.
+ * Reads the key among the params into buf, of NGX_HTTP_BLOCKCAST_KEY_LEN + 64
+ * bytes.  False: there is none.
  */
 
-static ngx_http_blockcast_hub_t *
-ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
-    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
-    ngx_http_blockcast_rpc_rule_t *rule)
+static ngx_uint_t
+ngx_http_blockcast_rpc_key(bc_rpc_request_t *r,
+    ngx_http_blockcast_rpc_rule_t *rule, u_char *buf, ngx_str_t *key)
 {
-    size_t                           len;
-    u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
-    bc_span_t                        name, value;
-    ngx_uint_t                       n;
-    bc_json_iter_t                   it;
-    ngx_http_blockcast_hub_t        *hub;
-    ngx_http_blockcast_reject_t      reject;
-    ngx_http_blockcast_key_claim_t   claim;
-
-    if (!rule->keyed) {
-        return ngx_http_blockcast_hub_of(rule->stream);
-    }
+    size_t          len;
+    bc_span_t       name, value;
+    ngx_uint_t      n;
+    bc_json_iter_t  it;
 
     ngx_memzero(&value, sizeof(bc_span_t));
 
@@ -552,19 +544,47 @@ ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
         }
     }
 
+    if (value.data == NULL
+        || bc_json_string(value, buf, NGX_HTTP_BLOCKCAST_KEY_LEN + 64, &len)
+           == -1)
+    {
+        return 0;
+    }
+
+    key->data = buf;
+    key->len = len;
+
+    return 1;
+}
+
+
+/*
+ * Returns the hub that a subscription is to: in a stream with keys, that of
+ * the key among the params.  NULL: an error was sent.
+ */
+
+static ngx_http_blockcast_hub_t *
+ngx_http_blockcast_rpc_hub(ngx_http_blockcast_rpc_group_t *group,
+    ngx_uint_t i, ngx_http_blockcast_conn_t *conn, bc_rpc_request_t *r,
+    ngx_http_blockcast_rpc_rule_t *rule)
+{
+    u_char                           text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    ngx_http_blockcast_hub_t        *hub;
+    ngx_http_blockcast_reject_t      reject;
+    ngx_http_blockcast_key_claim_t   claim;
+
+    if (!rule->keyed) {
+        return ngx_http_blockcast_hub_of(rule->stream);
+    }
+
     ngx_memzero(&claim, sizeof(ngx_http_blockcast_key_claim_t));
 
-    if (value.data == NULL
-        || bc_json_string(value, text, sizeof(text), &len) == -1)
-    {
+    if (!ngx_http_blockcast_rpc_key(r, rule, text, &claim.text)) {
         ngx_http_blockcast_rpc_group_error(group, i, r->id, BC_RPC_BAD_PARAMS,
                                     "the params must have the %V, a string",
                                     &rule->stream->keys->name);
         return NULL;
     }
-
-    claim.text.data = text;
-    claim.text.len = len;
 
     hub = ngx_http_blockcast_key_access_conn(conn, rule->stream, &claim,
                                              &reject);
@@ -976,6 +996,64 @@ ngx_http_blockcast_rpc_request(ngx_http_blockcast_rpc_group_t *group,
 }
 
 
+/* Notes the keys of a message whose form has to be asked for. */
+
+static void
+ngx_http_blockcast_rpc_want(ngx_http_blockcast_rpc_conf_t *conf,
+    const u_char *data, size_t len)
+{
+    u_char                            text[NGX_HTTP_BLOCKCAST_KEY_LEN + 64];
+    ngx_str_t                         key;
+    ngx_uint_t                        n;
+    bc_rpc_message_t                  message;
+    bc_rpc_request_t                  request;
+    ngx_http_blockcast_rpc_rule_t   **rules;
+
+    if (conf->rules == NULL) {
+        return;
+    }
+
+    rules = conf->rules->elts;
+
+    for (n = 0; n < conf->rules->nelts; n++) {
+        if (rules[n]->keyed && rules[n]->stream->keys->form != NULL) {
+            break;
+        }
+    }
+
+    if (n == conf->rules->nelts) {
+        return;
+    }
+
+    bc_rpc_message(&message, data, len);
+
+    if (message.what == BC_RPC_NO_JSON || message.what == BC_RPC_EMPTY
+        || (message.what == BC_RPC_BATCH && message.n > conf->limit.batch))
+    {
+        return;
+    }
+
+    while (bc_rpc_next(&message, &request)) {
+
+        for (n = 0; request.wrong == NULL && n < conf->rules->nelts; n++) {
+
+            if (ngx_http_blockcast_rpc_is(&rules[n]->subscribe, &request)
+                && ngx_http_blockcast_rpc_for(rules[n], &request))
+            {
+                if (rules[n]->keyed
+                    && ngx_http_blockcast_rpc_key(&request, rules[n], text,
+                                                  &key))
+                {
+                    ngx_http_blockcast_key_form_want(rules[n]->stream, &key);
+                }
+
+                break;
+            }
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
     ngx_http_blockcast_conn_t *conn, const u_char *data, size_t len)
@@ -984,6 +1062,16 @@ ngx_http_blockcast_rpc_execute(ngx_http_blockcast_rpc_lane_t *lane,
     bc_rpc_message_t                 message;
     bc_rpc_request_t                 request;
     ngx_http_blockcast_rpc_group_t  *group;
+
+    if (conn != NULL) {
+        ngx_http_blockcast_rpc_want(lane->conf, data, len);
+
+        if (ngx_http_blockcast_key_form_wanted() != 0) {
+
+            /* the message comes again */
+            return NGX_OK;
+        }
+    }
 
     bc_rpc_message(&message, data, len);
 

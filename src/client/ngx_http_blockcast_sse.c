@@ -23,6 +23,7 @@
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_wait.h"
 #include "ngx_http_blockcast_query_filter.h"
 #include "ngx_http_blockcast_respond.h"
 
@@ -57,6 +58,7 @@ typedef struct {
 } ngx_http_blockcast_sse_t;
 
 
+static ngx_int_t ngx_http_blockcast_sse_want(ngx_http_request_t *r);
 static ngx_int_t ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
     ngx_http_blockcast_sse_t *sse, ngx_str_t *names);
 static ngx_int_t ngx_http_blockcast_sse_names(ngx_http_request_t *r,
@@ -140,6 +142,12 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
     if (ngx_http_blockcast_access_connect(r, &refusal) != NGX_OK) {
         return ngx_http_blockcast_respond_refusal(r, &refusal);
+    }
+
+    rc = ngx_http_blockcast_sse_want(r);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     sse = ngx_http_blockcast_held_request_create(r,
@@ -289,6 +297,62 @@ ngx_http_blockcast_sse_names(ngx_http_request_t *r,
 
     return (ngx_http_blockcast_access_list(r, "streams", names) == NGX_ERROR)
            ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Waits for the forms of the keys that are asked for; see _key_wait. */
+
+static ngx_int_t
+ngx_http_blockcast_sse_want(ngx_http_request_t *r)
+{
+    u_char                          *p, *q, *last;
+    ngx_str_t                        names, name, stream, key;
+    ngx_http_blockcast_stream_t    **offers;
+    ngx_http_blockcast_loc_conf_t   *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    for (offers = blcf->offers; *offers != NULL; offers++) {
+        if ((*offers)->keys != NULL && (*offers)->keys->form != NULL) {
+            break;
+        }
+    }
+
+    if (*offers == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_blockcast_sse_names(r, blcf, &names) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_blockcast_key_wait_begin();
+
+    p = names.data;
+    last = p + names.len;
+
+    while (p < last) {
+        q = ngx_strlchr(p, last, ',');
+
+        name.data = p;
+        name.len = ((q != NULL) ? q : last) - p;
+        p = (q != NULL) ? q + 1 : last;
+
+        if (!ngx_http_blockcast_key_split(&name, &stream, &key)) {
+            continue;
+        }
+
+        for (offers = blcf->offers; *offers != NULL; offers++) {
+            if ((*offers)->keys != NULL && (*offers)->name.len == stream.len
+                && ngx_memcmp((*offers)->name.data, stream.data, stream.len)
+                   == 0)
+            {
+                ngx_http_blockcast_key_form_want(*offers, &key);
+            }
+        }
+    }
+
+    return ngx_http_blockcast_key_wait_request(r);
 }
 
 

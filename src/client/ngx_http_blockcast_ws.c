@@ -517,7 +517,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
         if (conn->leaving) {
             ngx_http_blockcast_client_close(conn, 1012, "service restart");
 
-        } else if (conn->paused) {
+        } else if (conn->paused || conn->forming) {
 
             /* its pong may be among the bytes that are not read yet */
 

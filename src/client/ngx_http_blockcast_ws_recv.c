@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_key_wait.h"
 #include "ngx_http_blockcast_ws_send.h"
 #include "bc_ws_parser.h"
 #include "bc_ws_deflate.h"
@@ -34,6 +35,9 @@ typedef struct {
 } ngx_http_blockcast_unparsed_t;
 
 
+static ngx_int_t ngx_http_blockcast_ws_recv_message(
+    ngx_http_blockcast_conn_t *conn, unsigned type, const u_char *data,
+    size_t len, uint64_t tried);
 static ngx_int_t ngx_http_blockcast_ws_recv_later(
     ngx_http_blockcast_conn_t *conn, u_char *pos, u_char *last);
 static ngx_http_blockcast_unparsed_t *ngx_http_blockcast_ws_recv_take(
@@ -60,11 +64,30 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
     ngx_event_t                    *rev;
     ngx_connection_t               *c;
     ngx_http_blockcast_unparsed_t  *unparsed;
+    ngx_http_blockcast_key_message_t  *message;
 
     c = conn->connection;
     rev = c->read;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_READS; i++) {
+
+        if (conn->forming) {
+            message = ngx_http_blockcast_key_wait_take(conn);
+
+            if (message == NULL) {
+                goto handle;
+            }
+
+            if (!conn->closing && !conn->dead) {
+                (void) ngx_http_blockcast_ws_recv_message(conn, message->type,
+                                                          message->data,
+                                                          message->len,
+                                                          message->tried);
+            }
+
+            ngx_free(message);
+            continue;
+        }
 
         if (conn->unparsed) {
             unparsed = ngx_http_blockcast_ws_recv_take(conn);
@@ -73,7 +96,7 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
                                               unparsed->data + unparsed->len);
             ngx_free(unparsed);
 
-            if (conn->unparsed) {
+            if (conn->unparsed || conn->forming) {
                 goto handle;
             }
 
@@ -118,7 +141,9 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
             continue;
         }
 
-        if (conn->unparsed || (!rev->ready && !rev->pending_eof)) {
+        if (conn->unparsed || conn->forming
+            || (!rev->ready && !rev->pending_eof))
+        {
             goto handle;
         }
     }
@@ -215,9 +240,13 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             if (conn->echo) {
                 ngx_http_blockcast_ws_recv_echo(conn, &ev);
 
-            } else {
-                ngx_http_blockcast_commands_message(conn, ev.type, ev.data,
-                                                    ev.len);
+            } else if (ngx_http_blockcast_ws_recv_message(conn, ev.type,
+                                                          ev.data, ev.len, 0)
+                       == NGX_AGAIN)
+            {
+                return (pos != last)
+                       ? ngx_http_blockcast_ws_recv_later(conn, pos, last)
+                       : NGX_OK;
             }
 
             break;
@@ -231,6 +260,37 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             ngx_http_blockcast_ws_send_flush(conn);
         }
     }
+}
+
+
+/*
+ * Does what a message says.  NGX_AGAIN: it has keys whose form is not known,
+ * and waits for that; nothing was done yet.  tried: see _key_form_gather().
+ */
+
+static ngx_int_t
+ngx_http_blockcast_ws_recv_message(ngx_http_blockcast_conn_t *conn,
+    unsigned type, const u_char *data, size_t len, uint64_t tried)
+{
+    ngx_http_blockcast_key_form_gather(tried);
+    ngx_http_blockcast_commands_message(conn, type, data, len);
+
+    if (ngx_http_blockcast_key_form_wanted() == 0 || conn->dead) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_blockcast_key_wait_message(conn, type, data, len, tried)
+        == NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    /* too many wait: the client is told so */
+
+    ngx_http_blockcast_key_form_gather((uint64_t) -1);
+    ngx_http_blockcast_commands_message(conn, type, data, len);
+
+    return NGX_OK;
 }
 
 
@@ -306,6 +366,8 @@ ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn)
     if (conn->unparsed) {
         ngx_free(ngx_http_blockcast_ws_recv_take(conn));
     }
+
+    ngx_http_blockcast_key_wait_drop(conn);
 
     bc_ws_parser_free(&conn->in);
 }

@@ -505,7 +505,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
         if (rc == NGX_AGAIN) {
 
-            if (conn->unparsed) {
+            if (conn->unparsed && !conn->forming) {
 
                 /* it is the client that the rest of its input waits for */
 

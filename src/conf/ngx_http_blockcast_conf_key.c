@@ -7,6 +7,7 @@
 #include "ngx_http_blockcast_conf_key.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_conf_read.h"
+#include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_key.h"
 #include "ngx_http_blockcast_stream.h"
 
@@ -122,6 +123,69 @@ ngx_http_blockcast_conf_key_flag(ngx_conf_t *cf,
 }
 
 
+/*
+ * Compiles form=, a program that makes one string of another, for it is run
+ * for all keys of a message at once.  Its own messages are those of the text as
+ * it is written.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_conf_key_form(ngx_conf_t *cf,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *value)
+{
+    u_char     *p;
+    ngx_str_t   text, beside, error;
+    jq_state   *jq;
+
+    static const char  before[] = "[.keys[] | . as $bc_key | try (["
+        "limit(2; ($bc_key | (";
+
+    static const char  behind[] = "\n)))] | "
+        "if length == 0 then {why: \"form= puts out nothing\"} "
+        "elif length > 1 then {why: \"form= puts out more than one value\"} "
+        "elif (.[0] | type) != \"string\" "
+        "then {why: \"form= puts out \\(.[0] | type), no string\"} "
+        "else .[0] end) "
+        "catch {why: (tostring | .[:100])}]";
+
+    if (value->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "form= of blockcast_key in stream \"%V\" needs a "
+                           "program", &st->name);
+        return NGX_ERROR;
+    }
+
+    ngx_http_blockcast_conf_read_dir(&cf->conf_file->file.name, &beside);
+
+    text.data = ngx_pnalloc(cf->pool, sizeof(before) + value->len
+                                      + sizeof(behind));
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(text.data, before, sizeof(before) - 1);
+    p = ngx_cpymem(p, value->data, value->len);
+    p = ngx_cpymem(p, behind, sizeof(behind) - 1);
+    text.len = p - text.data;
+
+    if (ngx_http_blockcast_jq_compile(cf->pool, value, &beside,
+                                      &cf->cycle->conf_prefix, &jq, &error)
+        != NGX_OK
+        || ngx_http_blockcast_jq_compile(cf->pool, &text, &beside,
+                                         &cf->cycle->conf_prefix,
+                                         &st->keys->form, &error)
+           != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "form= of blockcast_key in stream \"%V\": %V",
+                           &st->name, &error);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* Reads the file with the secret of signatures: its first line. */
 
 static ngx_int_t
@@ -206,6 +270,10 @@ ngx_http_blockcast_conf_key_param(ngx_conf_t *cf,
         n = ngx_http_blockcast_conf_key_flag(cf, st, word, &value);
         keys->lower = (n == 1);
         return (n == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    }
+
+    if (ngx_http_blockcast_conf_read_param(word, "form=", &value)) {
+        return ngx_http_blockcast_conf_key_form(cf, st, &value);
     }
 
     if (ngx_http_blockcast_conf_read_param(word, "state=", &value)) {

@@ -8,18 +8,12 @@
 #include "ngx_http_blockcast_key.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_gate.h"
+#include "ngx_http_blockcast_key_form.h"
 #include "bc_hmac.h"
 
 
-#if (NGX_PCRE)
-
-/*
- * A key is a part of messages, paths and records, so it is of characters that
- * stand for themselves in all of these.
- */
-
-static ngx_uint_t
-ngx_http_blockcast_key_printable(ngx_str_t *key)
+ngx_uint_t
+ngx_http_blockcast_key_plain(ngx_str_t *key)
 {
     size_t  i;
 
@@ -31,10 +25,35 @@ ngx_http_blockcast_key_printable(ngx_str_t *key)
         }
     }
 
-    return key->len != 0;
+    return key->len != 0 && key->len <= NGX_HTTP_BLOCKCAST_KEY_LEN;
 }
 
-#endif
+
+/*
+ * Puts what the program of form= has made of a key into *key; *why: its own
+ * words, when it refuses.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_key_program(ngx_http_blockcast_stream_t *st,
+    ngx_str_t *text, ngx_str_t *key, ngx_str_t *why)
+{
+    ngx_int_t  rc;
+
+    if (!ngx_http_blockcast_key_plain(text)) {
+        ngx_str_null(why);
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_blockcast_key_form_find(st, text, why);
+
+    if (rc == NGX_OK) {
+        ngx_memcpy(key->data, why->data, why->len);
+        key->len = why->len;
+    }
+
+    return rc;
+}
 
 
 ngx_int_t
@@ -42,13 +61,15 @@ ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st, ngx_str_t *text,
     ngx_str_t *key, ngx_str_t *said, u_char *buf)
 {
     u_char                           *last, shown[80];
-    ngx_str_t                         cut;
+    ngx_int_t                         rc;
+    ngx_str_t                         cut, why;
     ngx_http_blockcast_key_conf_t    *conf;
 #if (NGX_PCRE)
     int                               captures[6];
     ngx_int_t                         n;
     ngx_str_t                         form;
 #endif
+    static ngx_str_t                  none = ngx_null_string;
 
     conf = st->keys;
     last = buf + NGX_HTTP_BLOCKCAST_KEY_SAID;
@@ -62,18 +83,39 @@ ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st, ngx_str_t *text,
         return NGX_DECLINED;
     }
 
-    if (conf->lower) {
-        ngx_strlow(key->data, text->data, text->len);
+    ngx_str_null(&why);
+    rc = NGX_OK;
+
+    if (conf->form != NULL) {
+        rc = ngx_http_blockcast_key_program(st, text, key, &why);
 
     } else {
         ngx_memcpy(key->data, text->data, text->len);
+        key->len = text->len;
     }
 
-    key->len = text->len;
+    if (rc == NGX_OK && conf->lower) {
+        ngx_strlow(key->data, key->data, key->len);
+    }
+
+    if (rc == NGX_AGAIN) {
+        cut = *text;
+        ngx_http_blockcast_gate_printable(&cut, shown, sizeof(shown));
+
+        if (why.len == 0) {
+            ngx_str_set(&why, "many keys are asked for");
+        }
+
+        said->len = ngx_slprintf(buf, last, "\"%V\" of stream %V cannot be "
+                                 "compared just now, try again: %V", &cut,
+                                 &st->name, &why)
+                    - buf;
+        return NGX_AGAIN;
+    }
 
 #if (NGX_PCRE)
 
-    if (ngx_http_blockcast_key_printable(key)) {
+    if (rc == NGX_OK && ngx_http_blockcast_key_plain(key)) {
         n = ngx_regex_exec((ngx_regex_t *) conf->regex, key, captures, 6);
 
         if (n >= 0) {
@@ -94,8 +136,10 @@ ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st, ngx_str_t *text,
     cut = *text;
     ngx_http_blockcast_gate_printable(&cut, shown, sizeof(shown));
 
-    said->len = ngx_slprintf(buf, last, "\"%V\" is no %V of stream %V", &cut,
-                             &conf->name, &st->name)
+    said->len = ngx_slprintf(buf, last, "\"%V\" is no %V of stream %V%s%V",
+                             &cut, &conf->name, &st->name,
+                             (rc != NGX_OK && why.len != 0) ? ": " : "",
+                             (rc != NGX_OK) ? &why : &none)
                 - buf;
 
     return NGX_DECLINED;

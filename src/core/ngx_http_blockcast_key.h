@@ -32,6 +32,8 @@ struct ngx_http_blockcast_key_conf_s {
                                                    last listener */
     ngx_str_t                     secret;       /* of signatures; len 0: none
                                                    are needed */
+    jq_state                     *form;         /* or NULL: makes the one form
+                                                   of .keys, an array */
     unsigned                      captures:1;   /* $1 is the key */
     unsigned                      lower:1;
     unsigned                      restricted:1; /* by blockcast_key_allow */
@@ -51,9 +53,16 @@ typedef struct {
 
 
 /*
+ * Tells whether a key is of characters that stand for themselves in messages,
+ * paths and records, and is not too long.
+ */
+ngx_uint_t ngx_http_blockcast_key_plain(ngx_str_t *key);
+
+/*
  * Puts the one form of a key into *key, whose data has room for
  * NGX_HTTP_BLOCKCAST_KEY_LEN bytes.  NGX_DECLINED: the stream does not take
  * it, and *said has the reason in buf, of NGX_HTTP_BLOCKCAST_KEY_SAID bytes.
+ * NGX_AGAIN: so it is just now, and may be tried again; see _key_form.
  */
 ngx_int_t ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st,
     ngx_str_t *text, ngx_str_t *key, ngx_str_t *said, u_char *buf);

@@ -67,6 +67,8 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      lingering:1;  /* we have said all */
     unsigned                      paused:1;     /* reads wait for the writes */
     unsigned                      unparsed:1;   /* what was read waits, too */
+    unsigned                      forming:1;    /* a message waits for the form
+                                                   of its keys */
     unsigned                      dead:1;       /* nothing more may be done */
     unsigned                      busy:1;       /* a handler is at work */
     unsigned                      is_detached:1;  /* its request was freed */

@@ -19,6 +19,7 @@
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_key_access.h"
+#include "ngx_http_blockcast_key_wait.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_filter.h"
 #include "ngx_http_blockcast_filter_index.h"
@@ -304,6 +305,7 @@ ngx_http_blockcast_rest_key(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t whole)
 {
     time_t                        until;
+    ngx_int_t                     rc;
     ngx_str_t                     arg;
     ngx_http_blockcast_hub_t     *hub;
     ngx_http_blockcast_reject_t   reject;
@@ -319,6 +321,15 @@ ngx_http_blockcast_rest_key(ngx_http_request_t *r,
                              "bad_key", "stream %V has a key: ask for one, "
                              "like %V/%s", &st->name, &st->name,
                              "KEY");
+    }
+
+    ngx_http_blockcast_key_wait_begin();
+    ngx_http_blockcast_key_form_want(st, key);
+
+    rc = ngx_http_blockcast_key_wait_request(r);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     hub = ngx_http_blockcast_key_access_request(r, NULL, st, key, &until,

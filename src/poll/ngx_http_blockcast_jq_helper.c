@@ -20,6 +20,7 @@
 
 
 #include "ngx_http_blockcast_jq_helper.h"
+#include "ngx_http_blockcast_key.h"
 #include "ngx_http_blockcast_gate.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_jq.h"
@@ -988,6 +989,9 @@ ngx_http_blockcast_jq_helper_run(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (request->program == NGX_HTTP_BLOCKCAST_JQ_STREAM) {
         jq = st->jq;
+
+    } else if (request->program == NGX_HTTP_BLOCKCAST_JQ_FORM) {
+        jq = st->keys->form;
 
     } else {
         calls = st->calls.elts;

@@ -20,6 +20,9 @@
 /* in program: the stream's own, not that of a call's params */
 #define NGX_HTTP_BLOCKCAST_JQ_STREAM  0xffffffff
 
+/* that of the stream's keys, form= */
+#define NGX_HTTP_BLOCKCAST_JQ_FORM    0xfffffffe
+
 
 /*
  * A request: this, nresults times the next one, then the texts in the order in

@@ -185,7 +185,8 @@ ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
     st = bmcf->streams.elts;
 
     for (i = 0; i < bmcf->streams.nelts; i++) {
-        any |= (st[i]->jq != NULL);
+        any |= (st[i]->jq != NULL)
+               || (st[i]->keys != NULL && st[i]->keys->form != NULL);
         call = st[i]->calls.elts;
 
         for (n = 0; n < st[i]->calls.nelts; n++) {
@@ -579,11 +580,18 @@ ngx_http_blockcast_jq_queue_give_back(ngx_http_blockcast_jq_worker_t *h,
 void
 ngx_http_blockcast_jq_queue_stop(void)
 {
-    ngx_uint_t                       i;
+    ngx_uint_t                       i, stays;
     ngx_http_blockcast_jq_worker_t  *h;
+
+    stays = 0;
 
     for (i = 0; i < NGX_HTTP_BLOCKCAST_JQ_HELPERS; i++) {
         h = &ngx_http_blockcast_jq_helpers[i];
+
+        if (h->job != NULL && h->job->stays) {
+            stays = 1;
+            continue;
+        }
 
         if (h->job != NULL) {
             ngx_http_blockcast_jq_queue_cancel(h->job);
@@ -594,7 +602,7 @@ ngx_http_blockcast_jq_queue_stop(void)
         }
     }
 
-    if (ngx_http_blockcast_jq_event.timer_set) {
+    if (ngx_http_blockcast_jq_event.timer_set && !stays) {
         ngx_del_timer(&ngx_http_blockcast_jq_event);
     }
 }

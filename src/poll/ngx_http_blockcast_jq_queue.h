@@ -26,6 +26,8 @@ struct ngx_http_blockcast_jq_job_s {
                                                    a helper to other jobs */
     unsigned                      quick:1;      /* the last run was quick */
     unsigned                      small:1;      /* its request */
+    unsigned                      stays:1;      /* is not of a poll: it goes on
+                                                   when polling stops */
     ngx_msec_t                    added;
     ngx_msec_t                    timeout;
     size_t                        memory;
@@ -79,7 +81,7 @@ ngx_int_t ngx_http_blockcast_jq_queue_reply(ngx_http_blockcast_jq_job_t *job,
 /* Ends a job that is queued or running, with the helper that runs it. */
 void ngx_http_blockcast_jq_queue_cancel(ngx_http_blockcast_jq_job_t *job);
 
-/* Ends all helpers, when this worker stops polling. */
+/* Ends all helpers but that of a job that stays, when polling stops here. */
 void ngx_http_blockcast_jq_queue_stop(void);
 
 /* Ends the spawner, too, when the worker exits. */
