@@ -48,8 +48,10 @@ run(const char *filter, const char *entry, int logs)
 int
 main(void)
 {
-    int   i;
-    char  many[4096], *p;
+    int               i;
+    char              many[8192], *p;
+    const char       *why;
+    bc_log_filter_t  *query;
 
     const char *const  entry = "{\"market\":\"compute\",\"n\":1.0,\"ok\":true,"
                                "\"list\":[1],\"e\":\"\\u0041\"}";
@@ -98,6 +100,18 @@ main(void)
     is(run(many, "{\"m\":255}", 0), 1, "256 values");
     sprintf(p, ",256]}");
     is(run(many, "{\"m\":255}", 0), -1, "257 values");
+
+    /* of a query, where a number is a string, too */
+    p = many + sprintf(many, "{\"m\":[\"0\",0");
+    for (i = 1; i < 256; i++) {
+        p += sprintf(p, ",\"%d\",%d", i, i);
+    }
+    strcpy(p, "]}");
+    query = bc_log_filter_query(span(many), &why);
+    ok(query != NULL, "256 values of a query");
+    is(bc_log_filter_matches(query, span("{\"m\":\"255\"}")), 1,
+       "the last one");
+    bc_log_filter_free(query);
 
     return unit_done();
 }
