@@ -193,7 +193,9 @@ bc_journal_head(uint8_t *p, const bc_journal_record_t *r)
 
     last = bc_journal_fixed(p, r);
 
-    bc_journal_put32(p, (uint32_t) bc_journal_size(r));
+    bc_journal_put32(p, (uint32_t) (bc_journal_size(r) + r->entries.len));
+    bc_journal_put32(p + 12, r->n);
+    bc_journal_put32(p + 28, (uint32_t) r->entries.len);
 
     return (size_t) (last - p);
 }
@@ -214,13 +216,19 @@ bc_journal_head_end(uint8_t *p, uint32_t sum)
 
 
 uint8_t *
-bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data)
+bc_journal_entry_head(uint8_t *p, bc_span_t key, size_t len)
 {
     bc_journal_put32(p, (uint32_t) key.len);
-    bc_journal_put32(p + 4, (uint32_t) data.len);
+    bc_journal_put32(p + 4, (uint32_t) len);
 
-    p = bc_journal_copy(p + BC_JOURNAL_ENTRY, key);
-    return bc_journal_copy(p, data);
+    return bc_journal_copy(p + BC_JOURNAL_ENTRY, key);
+}
+
+
+uint8_t *
+bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data)
+{
+    return bc_journal_copy(bc_journal_entry_head(p, key, data.len), data);
 }
 
 

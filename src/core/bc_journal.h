@@ -121,12 +121,14 @@ uint8_t *bc_journal_put_entry(uint8_t *p, bc_span_t key, bc_span_t data);
 size_t bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n);
 
 /*
- * Write a record without entries in pieces: _head() the beginning of the file's
- * bytes, up to the data, and returns how many; the data and the state follow.
- * _sum() adds to a sum, which is 0 at first, all bytes from the 8th on, and
- * _head_end() puts it where it belongs.
+ * Write a record in pieces: _head() the beginning of the file's bytes, up to
+ * the data, and returns how many; the data, the state, and entries of as many
+ * bytes as r says follow, each _entry_head() and then its data.  _sum() adds to
+ * a sum, which is 0 at first, all bytes from the 8th on, and _head_end() puts
+ * it where it belongs.
  */
 size_t bc_journal_head(uint8_t *p, const bc_journal_record_t *r);
+uint8_t *bc_journal_entry_head(uint8_t *p, bc_span_t key, size_t len);
 uint32_t bc_journal_sum(uint32_t sum, const uint8_t *p, size_t len);
 void bc_journal_head_end(uint8_t *p, uint32_t sum);
 

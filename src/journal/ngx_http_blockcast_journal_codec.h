@@ -61,16 +61,30 @@ size_t ngx_http_blockcast_journal_codec_head(
 void ngx_http_blockcast_journal_codec_history(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
-/*
- * Makes an image: room for the file's header, then the records of all
- * configured streams and, with `keys`, of the keys with state=on.  For the
- * poller; image->data is of ngx_alloc(), NULL when there is no memory.
- */
+/* Makes an image at once, in memory of ngx_alloc(): see _journal_image. */
 void ngx_http_blockcast_journal_codec_image(ngx_http_blockcast_zone_t *zone,
-    ngx_uint_t keys, ngx_str_t *image);
+    ngx_uint_t keys, ngx_str_t *text);
 
-/* Returns the time in Unix milliseconds. */
+/*
+ * Are what records are made of.  _slot() begins one of a slot: its kind and
+ * name; the caller sets the rest.  _history_data() makes one of what a stream's
+ * history has since a time; its data, of ngx_alloc(), is the caller's.  _key()
+ * makes the name of a key's records, STREAM/KEY, which no stream can have.
+ */
+void ngx_http_blockcast_journal_codec_slot(ngx_http_blockcast_slot_t *slot,
+    bc_journal_record_t *r);
+ngx_int_t ngx_http_blockcast_journal_codec_history_data(
+    ngx_http_blockcast_slot_t *slot, uint64_t since, bc_journal_record_t *r);
+bc_span_t ngx_http_blockcast_journal_codec_key(u_char *name,
+    ngx_http_blockcast_stream_t *st, ngx_str_t *key);
+bc_span_t ngx_http_blockcast_journal_codec_span(ngx_str_t *s);
+
+/*
+ * Returns the time in Unix milliseconds; and one of the clock that workers
+ * share (msec, 0: never), which does not go on over a restart, as such.
+ */
 uint64_t ngx_http_blockcast_journal_codec_now(void);
+uint64_t ngx_http_blockcast_journal_codec_unix(ngx_msec_t msec);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JOURNAL_CODEC_H_INCLUDED_ */

@@ -11,6 +11,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_journal_codec.h"
+#include "ngx_http_blockcast_journal_image.h"
 #include "ngx_http_blockcast_journal_note.h"
 #include "ngx_http_blockcast_journal_own.h"
 #include "bc_journal.h"
@@ -581,11 +582,12 @@ ngx_http_blockcast_journal_file_appended(ngx_http_blockcast_journal_t *s,
 
 int
 ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
-    ngx_str_t *image, const char **what)
+    ngx_http_blockcast_journal_image_t *image, const char **what)
 {
-    int      fd, err;
-    size_t   done;
-    ssize_t  n;
+    int                                  fd, err;
+    size_t                               done;
+    ssize_t                              n;
+    ngx_http_blockcast_journal_chunk_t  *chunk;
 
     *what = "open()";
 
@@ -597,22 +599,28 @@ ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
                 O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
 
     if (fd == -1) {
-        return -1;
+        err = ngx_errno;
+        goto done;
     }
 
     *what = "write()";
 
-    for (done = 0; done < image->len; done += n) {
-        n = write(fd, image->data + done, image->len - done);
+    for (chunk = image->chunks; chunk != NULL; chunk = chunk->next) {
 
-        if (n == -1 && ngx_errno == NGX_EINTR) {
-            n = 0;
-            continue;
+        for (done = 0; done < chunk->len; done += n) {
+            n = write(fd, chunk->data + done, chunk->len - done);
+
+            if (n == -1 && ngx_errno == NGX_EINTR) {
+                n = 0;
+                continue;
+            }
+
+            if (n == -1) {
+                goto failed;
+            }
         }
 
-        if (n == -1) {
-            goto failed;
-        }
+        ngx_http_blockcast_test_moment("image: written");
     }
 
     *what = "fsync()";
@@ -620,6 +628,10 @@ ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
     if (fsync(fd) == -1) {
         goto failed;
     }
+
+    ngx_http_blockcast_test_moment("image: synced");
+
+    ngx_http_blockcast_journal_image_free(image);
 
     return fd;
 
@@ -630,43 +642,40 @@ failed:
     (void) close(fd);
     (void) unlinkat(dir, temp, 0);
 
+done:
+
+    ngx_http_blockcast_journal_image_free(image);
+
     ngx_set_errno(err);
 
     return -1;
 }
 
 
-ngx_int_t
-ngx_http_blockcast_journal_file_make_image(
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *image, char *temp)
+void
+ngx_http_blockcast_journal_file_image_end(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_journal_image_t *image)
 {
-    bc_journal_header_t            h;
-    ngx_http_blockcast_journal_t  *s;
-
-    s = bmcf->journal;
-
-    ngx_http_blockcast_journal_codec_image(bmcf->zone, 1, image);
-
-    if (image->data == NULL) {
-        ngx_http_blockcast_journal_file_fail(s, "making an image",
-                                             NGX_ENOMEM);
-        return NGX_ERROR;
-    }
+    bc_journal_header_t  h;
 
     ngx_memzero(&h, sizeof(bc_journal_header_t));
 
     h.epoch = bmcf->zone->sh->epoch;
-    h.made = ngx_time();
-    h.image = image->len - BC_JOURNAL_HEADER;
+    h.made = image->made;
+    h.image = image->size - BC_JOURNAL_HEADER;
     h.reserve = NGX_HTTP_BLOCKCAST_JOURNAL_RESERVE;
     ngx_http_blockcast_journal_file_boot(h.boot);
 
-    bc_journal_header_put(image->data, &h);
+    bc_journal_header_put(image->chunks->data, &h);
+}
 
+
+void
+ngx_http_blockcast_journal_file_temp_name(ngx_http_blockcast_journal_t *s,
+    char *temp)
+{
     *ngx_snprintf((u_char *) temp, NGX_MAX_PATH - 1, "%s.%P.tmp", s->name,
                   ngx_pid) = '\0';
-
-    return NGX_OK;
 }
 
 
@@ -700,6 +709,7 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
             err = ngx_errno;
         }
 
+        ngx_http_blockcast_test_moment("image: named");
         ngx_http_blockcast_snapshot_end_by(zone, s->recorder);
     }
 
@@ -758,10 +768,11 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 {
     int                            fd;
     char                           temp[NGX_MAX_PATH];
+    off_t                          size;
     uint64_t                       since;
-    ngx_str_t                      image;
     const char                    *what;
     ngx_http_blockcast_journal_t  *s;
+    ngx_http_blockcast_journal_image_t  *image;
 
     s = bmcf->journal;
 
@@ -770,11 +781,17 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    if (ngx_http_blockcast_journal_file_make_image(bmcf, &image, temp)
-        != NGX_OK)
-    {
+    image = ngx_http_blockcast_journal_image_all(bmcf->zone, 1);
+
+    if (image == NULL) {
+        ngx_http_blockcast_journal_file_fail(s, "making an image",
+                                             NGX_ENOMEM);
         return;
     }
+
+    ngx_http_blockcast_journal_file_image_end(bmcf, image);
+    ngx_http_blockcast_journal_file_temp_name(s, temp);
+    size = image->size;
 
     /* a slow disk is no reason for another worker to take over */
 
@@ -782,16 +799,13 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 
     since = ngx_http_blockcast_zone_usec();
 
-    fd = ngx_http_blockcast_journal_file_write_temp(s->dir, temp, &image,
+    fd = ngx_http_blockcast_journal_file_write_temp(s->dir, temp, image,
                                                     &what);
-
-    ngx_free(image.data);
 
     if (fd == -1) {
         ngx_http_blockcast_journal_file_fail(s, what, ngx_errno);
 
-    } else if (ngx_http_blockcast_journal_file_replace(bmcf, fd, temp,
-                                                       image.len)
+    } else if (ngx_http_blockcast_journal_file_replace(bmcf, fd, temp, size)
                == NGX_OK)
     {
         ngx_http_blockcast_journal_file_log_slow(s, since,

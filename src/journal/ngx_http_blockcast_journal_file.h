@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_journal_image.h"
 #include "bc_journal.h"
 
 
@@ -76,17 +77,20 @@ void ngx_http_blockcast_journal_file_write(
     ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
- * The steps of that.  _make_image() makes *image, of ngx_alloc(), and the name
- * of a temporary file (NGX_MAX_PATH bytes).  _write_temp() writes and syncs
- * that file, from any thread, and returns its descriptor, or -1 with errno set
- * and *what naming the call that failed.  _replace() renames the file into
- * place and owns fd from then on, closing it on failure; image is the image's
- * size in bytes.
+ * Are the parts of that.  _image_end() puts the header before an image that was
+ * made.  _write_temp() writes and syncs it to a temporary file, from any
+ * thread, frees it, and returns the file's descriptor, or -1 with errno and
+ * *what failed; _temp_name() writes its name (NGX_MAX_PATH bytes).  _replace()
+ * renames it and takes over fd, which it closes when it fails; image is the
+ * image's size in bytes.
  */
-ngx_int_t ngx_http_blockcast_journal_file_make_image(
-    ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *image, char *temp);
+void ngx_http_blockcast_journal_file_image_end(
+    ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_journal_image_t *image);
+void ngx_http_blockcast_journal_file_temp_name(ngx_http_blockcast_journal_t *s,
+    char *temp);
 int ngx_http_blockcast_journal_file_write_temp(int dir, char *temp,
-    ngx_str_t *image, const char **what);
+    ngx_http_blockcast_journal_image_t *image, const char **what);
 ngx_int_t ngx_http_blockcast_journal_file_replace(
     ngx_http_blockcast_main_conf_t *bmcf, int fd, char *temp, off_t image);
 

@@ -1,15 +1,22 @@
 
 /*
- * Syncs of the state file and its new images, at the interval: a thread, one
- * at a time, waits for the disk, and the event loop does not.
+ * The state file, at the interval: what takes as long as the disk does is done
+ * by a thread, one at a time, for which the event loop does not wait.
+ *
+ * A new image is made in pieces, between which other events have their turn;
+ * then the thread writes it; and what was appended to the journal since is
+ * copied behind it in pieces, until nothing is left and the new file can take
+ * the old one's place.
  */
 
 
 #include "ngx_http_blockcast_journal_sync.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_journal_file.h"
+#include "ngx_http_blockcast_journal_image.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,6 +25,21 @@
 /* bytes by which the file may exceed twice its image */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_ROOM  (1024 * 1024)
 
+/* bytes that are copied at a time, and for how long in a turn (usec) */
+#define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_PIECE  65536
+#define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TIME   500
+
+/* turns of copying after which that time is twice as long: it comes to an end,
+   however fast others append */
+#define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TURNS  64
+
+
+typedef enum {
+    ngx_http_blockcast_journal_job_image = 0,   /* is made */
+    ngx_http_blockcast_journal_job_thread,
+    ngx_http_blockcast_journal_job_rest         /* is copied */
+} ngx_http_blockcast_journal_job_step_e;
+
 
 /*
  * A job of the thread, which touches nothing else and does not log.  It sets
@@ -25,19 +47,33 @@
  */
 
 struct ngx_http_blockcast_journal_job_s {
+    ngx_http_blockcast_journal_job_step_e  step;
     int                           fd;
     int                           dir;
     int                           lock;
     int                           err;
     char                          temp[NGX_MAX_PATH];
     const char                   *what;
-    ngx_str_t                     image;        /* len 0: just a sync */
+    ngx_http_blockcast_journal_image_t  *image;  /* of the thread, then */
+    off_t                         image_size;   /* 0: just a sync */
     uint64_t                      since;
-    off_t                         from;         /* what was appended since */
+    off_t                         from;         /* what was appended since the
+                                                   image was begun, and not
+                                                   copied yet */
+    ngx_uint_t                    turns;        /* of copying */
     ngx_uint_t                    unsynced;
     ngx_uint_t                    given_up;
     ngx_atomic_t                  done;
 };
+
+
+static void ngx_http_blockcast_journal_sync_event_handler(ngx_event_t *ev);
+
+
+static ngx_event_t       ngx_http_blockcast_journal_sync_event;
+static ngx_connection_t  ngx_http_blockcast_journal_sync_dummy;
+
+static ngx_http_blockcast_main_conf_t  *ngx_http_blockcast_journal_sync_conf;
 
 
 static void *
@@ -45,14 +81,15 @@ ngx_http_blockcast_journal_sync_thread(void *data)
 {
     ngx_http_blockcast_journal_job_t *job = data;
 
-    if (job->image.len != 0) {
+    if (job->image_size != 0) {
         if (job->lock != -1) {
             (void) fdatasync(job->lock);
         }
 
         job->fd = ngx_http_blockcast_journal_file_write_temp(
-                                        job->dir, job->temp, &job->image,
+                                        job->dir, job->temp, job->image,
                                         &job->what);
+        job->image = NULL;
         job->err = (job->fd == -1) ? ngx_errno : 0;
 
     } else {
@@ -75,8 +112,8 @@ ngx_http_blockcast_journal_sync_thread(void *data)
 static void
 ngx_http_blockcast_journal_sync_job_free(ngx_http_blockcast_journal_job_t *job)
 {
-    if (job->image.data != NULL) {
-        ngx_free(job->image.data);
+    if (job->image != NULL) {
+        ngx_http_blockcast_journal_image_free(job->image);
     }
 
     if (job->fd != -1) {
@@ -95,49 +132,18 @@ ngx_http_blockcast_journal_sync_job_free(ngx_http_blockcast_journal_job_t *job)
 }
 
 
+/* Has a thread do what takes long; NGX_ERROR: there is none. */
+
 static ngx_int_t
-ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_uint_t image)
+ngx_http_blockcast_journal_sync_job_thread(
+    ngx_http_blockcast_journal_job_t *job)
 {
-    int                                rc;
-    sigset_t                           all, old;
-    pthread_t                          tid;
-    pthread_attr_t                     attr;
-    ngx_http_blockcast_journal_job_t  *job;
-    ngx_http_blockcast_journal_t      *s;
+    int             rc;
+    sigset_t        all, old;
+    pthread_t       tid;
+    pthread_attr_t  attr;
 
-    s = bmcf->journal;
-
-    job = ngx_calloc(sizeof(ngx_http_blockcast_journal_job_t), ngx_cycle->log);
-    if (job == NULL) {
-        return NGX_ERROR;
-    }
-
-    job->fd = -1;
-    job->lock = -1;
-    job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
-
-    if (image) {
-        if (ngx_http_blockcast_journal_file_make_image(bmcf, &job->image,
-                                                       job->temp)
-            != NGX_OK)
-        {
-            ngx_http_blockcast_journal_sync_job_free(job);
-            return NGX_ERROR;
-        }
-
-    } else {
-        job->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
-    }
-
-    if (job->dir == -1 || (!image && job->fd == -1)) {
-        ngx_http_blockcast_journal_sync_job_free(job);
-        return NGX_ERROR;
-    }
-
-    job->since = ngx_http_blockcast_zone_usec();
-    job->from = s->size;
-    job->unsynced = s->unsynced;
+    job->step = ngx_http_blockcast_journal_job_thread;
 
     /* leave signals to the event loop's thread */
 
@@ -155,7 +161,77 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
 
-    if (rc != 0) {
+    return (rc == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Has the event loop go on with the job in its next turn. */
+
+static void
+ngx_http_blockcast_journal_sync_post(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_blockcast_journal_sync_event;
+
+    if (ev->handler == NULL) {
+
+        /* debug logging reads the descriptor of an event's connection */
+
+        ngx_http_blockcast_journal_sync_dummy.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_http_blockcast_journal_sync_event_handler;
+        ev->data = &ngx_http_blockcast_journal_sync_dummy;
+    }
+
+    ngx_http_blockcast_journal_sync_conf = bmcf;
+    ev->log = ngx_cycle->log;
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_uint_t image)
+{
+    ngx_http_blockcast_journal_job_t  *job;
+    ngx_http_blockcast_journal_t      *s;
+
+    s = bmcf->journal;
+
+    job = ngx_calloc(sizeof(ngx_http_blockcast_journal_job_t), ngx_cycle->log);
+    if (job == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->fd = -1;
+    job->lock = -1;
+    job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
+
+    if (image) {
+        job->image = ngx_http_blockcast_journal_image_begin(bmcf->zone, 1);
+        ngx_http_blockcast_journal_file_temp_name(s, job->temp);
+
+    } else {
+        job->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    }
+
+    if (job->dir == -1 || (image ? job->image == NULL : job->fd == -1)) {
+        ngx_http_blockcast_journal_sync_job_free(job);
+        return NGX_ERROR;
+    }
+
+    job->since = ngx_http_blockcast_zone_usec();
+    job->from = s->size;
+    job->unsynced = s->unsynced;
+
+    if (image) {
+        ngx_http_blockcast_journal_sync_post(bmcf);
+
+    } else if (ngx_http_blockcast_journal_sync_job_thread(job) != NGX_OK) {
         ngx_http_blockcast_journal_sync_job_free(job);
         return NGX_ERROR;
     }
@@ -166,56 +242,190 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Appends to the new image what the journal got while it was written. */
+/* Goes on with an image; the job may be over then. */
 
-static ngx_int_t
-ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_journal_t *s,
-    ngx_http_blockcast_journal_job_t *job)
+static void
+ngx_http_blockcast_journal_sync_job_image(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    off_t    pos;
-    u_char   buf[16384];
-    ssize_t  n;
+    ngx_int_t                          rc;
+    ngx_http_blockcast_journal_t      *s;
+    ngx_http_blockcast_journal_job_t  *job;
 
-    for (pos = job->from; pos < s->size; pos += n) {
-        n = pread(s->fd, buf,
-                  ngx_min((off_t) sizeof(buf), s->size - pos), pos);
+    s = bmcf->journal;
+    job = s->job;
 
-        if (n <= 0 || write(job->fd, buf, n) != n) {
-            return NGX_ERROR;
-        }
+    rc = ngx_http_blockcast_journal_image_go_on(
+                             job->image, NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TIME);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_blockcast_journal_sync_post(bmcf);
+        return;
     }
 
-    return NGX_OK;
+    if (rc == NGX_ERROR) {
+        s->job = NULL;
+        ngx_http_blockcast_journal_sync_job_free(job);
+        ngx_http_blockcast_journal_file_fail(s, "making an image",
+                                             NGX_ENOMEM);
+        return;
+    }
+
+    ngx_http_blockcast_journal_file_image_end(bmcf, job->image);
+
+    job->image_size = job->image->size;
+
+    /* what takes long is the disk now */
+
+    job->since = ngx_http_blockcast_zone_usec();
+
+    if (ngx_http_blockcast_journal_sync_job_thread(job) != NGX_OK) {
+        (void) ngx_http_blockcast_journal_sync_thread(job);
+    }
+}
+
+
+/*
+ * Appends to the new image what the journal has got in the meantime, for a
+ * while; with all of it there the new file takes the old one's place.
+ */
+
+static void
+ngx_http_blockcast_journal_sync_job_rest(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    int                                fd, err;
+    ssize_t                            n;
+    uint64_t                           began, time;
+    ngx_http_blockcast_journal_t      *s;
+    ngx_http_blockcast_journal_job_t  *job;
+
+    static u_char  buf[NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_PIECE];
+
+    s = bmcf->journal;
+    job = s->job;
+
+    began = ngx_http_blockcast_zone_usec();
+    time = NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TIME;
+    time += time * job->turns++ / NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TURNS;
+
+    while (job->from < s->size) {
+
+        if (ngx_http_blockcast_zone_usec() - began >= time) {
+            ngx_http_blockcast_journal_sync_post(bmcf);
+            return;
+        }
+
+        n = pread(s->fd, buf,
+                  ngx_min((off_t) sizeof(buf), s->size - job->from),
+                  job->from);
+
+        if (n <= 0 || write(job->fd, buf, n) != n) {
+            err = ngx_errno;
+            s->job = NULL;
+            (void) unlinkat(job->dir, job->temp, 0);
+            ngx_http_blockcast_journal_sync_job_free(job);
+            ngx_http_blockcast_journal_file_fail(s, "write()", err);
+            return;
+        }
+
+        job->from += n;
+
+        ngx_http_blockcast_test_moment("image: a piece of the rest");
+    }
+
+    s->job = NULL;
+    fd = job->fd;
+    job->fd = -1;
+
+    (void) ngx_http_blockcast_journal_file_replace(bmcf, fd, job->temp,
+                                                   job->image_size);
+    ngx_http_blockcast_journal_sync_job_free(job);
+}
+
+
+/*
+ * Tells whether a job is of no use any more: this worker stopped polling, or a
+ * record could not be written.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_journal_sync_job_useless(ngx_http_blockcast_journal_t *s)
+{
+    return s->job->given_up || !s->ready || s->incomplete || s->fd == -1;
+}
+
+
+static void
+ngx_http_blockcast_journal_sync_job_drop(ngx_http_blockcast_journal_t *s)
+{
+    ngx_http_blockcast_journal_job_t  *job;
+
+    job = s->job;
+    s->job = NULL;
+
+    if (job->image_size != 0 && job->fd != -1) {
+        (void) unlinkat(job->dir, job->temp, 0);
+    }
+
+    ngx_http_blockcast_journal_sync_job_free(job);
+}
+
+
+static void
+ngx_http_blockcast_journal_sync_event_handler(ngx_event_t *ev)
+{
+    ngx_http_blockcast_journal_t    *s;
+    ngx_http_blockcast_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_blockcast_journal_sync_conf;
+    s = bmcf->journal;
+
+    if (s->job == NULL
+        || s->job->step == ngx_http_blockcast_journal_job_thread)
+    {
+        return;
+    }
+
+    if (ngx_http_blockcast_journal_sync_job_useless(s)) {
+        ngx_http_blockcast_journal_sync_job_drop(s);
+
+    } else if (s->job->step == ngx_http_blockcast_journal_job_image) {
+        ngx_http_blockcast_journal_sync_job_image(bmcf);
+
+    } else {
+        ngx_http_blockcast_journal_sync_job_rest(bmcf);
+    }
 }
 
 
 void
 ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                                fd;
     ngx_http_blockcast_journal_job_t  *job;
     ngx_http_blockcast_journal_t      *s;
 
     s = bmcf->journal;
 
-    if (s == NULL || s->job == NULL || !s->job->done) {
+    if (s == NULL || s->job == NULL) {
         return;
     }
 
-    ngx_memory_barrier();
-
     job = s->job;
-    s->job = NULL;
 
-    if (job->given_up || !s->ready || s->incomplete || s->fd == -1) {
+    if (job->step == ngx_http_blockcast_journal_job_thread) {
 
-        /* this worker has stopped polling, or a record could not be written */
-
-        if (job->image.len != 0 && job->fd != -1) {
-            (void) unlinkat(job->dir, job->temp, 0);
+        if (!job->done) {
+            return;
         }
 
-        ngx_http_blockcast_journal_sync_job_free(job);
+        ngx_memory_barrier();
+    }
+
+    if (ngx_http_blockcast_journal_sync_job_useless(s)) {
+        ngx_http_blockcast_journal_sync_job_drop(s);
+        return;
+    }
+
+    if (job->step != ngx_http_blockcast_journal_job_thread) {
         return;
     }
 
@@ -223,22 +433,19 @@ ngx_http_blockcast_journal_sync_job(ngx_http_blockcast_main_conf_t *bmcf)
                                              ngx_max(s->interval, 1000),
                                           ", a power loss may lose as much");
 
+    if (job->err == 0 && job->image_size != 0) {
+        job->step = ngx_http_blockcast_journal_job_rest;
+        ngx_http_blockcast_journal_sync_job_rest(bmcf);
+        return;
+    }
+
+    s->job = NULL;
+
     if (job->err != 0) {
         ngx_http_blockcast_journal_file_fail(s, job->what, job->err);
 
-    } else if (job->image.len == 0) {
-        s->unsynced -= ngx_min(s->unsynced, job->unsynced);
-
-    } else if (ngx_http_blockcast_journal_sync_job_rest(s, job) != NGX_OK) {
-        (void) unlinkat(job->dir, job->temp, 0);
-        ngx_http_blockcast_journal_file_fail(s, "write()", ngx_errno);
-
     } else {
-        fd = job->fd;
-        job->fd = -1;
-
-        (void) ngx_http_blockcast_journal_file_replace(bmcf, fd, job->temp,
-                                                       job->image.len);
+        s->unsynced -= ngx_min(s->unsynced, job->unsynced);
     }
 
     ngx_http_blockcast_journal_sync_job_free(job);
