@@ -30,6 +30,13 @@
 #include "bc_span.h"
 
 
+/* for how long the entries of a large log are looked at in a turn (usec), and
+   how many, or bytes of them, between two looks at the clock */
+#define NGX_HTTP_BLOCKCAST_POLL_RESULT_TIME     500
+#define NGX_HTTP_BLOCKCAST_POLL_RESULT_ENTRIES  64
+#define NGX_HTTP_BLOCKCAST_POLL_RESULT_PIECE    65536
+
+
 /* what a poll proposes, and what remains to be done when that is decided */
 
 typedef struct {
@@ -49,9 +56,32 @@ typedef struct {
  * entries are numbered from 1.
  */
 
+typedef enum {
+    ngx_http_blockcast_poll_result_count = 0,
+    ngx_http_blockcast_poll_result_kept,
+    ngx_http_blockcast_poll_result_sort,
+    ngx_http_blockcast_poll_result_sorted
+} ngx_http_blockcast_poll_result_step_e;
+
+
 typedef struct {
     ngx_http_blockcast_hub_t      *hub;
     bc_span_t                      list;        /* all, as the data has them */
+
+    /* what is done, in turns of its own when the data is large; the queue,
+       while it is in it, and what else is needed then */
+    ngx_http_blockcast_poll_result_step_e  step;
+    bc_json_iter_t                 it;
+    ngx_uint_t                     nkept;       /* in the table */
+    ngx_queue_t                    queue;
+    ngx_uint_t                     queued;
+    ngx_http_blockcast_poll_t     *poll;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
+    ngx_str_t                      memory;
+    uint64_t                       version;     /* of the slot */
+    uint64_t                       added;       /* of the hub */
+    ngx_uint_t                     count;
+
     const char                    *key;         /* name of the key's member */
     uint32_t                      *table;       /* hashes of kept and new */
     ngx_uint_t                     mask;        /* ... its size less 1 */
@@ -103,8 +133,13 @@ static ngx_int_t ngx_http_blockcast_poll_result_entries(
 static ngx_int_t ngx_http_blockcast_poll_result_list(
     ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
     bc_span_t *list, ngx_str_t *error);
-static ngx_int_t ngx_http_blockcast_poll_result_lag(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *error);
+static ngx_int_t ngx_http_blockcast_poll_result_news_go_on(
+    ngx_http_blockcast_poll_result_news_t *news);
+static ngx_int_t ngx_http_blockcast_poll_result_news_later(
+    ngx_http_blockcast_poll_result_news_t *news);
+static void ngx_http_blockcast_poll_result_news_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_blockcast_poll_result_news_done(
+    ngx_http_blockcast_poll_result_news_t *news);
 static ngx_int_t ngx_http_blockcast_poll_result_batches(
     ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome,
@@ -547,6 +582,11 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
         rc = ngx_http_blockcast_poll_result_data(poll, outcome, &out[1]);
     }
 
+    if (rc == NGX_BUSY) {
+        poll->shaping = 1;
+        return NGX_AGAIN;
+    }
+
     if (rc == NGX_AGAIN) {
         poll->proposal = &outcome->proposal;
         poll->shaping = 1;
@@ -932,15 +972,19 @@ ngx_http_blockcast_poll_result_around(ngx_http_blockcast_stream_t *st)
 
 
 /*
- * Finds the array of a log in its data.  Sets *names to the log's field and
- * its key, each with a NUL; names->len is where the key begins.
+ * Finds the array of a log in its data, and what is missing still, "lag", 0
+ * when it is left out.  Sets *names to the log's field and its key, each with a
+ * NUL; names->len is where the key begins.
  */
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
     ngx_str_t *data, ngx_str_t *names, bc_span_t *list, ngx_str_t *error)
 {
-    bc_span_t                     span;
+    size_t                        n;
+    ngx_int_t                     lag;
+    bc_span_t                     span, values[2];
+    const char                   *members[2];
     bc_json_iter_t                it;
     ngx_http_blockcast_stream_t  *st;
 
@@ -958,9 +1002,18 @@ ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
     names->len = st->field.len + 1;
     *ngx_cpymem(names->data + names->len, st->key.data, st->key.len) = '\0';
 
-    if (!bc_json_member(span, (char *) names->data, list)
-        || bc_json_array(&it, *list) != 0)
-    {
+    /* one pass: the data may be large */
+
+    members[0] = (char *) names->data;
+    members[1] = "lag";
+    n = (ngx_strcmp(names->data, "lag") == 0) ? 1 : 2;
+
+    values[1].data = NULL;
+    bc_json_members(span, members, values, n);
+
+    *list = values[0];
+
+    if (list->data == NULL || bc_json_array(&it, *list) != 0) {
         ngx_http_blockcast_poll_result_errorf(
                                     poll->pool, error,
                                     "the data of a log stream has to be an "
@@ -969,33 +1022,15 @@ ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
         return NGX_ERROR;
     }
 
-    return NGX_OK;
-}
-
-
-/* Reads "lag" from a log's data: how much is still missing, 0 by default. */
-
-static ngx_int_t
-ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *error)
-{
-    ngx_int_t  n;
-    bc_span_t  span, lag;
-
-    span.data = data->data;
-    span.len = data->len;
-
-    if ((poll->stream->field.len == 3
-         && ngx_strncmp(poll->stream->field.data, "lag", 3) == 0)
-        || !bc_json_member(span, "lag", &lag)
-        || (lag.len == 4 && ngx_strncmp(lag.data, "null", 4) == 0))
+    if (values[1].data == NULL
+        || (values[1].len == 4 && ngx_strncmp(values[1].data, "null", 4) == 0))
     {
         return NGX_OK;
     }
 
-    n = ngx_atoi((u_char *) lag.data, lag.len);
+    lag = ngx_atoi((u_char *) values[1].data, values[1].len);
 
-    if (n == NGX_ERROR) {
+    if (lag == NGX_ERROR) {
         ngx_http_blockcast_poll_result_errorf(
                                     poll->pool, error,
                                     "\"lag\" in the data of a log stream has "
@@ -1003,32 +1038,23 @@ ngx_http_blockcast_poll_result_lag(ngx_http_blockcast_poll_t *poll,
         return NGX_ERROR;
     }
 
-    poll->lag = n;
+    poll->lag = lag;
 
     return NGX_OK;
 }
 
 
-/* Counts the entries in the data and makes the table of the kept ones. */
+/* Makes the table of the entries that are kept, which is empty. */
 
 static ngx_int_t
 ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_result_news_t *news)
 {
-    bc_span_t                  item, key;
-    ngx_uint_t                 i, mask;
-    bc_json_iter_t             it;
-    ngx_http_blockcast_hub_t  *hub;
+    ngx_uint_t  mask;
 
-    hub = news->hub;
-
-    (void) bc_json_array(&it, news->list);
-
-    while (bc_json_next(&it, &key, &item)) {
-        news->total++;
-    }
-
-    for (mask = 64; mask < 2 * (hub->count + news->total + 1); mask *= 2) {
+    for (mask = 64; mask < 2 * (news->hub->count + news->total + 1);
+         mask *= 2)
+    {
         /* void */
     }
 
@@ -1045,12 +1071,6 @@ ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
     }
 
     news->mask = mask - 1;
-
-    for (i = 0; i < hub->count; i++) {
-        ngx_http_blockcast_log_dedup_add(news->table, news->mask,
-                                  ngx_http_blockcast_hub_entry(hub, i)->hash,
-                                  i);
-    }
 
     ngx_http_blockcast_log_dedup_past_init(&news->past, poll->stream->slot);
 
@@ -1218,77 +1238,294 @@ static ngx_int_t
 ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
-    bc_span_t                               item, key;
-    ngx_str_t                               k, gap, *data, *error;
-    ngx_uint_t                              n;
-    bc_json_iter_t                          it;
-    ngx_http_blockcast_hub_t               *hub;
-    ngx_http_blockcast_log_entry_t         *entries;
-    ngx_http_blockcast_stream_t            *st;
-    ngx_http_blockcast_poll_result_news_t   news;
+    ngx_int_t                               rc;
+    ngx_str_t                               names;
+    ngx_http_blockcast_poll_result_news_t  *news;
 
-    st = poll->stream;
-    hub = ngx_http_blockcast_hub_of(st);
-    data = &outcome->data;
-    error = &outcome->error;
+    news = ngx_pcalloc(poll->pool,
+                       sizeof(ngx_http_blockcast_poll_result_news_t));
+    if (news == NULL) {
+        return NGX_ERROR;
+    }
 
-    ngx_memzero(&news, sizeof(ngx_http_blockcast_poll_result_news_t));
-    news.hub = hub;
+    news->hub = ngx_http_blockcast_hub_of(poll->stream);
+    news->poll = poll;
+    news->outcome = outcome;
+    news->memory = *memory;
+    news->version = poll->stream->slot->version;
+    news->added = news->hub->added;
+    news->count = news->hub->count;
 
-    if (ngx_http_blockcast_poll_result_list(poll, data, &k, &news.list, error)
-        != NGX_OK
-        || ngx_http_blockcast_poll_result_lag(poll, data, error) != NGX_OK
-        || ngx_http_blockcast_poll_result_news_init(poll, &news) != NGX_OK)
+    if (ngx_http_blockcast_poll_result_list(poll, &outcome->data, &names,
+                                            &news->list, &outcome->error)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    news.key = (char *) k.data + k.len;
+    news->key = (char *) names.data + names.len;
 
-    (void) bc_json_array(&it, news.list);
+    (void) bc_json_array(&news->it, news->list);
 
-    while (bc_json_next(&it, &key, &item)) {
+    if (outcome->data.len > NGX_HTTP_BLOCKCAST_STAGED
+        && ngx_http_blockcast_poll_result_news_later(news) == NGX_OK)
+    {
+        return NGX_BUSY;
+    }
 
-        if (ngx_http_blockcast_poll_result_news_key(poll, &news, &item, &key,
-                                                    error)
+    do {
+        rc = ngx_http_blockcast_poll_result_news_go_on(news);
+    } while (rc == NGX_AGAIN);
+
+    return (rc == NGX_OK) ? ngx_http_blockcast_poll_result_news_done(news)
+                          : rc;
+}
+
+
+/* Takes some of the entries a step further; NGX_OK: all of them. */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_go_on(
+    ngx_http_blockcast_poll_result_news_t *news)
+{
+    size_t      size;
+    bc_span_t   item, key;
+    ngx_uint_t  n, more;
+
+    size = 0;
+    more = 1;
+
+    for (n = 0; n < NGX_HTTP_BLOCKCAST_POLL_RESULT_ENTRIES
+                && size < NGX_HTTP_BLOCKCAST_POLL_RESULT_PIECE; n++)
+    {
+        if (news->step == ngx_http_blockcast_poll_result_kept) {
+
+            if (news->nkept == news->hub->count) {
+                more = 0;
+                break;
+            }
+
+            ngx_http_blockcast_log_dedup_add(
+                news->table, news->mask,
+                ngx_http_blockcast_hub_entry(news->hub, news->nkept)->hash,
+                news->nkept);
+
+            news->nkept++;
+            continue;
+        }
+
+        if (!bc_json_next(&news->it, &key, &item)) {
+            more = 0;
+            break;
+        }
+
+        size += item.len;
+
+        if (news->step == ngx_http_blockcast_poll_result_count) {
+            news->total++;
+            continue;
+        }
+
+        if (ngx_http_blockcast_poll_result_news_key(news->poll, news, &item,
+                                                    &key,
+                                                    &news->outcome->error)
             != NGX_OK)
         {
             continue;
         }
 
-        if (ngx_http_blockcast_poll_result_news_add(poll, &news, &item, &key)
+        if (ngx_http_blockcast_poll_result_news_add(news->poll, news, &item,
+                                                    &key)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    ngx_http_blockcast_poll_result_news_cut(poll, &news);
+    if (more) {
+        return NGX_AGAIN;
+    }
 
-    entries = news.entries;
-    n = news.n;
+    if (news->step == ngx_http_blockcast_poll_result_count
+        && ngx_http_blockcast_poll_result_news_init(news->poll, news)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    outcome->entries = n;
-    outcome->bad = (news.bad != 0);
+    (void) bc_json_array(&news->it, news->list);
 
-    if (n == 0 && hub->newest != NULL) {
-        return ngx_http_blockcast_poll_result_unchanged(poll, outcome, memory);
+    return (++news->step == ngx_http_blockcast_poll_result_sorted)
+           ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* Those whose entries are looked at in pieces, in turn. */
+
+static ngx_queue_t       ngx_http_blockcast_poll_result_large;
+static ngx_event_t       ngx_http_blockcast_poll_result_event;
+static ngx_connection_t  ngx_http_blockcast_poll_result_dummy;
+
+
+static void
+ngx_http_blockcast_poll_result_news_leave(void *data)
+{
+    ngx_http_blockcast_poll_result_news_t *news = data;
+
+    if (news->queued) {
+        news->queued = 0;
+        ngx_queue_remove(&news->queue);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_later(
+    ngx_http_blockcast_poll_result_news_t *news)
+{
+    ngx_event_t         *ev;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(news->poll->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ev = &ngx_http_blockcast_poll_result_event;
+
+    if (ev->handler == NULL) {
+        ngx_queue_init(&ngx_http_blockcast_poll_result_large);
+
+        /* debug logging reads the descriptor of an event's connection */
+
+        ngx_http_blockcast_poll_result_dummy.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_http_blockcast_poll_result_news_handler;
+        ev->data = &ngx_http_blockcast_poll_result_dummy;
+    }
+
+    ev->log = ngx_cycle->log;
+
+    ngx_queue_insert_tail(&ngx_http_blockcast_poll_result_large, &news->queue);
+    news->queued = 1;
+
+    /* the poll may be stopped meanwhile */
+
+    cln->handler = ngx_http_blockcast_poll_result_news_leave;
+    cln->data = news;
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Goes on with the first one for its share of a turn; then another is it. */
+
+static void
+ngx_http_blockcast_poll_result_news_handler(ngx_event_t *ev)
+{
+    uint64_t                                began;
+    ngx_int_t                               rc;
+    ngx_queue_t                            *q;
+    ngx_http_blockcast_poll_t              *poll;
+    ngx_http_blockcast_poll_outcome_t      *outcome;
+    ngx_http_blockcast_poll_result_news_t  *news;
+
+    if (ngx_queue_empty(&ngx_http_blockcast_poll_result_large)) {
+        return;
+    }
+
+    q = ngx_queue_head(&ngx_http_blockcast_poll_result_large);
+    news = ngx_queue_data(q, ngx_http_blockcast_poll_result_news_t, queue);
+    poll = news->poll;
+    outcome = news->outcome;
+
+    ngx_queue_remove(q);
+
+    began = ngx_http_blockcast_zone_usec();
+
+    do {
+        rc = (news->version == poll->stream->slot->version
+              && news->added == news->hub->added
+              && news->count == news->hub->count)
+             ? ngx_http_blockcast_poll_result_news_go_on(news)
+             : NGX_DECLINED;
+
+    } while (rc == NGX_AGAIN
+             && ngx_http_blockcast_zone_usec() - began
+                < NGX_HTTP_BLOCKCAST_POLL_RESULT_TIME);
+
+    if (rc == NGX_AGAIN) {
+        ngx_queue_insert_tail(&ngx_http_blockcast_poll_result_large, q);
+
+    } else {
+        news->queued = 0;
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_blockcast_poll_result_news_done(news);
+        }
+
+        if (rc == NGX_AGAIN) {
+            poll->proposal = &outcome->proposal;
+
+        } else {
+            ngx_http_blockcast_poll_result_decided(poll, outcome, rc);
+            ngx_http_blockcast_poll_end(poll);
+        }
+    }
+
+    if (!ngx_queue_empty(&ngx_http_blockcast_poll_result_large)
+        && !ev->posted)
+    {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+/* Publishes what is new of them. */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_news_done(
+    ngx_http_blockcast_poll_result_news_t *news)
+{
+    ngx_str_t                           gap;
+    ngx_http_blockcast_poll_t          *poll;
+    ngx_http_blockcast_stream_t        *st;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
+
+    poll = news->poll;
+    st = poll->stream;
+    outcome = news->outcome;
+
+    ngx_http_blockcast_poll_result_news_cut(poll, news);
+
+    outcome->entries = news->n;
+    outcome->bad = (news->bad != 0);
+
+    if (news->n == 0 && news->hub->newest != NULL) {
+        return ngx_http_blockcast_poll_result_unchanged(poll, outcome,
+                                                        &news->memory);
     }
 
     gap.data = poll->gap;
     gap.len = poll->gap_len;
 
-    if (n != 0 && gap.len != 0) {
+    if (news->n != 0 && gap.len != 0) {
         (void) ngx_http_blockcast_program_report_mark(
                         poll->pool, &gap,
                         st->max_size - ngx_http_blockcast_poll_result_around(st)
-                        - NGX_HTTP_BLOCKCAST_RING_GAP_LEN, &entries[0].data);
+                        - NGX_HTTP_BLOCKCAST_RING_GAP_LEN,
+                        &news->entries[0].data);
     }
 
     outcome->batch = 1;
 
-    return ngx_http_blockcast_poll_result_batches(poll, outcome, entries,
-                                                  memory);
+    return ngx_http_blockcast_poll_result_batches(poll, outcome,
+                                                  news->entries,
+                                                  &news->memory);
 }
 
 
@@ -1303,7 +1540,7 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome,
     ngx_http_blockcast_log_entry_t *entries, ngx_str_t *memory)
 {
-    size_t                             size, room, around;
+    size_t                             size, max, room, around;
     ngx_str_t                          kept;
     ngx_uint_t                         i, n, from;
     ngx_array_t                        pubs;
@@ -1336,6 +1573,14 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
         return NGX_ERROR;
     }
 
+    /* one that is published at once is to take little of a turn */
+
+    max = st->max_size;
+
+    if (ngx_http_blockcast_proposal_in_pieces(poll->bmcf->zone, max)) {
+        max = NGX_HTTP_BLOCKCAST_STAGED;
+    }
+
     from = 0;
 
     do {
@@ -1354,7 +1599,7 @@ ngx_http_blockcast_poll_result_batches(ngx_http_blockcast_poll_t *poll,
             /* a message must not displace its own entries in the ring */
 
             if (i != from
-                && (size > st->max_size || room > st->ring_size / 2))
+                && (size > max || room > st->ring_size / 2))
             {
                 break;
             }

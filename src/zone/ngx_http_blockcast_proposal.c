@@ -79,15 +79,16 @@ ngx_http_blockcast_proposal_record(ngx_http_blockcast_zone_t *zone,
 }
 
 
-/* Proposes one publication to a log that answers at once, and commits it. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_blockcast_proposal_one(ngx_http_blockcast_zone_t *zone,
-    ngx_http_blockcast_publication_t *pub, ngx_log_t *log)
+    ngx_http_blockcast_proposal_t *proposal, ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_int_t                        rc;
-    ngx_str_t                        record;
-    ngx_http_blockcast_prepared_t    prepared;
+    ngx_int_t                          rc;
+    ngx_str_t                          record;
+    ngx_http_blockcast_prepared_t      prepared;
+    ngx_http_blockcast_publication_t  *pub;
+
+    pub = &proposal->pubs[n];
 
     ngx_http_blockcast_proposal_number(pub, 0);
 
@@ -122,6 +123,10 @@ ngx_http_blockcast_proposal_one(ngx_http_blockcast_zone_t *zone,
 
     ngx_http_blockcast_snapshot_prepared_free(&prepared);
 
+    if (rc == NGX_OK && n + 1 < proposal->n) {
+        proposal->committed(proposal);
+    }
+
     return rc;
 }
 
@@ -145,26 +150,18 @@ ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
         return recorder->propose(zone->bmcf, proposal);
     }
 
-    if (proposal->n == 1) {
-        ngx_http_blockcast_proposal_number(proposal->pubs, 0);
+    ngx_http_blockcast_proposal_number(proposal->pubs, 0);
 
-        if (ngx_http_blockcast_staging_begin(zone, proposal, log)
-            == NGX_AGAIN)
-        {
-            return NGX_AGAIN;
-        }
+    if (ngx_http_blockcast_staging_begin(zone, proposal, log) == NGX_AGAIN) {
+        return NGX_AGAIN;
     }
 
     for (i = 0; i < proposal->n; i++) {
 
-        rc = ngx_http_blockcast_proposal_one(zone, &proposal->pubs[i], log);
+        rc = ngx_http_blockcast_proposal_one(zone, proposal, i, log);
 
         if (rc != NGX_OK) {
             return rc;
-        }
-
-        if (i + 1 < proposal->n) {
-            proposal->committed(proposal);
         }
     }
 

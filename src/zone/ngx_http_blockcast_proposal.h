@@ -66,6 +66,13 @@ struct ngx_http_blockcast_proposal_s {
 ngx_int_t ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);
 
+/*
+ * Proposes the n-th of the publications to a log that answers at once, and
+ * commits it.
+ */
+ngx_int_t ngx_http_blockcast_proposal_one(ngx_http_blockcast_zone_t *zone,
+    ngx_http_blockcast_proposal_t *proposal, ngx_uint_t n, ngx_log_t *log);
+
 /* Returns true when data of that length is compared and written in pieces. */
 ngx_uint_t ngx_http_blockcast_proposal_in_pieces(
     ngx_http_blockcast_zone_t *zone, size_t len);

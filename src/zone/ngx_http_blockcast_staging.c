@@ -1,7 +1,8 @@
 
 /*
  * Stagings: large publications, which are compared, built and copied to the
- * zone in pieces, with turns of other events in between.
+ * zone in pieces, with turns of other events in between; and several messages
+ * of a log, each of which is a piece.
  *
  * Readers see no change before the version word changes in the last step, as
  * when a snapshot is published in one go.  Until then, or if this worker dies,
@@ -27,7 +28,8 @@ typedef enum {
     ngx_http_blockcast_staging_build,
     ngx_http_blockcast_staging_record,
     ngx_http_blockcast_staging_copy,
-    ngx_http_blockcast_staging_commit
+    ngx_http_blockcast_staging_commit,
+    ngx_http_blockcast_staging_messages
 } ngx_http_blockcast_staging_e;
 
 
@@ -38,6 +40,7 @@ struct ngx_http_blockcast_staging_s {
     ngx_http_blockcast_prepared_t  prepared;
     ngx_http_blockcast_staging_e   step;
     size_t                         compared;
+    ngx_uint_t                     done;        /* messages of a log */
     void                          *record;      /* of the recorder */
 };
 
@@ -67,9 +70,10 @@ ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
 
     pub = proposal->pubs;
 
-    if (proposal->n != 1 || proposal->decided == NULL
-        || pub->type != ngx_http_blockcast_publish_data
-        || pub->data.len <= NGX_HTTP_BLOCKCAST_STAGED)
+    if (proposal->decided == NULL
+        || (proposal->n == 1
+            && (pub->type != ngx_http_blockcast_publish_data
+                || pub->data.len <= NGX_HTTP_BLOCKCAST_STAGED)))
     {
         return NGX_DECLINED;
     }
@@ -81,6 +85,10 @@ ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
 
     s->zone = zone;
     s->proposal = proposal;
+
+    if (proposal->n != 1) {
+        s->step = ngx_http_blockcast_staging_messages;
+    }
 
     ev = &ngx_http_blockcast_staging_event;
 
@@ -206,9 +214,16 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
 
         break;
 
-    default: /* ngx_http_blockcast_staging_commit */
+    case ngx_http_blockcast_staging_commit:
 
         return ngx_http_blockcast_staging_finish(s);
+
+    default: /* ngx_http_blockcast_staging_messages */
+
+        rc = ngx_http_blockcast_proposal_one(s->zone, s->proposal, s->done,
+                                             ngx_cycle->log);
+
+        return (rc == NGX_OK && ++s->done < s->proposal->n) ? NGX_AGAIN : rc;
     }
 
     s->step++;

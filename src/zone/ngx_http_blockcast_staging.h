@@ -15,10 +15,10 @@
 
 
 /*
- * Takes over a proposal of one large snapshot.  NGX_AGAIN: decided() will be
- * called in a later turn of the event loop, with what propose() would return.
- * NGX_DECLINED: the snapshot is not large, or there is no memory; the caller
- * publishes it in one go.
+ * Takes over a proposal of one large snapshot, or of several messages.
+ * NGX_AGAIN: decided() will be called in a later turn of the event loop, with
+ * what propose() would return.  NGX_DECLINED: it is neither, or there is no
+ * memory; the caller publishes it in one go.
  */
 ngx_int_t ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);
