@@ -101,12 +101,22 @@ int
 bc_jsonrpc_batch_begin(bc_jsonrpc_batch_t *batch, const uint8_t *p,
     size_t len, int mode, bc_jsonrpc_reply_t *reply)
 {
-    bc_span_t              text;
-    bc_jsonrpc_envelope_t  env;
-
     if (bc_jsonrpc_check(p, len, reply) != 0) {
         return -1;
     }
+
+    return bc_jsonrpc_batch_begin_checked(batch, p, len, mode, reply);
+}
+
+
+int
+bc_jsonrpc_batch_begin_checked(bc_jsonrpc_batch_t *batch, const uint8_t *p,
+    size_t len, int mode, bc_jsonrpc_reply_t *reply)
+{
+    bc_span_t              text;
+    bc_jsonrpc_envelope_t  env;
+
+    memset(reply, 0, sizeof(bc_jsonrpc_reply_t));
 
     text.data = p;
     text.len = len;

@@ -77,7 +77,8 @@ int bc_jsonrpc_document_error(const uint8_t *p, size_t len,
 /*
  * Read the reply to a batch.  _begin() returns 0 if it is one; 1 if it is a
  * single error for the whole batch, in *reply; -1 if it is neither, with
- * reply->message saying why.
+ * reply->message saying why.  _begin_checked() takes a text that
+ * was already found to be a document of BC_JSONRPC_DOCUMENT.
  *
  * _next() finds the next reply, in the node's order, and returns 0 at the end;
  * *id is its id, or 0 if that is not a number.  _read() reads the reply *item
@@ -86,6 +87,8 @@ int bc_jsonrpc_document_error(const uint8_t *p, size_t len,
 
 int bc_jsonrpc_batch_begin(bc_jsonrpc_batch_t *batch, const uint8_t *p,
     size_t len, int mode, bc_jsonrpc_reply_t *reply);
+int bc_jsonrpc_batch_begin_checked(bc_jsonrpc_batch_t *batch,
+    const uint8_t *p, size_t len, int mode, bc_jsonrpc_reply_t *reply);
 int bc_jsonrpc_batch_next(bc_jsonrpc_batch_t *batch, bc_span_t *item,
     uint64_t *id);
 int bc_jsonrpc_batch_read(bc_span_t item, uint64_t id, int mode,

@@ -248,7 +248,14 @@ ngx_http_blockcast_rpc_batch_read(ngx_http_blockcast_rpc_call_t *batch,
 
     mode = batch->node->strict ? BC_JSONRPC_STRICT : BC_JSONRPC_ANY;
 
-    rc = bc_jsonrpc_batch_begin(&replies, body->data, body->len, mode, &reply);
+    if (batch->checked) {
+        rc = bc_jsonrpc_batch_begin_checked(&replies, body->data, body->len,
+                                            mode, &reply);
+
+    } else {
+        rc = bc_jsonrpc_batch_begin(&replies, body->data, body->len, mode,
+                                    &reply);
+    }
 
     if (rc == -1) {
         batch->fault = ngx_http_blockcast_fault_invalid;
@@ -322,12 +329,24 @@ static void
 ngx_http_blockcast_rpc_batch_answer(ngx_http_blockcast_rpc_call_t *rpc,
     bc_span_t item, int mode)
 {
-    bc_jsonrpc_reply_t  reply;
+    bc_jsonrpc_reply_t              reply;
+    ngx_http_blockcast_rpc_call_t  *batch;
 
     rpc->answered = 1;
 
     if (bc_jsonrpc_batch_read(item, rpc->id, mode, &reply) == 0) {
         ngx_http_blockcast_rpc_call_reply(rpc, &reply);
+
+        batch = rpc->batch;
+
+        if (batch->checked && !batch->reply.deep && !batch->reply.deep_each
+            && rpc->result.len >= NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE)
+        {
+            /* the whole is not nested too deeply, so this is not */
+
+            rpc->checked = 1;
+        }
+
         return;
     }
 

@@ -26,10 +26,6 @@
 #include "bc_jsonrpc.h"
 
 
-/* larger replies are read by a helper process, if there is one (bytes) */
-#define NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE  65536
-
-
 static ngx_socket_t ngx_http_blockcast_rpc_call_nowhere(void);
 static ngx_int_t ngx_http_blockcast_rpc_call_request(
     ngx_http_blockcast_rpc_call_t *rpc);
@@ -796,8 +792,9 @@ ngx_http_blockcast_rpc_call_done(ngx_event_t *ev)
 
 
 /*
- * Lets a helper process read a large reply, as that would hold up the clients.
- * NGX_DECLINED: there is no helper, or the reply is not large.
+ * Lets a helper process read a large reply, or check that one to a batch is
+ * JSON, as that would hold up the clients.  NGX_DECLINED: there is no helper,
+ * or the reply is not large.
  */
 
 static ngx_int_t
@@ -805,7 +802,6 @@ ngx_http_blockcast_rpc_call_read_aside(ngx_http_blockcast_rpc_call_t *rpc,
     ngx_str_t *body)
 {
     if (body->len < NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE
-        || rpc->carries
         || !ngx_http_blockcast_jq_queue_ready())
     {
         return NGX_DECLINED;
@@ -817,7 +813,9 @@ ngx_http_blockcast_rpc_call_read_aside(ngx_http_blockcast_rpc_call_t *rpc,
 
     if (ngx_http_blockcast_jq_queue_reply(
                                     &rpc->job, body, rpc->id,
-                                    ngx_http_blockcast_rpc_call_mode(rpc),
+                                    rpc->carries
+                                    ? BC_JSONRPC_DOCUMENT
+                                    : ngx_http_blockcast_rpc_call_mode(rpc),
                                     rpc->pool)
         != NGX_OK)
     {
@@ -857,6 +855,10 @@ ngx_http_blockcast_rpc_call_read_done(ngx_http_blockcast_jq_job_t *job)
         rpc->fault = ngx_http_blockcast_fault_invalid;
         ngx_http_blockcast_rpc_call_error(rpc, "bad reply: %s",
                                           rpc->reply.message);
+
+    } else if (rpc->carries) {
+        rpc->checked = 1;
+        ngx_http_blockcast_rpc_batch_read(rpc, &body);
 
     } else if (rpc->reply.rpc_error) {
         reply.ok = 0;

@@ -14,6 +14,10 @@
 #include "bc_jsonrpc.h"
 
 
+/* larger replies are read by a helper process, if there is one (bytes) */
+#define NGX_HTTP_BLOCKCAST_RPC_CALL_LARGE  65536
+
+
 typedef void (
     *ngx_http_blockcast_rpc_call_pt)(ngx_http_blockcast_rpc_call_t *rpc);
 
