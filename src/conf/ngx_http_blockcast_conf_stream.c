@@ -17,6 +17,7 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_extra.h"
 #include "ngx_http_blockcast_jq.h"
+#include "ngx_http_blockcast_jq_steady.h"
 #include "ngx_http_blockcast_conf_head.h"
 #include "bc_json.h"
 #include "bc_span.h"
@@ -623,6 +624,9 @@ ngx_http_blockcast_conf_stream_compile(ngx_conf_t *cf,
                                       &cf->cycle->conf_prefix, &st->jq, &error)
         == NGX_OK)
     {
+        st->jq_steady = ngx_http_blockcast_jq_steady(cf->pool, &st->program,
+                                                     &beside,
+                                                     &cf->cycle->conf_prefix);
         return NGX_CONF_OK;
     }
 

@@ -242,6 +242,7 @@ struct ngx_http_blockcast_stream_s {
     jq_state                     *jq;
     ngx_msec_t                    jq_timeout;   /* bounds of a run */
     size_t                        jq_memory;
+    unsigned                      jq_steady:1;  /* see poll/jq_steady */
 
     /* log streams: field.len != 0 */
     ngx_str_t                     field;

@@ -577,6 +577,20 @@ ngx_http_blockcast_metrics_streams(ngx_http_blockcast_metrics_text_t *text,
                               st[i]->slot->jq_usec);
     }
 
+    ngx_http_blockcast_metrics_head(text, "jq_reused_total", "counter",
+            "Polls whose program did not run: its input had not changed.");
+
+    for (i = 0; i < n; i++) {
+
+        if (st[i]->jq == NULL) {
+            continue;
+        }
+
+        ngx_http_blockcast_metrics_print(text,
+                            "blockcast_jq_reused_total{stream=\"%V\"} %uA\n",
+                            &st[i]->name, st[i]->slot->jq_reused);
+    }
+
     ngx_http_blockcast_metrics_head(text, "call_errors_total", "counter",
                                     "Calls of a round that failed.");
 

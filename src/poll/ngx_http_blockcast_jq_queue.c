@@ -137,6 +137,7 @@ static ngx_pid_t         ngx_http_blockcast_jq_spawner_pid;
 static ngx_connection_t *ngx_http_blockcast_jq_spawner_connection;
 static ngx_uint_t        ngx_http_blockcast_jq_spawner_late;
 static uint32_t          ngx_http_blockcast_jq_serial;
+static ngx_uint_t        ngx_http_blockcast_jq_ends;
 static ngx_queue_t       ngx_http_blockcast_jq_jobs;
 static ngx_event_t       ngx_http_blockcast_jq_event;
 static ngx_event_t       ngx_http_blockcast_jq_failed;
@@ -237,6 +238,11 @@ ngx_http_blockcast_jq_queue_request(ngx_http_blockcast_jq_job_t *job,
     job->n = 0;
     job->usec = 0;
     ngx_str_null(&job->error);
+
+    job->reused = 0;
+    job->proof = 0;
+    job->partial = 0;
+    job->ended = 0;
 
     return NGX_OK;
 }
@@ -353,9 +359,29 @@ ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
         ngx_http_blockcast_jq_queue_text(job, &r->message);
     }
 
+    if (job->memo != NULL
+        && ngx_http_blockcast_jq_memo_find(job, request,
+                                           ngx_http_blockcast_jq_ends)
+           == NGX_DONE)
+    {
+        job->reused = 1;
+        return NGX_DONE;
+    }
+
     ngx_http_blockcast_jq_queue_add(job);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_blockcast_jq_queue_keep(ngx_http_blockcast_jq_job_t *job)
+{
+    if (job->memo == NULL || job->reused) {
+        return NGX_OK;
+    }
+
+    return ngx_http_blockcast_jq_memo_ran(job, ngx_http_blockcast_jq_ends);
 }
 
 
@@ -812,6 +838,7 @@ ngx_http_blockcast_jq_queue_fail(ngx_event_t *ev)
 
         job = ngx_queue_data(q, ngx_http_blockcast_jq_job_t, queue);
         job->queued = 0;
+        job->ended = 1;
         job->rc = NGX_ERROR;
         ngx_str_set(&job->error, "no process for the jq program can be "
                     "started");
@@ -1389,6 +1416,7 @@ ngx_http_blockcast_jq_queue_frame(ngx_http_blockcast_jq_worker_t *h)
         if (h->frame.type == ngx_http_blockcast_jq_frame_large) {
             ngx_memcpy(&large, h->body, sizeof(uint64_t));
             job->out[job->n].len = large;
+            job->partial = 1;
         }
 
         job->n++;
@@ -1585,6 +1613,7 @@ ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
     ngx_http_blockcast_jq_job_t     *job;
 
     h->state = ngx_http_blockcast_jq_none;
+    ngx_http_blockcast_jq_ends++;
 
     job = h->job;
 
@@ -1604,6 +1633,7 @@ ngx_http_blockcast_jq_queue_ended(ngx_http_blockcast_jq_worker_t *h,
     ngx_http_blockcast_jq_queue_leave(h, job);
 
     job->quick = 0;
+    job->ended = 1;
     job->rc = NGX_ERROR;
     job->n = 0;
     job->usec = (uint64_t) (ngx_current_msec - h->since) * 1000;

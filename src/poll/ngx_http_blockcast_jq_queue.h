@@ -11,9 +11,8 @@
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_helper.h"
+#include "ngx_http_blockcast_jq_memo.h"
 
-
-typedef struct ngx_http_blockcast_jq_job_s  ngx_http_blockcast_jq_job_t;
 
 typedef void (*ngx_http_blockcast_jq_job_pt)(ngx_http_blockcast_jq_job_t *job);
 
@@ -28,9 +27,15 @@ struct ngx_http_blockcast_jq_job_s {
     unsigned                      small:1;      /* its request */
     unsigned                      stays:1;      /* is not of a poll: it goes on
                                                    when polling stops */
+    unsigned                      reused:1;     /* the answer is the memo's */
+    unsigned                      proof:1;      /* it runs for the memo */
+    unsigned                      partial:1;    /* an output is not there */
+    unsigned                      ended:1;      /* the helper, and not the
+                                                   program */
     ngx_msec_t                    added;
     ngx_msec_t                    timeout;
     size_t                        memory;
+    ngx_http_blockcast_jq_memo_t  *memo;        /* or NULL; set by the caller */
 
     /* called once, unless the job is cancelled; never from within _add() */
     ngx_http_blockcast_jq_job_pt  handler;
@@ -62,11 +67,18 @@ ngx_int_t ngx_http_blockcast_jq_queue_init(ngx_cycle_t *cycle,
 /*
  * Queues a run of the stream's program, or of the one for a call's params.
  * The job and its pool must stay until the handler is called or the job
- * cancelled. NGX_ERROR: there is no memory; the handler is not called.
+ * cancelled. The handler is not called with NGX_DONE: the job's memo has the
+ * answer; nor with NGX_ERROR: there is no memory.
  */
 ngx_int_t ngx_http_blockcast_jq_queue_run(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_stream_t *st, ngx_uint_t program,
     ngx_http_blockcast_jq_input_t *input, ngx_uint_t max, ngx_pool_t *pool);
+
+/*
+ * Keeps a job's answer in its memo, if it has one.  NGX_DECLINED: this was no
+ * answer to the request, it is to be queued again.
+ */
+ngx_int_t ngx_http_blockcast_jq_queue_keep(ngx_http_blockcast_jq_job_t *job);
 
 /* Returns true when there are helpers. */
 ngx_uint_t ngx_http_blockcast_jq_queue_ready(void);

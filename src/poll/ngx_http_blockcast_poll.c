@@ -46,6 +46,7 @@ ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                       i;
+    ngx_pool_cleanup_t              *cln;
     ngx_http_blockcast_call_conf_t  *calls;
 
     ngx_http_blockcast_inflight_init();
@@ -57,6 +58,16 @@ ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
                                       * sizeof(ngx_http_blockcast_poll_call_t));
     if (poll->calls == NULL) {
         return NGX_ERROR;
+    }
+
+    if (st->jq_steady) {
+        cln = ngx_pool_cleanup_add(cycle->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_blockcast_jq_memo_free;
+        cln->data = &poll->memo;
     }
 
     calls = st->calls.elts;
@@ -218,6 +229,7 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
 
     call->waiting = 1;
     poll->asking = call;
+    poll->job.memo = NULL;
     poll->job.handler = ngx_http_blockcast_poll_call_programmed;
     poll->job.data = poll;
 

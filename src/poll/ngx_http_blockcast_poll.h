@@ -103,6 +103,7 @@ struct ngx_http_blockcast_poll_s {
     ngx_uint_t                    ncalls;
 
     ngx_http_blockcast_extra_t    extra;
+    ngx_http_blockcast_jq_memo_t  memo;         /* of the stream's program */
 
     /* of the poll under way */
     ngx_pool_t                   *pool;

@@ -110,6 +110,8 @@ static void ngx_http_blockcast_poll_result_time_publish(
 static void ngx_http_blockcast_poll_result_gap(
     ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_program_report_t *report);
+static void ngx_http_blockcast_poll_result_shape(
+    ngx_http_blockcast_poll_t *poll, ngx_http_blockcast_jq_input_t *input);
 static void ngx_http_blockcast_poll_result_shaped(
     ngx_http_blockcast_jq_job_t *job);
 static ngx_int_t ngx_http_blockcast_poll_result_publish(
@@ -375,7 +377,6 @@ ngx_http_blockcast_poll_result_let_go(void *data)
 void
 ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 {
-    ngx_str_t                          error;
     ngx_uint_t                         i, asked, good;
     ngx_http_blockcast_slot_t         *slot;
     ngx_http_blockcast_jq_input_t      input;
@@ -437,16 +438,40 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
         return;
     }
 
+    ngx_http_blockcast_poll_result_shape(poll, &input);
+}
+
+
+/* Runs the stream's program, unless its input is that of the last run. */
+
+static void
+ngx_http_blockcast_poll_result_shape(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_jq_input_t *input)
+{
+    ngx_int_t  rc;
+    ngx_str_t  error;
+
     poll->shaping = 1;
     poll->job.handler = ngx_http_blockcast_poll_result_shaped;
     poll->job.data = poll;
 
-    if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
-                                        NGX_HTTP_BLOCKCAST_JQ_STREAM, &input,
-                                        NGX_HTTP_BLOCKCAST_PROGRAM_OUTPUTS,
-                                        poll->pool)
-        != NGX_OK)
-    {
+    /* the keys of a lane are others with each poll */
+
+    poll->job.memo = (poll->stream->jq_steady && poll->lane == NULL)
+                     ? &poll->memo : NULL;
+
+    rc = ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
+                                         NGX_HTTP_BLOCKCAST_JQ_STREAM, input,
+                                         NGX_HTTP_BLOCKCAST_PROGRAM_OUTPUTS,
+                                         poll->pool);
+
+    if (rc == NGX_DONE) {
+        (void) ngx_atomic_fetch_add(&poll->stream->slot->jq_reused, 1);
+        ngx_http_blockcast_poll_result_shaped(&poll->job);
+        return;
+    }
+
+    if (rc != NGX_OK) {
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_poll_result_failed(poll, NULL, &error);
         ngx_http_blockcast_poll_end(poll);
@@ -459,11 +484,18 @@ ngx_http_blockcast_poll_result_finish(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_result_shaped(ngx_http_blockcast_jq_job_t *job)
 {
-    ngx_http_blockcast_poll_t  *poll;
+    ngx_http_blockcast_poll_t      *poll;
+    ngx_http_blockcast_jq_input_t   input;
 
     poll = job->data;
 
     ngx_http_blockcast_poll_time_program(poll);
+
+    if (ngx_http_blockcast_jq_queue_keep(job) == NGX_DECLINED) {
+        ngx_http_blockcast_poll_result_input(poll, &input);
+        ngx_http_blockcast_poll_result_shape(poll, &input);
+        return;
+    }
 
     if (job->rc == NGX_OK && job->n == 0) {
         ngx_str_set(&job->error, "the jq program has no output");
