@@ -948,6 +948,13 @@ ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (call->params_jq.len != 0) {
+        call->jq_steady = ngx_http_blockcast_jq_steady(cf->pool,
+                                                       &call->params_jq,
+                                                       &beside,
+                                                       &cf->cycle->conf_prefix);
+    }
+
     return NGX_CONF_OK;
 }
 

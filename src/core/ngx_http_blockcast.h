@@ -196,6 +196,7 @@ typedef struct {
     ngx_msec_t                    timeout;
     ngx_uint_t                    each;         /* 0: a single call */
     unsigned                      get:1;        /* methods are paths */
+    unsigned                      jq_steady:1;  /* see poll/jq_steady */
 } ngx_http_blockcast_call_conf_t;
 
 

@@ -578,7 +578,7 @@ ngx_http_blockcast_metrics_streams(ngx_http_blockcast_metrics_text_t *text,
     }
 
     ngx_http_blockcast_metrics_head(text, "jq_reused_total", "counter",
-            "Polls whose program did not run: its input had not changed.");
+            "Runs of them that were not needed: the input was the same.");
 
     for (i = 0; i < n; i++) {
 

@@ -19,7 +19,7 @@
 #include "ngx_http_blockcast_jq_queue.h"
 
 
-/* bytes that are kept of a stream, and of all streams of a worker */
+/* bytes that are kept of a program, and of all of a worker */
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_MAX  (2 * 1024 * 1024)
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_ALL  (16 * 1024 * 1024)
 
@@ -32,9 +32,28 @@
 
 static void ngx_http_blockcast_jq_memo_keep(ngx_http_blockcast_jq_job_t *job,
     ngx_uint_t ends);
+static void ngx_http_blockcast_jq_memo_free(void *data);
 
 
 static size_t  ngx_http_blockcast_jq_memo_used;
+
+
+ngx_int_t
+ngx_http_blockcast_jq_memo_init(ngx_pool_t *pool,
+    ngx_http_blockcast_jq_memo_t *memo)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_blockcast_jq_memo_free;
+    cln->data = memo;
+
+    return NGX_OK;
+}
 
 
 /*
@@ -297,7 +316,7 @@ ngx_http_blockcast_jq_memo_keep(ngx_http_blockcast_jq_job_t *job,
 }
 
 
-void
+static void
 ngx_http_blockcast_jq_memo_free(void *data)
 {
     ngx_http_blockcast_jq_memo_t *memo = data;

@@ -1,7 +1,7 @@
 
 /*
- * What a stream's jq program was given and has put out the last time: with the
- * same input it need not run.
+ * What a jq program was given and has put out the last time: with the same
+ * input it need not run.
  */
 
 
@@ -51,8 +51,9 @@ ngx_int_t ngx_http_blockcast_jq_memo_find(ngx_http_blockcast_jq_job_t *job,
 ngx_int_t ngx_http_blockcast_jq_memo_ran(ngx_http_blockcast_jq_job_t *job,
     ngx_uint_t ends);
 
-/* Frees what is kept; a pool's cleanup. */
-void ngx_http_blockcast_jq_memo_free(void *data);
+/* Has what is kept freed with a pool; NGX_ERROR without memory. */
+ngx_int_t ngx_http_blockcast_jq_memo_init(ngx_pool_t *pool,
+    ngx_http_blockcast_jq_memo_t *memo);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_JQ_MEMO_H_INCLUDED_ */

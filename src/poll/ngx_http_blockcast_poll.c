@@ -27,6 +27,8 @@ static void ngx_http_blockcast_poll_call_start(
     ngx_http_blockcast_poll_call_t *call);
 static void ngx_http_blockcast_poll_call_given(
     ngx_http_blockcast_poll_call_t *call, ngx_str_t *result);
+static void ngx_http_blockcast_poll_call_program(
+    ngx_http_blockcast_poll_call_t *call);
 static void ngx_http_blockcast_poll_call_programmed(
     ngx_http_blockcast_jq_job_t *job);
 static void ngx_http_blockcast_poll_call_requests(
@@ -46,7 +48,6 @@ ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_stream_t *st)
 {
     ngx_uint_t                       i;
-    ngx_pool_cleanup_t              *cln;
     ngx_http_blockcast_call_conf_t  *calls;
 
     ngx_http_blockcast_inflight_init();
@@ -60,14 +61,8 @@ ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    if (st->jq_steady) {
-        cln = ngx_pool_cleanup_add(cycle->pool, 0);
-        if (cln == NULL) {
-            return NGX_ERROR;
-        }
-
-        cln->handler = ngx_http_blockcast_jq_memo_free;
-        cln->data = &poll->memo;
+    if (ngx_http_blockcast_jq_memo_init(cycle->pool, &poll->memo) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     calls = st->calls.elts;
@@ -75,6 +70,14 @@ ngx_http_blockcast_poll_init(ngx_cycle_t *cycle,
     for (i = 0; i < poll->ncalls; i++) {
         poll->calls[i].poll = poll;
         poll->calls[i].conf = &calls[i];
+
+        if (calls[i].jq != NULL
+            && ngx_http_blockcast_jq_memo_init(cycle->pool,
+                                               &poll->calls[i].memo)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
@@ -203,7 +206,6 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
 {
     ngx_str_t                        error;
     ngx_http_blockcast_poll_t       *poll;
-    ngx_http_blockcast_jq_input_t    input;
     ngx_http_blockcast_call_conf_t  *conf;
 
     poll = call->poll;
@@ -225,20 +227,46 @@ ngx_http_blockcast_poll_call_start(ngx_http_blockcast_poll_call_t *call)
         return;
     }
 
+    ngx_http_blockcast_poll_call_program(call);
+}
+
+
+/* Runs the program for the params of a call, unless that is not needed. */
+
+static void
+ngx_http_blockcast_poll_call_program(ngx_http_blockcast_poll_call_t *call)
+{
+    ngx_int_t                        rc;
+    ngx_str_t                        error;
+    ngx_http_blockcast_poll_t       *poll;
+    ngx_http_blockcast_jq_input_t    input;
+    ngx_http_blockcast_call_conf_t  *conf;
+
+    poll = call->poll;
+    conf = call->conf;
+
     ngx_http_blockcast_poll_result_input(poll, &input);
 
     call->waiting = 1;
     poll->asking = call;
-    poll->job.memo = NULL;
     poll->job.handler = ngx_http_blockcast_poll_call_programmed;
     poll->job.data = poll;
+    poll->job.memo = (conf->jq_steady && poll->lane == NULL)
+                     ? &call->memo : NULL;
 
-    if (ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
-                                        call - poll->calls, &input,
-                                        conf->each ? conf->each : 1,
-                                        poll->pool)
-        != NGX_OK)
-    {
+    rc = ngx_http_blockcast_jq_queue_run(&poll->job, poll->stream,
+                                         call - poll->calls, &input,
+                                         conf->each ? conf->each : 1,
+                                         poll->pool);
+
+    if (rc == NGX_DONE) {
+        (void) ngx_atomic_fetch_add(&poll->stream->slot->jq_reused, 1);
+        ngx_http_blockcast_poll_call_programmed(&poll->job);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_str_null(&error);
         call->waiting = 0;
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_poll_call_requests(call, NULL, 1, &error);
@@ -293,6 +321,11 @@ ngx_http_blockcast_poll_call_programmed(ngx_http_blockcast_jq_job_t *job)
     call->waiting = 0;
 
     ngx_http_blockcast_poll_time_program(poll);
+
+    if (ngx_http_blockcast_jq_queue_keep(job) == NGX_DECLINED) {
+        ngx_http_blockcast_poll_call_program(call);
+        return;
+    }
 
     n = 1;
 

@@ -54,7 +54,10 @@ struct ngx_http_blockcast_poll_call_s {
     unsigned                      waiting:1;    /* for its params' program */
     unsigned                      done:1;
 
-    /* kept from poll to poll: the method that the node knows */
+    /* kept from poll to poll: what its params' program put out */
+    ngx_http_blockcast_jq_memo_t  memo;
+
+    /* kept, too: the method that the node knows */
     ngx_uint_t                    method;
     ngx_msec_t                    reprobe;
     unsigned                      missing:1;    /* the node knows none */

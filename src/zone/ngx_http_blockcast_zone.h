@@ -165,7 +165,7 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  poll_msec;
     ngx_atomic_t                  jq_times[NGX_HTTP_BLOCKCAST_BUCKETS];
     ngx_atomic_t                  jq_usec;
-    ngx_atomic_t                  jq_reused;    /* polls without a run */
+    ngx_atomic_t                  jq_reused;    /* runs not needed */
     ngx_atomic_t                  latency;      /* of the last successful poll,
                                                    from its first call to its
                                                    data in here, usec, or 0 */
