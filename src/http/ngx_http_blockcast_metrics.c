@@ -578,7 +578,7 @@ ngx_http_blockcast_metrics_streams(ngx_http_blockcast_metrics_text_t *text,
     }
 
     ngx_http_blockcast_metrics_head(text, "jq_reused_total", "counter",
-            "Runs of them that were not needed: the input was the same.");
+            "Runs of jq programs not needed: the input was the last one's.");
 
     for (i = 0; i < n; i++) {
 

@@ -3,7 +3,9 @@
  * A program whose words are steady (jq_steady) is a function of its request
  * without the time: results, previous data, state, newest entry.  When the
  * next request is the same byte for byte, the outputs are taken once more, and
- * all that follows goes on as after a run.
+ * all that follows goes on as after a run.  A helper that has ended is no
+ * reason to doubt them, but then it runs all the same: whoever restarts one
+ * wants to see it work.
  *
  * The bytes themselves are kept, and no hash of them: they are compared in a
  * fraction of the time that a good hash takes, and never by mistake.

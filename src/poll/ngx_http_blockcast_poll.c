@@ -266,7 +266,6 @@ ngx_http_blockcast_poll_call_program(ngx_http_blockcast_poll_call_t *call)
     }
 
     if (rc != NGX_OK) {
-        ngx_str_null(&error);
         call->waiting = 0;
         ngx_str_set(&error, "no memory");
         ngx_http_blockcast_poll_call_requests(call, NULL, 1, &error);
