@@ -5,7 +5,8 @@
  *
  * It stands for
  *     ngx_http_blockcast_cluster_entry()       what a gateway takes of the log
- *     ngx_http_blockcast_cluster_begin()       the floors of a begin
+ *     ngx_http_blockcast_cluster_begin()       the floors of a begin, and who
+ *                                              must not lead
  *     ngx_http_blockcast_cluster_propose()     a number, then an XADD
  *     ngx_http_blockcast_cluster_taken()       shown when the log has it
  *     ngx_http_blockcast_cluster_drop()        a lost connection ends the lead,
@@ -16,14 +17,23 @@
  * step: time is not there, and neither is the silence that is waited for, so
  * anybody may want to lead at any moment.  The answer to an XADD may be lost,
  * which is a lost connection.  The engine loses a tail, which breaks all
- * connections and gives it another identity; the clock in microseconds is
- * beyond all numbers that were given before, and goes on with each loss.
+ * connections and gives it another identity.
+ *
+ * Each gateway has a clock of its own, which may be behind the others, ahead of
+ * them, and set forward or back between any two looks at it.  Only that two
+ * looks never show the same microsecond is taken for granted: it would take
+ * two losses of the engine with a clock put back by just the time between.  Who
+ * has numbers at or beyond its clock when they have to jump must not lead.
  *
  * Faults, each of which must be found:
  *     FAULT_NO_TERM     a leader appends whatever the newest entry is: a lease
  *                       alone
  *     FAULT_NO_JUMP     the floors are what the new leader knows
  *     FAULT_FIXED_JUMP  ... and a fixed distance more (two losses meet)
+ *     FAULT_CLOCK       who has numbers beyond its clock leads all the same, and
+ *                       goes on from them (two losses)
+ *     FAULT_CLOCK_BEGIN ... when the numbers are those of records, and no begin
+ *                       has been read that has them: a log may be trimmed
  *     FAULT_SHOW_FIRST  a leader shows what it publishes before the log has it
  *     FAULT_SKIP        a leader that has lost the lease of its machine takes the
  *                       log's answer, does not write what it is of, and goes on
@@ -48,9 +58,13 @@
 #define BEGINS     3        /* in all */
 #endif
 
+#ifndef CLOCKS
+#define CLOCKS     2        /* that there may be, of all gateways */
+#endif
+
 #define ENTRIES    (BEGINS + PUBLISHES)
-#define JUMP       4        /* of the clock, with each loss */
-#define SEQS       ((LOSSES + 1) * JUMP + PUBLISHES + 1)
+#define JUMP       (PUBLISHES + 1)      /* between two of them, at least */
+#define SEQS       (CLOCKS * JUMP + PUBLISHES + 1)
 
 
 /* the log: of each entry its term, and for a record its number and content */
@@ -58,8 +72,17 @@ byte  log_term[ENTRIES + 1];
 byte  log_seq[ENTRIES + 1];         /* 0: a begin */
 byte  log_content[ENTRIES + 1];     /* of a begin: its floor */
 byte  end;
-byte  identity;             /* of the engine: how often it lost entries */
-byte  clock_us = JUMP;
+byte  trimmed;              /* entries before the first one, which is an image
+                               then: numbers, but no begin */
+
+/* of the engine: how often it lost entries, and whether before all of this */
+#ifdef ANOTHER
+byte  identity = 1;
+#else
+byte  identity;
+#endif
+
+byte  shown;                /* the clocks that were looked at */
 
 /* what clients have seen: the content of each number */
 byte  seen[SEQS + 1];
@@ -72,7 +95,7 @@ byte  begins;
 
 inline tell(seq, content)
 {
-    assert(seen[seq] == 0 || seen[seq] == content);
+    assert(seen[seq] == 0 || seen[seq] == (content));
     seen[seq] = content
 }
 
@@ -92,10 +115,16 @@ inline read_log()
                 former = (log_content[cur] >> 6);
                 floor = ((log_content[cur] & 63) > floor
                          -> (log_content[cur] & 63) : floor)
-            :: (log_seq[cur] != 0 && log_seq[cur] > own) ->
-                own = log_seq[cur];
-                tell(own, log_content[cur])
-            :: else
+            :: else ->
+                former = (cur == trimmed + 1 -> log_content[cur] >> 6
+                                             : former);
+
+                if
+                :: log_seq[cur] > own ->
+                    own = log_seq[cur];
+                    tell(own, (log_content[cur] & 63))
+                :: else
+                fi
             fi
         :: else -> break
         od
@@ -112,12 +141,12 @@ proctype gateway(byte me)
     byte  term;
     byte  link;             /* the engine's identity when it connected */
     byte  former;           /* ... in the newest begin */
-    byte  seq, content, least;
+    byte  seq, content, least, now, given;
 
 connect:
     atomic {
         link = identity;
-        cur = 0;
+        cur = trimmed;
         former = 0;
         read_log()
     }
@@ -149,7 +178,30 @@ connect:
 #else
             :: former != identity ->
 #endif
-                least = (clock_us > least -> clock_us : least)
+
+                /* whatever this gateway's clock shows */
+
+                select(now : 1 .. CLOCKS);
+                given = least;
+
+#if defined(FAULT_CLOCK)
+                given = 0;
+#elif defined(FAULT_CLOCK_BEGIN)
+                given = floor;
+#endif
+
+                if
+                :: ((shown & (1 << now)) || given >= now * JUMP) ->
+                    begins--;
+                    goto again
+                :: else
+                fi;
+
+                shown = shown | (1 << now);
+                now = now * JUMP;
+                least = (now > least -> now : least);
+                now = 0;
+                given = 0
             :: else
             fi
 #endif
@@ -202,7 +254,7 @@ connect:
                 end++;
                 log_term[end] = term;
                 log_seq[end] = seq;
-                log_content[end] = content;
+                log_content[end] = (identity << 6) + content;
                }
 
                 if
@@ -223,6 +275,13 @@ connect:
 #endif
             :: link != identity -> goto connect
             fi
+
+#ifdef TRIM
+        :: atomic { (link == identity && end != 0 && log_term[end] == term
+                     && log_seq[end] != 0 && trimmed != end - 1) ->
+            trimmed = end - 1
+           }
+#endif
 
         :: goto connect
         od;
@@ -257,8 +316,8 @@ proctype engine()
                 fi
             :: else -> break
             od;
-            identity++;
-            clock_us = clock_us + JUMP
+            trimmed = (end <= trimmed -> 0 : trimmed);
+            identity++
         }
     :: break
     od
