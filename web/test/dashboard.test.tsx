@@ -222,6 +222,8 @@ describe('peers', () => {
     // If this fails: the slowest peer cannot be found, or unknown latencies count as the fastest.
     show({ peers: PEERS });
     const user = userEvent.setup();
+    // The panel's script comes when it is needed.
+    await screen.findByRole('region', { name: 'Peers' }, { timeout: 20_000 });
     expect(order()).toEqual(['beta', 'alpha', 'gamma']);
     await user.click(screen.getByRole('button', { name: 'Latency' }));
     expect(order()).toEqual(['alpha', 'beta', 'gamma']);

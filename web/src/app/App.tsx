@@ -1,4 +1,4 @@
-import { Component, lazy, Suspense, useCallback, useEffect, useMemo, useState, type ReactNode } from 'react';
+import { Component, lazy, startTransition, Suspense, useCallback, useEffect, useMemo, useState, type ReactNode } from 'react';
 import { autoBoard } from '../board/auto';
 import { panelId } from '../board/check.js';
 import { useBoard } from '../board/load';
@@ -9,7 +9,6 @@ import { BlocksPanel } from '../panels/BlocksPanel';
 import { ChartPanel } from '../panels/ChartPanel';
 import { Markets } from '../panels/Markets';
 import { NumbersPanel } from '../panels/NumbersPanel';
-import { Peers } from '../panels/Peers';
 import { Receipts } from '../panels/Receipts';
 import { Strength } from '../panels/Strength';
 import { TablePanel } from '../panels/TablePanel';
@@ -31,6 +30,7 @@ const Finder = lazy(() => import('./Finder').then(({ Finder: component }) => ({ 
 
 /** At the page's end, and not needed for its first paint. */
 const GatewayPanel = lazy(() => import('../panels/GatewayPanel').then(({ GatewayPanel: component }) => ({ default: component })));
+const Peers = lazy(() => import('../panels/Peers').then(({ Peers: component }) => ({ default: component })));
 const EventsPanel = lazy(() => import('../panels/EventsPanel').then(({ EventsPanel: component }) => ({ default: component })));
 
 const REMEMBERED = 'blockcast.streams';
@@ -195,7 +195,11 @@ function AnyPanel({ panel }: { panel: PanelConfig }): ReactNode {
     case 'markets':
       return <Markets id={id} className={className} />;
     case 'peers':
-      return <Peers id={id} className={className} rows={panel.rows} />;
+      return (
+        <Suspense fallback={<section className={`panel panel-later ${className}`} />}>
+          <Peers id={id} className={className} rows={panel.rows} />
+        </Suspense>
+      );
     case 'receipts':
       return <Receipts id={id} className={className} rows={panel.rows} />;
     case 'gateway':
@@ -252,7 +256,7 @@ function useByAndBy(count: number): number {
     if (made >= count) {
       return;
     }
-    const more = (): void => setMade((before) => before + 1);
+    const more = (): void => startTransition(() => setMade((before) => before + 1));
     const begun = made > atFirst();
     const timer = setTimeout(more, begun ? APART : LATER);
     const next = document.querySelector('.panel-unmade');

@@ -1,3 +1,5 @@
+import { compact, upTo } from '../app/format';
+
 /** The scale at the left of a chart. */
 export interface Axis {
   readonly bottom: number;
@@ -50,14 +52,12 @@ function roundStep(least: number): number {
 
 function namer(step: number, most: number): (value: number) => string {
   if (most >= 10_000 && step >= most / 1000) {
-    const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 3 });
-    return (value) => short.format(value);
+    return (value) => compact(value, 3);
   }
   // As many decimals as the step has.
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const half = Math.abs((step * 10 ** decimals) % 1) > 1e-6 ? 1 : 0;
-  const plain = new Intl.NumberFormat('en', { maximumFractionDigits: Math.min(decimals + half, 12) });
-  return (value) => plain.format(value);
+  return (value) => upTo(value, Math.min(decimals + half, 12));
 }
 
 /** Round times between `start` and `end`, seldom enough for `room` of them. */

@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useReducer, useRef, useState, type ReactNode } from 'react';
+import { exact } from '../app/format';
 import type { LogEntry, StreamView } from '../client';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
@@ -62,7 +63,7 @@ export function LogPanel(props: LogPanelProps): ReactNode {
       view={view}
       className={className}
       id={id}
-      note={view.data === null ? undefined : `${view.entries.length.toLocaleString('en')} ${still ? '' : 'kept'}`}
+      note={view.data === null ? undefined : `${exact(view.entries.length)} ${still ? '' : 'kept'}`}
       tools={
         still ? tools : <>
           {tools}
@@ -95,7 +96,7 @@ export function LogPanel(props: LogPanelProps): ReactNode {
             ? `Waiting for the first ${noun}.`
             : view.entries.length === 0
               ? `No ${noun} yet. They appear here as they come.`
-              : `None of the ${view.entries.length.toLocaleString('en')} kept ${noun} matches.`
+              : `None of the ${exact(view.entries.length)} kept ${noun} matches.`
         }
       />
       {view.gap !== null && (

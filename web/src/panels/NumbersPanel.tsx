@@ -1,5 +1,5 @@
 import { useMemo, type CSSProperties, type ReactNode } from 'react';
-import { duration, fixed, label } from '../app/format';
+import { compact, duration, fixed, label } from '../app/format';
 import type { Series } from '../app/history';
 import { useSeries } from '../app/series';
 import { behind, compute, until } from '../board/compute';
@@ -8,7 +8,7 @@ import { at, resolve, say, titleOf, write, type Written } from '../board/values'
 import { useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
-import { compact, firstAfter, Sparkline } from '../ui/Sparkline';
+import { firstAfter, Sparkline } from '../ui/Sparkline';
 import { Figure } from '../ui/Value';
 import '../ui/legend.css';
 import './tiles.css';

@@ -1,4 +1,5 @@
 import { memo, type ReactNode } from 'react';
+import { compact } from '../app/format';
 import type { Series } from '../app/history';
 import './Sparkline.css';
 
@@ -149,10 +150,4 @@ export function firstAfter(times: readonly number[], start: number): number {
     }
   }
   return low;
-}
-
-const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
-
-export function compact(value: number): string {
-  return compactFormat.format(value);
 }
