@@ -15,7 +15,7 @@ export function whatIsCut(page) {
       const style = getComputedStyle(element);
       return box.width > 0 && box.height > 0 && style.visibility !== 'hidden' && style.clipPath === 'none' && element.closest('.visually-hidden, .skip, [hidden]') === null;
     };
-    const scrolled = (element) => element.closest('.ribbon, .grid, .segmented') !== null;
+    const scrolled = (element) => element.closest('.ribbon, .grid') !== null;
     const titled = (element) => element.closest('[title]') !== null || element.querySelector('[title]') !== null;
     const words = (element) => `${element.className || element.tagName} "${element.textContent.trim().slice(0, 40)}"`;
     const own = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== '');
@@ -51,7 +51,7 @@ export function whatIsCut(page) {
     // words of one line, which goes on in the next
     const flows = (one, other) => one.parentElement === other.parentElement && getComputedStyle(one).display === 'inline' && getComputedStyle(other).display === 'inline';
     for (const root of document.querySelectorAll('.panel, .header, .banner')) {
-      const texts = elements.filter((element) => root.contains(element) && own(element) && !scrolled(element) && element.closest('.chart-tip, .plot, .panel-event, .gauge-text') === null).map((element) => ({ element, at: box(element) }));
+      const texts = elements.filter((element) => root.contains(element) && own(element) && !scrolled(element) && element.closest('.brand, .chart-tip, .plot, .panel-event, .gauge-text') === null).map((element) => ({ element, at: box(element) }));
       texts.forEach(({ element, at }, index) => {
         for (const other of texts.slice(index + 1)) {
           const across = Math.min(at.right, other.at.right) - Math.max(at.left, other.at.left);

@@ -44,6 +44,10 @@ interface DataGridProps<R> {
   empty: ReactNode;
 }
 
+/** A table narrower than this (px) has rows of three lines: a figure of twenty digits stands below what it is of. */
+const STACKED = 330;
+const LINE = 20;
+
 /** Rows in the document before and after those in sight, and how many rows of scrolling make a new window. */
 const OVERSCAN = 8;
 const STEP = 4;
@@ -62,7 +66,8 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
   const [below, setBelow] = useState(0);
 
   const narrow = compact !== undefined && width < compactBelow;
-  const rowHeight = Math.round((narrow ? compactHeight : fullHeight) * scale);
+  const stacked = narrow && width < STACKED;
+  const rowHeight = Math.round((narrow ? compactHeight + (stacked ? LINE : 0) : fullHeight) * scale);
   const height = Math.round(visibleRows * fullHeight * scale);
   const shown = useMemo(() => columns.filter(({ from = 0 }) => width >= from), [columns, width]);
   const template = shown.map((column) => column.width).join(' ');
@@ -188,7 +193,7 @@ export function DataGrid<R>(props: DataGridProps<R>): ReactNode {
             </div>
           </div>
         ) : (
-          <div role="rowgroup" className="grid-body" style={{ height: rows.length * rowHeight, paddingTop: from * rowHeight }}>
+          <div role="rowgroup" className={stacked ? 'grid-body grid-stacked' : 'grid-body'} style={{ height: rows.length * rowHeight, paddingTop: from * rowHeight }}>
             {rows.slice(from, to).map((row, index) => (
               <Row
                 key={rowKey === undefined ? from + index : rowKey(row)}
