@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Event } from '../src/app/events';
 import type { LogEntry } from '../src/client';
-import { annotate, expect as expectNext, fromHeight, fromLog, histogram, levels } from '../src/panels/blocks';
+import { annotate, expect as expectNext, fromHeight, fromLog, histogram, levels, isBehind, lagAfter } from '../src/panels/blocks';
 
 const CONFIG = { panel: 'blocks', stream: 'blocks', used: { field: 'gas_used', of: 'gas_limit' }, count: { field: 'tx_count' }, colour: { field: 'base_fee' } } as const;
 
@@ -123,5 +123,26 @@ describe('what to expect of the next block', () => {
     const level = levels([10, 20, 30, 40, 60]);
     expect([10, 20, 35, 60, null].map(level)).toEqual([0, 1, 2, 4, null]);
     expect(levels([5, 5, 5])(5)).toBe(2);
+  });
+});
+
+describe('blocks that are old when they come', () => {
+  // If these fail: a page that fetches the last half hour shows it as if it were now, or calls a chain late that has caught up.
+  it('are told from those of now, on fast chains and slow ones', () => {
+    expect(isBehind(null, 0.4)).toBe(false);
+    expect(isBehind(13, 0.4)).toBe(false);
+    expect(isBehind(1800, 0.4)).toBe(true);
+    expect(isBehind(1800, 600)).toBe(false);
+    expect(isBehind(7200, 600)).toBe(true);
+  });
+
+  it('are forgotten when the page has caught up', () => {
+    let lag: number | null = null;
+    for (const age of [1800, 1780, 1760]) {
+      lag = lagAfter(lag, age);
+    }
+    expect(lag).toBeGreaterThan(1700);
+    expect(lagAfter(lag, 13)).toBe(13);
+    expect(lagAfter(13, 17)).toBe(14);
   });
 });

@@ -10,7 +10,7 @@ import { say, titleOf, write } from '../board/values';
 import { useStreamClient, useStreamView } from '../hooks';
 import { Icon } from '../ui/Icon';
 import { Panel } from '../ui/Panel';
-import { annotate, expect, fromHeight, fromLog, histogram, kindOf, levels, SHOWN, type Block, type Expectation } from './blocks';
+import { annotate, expect, fromHeight, fromLog, histogram, isBehind, kindOf, lagAfter, levels, SHOWN, type Block, type Expectation } from './blocks';
 import './BlocksPanel.css';
 
 /** The last blocks as they come, what to expect of the next, and how long blocks take. */
@@ -40,9 +40,9 @@ export function BlocksPanel({ config, id, className }: { config: BlocksConfig; i
   );
 }
 
-function note(blocks: readonly Block[]): string {
+function note(blocks: readonly Block[]): ReactNode {
   const replaced = blocks.reduce((sum, block) => sum + block.replaced, 0);
-  return `newest first${replaced > 0 ? `, ${replaced} replaced` : ''}`;
+  return replaced > 0 ? `newest first, ${replaced} replaced` : <span className="blocks-order">newest first</span>;
 }
 
 interface RibbonProps {
@@ -261,19 +261,20 @@ function Age({ time, first }: { time: number; first: boolean }): ReactNode {
 function Next({ expected, newest, number, live }: { expected: Expectation | null; newest: number | null; number: number | null; live: boolean }): ReactNode {
   const client = useStreamClient();
   // Finalized blocks are old when they come: the next one is expected when it will be here, and not when it will be made.
-  const lag = useRef<{ number: number | null; seconds: number | null }>({ number, seconds: null });
+  const lag = useRef<{ number: number | null; seconds: number | null; age: number | null }>({ number, seconds: null, age: null });
   if (number !== lag.current.number) {
     const age = newest === null || lag.current.number === null ? null : Math.max(0, client.now() - newest);
-    lag.current = { number, seconds: age === null ? lag.current.seconds : lag.current.seconds === null ? age : (3 * lag.current.seconds + age) / 4 };
+    lag.current = { number, age, seconds: age === null ? lag.current.seconds : lagAfter(lag.current.seconds, age) };
   }
   const elapsed = useTicking(() => (newest === null ? -1 : Math.max(0, Math.round(client.now() - newest - (lag.current.seconds ?? 0)))));
   const known = expected !== null && elapsed >= 0;
   const left = known ? expected.mean - elapsed : 0;
   const stalled = known && elapsed > Math.max(5 * expected.mean, 2 * expected.slow, expected.mean + 10);
-  const words = !live && known ? 'paused' : !known ? '…' : stalled ? `none for ${duration(elapsed)}` : left >= 1 ? `in ${duration(Math.round(left))}` : lag.current.seconds === null || left > -Math.max(1, expected.mean / 4) ? 'any moment' : `${duration(Math.round(-left))} late`;
+  const behind = known && !stalled && isBehind(lag.current.age, expected.mean);
+  const words = !live && known ? 'paused' : behind ? `${duration(lag.current.age ?? 0)} behind` : !known ? '…' : stalled ? `none for ${duration(elapsed)}` : left >= 1 ? `in ${duration(Math.round(left))}` : lag.current.seconds === null || left > -Math.max(1, expected.mean / 4) ? 'any moment' : `${duration(Math.round(-left))} late`;
   const share = known ? Math.min(elapsed / Math.max(expected.mean, 0.5), 1) : 0;
   return (
-    <div className="next" data-stalled={stalled ? true : undefined}>
+    <div className="next" data-stalled={stalled || behind ? true : undefined} title={behind && newest !== null ? `The newest block here is of ${clock(newest)}: later ones are still to come` : undefined}>
       <span className="next-title">Next block</span>
       <span className="next-words">{words}</span>
       <span className="next-number">{number === null ? '\u00a0' : exact(number + 1)}</span>

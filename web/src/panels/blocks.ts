@@ -212,6 +212,25 @@ export interface Expectation {
   readonly intervals: readonly number[];
 }
 
+/** Seconds that a block may have been old when it came, however fast the chain is. */
+const LATE = 120;
+
+/**
+ * Whether a block was old when it came: the gateway fetches what came while nobody listened, or the stream is of blocks that are final
+ * long after they are made. They are not what happens now, and must not look so.
+ */
+export function isBehind(age: number | null, mean: number): boolean {
+  return age !== null && age > Math.max(LATE, 10 * mean);
+}
+
+/**
+ * How old blocks are when they come (seconds), after one that was `age` old. Smooth; but who has caught up is not taken for late for
+ * another twenty blocks.
+ */
+export function lagAfter(lag: number | null, age: number): number {
+  return lag === null || age < lag / 2 ? age : (3 * lag + age) / 4;
+}
+
 /** What the last blocks let one expect of the next. */
 export function expect(blocks: readonly Block[], fixed?: number): Expectation | null {
   const intervals = blocks.map(({ after }) => after).filter((value): value is number => value !== null);
