@@ -170,7 +170,7 @@ test('each entry must stay within its size, and React out of the client', async 
     const dir = await project('node');
     const { build } = createRequire(path.join(web, 'package.json'))('esbuild');
     // kB, minified and compressed, with all that it loads
-    const budgets = { 'blockcast-web': 16, 'blockcast-web/client': 13.5, 'blockcast-web/elements': 14.5, 'blockcast-web/testing': 1.2 };
+    const budgets = { 'blockcast-web': 16.5, 'blockcast-web/client': 14.5, 'blockcast-web/elements': 15, 'blockcast-web/testing': 1.2 };
     for (const [entry, budget] of Object.entries(budgets)) {
         const { outputFiles: [file] } = await build({
             stdin: { contents: `export * from '${entry}'`, resolveDir: dir },

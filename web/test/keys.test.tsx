@@ -141,3 +141,121 @@ describe('streams with a key', () => {
     expect(screen.getByText(/ 6$/)).toBeDefined();
   });
 });
+
+describe('keys that need a signature', () => {
+  const now = (): number => Date.now() / 1000;
+  const settle = (): Promise<void> => act(async () => void (await vi.advanceTimersByTimeAsync(1)));
+  const expire = (key: string): void =>
+    void FakeSocket.last.say({ type: 'unsubscribed', code: 'expired', stream: 'balance', key, message: 'the signature of the key has expired', timestamp: now() });
+
+  it('says that the permission has ended, and does not ask for the key again', async () => {
+    // If this fails: a page shows an old balance as the newest, or sends a signature that has expired again and again.
+    function Watch(): React.JSX.Element {
+      const { data, status, stale, error, refused } = useDataStream<{ wei: number }>('balance', { url: 'ws://gateway/ws', rest: false, key: '0xAB' });
+      return <p>{`${status} ${refused} ${stale} ${data?.wei ?? '-'} ${error}`}</p>;
+    }
+    render(<Watch />);
+    await act(async () => {
+      FakeSocket.last.greet();
+      answer();
+      FakeSocket.last.data('balance', { wei: 5 }, 1, { key: '0xab' });
+      await vi.advanceTimersByTimeAsync(100);
+    });
+    expect(screen.getByText('live null false 5 null')).toBeDefined();
+
+    await act(async () => {
+      expire('0xab');
+      await vi.advanceTimersByTimeAsync(100);
+    });
+    expect(screen.getByText('refused expired true 5 the permission for 0xAB has ended: the signature of the key has expired')).toBeDefined();
+
+    // ... and neither for someone who comes later on this connection.
+    render(<Watch />);
+    await act(async () => void (await vi.advanceTimersByTimeAsync(120_000)));
+    expect(FakeSocket.last.sent.filter(({ type }) => type === 'subscribe' || type === 'unsubscribe')).toEqual([]);
+    cleanup();
+    await act(async () => void (await vi.advanceTimersByTimeAsync(1000)));
+    expect(FakeSocket.last.sent.filter(({ type }) => type === 'unsubscribe')).toEqual([]);
+  });
+
+  it('leaves the others alone, and takes the answer to an unsubscribe for no end', () => {
+    // If this fails: one key that expires takes the others with it.
+    const client = make();
+    const errors: (string | null)[] = [];
+    for (const key of ['0xab', '0xcd']) {
+      clients.push(client.subscribe('balance', { key, onStatus: ({ error }) => errors.push(error) }));
+    }
+    FakeSocket.last.greet();
+    answer();
+    FakeSocket.last.data('balance', 7, 1, { key: '0xcd' });
+    expire('0xab');
+    FakeSocket.last.say({ type: 'unsubscribed', stream: 'balance', key: '0xcd', timestamp: now() });
+    expect(client.condition('balance', '0xab')).toMatchObject({ status: 'refused', refused: 'expired', reason: 'refused' });
+    expect(client.condition('balance', '0xcd')).toMatchObject({ status: 'live', error: null });
+    FakeSocket.last.data('balance', 8, 2, { key: '0xcd' });
+    expect(client.view('balance', '0xcd').data).toBe(8);
+  });
+
+  it('asks for a signature, sends it, and has a newer one when it has expired', async () => {
+    // If this fails: who may watch an account has to load the page anew each hour.
+    const signKey = vi.fn(async (stream: string, key: string) => ({ expires: now() + 10, signature: `${stream} ${key} ${signKey.mock.calls.length}` }));
+    const client = new StreamClient({ url: 'ws://gateway/ws', rest: false, random: () => 0.5, signKey });
+    const seen: (string | null)[] = [];
+    clients.push(client.subscribe('balance', { key: '0xab', onStatus: ({ error }) => seen.push(error) }));
+    clients.push(client.subscribe('plain', () => {}));
+    FakeSocket.last.greet();
+    expect(FakeSocket.last.sent).toMatchObject([{ stream: 'plain' }]);
+    await settle();
+    const first = now();
+    expect(FakeSocket.last.sent[1]).toMatchObject({ type: 'subscribe', stream: 'balance', key: '0xab', signature: 'balance 0xab 1' });
+    answer();
+    FakeSocket.last.data('balance', 7, 1, { key: '0xab' });
+
+    // A connection that is lost meanwhile has the same one.
+    FakeSocket.last.drop();
+    await vi.advanceTimersByTimeAsync(3000);
+    FakeSocket.last.greet();
+    await settle();
+    expect(FakeSocket.last.sent.find(({ stream }) => stream === 'balance')).toMatchObject({ signature: 'balance 0xab 1' });
+    expect(signKey).toHaveBeenCalledTimes(1);
+    answer();
+    FakeSocket.last.data('balance', 7, 1, { key: '0xab' });
+    expect(client.condition('balance', '0xab').status).toBe('live');
+
+    await vi.advanceTimersByTimeAsync((first + 11 - now()) * 1000);
+    FakeSocket.last.sent.length = 0;
+    expire('0xab');
+    expect(client.condition('balance', '0xab')).toMatchObject({ status: 'stale', error: null });
+    await settle();
+    expect(FakeSocket.last.sent.filter(({ type }) => type === 'subscribe')).toMatchObject([{ stream: 'balance', signature: 'balance 0xab 2' }]);
+    answer();
+    FakeSocket.last.data('balance', 7, 1, { key: '0xab' });
+    expect(client.condition('balance', '0xab')).toMatchObject({ status: 'live', error: null, refused: null });
+    expect(seen.filter((error) => error?.includes('permission') === true)).toEqual([]);
+  });
+
+  it('gives up when there is no newer one, or none at all', async () => {
+    // If this fails: the page and the server that signs talk to each other for ever.
+    const until = now() + 10;
+    const signKey = vi.fn((_stream: string, key: string) => {
+      if (key === 'other') {
+        throw new Error('not yours');
+      }
+      return { expires: until, signature: 'same' };
+    });
+    const client = new StreamClient({ url: 'ws://gateway/ws', rest: false, random: () => 0.5, signKey });
+    for (const key of ['0xab', 'other']) {
+      clients.push(client.subscribe('balance', { key, onData: () => {} }));
+    }
+    FakeSocket.last.greet();
+    await settle();
+    expect(FakeSocket.last.sent).toMatchObject([{ key: '0xab', expires: until, signature: 'same' }]);
+    expect(client.condition('balance', 'other')).toMatchObject({ status: 'refused', refused: 'unsigned', error: 'no signature for other: not yours' });
+    answer();
+    expire('0xab');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(client.condition('balance', '0xab')).toMatchObject({ status: 'refused', refused: 'expired', error: expect.stringContaining('the permission for 0xab has ended') });
+    expect(signKey).toHaveBeenCalledTimes(3);
+    expect(FakeSocket.last.sent.filter(({ type }) => type === 'subscribe')).toEqual([]);
+  });
+});

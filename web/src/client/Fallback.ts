@@ -5,6 +5,7 @@ import type { StreamInfo, StreamState } from './messages';
 import type { Settings } from './options';
 import { RestPoller } from './RestPoller';
 import { isStreamState, type Session } from './Session';
+import type { Signatures } from './Signatures';
 import type { Slots } from './Slots';
 import { BlockcastError, type ErrorReason, type StatusStore } from './status';
 import { resolveHttp, restUrls } from './urls';
@@ -15,6 +16,7 @@ export interface FallbackParts {
   http: Http;
   slots: Slots;
   session: Session;
+  signatures: Signatures;
   connection: Connection;
   status: StatusStore;
 }
@@ -86,7 +88,7 @@ export class Fallback {
   }
 
   private rest(): RestPoller | null {
-    const { url, settings, http, slots, session, connection, status } = this.parts;
+    const { url, settings, http, slots, session, signatures, connection, status } = this.parts;
     const { rest } = settings;
     if (rest === false || !/^wss?:/.test(url)) {
       return null;
@@ -98,6 +100,8 @@ export class Fallback {
       backoff: () => connection.backoff,
       random: settings.random,
       wanted: () => slots.wanted().map((name) => ({ name, seq: slots.view(name).seq })),
+      signature: (name) => signatures.current(name, session.now()),
+      onUnsigned: (name) => signatures.forget(name),
       onEpoch: (epoch) => void session.readEpoch(epoch),
       onList: (list) => {
         connection.lastMessage = Date.now();

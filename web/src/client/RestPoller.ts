@@ -6,6 +6,7 @@ import { unkeyed } from './keys';
 import { isObject } from './mergePatch';
 import type { DataMessage, StreamInfo } from './messages';
 import { BlockcastError, type ErrorReason } from './status';
+import type { KeySignature } from './options';
 import { errorText } from './StreamSlot';
 
 export interface RestPollerOptions {
@@ -18,6 +19,10 @@ export interface RestPollerOptions {
   random: () => number;
   /** Streams to ask for, with the seq that is held. */
   wanted: () => { name: string; seq: number | null }[];
+  /** The signature of a key, where one is needed. */
+  signature: (name: string) => Promise<KeySignature | null>;
+  /** It was not taken. */
+  onUnsigned: (name: string) => void;
   /** Comes before the messages of its round. */
   onEpoch: (epoch: string | null) => void;
   onList: (streams: StreamInfo[]) => void;
@@ -141,12 +146,21 @@ export class RestPoller {
     const { options } = this;
     const { stream, key } = unkeyed(name);
     const path = [stream, ...(key === undefined ? [] : [key])].map(encodeURIComponent).join('/');
-    const response = await options.http.request(`${this.url}/streams/${path}`, { cache: 'no-cache', signal });
+    let signature: KeySignature | null;
+    try {
+      signature = await options.signature(name);
+    } catch (error) {
+      options.onRefused(name, `no signature for ${key}: ${messageOf(error)}`, 'unsigned');
+      return null;
+    }
+    const query = signature === null ? '' : `?expires=${signature.expires}&signature=${encodeURIComponent(signature.signature)}`;
+    const response = await options.http.request(`${this.url}/streams/${path}${query}`, { cache: 'no-cache', signal });
     if (response.status === 503) {
       return null; // no snapshot yet
     }
     if (!response.ok) {
       const code = response.status === 404 ? 'unknown_stream' : response.status === 403 || response.status === 401 ? 'forbidden_stream' : String(response.status);
+      options.onUnsigned(name);
       options.onRefused(name, `the gateway answered ${response.status}`, code);
       return null;
     }

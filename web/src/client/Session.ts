@@ -1,10 +1,12 @@
 import type { Connection } from './Connection';
-import { incompatibility } from './failures';
+import { incompatibility, messageOf } from './failures';
 import { parseExact } from './json';
 import { keyed, unkeyed } from './keys';
 import { isObject } from './mergePatch';
-import type { DataMessage, ErrorMessage, StatusMessage, StreamState, SubscribeMessage, WelcomeMessage } from './messages';
+import type { DataMessage, ErrorMessage, StatusMessage, StreamState, SubscribedMessage, SubscribeMessage, WelcomeMessage } from './messages';
 import { sameFilter, seqOf, type Filter, type Slots } from './Slots';
+import type { KeySignature } from './options';
+import type { Signatures } from './Signatures';
 import type { ConnectionStatus, StatusStore } from './status';
 import { errorText, type StreamSlot } from './StreamSlot';
 
@@ -16,9 +18,12 @@ export class Session {
   private readonly slots: Slots;
   private readonly status: StatusStore;
   private readonly connection: Connection;
+  private readonly signatures: Signatures;
   private readonly onEpoch: () => void;
   /** Streams that the gateway was asked for on this connection, with the filter it was told. */
   private readonly subscribed = new Map<string, Filter | null>();
+  /** Those of them that it does not send: a signature is waited for, or has ended (null). */
+  private readonly withheld = new Map<string, object | null>();
   /** Names that the gateway has for keys, as `0xab` for `0xAB`, and what they are called here. */
   private readonly aliases = new Map<string, Set<string>>();
   private readonly resyncTimers = new Map<string, ReturnType<typeof setTimeout>>();
@@ -26,10 +31,11 @@ export class Session {
   private nextId = 1;
 
   /** `onEpoch` runs when the gateway started over and everything held was dropped. */
-  constructor(slots: Slots, status: StatusStore, connection: Connection, onEpoch: () => void) {
+  constructor(slots: Slots, status: StatusStore, connection: Connection, signatures: Signatures, onEpoch: () => void) {
     this.slots = slots;
     this.status = status;
     this.connection = connection;
+    this.signatures = signatures;
     this.onEpoch = onEpoch;
   }
 
@@ -46,6 +52,7 @@ export class Session {
   /** The connection is gone, and with it what was asked for. */
   end(): void {
     this.subscribed.clear();
+    this.withheld.clear();
     this.aliases.clear();
     this.resyncTimers.forEach((timer) => clearTimeout(timer));
     this.resyncTimers.clear();
@@ -67,9 +74,48 @@ export class Session {
   }
 
   private sendSubscribe(stream: string): void {
+    if (this.signatures.wanted(stream)) {
+      this.subscribed.set(stream, this.slots.request(stream).filter);
+      this.sign(stream, null);
+    } else {
+      this.saySubscribe(stream, null);
+    }
+  }
+
+  /** Subscribes with a signature; with a newer one than `before`, which has ended. */
+  private sign(stream: string, before: KeySignature | null): void {
+    const turn = {};
+    this.withheld.set(stream, turn);
+    const over = (error: string, code: string): void => {
+      this.withheld.set(stream, null);
+      if (this.slots.get(stream)?.ended(error, code) === true) {
+        this.slots.notify(stream);
+      }
+    };
+    this.signatures.current(stream, this.now()).then(
+      (signature) => {
+        if (this.withheld.get(stream) !== turn) {
+          return; // another connection, or nobody wants it any more
+        }
+        if (before !== null && (signature === null || signature.expires <= before.expires)) {
+          over(endOf(stream, null), 'expired');
+          return;
+        }
+        this.withheld.delete(stream);
+        this.saySubscribe(stream, signature);
+      },
+      (error: unknown) => {
+        if (this.withheld.get(stream) === turn) {
+          over(`no signature for ${unkeyed(stream).key}: ${messageOf(error)}`, 'unsigned');
+        }
+      },
+    );
+  }
+
+  private saySubscribe(stream: string, signature: KeySignature | null): void {
     const { view } = this.slots.slot(stream);
     const { since, delta, filter } = this.slots.request(stream);
-    const message: SubscribeMessage = { type: 'subscribe', ...unkeyed(stream), id: `sub:${this.nextId++}:${stream}` };
+    const message: SubscribeMessage = { type: 'subscribe', ...unkeyed(stream), ...(signature && { expires: signature.expires, signature: signature.signature }), id: `sub:${this.nextId++}:${stream}` };
     let { epoch } = this.status.current;
     if (view.kind === 'log' && view.seq !== null) {
       message.since = view.seq;
@@ -103,7 +149,10 @@ export class Session {
       return;
     }
     this.slots.forget(stream);
-    if (this.subscribed.delete(stream) && this.alone(stream)) {
+    this.signatures.forget(stream);
+    const sent = this.subscribed.delete(stream) && !this.withheld.has(stream);
+    this.withheld.delete(stream);
+    if (this.alone(stream) && sent) {
       this.connection.send({ type: 'unsubscribe', ...unkeyed(stream) });
     }
     // What is held stays, for whoever comes back; but nobody vouches for it now.
@@ -155,6 +204,7 @@ export class Session {
         this.acknowledged(String(message.stream), message.key, message.id);
         return;
       case 'unsubscribed':
+        this.ended(message as unknown as SubscribedMessage);
         return;
       case 'pong':
         this.readClock(message.timestamp);
@@ -224,6 +274,31 @@ export class Session {
     }
   }
 
+  /** The gateway sends a key no longer, by itself: its signature has expired. That one is not sent again. */
+  private ended(message: SubscribedMessage): void {
+    const { code } = message;
+    if (typeof code !== 'string') {
+      return; // the answer to a message of ours
+    }
+    for (const name of this.names(String(message.stream), message.key)) {
+      const slot = this.slots.get(name);
+      if (slot === undefined || !this.subscribed.has(name) || this.withheld.has(name)) {
+        continue;
+      }
+      const before = this.signatures.get(name) ?? null;
+      this.signatures.forget(name);
+      const again = this.signatures.wanted(name) && before !== null;
+      if (slot.ended(again ? null : endOf(name, message.message), code)) {
+        this.slots.notify(name);
+      }
+      if (again) {
+        this.sign(name, before);
+      } else {
+        this.withheld.set(name, null);
+      }
+    }
+  }
+
   private streamStatus(message: StatusMessage): void {
     for (const name of this.names(message.stream, message.key)) {
       const slot = this.slots.get(name);
@@ -238,6 +313,9 @@ export class Session {
     const stream = message.key === undefined ? (asked?.includes('/') ? asked : (message.stream ?? asked)) : asked;
     const slot = stream === undefined ? undefined : this.slots.get(stream);
     const text = errorText(message.message) ?? 'the gateway reported an error';
+    if (stream !== undefined) {
+      this.signatures.forget(stream);
+    }
     if (slot === undefined) {
       this.status.change({ error: text, reason: 'refused' });
     } else if (asked === undefined ? slot.failed(text) : slot.refused(text, String(message.code ?? 'refused'))) {
@@ -291,6 +369,12 @@ export class Session {
       this.clockOffset = offset;
     }
   }
+}
+
+/** For people: that they may see a key no longer, and why. */
+function endOf(name: string, why: unknown): string {
+  const { stream, key } = unkeyed(name);
+  return `the permission for ${key ?? stream} has ended: ${errorText(why) ?? 'the signature has expired, and there is no newer one'}`;
 }
 
 export function isStreamState(state: unknown): state is StreamState {

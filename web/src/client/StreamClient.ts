@@ -13,6 +13,7 @@ import { defined, DEFAULTS, type FetchInit, type Settings, type StreamClientOpti
 import { PageLifeCycle } from './Page';
 import { readStream, type StreamIterator } from './readStream';
 import { Session } from './Session';
+import { Signatures } from './Signatures';
 import { deliverTo, safely, seqOf, Slots, type Filter, type Since, type Subscriber } from './Slots';
 import { BlockcastError, INITIAL_STATUS, StatusStore, type ConnectionStatus } from './status';
 import type { StreamMessage, StreamView } from './StreamSlot';
@@ -100,9 +101,10 @@ export class StreamClient {
       onTold: (failure) => void this.fallback.diagnose(failure),
     });
     const { url, settings, http, slots, connection, statusStore: status } = this;
-    this.session = new Session(slots, status, connection, () => [...this.epochListeners].forEach((listener) => listener()));
+    const signatures = new Signatures(settings);
+    this.session = new Session(slots, status, connection, signatures, () => [...this.epochListeners].forEach((listener) => listener()));
     this.fallback = new Fallback(
-      { url, settings, http, slots, session: this.session, connection, status },
+      { url, settings, http, slots, session: this.session, signatures, connection, status },
       { onUp: () => clearTimeout(this.staleTimer), onDown: () => this.staleSoon() },
     );
   }

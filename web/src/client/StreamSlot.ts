@@ -131,6 +131,11 @@ export class StreamSlot {
     return this.update({ error, refused: code });
   }
 
+  /** The gateway does not send this stream any more. Without an `error` that is still to be mended. */
+  ended(error: string | null, code: string): boolean {
+    return this.update({ state: this.view.data === null ? 'waiting' : 'stale', error, refused: error === null ? null : code });
+  }
+
   /** The gateway reported an error about this stream that is no refusal. */
   failed(error: string): boolean {
     return this.update({ error });

@@ -16,6 +16,9 @@ export interface SubscribeMessage {
   stream: string;
   /** Of a stream with keys. */
   key?: string;
+  /** Of a key that needs a signature: until when it is good (Unix seconds), and the signature itself. */
+  expires?: number;
+  signature?: string;
   /** Log streams: everything after this seq, please. */
   since?: number;
   /** The epoch that `since` belongs to. */
@@ -59,6 +62,11 @@ export interface WelcomeMessage {
 export interface SubscribedMessage {
   type: 'subscribed' | 'unsubscribed';
   stream: string;
+  /** Of a stream with keys. */
+  key?: string;
+  /** Of an `unsubscribed` that nobody asked for: `expired`, and why in words. */
+  code?: string;
+  message?: string;
   timestamp?: number;
   id?: string;
 }

@@ -44,6 +44,19 @@ export type FetchLike = Loose<[input: string, init?: object], Promise<ResponseLi
 /** A bearer token, or a function that gets one: it is asked for each new connection, and after each 401. */
 export type Token = string | (() => string | null | undefined | Promise<string | null | undefined>);
 
+/** What the server of an application signs a key with, for gateways that ask for it. */
+export interface KeySignature {
+  /** Unix seconds. */
+  readonly expires: number;
+  /** HMAC-SHA256, hexadecimal. */
+  readonly signature: string;
+}
+
+type Signed = KeySignature | null | undefined;
+
+/** Gets the signature of a key of a stream: asked when a key is subscribed to, and when the signature of before has ended. */
+export type SignKey = (stream: string, key: string) => Signed | Promise<Signed>;
+
 /** What a client wants to know of the page or the app it lives in. */
 export interface Page {
   /** Nobody looks: after `hiddenTimeout` the connection is let go. */
@@ -59,6 +72,8 @@ export interface StreamClientOptions {
   url?: string;
   /** Bearer token, or a function that gets one. Sent as a subprotocol, and to REST as `Authorization`. Default: none. */
   token?: Token;
+  /** Gets signatures of keys, where the gateway asks for them. Default: none. */
+  signKey?: SignKey;
   /** More headers: of every REST request, and of the WebSocket where the platform can send some (not in a browser). */
   headers?: Record<string, string>;
   /** Come back after a loss. Default true. */
@@ -103,7 +118,7 @@ export interface StreamClientOptions {
 /** The options with their defaults. What has no default may be undefined. */
 export type Settings = Required<Omit<StreamClientOptions, Optional>> & Pick<StreamClientOptions, Optional>;
 
-type Optional = 'url' | 'token' | 'headers' | 'rest' | 'rpc' | 'webSocket' | 'page';
+type Optional = 'url' | 'token' | 'signKey' | 'headers' | 'rest' | 'rpc' | 'webSocket' | 'page';
 
 export const DEFAULTS: Settings = {
   reconnect: true,
