@@ -18,6 +18,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Blockcast::ClusterFaults;
 use Blockcast::Engine;
 use Blockcast::Gateways;
 use Blockcast::Ledger;
@@ -46,72 +47,34 @@ my $crowd = roaming(ports => [map { $_->port } @t], size => 20, gaps_told => 1, 
 $crowd->complete($t[0], $node, 'before');
 
 my @said;
-my @later;      # time, code
 
-sub later { my ($in, $code) = @_; push @later, [time + $in, $code] }
-sub any { $_[rand @_] }
-
-my %fault = (
-    stop_worker => sub {
-        my ($pid) = (any(map { $_->worker_pids } @t)) or return;
-        kill 'STOP', $pid;
-        later(rand 6, sub { kill 'CONT', $pid });
-    },
-    kill_worker => sub { my $pid = any(map { $_->worker_pids } @t) or return; kill 'KILL', $pid },
+my $faults = Blockcast::ClusterFaults->new(engine => $engine, ways => \@way, gateways => \@t, more => {
     kill_lead => sub {
         my $pid = health(lead_of(@t) // return)->{poller}{pid} or return;
         kill 'KILL', $pid;
     },
-    cut => sub { my $w = any(@way); $w->cut; later(rand 5, sub { $w->mend }) },
-    freeze => sub { my $w = any(@way); return unless $w->{pid}; $w->freeze; later(rand 4, sub { $w->thaw if $w->{pid} }) },
-    reload => sub { any(@t)->signal('HUP') },
     leave => sub { $crowd->leave(int rand 20) for 1 .. 8 },
-    stop_engine => sub { $engine->stop; later(rand 4, sub { $engine->cont }) },
-    restart_engine => sub { $engine->cont; $engine->kill; $engine->start },
-    flush => sub { $engine->cont; eval { $engine->do('FLUSHALL') } },
+});
 
-    # as a replica is promoted that lacks the newest entries
-    lose_tail => sub {
-        $engine->cont;
-        my $log = '{blockcast:t}:log';
-        my $dump = eval { $engine->do('DUMP', $log) } // return;
-        later(0.3 + rand 1.5, sub {
-            $engine->cont;
-            eval {
-                $engine->do('MULTI');
-                $engine->do('RESTORE', $log, 0, $dump, 'REPLACE');
-                $engine->do('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-                $engine->do('EXEC');
-            };
-            $engine->kill;
-            $engine->start;
-        });
-    },
-);
-
-my @faults = sort keys %fault;
+my @faults = $faults->names;
 
 if (my $only = $ENV{CHAOS_FAULTS}) {
     @faults = split /[\s,]+/, $only;
-    for (@faults) { die "CHAOS_FAULTS: there is no \"$_\"\n" unless $fault{$_} }
+    my %known = map { $_ => 1 } $faults->names;
+    for (@faults) { die "CHAOS_FAULTS: there is no \"$_\"\n" unless $known{$_} }
 }
 
 my $end = time + $seconds;
 
 while (time < $end) {
-    my $name = any(@faults);
+    my $name = $faults[rand @faults];
     push @said, sprintf '%.1f s: %s', $seconds - ($end - time), $name;
-    $fault{$name}->();
+    $faults->happen($name);
     $crowd->run(0.3 + rand 2);
-
-    my @due = grep { $_->[0] <= time } @later;
-    @later = grep { $_->[0] > time } @later;
-    $_->[1]->() for @due;
+    $faults->due;
 }
 
-$_->[1]->() for @later;
-$_->mend->thaw for @way;
-$engine->cont;
+$faults->end;
 
 ok(during($crowd, 40, sub { settled(0.1, @t) }), 'in the end one leads, and two follow')
     or diag map { (role($_), ' ', engine_error($_), "\n") } @t;

@@ -14,6 +14,7 @@ use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use Blockcast::ClusterFaults;
 use Blockcast::Engine;
 use Blockcast::Gateways qw(health role leaders settled lead_of others kill_gateway engine_error);
 use Blockcast::KeyNode;
@@ -24,7 +25,7 @@ plan skip_all => 'there is no redis-server or valkey-server' unless Blockcast::E
 my $slow = $ENV{BLOCKCAST_SANITIZE} ? 3 : 1;
 my $interval = 0.4;
 my $log = '{blockcast:t}:log';
-my (%content, @wrong, @later);
+my (%content, @wrong, $faults);
 
 
 sub gateway_of {
@@ -145,9 +146,7 @@ sub until_true {
 
     while (1) {
         for my $c (@$clients) {
-            my @due = grep { $_->[0] <= time } @later;
-            @later = grep { $_->[0] > time } @later;
-            $_->[1]->() for @due;
+            $faults->due if $faults;
 
             if (!$c->{ws}) {
                 next if time < ($c->{retry} // 0);
@@ -497,57 +496,25 @@ if ($ENV{BLOCKCAST_LONG}) {
     $_->{behind} = 1 for @clients;
 
     my @said;
-    my $later = sub { my ($in, $code) = @_; push @later, [time + $in, $code] };
     my $any = sub { $_[rand @_] };
 
-    my %fault = (
-        stop_worker => sub {
-            my ($pid) = ($any->(map { $_->worker_pids } @t)) or return;
-            kill 'STOP', $pid;
-            $later->(rand 6, sub { kill 'CONT', $pid });
-        },
-        kill_worker => sub { my $pid = $any->(map { $_->worker_pids } @t) or return; kill 'KILL', $pid },
-        cut => sub { my $w = $any->(@way); $w->cut; $later->(rand 5, sub { $w->mend }) },
-        freeze => sub { my $w = $any->(@way); return if !$w->{pid}; $w->freeze; $later->(rand 4, sub { $w->thaw if $w->{pid} }) },
-        reload => sub { $any->(@t)->signal('HUP') },
+    $faults = Blockcast::ClusterFaults->new(engine => $engine, ways => \@way, gateways => \@t, log => $log, more => {
         leave => sub { leave($any->(@clients)) for 1 .. 6 },
         other => sub { my $c = client([$any->(@t)], map { 'one/o' . int rand 60 } 1 .. 20); join_one($c) },
-        stop_engine => sub { $engine->stop; $later->(rand 4, sub { $engine->cont }) },
-        restart_engine => sub { $engine->cont; $engine->kill; $engine->start },
-        flush => sub { $engine->cont; eval { $engine->do('FLUSHALL') } },
-
-        # as a replica is promoted that lacks the newest entries
-        lose_tail => sub {
-            $engine->cont;
-            my $dump = eval { $engine->do('DUMP', $log) } // return;
-            $later->(0.3 + rand 1.5, sub {
-                $engine->cont;
-                eval {
-                    $engine->do('MULTI');
-                    $engine->do('RESTORE', $log, 0, $dump, 'REPLACE');
-                    $engine->do('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-                    $engine->do('EXEC');
-                };
-                $engine->kill;
-                $engine->start;
-            });
-        },
-    );
+    });
 
     my $end = time + $seconds;
 
     while (time < $end) {
-        my $name = $any->(sort keys %fault);
+        my $name = $any->($faults->names);
         push @said, sprintf '%.1f s: %s', $seconds - ($end - time), $name;
-        $fault{$name}->();
+        $faults->happen($name);
 
         my $until = time + 0.3 + rand 2;
         until_true(\@clients, 10, sub { change($any->(@keys), 'head') if rand() < 0.3; time > $until });
     }
 
-    $_->[1]->() for splice @later;
-    $_->mend->thaw for @way;
-    $engine->cont;
+    $faults->end;
 
     ok(until_true(\@clients, 60, sub { settled(0.1, @t) }), 'in the end one leads, and two follow')
         or diag map { (role($_), ' ', engine_error($_), "\n") } @t;
