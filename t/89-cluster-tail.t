@@ -152,6 +152,32 @@ sub well {
 }
 
 
+# The same, but the state is that of a moment ago: what is lost has come and gone
+# between two looks for the newest entry, and the leader has appended since.
+
+{
+    my $engine = Blockcast::Engine->new;
+    my $t = gateway($node, "redis://127.0.0.1:$engine->{port}");
+    my $crowd = roaming(ports => [$t->port], size => 4, behind => 1);
+    ok(during($crowd, 60, sub { role($t) eq 'leader' && seq_of($t) > 3 }), 'a gateway that leads');
+
+    my $last = sub { $engine->do('XRANGE', $log, '-', '+')->[-1][0] };
+
+    for my $round (1 .. 3) {
+        my $before = seq_of($t);
+        my $dump = $engine->do('DUMP', $log);
+        my $id = $last->();
+        wait_for { $last->() ne $id } 60;
+        $engine->do('RESTORE', $log, 0, $dump, 'REPLACE');
+        ok(during($crowd, 20, sub { seq_of($t) > $before + 100_000 && role($t) eq 'leader' }),
+            "entries of less than a second are lost, round $round: numbers jump");
+    }
+
+    $crowd->close_all;
+    $t->stop;
+}
+
+
 # Entries are gone from the middle of the log when a gateway reads it. What comes
 # behind them it must not take before it has an image, which would be too old then:
 # it asks the leader for one.

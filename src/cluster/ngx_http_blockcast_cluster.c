@@ -81,6 +81,11 @@
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LOOK     1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED   4096
 
+/* ... when many are: entries, as text, too, and bytes of all of them */
+#define NGX_HTTP_BLOCKCAST_CLUSTER_RANGE    100
+#define NGX_HTTP_BLOCKCAST_CLUSTER_RANGED   "100"
+#define NGX_HTTP_BLOCKCAST_CLUSTER_RANGE_LEN  (16 * 1024)
+
 /*
  * An entry above that size (bytes) may be on its way for longer than a leader
  * is waited for: it is announced, and has as many msec more as it has bytes
@@ -161,6 +166,8 @@ typedef struct {
     bc_cluster_mark_t             before;
     bc_cluster_mark_t             guarded;
     bc_cluster_mark_t             asked;
+    size_t                        expected;     /* entries, from that one on */
+    size_t                        between;      /* bytes since `before` */
 
     bc_engine_id_t                taken;        /* had been read before */
     uint64_t                      known;        /* the greatest term seen */
@@ -174,7 +181,7 @@ typedef struct {
     ngx_msec_t                    silence;      /* that is waited for */
     ngx_msec_t                    elected;      /* the begin was sent */
     ngx_msec_t                    acked;        /* the log took an entry */
-    ngx_msec_t                    appended;     /* one was sent */
+    ngx_msec_t                    appended;     /* a small one was sent */
     ngx_msec_t                    pulsed;
     ngx_msec_t                    wished;
     ngx_msec_t                    poked;
@@ -854,28 +861,30 @@ ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/*
- * Asks for an entry of the log: for the one with that id; "there": for the
- * first one from there on.
- */
+/* Asks for entries of the log; last, NULL: for the first one from there on. */
 
 static void
 ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
-    ngx_uint_t tag, bc_engine_id_t *id)
+    ngx_uint_t tag, bc_engine_id_t *id, bc_engine_id_t *last)
 {
-    char       text[BC_ENGINE_ID_LEN];
+    char       text[BC_ENGINE_ID_LEN], until[BC_ENGINE_ID_LEN];
     bc_span_t  argv[6];
 
     ngx_http_blockcast_cluster_word(argv[0], "XRANGE");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
     argv[2].data = (u_char *) text;
     argv[2].len = bc_engine_id_put(text, id);
-    argv[3] = argv[2];
     ngx_http_blockcast_cluster_word(argv[4], "COUNT");
-    ngx_http_blockcast_cluster_word(argv[5], "1");
 
-    if (tag == ngx_http_blockcast_cluster_tag_there) {
+    if (last != NULL) {
+        argv[3].data = (u_char *) until;
+        argv[3].len = bc_engine_id_put(until, last);
+        ngx_http_blockcast_cluster_word(argv[5],
+                                        NGX_HTTP_BLOCKCAST_CLUSTER_RANGED);
+
+    } else {
         ngx_http_blockcast_cluster_word(argv[3], "+");
+        ngx_http_blockcast_cluster_word(argv[5], "1");
     }
 
     ngx_http_blockcast_cluster_link_send(&node->cmd, tag,
@@ -885,14 +894,17 @@ ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Asks for an entry that was in the log for sure, if there was one: who puts a
- * former state of the log in its place need not close connections.
+ * Asks for an entry that was in the log for sure, if there was one, and for all
+ * up to the newest one when they are few and ours: who puts a former state of
+ * the log in its place need not close connections.
  */
 
 static void
 ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
     bc_cluster_mark_t *mark)
 {
+    bc_engine_id_t  *last;
+
     if (mark->id.term != 0 && !node->asking
         && bc_engine_id_cmp(&mark->id, &node->image) >= 0)
     {
@@ -900,9 +912,21 @@ ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
 
         node->asking = 1;
         node->asked = *mark;
+        node->expected = 1;
+        last = &node->asked.id;
+
+        if (node->state == ngx_http_blockcast_is_leading
+            && node->newest.id.term == last->term
+            && node->newest.id.n - last->n < NGX_HTTP_BLOCKCAST_CLUSTER_RANGE
+            && node->between <= NGX_HTTP_BLOCKCAST_CLUSTER_RANGE_LEN)
+        {
+            node->expected += node->newest.id.n - last->n;
+            last = &node->newest.id;
+        }
+
         ngx_http_blockcast_cluster_look(
                                node, ngx_http_blockcast_cluster_tag_newest,
-                               &node->asked.id);
+                               &node->asked.id, last);
     }
 }
 
@@ -1662,7 +1686,6 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     switch (kind) {
 
     case 'b':
-
         if (!node->mine && !sync) {
             ngx_http_blockcast_cluster_compare(node, head.records);
         }
@@ -1908,6 +1931,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
     node->acked = ngx_current_msec;
     node->since_image += flight.len;
     node->unanswered -= flight.len;
+    node->between += flight.len;
 
     record->heard = ngx_current_msec;
     record->since_image = node->since_image;
@@ -1919,6 +1943,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
         node->imaging = 0;
         node->image_size = flight.len;
         node->since_image = 0;
+        node->between = 0;
     }
 
     ngx_http_blockcast_cluster_mark_entry(node, &flight.mark, flight.kind,
@@ -2303,7 +2328,9 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
         node->asking = 0;
 
-        if (!bc_cluster_marked(reply, &node->asked)) {
+        if (!bc_cluster_marked(reply, &node->asked)
+            || bc_engine_range_count(reply) != node->expected)
+        {
             node->noticed = 1;
             ngx_http_blockcast_cluster_drop(node, "its log has lost entries, "
                              "and nobody has closed the connections");
@@ -2426,6 +2453,7 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
     node->notes_len = 0;
     node->polled = 0;
     node->before = node->newest;
+    node->between = 0;
     ngx_memzero(&node->hurried, sizeof(bc_engine_id_t));
 
     ngx_http_blockcast_cluster_keys_reset(node->bmcf);
@@ -2523,7 +2551,12 @@ ngx_http_blockcast_cluster_append_entry(
         argc = 10;
     }
 
-    node->appended = ngx_current_msec;
+    if (value.len <= NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED) {
+
+        /* there is one that can be looked for each second */
+
+        node->appended = ngx_current_msec;
+    }
 
     ngx_http_blockcast_cluster_link_send(&node->cmd,
                                          ngx_http_blockcast_cluster_tag_add,
@@ -2687,7 +2720,7 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
         return;
     }
 
-    if (node->nflights != 0
+    if (node->nflights != 0 && !node->cmd.base.peer.connection->read->ready
         && (ngx_msec_int_t) (node->flights[node->flight].deadline
                              - ngx_current_msec) < 0)
     {
@@ -2721,7 +2754,8 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
         /*
          * Is the log what we think it is?  What was appended since may be in
-         * another one already, so the entry is that of a second ago.
+         * another one already, so the entry is that of a second ago; what
+         * has come since then is counted.
          */
 
         if (node->guard.id.term != 0 && !node->guarding) {
@@ -2729,14 +2763,18 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
             node->guarded = node->guard;
             ngx_http_blockcast_cluster_look(
                                 node, ngx_http_blockcast_cluster_tag_guard,
-                                &node->guarded.id);
+                                &node->guarded.id, &node->guarded.id);
         }
 
-        ngx_http_blockcast_cluster_look_for(node, &node->before);
+        ngx_http_blockcast_cluster_look_for(
+                    node,
+                    bc_engine_id_cmp(&node->before.id, &node->image) < 0
+                    ? &node->guard : &node->before);
 
         ngx_http_blockcast_cluster_ask_info(node);
 
         node->before = node->newest;
+        node->between = 0;
     }
 }
 
@@ -2759,7 +2797,7 @@ ngx_http_blockcast_cluster_ask_there(ngx_http_blockcast_cluster_node_t *node)
     {
         ngx_http_blockcast_cluster_look(node,
                                         ngx_http_blockcast_cluster_tag_there,
-                                        &node->newest.id);
+                                        &node->newest.id, NULL);
     }
 }
 

@@ -319,6 +319,14 @@ bc_engine_range_first(const bc_engine_reply_t *reply,
 }
 
 
+size_t
+bc_engine_range_count(const bc_engine_reply_t *reply)
+{
+    return (reply->type == bc_engine_array)
+           ? ((const redisReply *) reply->raw)->elements : 0;
+}
+
+
 int
 bc_engine_field(const bc_engine_entry_t *entry, const char *name,
     bc_span_t *value)

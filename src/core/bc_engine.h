@@ -112,12 +112,14 @@ void bc_engine_command_free(char *command);
 /*
  * Walk through the entries of a reply to XREAD: _first() begins, _entry()
  * returns 1 with the next one, 0 at the end, -1 when the reply is none of
- * that.  _range_first() returns the first one of a reply to XRANGE.
+ * that.  _range_first() returns the first one of a reply to XRANGE, which has
+ * _range_count() of them.
  */
 void bc_engine_first(bc_engine_iter_t *it, const bc_engine_reply_t *reply);
 int bc_engine_entry(bc_engine_iter_t *it, bc_engine_entry_t *entry);
 int bc_engine_range_first(const bc_engine_reply_t *reply,
     bc_engine_entry_t *entry);
+size_t bc_engine_range_count(const bc_engine_reply_t *reply);
 
 /* Finds a field of an entry; returns 0, and an empty span, when it has none. */
 int bc_engine_field(const bc_engine_entry_t *entry, const char *name,

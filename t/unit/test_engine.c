@@ -141,11 +141,13 @@ test_replies(void)
        "XRANGE");
     ok(bc_engine_range_first(&reply, &entry) == 1 && entry.id.term == 9
        && entry.id.n == 4, "... tells the first entry");
+    is(bc_engine_range_count(&reply), 1, "... and how many there are");
     bc_engine_reply_free(&reply);
     bc_engine_free(&e);
 
     is(reply_of("*0\r\n", 99, &e, &reply), 1, "XRANGE of nothing");
     is(bc_engine_range_first(&reply, &entry), 0, "... has no entry");
+    is(bc_engine_range_count(&reply), 0, "... which is none");
     bc_engine_reply_free(&reply);
     bc_engine_free(&e);
 
