@@ -99,6 +99,18 @@ sub elections { my $n = 0; $n += metric($_, 'elections_total') for @_; $n }
 sub losses { my $n = 0; $n += metric($_, 'engine_losses_total') for @_; $n }
 
 
+# A few bytes now and then are no answer: what INFO says would take seconds.
+
+{
+    my $engine = Blockcast::Engine->new;
+    my $way = $engine->way(rate => 1000);
+    my $t = through($way);
+    ok(scalar(wait_for { engine_error($t) =~ /does not answer/ } 60), 'a kilobyte a second is not waited for') or diag engine_error($t);
+    isnt(role($t), 'leader', '... and nobody leads');
+    $t->stop;
+}
+
+
 # TLS 1.2 has two round trips of its own, of 0.7 s.
 
 SKIP: {
