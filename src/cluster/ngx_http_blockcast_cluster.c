@@ -1511,7 +1511,6 @@ ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
     }
 
     ngx_memcpy(node->former, head->identity, sizeof(node->former));
-    node->headless = 0;
 
     return NGX_OK;
 }
@@ -1602,7 +1601,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
     size_t              coming;
     bc_span_t           k, n, value;
     const u_char       *p, *last;
-    ngx_uint_t          sync, begins, refused, headless;
+    ngx_uint_t          sync, begins, whole, follows, refused, headless, torn;
     bc_engine_id_t      before;
     bc_cluster_head_t   head;
     bc_cluster_mark_t   mark;
@@ -1617,6 +1616,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     sync = (node->state == ngx_http_blockcast_is_syncing);
     headless = node->headless;
+    torn = node->torn;
 
     (void) bc_engine_field(entry, "k", &k);
     (void) bc_engine_field(entry, "v", &value);
@@ -1631,18 +1631,33 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         return NGX_ERROR;
     }
 
+    /* nothing that was before such an entry is needed */
+
+    whole = (kind == 'i' || (kind == 'b' && head.prev.term == 0));
+
+    if (sync && kind == 'b') {
+
+        /*
+         * A leader reads what came before its begin, even if it was appended
+         * after prev; but what is before prev was in the log, and is missing.
+         */
+
+        follows = (bc_engine_id_cmp(&head.prev, &node->cur) <= 0);
+
+    } else {
+        follows = bc_cluster_follows(&node->cur, &entry->id,
+                                     kind == 'b' ? &head.prev : NULL);
+    }
+
     if (node->empty) {
 
-        /* the beginning was thrown away by somebody */
+        /* somebody else has removed the beginning of the log */
 
-        node->headless = !begins;
+        node->headless = !whole;
         node->missed = (node->headless
                         || bc_engine_id_cmp(&entry->id, &node->taken) > 0);
 
-    } else if (!bc_cluster_follows(&node->cur, &entry->id,
-                                   kind == 'b' ? &head.prev : NULL)
-               && !(sync && kind == 'b'))
-    {
+    } else if (!follows) {
         (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.breaks, 1);
         node->missed = 1;
 
@@ -1656,12 +1671,15 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         }
 
         /*
-         * Not what comes behind it, or those are too old that an image has of
-         * what is missing.
+         * Skip what comes after the hole until there is an image: it has what
+         * is missing, which would be too old if newer entries were taken.
          */
 
         node->torn = 1;
-        node->headless = !begins;
+        node->headless = (kind != 'i');
+
+    } else if (whole) {
+        node->headless = 0;
     }
 
     node->empty = 0;
@@ -1705,7 +1723,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         if (node->headless) {
 
-            /* of which epoch it is cannot be known */
+            /* what comes before it is missing, maybe the epoch, too */
             break;
         }
 
@@ -1732,13 +1750,15 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         node->busy = 1;
         node->cur = before;
+        node->headless = headless;
+        node->torn = torn;
         node->empty = (before.term == 0);
         node->since_image -= ngx_min(node->since_image, value.len);
 
         return NGX_BUSY;
     }
 
-    if (headless && begins) {
+    if (headless && !node->headless) {
 
         /* what was left out until here had numbers, too */
 
@@ -2443,6 +2463,14 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
     ngx_http_blockcast_cluster_record_t  *record;
 
     record = &node->bmcf->zone->sh->cluster;
+
+    if (node->headless) {
+
+        /* the image that it appends first ends this for all */
+
+        node->headless = 0;
+        ngx_http_blockcast_cluster_keys_synced(node->bmcf, 1, 0);
+    }
 
     node->acked = ngx_current_msec;
     node->appended = ngx_current_msec;

@@ -174,6 +174,21 @@ ngx_http_blockcast_cluster_apply_jump(ngx_http_blockcast_slot_t *slot,
 }
 
 
+/*
+ * Tells whether a record makes a stream's number jump.  One to the number that
+ * it has jumped to counts, too: its author may have had more than the author of
+ * the first one, and what lies between is a gap.
+ */
+
+static ngx_uint_t
+ngx_http_blockcast_cluster_apply_jumps(ngx_http_blockcast_slot_t *slot,
+    bc_journal_record_t *r)
+{
+    return r->seq > slot->seq
+           || (r->seq == slot->seq && slot->jump_to == slot->seq);
+}
+
+
 void
 ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
     bc_span_t records)
@@ -196,7 +211,7 @@ ngx_http_blockcast_cluster_apply_image(ngx_http_blockcast_main_conf_t *bmcf,
         st = ngx_http_blockcast_cluster_apply_stream(bmcf, &r);
 
         if (st != NULL && r.type == bc_journal_seq && r.time != 0
-            && r.seq > st->slot->seq)
+            && ngx_http_blockcast_cluster_apply_jumps(st->slot, &r))
         {
             ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
             ngx_http_blockcast_cluster_keys_floor(bmcf, st, r.seq);
@@ -244,7 +259,7 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
             continue;
         }
 
-        if (r.seq > st->slot->seq) {
+        if (ngx_http_blockcast_cluster_apply_jumps(st->slot, &r)) {
             ngx_http_blockcast_cluster_apply_jump(st->slot, &r);
             ngx_http_blockcast_cluster_keys_floor(bmcf, st, r.seq);
             ngx_http_blockcast_cluster_apply_incomplete(bmcf);

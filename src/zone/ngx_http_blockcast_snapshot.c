@@ -515,6 +515,11 @@ ngx_http_blockcast_snapshot_commit_memory(ngx_http_blockcast_slot_t *slot,
     to = ngx_http_blockcast_slot_buffer(slot, n ^ 1);
 
     snap = &slot->snap[n ^ 1];
+
+    /* what another worker has put there, in pieces, is overwritten */
+
+    slot->claims++;
+
     *snap = slot->snap[n];
 
     ngx_memcpy(to, from, snap->memory);
