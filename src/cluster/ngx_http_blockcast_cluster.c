@@ -2599,9 +2599,9 @@ ngx_http_blockcast_cluster_append_entry(
  * 1 s for an answer.  On a slow line a large entry takes longer, and so does
  * what waits behind it: if that ended the lead, the next leader would have the
  * same entry to append, and so on without end.  So the leader announces the
- * size of such an entry in a pulse, and all gateways wait as long as it takes at
- * 1 Mbit/s, 30 s at most.  The price: an engine that hangs, or a leader that
- * dies, in the middle of it is noticed that much later.
+ * size of such an entry in a pulse, and all gateways wait as long as it takes
+ * at 1 Mbit/s, 30 s at most.  The price: an engine that hangs, or a leader
+ * that dies, in the middle of it is noticed that much later.
  */
 
 static void
