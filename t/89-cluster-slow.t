@@ -38,6 +38,14 @@ sub direct { my ($engine, %arg) = @_; gateway($node, "redis://127.0.0.1:$engine-
 
     my $way = $engine->way(delay => 0.3);
     my $far = through($way);
+
+    # whoever comes before it has read the log waits for that
+    my @ws = map { $far->ws('/ws') } 1 .. 10;
+    my %epochs = map { (($_->recv_type('welcome', 20) // {})->{epoch} // 'none') => 1 } @ws;
+    is_deeply([keys %epochs], [health($lead)->{epoch}], 'its first clients are greeted with the epoch of all');
+    is(scalar(grep { $_->recv_type('welcome', 0.1) } @ws), 0, '... once');
+    close $_->socket for @ws;
+
     ok(during($crowd, 60, sub { role($far) eq 'follower' }),
         'the way is longer than the time between two entries: it follows') or diag role($far), engine_error($far);
     is($far->get('/api/health')->{status}, 200, '... and is well');

@@ -15,6 +15,7 @@
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_client.h"
+#include "ngx_http_blockcast_epoch_wait.h"
 #include "ngx_http_blockcast_commands.h"
 #include "ngx_http_blockcast_conn_pool.h"
 #include "ngx_http_blockcast_key_access.h"
@@ -57,6 +58,12 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
     ngx_http_blockcast_ws_handshake_result_t  hello;
     ngx_http_blockcast_conn_t                *conn;
     ngx_http_blockcast_loc_conf_t            *blcf;
+
+    rc = ngx_http_blockcast_epoch_wait(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     ngx_http_blockcast_hub_notice_epoch();
 

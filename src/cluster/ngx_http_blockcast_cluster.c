@@ -3050,6 +3050,30 @@ ngx_http_blockcast_cluster_no_poke(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
+ngx_uint_t
+ngx_http_blockcast_cluster_unread(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_cluster_record_t  *record;
+    ngx_http_blockcast_cluster_status_t   status;
+
+    if (bmcf->cluster == NULL || bmcf->zone == NULL) {
+        return 0;
+    }
+
+    record = &bmcf->zone->sh->cluster;
+
+    if (record->losses != 0
+        || !ngx_http_blockcast_cluster_apply_is_blank(bmcf))
+    {
+        return 0;
+    }
+
+    ngx_http_blockcast_cluster_status_read(bmcf->zone, &status);
+
+    return status.state < ngx_http_blockcast_is_following;
+}
+
+
 static void
 ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 {

@@ -88,5 +88,14 @@ void ngx_http_blockcast_cluster_demand(ngx_http_blockcast_main_conf_t *bmcf);
 const char *ngx_http_blockcast_cluster_no_poke(
     ngx_http_blockcast_main_conf_t *bmcf);
 
+/*
+ * In any worker: returns true while a gateway that was just started has no
+ * data and has not read the log yet.  Its epoch is not the cluster's then: a
+ * client that resumes would have to begin anew.  It ends when the log was read
+ * or the engine could not be reached, which takes a few seconds at most.
+ */
+ngx_uint_t ngx_http_blockcast_cluster_unread(
+    ngx_http_blockcast_main_conf_t *bmcf);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_CLUSTER_H_INCLUDED_ */

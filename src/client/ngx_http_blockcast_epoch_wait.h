@@ -1,0 +1,22 @@
+
+/*
+ * WebSocket clients of a gateway that does not have its cluster's epoch yet.
+ */
+
+
+#ifndef _NGX_HTTP_BLOCKCAST_EPOCH_WAIT_H_INCLUDED_
+#define _NGX_HTTP_BLOCKCAST_EPOCH_WAIT_H_INCLUDED_
+
+
+#include "ngx_http_blockcast.h"
+
+
+/*
+ * Holds a request while ngx_http_blockcast_cluster_unread(), for 5 s at most:
+ * NGX_OK when there is nothing to wait for; else the handler returns the value,
+ * and is called again later.
+ */
+ngx_int_t ngx_http_blockcast_epoch_wait(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_BLOCKCAST_EPOCH_WAIT_H_INCLUDED_ */
