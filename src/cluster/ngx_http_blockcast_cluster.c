@@ -1,12 +1,14 @@
 
 /*
- * The cluster: several gateways, one poller, one epoch, one course of numbers.
+ * The cluster: several gateways, of which one polls, with one epoch and one
+ * sequence of numbers.
  *
- * Why no number has two contents: a record exists only if the log took it at
- * TERM-N; after (TERM+1)-0 nobody can append with TERM; a new leader has read
- * all before its own begin; floors cover what the engine has forgotten.  A
- * lost connection always ends the lead, and what was not answered by then is
- * known when the log is read again.
+ * Why no number can stand for two different contents: a record exists only if
+ * the log accepted it as TERM-N; once (TERM+1)-0 is in the log, nothing can be
+ * appended with TERM; a new leader has read everything before its own begin;
+ * floors cover what the engine has forgotten.  Losing a connection always ends
+ * the lead, and whether an unanswered entry was accepted is found out by
+ * reading the log again.
  */
 
 
@@ -33,75 +35,83 @@
 #include <sys/random.h>
 
 
-/* times in msec; until a reply has to be there, without what it blocks */
+/*
+ * Times are in msec.  Deadlines for a reply, not counting the time that the
+ * command itself blocks.
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_REPLY    1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_BLOCK    1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_READ     5000
 
 /*
- * Entries that a reply has at most; as text, too.  A way with a round trip of
- * half a second has to take all that is appended meanwhile in one reply, or
- * who reads is never at the end.
+ * The maximum number of entries in a reply, also as text.  With a round trip
+ * of half a second, one reply has to hold everything appended in that time, or
+ * the reader never reaches the end.
  */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_COUNT    1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_COUNTED  "1000"
 
-/* of our timer; a leader that finds it this late was stopped */
+/* the timer's interval; a leader whose timer runs this late was stopped */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_TICK     100
 #define NGX_HTTP_BLOCKCAST_CLUSTER_PAUSED   2500
 
-/* the longest silence of a leader, and what is added at random */
+/*
+ * The longest silence allowed to a leader, and the range of a random addition.
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_SILENCE  3000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_SPREAD   1000
 
-/* ... when it has said goodbye, and when there is no log, or just a part */
+/* ... when it has said goodbye, and when the log is empty or incomplete */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_GONE     50
 #define NGX_HTTP_BLOCKCAST_CLUSTER_NO_LOG   200
 
-/* who has no data waits longer, for those that have */
+/* extra wait for a gateway without data, to let those with data go first */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_BLANK    2000
 
-/* pauses between two tries to connect */
+/* shortest and longest pause between two attempts to connect */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_SOON     50
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LATE     5000
 
-/* between two pulses, at least and at most; how long a wish holds */
+/*
+ * Shortest and longest time between two pulses; between two wishes; how long a
+ * wish is valid.
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_PULSE    200
 #define NGX_HTTP_BLOCKCAST_CLUSTER_ALIVE    900
 #define NGX_HTTP_BLOCKCAST_CLUSTER_WISH     1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_WISHED   3000
 
-/* the least time between two messages about pokes */
+/* the shortest time between two messages about pokes */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_POKES    50
 
 /*
- * Between two looks whether the log is what it was; bytes of an entry that is
- * looked for, for the reply has all of it
+ * The time between two checks that the log is still the same one; the maximum
+ * size of an entry used for that, as the reply contains all of it (bytes).
  */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LOOK     1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED   4096
 
-/* ... when many are: entries, as text, too, and bytes of all of them */
+/* ... for several at once: entries, also as text, and their total bytes */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_RANGE    100
 #define NGX_HTTP_BLOCKCAST_CLUSTER_RANGED   "100"
 #define NGX_HTTP_BLOCKCAST_CLUSTER_RANGE_LEN  (16 * 1024)
 
 /*
- * An entry above that size (bytes) may be on its way for longer than a leader
- * is waited for: it is announced, and has as many msec more as it has bytes
- * for each at 1 Mbit/s, but not more than that
+ * An entry larger than this (bytes) may take longer to transfer than followers
+ * wait for a leader.  It is announced, and gets one extra msec for each LINE
+ * bytes (1 Mbit/s), up to PATIENCE.
  */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LARGE    (128 * 1024)
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINE     125
 #define NGX_HTTP_BLOCKCAST_CLUSTER_PATIENCE 30000
 
-/* bytes behind an image after which there is another one, at least */
+/* the fewest bytes of entries after an image before the next image */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE    (1024 * 1024)
 
-/* lists of keys that are told in one turn */
+/* lists of keys sent in one turn of the timer */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LISTS    8
 
-/* bytes of errors and polls that wait for a pulse */
+/* the maximum bytes of errors and polls kept for the next pulse */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_NOTES    (1024 * 1024)
 
 
@@ -122,13 +132,14 @@ enum {
 };
 
 
-/* what was appended and is not answered yet */
+/* an entry that was sent and is not answered yet */
 
 typedef struct {
-    ngx_http_blockcast_proposal_t  *proposal;   /* or NULL: it is not waited
-                                                   for */
-    ngx_str_t                     records;      /* to be applied, or len 0 */
-    size_t                        len;          /* of the entry */
+    ngx_http_blockcast_proposal_t  *proposal;   /* or NULL: nothing waits for
+                                                   the answer */
+    ngx_str_t                     records;      /* applied when accepted, or
+                                                   len 0 */
+    size_t                        len;          /* of the entry's value */
     bc_cluster_mark_t             mark;
     uint64_t                      began;        /* usec */
     ngx_msec_t                    deadline;
@@ -144,60 +155,70 @@ typedef struct {
     ngx_http_blockcast_cluster_link_t  cmd;
     ngx_http_blockcast_cluster_link_t  tail;
     ngx_event_t                   timer;
-    ngx_msec_t                    beat;         /* the timer ran */
-    ngx_msec_t                    retry;        /* connect again at */
+    ngx_msec_t                    beat;         /* when the timer last ran */
+    ngx_msec_t                    retry;        /* when to reconnect, or 0 */
     ngx_msec_t                    backoff;
-    ngx_uint_t                    address;      /* the one in use */
+    ngx_uint_t                    address;      /* index of the one in use */
     ngx_uint_t                    state;
     ngx_http_blockcast_log_throttle_t  repeat;
 
     bc_engine_id_t                cur;          /* the newest entry read */
-    bc_engine_id_t                hurried;      /* what was lost when this one
-                                                   did not wait, or 0-0 */
+    bc_engine_id_t                hurried;      /* the missing entry for which
+                                                   this gateway skipped its
+                                                   wait, or 0-0 */
     bc_engine_id_t                image;        /* the newest image, or 0-0 */
 
     /*
-     * Small entries that the log had for sure, or 0-0: the first one from the
-     * image on, before which nothing is kept; the newest one; that of a look
-     * ago; those that were asked for
+     * Small entries known to have been in the log, or 0-0: the first one from
+     * the image on (older entries are trimmed); the newest one; the newest one
+     * at the last check; those being asked for now.
      */
     bc_cluster_mark_t             guard;
     bc_cluster_mark_t             newest;
     bc_cluster_mark_t             before;
     bc_cluster_mark_t             guarded;
     bc_cluster_mark_t             asked;
-    size_t                        expected;     /* entries, from that one on */
+    size_t                        expected;     /* entries, starting with
+                                                   `asked` */
     size_t                        between;      /* bytes since `before` */
 
-    bc_engine_id_t                taken;        /* had been read before */
-    uint64_t                      known;        /* the greatest term seen */
-    uint64_t                      term;         /* ... of our begin */
-    uint64_t                      least;        /* floor of our begin */
+    bc_engine_id_t                taken;        /* had been read before this
+                                                   connection */
+    uint64_t                      known;        /* the highest term seen */
+    uint64_t                      term;         /* of our newest begin */
+    uint64_t                      least;        /* lowest floor in our begin,
+                                                   or 0 */
     char                          identity[BC_ENGINE_IDENTITY];  /* now */
-    char                          former[BC_ENGINE_IDENTITY];    /* newest b */
+    char                          former[BC_ENGINE_IDENTITY];    /* in log */
     char                          author[BC_CLUSTER_AUTHOR + 1];
 
-    ngx_msec_t                    heard;        /* an entry, or a start */
-    ngx_msec_t                    silence;      /* that is waited for */
-    ngx_msec_t                    elected;      /* the begin was sent */
-    ngx_msec_t                    acked;        /* the log took an entry */
-    ngx_msec_t                    appended;     /* a small one was sent */
+    ngx_msec_t                    heard;        /* when an entry last came, or
+                                                   the wait began */
+    ngx_msec_t                    silence;      /* allowed before an
+                                                   election */
+    ngx_msec_t                    elected;      /* when the election started */
+    ngx_msec_t                    acked;        /* when the log last accepted
+                                                   an entry */
+    ngx_msec_t                    appended;     /* a small entry was last
+                                                   sent */
     ngx_msec_t                    pulsed;
     ngx_msec_t                    wished;
     ngx_msec_t                    poked;
     ngx_msec_t                    pleaded;
     ngx_msec_t                    looked;
-    uint64_t                      wish;         /* streams, as told last */
+    uint64_t                      wish;         /* bit mask of streams last
+                                                   sent */
     size_t                        since_image;
     size_t                        image_size;
     size_t                        coming;       /* bytes of the next entry, if
-                                                   its leader has said so */
-    size_t                        unanswered;   /* bytes of our flights */
+                                                   the leader announced it */
+    size_t                        unanswered;   /* bytes in our flights */
 
     bc_engine_id_t                wish_cur;
     ngx_msec_t                    wanted[NGX_HTTP_BLOCKCAST_STREAMS];
 
-    uint64_t                      polled;       /* streams, for the pulse */
+    uint64_t                      polled;       /* bit mask of streams polled
+                                                   since the last pulse */
     u_char                       *notes;
     size_t                        notes_len;
     size_t                        notes_size;
@@ -207,20 +228,28 @@ typedef struct {
     ngx_uint_t                    flight;
     ngx_uint_t                    nflights;
 
-    const char                   *doomed;       /* why the lead is to end */
-    unsigned                      headless:1;   /* the log has no beginning */
-    unsigned                      empty:1;      /* there was no entry */
-    unsigned                      torn:1;       /* some are missing in it */
-    unsigned                      guarding:1;   /* the guard was asked for */
-    unsigned                      asking:1;     /* for an entry */
-    unsigned                      noticed:1;    /* that the log has changed */
-    unsigned                      busy:1;       /* the zone is locked */
-    unsigned                      mine:1;       /* our begin was read */
+    const char                   *doomed;       /* why the lead must end, or
+                                                   NULL */
+    unsigned                      headless:1;   /* the log's beginning is
+                                                   missing */
+    unsigned                      empty:1;      /* no entry has been read */
+    unsigned                      torn:1;       /* entries in the middle are
+                                                   missing */
+    unsigned                      guarding:1;   /* the guard has been asked
+                                                   for */
+    unsigned                      asking:1;     /* waiting for `asked` */
+    unsigned                      noticed:1;    /* the log was found changed */
+    unsigned                      busy:1;       /* reading pauses: the zone is
+                                                   locked */
+    unsigned                      mine:1;       /* the newest begin or image
+                                                   read is ours */
     unsigned                      seed:1;       /* an image is due */
-    unsigned                      imaging:1;    /* one is on its way */
+    unsigned                      imaging:1;    /* an image is not answered
+                                                   yet */
     unsigned                      left:1;       /* the leader said goodbye */
-    unsigned                      warned:1;     /* of the engine's policy */
-    unsigned                      missed:1;     /* entries, since `taken` */
+    unsigned                      warned:1;     /* about the engine's policy */
+    unsigned                      missed:1;     /* entries after `taken` may be
+                                                   missing */
 } ngx_http_blockcast_cluster_node_t;
 
 
@@ -263,7 +292,7 @@ static void ngx_http_blockcast_cluster_answer_keys(
 static ngx_connection_t  ngx_http_blockcast_cluster_dummy;
 
 
-/* the recorder: what is not numbered goes with the next pulse */
+/* The recorder: records without a number are sent with the next pulse. */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_check(ngx_http_blockcast_main_conf_t *bmcf,
@@ -301,7 +330,10 @@ ngx_http_blockcast_cluster_write_end(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* Has a record go with the next pulse. */
+/*
+ * Appends a copy of a record to the next pulse.  The record is silently left
+ * out when there is no memory or no room.
+ */
 
 static void
 ngx_http_blockcast_cluster_note(ngx_http_blockcast_cluster_node_t *node,
@@ -405,7 +437,10 @@ ngx_http_blockcast_cluster_beat(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Encodes the records of a proposal, one after the other. */
+/*
+ * Encodes the publications of a proposal one after the other into *records,
+ * which the caller frees with ngx_free().
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_encode(ngx_http_blockcast_proposal_t *proposal,
@@ -464,8 +499,10 @@ failed:
 
 
 /*
- * Appends the publications of a poll, all in one entry.  NGX_AGAIN: decided()
- * is called when the log has answered.
+ * Appends all publications of a poll as one entry.  Returns NGX_AGAIN when it
+ * was sent: committed() and decided() are called once the log has answered.
+ * Returns NGX_DECLINED when this worker must not or cannot append now, and
+ * NGX_ERROR without memory.
  */
 
 static ngx_int_t
@@ -506,7 +543,9 @@ ngx_http_blockcast_cluster_propose(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Forgets who has proposed; what the log takes is applied all the same. */
+/*
+ * Detaches a proposal from its flights; what the log accepts is still applied.
+ */
 
 static void
 ngx_http_blockcast_cluster_withdraw(ngx_http_blockcast_main_conf_t *bmcf,
@@ -650,7 +689,7 @@ ngx_http_blockcast_cluster_wanted(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Sets the state, and shows it; text: an error, or NULL. */
+/* Sets the state and publishes it in the zone; text: an error, or NULL. */
 
 static void
 ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
@@ -671,7 +710,7 @@ ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
     node->bmcf->zone->sh->cluster.leads =
                                 (state == ngx_http_blockcast_is_leading);
 
-    /* an error is shown until the engine is there again */
+    /* an error stays visible until the log has been read again */
 
     if (text == NULL && (state == ngx_http_blockcast_is_off
                          || state >= ngx_http_blockcast_is_following))
@@ -726,7 +765,7 @@ ngx_http_blockcast_cluster_stop(ngx_http_blockcast_main_conf_t *bmcf)
     if (node->state == ngx_http_blockcast_is_leading
         && node->doomed == NULL)
     {
-        /* the others need not wait; nobody waits for the answer */
+        /* spares the others the wait; the answer is not needed */
 
         ngx_http_blockcast_cluster_word(value, "-");
         ngx_http_blockcast_cluster_append(node, 'e', value, NULL, NULL);
@@ -744,14 +783,14 @@ ngx_http_blockcast_cluster_stop(ngx_http_blockcast_main_conf_t *bmcf)
 
     } else {
 
-        /* another worker writes the status by now */
+        /* another worker already writes the status */
 
         node->state = ngx_http_blockcast_is_off;
     }
 }
 
 
-/* Closes both connections and forgets what was on its way. */
+/* Closes both connections and discards everything in flight. */
 
 static void
 ngx_http_blockcast_cluster_end(ngx_http_blockcast_cluster_node_t *node)
@@ -815,7 +854,7 @@ ngx_http_blockcast_cluster_connect(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Logs in, if that is configured. */
+/* Sends AUTH on a link, if a password is configured. */
 
 static void
 ngx_http_blockcast_cluster_login(ngx_http_blockcast_cluster_node_t *node,
@@ -861,7 +900,10 @@ ngx_http_blockcast_cluster_ask_info(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Asks for entries of the log; last, NULL: for the first one from there on. */
+/*
+ * Asks for the log's entries from id to last, or, when last is NULL, for the
+ * first one at or after id.
+ */
 
 static void
 ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
@@ -894,9 +936,10 @@ ngx_http_blockcast_cluster_look(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Asks for an entry that was in the log for sure, if there was one, and for all
- * up to the newest one when they are few and ours: who puts a former state of
- * the log in its place need not close connections.
+ * Asks for an entry that is known to have been in the log, if there was one.
+ * A leader also asks for those after it up to the newest one, if they are few
+ * and of the same term: somebody can replace the log with an older copy
+ * without closing the connections.
  */
 
 static void
@@ -908,7 +951,7 @@ ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
     if (mark->id.term != 0 && !node->asking
         && bc_engine_id_cmp(&mark->id, &node->image) >= 0)
     {
-        /* what is before the image is not kept */
+        /* entries before the image are trimmed */
 
         node->asking = 1;
         node->asked = *mark;
@@ -932,8 +975,8 @@ ngx_http_blockcast_cluster_look_for(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Notes an entry that is in the log.  Of a large one it is known, too, but it
- * is not looked for: each look would have all of it on a line that may be slow.
+ * Notes an entry that is in the log.  A large one is never used for checks:
+ * each check would transfer all of it over a line that may be slow.
  */
 
 static void
@@ -971,7 +1014,7 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
         return;
     }
 
-    /* both are there: read the log */
+    /* both connections are open: read the log */
 
     ngx_memzero(&node->cur, sizeof(bc_engine_id_t));
     ngx_memzero(&node->image, sizeof(bc_engine_id_t));
@@ -1001,7 +1044,10 @@ ngx_http_blockcast_cluster_opened(ngx_http_blockcast_cluster_link_t *link)
 }
 
 
-/* Reads on: the log's beginning, what comes, or what others want. */
+/*
+ * Sends the next XREAD: for the existing log while syncing, for wishes as the
+ * leader, or else for new entries of the log.
+ */
 
 static void
 ngx_http_blockcast_cluster_read(ngx_http_blockcast_cluster_node_t *node)
@@ -1052,8 +1098,8 @@ ngx_http_blockcast_cluster_read(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Notes that an entry is in the zone.  The zone knows of it when this worker
- * dies, too.
+ * Notes in the zone that it contains an entry, so that this is known even
+ * after this worker has died.
  */
 
 static void
@@ -1078,8 +1124,9 @@ ngx_http_blockcast_cluster_seen(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Tells whether the log ends before an entry that is in the zone, which is in
- * *seen then: whoever its identity says it is, it has lost what clients have.
+ * Returns true when the log ends before the newest entry in the zone, and sets
+ * *seen to that entry.  The log has then lost data that clients have, even if
+ * the engine's identity is unchanged.
  */
 
 static ngx_uint_t
@@ -1093,7 +1140,7 @@ ngx_http_blockcast_cluster_lacks(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Returns how long so many bytes may take on a slow line (msec). */
+/* Returns the extra time for len bytes on a slow line (msec). */
 
 static ngx_msec_t
 ngx_http_blockcast_cluster_patience(size_t len)
@@ -1107,7 +1154,10 @@ ngx_http_blockcast_cluster_patience(size_t len)
 }
 
 
-/* The next time of silence; how long this gateway leaves it to others. */
+/*
+ * Starts a new wait: sets how long this gateway lets the leader be silent
+ * before it tries to lead.
+ */
 
 static void
 ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
@@ -1119,8 +1169,9 @@ ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
     node->heard = ngx_current_msec;
 
     /*
-     * What the log has lost it gets back from those that have it: one that does
-     * not would publish it again.  Once, for it may be in vain.
+     * Lost entries can be restored only by a gateway that has them; any other
+     * would publish the same data again.  So this one does not wait, but only
+     * once for the same loss, as its attempt may fail.
      */
 
     hurry = !blank
@@ -1151,7 +1202,7 @@ ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
         node->silence += NGX_HTTP_BLOCKCAST_CLUSTER_BLANK;
     }
 
-    /* nobody appends what was announced when that was this one */
+    /* nobody else appends what this gateway announced while it led */
 
     if (!hurry && !(node->mine && node->cur.term == node->term)) {
         node->silence += ngx_http_blockcast_cluster_patience(node->coming);
@@ -1159,7 +1210,10 @@ ngx_http_blockcast_cluster_wait(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* INFO: who the engine is, and whether it can have a log. */
+/*
+ * Handles the reply to INFO: checks the engine's role, version and identity,
+ * and opens the second link.  On a failure the links are closed.
+ */
 
 static void
 ngx_http_blockcast_cluster_informed(ngx_http_blockcast_cluster_node_t *node,
@@ -1244,7 +1298,7 @@ ngx_http_blockcast_cluster_informed(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Makes the head of a begin or an image. */
+/* Writes the head of a begin or an image to p; returns its length. */
 
 static size_t
 ngx_http_blockcast_cluster_head(ngx_http_blockcast_cluster_node_t *node,
@@ -1264,7 +1318,10 @@ ngx_http_blockcast_cluster_head(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Joins a head, records, and more of them, in memory of ngx_alloc(). */
+/*
+ * Joins a head, records and more bytes into *value, which the caller frees
+ * with ngx_free().
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_value(ngx_http_blockcast_cluster_node_t *node,
@@ -1293,11 +1350,11 @@ ngx_http_blockcast_cluster_value(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Appends a begin.  The engine's identity is of just now: when it is another
- * one than the newest begin's, entries may be lost that clients have, and all
- * numbers go on beyond the clock in microseconds.  Steps of one never catch up
- * with that, and a clock that is behind is noticed by the numbers that are
- * beyond it.
+ * Appends a begin.  The engine's identity has just been read: if it differs
+ * from that in the newest begin or image, entries that clients have may be
+ * lost, and all numbers continue above the clock in microseconds.  Numbers
+ * that grow in steps of one never catch up with that clock, and a clock that
+ * is behind is noticed because numbers are above it.
  */
 
 static void
@@ -1328,15 +1385,15 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 
     if (node->empty || node->headless) {
         /*
-         * Who has read a log has its epoch, and may have nothing else: others
-         * have given numbers in it.
+         * A gateway that has read a log has its epoch, perhaps without any
+         * data: others have given numbers in that epoch.
          */
 
         node->seed = !blank;
         node->least = (blank && node->bmcf->zone->sh->cluster.term == 0)
                       ? 0 : now;
 
-        /* a log without its beginning is of somebody's who may have data */
+        /* a log without its beginning is from a gateway that may have data */
 
         if (node->headless) {
             node->seed = 1;
@@ -1351,8 +1408,9 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
     }
 
     /*
-     * A jump has to be beyond all that was given, also by who came here with a
-     * former one, of which the log may show no more than the numbers.
+     * A jump must go above all numbers given so far, including those of a
+     * former leader after an earlier jump; the log may show only the numbers
+     * of those.
      */
 
     given = ngx_http_blockcast_slot_seq_unconfigured(node->bmcf->zone,
@@ -1407,7 +1465,7 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 
     if (!node->empty) {
 
-        /* one that was emptied meanwhile is another one: numbers must jump */
+        /* a log emptied since it was read is a new one: numbers must jump */
 
         ngx_http_blockcast_cluster_word(argv[n], "NOMKSTREAM");
         n++;
@@ -1435,7 +1493,7 @@ ngx_http_blockcast_cluster_begin(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Tells when a begin is of a gateway with other streams. */
+/* Logs a warning when a begin comes from a gateway with other streams. */
 
 static void
 ngx_http_blockcast_cluster_compare(ngx_http_blockcast_cluster_node_t *node,
@@ -1479,7 +1537,10 @@ ngx_http_blockcast_cluster_compare(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Takes the head of a begin or an image.  NGX_ERROR: the links are closed. */
+/*
+ * Parses the head of a begin or an image, and takes over its epoch and
+ * identity.  Returns NGX_ERROR after closing the links.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
@@ -1504,7 +1565,7 @@ ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
 
     if (epoch != head->epoch) {
 
-        /* what was seen was in another log */
+        /* the entries seen so far were in another log */
 
         node->bmcf->zone->sh->cluster.seen_term = 0;
         node->bmcf->zone->sh->cluster.seen_n = 0;
@@ -1517,11 +1578,12 @@ ngx_http_blockcast_cluster_take_head(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * What is taken without the zone's lease is not written: another worker has it
- * by now.  This one may have the lease once more before it notices, when that
- * one dies, and must not go on as if it had all up to here: the log is read
- * again.  Nobody but this process gives it the lease back, so after the writing
- * is early enough.  NGX_ERROR: the links are closed.
+ * Checks that this worker still has the zone's lease.  Without it nothing is
+ * written to the zone, and another worker has taken over.  If that one dies,
+ * this one may get the lease again before it notices, and must not continue as
+ * if it had everything up to here: the log is read again.  Only this process
+ * can give itself the lease back, so a check after writing is early enough.
+ * Returns NGX_ERROR after closing the links.
  */
 
 static ngx_int_t
@@ -1538,7 +1600,10 @@ ngx_http_blockcast_cluster_owns(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Notes how far the zone has the log: never farther than it has. */
+/*
+ * Notes how much of the log the zone has.  The two words are written in an
+ * order that never shows more than it has.
+ */
 
 static void
 ngx_http_blockcast_cluster_note_taken(ngx_http_blockcast_cluster_node_t *node,
@@ -1551,7 +1616,7 @@ ngx_http_blockcast_cluster_note_taken(ngx_http_blockcast_cluster_node_t *node,
     if (id->term < record->taken_term
         || (id->term == record->taken_term && id->n <= record->taken_n))
     {
-        /* it is read once more */
+        /* this entry is being read again */
         return;
     }
 
@@ -1567,8 +1632,8 @@ ngx_http_blockcast_cluster_note_taken(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Tells whether the zone is locked just now, which it is for long when the
- * process that has locked it was stopped.
+ * Returns true when the zone is locked now.  It stays locked for long when the
+ * process that holds the lock was stopped.
  */
 
 static ngx_uint_t
@@ -1589,8 +1654,8 @@ ngx_http_blockcast_cluster_locked(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Takes an entry of the log.  NGX_BUSY: the zone is locked, and the entry is
- * read again when it is not; NGX_ERROR: the links are closed.
+ * Applies an entry of the log to the zone.  Returns NGX_BUSY when the zone is
+ * locked: the entry is read again later; NGX_ERROR after closing the links.
  */
 
 static ngx_int_t
@@ -1631,15 +1696,16 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         return NGX_ERROR;
     }
 
-    /* nothing that was before such an entry is needed */
+    /* such an entry needs nothing that came before it */
 
     whole = (kind == 'i' || (kind == 'b' && head.prev.term == 0));
 
     if (sync && kind == 'b') {
 
         /*
-         * A leader reads what came before its begin, even if it was appended
-         * after prev; but what is before prev was in the log, and is missing.
+         * A leader has read everything before its begin, even entries appended
+         * after prev.  But everything up to prev was in the log: if we do not
+         * have it, it is missing.
          */
 
         follows = (bc_engine_id_cmp(&head.prev, &node->cur) <= 0);
@@ -1651,7 +1717,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     if (node->empty) {
 
-        /* somebody else has removed the beginning of the log */
+        /* unless it is whole, somebody removed the beginning of the log */
 
         node->headless = !whole;
         node->missed = (node->headless
@@ -1663,7 +1729,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         if (!sync) {
 
-            /* what was lost may be in an image, or with another one */
+            /* an image or another gateway may have what was lost */
 
             ngx_http_blockcast_cluster_drop(node, "entries of its log are "
                                             "missing");
@@ -1671,8 +1737,9 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         }
 
         /*
-         * Skip what comes after the hole until there is an image: it has what
-         * is missing, which would be too old if newer entries were taken.
+         * Skip the entries after the hole until there is an image: it contains
+         * what is missing, which would count as too old once newer entries
+         * were applied.
          */
 
         node->torn = 1;
@@ -1723,7 +1790,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         if (node->headless) {
 
-            /* what comes before it is missing, maybe the epoch, too */
+            /* earlier entries are missing, perhaps also the epoch */
             break;
         }
 
@@ -1732,7 +1799,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
         {
             if (!sync && kind == 'r' && p < last) {
 
-                /* one message after the other, as they were published */
+                /* deliver the messages one by one, as they were published */
 
                 node->hooks.applied();
             }
@@ -1740,13 +1807,13 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
         break;
 
-    default:    /* 'e', or of a later version: nothing to show */
+    default:    /* 'e', or a kind of a later version: nothing to apply */
         break;
     }
 
     if (refused != node->bmcf->zone->refused) {
 
-        /* what of it is in the zone is left out then */
+        /* the part already in the zone is skipped when it is read again */
 
         node->busy = 1;
         node->cur = before;
@@ -1760,7 +1827,7 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
     if (headless && !node->headless) {
 
-        /* what was left out until here had numbers, too */
+        /* the skipped entries had numbers, too */
 
         ngx_http_blockcast_cluster_keys_synced(node->bmcf, 1, 0);
     }
@@ -1788,8 +1855,9 @@ ngx_http_blockcast_cluster_entry(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Takes the entries of a reply, and tells how many there were.  NGX_BUSY: the
- * rest of them is read again, by the timer; NGX_ERROR: the links are closed.
+ * Applies the entries of a reply, and sets *n to how many were read.  Returns
+ * NGX_BUSY when the timer is to read the rest again; NGX_ERROR after closing
+ * the links.
  */
 
 static ngx_int_t
@@ -1829,7 +1897,10 @@ ngx_http_blockcast_cluster_entries(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Takes the next of some names, joined by commas; NULL: it is not known. */
+/*
+ * Removes the next name from a list separated by commas, and returns its
+ * stream, or NULL if it is unknown.
+ */
 
 static ngx_http_blockcast_stream_t *
 ngx_http_blockcast_cluster_named(ngx_http_blockcast_cluster_node_t *node,
@@ -1855,7 +1926,7 @@ ngx_http_blockcast_cluster_named(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Takes what other gateways want. */
+/* Handles a reply with the wishes of other gateways. */
 
 static void
 ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
@@ -1926,7 +1997,7 @@ ngx_http_blockcast_cluster_wishes(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* The log has taken an entry of ours: it is shown. */
+/* Applies our oldest entry in flight, which the log has accepted. */
 
 static void
 ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
@@ -1940,7 +2011,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 
     flight = node->flights[node->flight];
 
-    /* a callback may propose, but takes no place before this one is free */
+    /* a callback may propose, so free this place first */
 
     ngx_memzero(&node->flights[node->flight],
                 sizeof(ngx_http_blockcast_cluster_flight_t));
@@ -1999,8 +2070,8 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
     if (refused != node->bmcf->zone->refused) {
 
         /*
-         * The log has what the zone has not: it is read when the zone is not
-         * locked any more, and until then another gateway may lead.
+         * The log has an entry that the zone lacks: it is read again when the
+         * zone is no longer locked.  Until then another gateway may lead.
          */
 
         node->doomed = "the zone is locked by a process that does not go on";
@@ -2027,7 +2098,7 @@ ngx_http_blockcast_cluster_taken(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Has the log begin with the newest image. */
+/* Removes all entries before the newest image from the log. */
 
 static void
 ngx_http_blockcast_cluster_trim(ngx_http_blockcast_cluster_node_t *node)
@@ -2048,7 +2119,9 @@ ngx_http_blockcast_cluster_trim(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Says what an error of the engine means; NULL: nothing more than it says. */
+/*
+ * Returns what an error of the engine means, or NULL if its text says it all.
+ */
 
 static const char *
 ngx_http_blockcast_cluster_advice(bc_span_t text)
@@ -2082,7 +2155,9 @@ ngx_http_blockcast_cluster_advice(bc_span_t text)
 }
 
 
-/* An error of the engine: whatever it is, nothing was written. */
+/*
+ * Handles an error of the engine.  Any error means that nothing was written.
+ */
 
 static void
 ngx_http_blockcast_cluster_refused(ngx_http_blockcast_cluster_node_t *node,
@@ -2156,8 +2231,8 @@ ngx_http_blockcast_cluster_emptied(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * The log was read to its end, as it was when the reply left the engine: what
- * has come since is read by who follows.
+ * Starts to follow: the log was read up to the end it had when the engine sent
+ * the reply.  Entries appended since then are read while following.
  */
 
 static void
@@ -2175,7 +2250,7 @@ ngx_http_blockcast_cluster_synced(ngx_http_blockcast_cluster_node_t *node)
                       lasted / 1000, lasted % 1000);
     }
 
-    /* what a state file has is better than nothing, at a start */
+    /* at a start, data from a state file is better than none */
 
     ngx_http_blockcast_cluster_keys_synced(node->bmcf, node->missed,
                                            node->taken.term != 0);
@@ -2199,7 +2274,7 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
     if (reply->type == bc_engine_error) {
 
-        /* the zone's lease may be another worker's by now: it sees to that */
+        /* another worker may have the lease by now: _drop() handles that */
 
         ngx_http_blockcast_cluster_refused(node, tag, reply->text);
         return;
@@ -2246,8 +2321,8 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
             }
 
             /*
-             * There were no more.  To wait for a reply without any is to wait
-             * for ever, where a round trip is longer than the time between two
+             * This was the last reply.  Waiting for an empty one could take
+             * for ever when a round trip is longer than the time between two
              * entries.
              */
         }
@@ -2275,7 +2350,7 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 
                 } else if (node->cur.term >= node->term) {
 
-                    /* another one was faster */
+                    /* another gateway was faster */
 
                     ngx_http_blockcast_cluster_state(
                                node, ngx_http_blockcast_is_following, NULL);
@@ -2364,7 +2439,9 @@ ngx_http_blockcast_cluster_replied(ngx_http_blockcast_cluster_link_t *link,
 }
 
 
-/* A connection is over: so is the other one, and the lead. */
+/*
+ * Handles the end of one connection: closes the other one and ends the lead.
+ */
 
 static void
 ngx_http_blockcast_cluster_lost(ngx_http_blockcast_cluster_link_t *link,
@@ -2375,8 +2452,9 @@ ngx_http_blockcast_cluster_lost(ngx_http_blockcast_cluster_link_t *link,
 
 
 /*
- * Ends whatever is going on: what was not answered is found in the log, or is
- * not.  It is never called from within a proposal.
+ * Closes both connections, ends the lead, logs the reason and schedules the
+ * next attempt.  Whether unanswered entries were accepted is found out by
+ * reading the log.  Must not be called from within a proposal.
  */
 
 static void
@@ -2406,7 +2484,7 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
         return;
     }
 
-    /* the same address again, when it was well until now */
+    /* try the same address again if it has worked until now */
 
     if (state > ngx_http_blockcast_is_connecting && node->address != 0) {
         node->address--;
@@ -2418,7 +2496,7 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
     if (state <= ngx_http_blockcast_is_connecting
         && node->address + 1 < node->conf->addrs.nelts)
     {
-        /* the pause comes when all addresses have been tried */
+        /* the long pause comes after all addresses have been tried */
 
         pause = NGX_HTTP_BLOCKCAST_CLUSTER_SOON;
 
@@ -2434,7 +2512,7 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
 
     if (!ngx_http_blockcast_lease_held(node->bmcf->zone)) {
 
-        /* another worker sees to it by now, and shows its own state */
+        /* another worker is responsible now, and shows its own state */
 
         node->state = ngx_http_blockcast_is_connecting;
 
@@ -2466,7 +2544,7 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
 
     if (node->headless) {
 
-        /* the image that it appends first ends this for all */
+        /* the image appended first completes the log for all */
 
         node->headless = 0;
         ngx_http_blockcast_cluster_keys_synced(node->bmcf, 1, 0);
@@ -2507,8 +2585,9 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
     if (node->seed) {
 
         /*
-         * Before all that is published from here on: who lacks some of it is
-         * given it while it can be told from what comes behind the jump.
+         * The image comes before new publications: a follower that lacks
+         * entries gets them while they can still be told apart from numbers
+         * after the jump.
          */
 
         ngx_http_blockcast_cluster_send_image(node);
@@ -2518,7 +2597,10 @@ ngx_http_blockcast_cluster_lead(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Appends one entry; coming: the size of the one behind it, when large. */
+/*
+ * Appends one entry.  coming: the size of the next one if it is large, or 0.
+ * Takes over the memory of records (may be NULL); value is copied.
+ */
 
 static void
 ngx_http_blockcast_cluster_append_entry(
@@ -2558,7 +2640,7 @@ ngx_http_blockcast_cluster_append_entry(
         flight->records = *records;
     }
 
-    /* a log that is gone is not begun by anything but a begin */
+    /* only a begin may create a log */
 
     ngx_http_blockcast_cluster_word(argv[0], "XADD");
     ngx_http_blockcast_cluster_span(argv[1], &node->conf->log);
@@ -2581,7 +2663,7 @@ ngx_http_blockcast_cluster_append_entry(
 
     if (value.len <= NGX_HTTP_BLOCKCAST_CLUSTER_LOOKED) {
 
-        /* there is one that can be looked for each second */
+        /* this keeps a recent small entry available for checks */
 
         node->appended = ngx_current_msec;
     }
@@ -2593,15 +2675,15 @@ ngx_http_blockcast_cluster_append_entry(
 
 
 /*
- * Appends an entry, as the next one of our term.
+ * Appends an entry with the next id of our term.
  *
- * A failure is over soon because followers wait 3 s for a leader, and a leader
- * 1 s for an answer.  On a slow line a large entry takes longer, and so does
- * what waits behind it: if that ended the lead, the next leader would have the
- * same entry to append, and so on without end.  So the leader announces the
- * size of such an entry in a pulse, and all gateways wait as long as it takes
- * at 1 Mbit/s, 30 s at most.  The price: an engine that hangs, or a leader
- * that dies, in the middle of it is noticed that much later.
+ * Failures are short because followers wait 3 s for a leader, and a leader
+ * waits 1 s for an answer.  On a slow line a large entry takes longer, and so
+ * does everything queued after it.  If that ended the lead, the next leader
+ * would have to append the same entry, and so on without end.  So the leader
+ * announces the size of such an entry in a pulse, and all gateways wait as
+ * long as it takes at 1 Mbit/s, 30 s at most.  The price: an engine that hangs
+ * or a leader that dies during the transfer is noticed that much later.
  */
 
 static void
@@ -2624,7 +2706,7 @@ ngx_http_blockcast_cluster_append(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Appends an image of all there is. */
+/* Appends an image of everything in the zone. */
 
 static void
 ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
@@ -2663,7 +2745,7 @@ ngx_http_blockcast_cluster_send_image(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Appends polls and errors; nothing at all is a sign of life. */
+/* Appends a pulse with polls and errors; an empty one is a sign of life. */
 
 static void
 ngx_http_blockcast_cluster_pulse(ngx_http_blockcast_cluster_node_t *node)
@@ -2708,7 +2790,7 @@ ngx_http_blockcast_cluster_pulse(ngx_http_blockcast_cluster_node_t *node)
 }
 
 
-/* Appends what the others are to know of keys. */
+/* Appends the records about keys that the other gateways need. */
 
 static void
 ngx_http_blockcast_cluster_answer_keys(
@@ -2736,7 +2818,7 @@ ngx_http_blockcast_cluster_answer_keys(
 }
 
 
-/* A leader's turn. */
+/* Runs a leader's part of the timer. */
 
 static void
 ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
@@ -2762,7 +2844,7 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
     room = ngx_max(node->image_size, NGX_HTTP_BLOCKCAST_CLUSTER_IMAGE);
 
-    /* an image is of what all entries before it have led to */
+    /* an image must contain the effect of all entries before it */
 
     if (!node->imaging && node->nflights == 0
         && (node->seed || node->since_image > room))
@@ -2781,9 +2863,9 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
         node->looked = ngx_current_msec;
 
         /*
-         * Is the log what we think it is?  What was appended since may be in
-         * another one already, so the entry is that of a second ago; what
-         * has come since then is counted.
+         * Check that the log is still ours.  Entries appended since the last
+         * check may already be in another log, so ask for the newest one at
+         * that time; those after it are counted.
          */
 
         if (node->guard.id.term != 0 && !node->guarding) {
@@ -2808,9 +2890,10 @@ ngx_http_blockcast_cluster_leading(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Asks for the first entry from the newest small one on that was read.  There
- * is none when the log was emptied: what another gateway puts there, which has
- * never seen our term, is before that, and is not told to who waits behind it.
+ * Asks for the first entry at or after the newest small one that was read.
+ * There is none if the log was emptied: another gateway that has never seen
+ * our term writes lower ids, and an XREAD that waits for ids after ours does
+ * not return them.
  */
 
 static void
@@ -2818,7 +2901,7 @@ ngx_http_blockcast_cluster_ask_there(ngx_http_blockcast_cluster_node_t *node)
 {
     node->looked = ngx_current_msec;
 
-    /* before the image there may be nothing any more, and it may be large */
+    /* entries before the image may be gone, and the image may be large */
 
     if (node->newest.id.term != 0
         && bc_engine_id_cmp(&node->newest.id, &node->image) >= 0)
@@ -2831,8 +2914,8 @@ ngx_http_blockcast_cluster_ask_there(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Tells the leader something about streams: "s", they are wanted; "p", they are
- * poked; "i", an image of all is needed here.
+ * Sends the leader a wish about streams.  field: "s", they are wanted; "p",
+ * they are poked; "i", an image of everything is needed here.
  */
 
 static ngx_int_t
@@ -2892,7 +2975,10 @@ ngx_http_blockcast_cluster_want(ngx_http_blockcast_cluster_node_t *node,
 }
 
 
-/* Tells the leader what clients of this nginx want; again: once a second. */
+/*
+ * Tells the leader which streams clients of this nginx want.  again: even if
+ * the set has not grown, which is done once a second.
+ */
 
 static void
 ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
@@ -2924,8 +3010,8 @@ ngx_http_blockcast_cluster_wish(ngx_http_blockcast_cluster_node_t *node,
 
 
 /*
- * Passes the pokes of this nginx on to the leader: those that come in a short
- * time as one, for it folds them, too.
+ * Passes the pokes of this nginx on to the leader.  Those that arrive within a
+ * short time become one message: the leader merges them anyway.
  */
 
 static void
@@ -2965,8 +3051,8 @@ ngx_http_blockcast_cluster_pass_pokes(ngx_http_blockcast_cluster_node_t *node)
 
 
 /*
- * Tells the leader which keys clients of this nginx want.  urgent: what has
- * just come, only.
+ * Tells the leader which keys clients of this nginx want.  urgent: only newly
+ * wanted ones.
  */
 
 static void
@@ -3095,7 +3181,7 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
 
     if (node->busy) {
 
-        /* the others are not silent: this one does not listen */
+        /* this gateway is not reading, so silence means nothing */
 
         node->heard = ngx_current_msec;
 
@@ -3131,7 +3217,7 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
         if (node->headless && ngx_current_msec - node->pleaded
                               >= NGX_HTTP_BLOCKCAST_CLUSTER_WISH)
         {
-            /* an image, or nothing is shown before there is one anyway */
+            /* without an image, nothing is shown here */
 
             node->pleaded = ngx_current_msec;
             (void) ngx_http_blockcast_cluster_want(node, "i", 1);
@@ -3142,7 +3228,7 @@ ngx_http_blockcast_cluster_timer(ngx_event_t *ev)
             ngx_http_blockcast_cluster_ask_there(node);
         }
 
-        /* an entry of which a part is here is one */
+        /* a partly received entry also ends the silence */
 
         silent = ngx_current_msec - node->heard;
         silent = ngx_min(silent, ngx_current_msec - node->tail.moved);

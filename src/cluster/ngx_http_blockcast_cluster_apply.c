@@ -1,10 +1,10 @@
 
 /*
- * Takes what is in the cluster's log over into the zone.
+ * Applies the entries of the cluster's log to the zone.
  *
- * The records are those of the state file, and so is the way they take: what a
- * slot has already, by its numbers, is left as it is.  Nothing in them is
- * taken on trust.
+ * The records have the format of the state file and are replayed in the same
+ * way: numbers that a slot already has are left as they are.  All contents are
+ * validated.
  */
 
 
@@ -23,7 +23,7 @@
 #include "bc_journal.h"
 
 
-/* Returns the stream that a record is of, or NULL. */
+/* Returns the stream of a record, or NULL if it is unknown or unnamed. */
 
 static ngx_http_blockcast_stream_t *
 ngx_http_blockcast_cluster_apply_stream(ngx_http_blockcast_main_conf_t *bmcf,
@@ -38,7 +38,7 @@ ngx_http_blockcast_cluster_apply_stream(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Writes records to the state file, before what they say becomes visible. */
+/* Writes a record to the state file before its data becomes visible. */
 
 static void
 ngx_http_blockcast_cluster_apply_keep(ngx_http_blockcast_main_conf_t *bmcf,
@@ -120,7 +120,7 @@ ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (st == NULL) {
 
-        /* of a stream that is not configured here: its numbers are kept */
+        /* the stream is not configured here: keep only its number */
 
         if (numbered || (r.type == bc_journal_seq && r.name.len == 0)) {
             bmcf->zone->sh->seq = ngx_max(bmcf->zone->sh->seq, r.seq);
@@ -138,7 +138,7 @@ ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
 
     (void) ngx_http_blockcast_journal_replay(bmcf->zone, start, *p, 0, 0);
 
-    /* the clock of another machine may be minutes off */
+    /* use our time: another machine's clock may be minutes off */
 
     if (live && (numbered || r.type == bc_journal_polled)
         && st->slot->version != 0)
@@ -152,8 +152,9 @@ ngx_http_blockcast_cluster_apply_record(ngx_http_blockcast_main_conf_t *bmcf,
 
 
 /*
- * No number between the two is of anything: who has all up to the first one
- * lacks nothing when the one after the second comes.
+ * Moves a stream's number up to r->seq.  The numbers after r->time up to it
+ * stand for nothing, so a client that has all up to r->time misses nothing
+ * when it gets the one after r->seq.
  */
 
 static void
@@ -175,9 +176,9 @@ ngx_http_blockcast_cluster_apply_jump(ngx_http_blockcast_slot_t *slot,
 
 
 /*
- * Tells whether a record makes a stream's number jump.  One to the number that
- * it has jumped to counts, too: its author may have had more than the author of
- * the first one, and what lies between is a gap.
+ * Returns true when a record makes a stream's number jump.  A jump to the
+ * number where an earlier jump ended counts, too: its author may have had more
+ * entries than the author of the earlier one, and those in between are a gap.
  */
 
 static ngx_uint_t
@@ -268,7 +269,7 @@ ngx_http_blockcast_cluster_apply_floors(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Allocates what a number of each stream takes, and one of none. */
+/* Allocates room for a number record of each stream and one without a name. */
 
 static u_char *
 ngx_http_blockcast_cluster_apply_room(ngx_http_blockcast_main_conf_t *bmcf)

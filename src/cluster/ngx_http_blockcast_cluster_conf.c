@@ -19,7 +19,7 @@ static const ngx_http_blockcast_link_tls_t  ngx_http_blockcast_cluster_tls = {
 };
 
 
-/* Adds the addresses of a redis:// or rediss:// URL. */
+/* Adds the addresses of a redis:// or rediss:// URL, which sets *tls. */
 
 static char *
 ngx_http_blockcast_cluster_conf_url(ngx_conf_t *cf,
@@ -93,7 +93,10 @@ ngx_http_blockcast_cluster_conf_url(ngx_conf_t *cf,
 }
 
 
-/* Sets the names of the two streams: one hash tag, so one slot of a cluster. */
+/*
+ * Sets the names of the two streams.  They share a hash tag, so that a Redis
+ * Cluster keeps both in one slot.
+ */
 
 static char *
 ngx_http_blockcast_cluster_conf_name(ngx_conf_t *cf,
@@ -145,7 +148,7 @@ ngx_http_blockcast_cluster_conf_name(ngx_conf_t *cf,
 }
 
 
-/* Reads the password: the file's first line. */
+/* Sets the password to the first line of a file. */
 
 static char *
 ngx_http_blockcast_cluster_conf_password(ngx_conf_t *cf,

@@ -11,20 +11,21 @@
 #include "ngx_http_blockcast.h"
 
 
-/* an address of the engine: one of those that a name has */
+/* an address of the engine; a name may have several */
 
 typedef struct {
     ngx_addr_t                    addr;
     ngx_str_t                     peer;         /* host:port, for the log */
-    ngx_str_t                     host;         /* in the certificate; with a
-                                                   NUL behind */
+    ngx_str_t                     host;         /* for the certificate;
+                                                   NUL-terminated */
 } ngx_http_blockcast_cluster_addr_t;
 
 
 struct ngx_http_blockcast_cluster_s {
     ngx_array_t                   addrs;        /* _cluster_addr_t */
     ngx_str_t                     name;
-    ngx_str_t                     log;          /* the streams' keys */
+    ngx_str_t                     log;          /* the names of the two
+                                                   streams */
     ngx_str_t                     want;
     ngx_str_t                     user;
     ngx_str_t                     password;
@@ -32,11 +33,11 @@ struct ngx_http_blockcast_cluster_s {
     u_char                       *file;
     ngx_uint_t                    line;
 
-    /* the recorder that this one stands before, of the state file, or NULL */
+    /* the next recorder, of the state file, or NULL */
     const ngx_http_blockcast_recorder_t  *recorder;
 
-    void                         *node;         /* of the worker: its state */
-    void                         *keys;         /* ... of keys, or NULL */
+    void                         *node;         /* the worker's state */
+    void                         *keys;         /* ... for keys, or NULL */
 };
 
 

@@ -1,11 +1,11 @@
 
 /*
- * Streams with a key in a cluster: who wants which keys, and what becomes of
- * them.
+ * Streams with keys in a cluster: which gateways want which keys, and how
+ * their data gets there.
  *
- * All that is known of other gateways' wishes is in the memory of the worker
- * that leads: when it ends, so does its term, and the others tell the next
- * leader anew.
+ * Everything known about other gateways' wishes is in the memory of the
+ * leading worker.  When that worker ends, so does its term, and the others
+ * tell the next leader again.
  */
 
 
@@ -23,52 +23,61 @@
 #include "bc_span.h"
 
 
-/* bytes of a list of wishes, of an answer, of refusals in it */
+/*
+ * Maximum bytes of a list of wishes, of an answer, and of the refusals in it.
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_LIST     16384
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_ANSWER   (256 * 1024)
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_REFUSED  (32 * 1024)
 
-/* other gateways: a bit for each */
+/* maximum number of other gateways: each has a bit */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_OTHERS   64
 
-/* times in msec; the longest silence of a gateway that wants keys */
+/*
+ * Times are in msec.  The longest silence of a gateway that wants keys, and
+ * the time after which an otherwise empty list is sent.
+ */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_SILENCE  3000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_ALIVE    900
 
-/* a wish is told again after so long, one that had no answer sooner */
+/* when a wish is repeated: once it was answered; before */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_AGAIN    10000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_ASK      2000
 
-/* ... and what is not told again is not wanted, after this or twice this */
+/* a wish that is not repeated ends after one to two times this */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_ROUND    25000
 
-/* between two looks at what is silent, and two reports of when was polled */
+/* between two checks for silent gateways, and two reports of poll times */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_LOOK     1000
 
-/* all places are looked at in so many turns */
+/* the number of turns in which all places are checked */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_TURNS    15
 
-/* urgent lists are so far apart, at least */
+/* the shortest time between two urgent lists */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_URGENT   20
 
 
-/* of each place of a table */
+/* what is known about one place of a key table */
 
 typedef struct {
-    uint64_t                      uses;         /* of the place, then */
+    uint64_t                      uses;         /* the place's `uses` at that
+                                                   time */
 
-    /* who leads: gateways that want it, and those that have said so since the
-       last round */
+    /*
+     * Leader: gateways that want it, and those that said so since the last
+     * round (bit masks).
+     */
     uint64_t                      wanted;
     uint64_t                      renewed;
-    ngx_msec_t                    since;        /* the first one came */
+    ngx_msec_t                    since;        /* time of the first wish */
 
-    /* who follows: the leader was told of it; 0: never */
+    /* follower: when the leader was last told of it, or 0 */
     ngx_msec_t                    told;
 
-    unsigned                      answered:1;   /* ... and knows of it */
-    unsigned                      tell:1;       /* what there is of it */
-    unsigned                      changed:1;    /* it is well, or no longer */
+    unsigned                      answered:1;   /* the leader has answered */
+    unsigned                      tell:1;       /* its data or error is due */
+    unsigned                      changed:1;    /* its error is due: new, or
+                                                   over */
 } ngx_http_blockcast_cluster_keys_entry_t;
 
 
@@ -78,14 +87,16 @@ typedef struct {
     ngx_http_blockcast_cluster_keys_entry_t  *entries;
 
     ngx_uint_t                    nwanted;
-    ngx_uint_t                    nanswers;     /* places with tell or
-                                                   changed, at most */
-    ngx_uint_t                    answer;       /* the next place */
+    ngx_uint_t                    nanswers;     /* upper limit of the places
+                                                   with tell or changed */
+    ngx_uint_t                    answer;       /* the next place to answer */
 
     ngx_uint_t                    ntold;
-    uint64_t                      pos;          /* in the ring of wishes */
-    ngx_uint_t                    next;         /* place to be looked at */
-    ngx_uint_t                    left;         /* of those in this turn */
+    uint64_t                      pos;          /* position in the ring of
+                                                   wanted keys */
+    ngx_uint_t                    next;         /* the next place to check */
+    ngx_uint_t                    left;         /* places to check in this
+                                                   turn */
 } ngx_http_blockcast_cluster_keys_family_t;
 
 
@@ -105,8 +116,9 @@ typedef struct {
     ngx_msec_t                    looked;
     ngx_msec_t                    round;
 
-    uint64_t                      term;         /* of who was told */
-    ngx_msec_t                    turned;       /* all was looked at, in part */
+    uint64_t                      term;         /* of the leader that was
+                                                   told */
+    ngx_msec_t                    turned;       /* when the last turn was */
     ngx_msec_t                    said;
 
     size_t                        len;
@@ -187,7 +199,7 @@ ngx_http_blockcast_cluster_keys_family(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Has a family know its places, the first time this worker has a use for it. */
+/* Allocates a family's entries when this worker first needs them. */
 
 static ngx_int_t
 ngx_http_blockcast_cluster_keys_ready(
@@ -243,7 +255,7 @@ ngx_http_blockcast_cluster_keys_reset(ngx_http_blockcast_main_conf_t *bmcf)
             family->entries = NULL;
         }
 
-        /* another worker may have the lease, and wishes of its own, by now */
+        /* another worker may have the lease by now, with wishes of its own */
 
         if (ngx_http_blockcast_lease_held(bmcf->zone)) {
             ngx_http_blockcast_key_table_clean(family->table, 0);
@@ -252,7 +264,7 @@ ngx_http_blockcast_cluster_keys_reset(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
-/* Has no key get a number up to seq any more. */
+/* Makes the numbers of all keys of a stream continue after seq. */
 
 static void
 ngx_http_blockcast_cluster_keys_raise(ngx_http_blockcast_main_conf_t *bmcf,
@@ -260,7 +272,10 @@ ngx_http_blockcast_cluster_keys_raise(ngx_http_blockcast_main_conf_t *bmcf,
 {
     ngx_int_t  rc;
 
-    /* a process that holds the lock and does not go on adds no keys, either */
+    /*
+     * If the lock cannot be had, its holder is stopped and adds no keys
+     * either.
+     */
 
     rc = ngx_http_blockcast_zone_lock(bmcf->zone, ngx_cycle->log);
 
@@ -292,13 +307,13 @@ ngx_http_blockcast_cluster_keys_synced(ngx_http_blockcast_main_conf_t *bmcf,
     for (i = 0; i < keys->n; i++) {
         family = &keys->families[i];
 
-        /* keys that are added know of all numbers; those there are may not */
+        /* new keys start after all numbers; existing ones may not */
 
         if (missed) {
             ngx_http_blockcast_cluster_keys_raise(bmcf, family->stream,
                                                   family->stream->slot->seq);
 
-            /* nobody is to be shown first what others know to be old */
+            /* do not show clients data that others know to be old */
 
             if (drop) {
                 ngx_http_blockcast_key_table_sweep(bmcf->zone, family->table,
@@ -323,7 +338,9 @@ ngx_http_blockcast_cluster_keys_floor(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Adds a line to the list; false: there is no room. */
+/*
+ * Appends a line about a key to the list; returns false when it has no room.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_line(ngx_http_blockcast_cluster_keys_t *keys,
@@ -356,7 +373,10 @@ ngx_http_blockcast_cluster_keys_line(ngx_http_blockcast_cluster_keys_t *keys,
 }
 
 
-/* Tells of a place what the leader does not know; false: there is no room. */
+/*
+ * Appends a line for a place if the leader needs one; returns false when the
+ * list has no room.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_look(ngx_http_blockcast_cluster_keys_t *keys,
@@ -372,7 +392,9 @@ ngx_http_blockcast_cluster_keys_look(ngx_http_blockcast_cluster_keys_t *keys,
 
     if (entry->told != 0 && entry->uses != k->uses) {
 
-        /* another key is there: the leader forgets the former one by itself */
+        /*
+         * Another key has the place: the old key's wish expires at the leader.
+         */
 
         entry->told = 0;
         family->ntold--;
@@ -424,7 +446,10 @@ ngx_http_blockcast_cluster_keys_look(ngx_http_blockcast_cluster_keys_t *keys,
 }
 
 
-/* Looks at what clients have just come for; false: there is no room. */
+/*
+ * Checks the keys that clients have newly asked for; returns false when the
+ * list has no room.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_follow(ngx_http_blockcast_cluster_keys_t *keys,
@@ -445,7 +470,7 @@ ngx_http_blockcast_cluster_keys_follow(ngx_http_blockcast_cluster_keys_t *keys,
 
         if (rc == NGX_AGAIN) {
 
-            /* some were missed */
+            /* some were overwritten: check all places */
 
             family->left = family->table->max;
             continue;
@@ -481,7 +506,10 @@ ngx_http_blockcast_cluster_keys_tell(ngx_http_blockcast_main_conf_t *bmcf,
         || ngx_current_msec - keys->turned
            > NGX_HTTP_BLOCKCAST_CLUSTER_KEYS_SILENCE - 500)
     {
-        /* another one leads, or it may take us for dead: tell all */
+        /*
+         * There is another leader, or ours may think that we are gone: tell
+         * all.
+         */
 
         for (i = 0; i < keys->n; i++) {
             family = &keys->families[i];
@@ -558,7 +586,10 @@ ngx_http_blockcast_cluster_keys_tell(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Returns the number of a gateway; _OTHERS: there are too many. */
+/*
+ * Returns the index of a gateway, which is added if new, or _OTHERS when there
+ * are too many.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_other(ngx_http_blockcast_cluster_keys_t *keys,
@@ -603,7 +634,10 @@ ngx_http_blockcast_cluster_keys_other(ngx_http_blockcast_cluster_keys_t *keys,
 }
 
 
-/* Prepares a record of a key; name has room for both names and the slash. */
+/*
+ * Fills in a record's type and name: STREAM/KEY, or just STREAM when key is
+ * NULL.  name is a buffer that the record keeps using.
+ */
 
 static void
 ngx_http_blockcast_cluster_keys_record(bc_journal_record_t *r, u_char type,
@@ -627,7 +661,7 @@ ngx_http_blockcast_cluster_keys_record(bc_journal_record_t *r, u_char type,
 }
 
 
-/* Says of a key that there is no place for it. */
+/* Adds a record to the next answer: there is no place for this key. */
 
 static void
 ngx_http_blockcast_cluster_keys_refuse(ngx_http_blockcast_cluster_keys_t *keys,
@@ -648,7 +682,7 @@ ngx_http_blockcast_cluster_keys_refuse(ngx_http_blockcast_cluster_keys_t *keys,
 
     if (sizeof(keys->refused) - keys->nrefused < bc_journal_size(&r)) {
 
-        /* it is asked for again */
+        /* no room now: the gateway asks again */
         return;
     }
 
@@ -657,7 +691,7 @@ ngx_http_blockcast_cluster_keys_refuse(ngx_http_blockcast_cluster_keys_t *keys,
 }
 
 
-/* Nobody else wants a key any more. */
+/* Gives up a place whose key no other gateway wants any more. */
 
 static void
 ngx_http_blockcast_cluster_keys_leave(
@@ -671,13 +705,16 @@ ngx_http_blockcast_cluster_keys_leave(
     entry->renewed = 0;
     family->nwanted--;
 
-    /* while it was wanted no other key could have the place */
+    /* no other key could have the place while it was wanted */
 
     ngx_http_blockcast_key_table_unwant(family->table, place);
 }
 
 
-/* Takes a line; returns true when the key was not wanted before. */
+/*
+ * Applies one line of a list: `what` is its first character, `both` the rest,
+ * STREAM/KEY.  Returns true when no other gateway wanted the key before.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_wish(ngx_http_blockcast_main_conf_t *bmcf,
@@ -702,7 +739,7 @@ ngx_http_blockcast_cluster_keys_wish(ngx_http_blockcast_main_conf_t *bmcf,
         return 0;
     }
 
-    /* what a key is never made of: see ngx_http_blockcast_key_form() */
+    /* characters that no key has: see ngx_http_blockcast_key_form() */
 
     for (i = 0; i < key.len; i++) {
         if (key.data[i] <= ' ' || key.data[i] >= 0x7f || key.data[i] == '"'
@@ -759,7 +796,7 @@ ngx_http_blockcast_cluster_keys_wish(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (entry->uses != k->uses) {
 
-        /* an empty one: a wish keeps the place */
+        /* the old entry is unused: a wanted key would have kept the place */
 
         ngx_memzero(entry, sizeof(ngx_http_blockcast_cluster_keys_entry_t));
         entry->uses = k->uses;
@@ -834,7 +871,7 @@ ngx_http_blockcast_cluster_keys_hear(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Drops the wishes of gateways that are silent, and those not renewed. */
+/* Drops the wishes of silent gateways, and wishes that were not repeated. */
 
 static void
 ngx_http_blockcast_cluster_keys_expire(
@@ -898,10 +935,10 @@ ngx_http_blockcast_cluster_keys_expire(
 
 
 /*
- * Makes the record that says when the keys were polled: the number is the age
- * of the oldest poll of those that others want, and 1, or 0 when there is
- * none, "nth" that of the newest of all, the time is by how much they are
- * late; all in msec.
+ * Appends a record at p about when the keys were polled, and returns its end.
+ * Its seq is the age of the oldest poll among the keys that others want, plus
+ * 1, or 0 without any; "nth" is the age of the stream's newest poll, and the
+ * time is how late keys are polled; all in msec.
  */
 
 static u_char *
@@ -934,7 +971,7 @@ ngx_http_blockcast_cluster_keys_pulse(
             || k->error[k->error_version & 1].len != 0
             || (ngx_msec_int_t) (k->polled - entry->since) < 0)
         {
-            /* the others know that it is not well, or wait for its poll */
+            /* others know of its error, or still wait for its first poll */
             continue;
         }
 
@@ -956,7 +993,10 @@ ngx_http_blockcast_cluster_keys_pulse(
 }
 
 
-/* Adds what is to be told of a key; NULL: there is no room. */
+/*
+ * Appends the records due for a key at p.  Returns their end, or NULL when
+ * there is no room.
+ */
 
 static u_char *
 ngx_http_blockcast_cluster_keys_put(
@@ -1174,7 +1214,7 @@ ngx_http_blockcast_cluster_keys_stream(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Takes over when the keys of a stream were polled. */
+/* Applies a record about when the keys of a stream were polled. */
 
 static void
 ngx_http_blockcast_cluster_keys_polled(ngx_http_blockcast_main_conf_t *bmcf,
@@ -1222,7 +1262,7 @@ ngx_http_blockcast_cluster_keys_polled(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
-/* Takes over a key that is in the table; the zone's mutex is locked. */
+/* Applies a record to a key in the table.  The zone's mutex is locked. */
 
 static void
 ngx_http_blockcast_cluster_keys_take(
@@ -1263,7 +1303,7 @@ ngx_http_blockcast_cluster_keys_take(
 
     if (r->seq < seq) {
 
-        /* this one is not known to the log any more: another one follows */
+        /* the log has lost our number: a higher one will follow */
         return;
     }
 
@@ -1277,9 +1317,10 @@ ngx_http_blockcast_cluster_keys_take(
     }
 
     /*
-     * Whoever leads writes the newest number of a key, or none, so that no
-     * higher one is given.  But who writes it knows of numbers that are on
-     * their way, and what is read once more is from before a floor, maybe.
+     * The leader writes the newest number of a key, so no higher one has been
+     * given, and a follower can lower its floor to it.  The leader itself must
+     * not: it also knows numbers that are still in flight.  Nor may entries
+     * that are read again (not live): they may be older than a floor.
      */
 
     if (!leads) {
@@ -1305,7 +1346,10 @@ ngx_http_blockcast_cluster_keys_take(
 }
 
 
-/* Finds a key, and those that another worker is just adding. */
+/*
+ * Returns a key's place, even if another worker is just adding it, or
+ * _KEY_NONE.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_cluster_keys_find(ngx_http_blockcast_main_conf_t *bmcf,
@@ -1383,9 +1427,9 @@ ngx_http_blockcast_cluster_keys_apply(ngx_http_blockcast_main_conf_t *bmcf,
     table = family->table;
 
     /*
-     * The number is given, whether it is of use here or not: before the key is
-     * looked for, since another worker may add it at any time.  The lock tells
-     * whether it has.
+     * The number is used up even if the key is not wanted here.  Note it
+     * before the search, as another worker may add the key at any time; the
+     * search is repeated under the lock, which shows such a key.
      */
 
     if (r->type == bc_journal_snap) {
@@ -1409,7 +1453,7 @@ ngx_http_blockcast_cluster_keys_apply(ngx_http_blockcast_main_conf_t *bmcf,
                                              sizeof(buf), &error)
                != NGX_OK))
     {
-        /* it does not fit here: show that, and give its number to nothing */
+        /* show that it does not fit here, and never give its number again */
 
         misfit = 1;
         ngx_memzero(&r->data, sizeof(bc_span_t));
@@ -1423,7 +1467,7 @@ ngx_http_blockcast_cluster_keys_apply(ngx_http_blockcast_main_conf_t *bmcf,
 
     if (ngx_http_blockcast_zone_lock(bmcf->zone, ngx_cycle->log) != NGX_OK) {
 
-        /* it is asked for again, and no number up to this one is given */
+        /* ask for it again, and give no number up to this one */
 
         ngx_http_blockcast_key_table_raise(table, table->high);
 

@@ -18,14 +18,14 @@
 #include "bc_engine.h"
 
 
-/* bytes that are read before other events have their turn */
+/* bytes read before other events get their turn */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_SHARE  (1024 * 1024)
 
-/* until a connection is there, and TLS, which has more round trips (msec) */
+/* time limits to connect, and for TLS, which needs more round trips (msec) */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_OPEN   1000
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_TLS    3000
 
-/* bytes a msec that a reply has to come with; see above */
+/* the slowest pace of a reply, bytes per msec; see above */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_PACE   16
 
 
@@ -122,8 +122,8 @@ ngx_http_blockcast_cluster_link_input(ngx_http_blockcast_link_t *base,
 
 
 /*
- * Passes each reply that is whole to reply().  NGX_ERROR: the connection is
- * closed, or about to be.
+ * Passes each complete reply to reply().  Returns NGX_ERROR when the
+ * connection is closed or about to be.
  */
 
 static ngx_int_t
@@ -171,7 +171,10 @@ ngx_http_blockcast_cluster_link_replies(
             ngx_del_timer(&link->base.timer);
 
         } else {
-            /* it came behind this one, which may have been large */
+            /*
+             * The next reply had to wait for this one, which may have been
+             * large.
+             */
 
             waiting = &link->waiting[link->first];
             waiting->deadline = ngx_current_msec + waiting->msec;
@@ -192,7 +195,7 @@ ngx_http_blockcast_cluster_link_replies(
 }
 
 
-/* A part of the awaited reply is here: the rest has time, too. */
+/* Extends the time limit after a part of the awaited reply has come. */
 
 static void
 ngx_http_blockcast_cluster_link_progress(
@@ -203,7 +206,7 @@ ngx_http_blockcast_cluster_link_progress(
 
     waiting = &link->waiting[link->first];
 
-    /* the time that its bytes are worth, and never more than from the start */
+    /* add time for the bytes received, up to the full time limit */
 
     left = (ngx_msec_int_t) (waiting->deadline - ngx_current_msec);
     left = (waiting->deadline != 0) ? left : 0;
@@ -217,7 +220,7 @@ ngx_http_blockcast_cluster_link_progress(
 }
 
 
-/* Handles a connection that is not made in time, or a reply that is late. */
+/* Handles a connection that is not established in time, or a late reply. */
 
 static void
 ngx_http_blockcast_cluster_link_timeout(ngx_http_blockcast_link_t *base)
@@ -246,7 +249,7 @@ ngx_http_blockcast_cluster_link_timeout(ngx_http_blockcast_link_t *base)
         return;
     }
 
-    /* this process may have been stopped: what came meanwhile is read first */
+    /* this process may have been stopped: first read what has arrived */
 
     if (c->read->ready && waiting->deadline != 0) {
         waiting->deadline = 0;
@@ -305,7 +308,7 @@ ngx_http_blockcast_cluster_link_send(ngx_http_blockcast_cluster_link_t *link,
     waiting->msec = msec;
     waiting->deadline = ngx_current_msec + msec;
 
-    /* 0 is that of one whose time has passed */
+    /* 0 means that the time has passed */
 
     waiting->deadline += (waiting->deadline == 0);
 

@@ -14,7 +14,7 @@
 #include "bc_engine.h"
 
 
-/* commands that may wait for their replies */
+/* the maximum number of commands without a reply yet */
 #define NGX_HTTP_BLOCKCAST_CLUSTER_LINK_WAITING  256
 
 
@@ -22,7 +22,7 @@ typedef struct ngx_http_blockcast_cluster_link_s
     ngx_http_blockcast_cluster_link_t;
 
 
-/* a command that was sent: who asked, and when the reply has to be there */
+/* a command that was sent, and the time limit of its reply */
 
 typedef struct {
     ngx_uint_t                    tag;
@@ -37,9 +37,9 @@ struct ngx_http_blockcast_cluster_link_s {
     void                         *data;         /* of the callbacks */
 
     /*
-     * open():   connected, with TLS
-     * reply():  a reply has come; it is freed when the handler returns
-     * lost():   the connection is closed, and its memory is freed
+     *     open():   connected, with TLS if configured
+     *     reply():  a reply has come; it is freed when the handler returns
+     *     lost():   the connection is closed, and its memory is freed
      *
      * Each may close the link, and is called from the event loop, never from
      * within a function below.
@@ -61,7 +61,8 @@ struct ngx_http_blockcast_cluster_link_s {
     ngx_uint_t                    first;
     ngx_uint_t                    nwaiting;
 
-    ngx_msec_t                    moved;        /* a part of a reply has come */
+    ngx_msec_t                    moved;        /* when a part of a reply last
+                                                   came */
 };
 
 
@@ -69,19 +70,19 @@ struct ngx_http_blockcast_cluster_link_s {
 void ngx_http_blockcast_cluster_link_init(
     ngx_http_blockcast_cluster_link_t *link);
 
-/* Connects to an address. */
+/* Connects to an address; open() or lost() is called later. */
 void ngx_http_blockcast_cluster_link_open(
     ngx_http_blockcast_cluster_link_t *link,
     ngx_http_blockcast_cluster_addr_t *addr);
 
-/* Closes, if it is open; lost() is not called. */
+/* Closes a link, if it is open; lost() is not called. */
 void ngx_http_blockcast_cluster_link_close(
     ngx_http_blockcast_cluster_link_t *link);
 
 /*
- * Sends a command.  Later calls reply() with the tag, or lost() when neither
- * the reply nor a part of it has come within msec, counted from now or from the
- * previous reply.
+ * Sends a command; argv is copied.  Later calls reply() with the tag, or
+ * lost() when neither the reply nor a part of it has come within msec, counted
+ * from now or from the previous reply.
  */
 void ngx_http_blockcast_cluster_link_send(
     ngx_http_blockcast_cluster_link_t *link, ngx_uint_t tag, ngx_msec_t msec,

@@ -1,6 +1,6 @@
 
 /*
- * What of the cluster all workers can see: for health and metrics.
+ * The state of the cluster that all workers can read, for health and metrics.
  */
 
 

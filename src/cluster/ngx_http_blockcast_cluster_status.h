@@ -1,6 +1,6 @@
 
 /*
- * What of the cluster all workers can see: for health and metrics.
+ * The state of the cluster that all workers can read, for health and metrics.
  */
 
 
@@ -13,13 +13,13 @@
 
 
 /*
- * Writes the state, as the worker with the lease.  text: an error, or empty;
- * NULL: the one that is there.
+ * Writes the state; only for the worker with the lease.  text: an error, or
+ * empty; NULL keeps the current one.
  */
 void ngx_http_blockcast_cluster_status_write(ngx_http_blockcast_zone_t *zone,
     ngx_uint_t state, ngx_str_t *peer, ngx_str_t *text);
 
-/* Copies it. */
+/* Copies the state to *status. */
 void ngx_http_blockcast_cluster_status_read(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_cluster_status_t *status);
 
