@@ -37,15 +37,16 @@ struct ngx_http_blockcast_ws_out_s {
 
 /*
  * A client.  There may be very many, nearly all of them idle: what the fan-out
- * touches comes first and lies together, and nothing is kept that can be had
- * again.  192 bytes; those of SSE and long-polling are in their request.
+ * uses comes first and lies together, and nothing is stored that can be
+ * computed again.  192 bytes; clients of SSE and long-polling are part of
+ * their request.
  */
 
 struct ngx_http_blockcast_conn_s {
     ngx_http_blockcast_ws_out_t  *out;
     ngx_http_blockcast_sub_t     *subs;         /* &first, or allocated */
 
-    unsigned                      kind:2;       /* by whom it is sent to: */
+    unsigned                      kind:2;       /* selects its sender: */
 #define NGX_HTTP_BLOCKCAST_WEBSOCKET  0
 #define NGX_HTTP_BLOCKCAST_SSE    1
 #define NGX_HTTP_BLOCKCAST_LONGPOLL   2
@@ -59,14 +60,18 @@ struct ngx_http_blockcast_conn_s {
     unsigned                      pinged:1;     /* a pong is due */
     unsigned                      pulse:2;      /* what the timer is for: */
 #define NGX_HTTP_BLOCKCAST_QUIET   0            /* the next ping */
-#define NGX_HTTP_BLOCKCAST_PINGED  1            /* that, or the pong */
-#define NGX_HTTP_BLOCKCAST_LATE    2            /* the end without a pong */
-    unsigned                      leaving:1;    /* goodbye is on the timer */
+#define NGX_HTTP_BLOCKCAST_PINGED  1            /* the next ping, or the
+                                                   pong */
+#define NGX_HTTP_BLOCKCAST_LATE    2            /* closing it without a pong */
+    unsigned                      leaving:1;    /* the timer will say
+                                                   goodbye */
     unsigned                      closing:1;    /* a Close was queued */
     unsigned                      failed:1;     /* input is not parsed */
-    unsigned                      lingering:1;  /* we have said all */
+    unsigned                      lingering:1;  /* all is sent, and our side is
+                                                   shut down */
     unsigned                      paused:1;     /* reads wait for the writes */
-    unsigned                      unparsed:1;   /* what was read waits, too */
+    unsigned                      unparsed:1;   /* bytes already read wait,
+                                                   too */
     unsigned                      forming:1;    /* a message waits for the form
                                                    of its keys */
     unsigned                      dead:1;       /* nothing more may be done */
@@ -77,7 +82,8 @@ struct ngx_http_blockcast_conn_s {
     uint16_t                      nsubs;
     uint16_t                      npending;
     uint32_t                      frames_out;
-    off_t                         sent;         /* not yet in connection's */
+    off_t                         sent;         /* not yet added to
+                                                   connection->sent */
 
     ngx_http_blockcast_sub_t      first;
 
@@ -88,16 +94,19 @@ struct ngx_http_blockcast_conn_s {
     uint16_t                      close_code;   /* sent or received first */
     uint32_t                      frames_in;
     uint32_t                      excess;       /* 1/1000 of a frame */
-    uint32_t                      counted;      /* when, low bits of msec */
+    uint32_t                      counted;      /* when `excess` was updated,
+                                                   low bits of msec */
 
     ngx_http_blockcast_ws_out_t **last;
-    uint32_t                      queued;       /* memory of out, not sent */
-    uint32_t                      held;         /* of the answers among it */
+    uint32_t                      queued;       /* memory of out that is not
+                                                   sent yet */
+    uint32_t                      held;         /* ... of answers */
 
     uint64_t                      allowed;      /* streams, as bits by index */
 
     union {
-        uint64_t                      joined;   /* those it ever subscribed */
+        uint64_t                      joined;   /* streams it ever subscribed
+                                                   to */
         void                         *session;  /* rpc: see _notify */
     };
 

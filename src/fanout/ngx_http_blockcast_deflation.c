@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress, or to convert to CBOR, are so
- * in pieces, one in each turn of the event loop.
+ * Deflations: frames that take long to compress or to convert to CBOR are
+ * processed in pieces, over several turns of the event loop.
  */
 
 
@@ -14,7 +14,7 @@
 #include "bc_ws_deflate.h"
 
 
-/* bytes that are compressed at a time, and for how long in a turn (usec) */
+/* bytes compressed at a time, and the time for that in one turn (usec) */
 #define NGX_HTTP_BLOCKCAST_DEFLATION_PIECE  16384
 #define NGX_HTTP_BLOCKCAST_DEFLATION_TIME   500
 
@@ -24,7 +24,8 @@ struct ngx_http_blockcast_deflation_s {
     ngx_http_blockcast_frame_t   *frame;
     ngx_http_blockcast_frame_t   *z;
     bc_ws_deflate_t              *state;
-    bc_cbor_encode_t             *cbor;         /* or this */
+    bc_cbor_encode_t             *cbor;         /* for CBOR, instead of
+                                                   state */
     ngx_http_blockcast_deflation_pt  handler;
     void                         *data;
     ngx_uint_t                    n;
@@ -176,7 +177,7 @@ ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d)
 }
 
 
-/* Goes on with the one that was begun first. */
+/* Continues with the one that was started first. */
 
 static void
 ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)

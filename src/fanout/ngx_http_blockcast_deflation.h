@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress, or to convert to CBOR, are so
- * in pieces, one in each turn of the event loop.
+ * Deflations: frames that take long to compress or to convert to CBOR are
+ * processed in pieces, over several turns of the event loop.
  */
 
 
@@ -16,8 +16,9 @@
 typedef struct ngx_http_blockcast_deflation_s  ngx_http_blockcast_deflation_t;
 
 /*
- * Gets the compressed frame, whose reference it takes over; NULL: it saves too
- * little.  The deflation is freed when it returns.
+ * Takes the finished frame, and takes over its reference; NULL: compression
+ * saves too little, or conversion failed.  The deflation is freed when it
+ * returns.
  */
 typedef void (*ngx_http_blockcast_deflation_pt)(void *data, ngx_uint_t n,
     ngx_http_blockcast_frame_t *z);
@@ -27,22 +28,25 @@ void ngx_http_blockcast_deflation_init(ngx_cycle_t *cycle);
 
 /*
  * Begins to compress a frame, and holds a reference to it until the end.  The
- * handler is called from the event loop, with data and n.  NULL without
- * memory.
+ * handler is called from the event loop, with data and n.  Returns NULL
+ * without memory.
  */
 ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_start(
     ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
     void *data, ngx_uint_t n);
 
 /*
- * Converts a text frame to CBOR in the same way: the handler gets NULL when
- * there is none for it, see bc_cbor_encode().
+ * Begins to convert a text frame to CBOR in the same way: the handler gets
+ * NULL when CBOR cannot represent it, see bc_cbor_encode().
  */
 ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_cbor(
     ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
     void *data, ngx_uint_t n);
 
-/* Ends one whose handler was not called; NULL is ignored. */
+/*
+ * Ends a deflation whose handler was not called yet, without calling it; NULL
+ * is ignored.
+ */
 void ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d);
 
 

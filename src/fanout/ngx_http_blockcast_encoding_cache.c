@@ -28,8 +28,9 @@
 /*
  * A client that is behind gets its entries in pages.  A page ends where the
  * position in the zone's ring reaches the next multiple of a size between
- * these two: the largest of which its start is a multiple.  So clients soon
- * come to the same pages, wherever they start; see page_cache.c.
+ * these two: the largest size that has a multiple between the beginning of the
+ * previous batch and that of the page.  So clients soon get the same pages,
+ * wherever they start; see page_cache.c.
  */
 #define NGX_HTTP_BLOCKCAST_CATCH_UP        65536
 #define NGX_HTTP_BLOCKCAST_CATCH_UP_LEAST  4096
@@ -210,7 +211,10 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* If data changes faster than it is converted, clients get every other one. */
+/*
+ * Returns true when a client can get an earlier snapshot in CBOR: if data
+ * changes faster than it is converted, clients get every other one.
+ */
 
 ngx_uint_t
 ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
@@ -223,7 +227,10 @@ ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Stores a frame that was made, and sends it to the clients that wait. */
+/*
+ * Stores a frame that is ready, and starts the fan-out for the clients that
+ * wait.
+ */
 
 static void
 ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,

@@ -17,14 +17,14 @@
 #include "ngx_http_blockcast_key_hub.h"
 
 
-/* how long is sent in one go, before other events have their turn (usec) */
+/* how long to send before other events get their turn (usec) */
 #define NGX_HTTP_BLOCKCAST_FANOUT_SLICE     1000
 
-/* sends after which the clock is looked at: so many, or so many bytes */
+/* the clock is checked after so many sends, or so many bytes */
 #define NGX_HTTP_BLOCKCAST_FANOUT_SENDS     64
 #define NGX_HTTP_BLOCKCAST_FANOUT_BYTES     65536
 
-/* how many clients ahead their memory is fetched */
+/* how many clients ahead memory is fetched */
 #define NGX_HTTP_BLOCKCAST_FANOUT_AHEAD     3
 
 
@@ -58,15 +58,15 @@ static void ngx_http_blockcast_fanout_walk_handler(ngx_event_t *ev);
 
 ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
-/* posted while not all subscribers have it */
+/* posted while there is something left to send */
 static ngx_event_t       ngx_http_blockcast_fanout_event;
 static ngx_connection_t  ngx_http_blockcast_fanout_dummy;
 
-/* events of clients for which a turn had no time, and those that read */
+/* clients' events that a turn had no time for: those that write, that read */
 static ngx_queue_t       ngx_http_blockcast_fanout_queue;
 static ngx_queue_t       ngx_http_blockcast_fanout_reads;
 
-/* the turn, by nginx's time at its beginning, and when sending began in it */
+/* nginx's time in the current turn, and when sending began in it */
 static ngx_msec_t        ngx_http_blockcast_fanout_turn;
 static uint64_t          ngx_http_blockcast_fanout_began;
 
@@ -112,9 +112,9 @@ ngx_http_blockcast_fanout_register(ngx_uint_t kind,
 
 
 /*
- * Returns true when the reason of the stream's state has changed, and has it
- * sent again to those that know the state.  A stream that was not polled is
- * stale without an error at first; when its poll fails then, they learn why.
+ * Returns true when the reason of the stream's state has changed, and makes
+ * the state due again for those that know it.  A stream that was not polled is
+ * at first stale without an error; when its poll then fails, they learn why.
  */
 
 static ngx_uint_t
@@ -134,7 +134,7 @@ ngx_http_blockcast_fanout_reason(ngx_http_blockcast_hub_t *hub,
 
     ngx_http_blockcast_hub_read_error(hub, &error);
 
-    /* numbers further on in the text change with each poll */
+    /* only the beginning: numbers further on change with each poll */
 
     reason = (error.len != 0)
              ? (uint32_t) ngx_hash_key(error.text, ngx_min(error.len, 24)) : 0;
@@ -166,7 +166,7 @@ ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub)
 {
     ngx_http_blockcast_hub_refresh(hub);
 
-    /* others than this function refresh, too; only it tells the listeners */
+    /* other functions refresh, too, but only this one tells the listeners */
 
     if (!ngx_http_blockcast_fanout_reason(hub, hub->freshness)
         && hub->announced == hub->version
@@ -214,7 +214,10 @@ ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub)
 
     if (hub->walking) {
 
-        /* the rest of this walk get the newest, the others in another walk */
+        /*
+         * The rest of this walk gets the newest, the others get it in the next
+         * walk.
+         */
 
         hub->again = 1;
         return;
@@ -235,9 +238,10 @@ ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub)
     }
 
     /*
-     * Not here: of streams that are new at the same moment the clients get all
-     * with one write, and many streams have no more of this turn than one.
-     * This one has had enough to do with a large message.
+     * Do not send here: clients of several streams that change at the same
+     * moment then get all with one write, and many streams together take no
+     * more of this turn than one.  After a large message this turn has already
+     * taken long.
      */
 
     ngx_http_blockcast_fanout_post(
@@ -256,7 +260,7 @@ ngx_http_blockcast_fanout_post(ngx_queue_t *queue)
 }
 
 
-/* Begins to measure what is sent in this turn. */
+/* Starts to measure the time spent on sending in this turn. */
 
 static void
 ngx_http_blockcast_fanout_start(void)
@@ -266,7 +270,7 @@ ngx_http_blockcast_fanout_start(void)
 }
 
 
-/* Returns for how long that has been (usec). */
+/* Returns the time since then (usec). */
 
 static uint64_t
 ngx_http_blockcast_fanout_elapsed(void)
@@ -334,7 +338,7 @@ ngx_http_blockcast_fanout_drop(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Counts the time from the publish to the last of this worker's sockets. */
+/* Counts the time from the publication to the last send of this worker. */
 
 static void
 ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
@@ -364,11 +368,11 @@ ngx_http_blockcast_fanout_time(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Sends to the subscribers until the slice is over, when it returns 1, or all
- * have it.  They have their turn in the order in which they came: that is
- * mostly the order of their sockets in the kernel's memory, and of their
- * records here, and a processor fetches ahead what is read upwards.  The other
- * way round a send() to one of 1,000 takes about 2 % longer.
+ * Sends to the subscribers; returns 1 when the slice is used up, or 0 when all
+ * have been served.  They are served in the order in which they came: that is
+ * mostly the order of their sockets in the kernel's memory and of their
+ * records here, and a processor prefetches memory that is read upwards.  In
+ * the opposite order a send() to one of 1,000 takes about 2 % longer.
  */
 
 static ngx_uint_t
@@ -396,7 +400,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub)
 
             if (hub->again) {
 
-                /* not before, or the last ones would never have their turn */
+                /* not earlier, or the last ones might never be served */
 
                 hub->again = 0;
                 hub->cursor = 0;
@@ -451,7 +455,7 @@ ngx_http_blockcast_fanout_walk(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Serves clients that were left for later, for so long since the start. */
+/* Serves postponed clients until usec have passed since the start. */
 
 static void
 ngx_http_blockcast_fanout_serve(ngx_queue_t *queue, uint64_t usec)
@@ -471,8 +475,8 @@ ngx_http_blockcast_fanout_serve(ngx_queue_t *queue, uint64_t usec)
 
 
 /*
- * Sends one slice for all hubs together; each time another one is first.
- * Clients that were left for later have half of it, and what is left.
+ * Sends one slice for all hubs together, each time starting with another hub.
+ * Postponed clients get half of the slice first, and at the end what is left.
  */
 
 static void
@@ -555,7 +559,7 @@ ngx_http_blockcast_fanout_update_all(void)
     ngx_uint_t                 i;
     ngx_http_blockcast_hub_t  *hub;
 
-    /* the other nginx may publish what nobody listens to here, too */
+    /* another nginx may also publish streams without listeners here */
 
     ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
@@ -567,8 +571,9 @@ ngx_http_blockcast_fanout_update_all(void)
         }
 
         /*
-         * Who subscribes to or asks for a stream copies it.  Of a log that
-         * might be more than is good for one turn.
+         * A stream without listeners is copied when somebody subscribes to it
+         * or requests it.  For a log that might be too much for one turn, so
+         * copy it now.
          */
 
         if (hub->nlisteners != 0 || hub->filtered != NULL

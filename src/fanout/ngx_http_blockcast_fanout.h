@@ -14,15 +14,15 @@
 
 
 /*
- * How a kind of client is sent what its streams have, by conn->kind.  None of
- * them closes a client, which would change the list that is walked.
+ * The functions that send to one kind of client, by conn->kind.  None of them
+ * closes a client, as that would change the list that is being walked.
  */
 
 typedef struct {
 
     /*
-     * Sends the hub's newest frame, number seq, now, or marks the
-     * subscription as pending when the client is behind.
+     * Sends the hub's newest frame, with number seq, now; or marks the
+     * subscription as pending if the client is behind.
      */
     void (*push)(ngx_http_blockcast_conn_t *conn,
         ngx_http_blockcast_sub_t *sub, uint64_t seq);
@@ -31,13 +31,13 @@ typedef struct {
     void (*mark_pending)(ngx_http_blockcast_conn_t *conn,
         ngx_http_blockcast_sub_t *sub);
 
-    /* Sends what is pending, as far as the socket takes it. */
+    /* Sends what is pending, as much as the socket accepts. */
     void (*flush)(ngx_http_blockcast_conn_t *conn);
 
 } ngx_http_blockcast_sender_t;
 
 
-/* Prepares the fan-out, in hub_init(). */
+/* Prepares the fan-out; called by hub_init(). */
 void ngx_http_blockcast_fanout_init(ngx_cycle_t *cycle);
 
 /* Ends the fan-out, when the connections are closed. */
@@ -48,49 +48,52 @@ void ngx_http_blockcast_fanout_register(ngx_uint_t kind,
     ngx_http_blockcast_sender_t *sender);
 
 /*
- * Copies what is new in the zone, and begins to send it, or the stream's other
- * status, to this worker's clients.
+ * Copies what is new in the zone and begins to send it, or a changed status of
+ * the stream, to this worker's clients.
  */
 void ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_t *hub);
 
 /*
- * Serves the subscribers of a hub for a turn before the event loop has its own:
- * what is published next may overwrite the entries that they have not got.
+ * Serves the subscribers of a hub for one slice without waiting for the event
+ * loop: the next publication may overwrite entries that they do not have yet.
  */
 void ngx_http_blockcast_fanout_now(ngx_http_blockcast_hub_t *hub);
 
-/* Does so for all streams that this worker has to keep up with. */
+/*
+ * Calls fanout_update() for all streams that this worker has to keep up with.
+ */
 void ngx_http_blockcast_fanout_update_all(void);
 
-/* Begins the fan-out again: some listeners had to wait for their frame. */
+/* Begins the fan-out again, for listeners that had to wait for their frame. */
 void ngx_http_blockcast_fanout_again(ngx_http_blockcast_hub_t *hub);
 
-/* Ends a fan-out under way: the hub goes, or all have it. */
+/* Ends a hub's fan-out: the hub is freed, or all have been served. */
 void ngx_http_blockcast_fanout_drop(ngx_http_blockcast_hub_t *hub);
 
 /* Sends what is due to one subscriber. */
 void ngx_http_blockcast_fanout_due(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
-/* Has ngx_http_blockcast_filtered_walk() called in the next turn. */
+/* Makes ngx_http_blockcast_filtered_walk() be called in the next turn. */
 void ngx_http_blockcast_fanout_filtered(void);
 
 
 /*
- * Returns whether the time is up that all clients together have in this turn
- * of the event loop, beside the fan-out's own slice.  The first call in a turn
- * begins it.
+ * Returns true when the time is used up that all clients together have in this
+ * turn of the event loop, in addition to the fan-out's own slice.  The first
+ * call in a turn starts that time.
  */
 ngx_uint_t ngx_http_blockcast_fanout_spent(void);
 
 /*
- * Has a client's event, which sends or reads, called in one of the next turns;
- * it is posted until then.  Those that read come first: there may be a ping.
+ * Makes a client's event, which sends or reads, be called in one of the next
+ * turns; it stays posted until then.  Those that read come first, as there may
+ * be a ping.
  */
 void ngx_http_blockcast_fanout_later(ngx_event_t *ev);
 
 
-/* the hubs whose fan-out is under way */
+/* the number of hubs whose fan-out is under way */
 extern ngx_uint_t  ngx_http_blockcast_fanout_nwalking;
 
 

@@ -1,12 +1,13 @@
 
 /*
  * Subscribers of a log that want only some of its entries: an index by the
- * values that they ask for, so that an entry costs what those cost who get it.
+ * values that they ask for, so that the cost of an entry depends on its
+ * receivers only.
  *
- * Each filter is found by one of its members, that with the fewest values.  Of
- * an entry, what it has in these places is looked up, and only the filters
- * that ask for it are compared with it.  Who gets it is sent to in slices, as
- * the fan-out does.
+ * Each filter is indexed by one of its members, the one with the fewest
+ * values.  For each entry the values at these places are looked up, and only
+ * the filters that ask for them are compared with the entry.  Subscribers that
+ * want it are sent to in slices, as in the fan-out.
  */
 
 
@@ -24,12 +25,12 @@
 #include "bc_ws_frame.h"
 
 
-/* how many sends, and entries compared, until the next look at the clock */
+/* sends, and compared entries, before the clock is checked again */
 #define NGX_HTTP_BLOCKCAST_FILTERED_SENDS   4
 #define NGX_HTTP_BLOCKCAST_FILTERED_LOOKS   32
-/* how many messages are kept for other clients that need the same */
+/* messages kept for other clients that need the same */
 #define NGX_HTTP_BLOCKCAST_FILTERED_KEPT    16
-/* the most entries of a message, and about the most bytes */
+/* maximum entries of a message, and about its maximum bytes */
 #define NGX_HTTP_BLOCKCAST_FILTERED_MOST    1024
 #define NGX_HTTP_BLOCKCAST_FILTERED_PIECE   49152
 
@@ -43,17 +44,18 @@ typedef struct ngx_http_blockcast_filtered_node_s
 /* a value that a filter asks for, in the index */
 
 struct ngx_http_blockcast_filtered_node_s {
-    ngx_queue_t                   queue;        /* of its bucket */
+    ngx_queue_t                   queue;        /* in its bucket */
     ngx_http_blockcast_filtered_sub_t  *owner;
     uint64_t                      hash;
 };
 
 
-/* the search for the entries of a first page, from the newest on */
+/* the search for the entries of a first page, starting with the newest */
 
 typedef struct {
-    uint64_t                      next;         /* number, by hub->added, of
-                                                   the one after it */
+    uint64_t                      next;         /* where to go on: entries from
+                                                   this number on, counted as
+                                                   hub->added, are done */
     uint64_t                      seq;          /* of the page */
     ngx_uint_t                    n;
     uint64_t                      found[1];
@@ -63,29 +65,35 @@ typedef struct {
 struct ngx_http_blockcast_filtered_sub_s {
     ngx_http_blockcast_conn_t    *conn;
     uint32_t                      sub;          /* in conn->subs */
-    uint32_t                      place;        /* of what it is found by */
-    ngx_queue_t                   hit;          /* of hits, or of waits */
+    uint32_t                      place;        /* index in f->places of the
+                                                   member it is indexed by */
+    ngx_queue_t                   hit;          /* in f->hits or f->waits */
     bc_log_filter_t              *filter;
-    uint64_t                      round;        /* of _publish, seen in it */
+    uint64_t                      round;        /* the last one it was hit
+                                                   in */
     unsigned                      is_hit:1;
     unsigned                      waits:1;
     unsigned                      page:1;       /* the first page is due */
-    unsigned                      behind:1;     /* sub->seq is where it is */
-    uint64_t                      since;        /* sub->lost: what it asked */
+    unsigned                      behind:1;     /* it lacks entries after
+                                                   sub->seq, which is valid
+                                                   only then */
+    uint64_t                      since;        /* if sub->lost: the seq it
+                                                   asked for */
     ngx_http_blockcast_filtered_scan_t  *scan;
     ngx_uint_t                    nnodes;
     ngx_http_blockcast_filtered_node_t  nodes[1];
 };
 
 
-/* what a message has: entries, by their index in the hub, and a gap */
+/* the contents of a message: entries, by their index in the hub, and a gap */
 
 typedef struct {
     uint32_t                      which[NGX_HTTP_BLOCKCAST_FILTERED_MOST];
     ngx_uint_t                    n;
     uint64_t                      seq;          /* of the message */
     uint64_t                      since;        /* of the gap */
-    uint64_t                      oldest;       /* ... or 0: there is no gap */
+    uint64_t                      oldest;       /* first seq after the gap; 0:
+                                                   no gap */
 } ngx_http_blockcast_filtered_page_t;
 
 
@@ -143,7 +151,9 @@ ngx_http_blockcast_filtered_create(ngx_http_blockcast_hub_t *hub)
         return NULL;
     }
 
-    /* clients choose the values: nobody is to make them fall together */
+    /*
+     * Clients choose the values and must not be able to cause hash collisions.
+     */
 
     f->secret[0] = (uint64_t) ngx_random() << 32 ^ (uint64_t) ngx_random();
     f->secret[1] = (uint64_t) ngx_random() << 32 ^ (uint64_t) (uintptr_t) f;
@@ -157,7 +167,10 @@ ngx_http_blockcast_filtered_create(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Makes the table of buckets fit n nodes.  NGX_ERROR without memory. */
+/*
+ * Makes the table of buckets large enough for n nodes.  Returns NGX_ERROR
+ * without memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_filtered_room(ngx_http_blockcast_filtered_t *f,
@@ -205,7 +218,10 @@ ngx_http_blockcast_filtered_room(ngx_http_blockcast_filtered_t *f,
 }
 
 
-/* Finds or adds what a filter is found by; NGX_ERROR without memory. */
+/*
+ * Returns the index in f->places of the member that a filter is indexed by,
+ * added if new, or NGX_ERROR without memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_filtered_place(ngx_http_blockcast_filtered_t *f,
@@ -375,7 +391,7 @@ ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
     conn->subs[sub].place = f->nsubs;
     conn->subs[sub].filtered = 1;
 
-    /* such a subscription never gets what all others get */
+    /* keeps the fan-out from sending it frames made for all */
 
     conn->subs[sub].first = 1;
 
@@ -476,7 +492,10 @@ ngx_http_blockcast_filtered_unsubscribe(ngx_http_blockcast_sub_t *sub)
 }
 
 
-/* Puts a subscriber among those who are sent to, from behind a seq. */
+/*
+ * Queues a subscriber for sending.  seq: the newest that it has, if it was up
+ * to date.
+ */
 
 static void
 ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
@@ -490,7 +509,10 @@ ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
 
     sub = &s->conn->subs[s->sub];
 
-    /* who is behind has it with the rest; others have all before it */
+    /*
+     * If behind, it gets the entry with the rest; if not, it has all up to
+     * seq.
+     */
 
     if (!s->behind) {
         s->behind = 1;
@@ -504,8 +526,8 @@ ngx_http_blockcast_filtered_hit(ngx_http_blockcast_filtered_t *f,
 
 
 /*
- * Has a subscriber go on in one of the next turns; or, with NGX_AGAIN of the
- * page cache, when its page is compressed.
+ * Queues a subscriber to continue in one of the next turns or, when rc is
+ * NGX_AGAIN from the page cache, once its page is compressed.
  */
 
 static void
@@ -603,7 +625,7 @@ ngx_http_blockcast_filtered_status(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Has those who want an entry have it. */
+/* Queues the subscribers that want an entry. */
 
 static void
 ngx_http_blockcast_filtered_entry(ngx_http_blockcast_filtered_t *f,
@@ -628,7 +650,7 @@ ngx_http_blockcast_filtered_entry(ngx_http_blockcast_filtered_t *f,
 
         text = entry;
 
-        /* what is no such entry says something about others: it is for all */
+        /* without that member it is about other entries: all get it */
 
         all = (place->inner.len != 0
                && !bc_json_member(entry, (char *) place->inner.data, &text));
@@ -699,7 +721,10 @@ ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub)
 
     if (f->seq > hub->snap.seq || f->seq < hub->evicted) {
 
-        /* entries were dropped before they were compared: check all filters */
+        /*
+         * Some entries were evicted before they were compared: check all
+         * filters.
+         */
 
         seq = f->seq;
         f->seq = hub->snap.seq;
@@ -730,7 +755,7 @@ ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Makes the text of a message; NULL without memory. */
+/* Returns a message with the entries of a page, or NULL without memory. */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
@@ -792,9 +817,10 @@ ngx_http_blockcast_filtered_message(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Makes a message in the form for a client, once for all that need the same.
- * NGX_OK: *frame has a reference for the caller; NGX_ERROR without memory;
- * NGX_AGAIN: it is being compressed, after which _again() is called.
+ * Makes a message in the form for a client, once for all clients that need the
+ * same.  Returns NGX_OK with a reference for the caller in *frame; NGX_ERROR
+ * without memory; NGX_AGAIN while it is being compressed, after which _again()
+ * is called.
  */
 
 static ngx_int_t
@@ -826,7 +852,9 @@ ngx_http_blockcast_filtered_shared(ngx_http_blockcast_conn_t *conn,
         key.to = ngx_http_blockcast_hub_place(hub, page->which[page->n - 1]);
     }
 
-    /* indexes change when an older entry goes, their distances do not */
+    /*
+     * Indexes change when older entries are evicted, but not their distances.
+     */
 
     for (i = 0; i < page->n; i++) {
         apart[i] = page->which[i] - page->which[0];
@@ -907,8 +935,9 @@ ngx_http_blockcast_filtered_wants(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Searches the entries of the first page, from the newest on.  NGX_AGAIN: the
- * time of this turn is used up; NGX_ERROR without memory.
+ * Searches for the entries of the first page, starting with the newest.
+ * Returns NGX_AGAIN when the time of this turn is used up; NGX_ERROR without
+ * memory.
  */
 
 static ngx_int_t
@@ -1031,7 +1060,9 @@ ngx_http_blockcast_filtered_first(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Returns what is newer, as ngx_http_blockcast_filtered_next() does. */
+/*
+ * Returns the next newer entries, as ngx_http_blockcast_filtered_next() does.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_filtered_rest(ngx_http_blockcast_conn_t *conn,

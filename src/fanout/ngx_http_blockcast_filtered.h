@@ -1,7 +1,8 @@
 
 /*
  * Subscribers of a log that want only some of its entries: an index by the
- * values that they ask for, so that an entry costs what those cost who get it.
+ * values that they ask for, so that the cost of an entry depends on its
+ * receivers only.
  */
 
 
@@ -16,9 +17,10 @@
 
 
 /*
- * Adds a subscriber, conn->subs[sub], with a filter, which is taken over.
- * inner: the member of an entry that is filtered, or len 0: the entry itself.
- * NGX_ERROR without memory: the filter is still the caller's.
+ * Adds a subscriber, conn->subs[sub], with a filter, whose memory it takes
+ * over.  inner: the member of an entry to which the filter applies, or len 0
+ * for the entry itself.  Returns NGX_ERROR without memory: the filter then
+ * still belongs to the caller.
  */
 ngx_int_t ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub, bc_log_filter_t *filter,
@@ -27,46 +29,46 @@ ngx_int_t ngx_http_blockcast_filtered_subscribe(ngx_http_blockcast_hub_t *hub,
 /* Removes a subscriber with a filter. */
 void ngx_http_blockcast_filtered_unsubscribe(ngx_http_blockcast_sub_t *sub);
 
-/* Notes that a subscription is conn->subs[to] now. */
+/* Notes that a subscription has moved to conn->subs[to]. */
 void ngx_http_blockcast_filtered_move(ngx_http_blockcast_sub_t *sub,
     ngx_uint_t to);
 
 /*
- * Has those who want one of the newest entries have it; or all who are
- * subscribed, when the stream's freshness has changed.
+ * Queues the subscribers that want one of the newest entries; or all of them,
+ * when the stream's freshness has changed.
  */
 void ngx_http_blockcast_filtered_publish(ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_filtered_status(ngx_http_blockcast_hub_t *hub);
 
 /*
- * Sends to those who are to have something, a part of the fan-out's slice;
- * returns 1 when that is over.  nhit: how many there are, of all hubs.
+ * Sends to queued subscribers, as a part of the fan-out's slice; returns 1
+ * when the slice is used up.  nhit: how many are queued, in all hubs.
  */
 ngx_uint_t ngx_http_blockcast_filtered_walk(ngx_http_blockcast_hub_t *hub);
 extern ngx_uint_t  ngx_http_blockcast_filtered_nhit;
 
-/* Has those go on who waited for a page to be compressed. */
+/* Queues the subscribers that waited for a page to be compressed. */
 void ngx_http_blockcast_filtered_again(ngx_http_blockcast_hub_t *hub);
 
 /*
- * The next message for a subscriber that is behind, as
- * ngx_http_blockcast_encoding_cache_next().  Of a client of the JSON-RPC
- * endpoint that is the matter of _notify.
+ * Returns the next message for a subscriber that is behind, as
+ * ngx_http_blockcast_encoding_cache_next() does.  Not for clients of the
+ * JSON-RPC endpoint: see _notify.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_filtered_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
- * Has the first page of what it wants sent to a subscriber; with sub->lost set
- * with a gap, after what it asked for.
+ * Makes the first page of its entries due for a subscriber; with sub->lost
+ * set, it has a gap after since, the seq the client asked for.
  */
 void ngx_http_blockcast_filtered_page(ngx_http_blockcast_sub_t *sub,
     uint64_t since);
 
-/* Has a subscriber go on in the next turn: there are more entries for it. */
+/* Queues a subscriber for the next turn: there are more entries for it. */
 void ngx_http_blockcast_filtered_more(ngx_http_blockcast_sub_t *sub);
 
-/* Notes that a subscriber has all that it wants, for now. */
+/* Notes that a subscriber is up to date. */
 void ngx_http_blockcast_filtered_caught_up(ngx_http_blockcast_sub_t *sub);
 
 /* Returns the filter of a subscription. */
@@ -76,7 +78,7 @@ bc_log_filter_t *ngx_http_blockcast_filtered_of(
 /* Returns how many subscribers of a hub have a filter. */
 ngx_uint_t ngx_http_blockcast_filtered_count(ngx_http_blockcast_hub_t *hub);
 
-/* Frees what the worker keeps of a hub. */
+/* Frees a hub's index and its subscribers. */
 void ngx_http_blockcast_filtered_done(ngx_http_blockcast_hub_t *hub);
 
 

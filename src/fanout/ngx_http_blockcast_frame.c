@@ -1,7 +1,5 @@
 
-/*
- * Frames: bytes that are sent to many sockets, with a count of references.
- */
+/* Frames: reference-counted bytes that are sent to many sockets. */
 
 
 #include "ngx_http_blockcast_frame.h"

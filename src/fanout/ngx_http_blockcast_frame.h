@@ -1,7 +1,5 @@
 
-/*
- * Frames: bytes that are sent to many sockets, with a count of references.
- */
+/* Frames: reference-counted bytes that are sent to many sockets. */
 
 
 #ifndef _NGX_HTTP_BLOCKCAST_FRAME_H_INCLUDED_
@@ -20,9 +18,10 @@ struct ngx_http_blockcast_frame_s {
     size_t                        payload;      /* where it begins */
     size_t                        plain;        /* its length before deflate */
     uint32_t                      variant;      /* VARIANTS: of no stream */
-    uint32_t                      size;         /* of the memory it keeps */
-    u_char                       *data;         /* of ngx_alloc(), or: */
-    ngx_http_blockcast_frame_t   *parent;       /* whose memory it is in */
+    uint32_t                      size;         /* of the memory it keeps in
+                                                   use */
+    u_char                       *data;         /* own memory, or: */
+    ngx_http_blockcast_frame_t   *parent;       /* in the memory of this */
     ngx_http_blockcast_frame_t   *line;         /* see frame_line() */
 };
 
@@ -37,14 +36,14 @@ struct ngx_http_blockcast_frame_s {
 #define NGX_HTTP_BLOCKCAST_FRAME_CBOR    (NGX_HTTP_BLOCKCAST_FRAME_JSONRPC + 2)
 #define NGX_HTTP_BLOCKCAST_FRAMES  (NGX_HTTP_BLOCKCAST_FRAME_CBOR + 2)
 
-/* not a frame: the response to the handshake */
+/* not a frame, but the response to the handshake */
 #define NGX_HTTP_BLOCKCAST_FRAME_HEAD    NGX_HTTP_BLOCKCAST_FRAMES
 
 
 /*
- * Makes a frame of a part of a snapshot's buffer, with one reference.  The
- * first one (parent NULL) owns the buffer, of ngx_alloc(), and the others hold
- * a reference to the first.  NULL without memory.
+ * Makes a frame from a part of a snapshot's buffer, with one reference.  The
+ * first one (parent NULL) owns the buffer, which comes from ngx_alloc(); the
+ * others hold a reference to the first.  Returns NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
     ngx_http_blockcast_frame_t *parent, u_char *buf,
@@ -52,11 +51,14 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_of(
 
 /*
  * Makes a frame with room for size bytes of payload at data + payload, with
- * one reference.  NULL without memory.
+ * one reference.  Returns NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_alloc(size_t size);
 
-/* Makes a text frame of a JSON tree, which is freed; NULL without memory. */
+/*
+ * Makes a text frame from a JSON tree, which is freed.  Returns NULL without
+ * memory.
+ */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_json(
     ngx_http_blockcast_json_out_t *out);
 
@@ -65,8 +67,9 @@ void ngx_http_blockcast_frame_finish(ngx_http_blockcast_frame_t *frame,
     ngx_uint_t opcode, size_t len);
 
 /*
- * Makes a compressed copy; NULL: it saves too little, or there is no memory.
- * Takes milliseconds for more than DEFLATE_AT_ONCE bytes: see deflation.h.
+ * Makes a compressed copy.  Returns NULL when that saves too little, or
+ * without memory.  Takes milliseconds for more than DEFLATE_AT_ONCE bytes: see
+ * deflation.h.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_frame_deflate(
     ngx_http_blockcast_frame_t *frame);

@@ -2,9 +2,9 @@
 /*
  * The messages with the history of a stream.
  *
- * A message has all values of a ring, so it is not made for each client: a
- * worker keeps the last few, with the version of the history and the time slot
- * that they were made from.
+ * A message has all values of a ring, so it is not made for each client.  A
+ * worker keeps the last few messages, together with the version of the history
+ * and the time slot that they were made from.
  */
 
 
@@ -25,7 +25,7 @@
 #include "bc_ws_frame.h"
 
 
-/* how many texts of all streams a worker keeps */
+/* how many texts a worker keeps, for all streams together */
 #define NGX_HTTP_BLOCKCAST_HISTORY_TEXTS  32
 
 /* how long a text is kept after its last use (msec) */
@@ -45,15 +45,17 @@ typedef struct {
     ngx_http_blockcast_history_form_e  form;
     uint32_t                      joined;       /* slots in a point */
 
-    uint64_t                      version;      /* it was made of */
-    uint64_t                      last;         /* slot of the ring */
+    uint64_t                      version;      /* of the history it was made
+                                                   from */
+    uint64_t                      last;         /* newest slot of the ring */
     uint64_t                      epoch;
     uint64_t                      hash;
     ngx_msec_t                    used;
     ngx_uint_t                    tried;        /* bits: frames that were
                                                    made, or cannot be */
-    unsigned                      late:1;       /* clients that waited for the
-                                                   last one wait for this */
+    unsigned                      late:1;       /* clients waited for the
+                                                   previous text: do not let
+                                                   them wait again */
     ngx_http_blockcast_deflation_t
         *deflations[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
     ngx_http_blockcast_frame_t
@@ -137,7 +139,7 @@ ngx_http_blockcast_history_frame_done(void)
 }
 
 
-/* Writes what comes before the series. */
+/* Writes the members before the series to p, and returns their end. */
 
 static u_char *
 ngx_http_blockcast_history_head(u_char *p,
@@ -212,7 +214,10 @@ ngx_http_blockcast_history_points(ngx_http_blockcast_history_text_t *text,
 }
 
 
-/* Makes the text; the rest of *text is set. */
+/*
+ * Makes the text and its hash; the key in *text is already set.  Returns
+ * NGX_ERROR without memory, or when the history cannot be read.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_history_text_make(ngx_http_blockcast_history_text_t *text)
@@ -282,7 +287,10 @@ ngx_http_blockcast_history_text_make(ngx_http_blockcast_history_text_t *text)
 }
 
 
-/* Finds the text with the same key, or a place for it: free, or the oldest. */
+/*
+ * Returns the text with the same key, or a place for it: a free one, or the
+ * least recently used.
+ */
 
 static ngx_http_blockcast_history_text_t *
 ngx_http_blockcast_history_find(ngx_http_blockcast_history_text_t *key)
@@ -397,7 +405,10 @@ ngx_http_blockcast_history_text(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Stores a form that was made, and sends it to the clients that wait. */
+/*
+ * Stores a form that is ready, and starts the fan-out for the clients that
+ * wait.
+ */
 
 static void
 ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
@@ -413,9 +424,10 @@ ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
 
 
 /*
- * Makes one of the forms of a text; *frame is NULL when there is none.
- * NGX_AGAIN: that takes several turns of the event loop, after which the
- * fan-out starts again.
+ * Sets *frame to one of the forms of a text, made if needed, without a
+ * reference for the caller; or to NULL when there is none.  Returns NGX_AGAIN
+ * when that takes several turns of the event loop, after which the fan-out
+ * starts again.
  */
 
 static ngx_int_t

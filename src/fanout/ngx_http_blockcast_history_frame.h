@@ -21,16 +21,16 @@ typedef enum {
 
 
 /*
- * Returns the number of the ring with that name in a stream's history, or of
- * the first one for an empty name.  NGX_ERROR: there is none.
+ * Returns the index of the ring with that name in a stream's history, or of
+ * the first one for an empty name.  Returns NGX_ERROR when there is none.
  */
 ngx_int_t ngx_http_blockcast_history_ring(ngx_http_blockcast_stream_t *st,
     ngx_str_t *name);
 
 /*
  * Returns the text of a ring with at most `points` points (0: all) as a frame,
- * without a reference for the caller; *hash is that of its payload.  NULL
- * without memory.
+ * without a reference for the caller, and sets *hash to the hash of its
+ * payload.  Returns NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
@@ -39,15 +39,17 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
 
 /*
  * Sets *frame to the message of a ring for a client, with a reference for the
- * caller, or to NULL without memory.  NGX_AGAIN: it is being compressed or
- * converted over several turns of the event loop, after which the fan-out
- * starts again.
+ * caller, or to NULL without memory.  Returns NGX_AGAIN while it is being
+ * compressed or converted over several turns of the event loop, after which
+ * the fan-out starts again.
  */
 ngx_int_t ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
     ngx_http_blockcast_frame_t **frame);
 
-/* _tick(), on a worker's ticks, frees texts not used recently; _done() all. */
+/*
+ * Free the texts not used recently, on each tick of a worker; and all texts.
+ */
 void ngx_http_blockcast_history_frame_tick(void);
 void ngx_http_blockcast_history_frame_done(void);
 

@@ -24,7 +24,7 @@
 #include "ngx_http_blockcast_page_cache.h"
 
 
-/* numbers that another gateway may have published before they are here */
+/* how many numbers another gateway may be ahead of this one */
 #define NGX_HTTP_BLOCKCAST_HUB_AHEAD  1000
 
 
@@ -43,7 +43,7 @@ static ngx_http_blockcast_hub_demand_pt  ngx_http_blockcast_hub_poll;
 static ngx_event_t                      ngx_http_blockcast_hub_demand_event;
 static ngx_connection_t                 ngx_http_blockcast_hub_dummy;
 
-/* ends what is of a former epoch */
+/* ends all that belongs to a former epoch */
 static void  (*ngx_http_blockcast_hub_epoch_handler)(void);
 
 
@@ -153,7 +153,7 @@ ngx_http_blockcast_hub_ahead(ngx_http_blockcast_hub_t *hub, uint64_t since)
         return 1;
     }
 
-    /* cut off from the log, this gateway does not know of a jump */
+    /* without the log, this gateway cannot know of a jump */
 
     record = &ngx_http_blockcast_hub_conf->zone->sh->cluster;
     ngx_gettimeofday(&tv);
@@ -186,7 +186,7 @@ ngx_http_blockcast_hub_forget_one(ngx_http_blockcast_hub_t *hub)
         ngx_http_blockcast_frame_free(hub->frames[n]);
         hub->frames[n] = NULL;
 
-        /* CBOR is converted to its end otherwise */
+        /* a conversion to CBOR would otherwise go on */
 
         ngx_http_blockcast_deflation_cancel(hub->deflations[n]);
         hub->deflations[n] = NULL;
@@ -309,7 +309,7 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
 
     if (hub->epoch != ngx_http_blockcast_hub_conf->zone->sh->epoch) {
 
-        /* the clients of the former one have to leave first */
+        /* the clients of the former epoch have to leave first */
 
         if (ngx_http_blockcast_hub_conf->cluster != NULL) {
             return 0;
@@ -330,7 +330,7 @@ ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub)
     if (ngx_http_blockcast_hub_conf->cluster != NULL
         && hub->epoch != ngx_http_blockcast_hub_conf->zone->sh->epoch)
     {
-        /* it changed meanwhile, before what was read now was written */
+        /* the epoch changed before this data was written */
 
         ngx_free(buf);
         return 0;
@@ -360,7 +360,10 @@ ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
 
         if (i == NGX_HTTP_BLOCKCAST_FRAME_CBOR) {
 
-            /* who waits for a snapshot gets it, see _encoding_cache_former() */
+            /*
+             * Clients of a snapshot still get it: see
+             * _encoding_cache_former().
+             */
 
             if (hub->stream->field.len != 0) {
                 ngx_http_blockcast_deflation_cancel(hub->deflations[i]);
@@ -369,7 +372,9 @@ ngx_http_blockcast_hub_take(ngx_http_blockcast_hub_t *hub,
 
         } else if (hub->deflations[i] != NULL) {
 
-            /* make the new one at once: nobody is to wait for two of them */
+            /*
+             * Send the new one uncompressed: no client waits for two in a row.
+             */
 
             ngx_http_blockcast_deflation_cancel(hub->deflations[i]);
             hub->deflations[i] = NULL;
@@ -410,8 +415,8 @@ void
 ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
 {
     /*
-     * What another nginx has published counts, too: a client that comes from
-     * there must not be sent less than it has.
+     * Include what another nginx has published: a client that comes from there
+     * must not get less than it has.
      */
 
     ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
@@ -499,7 +504,7 @@ ngx_http_blockcast_hub_alloc_ring(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Drops the oldest entry that is kept. */
+/* Drops the oldest entry of the copy. */
 
 static void
 ngx_http_blockcast_hub_evict(ngx_http_blockcast_hub_t *hub)
@@ -511,8 +516,9 @@ ngx_http_blockcast_hub_evict(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Copies the ring of the slot up to position head.  Returns from where on the
- * copy is valid, and in *gone the newest seq with an entry before that.
+ * Copies the slot's ring up to position head.  Returns the position from which
+ * the copy is valid, and sets *gone to the newest seq with an entry before
+ * that.
  */
 
 static uint64_t
@@ -530,7 +536,7 @@ ngx_http_blockcast_hub_copy_ring(ngx_http_blockcast_hub_t *hub, uint64_t head,
 
     from = ngx_max(hub->head, (uint64_t) slot->tail);
 
-    /* drop the entries whose place is about to be taken */
+    /* drop the entries that are about to be overwritten */
 
     while (hub->count != 0 && hub->entries[hub->first] + size < head) {
         ngx_http_blockcast_hub_evict(hub);
@@ -547,13 +553,13 @@ ngx_http_blockcast_hub_copy_ring(ngx_http_blockcast_hub_t *hub, uint64_t head,
     ngx_memory_barrier();
     *gone = slot->gone;
 
-    /* what the writer has overwritten meanwhile is not valid */
+    /* what was overwritten during the copy is not valid */
 
     return ngx_max(from, tail);
 }
 
 
-/* Copies what is new in the ring; NGX_ERROR without memory. */
+/* Copies what is new in the ring.  Returns NGX_ERROR without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
@@ -595,7 +601,7 @@ ngx_http_blockcast_hub_sync_ring(ngx_http_blockcast_hub_t *hub)
 
         if (fresh) {
 
-            /* slot->gone may be newer by now than what we have copied */
+            /* slot->gone may already be newer than the entries copied */
 
             fresh = 0;
             hub->evicted = ngx_min(hub->evicted,
@@ -757,7 +763,7 @@ ngx_http_blockcast_hub_join(ngx_http_blockcast_hub_t *hub)
              && (hub->key != NULL
                  || ngx_http_blockcast_slot_listeners(slot) == 0));
 
-    /* counted first: who publishes from now on wakes this worker */
+    /* count first: a publication from now on wakes this worker */
 
     ngx_http_blockcast_slot_add_listeners(ngx_http_blockcast_hub_conf->zone,
                                           slot, 1);
@@ -815,7 +821,7 @@ ngx_http_blockcast_hub_take_deltas(ngx_http_blockcast_sub_t *sub)
     sub->delta = 1;
     sub->hub->npatched++;
 
-    /* the poller makes them from its next publish on */
+    /* the poller makes patches from its next publication on */
 
     sub->hub->stream->slot->patched = ngx_current_msec;
 }
@@ -851,7 +857,7 @@ ngx_http_blockcast_hub_unsubscribe(ngx_http_blockcast_hub_t *hub,
         hub->npatched--;
     }
 
-    /* in a fan-out under way, those that have it stay before the cursor */
+    /* during a fan-out, listeners already served stay before the cursor */
 
     if (hub->walking && place < hub->cursor) {
         hub->cursor--;

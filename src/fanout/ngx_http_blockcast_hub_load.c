@@ -1,7 +1,7 @@
 
 /*
- * Loads: a worker's copies of large snapshots that another one has published,
- * made in pieces, between which other events have their turn.
+ * Loads: a worker copies large snapshots that another one has published in
+ * pieces, between which other events get their turn.
  */
 
 
@@ -13,11 +13,11 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* bytes that are copied at a time, and for how long in a turn (usec) */
+/* bytes copied at a time, and the time to copy in one turn (usec) */
 #define NGX_HTTP_BLOCKCAST_HUB_LOAD_PIECE  65536
 #define NGX_HTTP_BLOCKCAST_HUB_LOAD_TIME   500
 
-/* how often a newer one may come before it is copied at once */
+/* how often a newer snapshot may come before it is copied at once */
 #define NGX_HTTP_BLOCKCAST_HUB_LOAD_TRIES  3
 
 
@@ -25,7 +25,8 @@ typedef struct {
     ngx_queue_t                   queue;
     ngx_http_blockcast_hub_t     *hub;
     uint64_t                      epoch;
-    ngx_uint_t                    tries;        /* that were overtaken */
+    ngx_uint_t                    tries;        /* attempts that a newer one
+                                                   overtook */
     ngx_http_blockcast_reading_t  reading;
 } ngx_http_blockcast_hub_load_t;
 
@@ -159,7 +160,10 @@ ngx_http_blockcast_hub_load_free(ngx_http_blockcast_hub_load_t *load)
 }
 
 
-/* Copies a piece; NGX_DECLINED: it is of no use any more. */
+/*
+ * Copies a piece.  Returns NGX_OK when the copy is complete; NGX_AGAIN when
+ * there is more; NGX_DECLINED when it is of no use any more.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_hub_load_step(ngx_http_blockcast_hub_load_t *load)
@@ -171,7 +175,7 @@ ngx_http_blockcast_hub_load_step(ngx_http_blockcast_hub_load_t *load)
 
     if (hub->version == load->reading.version || hub->newest == NULL) {
 
-        /* somebody could not wait */
+        /* somebody needed it at once and has copied it */
 
         return NGX_DECLINED;
     }
@@ -235,7 +239,7 @@ ngx_http_blockcast_hub_load_handler(ngx_event_t *ev)
 
         ngx_http_blockcast_hub_load_free(load);
 
-        /* what is newer by now is copied next; or this one goes out */
+        /* copy what is newer by now, or send this one */
 
         if (hub->version == hub->stream->slot->version
             || tries == NGX_HTTP_BLOCKCAST_HUB_LOAD_TRIES

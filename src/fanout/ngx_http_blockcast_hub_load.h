@@ -1,7 +1,7 @@
 
 /*
- * Loads: a worker's copies of large snapshots that another one has published,
- * made in pieces, between which other events have their turn.
+ * Loads: a worker copies large snapshots that another one has published in
+ * pieces, between which other events get their turn.
  */
 
 
@@ -12,14 +12,14 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* Prepares a new worker; frees what is under way. */
+/* Prepare a new worker, and free the copies under way. */
 void ngx_http_blockcast_hub_load_init(ngx_cycle_t *cycle);
 void ngx_http_blockcast_hub_load_done(void);
 
 /*
  * Returns true when the newest snapshot is large and is being copied: the
- * fan-out begins when it is here.  False: hub_sync() is the way.  Who needs
- * the newest at once calls that one meanwhile, too.
+ * fan-out begins when that is done.  False: call hub_sync().  A caller that
+ * needs the newest at once may call hub_sync() in any case.
  */
 ngx_uint_t ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub);
 

@@ -16,13 +16,13 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* keys that are served, or looked at, before other events have their turn */
+/* keys that are served or checked before other events get their turn */
 #define NGX_HTTP_BLOCKCAST_KEY_HUB_SLICE   64
 
-/* a tick looks at this part of the hubs, for what only time brings about */
+/* a tick checks one in so many hubs, for changes that only time causes */
 #define NGX_HTTP_BLOCKCAST_KEY_HUB_PART    5
 
-/* lateness below which nothing is said (msec) */
+/* lateness that is not reported, at least (msec) */
 #define NGX_HTTP_BLOCKCAST_KEY_HUB_LATE    250
 
 
@@ -31,11 +31,12 @@
 typedef struct {
     ngx_http_blockcast_stream_t   *stream;
     ngx_http_blockcast_key_table_t  *table;
-    ngx_http_blockcast_key_hub_t  **places;     /* table->max, or NULL */
+    ngx_http_blockcast_key_hub_t  **places;     /* table->max hubs, or NULL */
     ngx_queue_t                    hubs;
     ngx_uint_t                     nhubs;
-    uint64_t                       pos;         /* in the ring of changes */
-    ngx_uint_t                     all;         /* left to be looked at */
+    uint64_t                       pos;         /* position in the ring of
+                                                   changes */
+    ngx_uint_t                     all;         /* hubs left to check */
 } ngx_http_blockcast_key_family_t;
 
 
@@ -94,7 +95,7 @@ ngx_http_blockcast_key_hub_init(ngx_cycle_t *cycle,
         families[i] = family;
     }
 
-    /* subscriptions of streams have the numbers up to n */
+    /* ids up to n belong to subscriptions of streams */
 
     ngx_http_blockcast_key_ids = (uint32_t) n;
     ngx_http_blockcast_key_families = families;
@@ -239,7 +240,7 @@ ngx_http_blockcast_key_hub_get(ngx_http_blockcast_stream_t *st, ngx_str_t *key,
     k->id = ++ngx_http_blockcast_key_ids;
     k->uses = ngx_http_blockcast_key_hub_place(k)->uses;
 
-    /* a former owner of the place is one that another key was given to */
+    /* the place was given to another key: its former hub has to rejoin */
 
     if (family->places[k->place] != NULL) {
         family->places[k->place]->uses = (uint64_t) -1;
@@ -259,7 +260,10 @@ ngx_http_blockcast_key_hub_get(ngx_http_blockcast_stream_t *st, ngx_str_t *key,
 }
 
 
-/* Takes a place again, after ours was given to another key. */
+/*
+ * Takes a new place after ours was given to another key.  Returns NGX_DECLINED
+ * when there is none.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_key_hub_rejoin(ngx_http_blockcast_key_family_t *family,
@@ -353,7 +357,7 @@ ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub)
     if (ngx_http_blockcast_hub_epoch()
         != ngx_http_blockcast_hub_conf->zone->sh->epoch)
     {
-        /* the clients of the former one have to leave first */
+        /* the clients of the former epoch have to leave first */
         return 0;
     }
 
@@ -369,7 +373,7 @@ ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub)
 
     if (k->uses != hub->key->uses) {
 
-        /* it is another key's, or of another epoch */
+        /* the place now has another key, or data of another epoch */
 
         ngx_free(data.data.data);
         return 0;
@@ -523,8 +527,8 @@ ngx_http_blockcast_key_hub_demand(ngx_http_blockcast_hub_t *hub)
 
 
 /*
- * Serves the listeners of a stream's keys that have changed, in slices: true
- * when there are more.
+ * Serves, in slices, the listeners of a stream's keys that have changed.
+ * Returns true when there are more.
  */
 
 static ngx_uint_t
@@ -626,7 +630,7 @@ ngx_http_blockcast_key_hub_forget(void)
 
             ngx_http_blockcast_hub_forget_one(&key->hub);
 
-            /* the place was emptied, and may have the same key still */
+            /* the place was emptied, but may still have the same key */
 
             k = ngx_http_blockcast_key_hub_place(key);
 
@@ -648,7 +652,10 @@ ngx_http_blockcast_key_hub_handler(ngx_event_t *ev)
 }
 
 
-/* Has the listeners told that their interval is stretched, or no longer. */
+/*
+ * Makes the status due for listeners whose interval is now stretched, or no
+ * longer.
+ */
 
 static void
 ngx_http_blockcast_key_hub_tell(ngx_http_blockcast_key_hub_t *key,
@@ -695,7 +702,9 @@ ngx_http_blockcast_key_hub_expire(ngx_http_blockcast_hub_t *hub)
     ngx_uint_t  i;
     uint32_t    until;
 
-    /* from the end: what takes the place of one that goes was looked at */
+    /*
+     * Backwards: the listener that replaces a removed one is already checked.
+     */
 
     for (i = hub->nlisteners; i-- != 0; /* void */ ) {
         until = hub->listeners[i].until;

@@ -16,13 +16,16 @@
 
 struct ngx_http_blockcast_key_hub_s {
     ngx_http_blockcast_hub_t      hub;          /* its `key` is this */
-    ngx_queue_t                   queue;        /* of the stream's hubs */
-    ngx_queue_t                   walking;      /* of those in a fan-out */
-    ngx_uint_t                    place;        /* in the table, taken */
-    uint64_t                      uses;         /* ... of the place, then */
+    ngx_queue_t                   queue;        /* among the stream's hubs */
+    ngx_queue_t                   walking;      /* among those in a fan-out */
+    ngx_uint_t                    place;        /* our place in the table */
+    uint64_t                      uses;         /* the place's `uses` when
+                                                   taken */
     uint32_t                      id;           /* of a subscription */
-    unsigned                      fresh:1;      /* made since the last tick */
-    unsigned                      late:1;       /* it has been told so */
+    unsigned                      fresh:1;      /* made or found since the last
+                                                   tick */
+    unsigned                      late:1;       /* listeners know the stretched
+                                                   interval */
     ngx_str_t                     text;
     u_char                        buf[NGX_HTTP_BLOCKCAST_KEY_LEN];
 };
@@ -33,18 +36,19 @@ ngx_int_t ngx_http_blockcast_key_hub_init(ngx_cycle_t *cycle,
 void ngx_http_blockcast_key_hub_done(void);
 
 /*
- * Returns the hub of a key, in its one form; it lives as long as it has
- * listeners, and until the tick after that.  NULL: there is no room for the
- * key in the zone, no memory, or (*busy) the zone is locked.
+ * Returns the hub of a key in its canonical form, made if needed.  It lives as
+ * long as it has listeners, and then until a tick finds it unused.  NULL:
+ * there is no room for the key in the zone, no memory, or (*busy) the zone is
+ * locked.
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_hub_get(
     ngx_http_blockcast_stream_t *st, ngx_str_t *key, ngx_uint_t *busy);
 
-/* Returns it only when this worker has it. */
+/* Returns the hub of a key if this worker has one, or NULL. */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_hub_find(
     ngx_http_blockcast_stream_t *st, ngx_str_t *key);
 
-/* What _hub does for its kind: see there. */
+/* Implement the functions of _hub for keys: see there. */
 ngx_uint_t ngx_http_blockcast_key_hub_sync(ngx_http_blockcast_hub_t *hub);
 ngx_http_blockcast_freshness_e ngx_http_blockcast_key_hub_freshness(
     ngx_http_blockcast_hub_t *hub);
@@ -57,8 +61,8 @@ void ngx_http_blockcast_key_hub_read_error(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_error_t *error);
 
 /*
- * Returns how long the stream's keys have to wait beyond their interval, msec,
- * because of the node's rate=; 0: they need not.
+ * Returns by how much the interval of the stream's keys is stretched (msec)
+ * because of the node's rate=; 0: not noticeably.
  */
 ngx_msec_t ngx_http_blockcast_key_hub_late(ngx_http_blockcast_stream_t *st);
 
@@ -66,18 +70,18 @@ ngx_msec_t ngx_http_blockcast_key_hub_late(ngx_http_blockcast_stream_t *st);
 void ngx_http_blockcast_key_hub_update_all(void);
 
 /*
- * Registers what ends the subscription of a client, whose signature for the
- * key has expired.  It may take it out of hub->listeners.
+ * Sets the function that ends the subscription of a client whose signature for
+ * the key has expired.  It may remove the client from hub->listeners.
  */
 typedef void (*ngx_http_blockcast_key_hub_expired_pt)(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub);
 void ngx_http_blockcast_key_hub_on_expiry(
     ngx_http_blockcast_key_hub_expired_pt handler);
 
-/* Forgets all data, of a former epoch; for _hub_forget(). */
+/* Drops all data of a former epoch; for _hub_forget(). */
 void ngx_http_blockcast_key_hub_forget(void);
 
-/* On each tick: see ngx_http_blockcast_hub_tick(). */
+/* Serves the keys on each tick: see ngx_http_blockcast_hub_tick(). */
 void ngx_http_blockcast_key_hub_tick(ngx_uint_t attached);
 
 

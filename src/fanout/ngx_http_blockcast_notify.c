@@ -1,13 +1,13 @@
 
 /*
- * Notifications: what a subscription of the JSON-RPC endpoint is sent.
+ * Notifications: what a subscription of the JSON-RPC endpoint receives.
  *
- * A notification is a head with the subscription's id, and the body, an entry
- * of the stream as it is.  A subscription's id counts those of its connection,
- * so that most clients have the same ones, and share whole frames.  The others
- * share the body at least, which is most of it and compressed only once: in a
- * frame of permessage-deflate the head comes before it as a stored block (RFC
- * 1951, 3.2.4), and no reference of the body reaches back that far.
+ * A notification is a head with the subscription's id, and a body, which is an
+ * unchanged entry of the stream.  Ids count the subscriptions of a connection,
+ * so most clients have the same ids and share whole frames.  The others at
+ * least share the body, which is the largest part and compressed only once: in
+ * a frame of permessage-deflate the head precedes it as a stored block (RFC
+ * 1951, 3.2.4), and no reference in the body reaches back that far.
  */
 
 
@@ -22,23 +22,23 @@
 #include "bc_ws_frame.h"
 
 
-/* classes of subscriptions whose frames are kept, of all streams together */
+/* classes of subscriptions with kept frames, for all streams together */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_KEPT     256
-/* a longer id is nobody else's, as far as sharing goes (bytes) */
+/* subscriptions with a longer id do not share frames (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_ID       24
-/* of what a client has missed, about so many bytes are one piece */
+/* about the size of one piece of what a client has missed (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_PIECE    65536
-/* frames that may still be in use, more than _ws_send sends together */
+/* retired frames that may still be in use: more than _ws_send sends at once */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_RETIRED  32
-/* bytes of deflate's head of a stored block */
+/* bytes of the header of a stored block in deflate */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_STORED   5
 /* shorter bodies are not compressed (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_DEFLATE  256
-/* of a longer one so much is compressed at a time (bytes) */
+/* a longer body is compressed in parts of this size (bytes) */
 #define NGX_HTTP_BLOCKCAST_NOTIFY_STEP     16384
 
 
-/* an entry, as it is and compressed */
+/* the body of an entry, plain and compressed */
 
 typedef struct {
     bc_span_t                     text;
@@ -52,27 +52,28 @@ typedef struct {
     ngx_queue_t                   queue;
     ngx_http_blockcast_rpc_rule_t  *rule;
     uint64_t                      version;      /* of the hub */
-    unsigned                      tried:1;      /* to compress them */
-    unsigned                      compressing:1;  /* it goes on: see event */
-    unsigned                      late:1;       /* for those before it was */
+    unsigned                      tried:1;      /* compression was tried */
+    unsigned                      compressing:1;  /* under way: see event */
+    unsigned                      late:1;       /* compression of the previous
+                                                   bodies was interrupted */
     ngx_uint_t                    n;
     ngx_uint_t                    nalloc;
     u_char                       *z;
     ngx_http_blockcast_notify_body_t  *bodies;
 
-    /* to compress: the next body, with its tail, and where to */
+    /* compression: the next body, its text with the tail, and the output */
     ngx_http_blockcast_hub_t     *hub;
     ngx_uint_t                    next;
     u_char                       *text;
     u_char                       *dst;
-    bc_ws_deflate_t              *state;        /* of one that is long */
+    bc_ws_deflate_t              *state;        /* for a long body */
     ngx_event_t                   event;
 } ngx_http_blockcast_notify_bodies_t;
 
 
 /*
- * Subscriptions that are sent the same bytes: of one rule, with one id.  The
- * frames are those of the newest entries, plain and compressed.
+ * Subscriptions that receive the same bytes: those of one rule with the same
+ * id.  The frames hold the newest entries, plain and compressed.
  */
 
 typedef struct {
@@ -85,7 +86,7 @@ typedef struct {
 } ngx_http_blockcast_notify_class_t;
 
 
-/* number 0 is none */
+/* 0 means no class */
 static ngx_http_blockcast_notify_class_t
             ngx_http_blockcast_notify_classes[NGX_HTTP_BLOCKCAST_NOTIFY_KEPT];
 static ngx_queue_t  ngx_http_blockcast_notify_all;
@@ -94,7 +95,10 @@ static ngx_queue_t  ngx_http_blockcast_notify_all;
 static void ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev);
 
 
-/* Returns what a subscriber gets of an entry: it, or one of its members. */
+/*
+ * Sets *text to what a subscriber gets of an entry: all of it, or one of its
+ * members.  Returns false when the entry lacks that member.
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_text(ngx_http_blockcast_rpc_rule_t *rule,
@@ -131,8 +135,8 @@ ngx_http_blockcast_notify_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 
 
 /*
- * Returns the first entry of a log that comes after a seq; of a snapshot, its
- * only one.
+ * Returns the index of the first entry of a log after seq; for a snapshot, of
+ * its only one.
  */
 
 static ngx_uint_t
@@ -143,7 +147,7 @@ ngx_http_blockcast_notify_after(ngx_http_blockcast_hub_t *hub, uint64_t seq)
 }
 
 
-/* Ends the compression, whether it is done or not. */
+/* Ends the compression, finished or not. */
 
 static void
 ngx_http_blockcast_notify_deflate_end(ngx_http_blockcast_notify_bodies_t *b)
@@ -217,7 +221,7 @@ ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
 
     } else if (b->version == hub->version && hub->key == NULL) {
 
-        /* of a key they are for one hub among many */
+        /* the hubs of all keys share these bodies: always make them anew */
 
         return b;
     }
@@ -269,7 +273,7 @@ ngx_http_blockcast_notify_bodies(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Begins to compress the next body, or a part of it; returns 0 at the end. */
+/* Compresses the next body or a part of it; returns 0 when all are done. */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
@@ -293,7 +297,7 @@ ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
 
     if (b->state == NULL) {
 
-        /* the end belongs to it, for the block that is last ends the message */
+        /* include the tail, as the last block must end the message */
 
         ngx_memcpy(ngx_cpymem(b->text, body->text.data, body->text.len),
                    b->rule->tail.data, b->rule->tail.len);
@@ -332,8 +336,8 @@ ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
 
 
 /*
- * Compresses the bodies, once.  NGX_AGAIN: that takes several turns, and then
- * the fan-out begins again.
+ * Compresses the bodies, once.  Returns NGX_AGAIN when that takes several
+ * turns; then the fan-out begins again at the end.
  */
 
 static ngx_int_t
@@ -365,7 +369,7 @@ ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
     if (size == 0
         || (size > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE && b->late))
     {
-        /* do not have those wait again who have waited for the ones before */
+        /* clients that waited for the previous ones must not wait again */
 
         return NGX_OK;
     }
@@ -414,13 +418,13 @@ ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev)
 }
 
 
-/* The length of a notification's head, with the id. */
+/* Returns the length of a notification's head, with the id. */
 
 #define ngx_http_blockcast_notify_head_len(rule, id)                          \
     ((rule)->head.len + (id)->len + (rule)->middle.len)
 
 
-/* Writes one frame. */
+/* Writes one frame at p and returns its end. */
 
 static u_char *
 ngx_http_blockcast_notify_write(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
@@ -465,7 +469,7 @@ ngx_http_blockcast_notify_write(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
      + (body)->text.len + (rule)->tail.len)
 
 
-/* Tells whether a client can be sent a body compressed. */
+/* Returns true when a client can receive a body compressed. */
 
 static ngx_uint_t
 ngx_http_blockcast_notify_suits(ngx_http_blockcast_conn_t *conn,
@@ -516,8 +520,8 @@ ngx_http_blockcast_notify_frame(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Frees a frame, but not at once: who sends several frames with one write has
- * no references to them.  NULL: frees the oldest of them.
+ * Frees a frame, but not at once: frames collected for one write have no
+ * reference of their own.  Frees the oldest retired one; frame may be NULL.
  */
 
 static void
@@ -607,8 +611,9 @@ ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub)
 
 
 /*
- * Makes the frame of a subscription, for all of its class.  NGX_AGAIN: its
- * bodies are being compressed.
+ * Sets *shared to the frame of a subscription, without a reference for the
+ * caller, shared with its class; NULL without entries or memory.  Returns
+ * NGX_AGAIN while its bodies are being compressed.
  */
 
 static ngx_int_t
@@ -677,7 +682,10 @@ ngx_http_blockcast_notify_sub(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* where the frames of some entries are written; dst is NULL to count first */
+/*
+ * The output for frames; dst is NULL in the first pass, which adds up the
+ * size.
+ */
 
 typedef struct {
     ngx_http_blockcast_notify_sub_t  *rsub;
@@ -686,7 +694,7 @@ typedef struct {
 } ngx_http_blockcast_notify_out_t;
 
 
-/* Adds the frame of a text, of which a part may be replaced. */
+/* Adds a frame with a text, in which new replaces old if old.data is set. */
 
 static void
 ngx_http_blockcast_notify_add(ngx_http_blockcast_notify_out_t *out,
@@ -728,8 +736,9 @@ ngx_http_blockcast_notify_add(ngx_http_blockcast_notify_out_t *out,
 
 
 /*
- * Adds the logs of a block that is not on the chain any more, as removed: the
- * entry n says which, by the end of its hash, and they come before it.
+ * Adds the logs of a block that has left the chain, marked as removed.  orphan
+ * is the end of its hash, quoted, as in entry n; its logs come before that
+ * entry.
  */
 
 static void
@@ -742,7 +751,7 @@ ngx_http_blockcast_notify_orphan(ngx_http_blockcast_notify_out_t *out,
 
     rsub = out->rsub;
 
-    /* both end with a quote */
+    /* skip the opening quote: both end with a quote */
 
     orphan.data++;
     orphan.len--;
@@ -806,7 +815,10 @@ ngx_http_blockcast_notify_each(ngx_http_blockcast_notify_out_t *out,
 }
 
 
-/* Makes the notifications of entries `from` to `to` - 1 that are wanted. */
+/*
+ * Returns a frame with the notifications of entries `from` to `to` - 1 that
+ * are wanted, or NULL when there are none or no memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_notify_entries(ngx_http_blockcast_hub_t *hub,
@@ -857,7 +869,7 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
 
     if (!sub->slow) {
 
-        /* of thousands of clients, no more is touched than this */
+        /* with thousands of clients, nothing more may be read for each */
 
         c = &ngx_http_blockcast_notify_classes[sub->class];
 
@@ -873,7 +885,7 @@ ngx_http_blockcast_notify_newest(ngx_http_blockcast_conn_t *conn,
 
     if (rsub->held) {
 
-        /* it has them behind its answer */
+        /* they are sent after the answer */
         return NULL;
     }
 
@@ -998,7 +1010,7 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
 
         if (from < hub->count && ngx_http_blockcast_fanout_spent()) {
 
-            /* a filter, or entries without the member of result= */
+            /* nothing wanted so far: a filter, or no member of result= */
 
             if (sub->filtered) {
                 ngx_http_blockcast_filtered_more(sub);

@@ -1,7 +1,5 @@
 
-/*
- * Notifications: what a subscription of the JSON-RPC endpoint is sent.
- */
+/* Notifications: what a subscription of the JSON-RPC endpoint receives. */
 
 
 #ifndef _NGX_HTTP_BLOCKCAST_NOTIFY_H_INCLUDED_
@@ -15,13 +13,13 @@
 #include "bc_log_filter.h"
 
 
-/* one subscription: that of conn->subs[] with the same number */
+/* one subscription, with the same index as in conn->subs */
 
 typedef struct {
     ngx_http_blockcast_rpc_rule_t  *rule;
     ngx_str_t                     id;           /* JSON text, ngx_alloc() */
     bc_log_filter_t              *filter;       /* or NULL */
-    unsigned                      held:1;       /* its answer is not sent yet */
+    unsigned                      held:1;       /* its answer is unsent */
     unsigned                      first:1;      /* the newest entry is due */
 } ngx_http_blockcast_notify_sub_t;
 
@@ -36,30 +34,30 @@ typedef struct {
 } ngx_http_blockcast_notify_session_t;
 
 
-/*
- * Begins a subscription whose rsub is set, and ends it.
- */
+/* Begin a subscription, whose rsub is already set, and end it. */
 void ngx_http_blockcast_notify_begin(ngx_http_blockcast_sub_t *sub,
     ngx_http_blockcast_notify_sub_t *rsub);
 void ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub);
 
 /*
- * Returns the notifications of the newest entries, as one piece of frames; not
- * referenced.  NULL: there are none for this subscription, which is up to date
- * then; or they are being compressed, and the fan-out begins again with them.
+ * Returns the notifications of the newest entries, as one piece of frames,
+ * without a reference for the caller.  NULL: there are none for this
+ * subscription, which is then up to date; or they are being compressed, and
+ * the fan-out begins again when they are ready.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_newest(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
 /*
  * Returns the next piece for a subscription that is behind, with a reference
- * for the caller; sub->seq is set to what it brings.  NULL: nothing is due, or
- * it is being compressed, and the fan-out begins again with it.
+ * for the caller, and sets sub->seq to the newest in it.  NULL: nothing is
+ * due, or it is being compressed, and the fan-out begins again when it is
+ * ready.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
-/* Frees what the worker keeps. */
+/* Frees all kept frames and bodies. */
 void ngx_http_blockcast_notify_done(void);
 
 

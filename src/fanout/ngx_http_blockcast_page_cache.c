@@ -3,12 +3,12 @@
  * Pages of logs: the messages with entries for clients that connect or
  * reconnect, made once for all that need the same.
  *
- * After a reload or an outage thousands of clients reconnect at the same
- * time. Putting a page together costs little; compressing it or converting it
- * to CBOR costs as much as sending it to a hundred clients.  So the pages used
- * last are kept, up to a number of bytes; encoding_cache_next() divides the
- * entries that clients have missed so that most pages are the same for all of
- * them.
+ * After a reload or an outage thousands of clients reconnect at the same time.
+ * Putting a page together costs little; compressing it or converting it to
+ * CBOR costs as much as sending it to a hundred clients.  So the most recently
+ * used pages are kept, up to a number of bytes; encoding_cache_next() divides
+ * the entries that clients have missed so that most pages are the same for all
+ * of them.
  */
 
 
@@ -22,29 +22,30 @@
 #include "bc_ws_deflate.h"
 
 
-/* the size of all pages of a worker (bytes), and the overhead of each */
+/* the maximum size of a worker's pages, and the overhead of each (bytes) */
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_SIZE     (2 * 1024 * 1024)
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_ENTRY    256
 
 /* how long a page is kept after its last use (msec) */
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_TIME     5000
 
-/* a power of two */
+/* the number of buckets, a power of two */
 #define NGX_HTTP_BLOCKCAST_PAGE_CACHE_BUCKETS  1024
 
 
 typedef struct ngx_http_blockcast_page_s  ngx_http_blockcast_page_t;
 
 struct ngx_http_blockcast_page_s {
-    ngx_queue_t                   queue;        /* the last one used first */
+    ngx_queue_t                   queue;        /* most recently used first */
     ngx_http_blockcast_page_t    *next;         /* in its bucket */
     ngx_http_blockcast_page_key_t  key;
-    ngx_http_blockcast_frame_t   *frame;        /* not compressed yet with: */
+    ngx_http_blockcast_frame_t   *frame;        /* not yet compressed if this
+                                                   is set: */
     ngx_http_blockcast_deflation_t  *deflation;
     size_t                        size;
     ngx_msec_t                    used;
-    unsigned                      awaited:1;    /* some clients that wait have
-                                                   not got it yet */
+    unsigned                      awaited:1;    /* no client that waits for it
+                                                   has it yet */
 };
 
 
@@ -87,7 +88,10 @@ ngx_http_blockcast_page_cache_done(void)
 }
 
 
-/* Returns where the page is in its bucket's list, or would be: *place NULL. */
+/*
+ * Returns the link to the page in its bucket's list; *place is NULL if the
+ * page is not there.
+ */
 
 static ngx_http_blockcast_page_t **
 ngx_http_blockcast_page_cache_place(ngx_http_blockcast_page_key_t *key)
@@ -166,7 +170,9 @@ ngx_http_blockcast_page_cache_add(ngx_http_blockcast_page_key_t *key,
 
     if (!deflate && key->protocol != ngx_http_blockcast_cbor) {
 
-        /* plain text is made as fast as found, and takes the most memory */
+        /*
+         * Plain text is as fast to make as to find, and takes the most memory.
+         */
 
         return NGX_OK;
     }
@@ -222,7 +228,10 @@ ngx_http_blockcast_page_cache_add(ngx_http_blockcast_page_key_t *key,
 }
 
 
-/* Restarts the fan-out for the clients that wait for a page. */
+/*
+ * Stores a compressed page, and restarts the fan-out for the clients that
+ * wait.
+ */
 
 static void
 ngx_http_blockcast_page_cache_deflated(void *data, ngx_uint_t n,

@@ -14,17 +14,18 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* the key of a page: its entries, and what it has beside them */
+/* the key of a page: its entries and its form */
 
 typedef struct {
     ngx_http_blockcast_hub_t     *hub;
-    uint64_t                      from;         /* where its first entry is in
-                                                   the zone's ring */
-    uint64_t                      to;           /* ... and the one after it */
+    uint64_t                      from;         /* position of its first entry
+                                                   in the zone's ring */
+    uint64_t                      to;           /* ... and of the one after
+                                                   it */
     uint64_t                      seq;
     uint64_t                      since;        /* of its gap */
-    uint64_t                      which;        /* with a filter: a hash of
-                                                   which entries it has */
+    uint64_t                      which;        /* with a filter: a hash that
+                                                   identifies its entries */
     uint32_t                      kind;         /* of encoding_cache.c */
     uint16_t                      protocol;
     uint16_t                      bits;         /* window it may be compressed
@@ -36,9 +37,9 @@ void ngx_http_blockcast_page_cache_init(void);
 void ngx_http_blockcast_page_cache_done(void);
 
 /*
- * Finds a page.  NGX_OK: *frame is the page, with a reference for the caller.
- * NGX_AGAIN: it is being compressed, after which the hub's fan-out starts
- * again.  NGX_DECLINED: make it and call _add().
+ * Looks a page up.  Returns NGX_OK with *frame, which has a reference for the
+ * caller; NGX_AGAIN while it is being compressed, after which the hub's
+ * fan-out starts again; NGX_DECLINED: make the page and call _add().
  */
 ngx_int_t ngx_http_blockcast_page_cache_find(
     ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
@@ -51,7 +52,7 @@ ngx_int_t ngx_http_blockcast_page_cache_find(
 ngx_int_t ngx_http_blockcast_page_cache_add(
     ngx_http_blockcast_page_key_t *key, ngx_http_blockcast_frame_t **frame);
 
-/* Drops the pages not used recently; on each tick of a worker. */
+/* Drops the pages not used recently; called on each tick of a worker. */
 void ngx_http_blockcast_page_cache_tick(void);
 
 

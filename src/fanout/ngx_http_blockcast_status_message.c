@@ -15,7 +15,7 @@
 #include "ngx_http_blockcast_key_hub.h"
 
 
-/* how long a note is part of the message (seconds) */
+/* how long a note stays in the message (seconds) */
 #define NGX_HTTP_BLOCKCAST_NOTED  60
 
 
@@ -87,7 +87,9 @@ ngx_http_blockcast_status_message(ngx_http_blockcast_hub_t *hub)
 
     if (late != 0) {
 
-        /* the node's rate= is too low for the keys: the interval is longer */
+        /*
+         * The node's rate= is too low for the keys, so the interval is longer.
+         */
 
         ngx_http_blockcast_json_out_seconds(&out, root, "interval",
                                             hub->stream->interval + late);

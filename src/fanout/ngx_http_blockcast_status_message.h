@@ -14,8 +14,9 @@
 
 
 /*
- * Makes {"type":"status",...} from hub->freshness and what the zone has about
- * the stream and its node: a new text frame, or NULL without memory.
+ * Makes {"type":"status",...} from hub->freshness and what the zone knows
+ * about the stream and its node.  Returns a new text frame, or NULL without
+ * memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_status_message(
     ngx_http_blockcast_hub_t *hub);

@@ -67,7 +67,10 @@ ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Makes an eth_subscription notification of a text frame; NULL: no memory. */
+/*
+ * Makes an eth_subscription notification from a text frame.  Returns NULL
+ * without memory.
+ */
 
 static ngx_http_blockcast_frame_t *
 ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
@@ -100,8 +103,8 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Makes a CBOR frame of a text frame.  Returns NULL when it cannot: *rc is
- * then what bc_cbor_encode() returned, or 0 without memory.
+ * Makes a CBOR frame from a text frame.  Returns NULL when it cannot, and sets
+ * *rc to what bc_cbor_encode() returned, or 0 without memory.
  */
 
 static ngx_http_blockcast_frame_t *
@@ -218,7 +221,7 @@ ngx_http_blockcast_subprotocol_cbor(ngx_http_blockcast_hub_t *hub,
             return ngx_http_blockcast_subprotocol_not_representable(hub, text);
         }
 
-        /* an answer, with numbers that the client has sent */
+        /* an answer that repeats numbers sent by the client */
 
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "blockcast: an answer of %uz bytes cannot be "

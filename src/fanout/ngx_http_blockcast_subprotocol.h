@@ -16,20 +16,20 @@ typedef enum {
     ngx_http_blockcast_json = 0,
     ngx_http_blockcast_jsonrpc,
     ngx_http_blockcast_cbor,
-    ngx_http_blockcast_rpc          /* of blockcast_rpc: no subprotocol */
+    ngx_http_blockcast_rpc          /* for blockcast_rpc: no subprotocol */
 } ngx_http_blockcast_subprotocol_e;
 
 
 /*
  * Chooses one of the client's subprotocols, in the client's order (RFC 6455,
- * 4.2.2); value is that of all its Sec-WebSocket-Protocol lines, joined.
- * Returns the name to answer with, a constant, or NULL when none of them is
- * known: then *protocol does not change.
+ * 4.2.2); value has all its Sec-WebSocket-Protocol lines, joined.  Returns the
+ * name to answer with, a constant, or NULL when none of them is known: then
+ * *protocol does not change.
  */
 const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
     size_t len, ngx_http_blockcast_subprotocol_e *protocol);
 
-/* Returns the number of a subscription in JSON-RPC, one for all clients. */
+/* Returns the id of a subscription in JSON-RPC, the same for all clients. */
 ngx_uint_t ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub);
 
 /*
@@ -42,7 +42,7 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_frame(
 
 /*
  * Makes the error that replaces a message that CBOR cannot represent, so that
- * the client knows which message it lacks.  NULL without memory.
+ * the client knows which message it lacks.  Returns NULL without memory.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_not_representable(
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_frame_t *text);
@@ -50,7 +50,7 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_not_representable(
 /*
  * Converts a short text frame to the subprotocol of a client, uncompressed.
  * Takes over the reference to the text and returns one to the result, or NULL
- * without memory.  hub is NULL for a message of no stream.
+ * without memory.  hub is NULL for a message that belongs to no stream.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_subprotocol_convert(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_hub_t *hub,
