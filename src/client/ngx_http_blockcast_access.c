@@ -1,6 +1,6 @@
 
 /*
- * Who may connect, to what, and how many.
+ * Access checks: connection limits, Origins, tokens and allowed streams.
  */
 
 
@@ -128,7 +128,7 @@ ngx_http_blockcast_access_origin_of(ngx_http_request_t *r, ngx_str_t **origin,
 
     ngx_http_blockcast_header_walk(&walk, &r->headers_in.headers);
 
-    /* check each: a browser sends one, and a second one must not hide */
+    /* check each Origin: browsers send one, a second one must not slip by */
 
     for ( ;; ) {
         h = ngx_http_blockcast_header_next(&walk, "Origin");
@@ -233,7 +233,7 @@ ngx_http_blockcast_access_list(ngx_http_request_t *r, const char *name,
 
     while (ngx_http_blockcast_query_next(&p, last, &written, &value)) {
 
-        /* a name that is another one is overwritten */
+        /* decode the name at dst, where the next value overwrites it */
 
         start = dst;
         src = written.data;
@@ -322,7 +322,7 @@ ngx_http_blockcast_access_host(u_char *p, u_char *last)
 }
 
 
-/* Returns true if the host of an Origin is `own`, whatever scheme and port. */
+/* Returns true if the host of an Origin is `own`, with any scheme and port. */
 
 static ngx_uint_t
 ngx_http_blockcast_access_same(ngx_str_t *origin, ngx_str_t *own)
@@ -346,10 +346,11 @@ ngx_http_blockcast_access_same(ngx_str_t *origin, ngx_str_t *own)
 
 
 /*
- * Returns the host that an Origin is compared with: that of the Host header, or
- * with "blockcast_origin forwarded" that of X-Forwarded-Host, which a proxy in
- * front sets when it has a Host of its own.  A page cannot set that header
- * itself: browsers do not send it with a WebSocket, and no preflight allows it.
+ * Returns the host that an Origin is compared with: that of the Host header,
+ * or with "blockcast_origin forwarded" that of X-Forwarded-Host, which a proxy
+ * in front sets when it changes the Host.  A page cannot set that header
+ * itself: browsers do not send it with a WebSocket, and no preflight allows
+ * it.
  */
 
 static ngx_str_t
@@ -394,7 +395,7 @@ ngx_http_blockcast_access_origin_ok(ngx_http_request_t *r,
 
     if (blcf->origins == NULL) {
 
-        /* only an echo has no default: it holds no data, so all may use it */
+        /* an echo alone has no default: any page may use it, it has no data */
 
         return blcf->echo;
     }
@@ -513,8 +514,8 @@ ngx_http_blockcast_access_token(ngx_http_request_t *r, ngx_str_t *token)
 
 
 /*
- * Returns a bit for each stream named in a list of names, which commas or
- * blanks separate; "*" is all of them.  Names of no stream are ignored.
+ * Returns a bit for each stream named in a list, separated by commas or
+ * blanks; "*" stands for all streams.  Unknown names are ignored.
  */
 
 static uint64_t

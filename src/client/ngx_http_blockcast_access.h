@@ -1,6 +1,6 @@
 
 /*
- * Who may connect, to what, and how many.
+ * Access checks: connection limits, Origins, tokens and allowed streams.
  */
 
 
@@ -11,11 +11,11 @@
 #include "ngx_http_blockcast.h"
 
 
-/* why a client is refused; status is 0 while it is not */
+/* why a client is refused; status 0: it is not refused */
 
 typedef struct {
     ngx_uint_t                    status;
-    const char                   *sentence;     /* a constant, for people */
+    const char                   *sentence;     /* a constant, for humans */
     ngx_uint_t                    retry_after;  /* seconds; 0: no header */
 } ngx_http_blockcast_refusal_t;
 
@@ -42,9 +42,9 @@ ngx_int_t ngx_http_blockcast_access_page(ngx_http_request_t *r,
     ngx_http_blockcast_refusal_t *refusal);
 
 /*
- * Compares the request's Origin with blockcast_origin of its location.  Returns
- * NGX_OK when it is allowed, or when the request has none (*origin is NULL
- * then); NGX_DECLINED otherwise.  Sets *any when every Origin is allowed.
+ * Compares the request's Origin with blockcast_origin of its location.
+ * Returns NGX_OK when it is allowed, or when the request has none (*origin is
+ * NULL then); NGX_DECLINED otherwise.  Sets *any when every Origin is allowed.
  */
 ngx_int_t ngx_http_blockcast_access_origin_of(ngx_http_request_t *r,
     ngx_str_t **origin, ngx_uint_t *any);

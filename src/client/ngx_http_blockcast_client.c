@@ -1,6 +1,6 @@
 
 /*
- * What clients of all kinds have in common: their subscriptions and their end.
+ * What all kinds of clients share: subscriptions and closing.
  */
 
 
@@ -18,7 +18,7 @@
 #include "bc_ws_parser.h"
 
 
-/* how long the peer has for its part of the end (msec) */
+/* how long the peer has to answer our Close and to close (msec) */
 #define NGX_HTTP_BLOCKCAST_CLOSE_TIME  3000
 
 
@@ -61,8 +61,8 @@ ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t  *frame;
 
     /*
-     * In the order in which it subscribed at first, then in turn: to a client
-     * that is always behind the last stream would never come.
+     * At first in the order of subscription, later in turn: otherwise a client
+     * that is always slow would never get its last stream.
      */
 
     first = (conn->frames_out > 4 * (uint32_t) conn->nsubs)
@@ -84,7 +84,7 @@ ngx_http_blockcast_client_next_frame(ngx_http_blockcast_conn_t *conn,
 
         if ((*sub)->more) {
 
-            /* it stays pending: the sender goes on in another turn */
+            /* it stays pending: the sender continues in a later turn */
 
             (*sub)->more = 0;
             return NULL;
@@ -162,7 +162,7 @@ ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
 
     if (conn->closing) {
 
-        /* ours was sent before: this is the answer to it, or too late */
+        /* our Close is queued already, do not send a second one */
 
         ngx_http_blockcast_ws_send_flush(conn);
         return;
@@ -209,13 +209,13 @@ ngx_http_blockcast_client_bound(ngx_http_blockcast_conn_t *conn)
 
     unsent = (int) ngx_min(conn->conf->max_queue / 2, 0x3fffffff);
 
-    /* what is on its way is not counted, so that nobody is slower for it */
+    /* data in flight does not count, so this slows down no client */
 
     if (setsockopt(conn->connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
                    &unsent, sizeof(int))
         == -1)
     {
-        /* a socket that is no TCP: listen unix:/... */
+        /* not a TCP socket: "listen unix:/..." */
 
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, conn->connection->log,
                        ngx_socket_errno,

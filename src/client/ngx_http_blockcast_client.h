@@ -1,6 +1,6 @@
 
 /*
- * What clients of all kinds have in common: their subscriptions and their end.
+ * What all kinds of clients share: subscriptions and closing.
  */
 
 
@@ -21,16 +21,17 @@ void ngx_http_blockcast_client_set_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 
 /*
- * Takes the next frame of the subscriptions that are pending: returns it with
- * a reference for the caller, and its subscription in *sub.  NULL when there
- * is none left; then none is pending.
+ * Returns the next frame of the pending subscriptions, with a reference for
+ * the caller, and sets *sub to its subscription.  Returns NULL when there is
+ * none left, or when a subscription must continue in a later turn: it stays
+ * pending then.
  */
 ngx_http_blockcast_frame_t *ngx_http_blockcast_client_next_frame(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t **sub);
 
 /*
- * Makes room for one more subscription in conn->subs, which may move.
- * NGX_ERROR: no memory.
+ * Makes room for one more subscription in conn->subs, which may move.  Returns
+ * NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_client_reserve(ngx_http_blockcast_conn_t *conn);
 
@@ -38,8 +39,8 @@ ngx_int_t ngx_http_blockcast_client_reserve(ngx_http_blockcast_conn_t *conn);
 void ngx_http_blockcast_client_leave_all(ngx_http_blockcast_conn_t *conn);
 
 /*
- * Sends a Close frame to a WebSocket and waits a bounded time for the peer's.
- * code: 0 for a Close without one; reason: a constant, or NULL.
+ * Sends a Close frame to a WebSocket and waits a bounded time for the peer's
+ * Close.  code: 0 for a Close without a code; reason: a constant, or NULL.
  */
 void ngx_http_blockcast_client_close(ngx_http_blockcast_conn_t *conn,
     ngx_uint_t code, const char *reason);
@@ -52,9 +53,9 @@ void ngx_http_blockcast_client_dead(ngx_http_blockcast_conn_t *conn);
 
 
 /*
- * Bounds what the kernel keeps for a client that does not read.  Otherwise
- * that grows with the connection's speed, to megabytes, and all of it is old
- * when the client reads again.
+ * Bounds the unsent data that the kernel buffers for a client that does not
+ * read.  Otherwise it grows with the connection's speed, to megabytes, and all
+ * of it is outdated when the client reads again.
  */
 void ngx_http_blockcast_client_bound(ngx_http_blockcast_conn_t *conn);
 

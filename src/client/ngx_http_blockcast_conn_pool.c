@@ -2,9 +2,9 @@
 /*
  * Allocates WebSocket connections side by side.
  *
- * A send leaves nothing of ours in the processor's caches, so the fan-out costs
- * what it touches: cache lines and pages.  malloc() puts four connections on a
- * page, each among its pool and its request's head; here twenty-one fit, each
+ * A send evicts our data from the CPU caches, so the fan-out costs as many
+ * cache lines and pages as it touches.  malloc() puts four connections on a
+ * page, each between its pool and its saved request; here twenty-one fit, each
  * at the beginning of a cache line.
  */
 
@@ -56,8 +56,9 @@ static ngx_http_blockcast_conn_block_t *ngx_http_blockcast_conn_pool_block(
 
 
 /*
- * Blocks with a free place.  The first is filled first, and a block that was
- * full comes last, so that the last ones become empty and can be freed.
+ * Blocks with a free place.  The first one is filled first, and a block that
+ * was full is added at the end, so that blocks there become empty and can be
+ * freed.
  */
 static ngx_queue_t  ngx_http_blockcast_conn_blocks;
 

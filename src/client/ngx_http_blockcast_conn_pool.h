@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Returns a zeroed connection, or NULL without memory; frees one. */
+/* Allocate a zeroed connection (NULL without memory), and free one. */
 ngx_http_blockcast_conn_t *ngx_http_blockcast_conn_pool_alloc(ngx_log_t *log);
 void ngx_http_blockcast_conn_pool_free(ngx_http_blockcast_conn_t *conn);
 

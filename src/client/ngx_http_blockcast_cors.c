@@ -2,9 +2,9 @@
 /*
  * Cross-origin requests (CORS), and blockcast_guard.
  *
- * The headers are added by a header filter, so that nginx's own answers have
- * them, too: a 401 of auth_basic, a 503 of limit_req, a 404, a 304.  Preflights
- * and the guard are handled before the access phase: there, "satisfy any" would
+ * A header filter adds the headers, so that nginx's own responses have them,
+ * too: a 401 of auth_basic, a 503 of limit_req, a 404, a 304.  Preflights and
+ * the guard are handled before the access phase: there, "satisfy any" would
  * let a request pass that another check has allowed.
  */
 
@@ -17,9 +17,9 @@
 
 
 /*
- * Request headers that a page may set, beside those that are always allowed.
- * A fixed list, not what the preflight asks for: only proxies may send
- * X-Forwarded-Host.
+ * Request headers that a page may set in addition to those that are always
+ * allowed.  The list is fixed and does not echo what the preflight asks for:
+ * only proxies may send X-Forwarded-Host.
  */
 #define NGX_HTTP_BLOCKCAST_CORS_ALLOWED                                       \
     "Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID"
@@ -131,7 +131,7 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    /* answer a page that is not allowed like a request without an Origin */
+    /* treat a page that is not allowed like a request without an Origin */
 
     if (ngx_http_blockcast_access_origin_of(r, &origin, &any) != NGX_OK) {
         ngx_http_blockcast_access_log_origin(r, origin);
@@ -144,7 +144,7 @@ ngx_http_blockcast_cors_handler(ngx_http_request_t *r)
 }
 
 
-/* Returns true if the operator's add_header decides who may read it. */
+/* Returns true if add_header sets Access-Control-Allow-Origin already. */
 
 static ngx_uint_t
 ngx_http_blockcast_cors_said(ngx_http_request_t *r)
@@ -168,7 +168,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     kind = ngx_http_blockcast_cors_endpoint(r);
 
-    /* include WebSocket endpoints: a page may read why one is refused */
+    /* include WebSocket endpoints: a page may read why it was refused */
 
     if (r != r->main
         || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS
@@ -200,7 +200,7 @@ ngx_http_blockcast_cors_filter(ngx_http_request_t *r)
 
     } else {
 
-        /* let a page that is named use the visitor's cookies and password */
+        /* let a page that is named send the visitor's cookies and password */
 
         if (ngx_http_blockcast_respond_header(r, "Access-Control-Allow-Origin",
                                               (char *) origin->data,

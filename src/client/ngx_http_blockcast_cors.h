@@ -12,8 +12,9 @@
 
 
 /*
- * Adds the handler and the filter, when the configuration is read and has an
- * endpoint or a guard.
+ * Installs the handler and the header filter, if the configuration has an
+ * endpoint or a guard.  Called after the configuration was read.  Returns
+ * NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_cors_init(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

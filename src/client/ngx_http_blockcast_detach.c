@@ -4,9 +4,9 @@
  *
  * A request holds about 9 KB: its pool, header buffers, variables.  Only the
  * access log needs any of that when the WebSocket ends.  So the request is
- * freed after the handshake, as nginx does for an idle keep-alive connection;
- * what the log may name is kept in one block, and the request is built again
- * from it at the end.
+ * freed after the handshake, as nginx does for an idle keep-alive connection.
+ * What the log may use is kept in one block, from which the request is rebuilt
+ * at the end.
  */
 
 
@@ -15,8 +15,9 @@
 
 
 /*
- * What is kept of a request: one block of ngx_alloc().  The strings follow in
- * data[]: request line, URI, arguments, then pairs of headers and variables.
+ * What is kept of a request, in one block of ngx_alloc().  The strings follow
+ * in data[]: request line, URI, arguments, then pairs of headers and
+ * variables.
  */
 
 struct ngx_http_blockcast_detached_s {
@@ -44,10 +45,10 @@ struct ngx_http_blockcast_detached_s {
 };
 
 
-/* stands before each header (two lengths) or variable (index, length) */
+/* precedes each header (two lengths) or variable (index, length) */
 
 typedef struct {
-    uint16_t                      first;        /* length of a name, or index */
+    uint16_t                      first;        /* name's length, or index */
     uint16_t                      second;       /* length of the value */
 } ngx_http_blockcast_detach_pair_t;
 
@@ -97,7 +98,10 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
         return NULL;
     }
 
-    /* neither log it now nor leave "Writing": both are due at the end */
+    /*
+     * Keep ngx_http_free_request() from logging the request and leaving
+     * "Writing": both are due when the connection ends.
+     */
 
     r->logged = 1;
 
@@ -126,9 +130,9 @@ ngx_http_blockcast_detach(ngx_http_request_t *r, ngx_log_handler_pt handler)
 
 
 /*
- * Copies what the access log and error messages need of a request, in one
- * block of ngx_alloc().  NULL: there is no memory, or the request is very
- * large.
+ * Copies what the access log and error messages need of a request to one block
+ * of ngx_alloc(), which the caller owns.  Returns NULL without memory or when
+ * the request is very large.
  */
 
 static ngx_http_blockcast_detached_t *
@@ -145,7 +149,7 @@ ngx_http_blockcast_detach_save(ngx_http_request_t *r)
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
-    /* keep the request line alone when the access log is written already */
+    /* save only the request line if the access log is written already */
 
     nheaders = 0;
     nsent = 0;
@@ -172,7 +176,7 @@ ngx_http_blockcast_detach_save(ngx_http_request_t *r)
             }
         }
 
-        /* keep a very large request as it is: lengths are 16 bits here */
+        /* do not detach a very large request: lengths have 16 bits here */
 
         if (size > NGX_HTTP_BLOCKCAST_DETACH_MAX) {
             return NULL;
@@ -292,7 +296,7 @@ ngx_http_blockcast_detach_copy(u_char *p, const u_char *data, size_t len)
 
 /*
  * Returns true if the request can be freed now: no subrequest or module waits
- * for its end (limit_conn, for one, counts down in a cleanup).
+ * for its end (limit_conn, for example, counts down in a cleanup).
  */
 
 static ngx_uint_t
@@ -307,7 +311,7 @@ ngx_http_blockcast_detach_possible(ngx_http_request_t *r)
         return 0;
     }
 
-    /* keep "GET http://host/…": its server name is a part of the line */
+    /* do not detach "GET http://host/…": the line holds its server name */
 
     if (r->host_end != NULL) {
         return 0;
@@ -343,7 +347,7 @@ ngx_http_blockcast_detach_remembered(ngx_table_elt_t *h)
 
 
 /*
- * Returns the bytes that a list's headers take, and adds their number to *n.
+ * Returns the size of a list's headers in bytes, and adds their number to *n.
  */
 
 static size_t
@@ -428,7 +432,7 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
 
     c->data = r;
 
-    /* count it once only, and keep it even if something below fails */
+    /* count it only once; r->count keeps it even if a step below fails */
 
     c->requests--;
     r->count = 256;
@@ -449,7 +453,7 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
         r->logged = 0;
     }
 
-    /* set these last: a Host header has chosen a server on the way here */
+    /* set these last: restoring the Host header may have chosen a server */
 
     r->srv_conf = detached->srv_conf;
     r->loc_conf = detached->loc_conf;
@@ -475,7 +479,10 @@ ngx_http_blockcast_detach_restore(ngx_connection_t *c,
 }
 
 
-/* Restores what was saved for the access log.  NGX_ERROR without memory. */
+/*
+ * Restores what was saved for the access log.  Returns NGX_ERROR without
+ * memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_detach_restore_data(ngx_http_request_t *r,
@@ -567,7 +574,7 @@ ngx_http_blockcast_detach_restore_data(ngx_http_request_t *r,
 }
 
 
-/* Parses the request line again: method, URI, version. */
+/* Parses the saved request line: method, URI, version. */
 
 static ngx_int_t
 ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
@@ -604,8 +611,8 @@ ngx_http_blockcast_detach_restore_line(ngx_http_request_t *r, ngx_str_t *line)
 
 
 /*
- * Reads n request headers at p into the request.  Returns what follows them,
- * or NULL without memory.
+ * Restores n request headers from p.  Returns what follows them, or NULL
+ * without memory.
  */
 
 static u_char *
@@ -652,7 +659,7 @@ ngx_http_blockcast_detach_restore_headers(ngx_http_request_t *r, u_char *p,
 
         h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
 
-        /* set the member of headers_in that this header has, if any */
+        /* set the member of headers_in for this header, if there is one */
 
         hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
                            h->key.len);

@@ -2,10 +2,10 @@
 /*
  * WebSocket clients of a gateway that does not have its cluster's epoch yet.
  *
- * A gateway that was just started makes an epoch, and takes over that of the
- * cluster when it has read the log, a moment later.  A client that came before
- * would be greeted with the wrong one, and take everything for new that it has
- * from another gateway; so its handshake waits.
+ * A gateway that has just started makes an epoch, and replaces it with the
+ * cluster's when it has read the log, a moment later.  A client that connects
+ * before that would be greeted with the wrong epoch, and would take everything
+ * it already has from another gateway for new; so its handshake waits.
  */
 
 
@@ -18,13 +18,13 @@
 #include "ngx_http_blockcast_held_request.h"
 
 
-/* how often to look whether the log was read, and for how long (msec) */
+/* how often to check whether the log was read, and for how long (msec) */
 #define NGX_HTTP_BLOCKCAST_EPOCH_WAIT_LOOK  20
 #define NGX_HTTP_BLOCKCAST_EPOCH_WAIT_MAX   5000
 
 
 typedef struct {
-    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
+    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
     ngx_msec_t                         began;
 } ngx_http_blockcast_epoch_wait_t;
 
@@ -93,7 +93,7 @@ ngx_http_blockcast_epoch_wait_event(ngx_event_t *ev)
         return;
     }
 
-    /* it is no client of this kind any longer, but its context still ends it */
+    /* no longer a waiting client; its cleanup still runs at the end */
 
     wait->held.held = 0;
     wait->held.counted = 0;

@@ -12,9 +12,9 @@
 
 
 /*
- * Holds a request while ngx_http_blockcast_cluster_unread(), for 5 s at most:
- * NGX_OK when there is nothing to wait for; else the handler returns the value,
- * and is called again later.
+ * Holds a request while ngx_http_blockcast_cluster_unread(), for 5 s at most.
+ * Returns NGX_OK when there is nothing to wait for.  Otherwise the content
+ * handler returns the value to nginx; with NGX_DONE, it is called again later.
  */
 ngx_int_t ngx_http_blockcast_epoch_wait(ngx_http_request_t *r);
 

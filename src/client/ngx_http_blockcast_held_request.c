@@ -1,7 +1,6 @@
 
 /*
- * Clients that are HTTP requests, which stay open: server-sent events and long
- * polls.
+ * Clients whose HTTP request stays open: server-sent events and long polls.
  */
 
 
@@ -132,7 +131,7 @@ ngx_http_blockcast_held_request_drain(ngx_msec_t drain)
 
         if (!h->held) {
 
-            /* it has its answer, which may still be on its way */
+            /* it has been answered, though not all may be sent yet */
             continue;
         }
 
@@ -159,7 +158,7 @@ ngx_http_blockcast_held_request_end_all(void)
 
         h = ngx_queue_data(q, ngx_http_blockcast_held_request_t, queue);
 
-        /* the end of a request takes it from the list */
+        /* ending a request removes it from the list */
 
         q = ngx_queue_next(q);
 
@@ -169,7 +168,7 @@ ngx_http_blockcast_held_request_end_all(void)
 
         if (h->conn.kind != NGX_HTTP_BLOCKCAST_SSE) {
 
-            /* whatever comes is newer than what it waits for */
+            /* any data is newer than seq 0, so it ends the wait */
 
             h->conn.subs[0].seq = 0;
             ngx_http_blockcast_held_request_post(h);

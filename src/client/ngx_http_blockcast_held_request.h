@@ -1,7 +1,6 @@
 
 /*
- * Clients that are HTTP requests, which stay open: server-sent events and long
- * polls.
+ * Clients whose HTTP request stays open: server-sent events and long polls.
  */
 
 
@@ -13,22 +12,22 @@
 #include "ngx_http_blockcast_conn.h"
 
 
-/* the beginning of the struct of each kind, in the request's pool */
+/* the first member of each kind's struct, in the request's pool */
 
 typedef struct {
-    ngx_http_blockcast_conn_t     conn;         /* first: it is one */
+    ngx_http_blockcast_conn_t     conn;         /* must be first: it is cast */
     ngx_queue_t                   queue;
     ngx_event_t                   event;        /* data: this struct */
     unsigned                      counted:1;    /* as a client */
-    unsigned                      held:1;       /* nginx waits for its end */
+    unsigned                      held:1;       /* not finished yet */
 } ngx_http_blockcast_held_request_t;
 
 
 /*
- * Allocates a client of size bytes, zeroed, from the request's pool, and makes
- * it the request's context.  Its event, whose handler is given, ends it: the
- * fan-out may not finalize a request, it posts the event.  The client is freed
- * with the request.  Returns NULL without memory.
+ * Allocates a client of `size` bytes, zeroed, from the request's pool, and
+ * makes it the request's context.  `handler` handles its event and finalizes
+ * the request: the fan-out must not do that, it posts the event instead.  The
+ * client is freed with the request.  Returns NULL without memory.
  */
 void *ngx_http_blockcast_held_request_create(ngx_http_request_t *r,
     size_t size, ngx_uint_t kind, ngx_event_handler_pt handler);
@@ -45,12 +44,12 @@ void ngx_http_blockcast_held_request_post(
     ngx_http_blockcast_held_request_t *h);
 
 /*
- * Ends all event streams of this worker, and has long polls look at what there
- * is: the data is of another epoch now.
+ * Ends all event streams of this worker, and makes long polls look at the
+ * current data, because the epoch has changed.
  */
 void ngx_http_blockcast_held_request_end_all(void);
 
-/* Ends all clients, spread over drain msec, for the worker exits. */
+/* Ends all clients when the worker exits, spread over `drain` msec. */
 void ngx_http_blockcast_held_request_drain(ngx_msec_t drain);
 
 

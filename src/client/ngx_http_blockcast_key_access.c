@@ -1,6 +1,7 @@
 
 /*
- * Keys that clients ask for: which are taken, and their hubs.
+ * Keys that clients ask for: checks whether a client may have a key, and finds
+ * its hub.
  */
 
 
@@ -21,8 +22,9 @@
 
 
 /*
- * The value of blockcast_allow_keys for a connection: few have one, and a
- * connection has no room for it.
+ * The value of blockcast_allow_keys of a connection.  It is kept in a tree,
+ * because few connections have one and ngx_http_blockcast_conn_t has no room
+ * for it.
  */
 
 typedef struct {
@@ -34,7 +36,7 @@ typedef struct {
 static ngx_rbtree_t       ngx_http_blockcast_key_grants;
 static ngx_rbtree_node_t  ngx_http_blockcast_key_no_grant;
 
-/* the sentence about the key that was asked for last */
+/* why the last key was refused; reject->text points here */
 static u_char  ngx_http_blockcast_key_said[NGX_HTTP_BLOCKCAST_KEY_SAID + 1];
 
 
@@ -239,14 +241,14 @@ ngx_http_blockcast_key_access_request(ngx_http_request_t *r,
 uint32_t
 ngx_http_blockcast_key_access_until(time_t until)
 {
-    /* what is beyond the year 2106 is for ever */
+    /* a time after the year 2106 does not fit, and becomes 0 (never) */
 
     return (until > 0 && (uint64_t) until <= 0xffffffff) ? (uint32_t) until
                                                          : 0;
 }
 
 
-/* Ends the subscription of a client whose signature has expired. */
+/* Ends a client's subscription to a key whose signature has expired. */
 
 static void
 ngx_http_blockcast_key_access_expired(ngx_http_blockcast_conn_t *conn,
@@ -264,7 +266,7 @@ ngx_http_blockcast_key_access_expired(ngx_http_blockcast_conn_t *conn,
 
     if (conn->kind != NGX_HTTP_BLOCKCAST_WEBSOCKET) {
 
-        /* a request that waits is over soon */
+        /* a long poll ends soon anyway */
 
         return;
     }

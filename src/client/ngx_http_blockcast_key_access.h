@@ -1,6 +1,7 @@
 
 /*
- * Keys that clients ask for: which are taken, and their hubs.
+ * Keys that clients ask for: checks whether a client may have a key, and finds
+ * its hub.
  */
 
 
@@ -16,10 +17,10 @@
 
 
 /*
- * Returns the hub of a key that a client may have: conn is NULL for a request
- * without subscriptions.  list: the value of blockcast_allow_keys, or NULL when
- * it is not set.  On NULL *reject says why, and reject->text is valid until
- * the next call.
+ * Returns the hub of a key if the client may have it.  conn: NULL for a
+ * request without subscriptions.  list: the value of blockcast_allow_keys, or
+ * NULL when it is not set.  Returns NULL with the reason in *reject;
+ * reject->text is valid until the next call.
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
@@ -27,9 +28,9 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access(
     ngx_http_blockcast_reject_t *reject);
 
 /*
- * Returns the hub as above, for a client's message or a request's arguments,
- * in which it finds the list and the signature.
- * *until: as long as the key may be had, 0: for ever.
+ * Return the hub as above.  _conn() takes the list that is kept for the
+ * connection.  _request() takes the list and the signature from the request,
+ * and sets *until to when the signature expires (Unix seconds; 0: never).
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_conn(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
@@ -40,27 +41,31 @@ ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_request(
     ngx_http_blockcast_stream_t *st, ngx_str_t *key, time_t *until,
     ngx_http_blockcast_reject_t *reject);
 
-/* Prepares the end of subscriptions whose signature expires, in a worker. */
+/*
+ * Registers the function that ends subscriptions whose signature has expired;
+ * called in each worker.
+ */
 void ngx_http_blockcast_key_access_init(void);
 
-/* Returns the time until which a key may be had, as a listener has it. */
+/* Returns `until` as ngx_http_blockcast_sub_t stores it (0: never). */
 uint32_t ngx_http_blockcast_key_access_until(time_t until);
 
-/* Counts the keys that a client has. */
+/* Returns the number of keys that a client has subscribed to. */
 ngx_uint_t ngx_http_blockcast_key_access_count(
     ngx_http_blockcast_conn_t *conn);
 
 /*
- * Returns the hub that a client has subscribed to, or NULL: then reject->text
- * is NULL, unless that is not known just now.
+ * Returns the hub of a key that a client has subscribed to, or NULL.  With
+ * NULL, reject->text is NULL if the client has no such subscription; it is set
+ * if the key's form is not known yet.
  */
 ngx_http_blockcast_hub_t *ngx_http_blockcast_key_access_find(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_stream_t *st,
     ngx_str_t *key, ngx_http_blockcast_reject_t *reject);
 
 /*
- * Keeps the value of blockcast_allow_keys for a connection, and frees it.
- * NGX_ERROR without memory.
+ * Keep the value of blockcast_allow_keys for a connection (NGX_ERROR without
+ * memory or if it cannot be evaluated), and free it.
  */
 ngx_int_t ngx_http_blockcast_key_access_keep(ngx_http_request_t *r,
     ngx_http_blockcast_conn_t *conn);

@@ -1,7 +1,7 @@
 
 /*
- * Clients whose keys have no form yet: a message or request waits for it, and
- * is dealt with then.
+ * Clients that ask for keys whose form is not known yet: their message or
+ * request waits for the form, and is handled then.
  */
 
 
@@ -12,8 +12,8 @@
 
 
 typedef struct {
-    ngx_http_blockcast_held_request_t    held;      /* first: it is one */
-    ngx_http_blockcast_key_form_wait_t  *wait;      /* NULL: it is over */
+    ngx_http_blockcast_held_request_t    held;      /* must be first: cast */
+    ngx_http_blockcast_key_form_wait_t  *wait;      /* NULL: done */
     uint64_t                             tried;
 } ngx_http_blockcast_key_request_t;
 
@@ -21,11 +21,11 @@ typedef struct {
 static void ngx_http_blockcast_key_wait_event(ngx_event_t *ev);
 
 
-/* few clients wait at a time, and for moments */
+/* messages that wait, by connection: few at a time, and for moments */
 static ngx_rbtree_t       ngx_http_blockcast_key_messages;
 static ngx_rbtree_node_t  ngx_http_blockcast_key_message_sentinel;
 
-/* streams that the request which is dealt with has waited for, as bits */
+/* streams that the current request has already waited for, as bits */
 static uint64_t           ngx_http_blockcast_key_wait_tried;
 
 
@@ -185,7 +185,7 @@ ngx_http_blockcast_key_wait_request(ngx_http_request_t *r)
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
         || ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK)
     {
-        /* a part of another response does not wait, but the next one has it */
+        /* this request cannot wait, but later ones will find the forms */
 
         (void) ngx_http_blockcast_key_form_run(NULL, NULL, &st);
         return NGX_OK;
@@ -206,7 +206,7 @@ ngx_http_blockcast_key_wait_request(ngx_http_request_t *r)
 
     if (kr->wait == NULL) {
 
-        /* the keys have no form, and are refused */
+        /* they cannot be formed now: the keys are refused */
 
         ngx_http_set_ctx(r, NULL, ngx_http_blockcast_module);
         return NGX_OK;
@@ -240,7 +240,7 @@ ngx_http_blockcast_key_wait_event(ngx_event_t *ev)
 
     if (kr->wait != NULL && !ev->timedout) {
 
-        /* another epoch: that is nothing to a key */
+        /* the epoch has changed, which does not matter to keys */
         return;
     }
 
@@ -251,7 +251,7 @@ ngx_http_blockcast_key_wait_event(ngx_event_t *ev)
         ngx_del_timer(ev);
     }
 
-    /* it may wait for something else now */
+    /* clear the context: the request may have to wait for something else */
 
     ngx_http_set_ctx(r, NULL, ngx_http_blockcast_module);
 

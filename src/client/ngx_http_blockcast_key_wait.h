@@ -1,7 +1,7 @@
 
 /*
- * Clients whose keys have no form yet: a message or request waits for it, and
- * is dealt with then.
+ * Clients that ask for keys whose form is not known yet: their message or
+ * request waits for the form, and is handled then.
  */
 
 
@@ -15,12 +15,12 @@
 #include "ngx_http_blockcast_key_form_run.h"
 
 
-/* a message of a WebSocket client, which reads on when it was dealt with */
+/* a WebSocket client's message; no input is parsed until it is handled */
 
 typedef struct {
-    ngx_rbtree_node_t                    node;      /* by the connection */
+    ngx_rbtree_node_t                    node;      /* key: the connection */
     ngx_http_blockcast_conn_t           *conn;
-    ngx_http_blockcast_key_form_wait_t  *wait;      /* NULL: it is over */
+    ngx_http_blockcast_key_form_wait_t  *wait;      /* NULL: done */
     uint64_t                             tried;
     unsigned                             type;
     size_t                               len;
@@ -29,15 +29,15 @@ typedef struct {
 
 
 /*
- * Keeps a message until the keys have a form that it was found to have, and
- * then posts the connection's read event.  tried: as given to
- * ngx_http_blockcast_key_form_gather().  NGX_DECLINED: that cannot be, the
- * message has to be dealt with as it is.
+ * Keeps a copy of a message until its keys have a form, or are known to have
+ * none, and then posts the connection's read event.  tried: as given to
+ * ngx_http_blockcast_key_form_gather().  Returns NGX_OK, or NGX_DECLINED when
+ * the message cannot wait: the caller has to handle it as it is.
  */
 ngx_int_t ngx_http_blockcast_key_wait_message(ngx_http_blockcast_conn_t *conn,
     unsigned type, const u_char *data, size_t len, uint64_t tried);
 
-/* Takes the message, which the caller frees; NULL: it waits still. */
+/* Removes and returns the message, which the caller frees; NULL: it waits. */
 ngx_http_blockcast_key_message_t *ngx_http_blockcast_key_wait_take(
     ngx_http_blockcast_conn_t *conn);
 
@@ -46,9 +46,10 @@ void ngx_http_blockcast_key_wait_drop(ngx_http_blockcast_conn_t *conn);
 
 
 /*
- * A content handler calls _begin(), notes the keys it was asked for with
- * ngx_http_blockcast_key_form_want(), and then _request(): with NGX_OK it goes
- * on, else it returns what that has returned, and is called again later.
+ * Let a content handler wait for the forms of its keys: it calls _begin(),
+ * notes each key with ngx_http_blockcast_key_form_want(), and then calls
+ * _request().  If that returns NGX_OK, the handler continues; otherwise it
+ * returns the value to nginx, and is called again later.
  */
 void ngx_http_blockcast_key_wait_begin(void);
 ngx_int_t ngx_http_blockcast_key_wait_request(ngx_http_request_t *r);

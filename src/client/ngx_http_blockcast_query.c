@@ -84,7 +84,7 @@ ngx_http_blockcast_query_list_name(ngx_str_t *name)
 }
 
 
-/* Returns true if a name, ended by a NUL, is an argument of the module. */
+/* Returns true if a name (ended by NUL) is empty or one of our arguments. */
 
 static ngx_uint_t
 ngx_http_blockcast_query_is_ours(ngx_str_t *name)

@@ -14,24 +14,25 @@
 
 
 /*
- * Finds the next NAME=VALUE from *p on, and moves *p behind it.  name and
- * value are as they were written, and lie in the query; arguments without "="
- * are passed over.  Returns 0 at the end.
+ * Finds the next NAME=VALUE at or after *p, and moves *p past it.  name and
+ * value point into the query and are not decoded; arguments without "=" are
+ * skipped.  Returns 0 at the end.
  */
 ngx_uint_t ngx_http_blockcast_query_next(u_char **p, u_char *last,
     ngx_str_t *name, ngx_str_t *value);
 
 /*
- * Decodes %XX into memory of the request; the text is ended by a NUL that its
- * length does not count.
+ * Decodes %XX into the request's pool.  The text ends with a NUL, which its
+ * length does not count.  Returns NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_query_decode(ngx_http_request_t *r,
     ngx_str_t *written, ngx_str_t *text);
 
 /*
- * Decodes a name that may be a log's member: "market", and "market" of
- * "market[]" and "market[0]", as some write a list.  NGX_DECLINED: it is an
- * argument of the module, as "limit" is, or empty.  NGX_ERROR: no memory.
+ * Decodes the name of an argument that may be a member of a log's entries,
+ * without the brackets of a list: "market" for "market", "market[]" and
+ * "market[0]".  Returns NGX_DECLINED when it is empty or an argument of the
+ * module, such as "limit"; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_query_member(ngx_http_request_t *r,
     ngx_str_t *written, ngx_str_t *name);

@@ -1,6 +1,6 @@
 
 /*
- * The filter of a subscriber over HTTP: MEMBER=VALUE in its query.
+ * Filters of subscribers over HTTP: MEMBER=VALUE in the query.
  */
 
 
@@ -14,12 +14,12 @@
 typedef struct {
     ngx_str_t    name;
     ngx_str_t    value;
-    unsigned     known:1;       /* an entry of the log has the member */
+    unsigned     known:1;       /* an entry has the member */
     unsigned     taken:1;
 } ngx_http_blockcast_query_arg_t;
 
 
-/* Returns whether an entry that the log keeps has a member. */
+/* Returns true if an entry that the log still holds has the member. */
 
 static ngx_uint_t
 ngx_http_blockcast_query_filter_known(ngx_http_blockcast_hub_t *hub,
@@ -45,8 +45,9 @@ ngx_http_blockcast_query_filter_known(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Sets known of the last argument, of a member's first one by looking at the
- * log, and counts the members.
+ * Sets `known` and `taken` of the last of n arguments.  For the first argument
+ * of a member it searches the log and counts the member; later arguments of
+ * the same member copy the result.
  */
 
 static void
@@ -86,7 +87,10 @@ ngx_http_blockcast_query_filter_string(u_char *p, ngx_str_t *text)
 }
 
 
-/* Writes {"MEMBER":[VALUE,...],...}; a value that is a number is both. */
+/*
+ * Writes {"MEMBER":[VALUE,...],...} and returns the end.  A value that is a
+ * number, true, false or null is written twice: as a string and as it is.
+ */
 
 static u_char *
 ngx_http_blockcast_query_filter_write(u_char *p,

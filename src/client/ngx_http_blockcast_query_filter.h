@@ -1,6 +1,6 @@
 
 /*
- * The filter of a subscriber over HTTP: MEMBER=VALUE in its query.
+ * Filters of subscribers over HTTP: MEMBER=VALUE in the query.
  */
 
 
@@ -13,11 +13,13 @@
 
 
 /*
- * Makes the filter of a log from the request's query.  As with REST, the
- * module's own arguments are left out, and so are those that no entry of the
- * log has as a member.  *filter is NULL when none is left; else the caller
+ * Makes the filter of a log from the request's query.  As with REST, it
+ * ignores the module's own arguments and those that no entry of the log has as
+ * a member.  *filter is NULL when no argument is left; otherwise the caller
  * frees it.
- * NGX_DECLINED: *why says what there is too much of.  NGX_ERROR: no memory.
+ *
+ * Returns NGX_DECLINED when there are too many arguments, with a sentence in
+ * *why; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_query_filter(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, bc_log_filter_t **filter,

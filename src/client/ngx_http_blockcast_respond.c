@@ -68,9 +68,9 @@ ngx_http_blockcast_respond_vary(ngx_http_request_t *r, const char *name)
 
 
 /*
- * Returns true if an error_page is to answer in place of us.  What REST and
- * health say is data, as the reply of a server behind is: only one that is
- * meant for their location, and not for the whole server, takes its place.
+ * Returns true if an error_page must replace our response.  A JSON response
+ * (REST, health) is data, like that of a proxied server: only an error_page of
+ * its own location replaces it, not one inherited from the server.
  */
 
 static ngx_uint_t
@@ -212,7 +212,7 @@ ngx_http_blockcast_respond_refuse(ngx_http_request_t *r, ngx_uint_t status,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        /* nginx knows no words for this status, and HTTP/2 has no Upgrade */
+        /* nginx has no reason phrase for 426, and HTTP/2 has no Upgrade */
 
         if (r->http_version < NGX_HTTP_VERSION_20) {
             ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");

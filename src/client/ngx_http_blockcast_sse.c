@@ -2,10 +2,10 @@
 /*
  * Server-sent events.
  *
- * Their clients are subscribers like any other, whose messages go through
- * nginx's output filters (so HTTP/2, TLS and gzip are nginx's matter).  As with
- * WebSocket, nothing is finalized from within the fan-out: it posts the
- * subscriber's event.
+ * An SSE client is a subscriber like any other.  Its messages go through
+ * nginx's output filters, so nginx handles HTTP/2, TLS and gzip.  As with
+ * WebSocket, the fan-out never finalizes a request: it posts the subscriber's
+ * event instead.
  */
 
 
@@ -28,25 +28,26 @@
 #include "ngx_http_blockcast_respond.h"
 
 
-/* how often a comment is sent, so that no proxy closes an idle one (msec) */
+/* interval of comments that keep proxies from closing idle ones (msec) */
 #define NGX_HTTP_BLOCKCAST_HEARTBEAT  15000
 
-/* how long a browser waits before it connects again, to twice that (msec) */
+/* reconnect delay of a browser: random, from this to twice this (msec) */
 #define NGX_HTTP_BLOCKCAST_RETRY      2000
 
-/* up to so many bytes a message is copied, for that costs less than writev() */
+/* messages up to this size are copied: cheaper than writev() (bytes) */
 #define NGX_HTTP_BLOCKCAST_SSE_COPY   4096
 
 
 typedef struct {
-    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
+    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
     uint64_t                      epoch;
-    unsigned                      once:1;       /* a part of a response */
-    unsigned                      expired:1;    /* a key's signature */
+    unsigned                      once:1;       /* answers a subrequest */
+    unsigned                      expired:1;    /* a signature has expired */
 
     /*
-     * the event on its way out: the client's own part, and the frame with the
-     * rest; and the buffers that carried the ones before
+     * The event being sent: the client's own text (room: bytes allocated), and
+     * the frame with the rest.  free: chain links to reuse; busy: links not
+     * sent yet.
      */
     u_char                       *text;
     size_t                        room;
@@ -54,7 +55,7 @@ typedef struct {
     ngx_chain_t                  *free;
     ngx_chain_t                  *busy;
 
-    ngx_event_t                   later;    /* when a turn had no time for it */
+    ngx_event_t                   later;    /* continues in a later turn */
 } ngx_http_blockcast_sse_t;
 
 
@@ -199,7 +200,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     ngx_http_clear_content_length(r);
 
-    /* X-Accel-Buffering: another nginx in front must pass it on at once */
+    /* X-Accel-Buffering: an nginx in front must pass events on at once */
 
     if (ngx_http_blockcast_respond_header(r, "Cache-Control", "no-store",
                                           8) != NGX_OK
@@ -230,7 +231,7 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
     ngx_http_blockcast_held_request_hold(&sse->held,
                                          ngx_http_blockcast_sse_write);
 
-    /* the rest from the event loop, when this request is set up */
+    /* the rest runs from the event loop, once this request is set up */
 
     ngx_http_blockcast_held_request_post(&sse->held);
 
@@ -239,8 +240,10 @@ ngx_http_blockcast_sse_handler(ngx_http_request_t *r)
 
 
 /*
- * Finds the streams that are asked for, separated by commas: /events/NAME, or
- * /events?streams=NAME,NAME.  *names is empty for all.  NGX_ERROR: no memory.
+ * Sets *names to the stream names that the request asks for, separated by
+ * commas: /events/NAME, or /events?streams=NAME,NAME.  An empty *names means
+ * all streams.  *names lives as long as the request.  Returns NGX_ERROR
+ * without memory.
  */
 
 static ngx_int_t
@@ -269,7 +272,7 @@ ngx_http_blockcast_sse_names(ngx_http_request_t *r,
 
     } else {
 
-        /* a regex or a named location: behind the last "/" may be a name */
+        /* a regex or named location: a name may follow the last "/" */
 
         bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
 
@@ -300,7 +303,11 @@ ngx_http_blockcast_sse_names(ngx_http_request_t *r,
 }
 
 
-/* Waits for the forms of the keys that are asked for; see _key_wait. */
+/*
+ * Waits until the forms of the requested keys are known.  Returns NGX_OK to go
+ * on; otherwise what the content handler returns to nginx, see
+ * ngx_http_blockcast_key_wait_request().
+ */
 
 static ngx_int_t
 ngx_http_blockcast_sse_want(ngx_http_request_t *r)
@@ -357,8 +364,9 @@ ngx_http_blockcast_sse_want(ngx_http_request_t *r)
 
 
 /*
- * Answers a subrequest, whose response is a part of another one and has to
- * end: sends what a client gets at first, and no more.
+ * Answers a subrequest.  Its response is a part of another one and has to end,
+ * so it gets only what a client is sent at first.  Returns what the content
+ * handler returns.
  */
 
 static ngx_int_t
@@ -400,7 +408,10 @@ ngx_http_blockcast_sse_once(ngx_http_blockcast_sse_t *sse)
 }
 
 
-/* Reads the epoch that "EPOCH;NAME=SEQ;NAME=SEQ" begins with; 0: none. */
+/*
+ * Returns the epoch at the start of an id "EPOCH;NAME=SEQ;NAME=SEQ", or 0 when
+ * it has none.
+ */
 
 static uint64_t
 ngx_http_blockcast_sse_id_epoch(ngx_str_t *id)
@@ -415,7 +426,7 @@ ngx_http_blockcast_sse_id_epoch(ngx_str_t *id)
 }
 
 
-/* Reads the seq of a stream in such an id; NGX_ERROR: it has none. */
+/* Returns a stream's seq from such an id, or NGX_ERROR when it has none. */
 
 static ngx_int_t
 ngx_http_blockcast_sse_id_seq(ngx_str_t *id, ngx_str_t *name)
@@ -450,10 +461,12 @@ ngx_http_blockcast_sse_id_seq(ngx_str_t *id, ngx_str_t *name)
 
 
 /*
- * Takes the next of the streams, which *p moves behind: of those named, else
- * of all that the client may have (*offers).  Sets *key for a stream with
- * keys.  NGX_DONE: there are no more; NGX_DECLINED: it is not there for this
- * client; NGX_AGAIN: it is left out.
+ * Finds the next stream to subscribe to and sets *st: the next one in names
+ * (*p is moved past it), or the next one the location offers (*offers) when
+ * names is empty.  Sets *key for a stream with keys.
+ *
+ * Returns NGX_OK; NGX_DONE: there are no more; NGX_DECLINED: this client has
+ * no such stream; NGX_AGAIN: skip this one.
  */
 
 static ngx_int_t
@@ -488,7 +501,7 @@ ngx_http_blockcast_sse_next_stream(ngx_http_blockcast_conn_t *conn,
     name.len = ((q != NULL) ? q : last) - *p;
     *p = (q != NULL) ? q + 1 : last;
 
-    /* STREAM/KEY of a stream with keys */
+    /* a key is named STREAM/KEY */
 
     (void) ngx_http_blockcast_key_split(&name, &stream, key);
 
@@ -506,7 +519,7 @@ ngx_http_blockcast_sse_next_stream(ngx_http_blockcast_conn_t *conn,
         return NGX_DECLINED;
     }
 
-    /* leave out a second one: the id of an event has each name once */
+    /* skip a repeated stream: the id of an event holds each name once */
 
     return (conn->joined & ((uint64_t) 1 << (*st)->index))
            ? NGX_AGAIN : NGX_OK;
@@ -514,8 +527,8 @@ ngx_http_blockcast_sse_next_stream(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Subscribes to a stream, or to one key of it, with the filter of the query.
- * Returns as ngx_http_blockcast_sse_subscribe().
+ * Subscribes to a stream, or to one key of it, with the filter given in the
+ * query.  Returns the same as ngx_http_blockcast_sse_subscribe().
  */
 
 static ngx_int_t
@@ -548,7 +561,7 @@ ngx_http_blockcast_sse_join(ngx_http_request_t *r,
     rc = ngx_http_blockcast_commands_subscribe(&sse->held.conn, st, options,
                                                &reject);
 
-    /* NULL if the subscription has taken it over */
+    /* NULL if the subscription took it over */
 
     bc_log_filter_free(options->filter);
 
@@ -557,9 +570,9 @@ ngx_http_blockcast_sse_join(ngx_http_request_t *r,
 
 
 /*
- * Subscribes to the streams named, with commas, or to all when names is empty,
- * each from the seq that Last-Event-ID has of it.  Returns NGX_DECLINED when it
- * has, else what the content handler returns.
+ * Subscribes to the streams in names (separated by commas), or to all when
+ * names is empty.  A log resumes at the seq that Last-Event-ID holds for it.
+ * Returns NGX_DECLINED on success; otherwise what the content handler returns.
  */
 
 static ngx_int_t
@@ -632,7 +645,7 @@ ngx_http_blockcast_sse_subscribe(ngx_http_request_t *r,
 }
 
 
-/* Answers that a key is refused. */
+/* Responds that a key is refused; returns what a content handler returns. */
 
 static ngx_int_t
 ngx_http_blockcast_sse_refuse_key(ngx_http_request_t *r,
@@ -731,7 +744,10 @@ ngx_http_blockcast_sse_event(ngx_event_t *ev)
 }
 
 
-/* Sends a text that lasts as long as the request. */
+/*
+ * Sends a text without copying it: it must live as long as the request.
+ * Returns NGX_ERROR without memory or when it cannot be sent.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_sse_say(ngx_http_blockcast_sse_t *sse, u_char *start,
@@ -748,8 +764,9 @@ ngx_http_blockcast_sse_say(ngx_http_blockcast_sse_t *sse, u_char *start,
 
 
 /*
- * Appends a text to the buffers of an event, and returns where the next one is
- * to be linked; NULL without memory.
+ * Appends a text to the chain of an event without copying it.  Returns where
+ * to link the next buffer, or NULL without memory.  temporary: filters may
+ * modify the text.
  */
 
 static ngx_chain_t **
@@ -783,7 +800,10 @@ ngx_http_blockcast_sse_add(ngx_http_blockcast_sse_t *sse, ngx_chain_t **link,
 }
 
 
-/* Sends an event. */
+/*
+ * Sends the chain of an event.  Returns what ngx_http_output_filter() returns,
+ * or NGX_ERROR.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_sse_output(ngx_http_blockcast_sse_t *sse, ngx_chain_t *out)
@@ -873,7 +893,7 @@ ngx_http_blockcast_sse_write(ngx_http_request_t *r)
 }
 
 
-/* Gives back the frame of the event before, when that was sent. */
+/* Releases the frame of the previous event, once that has been sent. */
 
 static void
 ngx_http_blockcast_sse_sent(ngx_http_blockcast_sse_t *sse)
@@ -891,7 +911,7 @@ ngx_http_blockcast_sse_sent(ngx_http_blockcast_sse_t *sse)
 }
 
 
-/* Goes on with a client for which the turn before had no time. */
+/* Continues with a client that an earlier turn had no time for. */
 
 static void
 ngx_http_blockcast_sse_later(ngx_event_t *ev)
@@ -906,7 +926,7 @@ ngx_http_blockcast_sse_later(ngx_event_t *ev)
 
     if (r->write_event_handler != ngx_http_blockcast_sse_write) {
 
-        /* it has its end, which nginx sends */
+        /* the response has ended, nginx sends the rest of it */
 
         return;
     }
@@ -931,7 +951,7 @@ ngx_http_blockcast_sse_push(ngx_http_blockcast_conn_t *conn,
 
     if (sub->pending && sub->hub->stream->field.len == 0) {
 
-        /* it is behind: the next frame it gets is the newest one by then */
+        /* the client is slow: its next frame will be the newest by then */
 
         ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);
     }
@@ -990,8 +1010,9 @@ ngx_http_blockcast_sse_flush(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Returns the connection's buffer, of size bytes or more; what was in it has
- * been sent.  NULL without memory.
+ * Returns the client's text buffer, with room for `size` bytes or more, or
+ * NULL without memory.  What was in it must have been sent.  The client keeps
+ * ownership.
  */
 
 static u_char *
@@ -1013,9 +1034,11 @@ ngx_http_blockcast_sse_room(ngx_http_blockcast_sse_t *sse, size_t size)
 
 
 /*
- * Sends a frame's payload as an event, whose id is EPOCH;LOG=SEQ;LOG=SEQ.  Only
- * that is the client's own, and a short message, in a buffer that is free for
- * the next event when it is sent; a long one is sent from the frame.
+ * Sends a frame's payload as an event with the id EPOCH;LOG=SEQ;LOG=SEQ.  The
+ * id, and a short payload, are written to the client's own buffer, which the
+ * next event reuses once this one is sent.  A long payload is sent from the
+ * frame, which gains a reference.  Returns NGX_ERROR without memory or when it
+ * cannot be sent.
  */
 
 static ngx_int_t
@@ -1045,7 +1068,7 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
                                 + NGX_INT64_LEN)
            + (copy ? len : 0);
 
-    /* a subrequest may have to wait until its part of the response is due */
+    /* a subrequest's output may be held back: each event needs its own text */
 
     start = sse->once ? ngx_pnalloc(r->pool, size)
                       : ngx_http_blockcast_sse_room(sse, size);
@@ -1097,7 +1120,10 @@ ngx_http_blockcast_sse_send(ngx_http_blockcast_sse_t *sse,
 }
 
 
-/* Ends the response when the worker exits: the browser connects again. */
+/*
+ * Ends the response, because the worker exits or the signature of a key has
+ * expired.  The browser connects again.
+ */
 
 static void
 ngx_http_blockcast_sse_close(ngx_http_blockcast_sse_t *sse)
@@ -1127,7 +1153,7 @@ ngx_http_blockcast_sse_expire(ngx_http_blockcast_conn_t *conn)
         return;
     }
 
-    /* not here: all its subscriptions go */
+    /* not from within this call: closing drops all its subscriptions */
 
     sse->expired = 1;
     ngx_http_blockcast_held_request_post(&sse->held);

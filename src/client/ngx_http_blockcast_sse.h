@@ -12,13 +12,16 @@
 #include "ngx_http_blockcast_conn.h"
 
 
-/* Handles the content of blockcast_sse. */
+/* Handles the requests of a blockcast_sse location. */
 ngx_int_t ngx_http_blockcast_sse_handler(ngx_http_request_t *r);
 
-/* Registers the kind with the fan-out, in each worker. */
+/* Registers this kind of client with the fan-out; called in each worker. */
 void ngx_http_blockcast_sse_init(void);
 
-/* ends the response: a key may no longer be had, as the next request is told */
+/*
+ * Ends the response, because the signature of a key has expired.  The
+ * browser's next request is told so.
+ */
 void ngx_http_blockcast_sse_expire(ngx_http_blockcast_conn_t *conn);
 
 

@@ -1,10 +1,11 @@
 
 /*
- * WebSocket connections: their beginning, timers and end.
+ * WebSocket connections: opening, timers and closing.
  *
- * After the handshake the connection's events are ours.  Nothing is closed
- * from within a send: a failed one marks the connection as dead and posts its
- * read event, so that the fan-out's lists never change under it.
+ * After the handshake, this module handles the connection's events.  A send
+ * never closes a connection: when it fails, it marks the connection as dead
+ * and posts its read event, so that the fan-out's lists do not change while
+ * they are walked.
  */
 
 
@@ -26,7 +27,7 @@
 #include "bc_ws_parser.h"
 
 
-/* how often within an interval pings are sent, each time to some clients */
+/* moments for pings in an interval; each time, some clients are pinged */
 #define NGX_HTTP_BLOCKCAST_PULSES      128
 
 
@@ -87,7 +88,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* until the connection is ours */
+    /* frees conn if the request ends before the connection is ours */
 
     cln->handler = ngx_http_blockcast_ws_cleanup;
     cln->data = conn;
@@ -123,7 +124,10 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    /* its head waits for the first frames, to leave with them in one packet */
+    /*
+     * A response head that nginx still holds in r->out is left there, to be
+     * sent in one packet with the first frames.
+     */
 
     if (r->out == NULL || r->buffered || r->connection->buffered) {
 
@@ -136,7 +140,7 @@ ngx_http_blockcast_ws_handler(ngx_http_request_t *r)
 
     if (r->buffered || r->connection->buffered) {
 
-        /* the socket did not even take the response's header */
+        /* the response head has not been sent yet */
 
         r->write_event_handler = ngx_http_blockcast_ws_start;
 
@@ -204,7 +208,7 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
 
     if (!r->header_sent) {
 
-        /* send no frame unless the handshake has gone out before */
+        /* no frame may be sent before the handshake's response */
 
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "another module's filter holds the handshake back");
@@ -223,7 +227,7 @@ ngx_http_blockcast_ws_start(ngx_http_request_t *r)
         ngx_del_timer(c->read);
     }
 
-    /* the rest from the event loop, for the request is still being handled */
+    /* the rest runs from the event loop: the request is still being handled */
 
     c->read->handler = ngx_http_blockcast_ws_open_handler;
     c->write->handler = ngx_http_empty_handler;
@@ -251,7 +255,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     conn = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
     blcf = conn->conf;
 
-    /* frames that came together with the handshake */
+    /* save frames that arrived together with the handshake */
 
     early = r->header_in->last - r->header_in->pos;
     input = NULL;
@@ -314,7 +318,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
     c->log->action = "serving WebSocket";
     c->idle = 1;
 
-    /* frames are small and should leave at once */
+    /* bound the kernel's buffer, and send small frames at once */
 
     ngx_http_blockcast_client_bound(conn);
 
@@ -329,7 +333,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
                    "streams allowed 0x%xL", (ngx_uint_t) conn->protocol,
                    conn->deflate, conn->allowed);
 
-    /* the first ping is jittered, so that clients that came together differ */
+    /* jitter the first ping, to spread clients that connected together */
 
     ngx_http_blockcast_ws_timer(conn, blcf->ping_interval / 2
                                       + (ngx_msec_t) ngx_random()
@@ -352,7 +356,7 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
     if (ngx_exiting) {
 
-        /* it was accepted while the worker began to exit */
+        /* it was accepted just before the worker began to exit */
 
         c->close = 1;
     }
@@ -362,8 +366,9 @@ ngx_http_blockcast_ws_open_handler(ngx_event_t *rev)
 
 
 /*
- * Moves the response that nginx's output filters made to a frame, the first
- * that is sent.  NULL without memory.
+ * Moves the response that nginx's output filters left in r->out to a frame,
+ * which is sent first.  Returns it with a reference for the caller, or NULL
+ * without memory.
  */
 
 static ngx_http_blockcast_frame_t *
@@ -423,7 +428,7 @@ ngx_http_blockcast_ws_detached_handler(ngx_event_t *ev)
 }
 
 
-/* Handles an event of a connection whose request is kept in c->data. */
+/* Handles an event of a connection that kept its request (in c->data). */
 
 static void
 ngx_http_blockcast_ws_kept_handler(ngx_event_t *ev)
@@ -488,7 +493,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
             return;
         }
 
-        /* the worker exits: its clients are closed one after the other */
+        /* the worker exits: close its clients one by one, at random times */
 
         if (!conn->closing && !conn->leaving) {
             conn->leaving = 1;
@@ -498,7 +503,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
             if (!rev->ready && conn->out == NULL && !conn->dead) {
 
-                /* nginx comes to all of them in one turn */
+                /* nginx calls this for all clients in one turn */
 
                 return;
             }
@@ -515,7 +520,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
         if (conn->closing) {
 
-            /* the peer had its time */
+            /* the peer has had its time to close */
 
             ngx_http_blockcast_ws_finalize(conn);
             return;
@@ -542,7 +547,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
     if (ngx_http_blockcast_fanout_spent()) {
 
-        /* very many say something, or leave, at the same moment */
+        /* very many clients send something, or leave, at once */
 
         ngx_http_blockcast_fanout_later(rev);
 
@@ -560,7 +565,7 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
         }
     }
 
-    /* a background subrequest of the handshake, as of mirror, deletes it */
+    /* a background subrequest of the handshake (mirror) deletes the timer */
 
     if (!rev->timer_set) {
         ngx_add_timer(rev, conn->conf->ping_interval);
@@ -569,9 +574,9 @@ ngx_http_blockcast_ws_readable(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Handles the timer of pings and pongs: pings, or closes a client that sent no
- * pong.  A pong does not touch the timer: with many idle clients, setting
- * timers would be most of the work.
+ * Handles the ping timer: sends a ping, or closes a client that sent no pong.
+ * A pong does not touch the timer: with many idle clients, setting timers
+ * would be most of the work.
  */
 
 static void
@@ -591,7 +596,7 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
 
         if (conn->pulse == NGX_HTTP_BLOCKCAST_PINGED) {
 
-            /* after the interval there is still some time for the pong */
+            /* the interval is over, but the time for the pong may not be */
 
             rest = timeout - first;
             conn->pulse = NGX_HTTP_BLOCKCAST_LATE;
@@ -609,7 +614,7 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
 
     } else if (conn->pulse == NGX_HTTP_BLOCKCAST_PINGED) {
 
-        /* there is an answer, and the rest of the interval to wait */
+        /* the client has answered: wait for the rest of the interval */
 
         rest = interval - first;
         conn->pulse = NGX_HTTP_BLOCKCAST_QUIET;
@@ -629,8 +634,8 @@ ngx_http_blockcast_ws_pulse(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Sets that timer, rounded up so that the pings of many clients are due at the
- * same moments: most of what a ping costs is that the worker wakes up.
+ * Sets the ping timer (msec), rounded up so that the pings of many clients are
+ * due at the same moments: most of a ping's cost is waking up the worker.
  */
 
 static void
@@ -646,7 +651,7 @@ ngx_http_blockcast_ws_timer(ngx_http_blockcast_conn_t *conn, ngx_msec_t timer)
 }
 
 
-/* Sends a ping: one frame that all clients share, never freed. */
+/* Sends a ping.  All clients share its frame, which is never freed. */
 
 static void
 ngx_http_blockcast_ws_ping(ngx_http_blockcast_conn_t *conn)
@@ -731,7 +736,7 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
                              + ((code >= 1000 && code <= 1013) ? code - 1000
                                                              : 14), 1);
 
-    /* write the line of the access log, then free the request and the socket */
+    /* write the access log line, then free the request and the socket */
 
     if (conn->is_detached) {
         r = ngx_http_blockcast_detach_restore(c, conn->detached);
@@ -755,7 +760,10 @@ ngx_http_blockcast_ws_finalize(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* Writes the end of an error log line, as nginx does for an open request. */
+/*
+ * Writes the end of a line in the error log, as nginx does for an open
+ * request.  Returns the end of the text.
+ */
 
 static u_char *
 ngx_http_blockcast_ws_log(ngx_log_t *log, u_char *buf, size_t len)

@@ -11,10 +11,10 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Handles the content of blockcast_websocket and blockcast_echo. */
+/* Handles the requests of blockcast_websocket and blockcast_echo locations. */
 ngx_int_t ngx_http_blockcast_ws_handler(ngx_http_request_t *r);
 
-/* Closes all WebSockets of this worker. */
+/* Closes all WebSockets of this worker; reason: a constant, or NULL. */
 void ngx_http_blockcast_ws_close_all(ngx_uint_t code, const char *reason);
 
 

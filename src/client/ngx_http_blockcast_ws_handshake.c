@@ -1,7 +1,7 @@
 
 /*
  * The server's side of the opening handshake (RFC 6455, section 4.2).  Each
- * refusal has a sentence for the person who reads it.
+ * refusal explains itself in a sentence for humans.
  */
 
 
@@ -20,7 +20,7 @@
 #define NGX_HTTP_BLOCKCAST_GUID  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-/* the request's headers that a handshake is about */
+/* the request headers that matter to a handshake */
 
 typedef struct {
     ngx_uint_t   keys;
@@ -38,8 +38,8 @@ typedef struct {
 
 
 /*
- * Appends a line of a header that is a list: several lines are the same as one
- * (RFC 9110, section 5.3).  Returns NGX_ERROR without memory.
+ * Appends a line of a header that is a list: several lines mean the same as
+ * one (RFC 9110, section 5.3).  Returns NGX_ERROR without memory.
  */
 
 static ngx_int_t
@@ -54,8 +54,7 @@ ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
         return NGX_OK;
     }
 
-    /* double the room, so that many lines take time in proportion to their
-       length */
+    /* double the room, so that the time grows linearly with the length */
 
     if (*room < list->len + 2 + value->len) {
         *room = 2 * (list->len + 2 + value->len);
@@ -78,7 +77,7 @@ ngx_http_blockcast_ws_handshake_join(ngx_http_request_t *r, ngx_str_t *list,
 }
 
 
-/* Collects the headers of the handshake; NGX_ERROR without memory. */
+/* Collects the headers of the handshake.  Returns NGX_ERROR without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
@@ -156,7 +155,10 @@ ngx_http_blockcast_ws_handshake_headers(ngx_http_request_t *r,
 }
 
 
-/* Adds Sec-WebSocket-Accept (RFC 6455, section 4.2.2, step 5.4). */
+/*
+ * Adds Sec-WebSocket-Accept (RFC 6455, section 4.2.2, step 5.4).  Returns
+ * NGX_ERROR without memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_ws_handshake_accept_key(ngx_http_request_t *r,
@@ -188,9 +190,9 @@ ngx_http_blockcast_ws_handshake_accept_key(ngx_http_request_t *r,
 
 
 /*
- * Returns true for Safari 15.0 to 15.3 and other browsers on the WebKit of that
- * time: they offer permessage-deflate, and lose the connection when they get
- * it.
+ * Returns true for Safari 15.0 to 15.3 and other browsers with the WebKit of
+ * that time: they offer permessage-deflate, but lose the connection when it is
+ * used.
  */
 
 static ngx_uint_t
@@ -225,8 +227,9 @@ ngx_http_blockcast_ws_handshake_broken_deflate(ngx_http_request_t *r)
 
 
 /*
- * Chooses the protocol: one of those that the client offers, else that of the
- * location.  Sets hello->protocol and adds the header.  NGX_ERROR: no memory.
+ * Chooses the protocol: one that the client offers, or else that of the
+ * location.  Sets hello->protocol and adds the header.  Returns NGX_ERROR
+ * without memory.
  */
 
 static ngx_int_t
@@ -245,8 +248,8 @@ ngx_http_blockcast_ws_handshake_choose_protocol(ngx_http_request_t *r,
     if (!blcf->echo && u->protocols.len != 0) {
 
         /*
-         * answer without a subprotocol when none of the client's is known: a
-         * client that needs one closes by itself (RFC 6455, section 4.1)
+         * Answer without a subprotocol if none of the client's is known: a
+         * client that needs one closes by itself (RFC 6455, section 4.1).
          */
 
         protocol = ngx_http_blockcast_subprotocol_choose(u->protocols.data,
@@ -270,8 +273,9 @@ ngx_http_blockcast_ws_handshake_choose_protocol(ngx_http_request_t *r,
 
 
 /*
- * Agrees on permessage-deflate if the client offers it in a way we can take.
- * Sets hello->pmd and adds the header.  NGX_ERROR: no memory.
+ * Agrees on permessage-deflate if the client offers parameters that we
+ * support.  Sets hello->pmd and adds the header.  Returns NGX_ERROR without
+ * memory.
  */
 
 static ngx_int_t

@@ -23,10 +23,10 @@ typedef struct {
 
 
 /*
- * Checks the request.  If it is a good handshake, sets hello->agreed and the
- * headers of a 101 response, which the caller sends.  Otherwise a refusal that
- * says why has been sent, though a filter may hold it back for a while.
- * hello->agreed decides, not r->header_sent; the content handler returns the
+ * Checks the request.  If it is a valid handshake, sets hello->agreed and the
+ * headers of a 101 response, which the caller sends.  Otherwise a refusal with
+ * a reason has been sent, though a filter may still hold it back: test
+ * hello->agreed, not r->header_sent.  The content handler then returns the
  * value to nginx.
  */
 ngx_int_t ngx_http_blockcast_ws_handshake(ngx_http_request_t *r,

@@ -1,6 +1,6 @@
 
 /*
- * What a WebSocket connection receives: frames, and what is done with each.
+ * The receiving side of a WebSocket connection: reads frames and handles them.
  */
 
 
@@ -18,18 +18,18 @@
 
 /* input is read into one buffer of the worker and parsed at once */
 #define NGX_HTTP_BLOCKCAST_READ       65536
-/* then other connections have their turn */
+/* reads in a row, before other connections have their turn */
 #define NGX_HTTP_BLOCKCAST_READS      8
 
-/* no more input is read while so many bytes of answers wait */
+/* no input is read while more than this is queued (bytes) */
 #define NGX_HTTP_BLOCKCAST_QUEUED     65536
 
-/* for blockcast_rate, each of so many bytes of a message counts as one more */
+/* for blockcast_rate, a message counts once more per this many bytes */
 #define NGX_HTTP_BLOCKCAST_LONG       4096
 
 
 typedef struct {
-    ngx_rbtree_node_t             node;         /* by the connection */
+    ngx_rbtree_node_t             node;         /* key: the connection */
     size_t                        len;
     u_char                        data[1];
 } ngx_http_blockcast_unparsed_t;
@@ -105,7 +105,7 @@ ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn)
 
         if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && !conn->lingering) {
 
-            /* it sends faster than it reads the answers */
+            /* the client sends faster than it reads the answers */
 
             conn->paused = 1;
             goto handle;
@@ -179,7 +179,7 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
         if (conn->queued > NGX_HTTP_BLOCKCAST_QUEUED && pos != last
             && conn->connection->write->ready)
         {
-            /* they wait for the next turn, and not for the client */
+            /* the answers wait for a later turn, not for the client */
 
             return ngx_http_blockcast_ws_recv_later(conn, pos, last);
         }
@@ -223,7 +223,7 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
         case BC_WS_CLOSE:
 
-            /* its code comes back; an empty Close is answered by one */
+            /* echo its code; answer an empty Close with an empty one */
 
             code = (ev.code == 1005) ? 0 : ev.code;
 
@@ -252,7 +252,7 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
             break;
         }
 
-        /* whoever reads has its answers before there are too many */
+        /* flush now, so that a client that reads does not exceed its limit */
 
         if (conn->held > NGX_HTTP_BLOCKCAST_QUEUED
             && conn->connection->write->ready)
@@ -264,8 +264,9 @@ ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn, u_char *pos,
 
 
 /*
- * Does what a message says.  NGX_AGAIN: it has keys whose form is not known,
- * and waits for that; nothing was done yet.  tried: see _key_form_gather().
+ * Handles a client's message.  Returns NGX_OK, or NGX_AGAIN when it has keys
+ * whose form is not known yet: nothing was done, and the message waits for the
+ * forms.  tried: see ngx_http_blockcast_key_form_gather().
  */
 
 static ngx_int_t
@@ -285,7 +286,7 @@ ngx_http_blockcast_ws_recv_message(ngx_http_blockcast_conn_t *conn,
         return NGX_AGAIN;
     }
 
-    /* too many wait: the client is told so */
+    /* it cannot wait, as too many do: handle it now, which tells the client */
 
     ngx_http_blockcast_key_form_gather((uint64_t) -1);
     ngx_http_blockcast_commands_message(conn, type, data, len);
@@ -295,10 +296,13 @@ ngx_http_blockcast_ws_recv_message(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Keeps a copy of the input from pos to last until the answers to what came
- * before it are sent.  Few clients ever need that, so the copies are in a tree
- * by connection: a pointer more in ngx_http_blockcast_conn_t would take another
- * cache line of each client.
+ * Keeps a copy of the input from pos to last until earlier messages are
+ * handled and their answers sent.  Returns NGX_OK, or NGX_DONE without memory:
+ * the connection is dead then.
+ *
+ * Few clients ever need this, so the copies are kept in a tree by connection:
+ * one more pointer in ngx_http_blockcast_conn_t would cost each client another
+ * cache line.
  */
 
 static ngx_int_t
@@ -337,7 +341,7 @@ ngx_http_blockcast_ws_recv_later(ngx_http_blockcast_conn_t *conn, u_char *pos,
 }
 
 
-/* Takes what was kept; the caller frees it. */
+/* Removes and returns the kept input (it must exist); the caller frees it. */
 
 static ngx_http_blockcast_unparsed_t *
 ngx_http_blockcast_ws_recv_take(ngx_http_blockcast_conn_t *conn)
@@ -374,9 +378,9 @@ ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Counts a message in a leaky bucket, as limit_req does.  NGX_DONE: there were
- * too many, the client is closed.  Long messages count as several, for the time
- * that it takes to read them.
+ * Counts a message in a leaky bucket, as limit_req does.  Returns NGX_DONE
+ * when there were too many and the client is being closed.  A long message
+ * counts as several, because it takes longer to read.
  */
 
 static ngx_int_t

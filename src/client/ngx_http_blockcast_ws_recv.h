@@ -1,6 +1,6 @@
 
 /*
- * What a WebSocket connection receives: frames, and what is done with each.
+ * The receiving side of a WebSocket connection: reads frames and handles them.
  */
 
 
@@ -11,18 +11,18 @@
 #include "ngx_http_blockcast.h"
 
 
-/* reads from the socket, a bounded number of times, and handles the frames */
+/* Reads from the socket, a bounded number of times, and handles the frames. */
 void ngx_http_blockcast_ws_recv(ngx_http_blockcast_conn_t *conn);
 
 /*
- * Handles the frames of input that was read already.  NGX_OK, or NGX_DONE when
- * the connection ends: what comes after is not handled.  What comes after many
- * answers is kept until these are sent.
+ * Handles the frames of input that was already read.  Returns NGX_OK, or
+ * NGX_DONE when the connection ends: the rest of the input is ignored.  When
+ * too many answers wait, the rest is copied and handled after they are sent.
  */
 ngx_int_t ngx_http_blockcast_ws_recv_input(ngx_http_blockcast_conn_t *conn,
     u_char *pos, u_char *last);
 
-/* Frees what is needed for input. */
+/* Frees the parser, and input or a message that was kept. */
 void ngx_http_blockcast_ws_recv_end(ngx_http_blockcast_conn_t *conn);
 
 

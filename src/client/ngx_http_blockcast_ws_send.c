@@ -1,9 +1,10 @@
 
 /*
- * What a WebSocket connection sends: the fan-out's frames at once, where the
- * socket takes them, else what waits, in one write.
+ * The sending side of a WebSocket connection: frames of the fan-out are sent
+ * at once if the socket takes them.  Otherwise, what waits is sent later in
+ * one write.
  *
- * Nothing is closed within a send, see ngx_http_blockcast_client_dead().
+ * A send never closes a connection, see ngx_http_blockcast_client_dead().
  */
 
 
@@ -18,32 +19,35 @@
 #include "ngx_http_blockcast_client.h"
 
 
-/* frames of one write */
+/* max. queued frames in one write */
 #define NGX_HTTP_BLOCKCAST_WRITE      64
-/* up to so many bytes frames are copied, for send() costs less than writev() */
+/* a queue up to this is copied: send() is cheaper than writev() (bytes) */
 #define NGX_HTTP_BLOCKCAST_COPY       1024
-/* so many bytes of pending streams are queued; the others may be conflated */
+/* pending streams are queued up to this; the rest may be conflated (bytes) */
 #define NGX_HTTP_BLOCKCAST_GATHER     65536
 
-/* so many bytes wait for a turn with time for them; answers do not (bytes) */
+/*
+ * When a turn has no time left, a queue longer than this waits for a later
+ * one; a shorter one, such as an answer, is sent at once (bytes).
+ */
 #define NGX_HTTP_BLOCKCAST_WAITS      16384
 
-/* frames of the fan-out in one write */
+/* max. frames in one write of the fan-out */
 #define NGX_HTTP_BLOCKCAST_TOGETHER   16
 
-/* what a queued frame costs beside its bytes: a pong has only two (bytes) */
+/* what a queued frame costs in addition to its data: a pong has 2 (bytes) */
 #define NGX_HTTP_BLOCKCAST_OUT        128
 
 /*
- * What it costs with the memory that it keeps: a frame of its own was made
- * with room to spare, and one of a snapshot keeps the whole snapshot, which
- * may be an old one by now.
+ * That cost plus the unused memory that the frame holds: a frame made for one
+ * client was allocated with room to spare, and a frame of a snapshot keeps the
+ * whole snapshot in memory, which may be outdated by now.
  */
 #define ngx_http_blockcast_ws_keeps(frame)                                    \
     (NGX_HTTP_BLOCKCAST_OUT                                                   \
      + ((frame)->size > (frame)->len ? (frame)->size - (frame)->len : 0))
 
-/* how long the peer's input is discarded before the end (msec) */
+/* how long the peer's input is discarded before we close (msec) */
 #define NGX_HTTP_BLOCKCAST_LINGER_TIME  2000
 
 
@@ -131,9 +135,9 @@ ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Queues a frame whose first `sent` bytes were sent already, and takes over
- * the caller's reference.  answer: the frame belongs to no stream and counts
- * for blockcast_max_queue.
+ * Queues a frame whose first `sent` bytes have been sent already, and takes
+ * over the caller's reference.  answer: the frame belongs to no stream and
+ * counts towards blockcast_max_queue.
  */
 
 static void
@@ -152,7 +156,7 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
     if (answer && size > conn->conf->max_queue
         && conn->connection->write->ready)
     {
-        /* they wait for the next turn and not for the client */
+        /* the queue waits for a later turn, not for the client: send it now */
 
         if (ngx_http_blockcast_ws_send_sent(conn) == NGX_ERROR) {
             ngx_http_blockcast_frame_free(frame);
@@ -163,7 +167,7 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
         size = conn->held + frame->len + ngx_http_blockcast_ws_keeps(frame);
     }
 
-    /* one answer may be larger; the Close frame is always taken */
+    /* a single answer may exceed the limit; a Close frame is always queued */
 
     if (answer && conn->held != 0 && !conn->closing
         && size > conn->conf->max_queue)
@@ -186,8 +190,9 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Closes a client that sends commands and does not read the answers.  Frees
- * what is queued, except for a frame of which a part was sent.
+ * Closes a client that sends commands but does not read the answers.  Frees
+ * the queue, except for its first frame if that one must be sent: a part of it
+ * was sent, TLS may have encrypted it, or it is the response head.
  */
 
 static void
@@ -235,7 +240,10 @@ ngx_http_blockcast_ws_send_overflow(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* Appends a frame to the queue; takes its reference, also without memory. */
+/*
+ * Appends a frame to the queue and takes over the caller's reference, even
+ * when it returns NGX_ERROR (no memory).
+ */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
@@ -268,8 +276,8 @@ ngx_http_blockcast_ws_send_append(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Queues frames of the streams that are pending, up to a number of bytes and
- * while this turn has time for them.
+ * Queues frames of pending streams, until NGX_HTTP_BLOCKCAST_GATHER bytes are
+ * queued or this turn has no time left.  Returns NGX_ERROR without memory.
  */
 
 static ngx_int_t
@@ -297,8 +305,8 @@ ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Sends what is queued.  NGX_OK: the queue is empty, NGX_AGAIN: the socket is
- * full.
+ * Sends the queue.  Returns NGX_OK: the queue is empty; NGX_AGAIN: the socket
+ * is full; NGX_ERROR: the connection failed.
  */
 
 static ngx_int_t
@@ -321,7 +329,7 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 
         if (out->sent == out->frame->len) {
 
-            /* it was sent before it came here */
+            /* all of it had been sent before it was queued */
 
             n = 0;
 
@@ -380,7 +388,10 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 }
 
 
-/* Sends several frames with one system call; returns what c->send() does. */
+/*
+ * Sends several queued frames with one system call.  Returns what c->send()
+ * returns.
+ */
 
 static ssize_t
 ngx_http_blockcast_ws_send_write(ngx_http_blockcast_conn_t *conn)
@@ -460,7 +471,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
     for ( ;; ) {
 
-        /* not before it can be sent: then it is the newest */
+        /* take frames only once they can be sent: then they are the newest */
 
         if (conn->npending != 0 && !conn->closing && c->write->ready
             && ngx_http_blockcast_ws_send_gather(conn) != NGX_OK)
@@ -477,7 +488,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
             if (c->write->ready) {
 
-                /* it is not the client that others have to wait for */
+                /* the client is ready, but this turn has no time left */
 
                 ngx_http_blockcast_fanout_later(c->write);
                 return;
@@ -489,7 +500,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
                    && conn->queued > NGX_HTTP_BLOCKCAST_WAITS
                    && ngx_http_blockcast_fanout_spent())
         {
-            /* many sockets have become writable at the same moment */
+            /* many sockets became writable at once: no time is left */
 
             ngx_http_blockcast_fanout_later(c->write);
             return;
@@ -507,7 +518,7 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
             if (conn->unparsed && !conn->forming) {
 
-                /* it is the client that the rest of its input waits for */
+                /* the client is slow: no longer keep its input back */
 
                 ngx_post_event(c->read, &ngx_posted_events);
             }
@@ -536,8 +547,9 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
 
 /*
- * Ends a connection on which all was sent: shuts down our side, and discards
- * what the peer still sends for a bounded time, so that it gets our Close.
+ * Ends a connection after everything was sent: shuts down our side, then
+ * discards the peer's input for a bounded time, so that the peer receives our
+ * Close.
  */
 
 static void
@@ -557,7 +569,7 @@ ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 
         if (rc == NGX_AGAIN) {
 
-            /* this is called again when the socket takes it */
+            /* called again when the socket is writable */
 
             return;
         }
@@ -585,8 +597,9 @@ ngx_http_blockcast_ws_send_ended(ngx_http_blockcast_conn_t *conn)
 #if (NGX_SSL)
 
 /*
- * Sends close_notify, TLS's own end; from then on nothing is deciphered, for
- * input is only discarded.  NGX_AGAIN: the socket is full.
+ * Sends TLS's close_notify.  From then on input is not decrypted, because it
+ * is only discarded.  Returns NGX_OK, NGX_AGAIN (the socket is full) or
+ * NGX_ERROR.
  */
 
 static ngx_int_t
@@ -603,7 +616,7 @@ ngx_http_blockcast_ws_send_close_notify(ngx_connection_t *c)
 
     rc = ngx_ssl_shutdown(c);
 
-    /* ngx_ssl_shutdown() would have the events until it has done it */
+    /* ngx_ssl_shutdown() may have installed its own handlers */
 
     c->read->handler = read;
     c->write->handler = write;
@@ -642,7 +655,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     if (conn->out != NULL || conn->npending != 0
         || (!conn->direct && !conn->connection->write->ready))
     {
-        /* it is behind: the next frame it gets is the newest one by then */
+        /* the client is slow: its next frame will be the newest by then */
 
         if (sub->pending && sub->hub->stream->field.len == 0) {
             ngx_http_blockcast_count(ngx_http_blockcast_n_conflated, 1);
@@ -671,8 +684,8 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     }
 
     /*
-     * Of thousands of clients none is in the caches: c->send() would touch
-     * the connection, its event and its log, this touches what is here.
+     * With thousands of clients, none is in the CPU caches.  c->send() would
+     * touch the connection, its event and its log; send() needs only conn.
      */
 
     if (conn->direct) {
@@ -704,7 +717,7 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
         return;
     }
 
-    /* with NGX_AGAIN, OpenSSL has encrypted it: it has to be sent, no other */
+    /* after NGX_AGAIN, OpenSSL has encrypted it: it must be sent next */
 
     sub->seq = seq;
     sub->hub->delivered++;
@@ -727,9 +740,9 @@ done:
 
 /*
  * Sends the newest frames of all streams of a client with one write, when
- * several streams are being fanned out: that costs the kernel little more than
- * one frame.  `due`, whose turn it is, comes first; what does not fit is sent
- * when it is that stream's turn.
+ * several streams are being fanned out: this costs the kernel little more than
+ * one frame.  The stream whose turn it is, `due`, comes first; streams that do
+ * not fit are sent in their own turns.
  */
 
 static void
@@ -817,7 +830,7 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
 
     if (rest != 0) {
 
-        /* a part of it is on its way: nothing else may come before the rest */
+        /* this frame was sent in part: its rest must be sent next */
 
         subs[i]->seq = subs[i]->hub->snap.seq;
         subs[i]->hub->delivered++;
@@ -839,7 +852,10 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
 }
 
 
-/* Handles a send() that did not take all; returns what c->send() does. */
+/*
+ * Handles the result of a send() that did not send everything.  Returns what
+ * c->send() returns.
+ */
 
 static ssize_t
 ngx_http_blockcast_ws_send_short(ngx_http_blockcast_conn_t *conn, ssize_t n)

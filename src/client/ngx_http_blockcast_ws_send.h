@@ -1,7 +1,8 @@
 
 /*
- * What a WebSocket connection sends: the fan-out's frames at once, where the
- * socket takes them, else what waits, in one write.
+ * The sending side of a WebSocket connection: frames of the fan-out are sent
+ * at once if the socket takes them.  Otherwise, what waits is sent later in
+ * one write.
  */
 
 
@@ -14,26 +15,26 @@
 #include "ngx_http_blockcast_hub.h"
 
 
-/* registers these functions with the fan-out, in each worker */
+/* Registers these functions with the fan-out; called in each worker. */
 void ngx_http_blockcast_ws_send_init(void);
 
 /*
- * Queues a frame that is of no stream (takes over the caller's reference) and
- * tries to send it; while a handler is at work (busy), what it queues leaves
- * in one write with the flush at its end.  A client for which more waits than
- * blockcast_max_queue is closed.
+ * Sends a frame that belongs to no stream, or queues it; takes over the
+ * caller's reference.  While a handler is running (conn->busy), frames stay
+ * queued until the flush at its end sends them in one write.  Closes a client
+ * when more than blockcast_max_queue bytes of such frames wait.
  */
 void ngx_http_blockcast_ws_send_queue(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame);
 
-/* sends what waits: answers first, then the streams that are pending */
+/* Sends what waits: answers first, then the pending streams. */
 void ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn);
 
-/* sends the hub's newest frame, or marks the subscription as pending */
+/* Sends the hub's newest frame, or marks the subscription as pending. */
 void ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq);
 
-/* marks a subscription as pending and sends it, unless others wait already */
+/* Marks a subscription as pending and sends it, unless others wait already. */
 void ngx_http_blockcast_ws_send_mark_pending(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub);
 

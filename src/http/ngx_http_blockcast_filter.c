@@ -1,7 +1,7 @@
 
 /*
- * Which entries of a log a REST request wants: those whose members have the
- * values of the query.
+ * The filter of a REST request for a log: it selects entries whose members
+ * have the values given in the query.
  */
 
 
@@ -73,7 +73,7 @@ ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
 
         value->key.len = 0;
 
-        /* 7 is the number 7, and the string "7" */
+        /* 7 stands for the number 7 and for the string "7" */
 
         if (value->text.len <= NGX_HTTP_BLOCKCAST_FILTER_NUMBER
             && value->text.data[0] != '"'

@@ -1,7 +1,7 @@
 
 /*
- * Which entries of a log a REST request wants: those whose members have the
- * values of the query.
+ * The filter of a REST request for a log: it selects entries whose members
+ * have the values given in the query.
  */
 
 
@@ -14,20 +14,20 @@
 #include "bc_span.h"
 
 
-/* in one request: members, and values of all of them together */
+/* max. members in one request, and max. values of all of them together */
 #define NGX_HTTP_BLOCKCAST_FILTER_MEMBERS  BC_LOG_FILTER_MEMBERS
 #define NGX_HTTP_BLOCKCAST_FILTER_VALUES   BC_LOG_FILTER_VALUES
 
-/* a longer number of an entry is compared with nothing (bytes) */
+/* a number in an entry that is longer than this never matches (bytes) */
 #define NGX_HTTP_BLOCKCAST_FILTER_NUMBER   128
 
 
 /* one value of the query */
 
 typedef struct {
-    ngx_uint_t   member;    /* in members */
-    ngx_str_t    text;      /* of a string, decoded */
-    ngx_str_t    key;       /* of a number, true, false, null; or len 0 */
+    ngx_uint_t   member;    /* index in members */
+    ngx_str_t    text;      /* as a string, decoded */
+    ngx_str_t    key;       /* a number, true, false or null; else len 0 */
 } ngx_http_blockcast_filter_value_t;
 
 
@@ -41,15 +41,15 @@ typedef struct {
     ngx_uint_t                          nvalues;
     const uint64_t                     *columns[
                                           NGX_HTTP_BLOCKCAST_FILTER_MEMBERS];
-                                                /* of filter_index.c */
+                                                /* set by filter_index.c */
 } ngx_http_blockcast_filter_t;
 
 
 /*
- * Makes the filter of a request's query, MEMBER=VALUE&MEMBER=VALUE, without
- * the arguments that are ours (limit, offset, wait, after, token, streams) or
- * have no value.  NGX_OK, NGX_DECLINED when there are too many, or NGX_ERROR
- * without memory.
+ * Makes the filter from a request's query, MEMBER=VALUE&MEMBER=VALUE.  Ignores
+ * the module's own arguments (limit, offset, wait, after, token, streams) and
+ * arguments without a value.  Returns NGX_OK, NGX_DECLINED when there are too
+ * many members or values, or NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_filter_parse(ngx_http_request_t *r,
     ngx_http_blockcast_filter_t *filter);

@@ -1,11 +1,12 @@
 
 /*
- * Which entries of a log match a filter, without a look at each of them.
+ * An index that finds the entries of a log that match a filter, without
+ * parsing each of them.
  *
- * For each log that is filtered a worker remembers which members its entries
- * have, and of the members that filters name a hash of the value in each
- * entry.  An entry is taken in once, when the next filter comes.  The key of
- * the hashes is secret, and they are long enough to stand for the values.
+ * For each log that is filtered, a worker remembers which members its entries
+ * have; for members that filters name, it also keeps a hash of the value in
+ * each entry.  An entry is indexed once, when the next filter comes.  The
+ * hashes have a secret key and are long enough to stand for the values.
  */
 
 
@@ -20,27 +21,26 @@
 #include "bc_span.h"
 
 
-/* names that a log's entries may have: a power of two, and how many of them */
+/* size of the table of member names, a power of two, and the most it holds */
 #define NGX_HTTP_BLOCKCAST_INDEX_NAMES    512
 #define NGX_HTTP_BLOCKCAST_INDEX_FULL     384
 
-/* members whose values are remembered, those asked for last */
+/* members whose values are indexed: those used last */
 #define NGX_HTTP_BLOCKCAST_INDEX_COLUMNS  16
 
-/* entries that are taken in at a time, and for how long in a turn (usec) */
+/* entries indexed between looks at the clock; time limit of a turn (usec) */
 #define NGX_HTTP_BLOCKCAST_INDEX_STEP     16
 #define NGX_HTTP_BLOCKCAST_INDEX_TIME     1000
 
 
-/* what the entry at a place of hub->entries has as the value of a member */
+/* the values of a member, by the entry's place in hub->entries */
 
 typedef struct {
     uint64_t                      name;         /* hash; 0: free */
     uint64_t                     *values;       /* hashes, 0: none */
-    uint64_t                      next;         /* entry to be taken in */
-    uint64_t                      behind;       /* the newest one with such a
-                                                   member, plus 1 */
-    uint64_t                      used;         /* of index->uses */
+    uint64_t                      next;         /* next entry to index */
+    uint64_t                      behind;       /* newest with it, plus 1 */
+    uint64_t                      used;         /* index->uses then */
 } ngx_http_blockcast_column_t;
 
 
@@ -54,14 +54,16 @@ typedef struct {
     ngx_http_blockcast_stream_t  *stream;
     ngx_http_blockcast_member_t   members[NGX_HTTP_BLOCKCAST_INDEX_NAMES];
     ngx_uint_t                    nmembers;
-    uint64_t                      next;         /* entry to be taken in */
+    uint64_t                      next;         /* next entry to index */
     ngx_http_blockcast_column_t   columns[NGX_HTTP_BLOCKCAST_INDEX_COLUMNS];
     uint64_t                      uses;
 } ngx_http_blockcast_index_t;
 
 
-/* the hashes that a request wants, 0 for none, in a table half of which is
-   empty: a value that is a number has two */
+/*
+ * The hashes that a request wants (0: none), in a hash table that is at least
+ * half empty.  A value that is a number has two hashes.
+ */
 
 #define NGX_HTTP_BLOCKCAST_WANTED  (4 * NGX_HTTP_BLOCKCAST_FILTER_VALUES)
 
@@ -92,15 +94,15 @@ static uint64_t ngx_http_blockcast_filter_index_hash(ngx_uint_t kind,
     const u_char *data, size_t len);
 
 
-/* by the streams' index */
+/* indexed by the streams' index */
 static ngx_http_blockcast_index_t  *ngx_http_blockcast_indexes[
                                                   NGX_HTTP_BLOCKCAST_STREAMS];
 
-/* the hashes' key */
+/* the secret key of the hashes */
 static uint64_t  ngx_http_blockcast_index_seed[2];
 
 
-/* the entry of a number that hub->added gave it; entries are counted from 0 */
+/* number of the oldest entry; hub->added numbers them from 0 */
 #define ngx_http_blockcast_filter_index_oldest(hub)                           \
     ((hub)->added - (hub)->count)
 
@@ -191,7 +193,7 @@ ngx_http_blockcast_filter_index_of(ngx_http_blockcast_hub_t *hub)
 
     if (index != NULL) {
 
-        /* of a former configuration in the same process */
+        /* the index is of an earlier configuration in the same process */
 
         for (i = 0; i < NGX_HTTP_BLOCKCAST_INDEX_COLUMNS; i++) {
             if (index->columns[i].values != NULL) {
@@ -214,7 +216,7 @@ ngx_http_blockcast_filter_index_of(ngx_http_blockcast_hub_t *hub)
 }
 
 
-/* Returns the bytes of the entry with a number. */
+/* Returns the bytes of the entry with number n, not copied. */
 
 static bc_span_t
 ngx_http_blockcast_filter_index_entry(ngx_http_blockcast_hub_t *hub,
@@ -233,7 +235,7 @@ ngx_http_blockcast_filter_index_entry(ngx_http_blockcast_hub_t *hub,
 }
 
 
-/* Tells whether a turn's time is over; looks at the clock now and then. */
+/* Returns true if the turn is over; checks the clock only for some n. */
 
 static ngx_uint_t
 ngx_http_blockcast_filter_index_over(uint64_t n, uint64_t began)
@@ -244,7 +246,10 @@ ngx_http_blockcast_filter_index_over(uint64_t n, uint64_t began)
 }
 
 
-/* Notes which members the entries have that were not looked at yet. */
+/*
+ * Indexes the members of entries that were not indexed yet.  Returns NGX_OK,
+ * or NGX_AGAIN when this turn's time is over.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_filter_index_names(ngx_http_blockcast_index_t *index,
@@ -299,7 +304,7 @@ ngx_http_blockcast_filter_index_name(ngx_http_blockcast_index_t *index,
 
         if (index->nmembers == NGX_HTTP_BLOCKCAST_INDEX_FULL) {
 
-            /* too many: those that are not here are looked for */
+            /* too many: _update() looks for members that are not here */
             return;
         }
 
@@ -311,7 +316,7 @@ ngx_http_blockcast_filter_index_name(ngx_http_blockcast_index_t *index,
 }
 
 
-/* Returns the member of a hash, or the place where it would be. */
+/* Returns the member with a hash, or the free place for it. */
 
 static ngx_http_blockcast_member_t *
 ngx_http_blockcast_filter_index_member(ngx_http_blockcast_index_t *index,
@@ -330,7 +335,10 @@ ngx_http_blockcast_filter_index_member(ngx_http_blockcast_index_t *index,
 }
 
 
-/* Returns the column of a member, maybe in place of the one used least. */
+/*
+ * Returns the column of a member, replacing the least recently used one if it
+ * has none.  Returns NULL without memory.
+ */
 
 static ngx_http_blockcast_column_t *
 ngx_http_blockcast_filter_index_column(ngx_http_blockcast_index_t *index,
@@ -371,7 +379,10 @@ ngx_http_blockcast_filter_index_column(ngx_http_blockcast_index_t *index,
 }
 
 
-/* Takes in the entries' values of a member. */
+/*
+ * Indexes a member's values in entries that were not indexed yet.  Returns
+ * NGX_OK, or NGX_AGAIN when this turn's time is over.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_filter_index_values(ngx_http_blockcast_column_t *column,
@@ -409,7 +420,7 @@ ngx_http_blockcast_filter_index_values(ngx_http_blockcast_column_t *column,
 }
 
 
-/* Returns the hash of a value, 0 for one that no filter can name. */
+/* Returns the hash of a value, or 0 for a value that no filter can name. */
 
 static uint64_t
 ngx_http_blockcast_filter_index_value(bc_span_t value)
@@ -445,7 +456,7 @@ ngx_http_blockcast_filter_index_value(bc_span_t value)
 }
 
 
-/* Returns the hash of a string that has escapes; 0 without memory. */
+/* Returns the hash of a quoted string with escapes, or 0 without memory. */
 
 static uint64_t
 ngx_http_blockcast_filter_index_decoded(bc_span_t text)
@@ -478,7 +489,10 @@ ngx_http_blockcast_filter_index_decoded(bc_span_t text)
 }
 
 
-/* kind: 0 for strings and names, 1 for numbers, true, false and null */
+/*
+ * Returns a hash that is never 0.  kind: 0 for strings and names; 1 for
+ * numbers, true, false and null.
+ */
 
 static uint64_t
 ngx_http_blockcast_filter_index_hash(ngx_uint_t kind, const u_char *data,
@@ -495,7 +509,7 @@ ngx_http_blockcast_filter_index_hash(ngx_uint_t kind, const u_char *data,
 }
 
 
-/* Adds a hash that entries may have at a member. */
+/* Adds the hash of a value that is wanted for a member. */
 
 static void
 ngx_http_blockcast_filter_index_want(ngx_http_blockcast_wanted_t *wanted,
@@ -554,7 +568,7 @@ ngx_http_blockcast_filter_index_find(ngx_http_blockcast_hub_t *hub,
 
     if (filter->known == 0) {
 
-        /* all of them match */
+        /* there is nothing to compare: all entries match */
 
         for (i = hub->count - ngx_min(hub->count, offset);
              i > 0 && *count < limit;

@@ -1,6 +1,7 @@
 
 /*
- * Which entries of a log match a filter, without a look at each of them.
+ * An index that finds the entries of a log that match a filter, without
+ * parsing each of them.
  */
 
 
@@ -14,18 +15,19 @@
 
 
 /*
- * Takes in the entries that have come since, and sets filter->known.  NGX_OK;
- * NGX_AGAIN: there are more of them than one turn has time for, it is to be
- * called again in another one; NGX_ERROR without memory.
+ * Indexes the entries that are new since the last call, and sets filter->known
+ * and filter->columns.  Returns NGX_OK; NGX_AGAIN when one turn has no time
+ * for all of them: call it again in a later turn; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_blockcast_filter_index_update(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_filter_t *filter);
 
 /*
- * Finds the newest entries that match, after NGX_OK and in the same turn:
- * leaves out `offset` of them, and puts the numbers of the next ones, *count
- * at most, to found.  Sets *count to how many these are, and returns how many
- * match all in all.
+ * Finds the newest entries that match.  Call it after
+ * ngx_http_blockcast_filter_index_update() returned NGX_OK, in the same turn.
+ * Skips `offset` matches, and writes the numbers of the next ones (0: the
+ * oldest entry in the hub), at most *count, to found.  Sets *count to how many
+ * it wrote, and returns how many entries match in total.
  */
 ngx_uint_t ngx_http_blockcast_filter_index_find(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_filter_t *filter, ngx_uint_t offset, ngx_uint_t *found,

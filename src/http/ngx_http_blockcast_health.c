@@ -1,6 +1,6 @@
 
 /*
- * How the streams, the nodes and the workers are, for people and balancers.
+ * The health of streams, nodes and workers, for humans and load balancers.
  */
 
 
@@ -92,7 +92,7 @@ ngx_http_blockcast_health_add_counters(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Adds the text of an error; an empty one as null. */
+/* Adds the text of an error as "error", or null if it is empty. */
 
 static void
 ngx_http_blockcast_health_add_error(ngx_http_blockcast_json_out_t *out,
@@ -107,7 +107,7 @@ ngx_http_blockcast_health_add_error(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Adds the ranges and numbers that are kept of a stream, or null. */
+/* Adds the ranges and series of a stream's history, or null if it has none. */
 
 static void
 ngx_http_blockcast_health_add_history(ngx_http_blockcast_json_out_t *out,
@@ -247,7 +247,7 @@ ngx_http_blockcast_health_add_keys(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Adds the WebSocket to a node, null when none is configured. */
+/* Adds a node's head, the WebSocket to it, or null if none is configured. */
 
 static void
 ngx_http_blockcast_health_add_head(ngx_http_blockcast_json_out_t *out,
@@ -299,7 +299,7 @@ ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
                                             &counters)
         != NGX_OK)
     {
-        /* nobody has polled yet */
+        /* it has not been polled yet: all counters are 0 */
 
         ngx_memzero(&status, sizeof(ngx_http_blockcast_node_status_t));
         ngx_memzero(&none, sizeof(ngx_http_blockcast_node_counters_t));
@@ -334,7 +334,7 @@ ngx_http_blockcast_health_add_node(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Tells whether a stream is healthy. */
+/* Returns true if a stream is healthy: it is neither waiting nor stale. */
 
 static ngx_uint_t
 ngx_http_blockcast_health_is_fresh(ngx_http_blockcast_stream_t *st)
@@ -377,7 +377,7 @@ ngx_http_blockcast_health_node_visible(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_node_t *node, ngx_http_blockcast_stream_t **st,
     uint64_t allowed)
 {
-    /* whoever sees all streams sees a node without any */
+    /* a client that may see all streams also sees a node without any */
 
     if (ngx_http_blockcast_health_visible(st,
                                           allowed) >= bmcf->streams.nelts) {
@@ -497,7 +497,7 @@ ngx_http_blockcast_health_add_newest_error(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Adds which worker polls, and all workers that are there. */
+/* Adds the worker that polls, and all workers that are alive. */
 
 static void
 ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
@@ -546,7 +546,10 @@ ngx_http_blockcast_health_add_workers(ngx_http_blockcast_json_out_t *out,
 }
 
 
-/* Copies a text, with a NUL behind it; the JSON points to the copy. */
+/*
+ * Copies a text to the request's pool, with a NUL after it; the JSON points to
+ * the copy.  Returns "" without memory.
+ */
 
 static char *
 ngx_http_blockcast_health_text(ngx_http_request_t *r, u_char *p, size_t len)
@@ -564,7 +567,7 @@ ngx_http_blockcast_health_text(ngx_http_request_t *r, u_char *p, size_t len)
 }
 
 
-/* Adds what this nginx does in the cluster, and how its engine is. */
+/* Adds this gateway's role in the cluster, and the state of its engine. */
 
 static void
 ngx_http_blockcast_health_add_cluster(ngx_http_blockcast_json_out_t *out,
@@ -623,7 +626,7 @@ ngx_http_blockcast_health_handler(ngx_http_request_t *r)
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_blockcast_module);
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
-    /* a balancer that asks for it has no token, and needs no more than 200 */
+    /* a load balancer has no token, and needs only the status */
 
     brief = (blcf->tokens != NULL
              && ngx_http_blockcast_access_token(r, &body) != NGX_OK);

@@ -1,6 +1,6 @@
 
 /*
- * How the streams, the nodes and the workers are, for people and balancers.
+ * The health of streams, nodes and workers, for humans and load balancers.
  */
 
 
@@ -12,19 +12,19 @@
 #include "ngx_http_blockcast_json_out.h"
 
 
-/* Handles the content of blockcast_health. */
+/* Handles the requests of a blockcast_health location. */
 ngx_int_t ngx_http_blockcast_health_handler(ngx_http_request_t *r);
 
-/* Counts the streams of a location that this client may see. */
+/* Returns how many streams of a location this client may see. */
 ngx_uint_t ngx_http_blockcast_health_visible(ngx_http_blockcast_stream_t **st,
     uint64_t allowed);
 
-/* Tells whether a node is that of a stream which this client may see. */
+/* Returns true if this client may see a stream of the node, or all streams. */
 ngx_uint_t ngx_http_blockcast_health_node_visible(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_http_blockcast_node_t *node,
     ngx_http_blockcast_stream_t **st, uint64_t allowed);
 
-/* the words for ngx_http_blockcast_freshness_e */
+/* the names of ngx_http_blockcast_freshness_e */
 extern const char  *ngx_http_blockcast_freshness_names[];
 
 /* Adds a stream's row to an array. */
@@ -33,9 +33,9 @@ void ngx_http_blockcast_health_add_stream(ngx_http_blockcast_json_out_t *out,
 
 
 /*
- * Adds what the gateway has saved its nodes, as "totals": the requests to the
- * nodes that a client may see, what was delivered of its streams, the
- * connections of all.
+ * Adds, as "totals", how much the gateway saves its nodes: the requests to the
+ * nodes that the client may see, the deliveries of its streams, the
+ * difference, and the connections of all clients.
  */
 void ngx_http_blockcast_health_add_totals(ngx_http_blockcast_json_out_t *out,
     cJSON *root, ngx_http_blockcast_main_conf_t *bmcf,

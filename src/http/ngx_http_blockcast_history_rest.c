@@ -15,8 +15,9 @@
 
 
 /*
- * Chooses the form: format= says it, or else whether the Accept header names
- * text/csv.  NGX_DECLINED: there is no such format.
+ * Chooses the form: that of the argument format= (*value) if there is one;
+ * otherwise CSV if the Accept header names text/csv, else JSON.  Returns
+ * NGX_DECLINED when format= is unknown.
  */
 
 static ngx_int_t
@@ -52,7 +53,11 @@ ngx_http_blockcast_history_rest_form(ngx_http_request_t *r,
 }
 
 
-/* Finds range=, or answers what there is: *rc is of the content handler. */
+/*
+ * Returns the number of the ring that range= names, or of the first one
+ * without range=.  If there is no such ring, responds with the names of those
+ * there are and returns NGX_ERROR: *rc is what the content handler returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_history_rest_range(ngx_http_request_t *r,
@@ -162,7 +167,7 @@ ngx_http_blockcast_history_rest(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* a slow client keeps the text: it is no copy */
+    /* the text is not copied: a slow client keeps a reference to it */
 
     frame->refs++;
 

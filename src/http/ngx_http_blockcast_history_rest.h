@@ -12,8 +12,8 @@
 
 
 /*
- * Answers a request for streams/NAME/history of a stream that this client may
- * have.
+ * Responds to a request for streams/NAME/history; the caller has checked that
+ * this client may have the stream.  Returns what the content handler returns.
  */
 ngx_int_t ngx_http_blockcast_history_rest(ngx_http_request_t *r,
     ngx_http_blockcast_stream_t *st);

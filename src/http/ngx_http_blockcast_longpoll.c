@@ -15,7 +15,7 @@
 
 
 typedef struct {
-    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
+    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
     ngx_http_blockcast_longpoll_pt     answer;
 } ngx_http_blockcast_longpoll_t;
 
@@ -106,7 +106,7 @@ ngx_http_blockcast_longpoll_mark_pending(ngx_http_blockcast_conn_t *conn,
 
 
 /*
- * Has the event loop see whether the seq that is waited for has come.  Many
+ * Has the event loop check whether the awaited seq has come.  Many requests
  * may wait for it: each turn answers some of them.
  */
 
@@ -151,7 +151,7 @@ ngx_http_blockcast_longpoll_event(ngx_event_t *ev)
     if (!over
         && (sub->hub->newest == NULL || sub->hub->snap.seq <= sub->seq))
     {
-        /* another freshness, not another seq */
+        /* only the freshness has changed, there is no new seq */
 
         sub->last_status = sub->hub->freshness;
         return;

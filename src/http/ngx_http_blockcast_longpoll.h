@@ -12,23 +12,24 @@
 
 
 /*
- * Sends the response.  over is true when the time is up and nothing new has
- * come.  Returns what a content handler returns.
+ * Sends the response when the wait ends.  over: it ended without a new seq,
+ * because the time is up or the worker exits.  Returns what a content handler
+ * returns.
  */
 typedef ngx_int_t (*ngx_http_blockcast_longpoll_pt)(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
 
 
 /*
- * Holds a request until the stream's seq is larger than after, at most wait
- * milliseconds, and then calls answer from the event loop.  Returns what the
+ * Holds a request until the hub's seq is larger than `after`, for at most
+ * `wait` msec, and then calls answer() from the event loop.  Returns what the
  * content handler has to return.
  */
 ngx_int_t ngx_http_blockcast_longpoll_wait(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, uint64_t after, ngx_msec_t wait,
     ngx_http_blockcast_longpoll_pt answer);
 
-/* Registers the kind with the fan-out, in each worker. */
+/* Registers this kind of client with the fan-out; called in each worker. */
 void ngx_http_blockcast_longpoll_init(void);
 
 

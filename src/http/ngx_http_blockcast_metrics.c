@@ -2,9 +2,10 @@
 /*
  * Metrics for Prometheus, in its text format 0.0.4.
  *
- * To add one: a counter of clients is a line of _metrics_clients(), a number
- * of each stream a row of ngx_http_blockcast_metrics_stream_rows, a counter of
- * each node a row of ngx_http_blockcast_metrics_node_rows.
+ * To add a metric: a counter of clients is a line in
+ * ngx_http_blockcast_metrics_clients(), a number per stream is a row of
+ * ngx_http_blockcast_metrics_stream_rows, and a counter per node is a row of
+ * ngx_http_blockcast_metrics_node_rows.
  */
 
 
@@ -24,11 +25,11 @@
 #include "ngx_http_blockcast_rest.h"
 
 
-/* bytes that the text has room for at first; it doubles when it is full */
+/* initial room for the text, which doubles when it is full (bytes) */
 #define NGX_HTTP_BLOCKCAST_METRICS_SIZE  16384
 
 
-/* the response's body while it is written; start is NULL: out of memory */
+/* the response's body while it is written; start is NULL without memory */
 
 typedef struct {
     ngx_pool_t                   *pool;
@@ -39,8 +40,9 @@ typedef struct {
 
 
 /*
- * A number of each stream: what value() returns, or the ngx_atomic_t at offset
- * in the stream's slot.  Below 0: the stream has no such number.
+ * A number per stream: the result of value(), or if that is NULL the
+ * ngx_atomic_t at `offset` in the stream's slot.  A negative result means that
+ * the stream has no such number.
  */
 
 typedef struct {
@@ -49,11 +51,11 @@ typedef struct {
     const char                   *help;
     size_t                        offset;
     int64_t                     (*value)(ngx_http_blockcast_stream_t *st);
-    ngx_uint_t                    msec;     /* the unit, shown as seconds */
+    ngx_uint_t                    msec;     /* in msec, shown in seconds */
 } ngx_http_blockcast_metrics_stream_row_t;
 
 
-/* a counter of each node */
+/* a counter per node */
 
 typedef struct {
     const char                   *name;
@@ -72,7 +74,7 @@ typedef struct {
 } ngx_http_blockcast_metrics_node_t;
 
 
-/* a counter of each head */
+/* a counter per head */
 
 typedef struct {
     const char                   *name;
@@ -243,8 +245,8 @@ static ngx_http_blockcast_metrics_head_row_t
 
 
 /*
- * Appends to the text, which grows as it has to.  Without memory it becomes
- * empty and stays so.
+ * Appends to the text, which grows as needed.  Without memory, text->start
+ * becomes NULL and stays so.
  */
 
 static void
@@ -265,7 +267,7 @@ ngx_http_blockcast_metrics_print(ngx_http_blockcast_metrics_text_t *text,
             return;
         }
 
-        /* it was cut, or fits by chance: again, with room for twice as much */
+        /* it was cut, or fits exactly: try again with twice the room */
 
         used = text->last - text->start;
         size = 2 * (text->end - text->start);
@@ -305,7 +307,7 @@ ngx_http_blockcast_metrics_one(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends a counter by encoding; counts: one for each of them. */
+/* Appends a counter by encoding; counts: one value per encoding. */
 
 static void
 ngx_http_blockcast_metrics_by_encoding(ngx_http_blockcast_metrics_text_t *text,
@@ -324,8 +326,9 @@ ngx_http_blockcast_metrics_by_encoding(ngx_http_blockcast_metrics_text_t *text,
 
 
 /*
- * Appends a histogram.  counts: of each bucket; limits: of all but the last
- * (usec); usec: the sum of all times; stream: the one they are of, or NULL.
+ * Appends a histogram.  counts: one per bucket; limits: the upper bounds of
+ * all buckets but the last (usec); usec: the sum of all times; stream: its
+ * name, or NULL for a histogram of no stream.
  */
 
 static void
@@ -491,7 +494,7 @@ ngx_http_blockcast_metrics_keys_listened(ngx_http_blockcast_stream_t *st)
 }
 
 
-/* Appends the samples of one row, of n streams. */
+/* Appends the samples of one row for n streams. */
 
 static void
 ngx_http_blockcast_metrics_stream_row(ngx_http_blockcast_metrics_text_t *text,
@@ -645,7 +648,7 @@ ngx_http_blockcast_metrics_node_health(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends the WebSockets to the nodes that have one. */
+/* Appends the metrics of the heads, the WebSockets to nodes that have one. */
 
 static void
 ngx_http_blockcast_metrics_heads(ngx_http_blockcast_metrics_text_t *text,
@@ -724,7 +727,7 @@ ngx_http_blockcast_metrics_nodes(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends what the workers count of clients; all: the sums of all workers. */
+/* Appends the counters of clients; all: the sums over all workers. */
 
 static void
 ngx_http_blockcast_metrics_clients(ngx_http_blockcast_metrics_text_t *text,
@@ -855,7 +858,7 @@ ngx_http_blockcast_metrics_poller(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends what this nginx has to do with the cluster's engine. */
+/* Appends what this gateway knows of the cluster and its engine. */
 
 static void
 ngx_http_blockcast_metrics_cluster(ngx_http_blockcast_metrics_text_t *text,
@@ -898,7 +901,7 @@ ngx_http_blockcast_metrics_cluster(ngx_http_blockcast_metrics_text_t *text,
 }
 
 
-/* Appends the metrics of the whole nginx: of no stream or node. */
+/* Appends metrics of the whole nginx, which belong to no stream or node. */
 
 static void
 ngx_http_blockcast_metrics_server(ngx_http_blockcast_metrics_text_t *text,
@@ -999,7 +1002,7 @@ ngx_http_blockcast_metrics_visible_nodes(ngx_http_request_t *r,
                                                 &node->status, &node->counters)
             != NGX_OK)
         {
-            /* before the first poll: it is ok, and all counters are 0 */
+            /* before the first poll: it counts as ok, with all counters 0 */
 
             ngx_memzero(&node->status,
                         sizeof(ngx_http_blockcast_node_status_t));

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Handles the content of blockcast_metrics. */
+/* Handles the requests of a blockcast_metrics location. */
 ngx_int_t ngx_http_blockcast_metrics_handler(ngx_http_request_t *r);
 
 

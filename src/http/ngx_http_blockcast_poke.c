@@ -1,9 +1,9 @@
 
 /*
- * blockcast_poke: a hook of the node tells that there is something new.
+ * blockcast_poke: a hook of the node reports that there is new data.
  *
- * It may name streams, and no more: what is new is asked of the node, so that
- * whoever reaches this location can change no data.
+ * A poke can name streams, but carries no data: the gateway asks the node for
+ * it.  So nobody who reaches this location can change any data.
  */
 
 
@@ -84,7 +84,7 @@ ngx_http_blockcast_poke_handler(ngx_http_request_t *r)
 
     if (wake) {
 
-        /* whichever worker polls: this one, or one of the others */
+        /* wake the worker that polls, which may be this one */
 
         ngx_http_blockcast_worker_notify_poller(bmcf);
         ngx_http_blockcast_poller_kick();
@@ -95,8 +95,9 @@ ngx_http_blockcast_poke_handler(ngx_http_request_t *r)
 
 
 /*
- * Finds out which streams the client may have.  NGX_DECLINED: *rc is what the
- * handler returns.
+ * Checks the method, the Origin and the token, and sets *allowed to the
+ * streams that the client may have.  Returns NGX_DECLINED when the request was
+ * refused: *rc is what the content handler returns.
  */
 
 static ngx_int_t
@@ -120,7 +121,7 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
         return NGX_DECLINED;
     }
 
-    /* any page can have its visitors' browsers send a POST */
+    /* any page can make its visitors' browsers send a POST */
 
     if (ngx_http_blockcast_access_page(r, &refusal) != NGX_OK) {
         *rc = ngx_http_blockcast_rest_error(r, refusal.status, "forbidden",
@@ -133,8 +134,9 @@ ngx_http_blockcast_poke_allowed(ngx_http_request_t *r, uint64_t *allowed,
 
 
 /*
- * Reads which streams are named by the arguments stream=, all when there is
- * none.  NGX_DECLINED: one is unknown, and *rc is what the handler returns.
+ * Sets *named to the streams that the arguments stream= name, or to all
+ * allowed ones when there is no such argument.  Returns NGX_DECLINED when one
+ * is unknown, or without memory: *rc is what the content handler returns.
  */
 
 static ngx_int_t
@@ -206,7 +208,7 @@ ngx_http_blockcast_poke_answer(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* over the NUL that ends the printed text */
+    /* overwrite the NUL that ends the printed text */
 
     body.data[body.len++] = '\n';
 

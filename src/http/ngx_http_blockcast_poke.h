@@ -1,6 +1,6 @@
 
 /*
- * blockcast_poke: a hook of the node tells that there is something new.
+ * blockcast_poke: a hook of the node reports that there is new data.
  */
 
 

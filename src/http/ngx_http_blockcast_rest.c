@@ -1,6 +1,6 @@
 
 /*
- * The streams over plain HTTP, read from the zone by any worker.
+ * The streams over plain HTTP.  Any worker responds, from the zone.
  */
 
 
@@ -32,7 +32,7 @@
 #define NGX_HTTP_BLOCKCAST_LIMIT      50
 #define NGX_HTTP_BLOCKCAST_MAX_LIMIT  10000
 
-/* of a long poll (msec) */
+/* the longest wait of a long poll (msec) */
 #define NGX_HTTP_BLOCKCAST_MAX_WAIT   60000
 
 /* how long a request waits for the first poll of an idle stream (msec) */
@@ -42,17 +42,17 @@
 /* a page of a log's entries */
 
 typedef struct {
-    ngx_uint_t  count;      /* of those on the page */
-    ngx_uint_t  total;      /* of those that match */
+    ngx_uint_t  count;      /* entries on the page */
+    ngx_uint_t  total;      /* entries that match */
     ngx_uint_t  limit;
     ngx_uint_t  offset;
 } ngx_http_blockcast_rest_page_t;
 
 
-/* a request whose filter has to wait for its index */
+/* a request that waits until the index for its filter is up to date */
 
 typedef struct {
-    ngx_http_blockcast_held_request_t  held;    /* first: it is one */
+    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
     ngx_http_blockcast_hub_t          *hub;
     ngx_http_blockcast_filter_t        filter;
 } ngx_http_blockcast_rest_filtered_t;
@@ -81,7 +81,7 @@ static ngx_int_t ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
 static void ngx_http_blockcast_rest_filter_event(ngx_event_t *ev);
 
 
-/* Returns the length of "/history" where a path ends so, else 0. */
+/* Returns the length of "/history" if the path ends with it, else 0. */
 
 static size_t
 ngx_http_blockcast_rest_history_len(ngx_str_t *path)
@@ -97,8 +97,9 @@ ngx_http_blockcast_rest_history_len(ngx_str_t *path)
 
 
 /*
- * Finds the path in a regex location: what is behind its last "/", with
- * "streams/" when that is before it, and then "/history" may be behind it.
+ * Finds the API path in the URI of a regex location: what follows the last
+ * slash.  If "/streams/" ends there, the path starts with "streams/" and may
+ * end with "/history".
  */
 
 static void
@@ -254,7 +255,7 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
     if (!(allowed & ((uint64_t) 1 << st->index))) {
 
-        /* do not name the stream: only its location is known to all */
+        /* do not name the stream: the client may know only the location */
 
         return ngx_http_blockcast_rest_error(r, NGX_HTTP_FORBIDDEN,
                                   "forbidden_stream", "this client may not "
@@ -273,8 +274,8 @@ ngx_http_blockcast_rest_handler(ngx_http_request_t *r)
 
 
 /*
- * Finds the key in the path of a blockcast_rest: what is behind its location,
- * or the argument "key".
+ * Sets *key to what follows the location of a blockcast_rest in the URI,
+ * without leading slashes.  It is empty when nothing follows.
  */
 
 static void
@@ -298,7 +299,11 @@ ngx_http_blockcast_rest_tail(ngx_http_request_t *r,
 }
 
 
-/* Answers a request for a key, in the path or the argument "key". */
+/*
+ * Responds to a request for a key: the one from the path or, if that is empty,
+ * of the argument "key".  whole: see ngx_http_blockcast_rest_snapshot().
+ * Returns what the content handler returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_key(ngx_http_request_t *r,
@@ -468,7 +473,7 @@ ngx_http_blockcast_rest_error(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* over the NUL that ends the printed text */
+    /* overwrite the NUL that ends the printed text */
 
     body.data[body.len++] = '\n';
 
@@ -494,7 +499,7 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
     st = hub->stream;
     ngx_http_blockcast_hub_read_error(hub, &error);
 
-    /* the poll has been asked for: a moment, or the interval after a failure */
+    /* a poll was requested: retry in 1 s, after a failure in one interval */
 
     seconds = error.len ? (st->interval + 999) / 1000 : 1;
 
@@ -521,8 +526,8 @@ ngx_http_blockcast_rest_waiting(ngx_http_request_t *r,
 
 
 /*
- * Answers a request for a stream without data.  Its first poll has just been
- * started: the request waits for it once, rather than getting 503.
+ * Responds to a request for a stream without data.  Its first poll has just
+ * been requested: the request waits for it once, instead of getting a 503.
  */
 
 static ngx_int_t
@@ -538,7 +543,7 @@ ngx_http_blockcast_rest_first(ngx_http_request_t *r,
         || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
         || ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK)
     {
-        /* it has failed, this request has waited already, or too many do */
+        /* the poll failed, this request has waited before, or too many do */
 
         return ngx_http_blockcast_rest_waiting(r, hub);
     }
@@ -597,7 +602,7 @@ ngx_http_blockcast_rest_fresh_headers(ngx_http_request_t *r,
     ngx_str_set(&h->key, "ETag");
     h->value = *etag;
 
-    /* If-None-Match is answered by nginx itself */
+    /* nginx itself handles If-None-Match */
 
     r->headers_out.etag = h;
 
@@ -605,7 +610,10 @@ ngx_http_blockcast_rest_fresh_headers(ngx_http_request_t *r,
 }
 
 
-/* Adds these headers to an answer with the newest snapshot. */
+/*
+ * Adds these headers, with an ETag, for the newest snapshot, and counts the
+ * delivery.  Returns NGX_ERROR without memory.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
@@ -629,8 +637,9 @@ ngx_http_blockcast_rest_headers(ngx_http_request_t *r,
 
 
 /*
- * Reads ?epoch=E, which a seq belongs to.  Returns NGX_DECLINED with *other, or
- * what the content handler returns when it is none.
+ * Reads ?epoch=E, the epoch of the seq in the query.  Returns NGX_DECLINED
+ * after setting *other (true: not the current epoch); if E is malformed,
+ * responds and returns what the content handler returns.
  */
 
 static ngx_int_t
@@ -662,10 +671,10 @@ ngx_http_blockcast_rest_other_epoch(ngx_http_request_t *r, ngx_uint_t *other)
 
 
 /*
- * Handles ?wait=10s&after=SEQ&epoch=E: the response comes with the first seq
- * after that one, of another epoch at once, or as 204 when the time is up.
- * Returns NGX_DECLINED when the request has no wait, or there is nothing to
- * wait for.
+ * Handles ?wait=10s&after=SEQ&epoch=E: responds with the first seq after SEQ,
+ * at once if E is another epoch, or with 204 when the time is up.  Returns
+ * NGX_DECLINED when the request does not ask to wait, or there is nothing to
+ * wait for; otherwise what the content handler returns.
  */
 
 static ngx_int_t
@@ -678,7 +687,7 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     ngx_uint_t                     other;
     ngx_http_blockcast_refusal_t   refusal;
 
-    /* a response that this is only a part of does not wait for it */
+    /* a subrequest does not wait: it would hold up the whole response */
 
     if (ngx_http_arg(r, (u_char *) "wait", 4, &value) != NGX_OK
         || r->method != NGX_HTTP_GET
@@ -718,12 +727,12 @@ ngx_http_blockcast_rest_wait(ngx_http_request_t *r,
     if (msec == 0 || other
         || (hub->newest != NULL && hub->snap.seq != (uint64_t) after))
     {
-        /* a seq that is not reached yet is of another epoch */
+        /* respond now: a seq above the newest one is of another epoch */
 
         return NGX_DECLINED;
     }
 
-    /* it is a client like any other while it waits */
+    /* a waiting request counts as a client */
 
     if (ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK) {
 
@@ -779,7 +788,10 @@ ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
 }
 
 
-/* Answers with the newest snapshot: the message, or (!whole) its "data". */
+/*
+ * Responds with the newest snapshot: the whole message, or only its "data"
+ * when `whole` is 0.  Returns what the content handler returns.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
@@ -823,7 +835,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
         return ngx_http_blockcast_rest_first(r, hub);
     }
 
-    /* a slow client keeps the frame, as one of WebSocket: it is no copy */
+    /* the frame is not copied: a slow client keeps a reference to it */
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
@@ -840,7 +852,7 @@ ngx_http_blockcast_rest_send(ngx_http_request_t *r,
 
     if (whole) {
 
-        /* in place of the last brace */
+        /* the tail replaces the last brace */
 
         body.data = frame->data + frame->payload;
         body.len = frame->len - frame->payload - 1;
@@ -894,7 +906,7 @@ ngx_http_blockcast_rest_number(ngx_http_request_t *r, const char *name,
 }
 
 
-/* Returns the bytes of a log's entry; 0 is the oldest. */
+/* Returns the bytes of a log's entry, not copied; n is 0 for the oldest. */
 
 static bc_span_t
 ngx_http_blockcast_rest_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
@@ -912,8 +924,8 @@ ngx_http_blockcast_rest_entry(ngx_http_blockcast_hub_t *hub, ngx_uint_t n)
 
 
 /*
- * Prints what comes behind the entries: the counts, and what the request was.
- * The text begins where its '{' is, for which the caller has a comma.
+ * Prints what follows the entries: the counts, and the limit and offset of the
+ * request.  *tail begins with '{', for which the caller puts a comma.
  */
 
 static ngx_int_t
@@ -943,9 +955,9 @@ ngx_http_blockcast_rest_entries_tail(ngx_http_request_t *r,
 
 
 /*
- * Brings the index of a log up to date for a filter.  NGX_OK, or what the
- * content handler returns: the first filter after a start has every entry
- * looked at, which takes several turns of the event loop.
+ * Brings the index of a log up to date for a filter.  Returns NGX_OK, or what
+ * the content handler returns: the first filter after a start has to index
+ * every entry, which takes several turns of the event loop.
  */
 
 static ngx_int_t
@@ -983,7 +995,7 @@ ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
 
     while (rc == NGX_AGAIN) {
 
-        /* a part of another response, or one that has waited already */
+        /* it cannot be held: a subrequest, or one that has waited before */
 
         rc = ngx_http_blockcast_filter_index_update(hub, filter);
     }
@@ -1025,8 +1037,8 @@ ngx_http_blockcast_rest_filter_event(ngx_event_t *ev)
 
 
 /*
- * Answers with the newest entries of a log, newest first.  The entries are the
- * data path: their bytes are copied as they are.
+ * Responds with the newest entries of a log, newest first.  This is the data
+ * path: the bytes of the entries are copied unchanged.
  */
 
 static ngx_int_t

@@ -1,6 +1,6 @@
 
 /*
- * Variables, mostly for access_log, where they tell about the whole connection.
+ * Variables, mostly for access_log, where they describe the whole connection.
  */
 
 
@@ -219,7 +219,7 @@ ngx_http_blockcast_variables_token(ngx_http_request_t *r,
 }
 
 
-/* Returns a token's owner: the second word of its line in blockcast_tokens. */
+/* Sets v to a token's owner: the second word of its blockcast_tokens line. */
 
 static ngx_int_t
 ngx_http_blockcast_variables_token_name(ngx_http_request_t *r,

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Adds them, before the configuration is read. */
+/* Adds the variables; called before the configuration is read. */
 ngx_int_t ngx_http_blockcast_variables_add(ngx_conf_t *cf);
 
 
