@@ -1,7 +1,7 @@
 
 /*
  * The module: the table of its directives, their merging and checking, and the
- * start of a worker.
+ * start and exit of a worker.
  */
 
 
@@ -55,7 +55,7 @@ static void ngx_http_blockcast_exit_process(ngx_cycle_t *cycle);
 #define NGX_HTTP_BLOCKCAST_ENDPOINT  NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
 
 
-/* the subprotocol of a client that names none */
+/* the subprotocol used when a client names none */
 
 static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
     { ngx_string("json"), ngx_http_blockcast_json },
@@ -65,7 +65,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_protocol_enum[] = {
 };
 
 
-/* when the line of a WebSocket connection goes to the access log */
+/* when a WebSocket connection is written to the access log */
 
 static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
     { ngx_string("end"), 0 },
@@ -74,7 +74,7 @@ static ngx_conf_enum_t  ngx_http_blockcast_log_enum[] = {
 };
 
 
-/* the least holds all answers to one message; the sums have 32 bits */
+/* the lower bound fits all answers to one message; sums have 32 bits */
 
 static ngx_conf_post_t  ngx_http_blockcast_queue_bounds = {
     ngx_http_blockcast_conf_set_max_queue
@@ -96,7 +96,7 @@ static ngx_conf_post_t  ngx_http_blockcast_subscriptions_bounds = {
 };
 
 
-/* outside of blockcast_stream: only for a message that says where it belongs */
+/* only valid in blockcast_stream; here only for a message that says so */
 
 #define ngx_http_blockcast_inside(name)                                       \
                                                                               \
@@ -625,7 +625,7 @@ ngx_http_blockcast_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 /*
  * Merges blockcast_message_rate.  The default of one kind of endpoint is not
- * inherited by an endpoint of another kind inside of it.
+ * inherited by an endpoint of another kind inside it.
  */
 
 static void
@@ -642,14 +642,17 @@ ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
 
     if (conf->endpoint && conf->rate == NGX_CONF_UNSET_UINT) {
 
-        /* conformance tests send to an echo as fast as they can */
+        /* conformance tests send to an echo endpoint as fast as they can */
 
         conf->rate = conf->echo ? 0 : 50;
         conf->burst = 200;
 
         if (conf->kind != NULL && conf->kind->rpc) {
 
-            /* blockcast_rpc_limit answers who asks too much; this closes */
+            /*
+             * blockcast_rpc_limit answers excess calls; this limit closes the
+             * connection
+             */
 
             conf->rate = 1000;
             conf->burst = 10000;
@@ -661,8 +664,9 @@ ngx_http_blockcast_merge_rate(ngx_http_blockcast_loc_conf_t *prev,
 
 
 /*
- * Merges blockcast_origin.  As above, a default stays with its kind of
- * endpoint: "same" for all that browsers read, none for an echo.
+ * Merges blockcast_origin.  As above, the default is not inherited by another
+ * kind: it is "same" for an endpoint or with blockcast_guard, but none for an
+ * echo.
  */
 
 static ngx_int_t
@@ -702,7 +706,7 @@ ngx_http_blockcast_merge_origins(ngx_conf_t *cf,
 }
 
 
-/* Gives the WebSocket parser its limits, of the values that are merged. */
+/* Passes the merged limits to the WebSocket parser. */
 
 static ngx_int_t
 ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
@@ -729,10 +733,10 @@ ngx_http_blockcast_merge_limits(ngx_conf_t *cf,
 
 
 /*
- * In the location of a node, and in an "if" inside of it, which is a location
- * of its own: sets nginx's own subrequest_output_buffer_size, whatever the
- * configuration says, to max_reply= of blockcast_node.  The core module has
- * merged its values before ours.
+ * Sets nginx's own subrequest_output_buffer_size, whatever the configuration
+ * says, according to max_reply= of blockcast_node.  Applies to the location of
+ * a node, and to an "if" in it, which is a location of its own.  The core
+ * module has merged its values before ours.
  */
 
 static ngx_int_t
@@ -750,7 +754,7 @@ ngx_http_blockcast_merge_node(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    /* one buffer more: a reply that is too large is known by its size */
+    /* one buffer more, so that an oversized reply is noticed by its size */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->subrequest_output_buffer_size = conf->max_reply
@@ -770,8 +774,8 @@ ngx_http_blockcast_merge_node(ngx_conf_t *cf,
 
 
 /*
- * Warns of nodes that nobody can be asked through.  What "return" sends to an
- * error_page may be answered all the same, so that this is no error.
+ * Warns about nodes without a proxy_pass.  This is not an error, because
+ * "return" with an error_page may provide the answers.
  */
 
 static void
@@ -789,7 +793,7 @@ ngx_http_blockcast_check_nodes(ngx_conf_t *cf,
 
     for (i = 0; i < bmcf->nodes.nelts; i++) {
 
-        /* the location of the node, and each "if" inside of it */
+        /* passes has the location of the node, and each "if" in it */
 
         for (n = 0; n < bmcf->passes.nelts; n++) {
             loc = pass[n];
@@ -816,8 +820,8 @@ ngx_http_blockcast_check_nodes(ngx_conf_t *cf,
 
 
 /*
- * Checks that there is a zone if something needs one, and that it is large
- * enough for the streams.  NGX_ERROR has been logged.
+ * Checks that there is a zone if one is needed, and that it is large enough
+ * for the streams.  Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t
@@ -859,7 +863,7 @@ ngx_http_blockcast_check_zone(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    /* the slab pool's own pages come on top */
+    /* includes the overhead of the slab pool */
 
     need = ngx_align(sizeof(ngx_http_blockcast_zone_shctx_t), 4096)
            + bmcf->shm_zone->shm.size / 128 + 4 * 4096;
@@ -917,7 +921,7 @@ ngx_http_blockcast_drain(void)
 }
 
 
-/* Returns our configuration, or NULL if there is none with a zone. */
+/* Returns our configuration, or NULL when there is none or it has no zone. */
 
 static ngx_http_blockcast_main_conf_t *
 ngx_http_blockcast_configured(ngx_cycle_t *cycle)
@@ -926,7 +930,7 @@ ngx_http_blockcast_configured(ngx_cycle_t *cycle)
 
     if (cycle->conf_ctx[ngx_http_module.index] == NULL) {
 
-        /* there is no http {} at all */
+        /* there is no http {} block */
         return NULL;
     }
 
@@ -938,9 +942,10 @@ ngx_http_blockcast_configured(ngx_cycle_t *cycle)
 
 
 /*
- * The default of blockcast_drain; worker_shutdown_timeout may come behind
- * http {}, so that both are known only here.  It closes connections without a
- * word: the goodbyes have to be said before, with time for the answers.
+ * Sets the default of blockcast_drain, and limits it to 3/4 of
+ * worker_shutdown_timeout.  That closes connections without notice, so clients
+ * must have been told before, with time to answer.  It may be set after http
+ * {}, so the two cannot be compared earlier.
  */
 
 static void
@@ -974,7 +979,10 @@ ngx_http_blockcast_init_drain(ngx_cycle_t *cycle)
 }
 
 
-/* worker_processes, too, may come behind http {} */
+/*
+ * Warns about a listen without reuseport.  Called after the whole
+ * configuration is read, because worker_processes may be set after http {}.
+ */
 
 static void
 ngx_http_blockcast_check_queues(ngx_cycle_t *cycle,

@@ -1,6 +1,6 @@
 
 /*
- * A worker's life with this module: its tick, its wake-ups, its exit.
+ * The life of a worker: its start, its tick, its wake-ups, its exit.
  */
 
 
@@ -58,7 +58,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_rpc_path_bypass();
 
-    /* first of all, since fork() must copy neither clients nor threads */
+    /* first, because fork() must copy neither clients nor threads */
 
     if (ngx_http_blockcast_jq_queue_init(cycle, bmcf) != NGX_OK
         || ngx_http_blockcast_hub_init(cycle, bmcf) != NGX_OK
@@ -69,7 +69,9 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_hub_on_epoch(ngx_http_blockcast_worker_epoch);
 
-    /* debug logging reads the descriptor of an event's connection */
+    /*
+     * with debug logging, nginx reads the descriptor of an event's connection
+     */
 
     ngx_http_blockcast_worker_dummy.fd = (ngx_socket_t) -1;
 
@@ -104,8 +106,8 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * Does every TICK msec what only time brings about, the lease and data that
- * becomes stale, and what a lost wake-up would have.
+ * Runs every TICK msec.  Handles what depends on time, like leases and stale
+ * data, and makes up for lost wake-ups.
  */
 
 static void
@@ -125,13 +127,13 @@ ngx_http_blockcast_worker_tick(ngx_event_t *ev)
         ngx_http_blockcast_poller_tick();
     }
 
-    /* a worker that exits serves its clients until they have left */
+    /* repeat even while exiting: clients are served until they have left */
 
     ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_TICK);
 }
 
 
-/* Takes up what another worker has published, or wants polled. */
+/* Handles a wake-up: another worker has published data, or wants a poll. */
 
 static void
 ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
@@ -154,8 +156,8 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 
 
 /*
- * Sends all clients off when the cluster turns out to be in another epoch than
- * this nginx was: what they remember is worth nothing now.
+ * Disconnects all clients when the cluster's epoch is not the one that this
+ * nginx knew: what they remember of earlier messages is no longer valid.
  */
 
 static void
@@ -181,7 +183,8 @@ ngx_http_blockcast_worker_epoch(void)
 
 
 /*
- * Begins the worker's exit: another one polls, and the clients are sent off.
+ * Begins the worker's exit: another worker takes over polling, and the clients
+ * are told to leave.
  */
 
 static void

@@ -1,6 +1,6 @@
 
 /*
- * Endpoints: the directives that make a location one of ours.
+ * Endpoints: the directives that turn a location into one.
  */
 
 
@@ -19,10 +19,10 @@
 /*
  * Finds the block whose endpoint a request is for, and runs its handler.
  *
- * When two "if" blocks match, nginx takes the content handler of the first and
- * the configuration of the last.  The last may have no endpoint or another
- * one; then r->loc_conf becomes that of the only block with an endpoint of
- * this kind.  If there are several, the request ends with 500.
+ * When two "if" blocks match, nginx takes the content handler from the first
+ * and the configuration from the last.  The last may have no endpoint, or
+ * another one.  In that case r->loc_conf is set to that of the only block with
+ * an endpoint of this kind; if there are several, the request ends with 500.
  */
 
 static ngx_int_t
@@ -76,7 +76,7 @@ ngx_http_blockcast_conf_endpoint_enter(ngx_http_request_t *r,
 }
 
 
-/* nginx gives its content handlers no argument: there is one for each kind */
+/* nginx passes no argument to content handlers, so each kind has its own */
 
 #define ngx_http_blockcast_conf_kind(name, hnd, ws, ec, se, co, rp)           \
                                                                               \
@@ -186,7 +186,7 @@ ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
         *name = value[i];
     }
 
-    /* _link() fills it; the "if" blocks in this location share it */
+    /* filled by _link(), and shared by the "if" blocks in this location */
 
     n = ngx_max(cf->args->nelts, NGX_HTTP_BLOCKCAST_STREAMS) + 1;
 
@@ -254,7 +254,7 @@ ngx_http_blockcast_conf_endpoint_inherit(ngx_conf_t *cf,
     conf->names = prev->names;
     conf->offers = prev->offers;
 
-    /* an "if" keeps the handler of its location, a limit_except has none */
+    /* an "if" inherits the handler of its location, a limit_except does not */
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
         clcf->handler = conf->kind->enter;
@@ -264,7 +264,10 @@ ngx_http_blockcast_conf_endpoint_inherit(ngx_conf_t *cf,
 }
 
 
-/* Fills the list of streams that one endpoint offers. */
+/*
+ * Fills the list of streams that an endpoint offers.  Logs why it returns
+ * NGX_ERROR.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_endpoint_link_one(ngx_conf_t *cf,
@@ -335,8 +338,9 @@ ngx_http_blockcast_conf_endpoint_link_one(ngx_conf_t *cf,
 
 
 /*
- * Notes an address that clients stay connected to and whose new connections
- * all workers take from one queue: the kernel wakes one of them more often.
+ * Remembers an address with long-lived connections whose listen has no
+ * reuseport.  All workers then accept from one queue, and the kernel wakes one
+ * of them more often than the others.
  */
 
 static void

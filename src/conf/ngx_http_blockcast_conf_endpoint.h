@@ -1,6 +1,6 @@
 
 /*
- * Endpoints: the directives that make a location one of ours.
+ * Endpoints: the directives that turn a location into one.
  */
 
 
@@ -11,10 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/*
- * an endpoint that the configuration names, to be linked when it is all
- * read
- */
+/* an endpoint in the configuration, linked when all of it is read */
 
 typedef struct {
     ngx_http_blockcast_loc_conf_t   *blcf;
@@ -25,7 +22,7 @@ typedef struct {
 } ngx_http_blockcast_conf_place_t;
 
 
-/* for cmd->post of each directive that makes a location one of ours */
+/* cmd->post of the directives that make a location an endpoint */
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_websocket;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_echo;
 extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_api;
@@ -38,15 +35,15 @@ extern ngx_http_blockcast_kind_t  ngx_http_blockcast_kind_rpc;
 
 
 /*
- * Sets a directive that makes a location an endpoint, of the kind cmd->post;
+ * Handles a directive that makes a location an endpoint of the kind cmd->post;
  * its arguments are names of streams.
  */
 char *ngx_http_blockcast_conf_endpoint_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Makes an "if" or a limit_except that names no endpoint of its own the same
- * endpoint as the location around it.  Called when the two are merged.
+ * Makes an "if" or limit_except without an endpoint directive of its own the
+ * same endpoint as the location around it.  Called when the two are merged.
  */
 ngx_int_t ngx_http_blockcast_conf_endpoint_inherit(ngx_conf_t *cf,
     ngx_http_blockcast_loc_conf_t *prev, ngx_http_blockcast_loc_conf_t *conf);

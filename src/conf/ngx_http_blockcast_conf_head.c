@@ -1,8 +1,9 @@
 
 /*
- * blockcast_head: the WebSocket to a node, and the streams it is for.
+ * blockcast_head: the WebSocket to a node, and the streams that use it.
  *
- * No message quotes the URL as a whole: a hosted node's has a key in its path.
+ * Error messages never quote the whole URL: that of a hosted node has an API
+ * key in its path.
  */
 
 
@@ -14,7 +15,7 @@
 #include "bc_utf8.h"
 
 
-/* the longest message (bytes), and the most of a head */
+/* the longest message (bytes), and the most messages of a head */
 #define NGX_HTTP_BLOCKCAST_CONF_HEAD_MESSAGE  4096
 #define NGX_HTTP_BLOCKCAST_CONF_HEAD_MESSAGES 16
 
@@ -111,7 +112,7 @@ ngx_http_blockcast_conf_head_location(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Takes the URL apart and resolves its host.  NGX_ERROR has been logged. */
+/* Parses the URL and resolves its host.  Logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_url(ngx_conf_t *cf,
@@ -205,7 +206,7 @@ ngx_http_blockcast_conf_head_url(ngx_conf_t *cf,
     head->addrs = u.addrs;
     head->naddrs = u.naddrs;
 
-    /* OpenSSL takes a string that ends with a zero */
+    /* OpenSSL needs a NUL-terminated string */
 
     head->name.len = u.host.len;
     head->name.data = ngx_pnalloc(cf->pool, u.host.len + 1);
@@ -225,7 +226,7 @@ ngx_http_blockcast_conf_head_url(ngx_conf_t *cf,
 }
 
 
-/* Sets one of the parameters behind the URL.  NGX_ERROR has been logged. */
+/* Sets a parameter that follows the URL.  Logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_param(ngx_conf_t *cf,
@@ -278,7 +279,7 @@ ngx_http_blockcast_conf_head_param(ngx_conf_t *cf,
         if (p == value.data + value.len) {
             head->host = value;
 
-            /* the certificate is for that name, too */
+            /* the certificate must be for that name, too */
 
             p = (value.data[0] == '[')
                 ? ngx_strlchr(value.data, p, ']') : value.data;
@@ -299,7 +300,7 @@ ngx_http_blockcast_conf_head_param(ngx_conf_t *cf,
         }
     }
 
-    /* do not log what is behind "=": it may be a secret */
+    /* do not log the value: it may be a secret */
 
     p = ngx_strlchr(word->data, word->data + word->len, '=');
 
@@ -335,8 +336,8 @@ ngx_http_blockcast_conf_head_time(ngx_conf_t *cf, ngx_str_t *word,
 
 
 /*
- * Reads the credential of a file: a token, or USER:PASSWORD.  It is in no
- * message.  NGX_ERROR has been logged.
+ * Reads a credential from a file: a token, or USER:PASSWORD.  It never appears
+ * in a message.  Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t
@@ -411,7 +412,10 @@ ngx_http_blockcast_conf_head_credential(ngx_conf_t *cf,
 }
 
 
-/* Prepares TLS: certificates are always checked.  NGX_ERROR was logged. */
+/*
+ * Prepares TLS; certificates are always checked.  Logs why it returns
+ * NGX_ERROR.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_tls(ngx_conf_t *cf,
@@ -434,7 +438,7 @@ ngx_http_blockcast_conf_head_tls(ngx_conf_t *cf,
 }
 
 
-/* Checks a message before it is sent.  NGX_ERROR has been logged. */
+/* Checks a message to be sent to a node.  Logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_text(ngx_conf_t *cf, ngx_str_t *text)
@@ -469,8 +473,8 @@ ngx_http_blockcast_conf_head_text(ngx_conf_t *cf, ngx_str_t *text)
 
 
 /*
- * Returns the number of a message among those of the head, to which it is
- * added unless it is there.  NGX_ERROR has been logged.
+ * Returns the index of a message in the head's list; adds it if it is new.
+ * Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t
@@ -635,7 +639,10 @@ ngx_http_blockcast_conf_head_check(ngx_conf_t *cf,
 }
 
 
-/* Gives a head its streams: those that want it, or all of its node. */
+/*
+ * Selects the streams of a head: those that ask for it, or, if no stream
+ * mentions it, all of its node.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_head_streams(ngx_conf_t *cf,

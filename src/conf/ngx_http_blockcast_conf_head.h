@@ -1,6 +1,6 @@
 
 /*
- * blockcast_head: the WebSocket to a node, and the streams it is for.
+ * blockcast_head: the WebSocket to a node, and the streams that use it.
  */
 
 
@@ -16,9 +16,9 @@ char *ngx_http_blockcast_conf_head_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
 /*
- * Handle blockcast_head [PARAMETER ...] of a stream: _stream() reads it, and
- * _check() checks it at the end of the stream's block, when the calls are
- * known.  Each logs its errors.
+ * Handle blockcast_head [PARAMETER ...] of a stream: _stream() reads it;
+ * _check() is called at the end of the stream's block, when the calls are
+ * known.  Both log their errors.
  */
 char *ngx_http_blockcast_conf_head_stream(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
@@ -26,8 +26,8 @@ ngx_int_t ngx_http_blockcast_conf_head_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
 /*
- * Gives each node its head, and each head its messages, at the end of the
- * configuration, when the streams know their nodes.  NGX_ERROR was logged.
+ * Links nodes, heads and messages, once the whole configuration is read and
+ * the streams know their nodes.  Logs why it returns NGX_ERROR.
  */
 ngx_int_t ngx_http_blockcast_conf_head_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

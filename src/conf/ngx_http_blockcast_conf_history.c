@@ -2,8 +2,8 @@
 /*
  * blockcast_history [NAME=]PATH ... [SPAN/STEP ...] [idle=TIME|off];
  *
- * A word is what it looks like: a PATH begins with "." or "[", a ring has a
- * slash and begins with a digit.
+ * The form of a word tells what it is: a PATH begins with "." or "[", a ring
+ * contains a slash.
  */
 
 
@@ -36,7 +36,7 @@ ngx_http_blockcast_conf_history_create(ngx_conf_t *cf,
 }
 
 
-/* Adds a number: the path at which it is in the data, and its name. */
+/* Adds a number: the path to it in the data, and its name. */
 
 static char *
 ngx_http_blockcast_conf_history_member(ngx_conf_t *cf,
@@ -110,7 +110,7 @@ ngx_http_blockcast_conf_history_member(ngx_conf_t *cf,
 }
 
 
-/* Adds a ring: SPAN/STEP, whose SPAN is its name. */
+/* Adds a ring, given as SPAN/STEP; it is named by its SPAN. */
 
 static char *
 ngx_http_blockcast_conf_history_ring(ngx_conf_t *cf,
@@ -218,7 +218,7 @@ ngx_http_blockcast_conf_history_idle(ngx_conf_t *cf,
 }
 
 
-/* Reads one word. */
+/* Handles one word of the directive. */
 
 static char *
 ngx_http_blockcast_conf_history_word(ngx_conf_t *cf,

@@ -1,6 +1,6 @@
 
 /*
- * blockcast_history inside of blockcast_stream.
+ * blockcast_history inside blockcast_stream.
  */
 
 
@@ -11,11 +11,13 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Reads a line of it; there may be several. */
+/* Reads a blockcast_history line; a stream may have several. */
 char *ngx_http_blockcast_conf_history_set(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
-/* Checks all such lines of a stream together, and sets the defaults. */
+/*
+ * Checks all blockcast_history lines of a stream together, and sets defaults.
+ */
 char *ngx_http_blockcast_conf_history_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 

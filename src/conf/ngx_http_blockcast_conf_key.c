@@ -18,11 +18,11 @@
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_BATCH  256
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_SIZE   512      /* bytes of data */
 
-/* with blockcast_after the interval is a safety net (msec) */
+/* with blockcast_after, polling by interval is only a fallback (msec) */
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_NET    60000
 
 
-/* Compiles the pattern so that it has to match all of a key. */
+/* Compiles the pattern, anchored to match a whole key. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_key_compile(ngx_conf_t *cf,
@@ -102,7 +102,9 @@ ngx_http_blockcast_conf_key_number(ngx_conf_t *cf,
 }
 
 
-/* Reads "on" or "off": 1, 0, or NGX_ERROR, which has been logged. */
+/*
+ * Reads "on" or "off".  Returns 1 or 0, or NGX_ERROR, which has been logged.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_key_flag(ngx_conf_t *cf,
@@ -124,9 +126,9 @@ ngx_http_blockcast_conf_key_flag(ngx_conf_t *cf,
 
 
 /*
- * Compiles form=, a program that makes one string of another, for it is run
- * for all keys of a message at once.  Its own messages are those of the text as
- * it is written.
+ * Compiles form=, a program that turns one string into another.  It is wrapped
+ * in a program that handles all keys of a message at once; value itself is
+ * compiled first, so that error messages refer to the text as written.
  */
 
 static ngx_int_t
@@ -186,7 +188,7 @@ ngx_http_blockcast_conf_key_form(ngx_conf_t *cf,
 }
 
 
-/* Reads the file with the secret of signatures: its first line. */
+/* Reads the secret for signatures: the first line of a file. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_key_secret(ngx_conf_t *cf,

@@ -11,7 +11,7 @@
 #include "ngx_http_blockcast.h"
 
 
-/* Handle the directives of a key; they return what those of conf_stream do. */
+/* Handle these directives; they return the same as those of _conf_stream. */
 char *ngx_http_blockcast_conf_key_set(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 char *ngx_http_blockcast_conf_key_after(ngx_conf_t *cf,
@@ -19,12 +19,12 @@ char *ngx_http_blockcast_conf_key_after(ngx_conf_t *cf,
 
 /*
  * Checks them against the stream's other directives, and sets the defaults
- * that are others with them.  NGX_ERROR has been logged.
+ * that differ for streams with keys.  Logs why it returns NGX_ERROR.
  */
 ngx_int_t ngx_http_blockcast_conf_key_check(ngx_conf_t *cf,
     ngx_http_blockcast_stream_t *st);
 
-/* Finds the streams of blockcast_after, when all are read. */
+/* Finds the streams named by blockcast_after, once all are read. */
 ngx_int_t ngx_http_blockcast_conf_key_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);
 

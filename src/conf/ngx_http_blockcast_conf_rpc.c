@@ -15,14 +15,14 @@
 #include "bc_rpc_request.h"
 
 
-/* the smallest size of the cache of answers (bytes) */
+/* the least size of the cache of answers (bytes) */
 #define NGX_HTTP_BLOCKCAST_CONF_RPC_CACHE  262144
 
 
-/* the settings of this location, and the inherited ones */
+/* the settings of a location, own and inherited */
 
 typedef struct {
-    ngx_http_blockcast_rpc_conf_t   rpc;        /* first */
+    ngx_http_blockcast_rpc_conf_t   rpc;        /* must be first */
     unsigned                        set:1;
 } ngx_http_blockcast_conf_rpc_t;
 
@@ -104,7 +104,7 @@ ngx_http_blockcast_conf_rpc_merge(ngx_http_blockcast_loc_conf_t *prev,
     p = prev->rpc;
     c = conf->rpc;
 
-    /* messages of JSON-RPC are larger than those of our own protocol */
+    /* JSON-RPC messages are larger than those of our own protocol */
 
     if (conf->kind != NULL && conf->kind->rpc) {
 
@@ -236,7 +236,7 @@ ngx_http_blockcast_conf_rpc_head(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Adds an element to a list, which is made for the first one. */
+/* Appends an element to a list, and creates the list if it is NULL. */
 
 static void *
 ngx_http_blockcast_conf_rpc_push(ngx_conf_t *cf, ngx_array_t **list,
@@ -254,7 +254,7 @@ ngx_http_blockcast_conf_rpc_push(ngx_conf_t *cf, ngx_array_t **list,
 }
 
 
-/* Reads one of several words; logs why it returns NGX_ERROR. */
+/* Returns the value of one of several words; logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_rpc_word(ngx_conf_t *cf, ngx_str_t *text,
@@ -280,7 +280,7 @@ ngx_http_blockcast_conf_rpc_word(ngx_conf_t *cf, ngx_str_t *text,
 }
 
 
-/* Makes the constant texts of a rule's notifications. */
+/* Prepares the constant texts of a rule's notifications. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_rpc_texts(ngx_conf_t *cf,
@@ -478,7 +478,7 @@ ngx_http_blockcast_conf_rpc_allow(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Adds the patterns of a directive, which share its other parameters. */
+/* Adds a directive's patterns, words 1 to n - 1, with common settings. */
 
 static char *
 ngx_http_blockcast_conf_rpc_methods(ngx_conf_t *cf, ngx_array_t **list,
@@ -527,7 +527,7 @@ ngx_http_blockcast_conf_rpc_cache(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (ngx_http_blockcast_conf_read_param(&value[n], "unless=", &text)) {
 
-        /* with quotes, as it stands in the params */
+        /* in quotes, as in the params */
 
         common.unless.data = ngx_pnalloc(cf->pool, text.len + 3);
         if (common.unless.data == NULL) {
@@ -649,7 +649,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
                 break;
             }
 
-            /* all limits are as wide as a pointer */
+            /* all limits have the size of ngx_uint_t */
 
             *(ngx_uint_t *) ((u_char *) limit + words[k].offset) = n;
             break;
@@ -669,7 +669,7 @@ ngx_http_blockcast_conf_rpc_limit(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Finds the node of an endpoint; logs why it returns NULL. */
+/* Returns the node of an endpoint; logs why it returns NULL. */
 
 static ngx_http_blockcast_node_t *
 ngx_http_blockcast_conf_rpc_node(ngx_conf_t *cf,
@@ -782,7 +782,9 @@ ngx_http_blockcast_conf_rpc_link_one(ngx_conf_t *cf,
             && !rules[i]->logs && !rules[i]->keyed
             && rules[i]->result.len == 0)
         {
-            /* by default the heads are the stream of the first subscription */
+            /*
+             * by default the heads come from the first subscription's stream
+             */
 
             c->rpc.head = rules[i]->stream;
         }

@@ -1,6 +1,6 @@
 
 /*
- * Setters of directives for which nginx has no slot.
+ * Handlers of directives for which nginx has no setter.
  */
 
 
@@ -52,7 +52,9 @@ ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Reads the number after prefix, from 1.  NGX_ERROR has been logged. */
+/*
+ * Reads a number from 1 that follows prefix.  Logs why it returns NGX_ERROR.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_set_number(ngx_conf_t *cf, ngx_str_t *value,
@@ -176,7 +178,7 @@ ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Refuses a value that is not from least to most. */
+/* Logs an error unless the value is from least to most. */
 
 static char *
 ngx_http_blockcast_conf_set_within(ngx_conf_t *cf, size_t value, size_t least,
@@ -397,7 +399,7 @@ ngx_http_blockcast_conf_set_node(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /*
  * Reads [NAME] [max_reply=SIZE] [backoff=TIME] [batch=N] [rate=N] [strict=on]
- * [authorization_file=FILE].  NGX_ERROR has been logged.
+ * [authorization_file=FILE].  Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t
@@ -452,7 +454,7 @@ ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
                 return NGX_ERROR;
             }
 
-            /* all of them are as wide as a pointer */
+            /* all these fields have the size of ngx_uint_t */
 
             *(ngx_uint_t *) ((u_char *) node + bounded[k].offset) = n;
 
@@ -523,7 +525,7 @@ ngx_http_blockcast_conf_set_node_params(ngx_conf_t *cf,
 }
 
 
-/* Checks that the name is valid and new.  NGX_ERROR has been logged. */
+/* Checks that the name is valid and new.  Logs why it returns NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_set_node_name(ngx_conf_t *cf,
@@ -564,8 +566,8 @@ ngx_http_blockcast_conf_set_node_name(ngx_conf_t *cf,
 
 
 /*
- * Makes the location in which the directive stands the node's, internal so
- * that no client reaches the node through it.  NGX_ERROR has been logged.
+ * Makes the surrounding location the node's.  It becomes internal, so that no
+ * client reaches the node through it.  Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t

@@ -1,7 +1,7 @@
 
 /*
- * Setters of directives for which nginx has no slot.  Those of an endpoint are
- * in _conf_endpoint, those inside blockcast_stream in _conf_stream.
+ * Handlers of directives for which nginx has no setter.  Those of an endpoint
+ * are in _conf_endpoint, those inside blockcast_stream in _conf_stream.
  */
 
 
@@ -13,8 +13,8 @@
 
 
 /*
- * Handlers of ngx_command_t: they return NGX_CONF_OK, NGX_CONF_ERROR after
- * they have logged what is wrong, or a text for nginx to log.
+ * Handlers for ngx_command_t.  They return NGX_CONF_OK; NGX_CONF_ERROR after
+ * they have logged the error; or a text for nginx to log.
  */
 char *ngx_http_blockcast_conf_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -25,26 +25,23 @@ char *ngx_http_blockcast_conf_set_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_blockcast_conf_set_max_connections(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
-/* Sets the ngx_msec_t at cmd->offset; unlike nginx's slot it refuses 0. */
+/* Sets the ngx_msec_t at cmd->offset; unlike nginx's setter it refuses 0. */
 char *ngx_http_blockcast_conf_set_msec(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/*
- * Checks, as the handler of an ngx_conf_post_t, that *data, a size_t, is in
- * bounds.
- */
+/* Handler for ngx_conf_post_t: checks the bounds of *data, a size_t. */
 char *ngx_http_blockcast_conf_set_max_queue(ngx_conf_t *cf, void *post,
     void *data);
 
-/* Sets a value of an enumeration; the message of a wrong one names all. */
+/* Sets an enumerated value; the error message lists the valid ones. */
 char *ngx_http_blockcast_conf_set_enum(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* Refuses a directive of blockcast_stream that stands elsewhere. */
+/* Refuses a directive of blockcast_stream that is used elsewhere. */
 char *ngx_http_blockcast_conf_set_misplaced(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
-/* Checks the bounds of a value, for ngx_conf_post_t. */
+/* Handlers for ngx_conf_post_t: check the bounds of a value. */
 char *ngx_http_blockcast_conf_set_max_message(ngx_conf_t *cf, void *post,
     void *data);
 char *ngx_http_blockcast_conf_set_max_subscriptions(ngx_conf_t *cf,

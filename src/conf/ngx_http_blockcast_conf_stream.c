@@ -1,11 +1,12 @@
 
 /*
- * blockcast_stream NAME { ... } and the directives inside of it.
+ * blockcast_stream NAME { ... } and the directives inside it.
  *
- * Each of these is a row of ngx_http_blockcast_conf_stream_directives, and the
- * parameters of blockcast_log and blockcast_call are rows of a table each: to
- * add one, write its handler and its row.  What depends on several directives
- * is checked, and what is not set gets its default, in _conf_stream_check().
+ * Each of these is a row of ngx_http_blockcast_conf_stream_directives; the
+ * parameters of blockcast_log, blockcast_call and blockcast_get are rows of
+ * one table each.  To add one, write its handler and its row.
+ * _conf_stream_check() checks what depends on several directives, and sets the
+ * defaults.
  */
 
 
@@ -29,7 +30,10 @@
 /* the most requests of one call with each= */
 #define NGX_HTTP_BLOCKCAST_MAX_EACH      256
 
-/* bounds of a jq program's run below which hardly any ends (msec, bytes) */
+/*
+ * the least limits of a jq program's run; hardly any program would finish with
+ * less (msec, bytes)
+ */
 #define NGX_HTTP_BLOCKCAST_MIN_JQ_TIMEOUT  10
 #define NGX_HTTP_BLOCKCAST_MIN_JQ_MEMORY   (8 * 1024 * 1024)
 
@@ -42,8 +46,9 @@ typedef struct ngx_http_blockcast_conf_directive_s
     ngx_http_blockcast_conf_directive_t;
 
 /*
- * A directive in the block.  set() returns NGX_CONF_OK, NGX_CONF_ERROR after
- * it has logged what is wrong, or a text that ends "directive ... in stream".
+ * A directive in the block.  set() returns NGX_CONF_OK; NGX_CONF_ERROR after
+ * it has logged the error; or a text for the message "directive <text> in
+ * stream".
  */
 
 struct ngx_http_blockcast_conf_directive_s {
@@ -53,15 +58,17 @@ struct ngx_http_blockcast_conf_directive_s {
     char                       *(*set)(ngx_conf_t *cf,
                                     ngx_http_blockcast_stream_t *st,
                                     ngx_http_blockcast_conf_directive_t *d);
-    size_t                        offset;   /* of the field in the stream */
-    ngx_msec_t                    least;    /* of a time */
+    size_t                        offset;   /* of the field to set in the
+                                               stream */
+    ngx_msec_t                    least;    /* the shortest time allowed */
 };
 
 
 /*
- * A parameter of blockcast_log or blockcast_call, NAME=VALUE.  set() returns
- * NGX_OK, NGX_ERROR after it has logged what is wrong, or NGX_DECLINED for the
- * message that the parameter is invalid.  call: of blockcast_log NULL.
+ * A parameter NAME=VALUE of blockcast_log, blockcast_call or blockcast_get.
+ * set() returns NGX_OK; NGX_ERROR after it has logged the error; or
+ * NGX_DECLINED to have the parameter logged as invalid.  call is NULL for
+ * blockcast_log.
  */
 
 typedef struct {
@@ -315,8 +322,8 @@ ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * Names the word that was ended by "{", of which nginx says only that it is
- * unexpected, and what helps.
+ * Names the word after which an unexpected "{" was found, and explains how to
+ * fix it; nginx's own message only says that "{" is unexpected.
  */
 
 static void
@@ -352,8 +359,8 @@ ngx_http_blockcast_conf_stream_brace(ngx_conf_t *cf,
 
 
 /*
- * Reads a line inside the block.  nginx has no bit for a context of ours, so
- * the block has a handler of its own, as those of "map" and "types" have.
+ * Handles a line inside the block.  nginx has no context bit for it, so the
+ * block has its own handler, like those of "map" and "types".
  */
 
 static char *
@@ -405,7 +412,7 @@ ngx_http_blockcast_conf_stream_line(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* Sets the parameters of a directive from its word number i to the last. */
+/* Sets the parameters of a directive, from word number i to the last one. */
 
 static char *
 ngx_http_blockcast_conf_stream_params(ngx_conf_t *cf,
@@ -453,7 +460,7 @@ ngx_http_blockcast_conf_stream_params(ngx_conf_t *cf,
 }
 
 
-/* Sets a time; d->offset: its field, d->least: the shortest (msec). */
+/* Sets the time at d->offset in the stream; the least is d->least (msec). */
 
 static char *
 ngx_http_blockcast_conf_stream_msec(ngx_conf_t *cf,
@@ -532,7 +539,7 @@ ngx_http_blockcast_conf_stream_always(ngx_conf_t *cf,
     } else if (msec != NGX_ERROR && msec >= 1000
                && msec <= NGX_HTTP_BLOCKCAST_IDLE_MAX)
     {
-        /* slowly, while nobody listens */
+        /* polled slowly while nobody listens */
 
         st->always = 0;
         st->idle = msec;
@@ -608,7 +615,7 @@ ngx_http_blockcast_conf_stream_jq_memory(ngx_conf_t *cf,
 }
 
 
-/* Compiles st->program, the one program that a stream may have. */
+/* Compiles st->program, the stream's only program. */
 
 static char *
 ngx_http_blockcast_conf_stream_compile(ngx_conf_t *cf,
@@ -690,7 +697,7 @@ ngx_http_blockcast_conf_stream_jq_file(ngx_conf_t *cf,
 }
 
 
-/* Sets blockcast_log FIELD key=NAME ..., which makes a stream a log. */
+/* Handles blockcast_log FIELD key=NAME ..., which makes a stream a log. */
 
 static char *
 ngx_http_blockcast_conf_stream_log(ngx_conf_t *cf,
@@ -773,7 +780,9 @@ ngx_http_blockcast_conf_stream_log_key(ngx_conf_t *cf,
 }
 
 
-/* Reads a number from 1; NGX_DECLINED: it is none, or larger than most. */
+/*
+ * Reads a number from 1 to `most`.  Returns NGX_DECLINED when it is invalid.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_conf_stream_number(ngx_str_t *value, ngx_int_t most,
@@ -836,7 +845,7 @@ ngx_http_blockcast_conf_stream_log_size(ngx_conf_t *cf,
 }
 
 
-/* Adds a method to those of a call: the first, or one to fall back to. */
+/* Adds a method to a call: the first one is used, the others are fallbacks. */
 
 static ngx_int_t
 ngx_http_blockcast_conf_stream_call_method(
@@ -856,8 +865,8 @@ ngx_http_blockcast_conf_stream_call_method(
 
 
 /*
- * Adds a call to those of the stream.  NULL: there was no memory, or it has
- * been logged that the name is taken or invalid.
+ * Adds a call to the stream.  Returns NULL without memory, or after it has
+ * logged that the name is a duplicate or invalid.
  */
 
 static ngx_http_blockcast_call_conf_t *
@@ -908,7 +917,7 @@ ngx_http_blockcast_conf_stream_call_add(ngx_conf_t *cf,
 }
 
 
-/* Checks the parameters of a call against each other, compiles params_jq. */
+/* Checks a call's parameters against each other, and compiles params_jq. */
 
 static char *
 ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
@@ -959,7 +968,7 @@ ngx_http_blockcast_conf_stream_call_check(ngx_conf_t *cf,
 }
 
 
-/* Sets blockcast_call NAME METHOD [PARAMETER ...]. */
+/* Handles blockcast_call NAME METHOD [PARAMETER ...]. */
 
 static char *
 ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
@@ -987,7 +996,7 @@ ngx_http_blockcast_conf_stream_call(ngx_conf_t *cf,
 }
 
 
-/* Sets blockcast_get NAME [PATH] [PARAMETER ...]. */
+/* Handles blockcast_get NAME [PATH] [PARAMETER ...]. */
 
 static char *
 ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
@@ -1039,7 +1048,10 @@ ngx_http_blockcast_conf_stream_get(ngx_conf_t *cf,
 }
 
 
-/* Sets blockcast_head [PARAMETER ...], what the node's head is to it. */
+/*
+ * Handles blockcast_head [PARAMETER ...], which makes the node's head start
+ * polls.
+ */
 
 static char *
 ngx_http_blockcast_conf_stream_head(ngx_conf_t *cf,
@@ -1182,8 +1194,8 @@ ngx_http_blockcast_conf_stream_call_each(ngx_conf_t *cf,
 
 
 /*
- * Checks the directives of a stream against each other, and sets the defaults
- * of those that are not there.
+ * Checks a stream's directives against each other, and sets the defaults of
+ * missing ones.
  */
 
 static char *
@@ -1238,7 +1250,7 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
     if (st->field.len != 0 && st->ring_size == 0) {
 
-        /* the default of size= grows with the messages */
+        /* the default of size= depends on the size of messages */
 
         st->ring_size = ngx_max(512 * 1024, ngx_align(2 * st->max_size, 64));
     }
@@ -1247,7 +1259,7 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
         if (call[i].timeout == 0) {
 
-            /* one call that hangs holds back the results of all */
+            /* a call that hangs delays the results of all calls */
 
             call[i].timeout = ngx_max(ngx_min(st->interval, 10000), 500);
         }
@@ -1259,8 +1271,9 @@ ngx_http_blockcast_conf_stream_check(ngx_conf_t *cf,
 
 
 /*
- * Checks a GET's path: appended to that of the node's location, it must lead
- * there.
+ * Checks that the node's location can serve the stream's GETs: with their
+ * paths appended, the URI must still match it, so it must not be an exact one.
+ * Logs why it returns NGX_ERROR.
  */
 
 static ngx_int_t

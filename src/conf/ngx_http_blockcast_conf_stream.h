@@ -1,6 +1,6 @@
 
 /*
- * blockcast_stream NAME { ... } and the directives inside of it.
+ * blockcast_stream NAME { ... } and the directives inside it.
  */
 
 
@@ -12,15 +12,15 @@
 
 
 /*
- * Sets blockcast_stream: reads its block and adds a stream to
+ * Handles blockcast_stream: reads its block and adds a stream to
  * conf->streams.
  */
 char *ngx_http_blockcast_conf_stream_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
- * Finds the node of each stream, once the whole configuration is read.
- * NGX_ERROR has been logged: a stream names a node that no location has.
+ * Finds the node of each stream, once the whole configuration is read.  Logs
+ * why it returns NGX_ERROR: for example, a stream names an unknown node.
  */
 ngx_int_t ngx_http_blockcast_conf_stream_link(ngx_conf_t *cf,
     ngx_http_blockcast_main_conf_t *bmcf);

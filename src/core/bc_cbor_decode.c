@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * CBOR to JSON.  libcbor's decoder takes one item after the other, without
- * memory of its own: what belongs together is known here.
+ * CBOR to JSON.  libcbor's decoder handles one item after the other, without
+ * memory of its own; the nesting is kept track of here.
  */
 
 #include <inttypes.h>
@@ -34,11 +34,11 @@ typedef size_t    bc_cbor_len_t;
 
 
 typedef struct {
-    uint64_t     left;         /* elements or pairs to come */
+    uint64_t     left;         /* elements or pairs still missing */
     unsigned     map:1;
     unsigned     indefinite:1;
-    unsigned     some:1;       /* there was one */
-    unsigned     value:1;      /* of a map: a key was, its value comes */
+    unsigned     some:1;       /* has an element already */
+    unsigned     value:1;      /* of a map: the next item is a value */
 } bc_cbor_level_t;
 
 
@@ -47,7 +47,7 @@ typedef struct {
     uint8_t          *last;
     const char       *why;
     unsigned          done:1;
-    unsigned          text:1;  /* within a text string in chunks */
+    unsigned          text:1;  /* within a text string that comes in chunks */
     unsigned          depth;
     bc_cbor_level_t   level[BC_CBOR_MAX_DEPTH];
 } bc_cbor_in_t;
@@ -66,7 +66,7 @@ bc_cbor_decode_write(bc_cbor_in_t *in, const void *p, size_t len)
 }
 
 
-/* Begins an item.  Returns -1 when none may be here. */
+/* Begins an item.  Returns 0, or -1 when it is not allowed here. */
 
 static int
 bc_cbor_decode_begin(bc_cbor_in_t *in, int text)
@@ -104,7 +104,7 @@ bc_cbor_decode_begin(bc_cbor_in_t *in, int text)
 }
 
 
-/* Ends an item, and the arrays and maps of which it is the last one. */
+/* Ends an item, and all arrays and maps that end with it. */
 
 static void
 bc_cbor_decode_end(bc_cbor_in_t *in)
@@ -214,7 +214,7 @@ bc_cbor_decode_on_uint32(void *ctx, uint32_t v)
 }
 
 
-/* Writes the number -1 - v. */
+/* Writes the number -1 - v, which is how CBOR encodes negative integers. */
 
 static void
 bc_cbor_decode_on_negint64(void *ctx, uint64_t v)
@@ -255,9 +255,10 @@ bc_cbor_decode_on_negint32(void *ctx, uint32_t v)
 
 
 /*
- * Writes as many digits as restore the double: 15 do when it came from as
- * many, 17 always.  strtod() and printf() agree on the decimal point in any
- * locale, and only the digits are taken over.
+ * Writes the fewest digits, from 15 on, that restore the double: 15 are enough
+ * if it came from a decimal number of at most 15, and 17 always are.  The
+ * locale's decimal point does no harm: strtod() and printf() agree on it, and
+ * only the digits are copied.
  */
 
 static size_t
@@ -302,7 +303,7 @@ bc_cbor_decode_dtoa(char *dst, double d)
 
     if (exp >= 0 && exp < n - 1) {
 
-        /* 12.5: no whole number, those came out above or are too large */
+        /* 12.5: integers were handled above, or are too large */
 
         memcpy(dst, digits, (size_t) exp + 1);
         dst += exp + 1;
@@ -374,7 +375,9 @@ bc_cbor_decode_on_boolean(void *ctx, bool v)
 }
 
 
-/* Takes a text string, or a piece of one, which is valid UTF-8 by itself. */
+/*
+ * Handles a text string, or a chunk of one; each must be valid UTF-8 itself.
+ */
 
 static void
 bc_cbor_decode_on_string(void *ctx, cbor_data p, bc_cbor_len_t len)
@@ -485,7 +488,7 @@ bc_cbor_decode_on_break(void *ctx)
 }
 
 
-/* Refuses what JSON cannot express. */
+/* Refuse what JSON cannot express. */
 
 static void
 bc_cbor_decode_on_bytes(void *ctx, cbor_data p, bc_cbor_len_t len)

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON to CBOR.  One pass over the text: a container's head is written when
- * its end is reached and its items are counted; the place left for it is one
- * byte, which is enough for 23 items, else what it contains is moved.
+ * JSON to CBOR in one pass over the text.  A container's head is written when
+ * its end is reached, once its items are counted.  One byte is reserved for
+ * it, which is enough for 23 items; for a longer head the contents are moved.
  */
 
 #include <float.h>
@@ -21,8 +21,8 @@
 
 
 /*
- * Which double is nearest depends on the first 767 digits, and on whether
- * anything but zeros follows.
+ * The nearest double depends on at most 767 digits, and on whether anything
+ * but zeros follows them.
  */
 
 #define BC_CBOR_FLOAT_DIGITS  780
@@ -39,14 +39,14 @@ typedef struct {
 } bc_cbor_open_t;
 
 
-/* a number of JSON: from .. int_end, then a fraction, then an exponent */
+/* a JSON number: digits .. int_end, then a fraction, then an exponent */
 
 typedef struct {
     int             negative;
     int             exp_negative;
     const uint8_t  *digits;
     const uint8_t  *int_end;   /* of the digits before the point */
-    const uint8_t  *end;       /* of those behind it */
+    const uint8_t  *end;       /* of the digits after the point */
     const uint8_t  *exp;       /* digits of the exponent, or NULL */
     const uint8_t  *last;
 } bc_cbor_number_t;
@@ -58,7 +58,7 @@ typedef struct {
 } bc_cbor_out_t;
 
 
-/* where the encoder is */
+/* the state of the encoder */
 
 struct bc_cbor_encode_s {
     const uint8_t   *pos;
@@ -77,8 +77,9 @@ size_t
 bc_cbor_encode_bound(size_t json_len)
 {
     /*
-     * The worst is a list of numbers like 0.1, which with the comma are four
-     * characters and nine bytes as doubles; one alone has no comma.
+     * The worst case is a list of numbers like 0.1: with the comma each takes
+     * four characters, and nine bytes as a double.  A single value has no
+     * comma.
      */
 
     if (json_len > (SIZE_MAX - 9) / 9 * 4) {
@@ -89,7 +90,10 @@ bc_cbor_encode_bound(size_t json_len)
 }
 
 
-/* libcbor's functions return 0 when there is no room */
+/*
+ * Advances by the n bytes that a function of libcbor has written.  Returns -1
+ * when n is 0: there was no room.
+ */
 
 static int
 bc_cbor_encode_put(bc_cbor_out_t *out, size_t n)
@@ -125,8 +129,9 @@ typedef size_t (*bc_cbor_start_pt)(size_t n, unsigned char *dst, size_t size);
 
 
 /*
- * Writes the head of n items or bytes to `head`, where one byte was left for
- * it before they were written.
+ * Writes the head of n items or bytes to `head`, where one byte was reserved
+ * before they were written; they are moved if it needs more.  Returns 0, or -1
+ * when there is no room.
  */
 
 static int
@@ -150,7 +155,7 @@ bc_cbor_encode_head(bc_cbor_out_t *out, uint8_t *head, size_t n,
 }
 
 
-/* Writes a string; value has its quotes. */
+/* Writes a string; value includes its quotes. */
 
 static int
 bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
@@ -159,7 +164,7 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
     uint8_t  *head;
 
     if (value.len < 2 || value.data[value.len - 1] != '"') {
-        /* not in checked text */
+        /* cannot happen in checked text */
         return -2;
     }
 
@@ -198,7 +203,7 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
 
 /*
  * Writes an integer of n digits, from 1 to BC_CBOR_MAX_DIGITS, which may be
- * too large for 64 bits; a decimal point among the digits is passed over.
+ * too large for 64 bits; a decimal point among the digits is skipped.
  */
 
 static int
@@ -214,7 +219,7 @@ bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
 
     while (n != 0) {
 
-        /* nine digits at once */
+        /* nine digits at a time */
 
         scale = 1;
         part = 0;
@@ -244,7 +249,7 @@ bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
         negative = 0;
     }
 
-    /* -1 - n is how a negative n is encoded; this one is not 0 */
+    /* a negative integer -n is encoded as n - 1; n is not 0 here */
 
     if (negative) {
         for (i = 0; limb[i]-- == 0; i++) { /* void */ }
@@ -294,7 +299,7 @@ bc_cbor_encode_integer(bc_cbor_out_t *out, const uint8_t *p, size_t n,
 }
 
 
-/* Returns the bits of a half float of the same value, or -1. */
+/* Returns the bits of a half float equal to f, or -1 when there is none. */
 
 static int32_t
 bc_cbor_encode_half(float f)
@@ -348,8 +353,8 @@ bc_cbor_encode_double(bc_cbor_out_t *out, double d)
             }
 
             /*
-             * Not cbor_encode_half(): before libcbor 0.10 it loses bits of
-             * subnormal numbers.
+             * cbor_encode_half() is not used: before libcbor 0.10 it loses
+             * bits of subnormal numbers.
              */
 
             if (bc_cbor_room(out) < 3) {
@@ -369,7 +374,10 @@ bc_cbor_encode_double(bc_cbor_out_t *out, double d)
 }
 
 
-/* Takes a number apart.  Returns -1 when it is none (not in checked text). */
+/*
+ * Splits a number into its parts.  Returns 0, or -1 when it is not a number,
+ * which cannot happen in checked text.
+ */
 
 static int
 bc_cbor_encode_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
@@ -423,7 +431,10 @@ bc_cbor_encode_scan(bc_cbor_number_t *n, const uint8_t *p, const uint8_t *last)
 }
 
 
-/* Returns the exponent of a number, or one beyond BC_CBOR_MAX_EXPONENT. */
+/*
+ * Returns the exponent of a number; one out of range is only known to be
+ * beyond BC_CBOR_MAX_EXPONENT.
+ */
 
 static long long
 bc_cbor_encode_exponent(const bc_cbor_number_t *n)
@@ -444,9 +455,10 @@ bc_cbor_encode_exponent(const bc_cbor_number_t *n)
 
 
 /*
- * Returns the nearest double, infinite when it is too large.  strtod() gets
- * the digits without a decimal point, since what it takes for one depends on
- * the locale.  *zero is set when all of the digits are 0.
+ * Returns the nearest double, or infinity when the number is too large.
+ * strtod() gets the digits without a decimal point, because the character that
+ * it expects for one depends on the locale.  *zero tells whether all digits
+ * are 0.
  */
 
 static double
@@ -514,8 +526,9 @@ bc_cbor_encode_strtod(const bc_cbor_number_t *number, int *zero)
 
 
 /*
- * Writes a number that no double is near to as a decimal fraction (RFC 8949,
- * 3.4.4): tag 4, [exponent, mantissa].  The mantissa has no zeros at its ends.
+ * Writes a number that is out of the range of doubles as a decimal fraction
+ * (RFC 8949, 3.4.4): tag 4, [exponent, mantissa].  The mantissa has no leading
+ * or trailing zeros.
  */
 
 static int
@@ -552,7 +565,7 @@ bc_cbor_encode_decimal(bc_cbor_out_t *out, const bc_cbor_number_t *number)
         return -2;
     }
 
-    /* how far the last digit is from the one before the point */
+    /* add the distance from the last digit to the units digit */
 
     exp += (last <= number->int_end) ? number->int_end - last
                                      : number->int_end + 1 - last;
@@ -689,8 +702,8 @@ bc_cbor_encode_init(bc_cbor_encode_t *e, bc_span_t json, uint8_t *dst,
 
 
 /*
- * Goes on to the end, or to the first item at `until` or behind it: returns 1
- * then, else as bc_cbor_encode().
+ * Encodes up to the end, or to the first item at or after `until`.  Returns 1
+ * in the latter case, otherwise as bc_cbor_encode() does.
  */
 
 static int
@@ -739,7 +752,7 @@ bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
                 open[depth - 1].items++;
 
             } else if (out.pos != dst) {
-                /* a second value: not in checked text */
+                /* a second value: cannot happen in checked text */
                 return -2;
             }
         }
@@ -769,7 +782,7 @@ bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
                 || open[depth - 1].map != (*p == '}')
                 || (*p == '}' && (open[depth - 1].items & 1)))
             {
-                /* not in checked text */
+                /* cannot happen in checked text */
                 return -2;
             }
 
@@ -821,7 +834,7 @@ bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
     }
 
     if (depth != 0 || out.pos == dst) {
-        /* not in checked text */
+        /* cannot happen in checked text */
         return -2;
     }
 

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The entries of a cluster's log, and the order they come in.
+ * The entries of a cluster's log, and their order.
  */
 
 
@@ -12,7 +12,10 @@
 #include <string.h>
 
 
-/* bytes of a value that are looked at: its head, or numbers and times */
+/*
+ * the part of a value that goes into its mark (bytes): a head, or the numbers
+ * and times of a record
+ */
 #define BC_CLUSTER_MARKED  256
 
 
@@ -29,7 +32,7 @@ bc_cluster_head_put(char *p, const bc_cluster_head_t *head)
 }
 
 
-/* Takes the next word of a line; returns 0, or -1 when there is none. */
+/* Takes the next word from a line.  Returns 0, or -1 when there is none. */
 
 static int
 bc_cluster_word(bc_span_t *line, bc_span_t *word)
@@ -143,7 +146,7 @@ bc_cluster_mark(bc_cluster_mark_t *mark, const bc_engine_id_t *id,
     size_t    i;
     uint64_t  print;
 
-    /* FNV-1a: nobody gains by values that look alike */
+    /* FNV-1a is enough: nobody would gain from values that collide */
 
     print = 0xcbf29ce484222325ULL ^ value.len;
 

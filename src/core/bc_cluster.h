@@ -2,16 +2,18 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The entries of a cluster's log, and the order they come in.  An entry has
- * two fields: "k", its kind, and "v".  Its id is TERM-N; N is 0 in a begin.
+ * The entries of a cluster's log, and their order.  An entry has two fields:
+ * "k", its kind, and "v", its value.  Its id is TERM-N; N is 0 in a begin.
+ * The kinds:
  *
- *     b   a leader begins: a head, then a record "seq" for each stream: no
- *         number up to it is given again; its time is the newest that the
- *         leader had
- *     i   an image: a head, then records that are all there is
- *     r   what one poll has published: records
- *     p   polls and errors; sent every second, it says that the leader lives
- *     e   the leader leaves
+ *     b   begin of a leader's term: a head, then a record "seq" for each
+ *         stream: no number up to it is used again; its time is the newest
+ *         that the leader had
+ *     i   an image: a head, then records with the complete state
+ *     r   records: what one poll has published
+ *     p   polls and errors; sent every second, as a sign that the leader
+ *         is alive
+ *     e   end: the leader leaves
  *
  *     head     "1 EPOCH IDENTITY AUTHOR PREV\n"
  *
@@ -39,12 +41,16 @@ typedef struct {
     uint64_t         epoch;
     char             identity[BC_ENGINE_IDENTITY];  /* of the engine */
     char             author[BC_CLUSTER_AUTHOR + 1];  /* hexadecimal */
-    bc_engine_id_t   prev;          /* the entry before, as the author saw */
+    bc_engine_id_t   prev;          /* the entry before it, as seen by the
+                                       author */
     bc_span_t        records;
 } bc_cluster_head_t;
 
 
-/* an entry of the log, and what tells it from another one with its id */
+/*
+ * an entry of the log; print, a hash of its value, tells it from another entry
+ * with the same id
+ */
 
 typedef struct {
     bc_engine_id_t   id;
@@ -52,28 +58,28 @@ typedef struct {
 } bc_cluster_mark_t;
 
 
-/* Writes a head, without the records; returns its length in bytes. */
+/* Writes a head, without the records.  Returns its length in bytes. */
 size_t bc_cluster_head_put(char *p, const bc_cluster_head_t *head);
 
-/* Reads the value of a begin or an image.  Returns 0, or -1. */
+/* Parses the value of a begin or an image.  Returns 0, or -1 if malformed. */
 int bc_cluster_head_get(bc_span_t value, bc_cluster_head_t *head);
 
 
 /*
- * Tells whether entry id follows cur: the next one of the same term, or the
- * begin of a later term whose author has seen all up to cur.  prev: of a
- * begin; NULL of all others.
+ * Tells whether entry id follows cur: as the next one of the same term, or as
+ * the begin of a later term whose author has seen all entries up to cur.  prev
+ * is that of a begin, NULL for all others.
  */
 int bc_cluster_follows(const bc_engine_id_t *cur, const bc_engine_id_t *id,
     const bc_engine_id_t *prev);
 
-/* Marks an entry by its id and its value. */
+/* Sets *mark to the mark of an entry with that id and value. */
 void bc_cluster_mark(bc_cluster_mark_t *mark, const bc_engine_id_t *id,
     bc_span_t value);
 
 /*
- * Tells whether the first entry of a reply to XRANGE is the one of a mark: with
- * its id, and its value.
+ * Tells whether the first entry in a reply to XRANGE is the marked one, with
+ * the same id and value.
  */
 int bc_cluster_marked(const bc_engine_reply_t *reply,
     const bc_cluster_mark_t *mark);

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The protocol of Redis and Valkey, as far as a log needs it.
+ * The protocol of Redis and Valkey, as far as a log requires it.
  */
 
 
@@ -22,12 +22,12 @@ typedef int     bc_engine_count_t;
 #endif
 
 
-/* those of hiredis itself, but for the one that is replaced */
+/* hiredis' own functions, with createArray replaced */
 static redisReplyObjectFunctions        bc_engine_functions;
 static const redisReplyObjectFunctions *bc_engine_default;
 
 
-/* Makes an array, unless it is larger than any of a log can be. */
+/* Creates an array, unless it is larger than any reply of a log can have. */
 
 static void *
 bc_engine_create_array(const redisReadTask *task, bc_engine_count_t n)
@@ -146,7 +146,7 @@ bc_engine_next(bc_engine_t *e, bc_engine_reply_t *reply, const char **why)
 
     default:
 
-        /* types of RESP3, which nobody has asked for */
+        /* types of RESP3, which was not negotiated */
 
         freeReplyObject(raw);
         reply->raw = NULL;
@@ -238,7 +238,9 @@ bc_engine_text(const redisReply *r, bc_span_t *span)
 }
 
 
-/* Reads one entry: its id, then its fields. */
+/*
+ * Reads one entry: its id, then its fields.  Returns 0, or -1 when malformed.
+ */
 
 static int
 bc_engine_entry_read(const redisReply *r, bc_engine_entry_t *entry)
@@ -356,7 +358,10 @@ bc_engine_field(const bc_engine_entry_t *entry, const char *name,
 }
 
 
-/* Reads digits up to the first other byte; returns how many, 0: none. */
+/*
+ * Reads digits up to the first other byte.  Returns how many; 0 when there are
+ * none, or the number is too large.
+ */
 
 static size_t
 bc_engine_number(bc_span_t text, uint64_t *n)
@@ -477,7 +482,7 @@ bc_engine_identity(bc_span_t info, char identity[BC_ENGINE_IDENTITY])
     memcpy(identity + run.len + 1, data.data, data.len);
     identity[run.len + 1 + data.len] = '\0';
 
-    /* it becomes a word of a line */
+    /* it must be usable as one word in a line of text */
 
     for (i = 0; identity[i] != '\0'; i++) {
         if (identity[i] <= ' ' || identity[i] > '~') {

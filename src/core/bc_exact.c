@@ -7,22 +7,23 @@
 #include "bc_json_scan.h"
 
 
-/* 2^53, the first integer that is the same double as the next one */
+/* 2^53, the first integer that is the same double as its successor */
 
 #define BC_EXACT_FIRST      "9007199254740992"
 #define BC_EXACT_FIRST_LEN  (sizeof(BC_EXACT_FIRST) - 1)
 
 /*
- * Between the mark's start and the digits is what makes strings sort as the
- * numbers do: "1" and how many digits; or "0", 99999999 less their number and
- * the digits' complements.
+ * The key follows the start of the mark and makes marked strings sort like
+ * numbers.  For positive numbers it is "1" and the number of digits; for
+ * negative ones "0" and 99999999 minus that number, and the nines' complements
+ * of the digits follow it.
  */
 
 #define BC_EXACT_LONGEST    99999999
 #define BC_EXACT_KEY        9
 
 
-/* Returns the length of the integer at p if it is to be marked, or 0. */
+/* Returns the length of the integer at p if it needs a mark, otherwise 0. */
 
 static size_t
 bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)
@@ -53,9 +54,7 @@ bc_exact_integer(const uint8_t *p, const uint8_t *last, size_t *digits)
 }
 
 
-/*
- * Skips the escape at p.  *lone is set when it is a surrogate by itself.
- */
+/* Skips the escape at p.  *lone tells whether it is a lone surrogate. */
 
 static const uint8_t *
 bc_exact_skip_escape(const uint8_t *p, const uint8_t *last, int *lone)
@@ -127,7 +126,7 @@ bc_exact_put(const bc_exact_mark_t *mark, uint8_t *dst, const uint8_t *p,
 }
 
 
-/* to count, dst is NULL; to write, scan is */
+/* Counts (dst is NULL) or writes (scan is NULL). */
 
 static uint8_t *
 bc_exact_walk(bc_exact_scan_t *scan, const bc_exact_mark_t *mark,
@@ -294,7 +293,7 @@ bc_exact_mark(bc_exact_mark_t *mark, const uint8_t *random)
 
         c[i] = 0xf0000 + (c[i] & 0x1ffff);
 
-        /* five different ones, none of them a noncharacter */
+        /* all five differ, and none is a noncharacter */
 
         for (k = 0; k < i; /* void */ ) {
 
@@ -325,7 +324,9 @@ bc_exact_mark(bc_exact_mark_t *mark, const uint8_t *random)
 }
 
 
-/* Tells which character of the mark is at p: 0 to 3, 4: its end; or -1. */
+/*
+ * Returns which character of the mark is at p: 0 to 3, 4 for its end, or -1.
+ */
 
 static int
 bc_exact_which(const bc_exact_mark_t *mark, const uint8_t *p,
@@ -418,8 +419,9 @@ bc_exact_occurs(const bc_exact_mark_t *mark, const uint8_t *p, size_t len)
 
 
 /*
- * Reads a complete mark at p, as bc_exact_put() makes it: *digits are those of
- * the integer and its sign.  Returns the position after it, or NULL.
+ * Reads a complete marked integer at p, as written by bc_exact_put(); *number
+ * is set to the integer with its sign.  Returns the position after it, or
+ * NULL.
  */
 
 static const uint8_t *
@@ -491,8 +493,8 @@ bc_exact_get(const bc_exact_mark_t *mark, const uint8_t *p,
 
 
 /*
- * Returns the length of the quote that ends at dst, with the backslashes
- * before it, if the same is at p and no colon follows; else 0.
+ * Returns the length of the quote that ends at dst, including the backslashes
+ * before it, if the same bytes are at p and no colon follows; otherwise 0.
  */
 
 static size_t
@@ -519,7 +521,11 @@ bc_exact_quoted(const uint8_t *base, const uint8_t *dst, const uint8_t *p,
 }
 
 
-/* Cleans an error of libjq that quotes the beginning of a marked string. */
+/*
+ * Cleans an error message of libjq that quotes the beginning of a marked
+ * string: "string" becomes "number", and the rest of the mark is dropped.
+ * Returns the position after it in the text, or p when there is no such quote.
+ */
 
 static const uint8_t *
 bc_exact_unquote(const bc_exact_mark_t *mark, uint8_t *base, uint8_t **dst,

@@ -2,15 +2,15 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The course of numbers over time, see bc_history.h.
+ * The history of numbers over time, see bc_history.h.
  *
- * Encoded, little-endian:
+ * Encoded form, little-endian, sizes in bytes:
  *
  *     "BCHIST1\n" time:8 until:8 nmembers:1 nrings:1
  *     member      len:1 name, its value at that time: a double:8
- *     ring        step:4 nslots:4, of these each: number:8, then for each
+ *     ring        step:4 nslots:4, then each slot: number:8, and for each
  *                 member what:1, which is 0: nothing; 1: count:4 and one
- *                 double, which all values were; 2: count:4 min max sum last;
+ *                 double, equal to all values; 2: count:4 min max sum last;
  *                 3: a double that was held
  */
 
@@ -33,22 +33,23 @@
 
 typedef struct {
     uint64_t             time;          /* of the newest values; 0: never */
-    uint64_t             until;         /* they hold up to here; 0: not */
+    uint64_t             until;         /* they are in force up to here; 0:
+                                           not */
     uint64_t             open[BC_HISTORY_RINGS];    /* number of the slot */
     double               values[BC_HISTORY_MEMBERS];
 
-    /* then: nrings * nmembers cells, of the slots under way */
+    /* followed by nrings * nmembers cells of the current slots */
 } bc_history_head_t;
 
 
 typedef struct {
     volatile uint64_t    tag;           /* number of the slot + 1, or 0 */
 
-    /* then: nmembers cells */
+    /* followed by nmembers cells */
 } bc_history_row_t;
 
 
-/* what an encoded history is read with */
+/* the state of reading an encoded history */
 
 typedef struct {
     const uint8_t       *pos;
@@ -57,14 +58,14 @@ typedef struct {
 } bc_history_in_t;
 
 
-/* what it consists of, once it was checked */
+/* its contents, filled while it is read */
 
 typedef struct {
     uint64_t             time;
     uint64_t             until;
     uint32_t             nmembers;
     uint32_t             nrings;
-    int                  member[256];   /* number of ours, or -1 */
+    int                  member[256];   /* our index of the member, or -1 */
     double               values[256];
 } bc_history_file_t;
 
@@ -118,7 +119,7 @@ bc_history_head(const bc_history_t *h, uint64_t version)
 }
 
 
-/* Returns the cells of a ring's slot under way. */
+/* Returns the cells of a ring's current slot. */
 
 static bc_history_cell_t *
 bc_history_open(const bc_history_t *h, bc_history_head_t *head, uint32_t r)
@@ -127,7 +128,7 @@ bc_history_open(const bc_history_t *h, bc_history_head_t *head, uint32_t r)
 }
 
 
-/* Returns the place of slot number n of a ring. */
+/* Returns where slot number n of a ring is stored. */
 
 static bc_history_row_t *
 bc_history_row(const bc_history_t *h, uint32_t r, uint64_t n)
@@ -162,7 +163,10 @@ bc_history_has(const bc_history_cell_t *cell)
 }
 
 
-/* Writes slot number n: it is not in the part of the ring that is shown. */
+/*
+ * Writes slot number n over one that no longer belongs to the ring.  The tag
+ * is 0 while the cells change, so that a reader never takes half of a slot.
+ */
 
 static void
 bc_history_write(bc_history_t *h, uint32_t r, uint64_t n,
@@ -183,7 +187,7 @@ bc_history_write(bc_history_t *h, uint32_t r, uint64_t n,
 }
 
 
-/* Writes the slots from..to - 1, in which the values were still in force. */
+/* Fills the slots from..to - 1 with the values, which were still in force. */
 
 static void
 bc_history_hold(bc_history_t *h, uint32_t r, uint64_t from, uint64_t to,
@@ -220,8 +224,8 @@ bc_history_hold(bc_history_t *h, uint32_t r, uint64_t from, uint64_t to,
 
 
 /*
- * Goes back to slot number n, for the clock was set back: what comes after it
- * has not happened yet.
+ * Goes back to slot number n after the clock was set back: the slots after it
+ * have not happened yet.
  */
 
 static void
@@ -257,7 +261,7 @@ bc_history_back(bc_history_t *h, bc_history_head_t *head, uint32_t r,
 }
 
 
-/* Makes slot number n the one under way; the one before is over. */
+/* Makes slot number n the current one, and stores the previous one. */
 
 static void
 bc_history_turn(bc_history_t *h, bc_history_head_t *head, uint32_t r,
@@ -298,7 +302,7 @@ bc_history_value(bc_history_cell_t *cell, double value)
 }
 
 
-/* Returns a copy of the head in force, to be the next one. */
+/* Copies the valid head to the unused one, and returns the latter. */
 
 static bc_history_head_t *
 bc_history_next(bc_history_t *h)
@@ -403,7 +407,7 @@ bc_history_last(const bc_history_t *h, uint32_t ring, uint64_t now)
 }
 
 
-/* Copies a slot in the ring, or nothing when it is not there. */
+/* Copies a slot from the ring, or zeros when the ring does not have it. */
 
 static void
 bc_history_copy(const bc_history_t *h, uint32_t r, uint64_t n,
@@ -482,7 +486,7 @@ bc_history_mean(const bc_history_cell_t *cell)
 
     mean = cell->sum / cell->count;
 
-    /* it is between them, however the sum was rounded */
+    /* rounding of the sum must not move the mean out of the range */
 
     return (mean < cell->min) ? cell->min
            : (mean > cell->max) ? cell->max : mean;
@@ -504,7 +508,7 @@ bc_history_join(bc_history_cell_t *to, const bc_history_cell_t *from,
 
         if (cell->count == 0) {
 
-            /* only where there is nothing else */
+            /* a held value counts only if there are no real ones */
 
             if (to->count == 0 && cell->held) {
                 *to = *cell;
@@ -552,7 +556,7 @@ bc_history_put_double(uint8_t *p, double value)
 }
 
 
-/* Writes a cell, or with p NULL only returns how many bytes that takes. */
+/* Writes a cell.  Returns its size; with p NULL only returns the size. */
 
 static size_t
 bc_history_put_cell(uint8_t *p, const bc_history_cell_t *cell)
@@ -600,7 +604,10 @@ bc_history_put_cell(uint8_t *p, const bc_history_cell_t *cell)
 }
 
 
-/* Writes a slot when it has any value; the same for p NULL. */
+/*
+ * Writes a slot if it has any value.  Returns its size, or 0; with p NULL only
+ * returns the size.
+ */
 
 static size_t
 bc_history_put_row(uint8_t *p, uint64_t n, const bc_history_cell_t *cells,
@@ -788,7 +795,7 @@ bc_history_get_cell(bc_history_in_t *in, bc_history_cell_t *cell)
         return;
     }
 
-    /* a sum may be too large for a double, see bc_history_mean() */
+    /* the sum may have overflowed to infinity, see bc_history_mean() */
 
     if (!bc_history_has(cell)
         || !isfinite(cell->min) || !isfinite(cell->max)
@@ -822,7 +829,7 @@ bc_history_merge_cells(bc_history_cell_t *to, const bc_history_cell_t *from,
 }
 
 
-/* Adds a slot to a ring; head is the next one. */
+/* Adds a slot to a ring; head is the one being prepared. */
 
 static void
 bc_history_merge_row(bc_history_t *h, bc_history_head_t *head, uint32_t r,
@@ -853,7 +860,7 @@ bc_history_merge_row(bc_history_t *h, bc_history_head_t *head, uint32_t r,
 }
 
 
-/* Reads all up to the rings. */
+/* Reads everything that precedes the rings. */
 
 static void
 bc_history_merge_members(const bc_history_t *h, bc_history_in_t *in,
@@ -910,8 +917,8 @@ bc_history_merge_members(const bc_history_t *h, bc_history_in_t *in,
 
 
 /*
- * Reads the rings, and with a head (the next one) adds them: there was no
- * fault then when it was read without.
+ * Reads the rings.  With head (the one being prepared) also adds them; the
+ * caller has then checked them by a call with head NULL.
  */
 
 static void
@@ -942,7 +949,7 @@ bc_history_merge_rings(bc_history_t *h, bc_history_in_t *in,
 
             n = bc_history_get(in, 8);
 
-            /* they are in their order */
+            /* slots must be in ascending order */
 
             if (r != 0 && n <= before) {
                 in->bad = 1;
@@ -960,7 +967,9 @@ bc_history_merge_rings(bc_history_t *h, bc_history_in_t *in,
                 continue;
             }
 
-            /* rings of one step have the same slots, in different numbers */
+            /*
+             * rings with equal steps share slot numbers, and differ in length
+             */
 
             for (m = own; m < h->shape.nrings; m++) {
                 if (h->shape.rings[m].step == step) {
@@ -1005,7 +1014,7 @@ bc_history_merge(bc_history_t *h, const uint8_t *p, size_t len, uint64_t now)
         return 0;
     }
 
-    /* a clock that was wrong has made these */
+    /* the clock was wrong when these were written */
 
     if (file.time > now + 1) {
         file.time = now;

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Around the course of numbers, see bc_history_text.h.
+ * Finds the numbers of a history, and prints them; see bc_history_text.h.
  */
 
 
@@ -19,11 +19,11 @@
 /* the longest text that is read as a number (bytes) */
 #define BC_HISTORY_DIGITS  400
 
-/* up to here each integer is a double (2^53) */
+/* up to here every integer is exact as a double (2^53) */
 #define BC_HISTORY_EXACT   9007199254740992.0
 
 
-/* a step of a path */
+/* one step of a path */
 
 typedef struct {
     bc_span_t            key;
@@ -41,8 +41,8 @@ bc_history_is_name(uint8_t c)
 
 
 /*
- * Reads the step at the beginning of *rest, and moves that behind it.  Returns
- * 1, 0 at the end, -1 when there is no step: *rest stays where it was.
+ * Reads the step at the beginning of *rest, and advances *rest past it.
+ * Returns 1; 0 at the end; -1 when the step is invalid: *rest is unchanged.
  */
 
 static int
@@ -156,7 +156,7 @@ bc_history_path(bc_history_path_t *path, bc_span_t text, size_t *good)
 
     rest = text;
 
-    /* ".[0]" is as good as "[0]" */
+    /* ".[0]" means the same as "[0]" */
 
     if (text.data[0] == '.' && text.data[1] == '[') {
         rest.data++;
@@ -223,7 +223,10 @@ bc_history_path_name(bc_span_t text)
 }
 
 
-/* Finds element number `index` of an array, negative: from its end. */
+/*
+ * Finds element number `index` of an array; a negative one counts from the
+ * end.  Returns 1 when it exists, otherwise 0.
+ */
 
 static int
 bc_history_element(bc_span_t array, int64_t index, bc_span_t *value)
@@ -257,7 +260,9 @@ bc_history_element(bc_span_t array, int64_t index, bc_span_t *value)
 }
 
 
-/* Follows the steps of a path from a value; returns the number found. */
+/*
+ * Follows the steps of a path from a value.  Returns the number found, or NAN.
+ */
 
 static double
 bc_history_follow(bc_span_t value, bc_span_t rest)
@@ -299,7 +304,7 @@ bc_history_find(bc_span_t json, const bc_history_path_t *paths, uint32_t n,
     bc_span_t    found[BC_HISTORY_MEMBERS];
     const char  *keys[BC_HISTORY_MEMBERS];
 
-    /* the first names of all paths in one pass */
+    /* find the first keys of all paths in one pass */
 
     k = 0;
 
@@ -330,7 +335,7 @@ bc_history_find(bc_span_t json, const bc_history_path_t *paths, uint32_t n,
 }
 
 
-/* Tells whether a text is a number of JSON; exponent: it may have one. */
+/* Tells whether a text is a JSON number; `exponent` allows an exponent. */
 
 static int
 bc_history_is_decimal(const uint8_t *p, size_t len, int exponent)
@@ -430,7 +435,7 @@ bc_history_number(bc_span_t value)
         return NAN;
     }
 
-    /* nearly all are short integers */
+    /* shortcut: nearly all numbers are short integers */
 
     integer = 0;
 
@@ -453,7 +458,7 @@ bc_history_number(bc_span_t value)
 
     n = strtod(text, NULL);
 
-    /* a zero has no sign here */
+    /* -0 becomes 0 */
 
     return !isfinite(n) ? (double) NAN : (n == 0) ? 0 : n;
 }
@@ -502,7 +507,7 @@ bc_history_put_number(uint8_t *p, double value)
         return p + snprintf((char *) p, BC_HISTORY_NUMBER, "%.15g", value);
     }
 
-    /* printf() would take ten times as long, and there are thousands */
+    /* printf() would take ten times as long, for thousands of numbers */
 
     if (value < 0) {
         *p++ = '-';
@@ -528,7 +533,7 @@ bc_history_put_number(uint8_t *p, double value)
 }
 
 
-/* Writes one of the five numbers of a cell that has a value. */
+/* Writes one of the five columns of a cell that has a value. */
 
 static uint8_t *
 bc_history_put_column(uint8_t *p, const bc_history_cell_t *cell, int column)
@@ -575,7 +580,7 @@ bc_history_put_text(uint8_t *p, const char *text)
 size_t
 bc_history_bound(const bc_history_shape_t *shape, uint32_t nslots)
 {
-    /* five numbers and their commas; names, and what is around the arrays */
+    /* five columns with their commas; the names, and the text around arrays */
 
     return 64 + shape->nmembers
                 * (BC_HISTORY_COLUMNS

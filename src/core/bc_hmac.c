@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * HMAC-SHA-256: nginx has no SHA-256 unless it was built with TLS.
+ * HMAC-SHA-256.  nginx itself has no SHA-256 unless it was built with TLS.
  */
 
 
@@ -139,7 +139,7 @@ bc_hmac_end(bc_hmac_sha256_t *c, uint8_t *hash)
         length[i] = (uint8_t) (bits >> (56 - 8 * i));
     }
 
-    /* as much as leaves room for the length in the last block */
+    /* padding up to where the length fills the last block */
 
     bc_hmac_add(c, padding, 1 + (BC_HMAC_BLOCK + 55 - c->len % BC_HMAC_BLOCK)
                                 % BC_HMAC_BLOCK);

@@ -17,14 +17,14 @@
 #define BC_HMAC_LEN  32
 
 
-/* Makes the code of a text with a key, BC_HMAC_LEN bytes. */
+/* Writes the HMAC of a text with a key to mac, BC_HMAC_LEN bytes. */
 
 void bc_hmac_sha256(const uint8_t *key, size_t key_len, const uint8_t *text,
     size_t len, uint8_t *mac);
 
 /*
- * Compares a code with one in hexadecimal, of either case; takes the same time
- * wherever they differ.  Returns 1 when they are the same.
+ * Compares a MAC with one in hexadecimal, of either case, in constant time.
+ * Returns 1 when they are equal, otherwise 0.
  */
 
 int bc_hmac_is(const uint8_t *mac, const uint8_t *hex, size_t len);

@@ -95,7 +95,7 @@ bc_http_list_next(const uint8_t **pos, const uint8_t *last, bc_span_t *item)
     *pos = p;
 
     for (end = p; end[-1] == ' ' || end[-1] == '\t'; end--) {
-        /* the element does not begin with a space: this ends before it */
+        /* stops at the latest at the element's first byte, not a space */
     }
 
     item->len = (size_t) (end - item->data);

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The state file's bytes, see bc_journal.h.
+ * The format of the state file, see bc_journal.h.
  */
 
 
@@ -155,7 +155,10 @@ bc_journal_entry_size(size_t key_len, size_t data_len)
 }
 
 
-/* Writes all but the size, the sum, n and what follows the name. */
+/*
+ * Writes the fixed part and the name; leaves out the size, the CRC, n and the
+ * length of the entries.
+ */
 
 static uint8_t *
 bc_journal_fixed(uint8_t *p, const bc_journal_record_t *r)
@@ -251,7 +254,7 @@ bc_journal_end(uint8_t *start, uint8_t *last, uint32_t n)
 }
 
 
-/* Tells whether the entries are as many as r->n and fill their place. */
+/* Tells whether there are exactly r->n entries, and they fill their space. */
 
 static int
 bc_journal_entries_good(const bc_journal_record_t *r)
@@ -401,7 +404,10 @@ bc_journal_ours(const uint8_t *p, size_t len)
 }
 
 
-/* FNV-1a: of two names with the same hash one gets a larger seq than needed */
+/*
+ * Uses FNV-1a.  If two names collide, one stream gets a larger seq than
+ * needed.
+ */
 
 uint64_t
 bc_journal_hash(const uint8_t *name, size_t len)

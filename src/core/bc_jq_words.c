@@ -1,8 +1,8 @@
 
 /*
- * The words of a jq program, without its grammar: a word counts wherever it
- * stands, in a string, too, as names of members do there.  Only comments do
- * not count.  What is not clear is taken for unsteady.
+ * Searches the words of a jq program, without parsing it.  A word counts
+ * wherever it occurs, except in comments; in strings, too, because they may be
+ * names of members.  Whatever is unclear counts as unsteady.
  */
 
 
@@ -11,7 +11,7 @@
 #include <string.h>
 
 
-/* strings inside of \(...) of strings */
+/* the deepest nesting of strings inside \(...) of strings */
 #define BC_JQ_WORDS_LEVELS  32
 
 
@@ -21,7 +21,7 @@ typedef struct {
 } bc_jq_words_text_t;
 
 
-/* "debug" and "stderr" are lines in the log, one with each run */
+/* "debug" and "stderr" are here because each run writes a line to the log */
 
 static const char *const  bc_jq_words_unsteady[] = {
     "time", "now", "input", "inputs", "input_filename", "input_line_number",
@@ -46,7 +46,10 @@ bc_jq_words_is(const uint8_t *word, size_t len, const char *s)
 }
 
 
-/* Skips a comment.  Since jq 1.7.1 one that ends with "\" goes on. */
+/*
+ * Skips a comment.  Returns 0 if it has a backslash or CR: since jq 1.7.1 a
+ * comment that ends with "\" continues.
+ */
 
 static int
 bc_jq_words_comment(bc_jq_words_text_t *t)
@@ -63,7 +66,7 @@ bc_jq_words_comment(bc_jq_words_text_t *t)
 }
 
 
-/* Takes the path behind "include" or "import", up to the semicolon. */
+/* Reads the path that follows "include" or "import", up to the semicolon. */
 
 static int
 bc_jq_words_include(bc_jq_words_text_t *t, bc_jq_words_include_pt include,
@@ -93,7 +96,7 @@ bc_jq_words_include(bc_jq_words_text_t *t, bc_jq_words_include_pt include,
 
     end = t->p;
 
-    /* where else it is looked for may follow */
+    /* metadata with a search path may follow: unclear */
 
     while (t->p < t->last && *t->p != ';') {
         if (*t->p == '{' || *t->p == '#') {
@@ -174,7 +177,7 @@ bc_jq_words_steady(const uint8_t *p, size_t len,
 
             if (t.p[1] == 'u') {
 
-                /* it may stand for a letter of a word */
+                /* the escape may be a letter of a word */
 
                 return 0;
             }

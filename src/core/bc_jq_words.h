@@ -1,7 +1,7 @@
 
 /*
- * The words of a jq program: whether what it puts out can depend on anything
- * but what it is given.
+ * Tells, by the words of a jq program, whether its output can depend on
+ * anything but its input.
  */
 
 #ifndef _BC_JQ_WORDS_H_INCLUDED_
@@ -12,14 +12,14 @@
 #include <stdint.h>
 
 
-/* Called for each file that is included; returns true to go on. */
+/* Called for each included file; returns true to continue. */
 typedef int (*bc_jq_words_include_pt)(void *data, const uint8_t *path,
     size_t len);
 
 /*
- * Returns true when a program has no word for the time, for what it could read
- * or write beside its input, or for what cannot be told by its words.  "time"
- * is such a word, too: a member of the input, which differs from run to run.
+ * Returns true when a program contains no word for the time, for input or
+ * output other than its own, or whose effect cannot be known.  "time" is such
+ * a word, too: a member of the input that differs from run to run.
  */
 int bc_jq_words_steady(const uint8_t *p, size_t len,
     bc_jq_words_include_pt include, void *data);

@@ -8,7 +8,7 @@
 #include "bc_utf8.h"
 
 
-/* Skips a string of checked text; p is at its opening quote. */
+/* Skips a string in checked text; p is at its opening quote. */
 
 static const uint8_t *
 bc_json_skip_string(const uint8_t *p, const uint8_t *last)
@@ -33,7 +33,7 @@ bc_json_skip_string(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* Skips a value of checked text. */
+/* Skips a value in checked text. */
 
 static const uint8_t *
 bc_json_skip_value(const uint8_t *p, const uint8_t *last)
@@ -80,7 +80,7 @@ bc_json_skip_value(const uint8_t *p, const uint8_t *last)
             continue;
 
         default:
-            /* a number or a literal: up to what ends it */
+            /* a number or a literal: skip to the delimiter */
 
             do {
                 p++;
@@ -171,7 +171,7 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
 
         p = bc_json_skip_space(end, last);
 
-        /* what follows a colon was a whole key, with both of its quotes */
+        /* a colon proves that the key is complete, with both quotes */
 
         if (p == last || *p != ':') {
             it->pos = last;
@@ -188,8 +188,8 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
     if (end == p) {
 
         /*
-         * Not in checked text: there is no value.  The readers count on its
-         * first byte, and an iterator has to advance.
+         * No value, which cannot happen in checked text.  Callers rely on at
+         * least one byte in a value, and the iterator must advance.
          */
 
         it->pos = last;
@@ -206,8 +206,8 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
 
 
 /*
- * Decodes the next character of a string body to out[0..4).  Returns its
- * length there and advances *pos (which is not at the end).
+ * Decodes the next character of a string's body to out.  Returns its length
+ * there, 1 to 4, and advances *pos, which must not be at the end.
  */
 
 static size_t
@@ -231,7 +231,7 @@ bc_json_char(const uint8_t **pos, const uint8_t *last, uint8_t out[4])
         n = bc_utf8_sequence(p, (size_t) (last - p), &bad);
 
         if (n == 0) {
-            /* not in checked text */
+            /* cannot happen in checked text */
             *pos = p + bad;
             c = 0xfffd;
             goto encode;
@@ -402,7 +402,7 @@ bc_json_members(bc_span_t object, const char *const *names, bc_span_t *values,
         return;
     }
 
-    /* most keys are told apart by their lengths alone */
+    /* most keys can be excluded by their length alone */
 
     lengths = 0;
 
@@ -472,7 +472,10 @@ bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len)
 }
 
 
-/* Returns the letter of a short escape, 'u' for \u00XX, 0 for none. */
+/*
+ * Returns the letter of a short escape, 'u' for \u00XX, or 0 when c needs no
+ * escape.
+ */
 
 static uint8_t
 bc_json_escape_letter(uint8_t c)
@@ -503,7 +506,7 @@ bc_json_escape_letter(uint8_t c)
 }
 
 
-/* Tells whether a sequence beyond ASCII is escaped: C1, U+2028, U+2029. */
+/* Tells whether a non-ASCII character is escaped: C1, U+2028, U+2029. */
 
 static int
 bc_json_escape_wide(const uint8_t *s, size_t n)

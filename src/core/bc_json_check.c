@@ -16,8 +16,8 @@ static const char  bc_json_too_deep[] = "nested too deeply";
 
 /*
  * Functions that take *pos expect it at the first byte of what they check, and
- * leave it after the last.  On -1 *pos is the offending byte, and *why is set
- * where it is passed.
+ * move it past the end.  They return 0, or -1 with *pos at the offending byte
+ * and, if it is a parameter, *why set.
  */
 
 static int
@@ -55,7 +55,7 @@ bc_json_check_string(const uint8_t **pos, const uint8_t *last,
                 if (bad == (size_t) (last - p)
                     && bc_utf8_feed(&state, p, bad) == 0)
                 {
-                    /* a sequence that was cut off */
+                    /* the text ends within a sequence */
                     p = last;
 
                 } else {
@@ -224,7 +224,7 @@ bc_json_check_scalar(const uint8_t **pos, const uint8_t *last,
 }
 
 
-/* Checks a member's name and the colon after it. */
+/* Checks a member's name and the colon that follows it. */
 
 static int
 bc_json_check_name(const uint8_t **pos, const uint8_t *last, const char **why)
@@ -265,11 +265,11 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
     const uint8_t  *p, *last;
 
     enum {
-        st_value = 0,          /* a value must come */
-        st_first_element,      /* a value or ] */
-        st_first_key,          /* a key or } */
-        st_key,                /* a key must come */
-        st_after               /* after a value */
+        st_value = 0,          /* expect a value */
+        st_first_element,      /* expect a value or ] */
+        st_first_key,          /* expect a key or } */
+        st_key,                /* expect a key */
+        st_after               /* after a value: , or the end */
     } state;
 
     if (len == 0) {
@@ -281,7 +281,7 @@ bc_json_check_why(const uint8_t *text, size_t len, unsigned max_depth,
         max_depth = BC_JSON_MAX_DEPTH;
     }
 
-    /* bit n: level n is an object, not an array */
+    /* bit n tells whether level n is an object, not an array */
 
 #define bc_json_in_object()                                                   \
     (objects[(depth - 1) / 8] & (1 << ((depth - 1) % 8)))

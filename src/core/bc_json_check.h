@@ -13,21 +13,22 @@
 #include <stdint.h>
 
 
-/* The deepest nesting that can be asked for: larger max_depth is cut to it. */
+/* the deepest nesting possible; a larger max_depth is reduced to it */
 
 #define BC_JSON_MAX_DEPTH  1024
 
 
 /*
  * Checks that p[0..len) is exactly one JSON value with optional white space
- * around it: RFC 8259 to the letter, including the UTF-8 of strings.  A value
- * of `max_depth` nested arrays and objects passes, one level more does not
- * (0: scalars only).  Lone surrogates in \u escapes are allowed, as the
- * grammar allows them.  Iterative, 128 bytes of stack.
+ * around it, strictly by RFC 8259, including the UTF-8 of strings.  A value of
+ * `max_depth` nested arrays and objects is accepted, one level more is not (0:
+ * scalars only).  Lone surrogates in \u escapes are allowed, as the grammar
+ * allows them.  Iterative, 128 bytes of stack.
  *
  * Returns 0, or -1 with the offset of the first byte that cannot be right in
- * *err_off (for bad UTF-8 that of the whole sequence, for nesting that of the
- * bracket; len: the text ends too early); err_off may be NULL.
+ * *err_off.  That is the first byte of a bad UTF-8 sequence, the bracket that
+ * is nested too deeply, or len when the text ends too early.  err_off may be
+ * NULL.
  */
 
 int bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
@@ -35,9 +36,8 @@ int bc_json_check(const uint8_t *p, size_t len, unsigned max_depth,
 
 
 /*
- * Checks the same; on -1 *why is a constant phrase that reads well
- * before "at offset N" ("unexpected byte", "unexpected end", "invalid UTF-8",
- * "nested too deeply").
+ * Does the same; on -1 *why is a constant phrase to precede "at offset N":
+ * "unexpected byte", "unexpected end", "invalid UTF-8" or "nested too deeply".
  */
 
 int bc_json_check_why(const uint8_t *p, size_t len, unsigned max_depth,

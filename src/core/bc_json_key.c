@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * JSON scalars as keys: one text for each value.
+ * JSON scalars as keys: a canonical text for each value.
  */
 
 #include <stdio.h>
@@ -13,11 +13,11 @@
 #include "bc_json_scan.h"
 
 
-/* zeros at the end of an integer that are written out; more become e… */
+/* the most trailing zeros of an integer that are written; more become e… */
 
 #define BC_JSON_KEY_ZEROS   20
 
-/* the most digits of an exponent that is calculated with */
+/* the most digits of an exponent that is evaluated */
 
 #define BC_JSON_KEY_DIGITS  18
 
@@ -48,7 +48,7 @@ bc_json_key_plain(bc_span_t value)
     }
 
     if (p < last && !bc_json_is_digit(*p)) {
-        /* a literal, or no scalar */
+        /* a literal, or not a scalar */
         return 1;
     }
 
@@ -60,7 +60,7 @@ bc_json_key_plain(bc_span_t value)
 }
 
 
-/* Writes a string, which becomes no longer. */
+/* Writes a string in canonical form, which is never longer. */
 
 static size_t
 bc_json_key_string(bc_span_t value, uint8_t *dst)
@@ -152,7 +152,7 @@ bc_json_key_string(bc_span_t value, uint8_t *dst)
                 c[0] = p[1];
 
                 if (c[0] < 0x20) {
-                    /* not in checked text */
+                    /* cannot happen in checked text */
                     *dst++ = *p++;
                     *dst++ = *p++;
                     continue;
@@ -162,7 +162,7 @@ bc_json_key_string(bc_span_t value, uint8_t *dst)
             p += 2;
         }
 
-        /* only what JSON has no other way for is escaped */
+        /* escape only what JSON cannot contain otherwise */
 
         if (c[0] == '"' || c[0] == '\\') {
             *dst++ = '\\';
@@ -186,8 +186,8 @@ bc_json_key_string(bc_span_t value, uint8_t *dst)
 
 
 /*
- * Writes the digits without zeros at their ends, then up to BC_JSON_KEY_ZEROS
- * zeros, or an exponent.
+ * Writes a number in canonical form: its digits without leading and trailing
+ * zeros, then up to BC_JSON_KEY_ZEROS zeros, or an exponent.
  */
 
 static size_t
@@ -228,7 +228,7 @@ bc_json_key_number(bc_span_t value, uint8_t *dst)
 
     if (p < last) {
 
-        /* e or E, or nothing that was checked */
+        /* an exponent, or unchecked text */
 
         p++;
         minus = (p < last && *p == '-');

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Classes of characters, and skipping eight bytes at once: for the JSON
- * checker and the JSON readers.
+ * Classes of characters, and functions that skip eight bytes at a time; for
+ * the JSON checker and the JSON readers.
  */
 
 #ifndef _BC_JSON_SCAN_H_INCLUDED_
@@ -21,7 +21,7 @@
 #define bc_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
 
-/* not 0 when one of the 8 bytes of w is below n (n <= 0x80), or is c */
+/* nonzero when one of the 8 bytes of w is below n (n <= 0x80), or equals c */
 
 #define bc_json_has_less(w, n)                                                \
     (((w) - 0x0101010101010101u * (n)) & ~(w) & 0x8080808080808080u)
@@ -100,8 +100,10 @@ bc_json_unit(const uint8_t *p, const uint8_t *last)
 
 
 /*
- * Of 8 bytes those that are found have their highest bit set, and so may
- * bytes after the first of them: a subtraction borrows from what comes later.
+ * Returns the index of the first byte found.  The highest bit is set in each
+ * byte found, and perhaps in bytes after the first one, because the
+ * subtraction borrows from them.  On a big-endian machine returns 0: the
+ * caller then looks at each byte.
  */
 
 #if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -116,8 +118,8 @@ bc_json_unit(const uint8_t *p, const uint8_t *last)
 
 
 /*
- * Skips the bytes of a string that need no look: neither quote, backslash,
- * control character nor anything beyond ASCII.
+ * Skips bytes of a string that need no attention: neither quotes, backslashes,
+ * control characters nor anything beyond ASCII.
  */
 
 static inline const uint8_t *
@@ -149,7 +151,7 @@ bc_json_skip_plain(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* Skips the same in checked text, where only quote and backslash matter. */
+/* Skips them in checked text, where only quotes and backslashes matter. */
 
 static inline const uint8_t *
 bc_json_skip_checked(const uint8_t *p, const uint8_t *last)

@@ -11,17 +11,20 @@
 #include <stdlib.h>
 
 
-/* a double holds all integers of so many digits */
+/* a double holds every integer of this many digits */
 #define BC_JV_DIGITS    15
 
-/* integers below are printed as their digits by any libjq, and then these */
+/*
+ * integers below this are printed as plain digits by any libjq; below LARGEST
+ * by newer ones
+ */
 #define BC_JV_SURE      1e6
 #define BC_JV_LARGEST   1e15
 
 /* 2^53, see bc_exact.h */
 #define BC_JV_EXACT     9007199254740992.0
 
-/* a string with escapes is read here, unless it is longer */
+/* strings with escapes up to this length are decoded on the stack (bytes) */
 #define BC_JV_UNESCAPE  1024
 
 
@@ -36,7 +39,7 @@ static jv bc_jv_value(bc_jv_reader_t *r);
 static int bc_jv_put_value(bc_jv_text_t *text, jv v, int level, int depth);
 
 
-/* since libjq 1.7, where a number may keep its text */
+/* exists since libjq 1.7, where a number may keep its original text */
 
 extern int jv_number_has_literal(jv n) __attribute__((weak));
 
@@ -68,8 +71,8 @@ bc_jv_put_utf8(uint8_t *dst, uint32_t c)
 
 
 /*
- * Writes a string without its escapes, which is never longer.  Returns its
- * end, or NULL.
+ * Writes a string with its escapes decoded, which never makes it longer.
+ * Returns the end of what was written, or NULL for an invalid escape.
  */
 
 static uint8_t *
@@ -160,7 +163,7 @@ bc_jv_unescape(uint8_t *dst, const uint8_t *p, const uint8_t *last)
 }
 
 
-/* r->p is after the quote */
+/* Reads a string; r->p is just after its opening quote. */
 
 static jv
 bc_jv_string(bc_jv_reader_t *r)
@@ -236,7 +239,7 @@ bc_jv_number(bc_jv_reader_t *r)
     {
         r->p = p;
 
-        /* "-0" is another number than 0 */
+        /* "-0" is not the same number as 0, and is left to libjq */
 
         if (p > digits && p - digits <= BC_JV_DIGITS
             && (n != 0 || digits == from))
@@ -279,7 +282,10 @@ bc_jv_word(bc_jv_reader_t *r, const char *word, size_t len, jv v)
 }
 
 
-/* Tells what is next after a value: ',' or the closing bracket; else 0. */
+/*
+ * Skips the separator after a value and returns it: ',' or the closing
+ * bracket; 0 when there is something else.
+ */
 
 static int
 bc_jv_next(bc_jv_reader_t *r, int close)
@@ -455,7 +461,7 @@ bc_jv_parse(const uint8_t *p, size_t len)
 }
 
 
-/* Makes room for n more bytes. */
+/* Returns where n more bytes can be written, or NULL without memory. */
 
 static uint8_t *
 bc_jv_room(bc_jv_text_t *text, size_t n)
@@ -500,7 +506,7 @@ bc_jv_put(bc_jv_text_t *text, const char *s, size_t len)
 }
 
 
-/* Prints a value as libjq does; consumes v. */
+/* Appends a value as printed by libjq; consumes v. */
 
 static int
 bc_jv_put_dump(bc_jv_text_t *text, jv v)
@@ -516,7 +522,7 @@ bc_jv_put_dump(bc_jv_text_t *text, jv v)
 }
 
 
-/* Returns the largest integer that libjq prints as its digits. */
+/* Returns the limit below which libjq prints integers as plain digits. */
 
 static double
 bc_jv_largest(void)
@@ -579,7 +585,7 @@ bc_jv_put_number(bc_jv_text_t *text, jv v)
 }
 
 
-/* Returns the next byte that is not printed as it is; UTF-8 is. */
+/* Returns the next byte that must be escaped; UTF-8 need not be. */
 
 static const uint8_t *
 bc_jv_skip_printable(const uint8_t *p, const uint8_t *last)
@@ -610,7 +616,7 @@ bc_jv_skip_printable(const uint8_t *p, const uint8_t *last)
 }
 
 
-/* does not consume v */
+/* Appends a string; does not consume v. */
 
 static int
 bc_jv_put_string(bc_jv_text_t *text, jv v)
@@ -640,7 +646,7 @@ bc_jv_put_string(bc_jv_text_t *text, jv v)
     for ( ;; ) {
         p = bc_jv_skip_printable(from, last);
 
-        /* what is left of it, and an escape */
+        /* room for the bytes before it, and an escape or the closing quote */
 
         dst = bc_jv_room(text, (size_t) (p - from) + 8);
 
@@ -750,7 +756,7 @@ bc_jv_put_object(bc_jv_text_t *text, jv v, int level, int depth)
 }
 
 
-/* consumes v */
+/* Appends a value; consumes v. */
 
 static int
 bc_jv_put_value(bc_jv_text_t *text, jv v, int level, int depth)

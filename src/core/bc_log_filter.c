@@ -13,7 +13,7 @@
 
 typedef struct {
     bc_log_filter_place_t  place;
-    unsigned               from;        /* in values */
+    unsigned               from;        /* index in values */
     unsigned               n;
 } bc_log_filter_member_t;
 
@@ -29,8 +29,10 @@ struct bc_log_filter_s {
     unsigned                nmembers;
     unsigned                nvalues;
     unsigned                max;        /* of values */
-    unsigned                best;       /* the member with the fewest values */
-    unsigned                topics;     /* an entry has at least so many */
+    unsigned                best;       /* index of the member with the fewest
+                                           values */
+    unsigned                topics;     /* the least number of topics of an
+                                           entry */
     bc_log_filter_value_t   values[];
 };
 
@@ -38,7 +40,7 @@ struct bc_log_filter_s {
 static size_t  bc_log_filter_text(bc_span_t value, int fold, uint8_t *dst);
 
 
-/* Makes room for all values that the text of a filter can hold. */
+/* Allocates a filter with room for as many values as its text can contain. */
 
 static bc_log_filter_t *
 bc_log_filter_alloc(bc_span_t object, unsigned max)
@@ -93,7 +95,7 @@ bc_log_filter_add_value(bc_log_filter_t *filter, bc_span_t value,
 }
 
 
-/* Adds a member with its values: one, or those of an array. */
+/* Adds a member with its values: a scalar, or the elements of an array. */
 
 static int
 bc_log_filter_add(bc_log_filter_t *filter, const char *name, size_t len,
@@ -141,7 +143,7 @@ bc_log_filter_add(bc_log_filter_t *filter, const char *name, size_t len,
 
         if (m->n == 0 || any) {
 
-            /* no values, or null among them: as if it were not named */
+            /* no values, or null among them: the member does not restrict */
 
             filter->nmembers--;
             filter->nvalues = m->from;
@@ -294,7 +296,10 @@ bc_log_filter_free(bc_log_filter_t *filter)
 }
 
 
-/* Writes a scalar as it is compared; 0: it is none, or too long. */
+/*
+ * Writes a scalar in the form used for comparisons.  Returns its length, or 0
+ * when it is not a scalar, or is too long.
+ */
 
 static size_t
 bc_log_filter_text(bc_span_t value, int fold, uint8_t *dst)

@@ -2,12 +2,13 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Which entries of a log a subscriber wants: members that must equal one of
- * several values.
+ * Filters for the entries of a log: a subscriber gets those whose members
+ * equal one of several values.
  *
- * A filter is made of JSON, {"market":["compute","ads"]}, or of the filter
- * object of Ethereum's logs with address and topics.  Values are compared
- * as bc_json_key() writes them; of Ethereum's, letters in either case.
+ * A filter is made from JSON, {"market":["compute","ads"]}, or from the filter
+ * object of Ethereum's logs with address and topics.  Values are compared in
+ * the form that bc_json_key() writes; those of Ethereum without regard to
+ * case.
  */
 
 #ifndef _BC_LOG_FILTER_H_INCLUDED_
@@ -17,13 +18,13 @@
 #include "bc_span.h"
 
 
-/* of one filter: members, values of all of them together, bytes of these */
+/* limits of a filter: members, values in all; bytes of a name, of a value */
 #define BC_LOG_FILTER_MEMBERS  8
 #define BC_LOG_FILTER_VALUES   256
 #define BC_LOG_FILTER_NAME     64
 #define BC_LOG_FILTER_VALUE    128
 
-/* what a filter with too many is refused with */
+/* the error for a filter with too many of them */
 #define BC_LOG_FILTER_MANY  "a filter has up to 8 members and 256 values"
 
 
@@ -31,42 +32,43 @@ typedef struct bc_log_filter_s  bc_log_filter_t;
 
 
 /*
- * Makes a filter of checked JSON text.  Returns NULL with a sentence in *why,
- * which is NULL when there is no memory.  bc_log_filter_free() gives the memory
- * back, NULL is ignored.
+ * Makes a filter from checked JSON text.  Returns NULL with a sentence in *why
+ * on failure, with *why NULL when there is no memory.  The caller frees the
+ * filter with bc_log_filter_free(), which ignores NULL.
  */
 
 bc_log_filter_t *bc_log_filter_members(bc_span_t object, const char **why);
 bc_log_filter_t *bc_log_filter_logs(bc_span_t object, const char **why);
 
 /*
- * As bc_log_filter_members(), of an object that was made of a query: a value
- * that is a number stands in it twice, as a string, too, and counts once.
- * The caller has counted them.
+ * Does the same as bc_log_filter_members() for an object made from a query.
+ * In it a number is contained twice, also as a string, and counts only once.
+ * So twice as many values are allowed; the caller has counted them.
  */
 bc_log_filter_t *bc_log_filter_query(bc_span_t object, const char **why);
 
 void bc_log_filter_free(bc_log_filter_t *filter);
 
-/* Tells whether an entry, checked JSON, is wanted. */
+/* Tells whether an entry (checked JSON) matches a filter. */
 
 int bc_log_filter_matches(const bc_log_filter_t *filter, bc_span_t entry);
 
 
 /*
- * An index of many filters goes by one member of each: the one with the fewest
- * values.  _place() returns it, or NULL for a filter that takes every entry.
- * _value() returns its n-th value, from 0 on; len is 0 behind the last one.
+ * An index of many filters uses one member of each: the one with the fewest
+ * values.  _place() returns it, or NULL for a filter that matches every entry.
+ * _value() returns its value number n, from 0; len is 0 when there is none.
  *
- * _key() writes the value that an entry has at a place to dst, of
- * BC_LOG_FILTER_KEY bytes, in the form that _value() has, and returns its
- * length: 0 when no filter can ask for it.
+ * _key() writes the value of an entry at a place to dst, of BC_LOG_FILTER_KEY
+ * bytes, in the same form as _value(), and returns its length, or 0 when no
+ * filter can match it.
  */
 
 typedef struct {
     char      name[BC_LOG_FILTER_NAME + 1];
-    int       nth;              /* of the member's elements; -1: itself */
-    int       fold;             /* letters in either case are the same */
+    int       nth;              /* index of an element of the member; -1: the
+                                   member itself */
+    int       fold;             /* ignore the case of letters */
 } bc_log_filter_place_t;
 
 #define BC_LOG_FILTER_KEY  (BC_LOG_FILTER_VALUE + 24)

@@ -2,10 +2,10 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Making merge patches.  Two objects that differ are taken apart into lists of
- * members; a hash table finds the member of one that has the key of the other
- * and sees keys that are there twice, for which a patch would mean different
- * things to different readers.
+ * Makes merge patches.  Two objects that differ are split into lists of
+ * members.  A hash table finds the member of one object that has the key of a
+ * member of the other; it also detects duplicate keys, for which a patch would
+ * mean different things to different readers.
  */
 
 #include <stdlib.h>
@@ -20,21 +20,21 @@
 #define BC_JSON_PATCH_SAME     0
 #define BC_JSON_PATCH_CHANGED  1
 
-/* places of a table that needs no memory of its own */
+/* slots of a hash table that is on the stack */
 
 #define BC_JSON_PATCH_SMALL    64
 
 
 typedef struct {
     bc_span_t   key;           /* decoded */
-    bc_span_t   raw;           /* as it is in the text, without quotes */
+    bc_span_t   raw;           /* as in the text, without quotes */
     bc_span_t   value;
     uint32_t    hash;
     unsigned    found:1;
 } bc_merge_patch_member_t;
 
 
-/* an object of the patch; it begins when there is something to put in it */
+/* an object of the patch; it is opened when its first member is written */
 
 typedef struct bc_merge_patch_object_s  bc_merge_patch_object_t;
 
@@ -50,13 +50,14 @@ typedef struct {
     uint8_t                 *pos;
     uint8_t                 *last;
 
-    /* of all objects that are being compared, one above the other */
+    /* a stack: the members of all objects that are being compared */
 
     bc_merge_patch_member_t *members;
     size_t                   count;
     size_t                   allocated;
 
-    uint8_t                 *keys;         /* those that have escapes */
+    uint8_t                 *keys;         /* decoded keys, of those that have
+                                              escapes */
     size_t                   keys_len;
     size_t                   keys_size;
 } bc_merge_patch_t;
@@ -82,7 +83,7 @@ bc_merge_patch_put(bc_merge_patch_t *ctx, const void *p, size_t len)
 }
 
 
-/* Begins a member of the patch. */
+/* Begins a member of the patch, and first the objects around it. */
 
 static int
 bc_merge_patch_key(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -119,7 +120,7 @@ bc_merge_patch_key(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
 
 /*
  * Tells whether an object has a member that is null, at any depth but not
- * within arrays.  Of checked text nothing but null begins with n outside of
+ * within arrays.  In checked text, nothing but null begins with n outside of
  * strings.
  */
 
@@ -175,7 +176,7 @@ bc_merge_patch_has_null(bc_span_t value)
 }
 
 
-/* Writes a member that is new or gets another value. */
+/* Writes a member that is new or has a new value. */
 
 static int
 bc_merge_patch_set(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -216,7 +217,7 @@ bc_merge_patch_lone(bc_span_t raw)
             continue;
         }
 
-        /* the first byte of the code unit, and that of the next one */
+        /* the high bytes of this code unit and of the next one, if any */
 
         for (i = 0; i < 2; i++) {
             c[i] = 0;
@@ -243,7 +244,7 @@ bc_merge_patch_lone(bc_span_t raw)
 }
 
 
-/* Adds the members of an object to the list. */
+/* Appends the members of an object to the list. */
 
 static int
 bc_merge_patch_members(bc_merge_patch_t *ctx, bc_span_t object)
@@ -282,7 +283,7 @@ bc_merge_patch_members(bc_merge_patch_t *ctx, bc_span_t object)
                 return -1;
             }
 
-            /* as much as all keys of both texts can take, from the start */
+            /* allocated once, large enough for all keys of both texts */
 
             if (ctx->keys == NULL) {
                 ctx->keys = malloc(ctx->keys_size);
@@ -331,10 +332,11 @@ bc_merge_patch_key_same(const bc_merge_patch_member_t *a,
 
 
 /*
- * Looks for a member with the key of members[n] and returns it; when there is
- * none n itself is entered.  The table has places for twice the members; a
- * search that takes many steps is one of keys that were made for it, *steps
- * is how many more there may be in all.  Returns -1 then.
+ * Looks for a member with the key of members[n] and returns its index; if
+ * there is none, members[n] is entered and n returned.  The table has at least
+ * twice as many slots as there are members.  A search that takes many steps
+ * means keys chosen to collide: *steps is the number of further steps allowed
+ * in all, and -1 is returned when it is used up.
  */
 
 static ptrdiff_t
@@ -364,9 +366,11 @@ bc_merge_patch_find(const bc_merge_patch_member_t *members, size_t n,
 
 
 /*
- * Pairs members: for each of `to` members behind `from` others finds the one
- * of these that has the same key: pairs[n] is its number, `from` when there is
- * none.  Keys that are there twice are an error.
+ * Pairs members.  `from` members of one object are followed by `to` members of
+ * the other.  For number n of the latter, pairs[n] is set to the index of the
+ * member of the first object that has the same key, or to `from` if there is
+ * none.  Returns 0, or -1 when there are duplicate keys or too many
+ * collisions.
  */
 
 static int
@@ -390,7 +394,7 @@ bc_merge_patch_pair(bc_merge_patch_member_t *members, size_t from, size_t to,
 
     for (n = 0; n < to; n++) {
 
-        /* usually the member after the one before */
+        /* usually the one that follows the previous match */
 
         if (next < from
             && bc_merge_patch_key_same(&members[next], &members[from + n]))
@@ -424,8 +428,8 @@ bc_merge_patch_pair(bc_merge_patch_member_t *members, size_t from, size_t to,
 
 
 /*
- * Tells whether two values are the same: SAME or CHANGED.  What is nested too
- * deeply to be compared is taken for changed.
+ * Compares two values: returns SAME or CHANGED.  Values nested too deeply to
+ * be compared count as changed.
  */
 
 static int
@@ -474,7 +478,10 @@ bc_merge_patch_compare(bc_merge_patch_t *ctx, bc_span_t from, bc_span_t to,
 }
 
 
-/* Takes a member that both objects have; patch is NULL: only compares it. */
+/*
+ * Compares a member that both objects have, and writes the difference unless
+ * patch is NULL.
+ */
 
 static int
 bc_merge_patch_both(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
@@ -515,8 +522,8 @@ bc_merge_patch_both(bc_merge_patch_t *ctx, bc_merge_patch_object_t *patch,
 
 
 /*
- * Compares two lists of members, ctx->members[base ..]: `from` of one object,
- * then `to` of the other.
+ * Compares two lists of members in ctx->members, from index base on: first
+ * `from` members of one object, then `to` of the other.
  */
 
 static int
@@ -531,7 +538,7 @@ bc_merge_patch_walk(bc_merge_patch_t *ctx, size_t base, size_t from, size_t to,
 
     for (n = 0; n < to; n++) {
 
-        /* the list may move while inner objects are compared */
+        /* the list may be reallocated while inner objects are compared */
 
         m = &ctx->members[base + from + n];
 
@@ -580,7 +587,7 @@ bc_merge_patch_walk(bc_merge_patch_t *ctx, size_t base, size_t from, size_t to,
 
 /*
  * Compares two objects and, unless patch is NULL, writes what has to change;
- * the caller closes the object in the patch when there was something.
+ * if something was written the caller closes the object in the patch.
  */
 
 static int
@@ -665,7 +672,7 @@ done:
 }
 
 
-/* Returns the value without white space around it. */
+/* Returns the value without surrounding white space. */
 
 static bc_span_t
 bc_merge_patch_trim(bc_span_t s)

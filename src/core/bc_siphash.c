@@ -59,7 +59,7 @@ bc_siphash(const uint64_t key[2], const uint8_t *p, size_t len)
         v[0] ^= word;
     }
 
-    /* the rest, and the length */
+    /* the remaining bytes, and the length */
 
     word = bc_siphash_word(p, left) | (uint64_t) len << 56;
     v[3] ^= word;

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * SipHash-1-3: a hash with a secret key, of Jean-Philippe Aumasson and Daniel
- * J. Bernstein, in the variant with one round per 8 bytes and three at the
- * end.  Without the key nobody can make inputs that have the same hash.
+ * SipHash-1-3, by Jean-Philippe Aumasson and Daniel J. Bernstein: a hash with
+ * a secret key, in the variant with one round per 8 bytes and three at the
+ * end.  Without the key, inputs with the same hash cannot be constructed.
  */
 
 #ifndef _BC_SIPHASH_H_INCLUDED_
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 
-/* Returns the hash of len bytes. */
+/* Returns the hash of len bytes with a secret key. */
 
 uint64_t bc_siphash(const uint64_t key[2], const uint8_t *p, size_t len);
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 
-/* A piece of someone else's memory: never owned, never NUL-terminated. */
+/* a piece of memory owned by someone else, not NUL-terminated */
 
 typedef struct {
     const uint8_t  *data;

@@ -9,7 +9,10 @@
 #include "bc_utf8.h"
 
 
-/* Tells whether the character ends a line or is a control character. */
+/*
+ * Tells whether the character is shown as a space: ASCII controls, U+2028,
+ * U+2029.
+ */
 
 static int
 bc_text_space(const uint8_t *p, size_t n)

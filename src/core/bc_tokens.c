@@ -3,16 +3,17 @@
  * Copyright (C) the blockcast authors
  *
  * What an attacker could measure: a comparison that ends at the first wrong
- * byte tells how many were right, so that a token can be guessed byte by byte;
- * a search that ends at the entry found tells which one it was.  So there is
- * neither: all tokens are kept in fields of one width (that of the longest,
- * filled up with zeros), what was given is brought to that form, and every
+ * byte reveals how many were right, so that a token can be guessed byte by
+ * byte; a search that ends at the entry found reveals which one it was.  Here
+ * neither happens: all tokens are kept in fields of equal width (that of the
+ * longest, padded with zeros), the given token is padded likewise, and every
  * word of every field is compared, without a branch, whatever was found
- * before.  The lengths are part of the comparison, since the zeros alone would
- * not tell them apart from an equally padded one.  What remains visible is the
- * length of what was given, which its sender knows, and the size of the file.
+ * before.  The lengths are compared, too, because padding alone would not
+ * distinguish a token from one that ends in zero bytes.  What remains visible
+ * is the length of the given token, which its sender knows, and the size of
+ * the file.
  *
- * Comparing digests would hide no more than that and take a crypto library.
+ * Comparing digests would hide no more than that, and need a crypto library.
  */
 
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct bc_tokens_s {
     size_t              width;      /* of a field, a multiple of 8 */
     uint8_t            *fields;     /* count of them */
     size_t              text_len;
-    uint8_t            *text;       /* what names and streams are pieces of */
+    uint8_t            *text;       /* the memory of names and streams */
     bc_tokens_entry_t  *entries;
 };
 
@@ -49,8 +50,8 @@ typedef struct {
 
 
 /*
- * Hides a value from the compiler, which otherwise might see that the rest of
- * a comparison no longer matters, and leave it out.
+ * Hides a value from the compiler, which otherwise might notice that the rest
+ * of a comparison no longer matters, and skip it.
  */
 
 #if defined(__GNUC__)
@@ -146,8 +147,8 @@ bc_tokens_bad_streams(bc_span_t word)
 
 
 /*
- * Reads the next line that has something.  Returns 1 with its words (data
- * NULL: none), 0 at the end, -1 when it is bad.
+ * Reads the next line that is not blank.  Returns 1 with its words (data is
+ * NULL for missing ones), 0 at the end, -1 when the line is invalid.
  */
 
 static int
@@ -230,7 +231,7 @@ bc_tokens_start(bc_tokens_reader_t *r, const char *text, size_t len)
 }
 
 
-/* Copies a word to t->text. */
+/* Copies a word to t->text; returns the copy. */
 
 static bc_span_t
 bc_tokens_keep(bc_tokens_t *t, bc_span_t word)
@@ -270,9 +271,10 @@ bc_tokens_cmp(const void *one, const void *two)
 
 
 /*
- * Finds the first line with a token that a line before it has: *line is its
- * number, 0 when there is none.  Returns 0, or -1 without memory.  Fields are
- * compared whole: no token has a zero byte.
+ * Finds the first line whose token already occurs on an earlier line; *line is
+ * its number, or 0 when there is none.  Returns 0, or -1 without memory.
+ * Fields are compared including their padding, because no token contains a
+ * zero byte.
  */
 
 static int
@@ -450,7 +452,7 @@ bc_tokens_check(const bc_tokens_t *t, const uint8_t *token, size_t len,
 
         bc_tokens_opaque(diff);
 
-        /* all ones when diff is 0; no token is there twice */
+        /* all ones when diff is 0; at most one token matches */
 
         none = ((diff | (0 - diff)) >> 63) - 1;
         found |= (size_t) none & (i + 1);

@@ -9,16 +9,16 @@
 
 
 /*
- * The state packs what the next byte must be:
+ * The state encodes what the next byte must be:
  *
- *     bits 0-1    continuation bytes still to come
+ *     bits 0-1    continuation bytes still missing
  *     bits 8-15   lowest value allowed for the next byte
  *     bits 16-23  highest value allowed for the next byte
  *     bit 31      failed
  *
- * 0 is the beginning of a character.  Only the first continuation byte has
- * a range other than 80..BF: it is where overlong forms (E0, F0), surrogates
- * (ED) and values over U+10FFFF (F4) are told from good ones.
+ * 0 is the beginning of a character.  Only the first continuation byte may
+ * have a range other than 80..BF, which excludes overlong forms (E0, F0),
+ * surrogates (ED) and values over U+10FFFF (F4).
  */
 
 #define BC_UTF8_BAD              0x80000000u

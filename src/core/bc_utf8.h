@@ -18,18 +18,18 @@
 
 /*
  * Validates the next piece of a text.  *state is BC_UTF8_START before the
- * first one and belongs to the validator in between.
+ * first piece; after that it belongs to the validator.
  *
  * Returns 0 while the text so far can be the beginning of valid UTF-8, -1 as
  * soon as it cannot: overlong forms, surrogates and code points over U+10FFFF
- * are noticed at the earliest byte that proves them.  After -1 the state
- * stays failed.
+ * are detected at the earliest byte that proves them.  After -1 all further
+ * calls fail.
  */
 
 int bc_utf8_feed(uint32_t *state, const uint8_t *p, size_t len);
 
 
-/* Tells whether the text may end here: no sequence is open, none was bad. */
+/* Tells whether the text may end here: no sequence is incomplete or bad. */
 
 #define bc_utf8_done(state)  ((state) == BC_UTF8_START)
 

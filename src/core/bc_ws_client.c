@@ -10,7 +10,7 @@
 #include <string.h>
 
 
-/* what has been seen of the headers */
+/* the required headers found so far */
 
 typedef struct {
     int  upgrade;
@@ -43,7 +43,7 @@ bc_ws_client_answer(const uint8_t *p, size_t len, const char *accept,
     answer->len = 0;
     answer->reason[0] = '\0';
 
-    /* who speaks something else is not waited for */
+    /* do not wait for more if it is another protocol */
 
     for (i = 0; i < len && i < sizeof(version) - 1; i++) {
         if (p[i] != (uint8_t) version[i]) {
@@ -74,7 +74,7 @@ bc_ws_client_answer(const uint8_t *p, size_t len, const char *accept,
             continue;
         }
 
-        /* bc_ws_client_end() has seen that there is a CR before each LF */
+        /* bc_ws_client_end() has checked that a CR precedes each LF */
 
         line.len = (size_t) (p + i - 1 - line.data);
 
@@ -109,8 +109,9 @@ bc_ws_client_answer(const uint8_t *p, size_t len, const char *accept,
 
 
 /*
- * Returns the length of the head with the empty line that ends it, or 0 when
- * that is not there.  A line ends with CR LF; one that does not never ends.
+ * Returns the length of the head, including the empty line at its end, or 0
+ * when it is incomplete.  Lines must end with CR LF; with a lone LF the head
+ * is never complete.
  */
 
 static size_t
@@ -261,7 +262,7 @@ bc_ws_client_header(bc_span_t line, const char *accept,
 }
 
 
-/* Compares without regard to case; `what` is in lower case. */
+/* Compares ignoring case; `what` is in lower case. */
 
 static int
 bc_ws_client_is(bc_span_t name, const char *what)
@@ -311,7 +312,7 @@ bc_ws_client_frame(uint8_t *dst, int opcode, const uint8_t *payload,
     memcpy(dst + n, mask, 4);
     n += 4;
 
-    /* masking and unmasking are the same; it rotates what it is given */
+    /* masking is the same as unmasking; the function rotates the key passed */
 
     memcpy(key, mask, 4);
     bc_ws_frame_unmask(dst + n, payload, len, key);

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * The client's side of a WebSocket: reads the answer to its handshake and
- * masks its frames.  Frames of the server are read by bc_ws_parser.c.
+ * The client side of a WebSocket: reads the response to its handshake and
+ * masks its frames.  The server's frames are read by bc_ws_parser.c.
  */
 
 #ifndef _BC_WS_CLIENT_H_INCLUDED_
@@ -13,12 +13,12 @@
 #include "bc_ws_frame.h"
 
 
-/* the longest head of an answer that is taken (bytes) */
+/* the longest response head that is accepted (bytes) */
 
 #define BC_WS_CLIENT_HEAD    8192
 
 
-/* the base64 of a SHA-1: the length of Sec-WebSocket-Accept */
+/* the length of Sec-WebSocket-Accept, the base64 of a SHA-1 */
 
 #define BC_WS_CLIENT_ACCEPT  28
 
@@ -31,21 +31,21 @@
 
 
 typedef struct {
-    int     status;             /* of HTTP, 0: it was not read */
-    size_t  len;                /* of the head, what follows are frames */
-    char    reason[128];        /* BC_WS_CLIENT_FAIL: a phrase, printable */
+    int     status;             /* the HTTP status; 0: it was not read */
+    size_t  len;                /* of the head; frames follow it */
+    char    reason[128];        /* BC_WS_CLIENT_FAIL: a printable phrase */
 } bc_ws_client_answer_t;
 
 
 /*
- * Reads what the server has answered so far to a handshake that offered
- * neither extensions nor subprotocols (RFC 6455, 4.1).  `accept` is the
- * BC_WS_CLIENT_ACCEPT characters that the key asks for.
+ * Reads what the server has sent so far in response to a handshake that
+ * offered neither extensions nor subprotocols (RFC 6455, 4.1).  `accept` is
+ * the expected Sec-WebSocket-Accept, BC_WS_CLIENT_ACCEPT characters.
  *
- * Returns BC_WS_CLIENT_OPEN: frames begin at p + answer->len.
- * BC_WS_CLIENT_AGAIN: the head goes on; to be called again with all of it.
- * BC_WS_CLIENT_FAIL: this is no WebSocket, and answer->reason says why.  A
- * redirect is not followed.
+ * Returns BC_WS_CLIENT_OPEN when the handshake succeeded: frames begin at p +
+ * answer->len.  BC_WS_CLIENT_AGAIN: the head is incomplete; to be called again
+ * with all of it.  BC_WS_CLIENT_FAIL: the handshake failed, and answer->reason
+ * says why.  Redirects are not followed.
  */
 
 int bc_ws_client_answer(const uint8_t *p, size_t len, const char *accept,
@@ -53,9 +53,9 @@ int bc_ws_client_answer(const uint8_t *p, size_t len, const char *accept,
 
 
 /*
- * Writes a whole masked frame to dst, which has room for len bytes and
- * BC_WS_CLIENT_FRAME more, and returns its length.  The mask has to be new and
- * unpredictable for each frame (RFC 6455, 5.3).
+ * Writes a complete masked frame to dst, which has room for len +
+ * BC_WS_CLIENT_FRAME bytes, and returns its length.  The mask has to be new
+ * and unpredictable for each frame (RFC 6455, 5.3).
  */
 
 #define BC_WS_CLIENT_FRAME   (BC_WS_HEADER_LEN + 4)

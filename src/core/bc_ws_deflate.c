@@ -20,10 +20,10 @@
 #define BC_WS_DEFLATE_MIN_BITS   8
 #define BC_WS_DEFLATE_MAX_BITS   15
 
-/* bytes of the end of each message, 00 00 ff ff, which is not sent */
+/* length of 00 00 ff ff, the end of each message, which is not sent (bytes) */
 #define BC_WS_DEFLATE_TAIL       4
 
-/* as zlib's default: 256K of memory, of which there is one per process */
+/* zlib's default: 256K of memory for the one compressor of a process */
 
 #define BC_WS_DEFLATE_MEM_LEVEL  8
 
@@ -33,7 +33,7 @@ typedef struct {
     unsigned  client_no_context_takeover:1;
     unsigned  server_max_window_bits:1;
     unsigned  client_max_window_bits:1;
-    unsigned  server_bits;         /* 0: without a value */
+    unsigned  server_bits;         /* 0: no value was given */
     unsigned  client_bits;
 } bc_ws_deflate_offer_t;
 
@@ -50,12 +50,12 @@ static int  bc_ws_deflate_is(bc_span_t name, const char *s);
 
 struct bc_ws_deflate_s {
     z_stream  z;
-    size_t    len;                 /* of the message, not taken yet */
+    size_t    len;                 /* input not consumed yet (bytes) */
     size_t    size;                /* of dst */
 };
 
 
-/* one per process: messages are compressed and decompressed one by one */
+/* one per process: messages are compressed one at a time */
 
 static z_stream          bc_ws_deflater;
 static unsigned          bc_ws_deflater_bits;      /* 0: not initialised */
@@ -120,7 +120,10 @@ bc_ws_deflate_negotiate(const uint8_t *header, size_t len,
 }
 
 
-/* Returns 1 when the list element is an offer that can be honoured. */
+/*
+ * Parses one list element.  Returns 1 when it is an offer that can be
+ * honoured.
+ */
 
 static int
 bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer)
@@ -179,7 +182,10 @@ bc_ws_deflate_offer(bc_span_t item, bc_ws_deflate_offer_t *offer)
 }
 
 
-/* Returns 0 when the parameter is unknown, repeated or has a bad value. */
+/*
+ * Parses a parameter.  Returns 0 if it is unknown, repeated or has a bad
+ * value.
+ */
 
 static int
 bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
@@ -233,7 +239,7 @@ bc_ws_deflate_param(bc_ws_deflate_offer_t *offer, bc_span_t name,
 }
 
 
-/* Reads 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2). */
+/* Parses 8 to 15, decimal, without leading zeros (RFC 7692, 7.1.2). */
 
 static int
 bc_ws_deflate_bits(const char *value, unsigned *bits)
@@ -254,7 +260,7 @@ bc_ws_deflate_bits(const char *value, unsigned *bits)
 
 /*
  * Reads a token or a quoted string with a token in it (RFC 6455, 9.1).  No
- * value that we accept is longer than two bytes: what does not fit is refused.
+ * valid value is longer than two bytes: longer ones are refused.
  */
 
 static int
@@ -332,10 +338,10 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
     z = &bc_ws_deflater;
 
     /*
-     * zlib has no raw deflate with a window of 256 bytes.  With 512 bytes it
-     * never looks back further than 512 - 262 (the longest match and what is
-     * needed to find it) = 250 bytes, which is what a receiver with 256 bytes
-     * can follow.
+     * zlib has no raw deflate with a window of 256 bytes.  With a window of
+     * 512 bytes its references reach at most 512 - 262 = 250 bytes back (262
+     * is the longest match plus the lookahead needed), which a receiver with
+     * 256 bytes can follow.
      */
 
     if (bits < 9) {
@@ -385,7 +391,7 @@ bc_ws_deflate(const uint8_t *src, size_t len, unsigned bits, int level,
         if (deflate(z, (len == 0) ? Z_SYNC_FLUSH : Z_NO_FLUSH) != Z_OK
             || z->avail_out == 0)
         {
-            /* only output space left over tells that the flush is complete */
+            /* the flush is complete only if output space is left over */
             return -1;
         }
 

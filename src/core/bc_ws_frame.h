@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * RFC 6455 frames: their bits, and what a sender writes of them.
+ * RFC 6455 frames: their bits, and functions to write them.
  */
 
 #ifndef _BC_WS_FRAME_H_INCLUDED_
@@ -23,7 +23,7 @@
 #define BC_WS_PONG    10
 
 
-/* the bits of a frame's first byte, and that of its second */
+/* bits of a frame's first byte; BC_WS_MASK: of its second */
 
 #define BC_WS_FIN              0x80
 #define BC_WS_RSV1             0x40
@@ -39,9 +39,9 @@
 
 
 /*
- * Writes the header of an unmasked frame to dst, which has room for
- * BC_WS_HEADER_LEN bytes, and returns its length, which
- * bc_ws_frame_header_len() tells beforehand: 2, 4 or 10.
+ * The first returns the length of an unmasked frame's header: 2, 4 or 10.  The
+ * second writes the header to dst, which has room for BC_WS_HEADER_LEN bytes,
+ * and returns its length.
  */
 
 #define BC_WS_HEADER_LEN  10
@@ -53,9 +53,10 @@ size_t bc_ws_frame_header(uint8_t *dst, int opcode, int fin, int rsv1,
 
 /*
  * Writes a complete unmasked Close frame to dst, which has room for
- * BC_WS_CLOSE_LEN bytes, and returns its length.  code 0 (or one that must not
- * be sent, as 1005): an empty one.  `reason` (may be NULL) is cut before a
- * character that does not fit into 123 bytes or is not valid UTF-8.
+ * BC_WS_CLOSE_LEN bytes, and returns its length.  The frame is empty when the
+ * code is 0 or must not be sent (as 1005).  `reason` (may be NULL) is cut
+ * before the first character that does not fit into 123 bytes or is not valid
+ * UTF-8.
  */
 
 #define BC_WS_CLOSE_LEN  127
@@ -73,7 +74,7 @@ int bc_ws_frame_code_valid(unsigned code);
 
 /*
  * XORs len bytes from src to dst (may be the same) with the 4 bytes of mask,
- * and rotates mask so that the next piece of the same frame can follow.
+ * and rotates mask for the next piece of the same frame.
  */
 
 void bc_ws_frame_unmask(uint8_t *dst, const uint8_t *src, size_t len,

@@ -13,18 +13,18 @@
 
 struct bc_ws_inflate_s {
     z_stream  z;
-    size_t    tail;                /* bytes of the tail already supplied */
-    unsigned  fed:1;               /* the message has data */
+    size_t    tail;                /* bytes of the tail supplied so far */
+    unsigned  fed:1;               /* the message has had data */
     unsigned  ended:1;             /* the last block had BFINAL */
 };
 
 
-/* what the sender has removed from the end of each message */
+/* the bytes that the sender has removed from the end of each message */
 
 static const uint8_t  bc_ws_inflate_tail[4] = { 0x00, 0x00, 0xff, 0xff };
 
 
-/* one per process: messages are decompressed one by one */
+/* one spare per process; more exist while several messages are incomplete */
 
 static bc_ws_inflate_t  *bc_ws_inflate_spare;
 
@@ -96,7 +96,7 @@ bc_ws_inflate(bc_ws_inflate_t *z, const uint8_t **src, const uint8_t *last,
                 return BC_WS_INFLATE_OK;
             }
 
-            /* a new stream, but the window remains */
+            /* a new deflate stream, with the window kept */
 
             inflateResetKeep(&z->z);
             z->ended = 0;
@@ -160,10 +160,10 @@ bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
     if (z->tail == 0) {
 
         /*
-         * No data at all is no deflate stream, but what some clients send for
-         * an empty message.  And where a final block was the last one, there
-         * should be one more byte for the tail to make an empty block of:
-         * without it there is nothing left to decode.
+         * An empty message without any data is not a deflate stream, but some
+         * clients send it.  And after a final block the sender should add a
+         * byte that makes an empty block with the tail; without it, the
+         * message simply ends.
          */
 
         if (!z->fed || z->ended) {
@@ -185,8 +185,8 @@ bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
     }
 
     /*
-     * The tail must have ended a block: 128 in data_type means just that,
-     * its low bits count the input bits not used yet.
+     * The tail must have completed a block: that is what 128 in data_type
+     * means.  Its low bits count input bits that are not used yet.
      */
 
     if (rc == BC_WS_INFLATE_OK
@@ -197,7 +197,7 @@ bc_ws_inflate_end(bc_ws_inflate_t *z, uint8_t **dst, uint8_t *end)
 
 done:
 
-    /* with context takeover the next message goes on from here */
+    /* with context takeover the next message continues from here */
 
     z->tail = 0;
     z->fed = 0;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 
-/* the first allocation for a message that comes in pieces (bytes) */
+/* the first allocation for a message that arrives in pieces (bytes) */
 
 #define BC_WS_MIN_BUFFER  512
 
@@ -92,7 +92,7 @@ bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
 }
 
 
-/* Hands out a message of one frame that is all in the input, where it is. */
+/* Returns a message of one frame that is completely in the input, in place. */
 
 static int
 bc_ws_message_whole(bc_ws_parser_t *in, uint8_t *p, bc_ws_event_t *ev)
@@ -173,7 +173,7 @@ bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p, size_t len,
 
     msg = in->msg;
 
-    /* with the last frame the size of the message is known */
+    /* the last frame tells the size of the message */
 
     cap = (in->head & BC_WS_FIN) ? msg->len + in->left
                                  : in->limits->max_message;
@@ -199,7 +199,7 @@ bc_ws_message_append(bc_ws_parser_t *in, const uint8_t *p, size_t len,
 
 
 /*
- * Decompresses what has come and appends it to the message; with `end` set,
+ * Decompresses received bytes and appends them to the message; with `end` set,
  * finishes the message.
  */
 
@@ -221,7 +221,9 @@ bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
             dst_end = msg->buf + msg->size;
 
         } else {
-            /* it may be complete: whether it is shows in one more byte */
+            /*
+             * the message may be complete: one more byte would show it is not
+             */
 
             start = &scratch;
             dst_end = start + 1;
@@ -254,7 +256,7 @@ bc_ws_message_inflate(bc_ws_parser_t *in, const uint8_t *p,
                                BC_WS_MESSAGE_TOO_BIG);
             }
 
-            /* text compresses to about a quarter */
+            /* text is usually compressed to a quarter */
 
             n = 4 * (size_t) (last - p) + 1;
 
@@ -324,7 +326,7 @@ bc_ws_message_end(bc_ws_parser_t *in, bc_ws_event_t *ev)
 }
 
 
-/* Makes room for `len` more bytes of the message, for at most `cap` in all. */
+/* Makes room for `len` more bytes; the buffer grows to at most `cap` bytes. */
 
 static int
 bc_ws_message_grow(bc_ws_parser_t *in, size_t len, uint64_t cap,

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the blockcast authors
  *
- * Puts messages together of the frames that bc_ws_parser.c reads; what only
- * these two files know of each other is here.
+ * Assembles messages from the frames that bc_ws_parser.c reads.  This header
+ * is only for these two files.
  */
 
 #ifndef _BC_WS_MESSAGE_H_INCLUDED_
@@ -33,7 +33,7 @@ enum {
     bc_ws_st_ext,              /* 2 or 8 bytes of length */
     bc_ws_st_mask,
     bc_ws_st_payload,
-    bc_ws_st_dead              /* failed or closed: input is swallowed */
+    bc_ws_st_dead              /* failed or closed: input is ignored */
 };
 
 
@@ -41,7 +41,7 @@ struct bc_ws_message_s {
     uint8_t          *buf;
     size_t            len;
     size_t            size;
-    uint64_t          wire;        /* bytes of its frames so far */
+    uint64_t          wire;        /* payload bytes of its frames so far */
     bc_ws_inflate_t  *inflate;
     uint32_t          utf8;
     uint32_t          frames;
@@ -51,8 +51,8 @@ struct bc_ws_message_s {
 
 
 /*
- * Takes payload of a data frame; its header is complete.  Returns as
- * bc_ws_parser_feed(), BC_WS_AGAIN also when the frame is.
+ * Consumes payload of a data frame whose header is complete.  Returns as
+ * bc_ws_parser_feed() does, and BC_WS_AGAIN also at the end of a frame.
  */
 
 int bc_ws_message_data(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,

@@ -65,7 +65,7 @@ bc_ws_parser_feed(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
 {
     int  rc;
 
-    /* what the previous event pointed to */
+    /* free what the previous event pointed to */
 
     if (in->done) {
         bc_ws_parser_drop(in);
@@ -278,7 +278,7 @@ bc_ws_parser_ext(bc_ws_parser_t *in, uint8_t c, bc_ws_event_t *ev)
 }
 
 
-/* Refuses a frame by its length, before any memory is taken for it. */
+/* Refuses a frame by its length, before memory is allocated for it. */
 
 static int
 bc_ws_parser_check_len(bc_ws_parser_t *in, bc_ws_event_t *ev)
@@ -318,9 +318,9 @@ bc_ws_parser_check_len(bc_ws_parser_t *in, bc_ws_event_t *ev)
         if (compressed) {
 
             /*
-             * Compressed data is not kept, and its result is bounded as it
-             * grows.  It may well be somewhat larger than the message; this
-             * only stops what never ends.
+             * Compressed data is not stored, and the size of its result is
+             * checked as it grows.  It may be somewhat larger than the
+             * message; this limit only stops endless input.
              */
 
             max = max * 2 + 1024;
@@ -354,7 +354,7 @@ bc_ws_parser_control(bc_ws_parser_t *in, uint8_t **pos, uint8_t *last,
 
     if (in->used == 0 && n >= in->left) {
 
-        /* all of it is in the input */
+        /* the whole payload is in the input */
 
         n = (size_t) in->left;
 
@@ -442,7 +442,7 @@ bc_ws_parser_close(bc_ws_parser_t *in, bc_ws_event_t *ev)
         }
     }
 
-    /* an open message will never be complete; ev->data is not in it */
+    /* an open message will never be completed; ev->data is not in it */
 
     bc_ws_parser_drop(in);
 
@@ -471,7 +471,7 @@ bc_ws_parser_fail(bc_ws_parser_t *in, bc_ws_event_t *ev, unsigned code,
 }
 
 
-/* Frees the message, open or handed out. */
+/* Frees the message, whether it is open or was returned in an event. */
 
 static void
 bc_ws_parser_drop(bc_ws_parser_t *in)

@@ -1,6 +1,6 @@
 
 /*
- * Reads what directives have as arguments: times, NAME=VALUE, files.
+ * Reads the arguments of directives: times, NAME=VALUE, files.
  */
 
 

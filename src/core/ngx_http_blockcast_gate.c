@@ -1,7 +1,7 @@
 
 /*
- * The gate: checks that what is published, and what is read from the state
- * file, is valid JSON and no deeper than what nodes may send.
+ * The gate: checks that data to be published, or read from the state file, is
+ * valid JSON and not nested deeper than replies of nodes may be.
  */
 
 
@@ -11,7 +11,7 @@
 #include "bc_text.h"
 
 
-/* what libjq prints in place of values that are nested too deeply for it */
+/* printed by libjq instead of values that are nested too deeply for it */
 static const char  ngx_http_blockcast_stripped[] = "<stripped";
 
 

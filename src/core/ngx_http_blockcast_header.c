@@ -1,6 +1,6 @@
 
 /*
- * Headers in nginx's lists.
+ * Searches nginx's lists of headers.
  */
 
 

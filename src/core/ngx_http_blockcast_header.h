@@ -1,7 +1,7 @@
 
 /*
- * Headers in nginx's lists.  Those that nginx or a module has cleared, with a
- * hash of 0, are passed over everywhere.
+ * Searches nginx's lists of headers.  Headers that nginx or a module has
+ * deleted by a hash of 0 are skipped.
  */
 
 
@@ -14,7 +14,7 @@
 #include <ngx_http.h>
 
 
-/* a place in a list */
+/* a position in a list */
 
 typedef struct {
     ngx_list_part_t  *part;
@@ -22,19 +22,19 @@ typedef struct {
 } ngx_http_blockcast_header_walk_t;
 
 
-/* Begins at the first header of a list. */
+/* Starts at the first header of a list. */
 void ngx_http_blockcast_header_walk(ngx_http_blockcast_header_walk_t *walk,
     ngx_list_t *headers);
 
-/* Returns the next header, of any name for NULL; NULL at the list's end. */
+/* Returns the next header with that name (NULL: any), or NULL at the end. */
 ngx_table_elt_t *ngx_http_blockcast_header_next(
     ngx_http_blockcast_header_walk_t *walk, const char *name);
 
-/* Returns the first header of that name, whatever its case, or NULL. */
+/* Returns the first header with that name, ignoring case, or NULL. */
 ngx_table_elt_t *ngx_http_blockcast_header_find(ngx_list_t *headers,
     const char *name);
 
-/* Returns the value of the request's first header of that name, or NULL. */
+/* Returns the value of the request's first header with that name, or NULL. */
 ngx_str_t *ngx_http_blockcast_header_value(ngx_http_request_t *r,
     const char *name);
 

@@ -1,6 +1,6 @@
 
 /*
- * JSON that is not the data of streams: answers, errors, status, health.
+ * JSON other than the data of streams: answers, errors, status, health.
  */
 
 
@@ -8,13 +8,13 @@
 #include "bc_json.h"
 
 
-/* a longer string is escaped in memory of its own (bytes, escaped) */
+/* longer strings are escaped in allocated memory (bytes when escaped) */
 #define NGX_HTTP_BLOCKCAST_JSON_OUT_SHORT  512
 
-/* what a value needs beside its text: quotes, colon, comma */
+/* bytes of a value in addition to its text: quotes, colon, comma */
 #define NGX_HTTP_BLOCKCAST_JSON_OUT_PUNCT  8
 
-/* cJSON wants a buffer to be somewhat larger than the text it prints */
+/* cJSON needs a buffer somewhat larger than the text it prints (bytes) */
 #define NGX_HTTP_BLOCKCAST_JSON_OUT_SPARE  16
 
 
@@ -36,8 +36,9 @@ ngx_http_blockcast_json_out_begin(ngx_http_blockcast_json_out_t *out)
 
 
 /*
- * Appends an item whose text has at most len bytes, and takes it over.
- * Returns it, or NULL when there is none or no parent.
+ * Appends an item, whose text has at most len bytes, to its parent, which then
+ * owns it.  Returns the item; or NULL when item or parent is NULL or on
+ * failure, after freeing the item.
  */
 
 static cJSON *

@@ -1,6 +1,6 @@
 
 /*
- * The keys of a stream with blockcast_key: their one form, and who may have
+ * The keys of a stream with blockcast_key: their canonical form, and access to
  * them.
  */
 
@@ -30,8 +30,8 @@ ngx_http_blockcast_key_plain(ngx_str_t *key)
 
 
 /*
- * Puts what the program of form= has made of a key into *key; *why: its own
- * words, when it refuses.
+ * Puts the output of the form= program for a key into *key.  When there is
+ * none, *why is the program's reason, if it gave one.
  */
 
 static ngx_int_t
@@ -230,7 +230,10 @@ ngx_http_blockcast_key_listed(ngx_http_blockcast_stream_t *st, ngx_str_t *key,
                             : (i == st->name.len) ? '/'
                             : key->data[i - st->name.len - 1]))
             {
-                /* an address in the case that people write it in */
+                /*
+                 * with lower=, the list may be in mixed case, as people write
+                 * addresses
+                 */
 
                 if (!st->keys->lower || i <= st->name.len
                     || ngx_tolower(word[i])

@@ -1,7 +1,7 @@
 
 /*
- * Keys as they were given, and their one form as the program of form= has made
- * it: what a worker remembers of that, and what it has to ask for.
+ * Keys as sent, and their canonical forms as returned by the form= program:
+ * what a worker remembers of these, and what it has to find out.
  */
 
 
@@ -10,10 +10,10 @@
 #include "bc_siphash.h"
 
 
-/* keys that a worker remembers: more than one message can have */
+/* keys that a worker remembers; a single message has fewer */
 #define NGX_HTTP_BLOCKCAST_KEY_FORM_KEPT   4096
 
-/* msec for which one that could not be made is not tried again */
+/* msec before a failed key is tried again */
 #define NGX_HTTP_BLOCKCAST_KEY_FORM_PAUSE  1000
 
 #define NGX_HTTP_BLOCKCAST_KEY_FORM_ROOM                                      \
@@ -21,10 +21,10 @@
 
 
 typedef struct {
-    ngx_rbtree_node_t   node;           /* its key: a hash */
-    ngx_queue_t         queue;          /* the one used last comes first */
+    ngx_rbtree_node_t   node;           /* node.key is a hash */
+    ngx_queue_t         queue;          /* most recently used first */
     ngx_uint_t          stream;         /* index */
-    ngx_int_t           rc;             /* of _find() */
+    ngx_int_t           rc;             /* to be returned by _find() */
     ngx_msec_t          made;
     size_t              len;
     size_t              form_len;
@@ -33,7 +33,7 @@ typedef struct {
 } ngx_http_blockcast_key_form_t;
 
 
-/* the table, which is made when the first key comes */
+/* the table, which is created for the first key */
 static ngx_http_blockcast_key_form_t  *ngx_http_blockcast_key_forms;
 static ngx_uint_t         ngx_http_blockcast_key_nforms;
 static ngx_rbtree_t       ngx_http_blockcast_key_form_tree;
@@ -41,14 +41,14 @@ static ngx_rbtree_node_t  ngx_http_blockcast_key_form_sentinel;
 static ngx_queue_t        ngx_http_blockcast_key_form_used;
 static uint64_t           ngx_http_blockcast_key_form_seed[2];
 
-/* the message that is looked through */
+/* the keys noted for the current message */
 static struct {
     uint64_t                       tried;
     ngx_http_blockcast_stream_t   *stream;
     ngx_uint_t                     n;
     size_t                         len;
     u_char                        *keys;        /* a JSON array without its
-                                                   brackets, or NULL */
+                                                   end, or NULL */
 } ngx_http_blockcast_key_gather;
 
 
@@ -101,7 +101,7 @@ ngx_http_blockcast_key_form_lookup(ngx_http_blockcast_stream_t *st,
 
         f = (ngx_http_blockcast_key_form_t *) node;
 
-        /* of two with one hash the later one takes the other's place */
+        /* of two keys with the same hash (very rare) only one is found */
 
         return (f->stream == st->index && f->len == text->len
                 && ngx_memcmp(f->text, text->data, text->len) == 0)
@@ -135,7 +135,7 @@ ngx_http_blockcast_key_form_find(ngx_http_blockcast_stream_t *st,
 }
 
 
-/* Makes the table; NGX_ERROR without memory. */
+/* Creates the table.  Returns NGX_ERROR without memory. */
 
 static ngx_int_t
 ngx_http_blockcast_key_form_table(void)
@@ -249,7 +249,7 @@ ngx_http_blockcast_key_form_want(ngx_http_blockcast_stream_t *st,
         return;
     }
 
-    /* those of another stream are asked for afterwards */
+    /* keys of another stream have to wait for the next run */
 
     if (ngx_http_blockcast_key_gather.n != 0
         && ngx_http_blockcast_key_gather.stream != st)
@@ -303,7 +303,7 @@ ngx_http_blockcast_key_form_take(ngx_http_blockcast_stream_t **st,
 
     *st = ngx_http_blockcast_key_gather.stream;
 
-    /* few messages have many */
+    /* the copy is short: few messages have many keys */
 
     len = ngx_http_blockcast_key_gather.len;
 

@@ -1,12 +1,11 @@
 
 /*
- * A connection that this gateway opens: TCP, TLS, bytes both ways, a timer.
+ * An outgoing connection: TCP, TLS, bytes in both directions, a timer.
  *
- * What the bytes mean is the protocol's matter: WebSocket in
- * poll/ngx_http_blockcast_head_link.c, Redis' in
- * cluster/ngx_http_blockcast_cluster_link.c.  The messages that nginx itself
- * logs about such a connection are suppressed, for the reason is in one of
- * ours.
+ * The bytes are interpreted by the protocol: WebSocket in
+ * poll/ngx_http_blockcast_head_link.c, that of Redis in
+ * cluster/ngx_http_blockcast_cluster_link.c.  nginx's own log messages about
+ * such a connection are suppressed, because ours contain the reason.
  */
 
 
@@ -18,16 +17,16 @@
 #endif
 
 
-/* bytes read in one go */
+/* bytes per read */
 #define NGX_HTTP_BLOCKCAST_LINK_READ    65536
 
-/* an empty output buffer above this size is freed */
+/* an empty output buffer larger than this is freed (bytes) */
 #define NGX_HTTP_BLOCKCAST_LINK_KEEP    (1024 * 1024)
 
-/* what a certificate is checked against unless ca= says otherwise */
+/* the trusted certificates unless ca= is given */
 #define NGX_HTTP_BLOCKCAST_LINK_CA      "/etc/ssl/certs/ca-certificates.crt"
 
-/* certificates between that of the other side and that of a CA */
+/* the most certificates between the peer's and that of a CA */
 #define NGX_HTTP_BLOCKCAST_LINK_DEPTH   5
 
 
@@ -192,7 +191,7 @@ ngx_http_blockcast_link_open(ngx_http_blockcast_link_t *link,
 }
 
 
-/* Handles the first event: the connection is established, or has failed. */
+/* Handles the first event: the connection is established or has failed. */
 
 static void
 ngx_http_blockcast_link_connected(ngx_event_t *ev)
@@ -225,7 +224,7 @@ ngx_http_blockcast_link_connected(ngx_event_t *ev)
 
     if (!ev->write && !c->write->ready) {
 
-        /* nothing can have come before we are connected */
+        /* nothing can be received before the connection is established */
         return;
     }
 
@@ -257,7 +256,9 @@ ngx_http_blockcast_link_connected(ngx_event_t *ev)
 
 #if (NGX_SSL)
 
-/* Begins TLS; its result goes to ngx_http_blockcast_link_secured(). */
+/*
+ * Starts the TLS handshake; its end calls ngx_http_blockcast_link_secured().
+ */
 
 static ngx_int_t
 ngx_http_blockcast_link_handshake(ngx_http_blockcast_link_t *link)
@@ -274,7 +275,7 @@ ngx_http_blockcast_link_handshake(ngx_http_blockcast_link_t *link)
 
 #ifdef SSL_CTRL_SET_TLSEXT_HOSTNAME
 
-    /* SNI has names only (RFC 6066, 3) */
+    /* SNI is for names, not addresses (RFC 6066, 3) */
 
     if (ngx_inet_addr(link->host->data, link->host->len) == INADDR_NONE
         && SSL_set_tlsext_host_name(c->ssl->connection,
@@ -297,7 +298,9 @@ ngx_http_blockcast_link_handshake(ngx_http_blockcast_link_t *link)
 }
 
 
-/* Tells whether the certificate is for the name, or the address, we have. */
+/*
+ * Tells whether the certificate is for this host (a name or an IPv4 address).
+ */
 
 static ngx_uint_t
 ngx_http_blockcast_link_named(ngx_connection_t *c, ngx_str_t *host)
@@ -322,7 +325,7 @@ ngx_http_blockcast_link_named(ngx_connection_t *c, ngx_str_t *host)
 }
 
 
-/* Handles the end of the TLS handshake; always checks the certificate. */
+/* Handles the end of the TLS handshake; the certificate is always checked. */
 
 static void
 ngx_http_blockcast_link_secured(ngx_connection_t *c)
@@ -376,7 +379,7 @@ ngx_http_blockcast_link_ready(ngx_http_blockcast_link_t *link)
     if (link->number == number && link->peer.connection == c
         && c->read->ready)
     {
-        /* TLS may have read more than its handshake */
+        /* data may have been read together with the end of the handshake */
 
         ngx_post_event(c->read, &ngx_posted_events);
     }
@@ -405,7 +408,7 @@ ngx_http_blockcast_link_readable(ngx_event_t *ev)
 
     if (link->broken != NULL) {
 
-        /* the timer reports it next; until then nobody deals with replies */
+        /* the timer is about to report it; until then input is ignored */
         return;
     }
 
@@ -628,7 +631,7 @@ ngx_http_blockcast_link_close(ngx_http_blockcast_link_t *link)
 
         if (c->ssl != NULL) {
 
-            /* no answer to our TLS close is waited for */
+            /* do not wait for the peer's TLS close, nor send ours */
 
             c->ssl->no_wait_shutdown = 1;
             c->ssl->no_send_shutdown = 1;

@@ -1,7 +1,7 @@
 
 /*
- * Rate-limited logging: an error that stays is logged once, then from time to
- * time with the number of lines left out.
+ * Rate-limited logging: a persistent error is logged once, and then now and
+ * then with the number of suppressed lines.
  */
 
 
@@ -31,7 +31,7 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
         new = NGX_HTTP_BLOCKCAST_LOG_THROTTLE_LONG;
     }
 
-    /* without digits: those of a port or a time change, the reason does not */
+    /* ignore digits: a port or a time may change while the reason does not */
 
     hash = 0;
 
@@ -50,7 +50,7 @@ ngx_http_blockcast_log_throttle(ngx_http_blockcast_log_throttle_t *repeat,
     if (i == NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS) {
         i = repeat->next % NGX_HTTP_BLOCKCAST_LOG_THROTTLE_REASONS;
 
-        /* new reasons: a few at once, then one each _NEW seconds */
+        /* new reasons: a few at once, then one every `new` seconds */
 
         if (now - repeat->logged[i] < again && now - repeat->last < new)
         {

@@ -1,13 +1,13 @@
 
 /*
- * Images, in pieces between which other events have their turn.
+ * Images, made in pieces, between which other events are handled.
  *
- * What is published meanwhile is in the journal, too, so that an image may have
- * any of it: the newest record of a stream counts.  A log's messages must not
- * be there twice, so an image has none beyond the number that the log had when
- * it was begun.  Where a snapshot is replaced while it is copied, or entries
- * that were not reached yet make room, that part is begun anew, a few times;
- * then it is made at once.
+ * Whatever is published in the meantime is also in the journal, so an image
+ * may include any of it: the newest record of a stream counts.  But a log's
+ * messages must not be recorded twice, so an image has none beyond the seq
+ * that the log had when it was begun.  If a snapshot is replaced while it is
+ * copied, or entries not yet copied are dropped from the ring, that part is
+ * restarted, a few times; then it is done in one go.
  */
 
 
@@ -23,18 +23,21 @@
 #include "bc_journal.h"
 
 
-/* bytes that are copied or summed at a time, and entries that are counted */
+/* bytes that are copied or summed, and entries that are counted, per piece */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_PIECE    65536
 #define NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_ENTRIES  512
 
-/* of memory that is allocated at a time, at least */
+/* the least memory that is allocated at a time (bytes) */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_CHUNK    (4 * 65536)
 
-/* how often a part is begun in pieces */
+/* how often a part is tried in pieces */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_TRIES    5
 
 
-/* Makes room for size more bytes; returns their place, NULL: no memory. */
+/*
+ * Makes room for size more bytes.  Returns where to write them, or NULL
+ * without memory.
+ */
 
 static u_char *
 ngx_http_blockcast_journal_image_room(
@@ -73,7 +76,7 @@ ngx_http_blockcast_journal_image_room(
 }
 
 
-/* Counts bytes that were written where there was room. */
+/* Accounts for bytes that were written into that room. */
 
 static void
 ngx_http_blockcast_journal_image_wrote(
@@ -84,7 +87,7 @@ ngx_http_blockcast_journal_image_wrote(
 }
 
 
-/* Appends a record without entries at once. */
+/* Appends a record without entries in one piece. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_put(
@@ -106,8 +109,8 @@ ngx_http_blockcast_journal_image_put(
 
 
 /*
- * Begins a record in pieces, which is `first` bytes up to what is copied from
- * one or two parts.
+ * Begins a record that is written in pieces: `first` bytes are there; the rest
+ * is copied from one or two parts.
  */
 
 static void
@@ -121,14 +124,17 @@ ngx_http_blockcast_journal_image_long(
     image->parts[0] = *part;
     image->parts[1] = *second;
 
-    /* size and sum are not summed */
+    /* the CRC does not cover the size and itself */
 
     image->summed = 8;
     image->sum = 0;
 }
 
 
-/* Copies a piece of it, or sums one; NGX_OK: it is whole. */
+/*
+ * Copies or sums one piece of the long record.  Returns NGX_OK when it is
+ * complete.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_long_piece(
@@ -183,7 +189,7 @@ ngx_http_blockcast_journal_image_set_mark(
 }
 
 
-/* Goes back to where a part was begun, in a step. */
+/* Discards what was written since the mark, and returns to a step. */
 
 static void
 ngx_http_blockcast_journal_image_back(
@@ -209,7 +215,7 @@ ngx_http_blockcast_journal_image_back(
 }
 
 
-/* Begins to count at the ring's oldest entry. */
+/* Starts counting at the ring's oldest entry. */
 
 static void
 ngx_http_blockcast_journal_image_from(
@@ -233,8 +239,8 @@ ngx_http_blockcast_journal_image_past_set(u_char *p, ngx_uint_t i, uint64_t n)
 
 
 /*
- * Counts some of the entries in the ring; NGX_OK: all of them; NGX_BUSY: some
- * are gone.
+ * Counts some entries in the ring.  Returns NGX_OK when all are counted,
+ * NGX_AGAIN when there are more, NGX_BUSY when some have been dropped.
  */
 
 static ngx_int_t
@@ -270,8 +276,8 @@ ngx_http_blockcast_journal_image_count_some(
 
 
 /*
- * Appends the record of what a log remembers beside its ring, see PAST_*;
- * NGX_BUSY: not what was counted.
+ * Appends the record of what a log remembers in addition to its ring, see
+ * PAST_*.  Returns NGX_BUSY when the ring is no longer the one counted.
  */
 
 static ngx_int_t
@@ -336,8 +342,8 @@ ngx_http_blockcast_journal_image_put_past(
 
 
 /*
- * Appends a record of some entries of a message, from image->pos on.  NGX_OK:
- * there are no more in the ring.
+ * Appends a record of some entries of one message, from image->pos on.
+ * Returns NGX_OK when there are no more in the ring.
  */
 
 static ngx_int_t
@@ -423,7 +429,9 @@ ngx_http_blockcast_journal_image_put_entries(
             ngx_http_blockcast_journal_image_long(image, start, p - start,
                                                   &text, &none);
 
-            /* it is looked at until it is copied */
+            /*
+             * still needed: the position is checked until the copy is complete
+             */
 
             image->pos = pos;
 
@@ -442,8 +450,9 @@ ngx_http_blockcast_journal_image_put_entries(
 
 
 /*
- * Appends what the ring has that a log had at the begin, in pieces; NGX_BUSY:
- * entries that were not reached yet are gone.
+ * Appends, in pieces, the entries in the ring that the log had at the
+ * beginning.  Returns NGX_OK after the last one, NGX_AGAIN when there are
+ * more, NGX_BUSY when some were dropped before they were copied.
  */
 
 static ngx_int_t
@@ -476,8 +485,8 @@ ngx_http_blockcast_journal_image_put_ring(
 
 
 /*
- * Appends the record of the newest snapshot, in pieces when it is large;
- * NGX_BUSY: there is a newer one.
+ * Appends the record of the newest snapshot, in pieces when it is large.
+ * Returns NGX_BUSY when there is a newer one.
  */
 
 static ngx_int_t
@@ -524,7 +533,7 @@ ngx_http_blockcast_journal_image_put_snapshot(
 
     image->seq = r.seq;
 
-    /* a former poller may be writing, and all of this be of no use */
+    /* a former poller may still be writing: check before using any of this */
 
     max = ngx_http_blockcast_slot_buffer_size(slot->max_size, slot->log);
 
@@ -560,7 +569,7 @@ ngx_http_blockcast_journal_image_put_snapshot(
 }
 
 
-/* Appends the record of a stream's history. */
+/* Appends a record with a stream's history. */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_put_history(
@@ -581,7 +590,9 @@ ngx_http_blockcast_journal_image_put_history(
 }
 
 
-/* Appends the number alone if there is no data of it, and the error. */
+/*
+ * Appends the seq alone if it is newer than the data, and the error, if any.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_put_status(
@@ -619,7 +630,10 @@ ngx_http_blockcast_journal_image_put_status(
 }
 
 
-/* Appends the keys of a stream that have data, some at a time. */
+/*
+ * Appends some of a stream's keys that have data.  Returns NGX_OK after the
+ * last one.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_put_keys(
@@ -681,7 +695,10 @@ ngx_http_blockcast_journal_image_put_keys(
 }
 
 
-/* Does one piece; NGX_AGAIN: there are more. */
+/*
+ * Makes one piece.  Returns NGX_OK when the image is complete, NGX_AGAIN when
+ * there is more.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_piece(
@@ -718,7 +735,7 @@ ngx_http_blockcast_journal_image_piece(
 
         if (image->logs[image->stream].seq == 0) {
 
-            /* no log, or nothing was in it */
+            /* not a log, or nothing was in it */
 
             image->step = ngx_http_blockcast_journal_image_ring;
             return NGX_AGAIN;
@@ -780,7 +797,9 @@ ngx_http_blockcast_journal_image_piece(
     if (rc == NGX_OK) {
         image->step++;
 
-        /* what is begun anew is a log's past with its ring, or a snapshot */
+        /*
+         * the parts that may be restarted: a log's past and ring, a snapshot
+         */
 
         if (image->step == ngx_http_blockcast_journal_image_count
             || image->step == ngx_http_blockcast_journal_image_snapshot

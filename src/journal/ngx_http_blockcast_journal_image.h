@@ -1,7 +1,7 @@
 
 /*
- * Images: the records of all there is in the zone, of which a state file is
- * made, and a cluster's log begun anew.
+ * Images: records with the complete state of the zone, used for a new state
+ * file, and to restart a cluster's log.
  */
 
 
@@ -24,7 +24,7 @@ struct ngx_http_blockcast_journal_chunk_s {
 };
 
 
-/* what a log had when the image was begun */
+/* the state of a log when the image was begun */
 
 typedef struct {
     uint64_t                      seq;
@@ -48,36 +48,38 @@ typedef enum {
 typedef struct {
     ngx_http_blockcast_zone_t    *zone;
     ngx_uint_t                    with_keys;
-    uint64_t                      made;         /* Unix seconds: the begin */
+    uint64_t                      made;         /* begin, in Unix seconds */
 
-    /* the records, behind room for a file's header */
+    /* the records; the first chunk begins with room for a file's header */
     ngx_http_blockcast_journal_chunk_t  *chunks;
     ngx_http_blockcast_journal_chunk_t  *last;
-    size_t                        size;         /* of all of them */
+    size_t                        size;         /* records and header */
 
-    ngx_http_blockcast_journal_image_log_t  *logs;  /* of each stream */
+    ngx_http_blockcast_journal_image_log_t  *logs;  /* by stream */
 
-    /* where it is */
+    /* the current position */
     ngx_uint_t                    stream;
     ngx_http_blockcast_journal_image_step_e  step;
-    uint64_t                      tail;         /* of the ring, when its
-                                                   entries were counted */
+    uint64_t                      tail;         /* of the ring, when counting
+                                                   began */
     uint64_t                      pos;
-    ngx_uint_t                    n;            /* entries of it */
+    ngx_uint_t                    n;            /* entries counted so far */
     uint64_t                      version;      /* of the snapshot */
-    uint64_t                      seq;          /* ... its number */
-    ngx_uint_t                    key;          /* place in the table */
+    uint64_t                      seq;          /* of the snapshot */
+    ngx_uint_t                    key;          /* index in the table */
 
-    /* where it goes back to when what it read is overwritten, and how often it
-       has; then it goes on to the end of that at once */
+    /*
+     * where a part is restarted when its source was overwritten, and how often
+     * it was; with hurry, the rest is done without a break
+     */
     ngx_http_blockcast_journal_chunk_t  *mark;
     size_t                        mark_len;
     size_t                        mark_size;
     ngx_uint_t                    tries;
     ngx_uint_t                    hurry;
 
-    /* a large record: what of it is still to be copied, and summed */
-    u_char                       *record;       /* or NULL */
+    /* a large record that is being copied, then summed */
+    u_char                       *record;       /* NULL: none */
     size_t                        record_len;
     size_t                        filled;
     size_t                        summed;
@@ -87,25 +89,26 @@ typedef struct {
 
 
 /*
- * Begins an image of the streams of the configuration; keys: and of keys with
- * state=on.  For the poller.  It has, of a log, what there was at the begin,
- * less what has made room since; of anything else, what there was then or
- * later: who appends what is recorded from the begin on has all of it once.
- * NULL without memory.
+ * Begins an image of the configured streams and, with `keys`, of keys with
+ * state=on.  To be called by the poller.  For a log it has the entries of this
+ * moment, except those dropped from the ring since; for anything else the
+ * state of this moment or later.  So an image followed by all changes recorded
+ * from this moment on is complete, without duplicates.  Returns NULL without
+ * memory; the caller frees the image.
  */
 ngx_http_blockcast_journal_image_t *ngx_http_blockcast_journal_image_begin(
     ngx_http_blockcast_zone_t *zone, ngx_uint_t keys);
 
 /*
- * Goes on for a time (usec).  NGX_AGAIN: there is more; NGX_ERROR: there was no
- * memory.  The caller frees it.
+ * Continues for a time (usec).  Returns NGX_OK when the image is complete,
+ * NGX_AGAIN when there is more, NGX_ERROR on failure.  Never frees the image.
  */
 ngx_int_t ngx_http_blockcast_journal_image_go_on(
     ngx_http_blockcast_journal_image_t *image, uint64_t usec);
 void ngx_http_blockcast_journal_image_free(
     ngx_http_blockcast_journal_image_t *image);
 
-/* Makes one at once; NULL without memory. */
+/* Makes a complete image at once; returns NULL without memory. */
 ngx_http_blockcast_journal_image_t *ngx_http_blockcast_journal_image_all(
     ngx_http_blockcast_zone_t *zone, ngx_uint_t keys);
 

@@ -1,19 +1,19 @@
 
 /*
- * A program whose words are steady (jq_steady) is a function of its request
- * without the time: results, previous data, state, newest entry.  When the
- * next request is the same byte for byte, the outputs are taken once more, and
- * all that follows goes on as after a run.  A helper that has ended is no
- * reason to doubt them, but then it runs all the same: whoever restarts one
+ * The output of a steady program (see jq_steady) depends only on its request
+ * without the time: results, previous data, state, newest entry.  If the next
+ * request is the same, byte for byte, the outputs are reused, and everything
+ * continues as after a run.  When a helper has ended since, the outputs are
+ * still valid, but the program runs anyway: an operator who restarts a helper
  * wants to see it work.
  *
- * The bytes themselves are kept, and no hash of them: they are compared in a
- * fraction of the time that a good hash takes, and never by mistake.
+ * The request itself is kept, not a hash: comparing it takes a fraction of the
+ * time of a good hash, and is never wrong.
  *
- * A program can have the time without a word for it: ".", ".[]".  So, before
- * the outputs are taken for the first time, the program runs with another time
- * than the right one.  If that makes a difference, nothing is kept of it from
- * then on.  And whatever was proven, a program runs once a minute.
+ * A program can use the time without naming it: ".", ".[]".  So, before
+ * outputs are reused for the first time, the program runs with a wrong time.
+ * If that makes a difference, nothing is kept for this program from then on.
+ * In any case a program runs once a minute.
  */
 
 
@@ -21,14 +21,14 @@
 #include "ngx_http_blockcast_jq_queue.h"
 
 
-/* bytes that are kept of a program, and of all of a worker */
+/* the most bytes kept: of one program; of all programs of a worker */
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_MAX  (2 * 1024 * 1024)
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_ALL  (16 * 1024 * 1024)
 
-/* msec after which a program runs in any case */
+/* the age at which outputs are no longer reused (msec) */
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_AGE  60000
 
-/* runs for a proof in which the helper ended: it is not tried again */
+/* give up after so many proof runs in which the helper ended */
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_FAILURES  2
 
 
@@ -59,8 +59,8 @@ ngx_http_blockcast_jq_memo_init(ngx_pool_t *pool,
 
 
 /*
- * Compares a request with the one that is kept, where the time is 0: that does
- * not count.
+ * Compares a request with the kept one, ignoring the time, which is 0 in the
+ * latter.
  */
 
 static ngx_uint_t
@@ -155,7 +155,7 @@ ngx_http_blockcast_jq_memo_find(ngx_http_blockcast_jq_job_t *job,
 
     if (!memo->proven) {
 
-        /* one of the past and one of the future, in turn */
+        /* a time in the future or in the past, alternately */
 
         request->time = (memo->probes++ & 1) ? 4233601237.75 : 86399.625;
         job->proof = 1;
@@ -206,7 +206,7 @@ ngx_http_blockcast_jq_memo_ran(ngx_http_blockcast_jq_job_t *job,
             return NGX_OK;
         }
 
-        /* a helper that was killed proves nothing */
+        /* a run whose helper was killed proves nothing */
 
         if (job->rc != NGX_OK && job->ended) {
             ngx_http_blockcast_jq_memo_free(memo);
@@ -282,7 +282,7 @@ ngx_http_blockcast_jq_memo_keep(ngx_http_blockcast_jq_job_t *job,
             return;
         }
 
-        /* the next one may be a bit longer */
+        /* some spare room: the next one may be a bit longer */
 
         memo->size = size + size / 8;
         memo->text = ngx_alloc(memo->size, ngx_cycle->log);

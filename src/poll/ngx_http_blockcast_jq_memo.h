@@ -1,7 +1,7 @@
 
 /*
- * What a jq program was given and has put out the last time: with the same
- * input it need not run.
+ * The last input and output of a jq program: with the same input it need not
+ * run again.
  */
 
 
@@ -16,42 +16,44 @@
 typedef struct ngx_http_blockcast_jq_job_s  ngx_http_blockcast_jq_job_t;
 
 
-/* outputs that are kept; with more of them nothing is */
+/* the most outputs that are kept; if there are more, none is */
 #define NGX_HTTP_BLOCKCAST_JQ_MEMO_OUTPUTS  10
 
 
 typedef struct {
     u_char                       *text;         /* request, outputs; or NULL */
-    size_t                        size;         /* ... that it has room for */
+    size_t                        size;         /* allocated for text */
     size_t                        len;          /* of the request */
     size_t                        lens[NGX_HTTP_BLOCKCAST_JQ_MEMO_OUTPUTS];
     ngx_uint_t                    n;
-    ngx_uint_t                    ends;         /* helpers that had ended */
+    ngx_uint_t                    ends;         /* helpers ended by then */
     ngx_uint_t                    probes;
-    ngx_uint_t                    failures;     /* of runs for a proof */
-    ngx_msec_t                    at;           /* the last run */
-    unsigned                      proven:1;     /* it does not depend on time */
-    unsigned                      never:1;      /* it does */
+    ngx_uint_t                    failures;     /* proof runs whose helper
+                                                   ended */
+    ngx_msec_t                    at;           /* time of the last run */
+    unsigned                      proven:1;     /* does not depend on time */
+    unsigned                      never:1;      /* does, or proofs failed */
 } ngx_http_blockcast_jq_memo_t;
 
 
 /*
- * Looks whether a job's request is that of the last run, but for the time.
- * NGX_DONE: it is, the job has its outputs; NGX_OK: the request is to be sent.
- * ends: how many helpers have ended so far.
+ * Checks whether a job's request is the same as in the last run, except for
+ * the time.  Returns NGX_DONE if so: the job has its outputs; NGX_OK: the
+ * request has to be sent (with a wrong time in it if this is a proof run).
+ * ends is the number of helpers that have ended so far.
  */
 ngx_int_t ngx_http_blockcast_jq_memo_find(ngx_http_blockcast_jq_job_t *job,
     ngx_http_blockcast_jq_request_t *request, ngx_uint_t ends);
 
 /*
- * Keeps what a job's run has put out, if it ended well.  NGX_DECLINED: it was
- * given another time than the right one, which made a difference; it has to
- * run again.
+ * Keeps the outputs of a job's run, if it succeeded.  Returns NGX_DECLINED
+ * when the run was given a wrong time, and that made a difference: the job has
+ * to run again.
  */
 ngx_int_t ngx_http_blockcast_jq_memo_ran(ngx_http_blockcast_jq_job_t *job,
     ngx_uint_t ends);
 
-/* Has what is kept freed with a pool; NGX_ERROR without memory. */
+/* Frees the kept data with the pool.  Returns NGX_ERROR without memory. */
 ngx_int_t ngx_http_blockcast_jq_memo_init(ngx_pool_t *pool,
     ngx_http_blockcast_jq_memo_t *memo);
 

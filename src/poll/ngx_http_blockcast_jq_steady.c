@@ -1,8 +1,8 @@
 
 /*
- * Looks through a jq program and the files that it includes.  Of the places
- * where libjq may find such a file all are looked through, whichever of them
- * it has taken.
+ * Searches a jq program and the files that it includes for unsteady words.  If
+ * libjq might find an included file in several places, all of them are
+ * searched, because it is not known which one it has used.
  */
 
 
@@ -10,18 +10,18 @@
 #include "bc_jq_words.h"
 
 
-/* files that a program and these include, all in all, and how deep */
+/* the most included files in all, and the deepest nesting of includes */
 #define NGX_HTTP_BLOCKCAST_JQ_STEADY_FILES  64
 #define NGX_HTTP_BLOCKCAST_JQ_STEADY_DEPTH  8
 
-/* bytes of such a file */
+/* the largest included file (bytes) */
 #define NGX_HTTP_BLOCKCAST_JQ_STEADY_SIZE  1048576
 
 
 typedef struct {
     ngx_pool_t  *pool;
     ngx_str_t    dirs[2];
-    ngx_str_t    own;               /* folder of the file that includes */
+    ngx_str_t    own;               /* the folder of the including file */
     ngx_uint_t   files;
     ngx_uint_t   depth;
 } ngx_http_blockcast_jq_steady_ctx_t;
@@ -31,7 +31,10 @@ static int ngx_http_blockcast_jq_steady_include(void *data,
     const uint8_t *path, size_t len);
 
 
-/* NGX_DECLINED: there is no such file; NGX_ERROR: it cannot be read. */
+/*
+ * Reads a file.  Returns NGX_DECLINED when there is none, NGX_ERROR when it
+ * cannot be read.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_jq_steady_read(ngx_pool_t *pool, u_char *name,
@@ -67,8 +70,11 @@ ngx_http_blockcast_jq_steady_read(ngx_pool_t *pool, u_char *name,
 }
 
 
-/* Looks through a file, if there is one: dir/path.jq, or with base != NULL
-   dir/path/base.jq. */
+/*
+ * Searches dir/up/path.jq or, if base is not empty, dir/up/path/base.jq.
+ * Returns NGX_OK when it is steady, NGX_DECLINED when there is no such file,
+ * NGX_ERROR when it is unsteady or cannot be read.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_jq_steady_file(ngx_http_blockcast_jq_steady_ctx_t *ctx,
@@ -172,7 +178,7 @@ ngx_http_blockcast_jq_steady_include(void *data, const uint8_t *path,
         }
     }
 
-    /* one of data, or a place that is not known here */
+    /* if not found, it is a data file or in a place not known here */
 
     return found;
 }

@@ -1,7 +1,7 @@
 
 /*
- * Whether a jq program puts out the same for the same input: looked up when it
- * is compiled.
+ * Tells, when a jq program is compiled, whether it always has the same output
+ * for the same input.
  */
 
 
@@ -14,9 +14,9 @@
 
 
 /*
- * Returns true when neither the program nor what it includes has a word that
- * makes it unsteady, see bc_jq_words.  beside and dir are those of
- * ngx_http_blockcast_jq_compile(), which has compiled it.
+ * Returns true when neither the program nor its included files have a word
+ * that makes it unsteady, see bc_jq_words.  beside and dir are those that were
+ * passed to ngx_http_blockcast_jq_compile().
  */
 ngx_uint_t ngx_http_blockcast_jq_steady(ngx_pool_t *pool, ngx_str_t *program,
     ngx_str_t *beside, ngx_str_t *dir);

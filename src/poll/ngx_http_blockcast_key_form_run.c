@@ -1,10 +1,11 @@
 
 /*
- * The programs of form=, which make the one form of keys: who waits for them.
+ * Runs the form= programs, which convert keys to their canonical form, and
+ * keeps the queue of messages and requests that wait for a run.
  *
- * Whoever sends keys waits for one run at a time, in one queue of the worker,
- * and one run goes on at a time: whatever clients send, a helper process is
- * left to the polls.
+ * Each sender of keys waits for one run at a time, in one queue per worker,
+ * and only one run is in progress at a time.  So clients cannot occupy all
+ * helper processes: one is left for the polls.
  */
 
 
@@ -15,16 +16,16 @@
 #include "bc_json.h"
 
 
-/* messages and requests of a worker that wait for a run at a time */
+/* the most messages and requests of a worker that wait at the same time */
 #define NGX_HTTP_BLOCKCAST_KEY_FORM_WAITS     256
 
-/* one that has waited for so long (msec) is told to try again */
+/* after waiting this long (msec), the sender is told to try again */
 #define NGX_HTTP_BLOCKCAST_KEY_FORM_PATIENCE  10000
 
 
 struct ngx_http_blockcast_key_form_wait_s {
     ngx_queue_t                      queue;
-    ngx_http_blockcast_key_form_pt   handler;   /* NULL: nobody waits */
+    ngx_http_blockcast_key_form_pt   handler;   /* NULL: the sender has left */
     void                            *data;
     ngx_http_blockcast_stream_t     *stream;
     ngx_str_t                        keys;      /* a JSON array */
@@ -42,7 +43,7 @@ static ngx_uint_t         ngx_http_blockcast_key_form_nqueued;
 static ngx_event_t        ngx_http_blockcast_key_form_posted;
 static ngx_connection_t   ngx_http_blockcast_key_form_dummy;
 
-/* the run */
+/* the current run */
 static ngx_http_blockcast_key_form_wait_t  *ngx_http_blockcast_key_form_now;
 static ngx_http_blockcast_jq_job_t          ngx_http_blockcast_key_form_job;
 
@@ -112,7 +113,7 @@ ngx_http_blockcast_key_form_run(ngx_http_blockcast_key_form_pt handler,
 void
 ngx_http_blockcast_key_form_leave(ngx_http_blockcast_key_form_wait_t *wait)
 {
-    /* what is asked for already is good for others, too */
+    /* a run in progress continues: its results may serve others */
 
     wait->handler = NULL;
 
@@ -155,7 +156,7 @@ ngx_http_blockcast_key_form_done(void)
 }
 
 
-/* Remembers, of each key of the run, why it has no form. */
+/* Records the error of a failed run for each of its keys. */
 
 static void
 ngx_http_blockcast_key_form_fail(ngx_http_blockcast_key_form_wait_t *wait,
@@ -186,8 +187,8 @@ ngx_http_blockcast_key_form_fail(ngx_http_blockcast_key_form_wait_t *wait,
 
 
 /*
- * Takes the program's output, an array with a string for each key, or an object
- * that says why there is none.
+ * Processes the output of a run: an array with, for each key, a string or an
+ * object that says why there is none.
  */
 
 static void
@@ -247,7 +248,7 @@ ngx_http_blockcast_key_form_read(ngx_http_blockcast_key_form_wait_t *wait,
 }
 
 
-/* Starts the next run, unless one goes on. */
+/* Starts the next run, unless one is in progress. */
 
 static void
 ngx_http_blockcast_key_form_next(void)
@@ -302,7 +303,7 @@ ngx_http_blockcast_key_form_next(void)
 }
 
 
-/* A run that was not begun has failed. */
+/* Handles a run that could not be started, as failed. */
 
 static void
 ngx_http_blockcast_key_form_event(ngx_event_t *ev)

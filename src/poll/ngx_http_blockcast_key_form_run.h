@@ -1,6 +1,7 @@
 
 /*
- * The programs of form=, which make the one form of keys: who waits for them.
+ * Runs the form= programs, which convert keys to their canonical form, and
+ * keeps the queue of messages and requests that wait for a run.
  */
 
 
@@ -19,21 +20,22 @@ typedef void (*ngx_http_blockcast_key_form_pt)(void *data);
 
 
 /*
- * Has the forms made that were noted since _key_form_gather(): they are known
- * when the handler is called, or why they are not.  It is called once, never
- * from within this function, and may not end a request or a connection.  NULL:
- * too many wait already, or there is no memory; the keys then have no form.
- * *stream: whose keys they are.
+ * Starts or queues a run for the keys that were noted since
+ * _key_form_gather().  When the handler is called, their forms, or the reasons
+ * why they have none, are known.  The handler is called once, never from
+ * within this function, and must not end a request or a connection.  *stream
+ * is set to the stream of the keys.  Returns NULL when too many are waiting or
+ * there is no memory; the keys then have no form.
  */
 ngx_http_blockcast_key_form_wait_t *ngx_http_blockcast_key_form_run(
     ngx_http_blockcast_key_form_pt handler, void *data,
     ngx_http_blockcast_stream_t **stream);
 
-/* Waits no longer: the handler is not called any more. */
+/* Stops waiting: the handler will not be called. */
 void ngx_http_blockcast_key_form_leave(
     ngx_http_blockcast_key_form_wait_t *wait);
 
-/* In a worker that exits, before the jq processes are ended. */
+/* Cancels everything, in a worker that exits, before the jq processes end. */
 void ngx_http_blockcast_key_form_done(void);
 
 
