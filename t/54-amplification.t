@@ -230,6 +230,13 @@ while (time < $end && keys %seen < @all) {
 }
 
 is(keys %seen, 64, 'all streams have data');
+
+# what a program was given and has put out is kept, for all clients
+
+my $polls = sub { ($t->get('/metrics')->{body} =~ /^blockcast_polls_total\{stream="l4"[^}]*\} (\d+)/m)[0] // 0 };
+my $from = $polls->();
+ok(wait_for(sub { $ws->recv_json(0.05) for 1 .. 50; $polls->() > $from + 6 }, 60), '... and were polled some times');
+
 $ws->drop;
 wait_for(sub { metric('connections') == 0 }, 20);
 $base = memory();

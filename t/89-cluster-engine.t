@@ -277,9 +277,6 @@ HTTP
     ok(settled(25, $t, $second), 'a second one, without a file, follows');
     is(health($second)->{epoch}, $epoch, '... in that epoch');
 
-    # who comes in the moment in which it takes the epoch is sent away with 1012
-
-    sleep 1;
     my $ws = $second->ws('/ws');
     $ws->send_json({ type => 'subscribe', stream => 'l' });
     cmp_ok(scalar(@{ $ws->recv_type('l')->{data}{entries} }), '>', 1, '... with the entries of the log');

@@ -186,7 +186,8 @@ ngx_http_blockcast_cluster_apply_jumps(ngx_http_blockcast_slot_t *slot,
     bc_journal_record_t *r)
 {
     return r->seq > slot->seq
-           || (r->seq == slot->seq && slot->jump_to == slot->seq);
+           || (slot->jump_to != 0 && slot->jump_to == slot->seq
+               && r->seq == slot->seq && (uint64_t) r->time > slot->jump_from);
 }
 
 
