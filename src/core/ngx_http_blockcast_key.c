@@ -90,8 +90,11 @@ ngx_http_blockcast_key_form(ngx_http_blockcast_stream_t *st, ngx_str_t *text,
         rc = ngx_http_blockcast_key_program(st, text, key, &why);
 
     } else {
-        ngx_memcpy(key->data, text->data, text->len);
         key->len = text->len;
+
+        if (text->len != 0) {
+            ngx_memcpy(key->data, text->data, text->len);
+        }
     }
 
     if (rc == NGX_OK && conf->lower) {
