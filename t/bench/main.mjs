@@ -37,6 +37,11 @@ for (const arg of process.argv.slice(2)) {
         options.time = bounded(name, value, 0.2, 60);
     } else if (name === 'noise') {
         options.noise = bounded(name, value, 1, 100) / 100;
+    } else if (name === 'before') {
+        options.before = path.resolve(value);
+        if (!fs.existsSync(options.before)) {
+            fail(`--before: there is no ${value}`);
+        }
     } else if (name === 'peers') {
         options.peers = value.split(',');
         const unknown = options.peers.find(peer => !servers[peer]);

@@ -5,6 +5,7 @@ import { keys } from './keys.mjs';
 import { cores } from './cores.mjs';
 import { head } from './head.mjs';
 import { latency } from './latency.mjs';
+import { polls } from './polls.mjs';
 import { profile } from './profile.mjs';
 import { bytes, node, scale } from './scale.mjs';
 import { load } from './process.mjs';
@@ -219,6 +220,7 @@ export const commands = {
     scale: { run: scale, seconds: o => o.rounds * 320 },
     turns: { run: o => turns(o), seconds: o => Math.min(o.rounds, 2) * 60 * (o.time + 5) },
     ways: { run: o => compare(o), seconds: o => 15 * (o.rounds * 2 * (o.time * 1.3 + 3) + 4) },
+    polls: { run: polls, seconds: o => o.rounds * 4 * (o.before ? 2 : 1) * (o.time + 2) },
     storm: { run: storm, seconds: o => each(o, 2, 5) },
     node: { run: node, seconds: () => 8 * 18 },
     bytes: { run: bytes, seconds: () => 75 },

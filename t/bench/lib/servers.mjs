@@ -181,7 +181,7 @@ export const servers = {
 
         const server = await nginx({
             name: 'blockcast',
-            module: env.module,
+            module: options.module ?? env.module,
             tls: options.tls,
             workers: options.workers,
             http: `
@@ -194,6 +194,7 @@ ${names.map(name => `
         blockcast_interval ${interval}ms;
         blockcast_call call ${name} timeout=10s;
         ${options.always ? 'blockcast_always on;' : ''}
+        ${options.more ?? ''}
     }
 `).join('')}`,
             server: `
