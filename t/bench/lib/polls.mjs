@@ -8,7 +8,7 @@ import { env, servers } from './servers.mjs';
 import { cell, table } from './stats.mjs';
 
 const STREAMS = 8;
-const INTERVAL = 20;
+const INTERVAL = 50;
 
 const programs = {
     'no program': '',
