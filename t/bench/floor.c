@@ -130,15 +130,29 @@ floor_recv(int fd, void *buf, size_t len)
 static ssize_t
 floor_send(int fd, const void *buf, size_t len)
 {
-    int  n;
+    int     n;
+    size_t  done;
 
     if (floor_ssl[fd] == NULL) {
         return send(fd, buf, len, MSG_NOSIGNAL);
     }
 
-    n = SSL_write(floor_ssl[fd], buf, (int) len);
+    /* SSL_MODE_ENABLE_PARTIAL_WRITE: a call writes one record, 16 KiB */
 
-    return (n > 0) ? n : -1;
+    done = 0;
+
+    while (done < len) {
+        n = SSL_write(floor_ssl[fd], (const char *) buf + done,
+                      (int) (len - done));
+
+        if (n <= 0) {
+            break;
+        }
+
+        done += (size_t) n;
+    }
+
+    return (done > 0) ? (ssize_t) done : -1;
 }
 
 

@@ -125,6 +125,9 @@ export async function compare(options, quick = false) {
                 async server => {
                     const r = await (server === 'floor' ? floor(way, clients, bytes, options)
                         : blockcast(way, clients, size, options));
+                    if (!quick && Math.abs(r.bytes / bytes - 1) > 0.1) {
+                        throw new Error(`${Math.round(r.bytes)} bytes came of a message of ${bytes}`);
+                    }
                     // of a few clients no figure is judged: not again when others disturb
                     return quick ? { ...r, wait: 0 } : r;
                 });
