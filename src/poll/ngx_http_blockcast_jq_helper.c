@@ -295,6 +295,23 @@ ngx_http_blockcast_jq_helper_cleanse(ngx_cycle_t *cycle, char *title)
             (void) munmap(shm[i].shm.addr, shm[i].shm.size);
         }
     }
+
+    /*
+     * The worker's connections would be copied here, page by page, when the
+     * worker writes to them, and so would be what compiling has left.
+     */
+
+    ngx_free(cycle->connections);
+    ngx_free(cycle->read_events);
+    ngx_free(cycle->write_events);
+
+    cycle->connections = NULL;
+    cycle->read_events = NULL;
+    cycle->write_events = NULL;
+
+#if (defined __GLIBC__)
+    (void) malloc_trim(0);
+#endif
 }
 
 
