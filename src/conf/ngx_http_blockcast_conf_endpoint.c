@@ -9,11 +9,29 @@
 #include "ngx_http_blockcast_stream.h"
 #include "ngx_http_blockcast_rpc_http.h"
 #include "ngx_http_blockcast_sse.h"
+#include "ngx_http_blockcast_turn_wait.h"
 #include "ngx_http_blockcast_ws.h"
 #include "ngx_http_blockcast_health.h"
 #include "ngx_http_blockcast_metrics.h"
 #include "ngx_http_blockcast_poke.h"
 #include "ngx_http_blockcast_rest.h"
+
+
+static ngx_int_t
+ngx_http_blockcast_conf_endpoint_handle(ngx_http_request_t *r,
+    ngx_http_blockcast_kind_t *kind)
+{
+    /* a client that stays is served in turns anyway */
+
+    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        && !kind->websocket && !kind->echo && !kind->sse
+        && ngx_http_blockcast_turn_wait(r) == NGX_DONE)
+    {
+        return NGX_DONE;
+    }
+
+    return kind->handler(r);
+}
 
 
 /*
@@ -35,7 +53,7 @@ ngx_http_blockcast_conf_endpoint_enter(ngx_http_request_t *r,
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 
     if (blcf->kind == kind) {
-        return kind->handler(r);
+        return ngx_http_blockcast_conf_endpoint_handle(r, kind);
     }
 
     while (blcf->outer != NULL) {
@@ -72,7 +90,7 @@ ngx_http_blockcast_conf_endpoint_enter(ngx_http_request_t *r,
 
     r->loc_conf = found->loc_conf;
 
-    return kind->handler(r);
+    return ngx_http_blockcast_conf_endpoint_handle(r, kind);
 }
 
 
