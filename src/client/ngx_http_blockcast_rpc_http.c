@@ -13,6 +13,7 @@
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_rpc.h"
 #include "ngx_http_blockcast_rpc_lane.h"
+#include "ngx_http_blockcast_turn_wait.h"
 #include "ngx_http_blockcast_ws.h"
 
 
@@ -215,6 +216,12 @@ ngx_http_blockcast_rpc_http_body(ngx_http_request_t *r)
     ngx_pool_cleanup_t             *cln;
     ngx_http_blockcast_rpc_http_t  *ctx;
     ngx_http_blockcast_loc_conf_t  *blcf;
+
+    if (ngx_http_blockcast_turn_wait(r, ngx_http_blockcast_rpc_http_body)
+        == NGX_DONE)
+    {
+        return;
+    }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
 

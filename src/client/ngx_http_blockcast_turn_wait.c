@@ -12,9 +12,14 @@
 #include "ngx_http_blockcast_fanout.h"
 
 
+/* a worker that is told to quit does so when it has no timer (msec) */
+#define NGX_HTTP_BLOCKCAST_TURN_WAIT_MAX  60000
+
+
 typedef struct {
-    ngx_event_t          event;             /* data: this struct */
-    ngx_http_request_t  *request;
+    ngx_event_t                 event;      /* data: this struct */
+    ngx_http_request_t         *request;
+    ngx_http_event_handler_pt   handler;
 } ngx_http_blockcast_turn_wait_t;
 
 
@@ -23,7 +28,8 @@ static void ngx_http_blockcast_turn_wait_cleanup(void *data);
 
 
 ngx_int_t
-ngx_http_blockcast_turn_wait(ngx_http_request_t *r)
+ngx_http_blockcast_turn_wait(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler)
 {
     ngx_http_cleanup_t              *cln;
     ngx_http_blockcast_turn_wait_t  *wait;
@@ -45,17 +51,17 @@ ngx_http_blockcast_turn_wait(ngx_http_request_t *r)
     cln->data = wait;
 
     wait->request = r;
+    wait->handler = handler;
     wait->event.write = 1;
     wait->event.handler = ngx_http_blockcast_turn_wait_event;
     wait->event.data = wait;
     wait->event.log = r->connection->log;
 
-    r->main->count++;
-
     /* a writable socket would run the phases again */
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
+    ngx_add_timer(&wait->event, NGX_HTTP_BLOCKCAST_TURN_WAIT_MAX);
     ngx_http_blockcast_fanout_later(&wait->event);
 
     return NGX_DONE;
@@ -66,17 +72,15 @@ static void
 ngx_http_blockcast_turn_wait_event(ngx_event_t *ev)
 {
     ngx_connection_t                *c;
-    ngx_http_request_t              *r;
-    ngx_http_blockcast_loc_conf_t   *blcf;
     ngx_http_blockcast_turn_wait_t  *wait;
 
     wait = ev->data;
-    r = wait->request;
-    c = r->connection;
+    c = wait->request->connection;
 
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+    ngx_http_blockcast_turn_wait_cleanup(wait);
 
-    ngx_http_finalize_request(r, blcf->kind->handler(r));
+    wait->handler(wait->request);
+
     ngx_http_run_posted_requests(c);
 }
 
@@ -85,6 +89,10 @@ static void
 ngx_http_blockcast_turn_wait_cleanup(void *data)
 {
     ngx_http_blockcast_turn_wait_t  *wait = data;
+
+    if (wait->event.timer_set) {
+        ngx_del_timer(&wait->event);
+    }
 
     if (wait->event.posted) {
         ngx_delete_posted_event((&wait->event));

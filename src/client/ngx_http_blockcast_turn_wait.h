@@ -13,10 +13,11 @@
 
 /*
  * Returns NGX_OK when the request can be handled now.  Otherwise this turn has
- * taken long enough: NGX_DONE, to be returned to nginx; the handler of the
- * request's location runs in one of the next turns.
+ * taken long enough: NGX_DONE, and the handler is called in one of the next
+ * turns.  Until then the caller has to hold a reference to the request.
  */
-ngx_int_t ngx_http_blockcast_turn_wait(ngx_http_request_t *r);
+ngx_int_t ngx_http_blockcast_turn_wait(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler);
 
 
 #endif /* _NGX_HTTP_BLOCKCAST_TURN_WAIT_H_INCLUDED_ */

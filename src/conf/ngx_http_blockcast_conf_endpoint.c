@@ -17,16 +17,32 @@
 #include "ngx_http_blockcast_rest.h"
 
 
+static void
+ngx_http_blockcast_conf_endpoint_later(ngx_http_request_t *r)
+{
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    ngx_http_finalize_request(r, blcf->kind->handler(r));
+}
+
+
 static ngx_int_t
 ngx_http_blockcast_conf_endpoint_handle(ngx_http_request_t *r,
     ngx_http_blockcast_kind_t *kind)
 {
-    /* a client that stays is served in turns anyway */
+    /*
+     * nginx accepts one connection in a turn, so that there is never more than
+     * one new WebSocket client; a POST of JSON-RPC waits when it has its body.
+     */
 
-    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-        && !kind->websocket && !kind->echo && !kind->sse
-        && ngx_http_blockcast_turn_wait(r) == NGX_DONE)
+    if (!kind->websocket && !kind->echo
+        && ngx_http_blockcast_turn_wait(r,
+                                      ngx_http_blockcast_conf_endpoint_later)
+           == NGX_DONE)
     {
+        r->main->count++;
         return NGX_DONE;
     }
 
