@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_poller.h"
 #include "ngx_http_blockcast_rpc_path.h"
 #include "ngx_http_blockcast_commands.h"
+#include "ngx_http_blockcast_epoch_wait.h"
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_key_access.h"
 #include "ngx_http_blockcast_rpc_lane.h"
@@ -184,13 +185,16 @@ ngx_http_blockcast_worker_wake_handler(ngx_event_t *ev)
 
 /*
  * Disconnects all clients when the cluster's epoch is not the one that this
- * nginx knew: what they remember of earlier messages is no longer valid.
+ * nginx knew: what they remember of earlier messages is no longer valid.  Those
+ * that wait to be greeted with the cluster's epoch go on when it is there.
  */
 
 static void
 ngx_http_blockcast_worker_epoch(void)
 {
     uint64_t  epoch;
+
+    ngx_http_blockcast_epoch_wait_check(ngx_http_blockcast_worker_conf);
 
     epoch = ngx_http_blockcast_worker_conf->zone->sh->epoch;
 

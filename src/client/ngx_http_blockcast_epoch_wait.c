@@ -18,25 +18,22 @@
 #include "ngx_http_blockcast_held_request.h"
 
 
-/* how often to check whether the log was read, and for how long (msec) */
-#define NGX_HTTP_BLOCKCAST_EPOCH_WAIT_LOOK  20
+/* how long a client waits at most (msec) */
 #define NGX_HTTP_BLOCKCAST_EPOCH_WAIT_MAX   5000
-
-
-typedef struct {
-    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
-    ngx_msec_t                         began;
-} ngx_http_blockcast_epoch_wait_t;
 
 
 static void ngx_http_blockcast_epoch_wait_event(ngx_event_t *ev);
 
 
+/* clients of this worker may be waiting */
+static ngx_uint_t  ngx_http_blockcast_epoch_waiting;
+
+
 ngx_int_t
 ngx_http_blockcast_epoch_wait(ngx_http_request_t *r)
 {
-    ngx_http_blockcast_refusal_t      refusal;
-    ngx_http_blockcast_epoch_wait_t  *wait;
+    ngx_http_blockcast_refusal_t        refusal;
+    ngx_http_blockcast_held_request_t  *held;
 
     if (!ngx_http_blockcast_cluster_unread(
                  ngx_http_get_module_main_conf(r, ngx_http_blockcast_module))
@@ -47,61 +44,62 @@ ngx_http_blockcast_epoch_wait(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    wait = ngx_http_blockcast_held_request_create(r,
-                                      sizeof(ngx_http_blockcast_epoch_wait_t),
-                                      NGX_HTTP_BLOCKCAST_LONGPOLL,
-                                      ngx_http_blockcast_epoch_wait_event);
-    if (wait == NULL) {
+    held = ngx_http_blockcast_held_request_create(r,
+                                     sizeof(ngx_http_blockcast_held_request_t),
+                                     NGX_HTTP_BLOCKCAST_LONGPOLL,
+                                     ngx_http_blockcast_epoch_wait_event);
+    if (held == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    wait->began = ngx_current_msec;
+    ngx_http_blockcast_held_request_hold(held, ngx_http_request_empty_handler);
+    ngx_add_timer(&held->event, NGX_HTTP_BLOCKCAST_EPOCH_WAIT_MAX);
 
-    ngx_http_blockcast_held_request_hold(&wait->held,
-                                         ngx_http_request_empty_handler);
-    ngx_add_timer(&wait->held.event, NGX_HTTP_BLOCKCAST_EPOCH_WAIT_LOOK);
+    ngx_http_blockcast_epoch_waiting = 1;
 
     return NGX_DONE;
+}
+
+
+void
+ngx_http_blockcast_epoch_wait_check(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (!ngx_http_blockcast_epoch_waiting
+        || ngx_http_blockcast_cluster_unread(bmcf))
+    {
+        return;
+    }
+
+    ngx_http_blockcast_epoch_waiting = 0;
+
+    ngx_http_blockcast_held_request_post_all(
+                                         ngx_http_blockcast_epoch_wait_event);
 }
 
 
 static void
 ngx_http_blockcast_epoch_wait_event(ngx_event_t *ev)
 {
-    ngx_int_t                         rc;
-    ngx_connection_t                 *c;
-    ngx_http_request_t               *r;
-    ngx_http_blockcast_loc_conf_t    *blcf;
-    ngx_http_blockcast_epoch_wait_t  *wait;
+    ngx_int_t                           rc;
+    ngx_connection_t                   *c;
+    ngx_http_request_t                 *r;
+    ngx_http_blockcast_held_request_t  *held;
 
-    wait = ev->data;
-    r = wait->held.conn.request;
+    held = ev->data;
+    r = held->conn.request;
     c = r->connection;
 
-    ev->timedout = 0;
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ngx_http_blockcast_cluster_unread(
-                 ngx_http_get_module_main_conf(r, ngx_http_blockcast_module))
-        && !ngx_exiting
-        && ngx_current_msec - wait->began < NGX_HTTP_BLOCKCAST_EPOCH_WAIT_MAX)
+    if (!ev->timedout && !ngx_exiting
+        && ngx_http_blockcast_cluster_unread(
+                 ngx_http_get_module_main_conf(r, ngx_http_blockcast_module)))
     {
-        ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_EPOCH_WAIT_LOOK);
+        /* the epoch has changed, but the log is not read to its end */
         return;
     }
 
-    /* no longer a waiting client; its cleanup still runs at the end */
+    /* the request's context stays, so that it does not wait once more */
 
-    wait->held.held = 0;
-    wait->held.counted = 0;
-    ngx_http_blockcast_client_count(-1);
-
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
-
-    rc = blcf->kind->handler(r);
+    rc = ngx_http_blockcast_held_request_again(held);
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);

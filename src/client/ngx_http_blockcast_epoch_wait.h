@@ -18,5 +18,12 @@
  */
 ngx_int_t ngx_http_blockcast_epoch_wait(ngx_http_request_t *r);
 
+/*
+ * Lets the requests that this worker holds go on when the log has been read.
+ * Called when it may have been, and on each tick.
+ */
+void ngx_http_blockcast_epoch_wait_check(
+    ngx_http_blockcast_main_conf_t *bmcf);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_EPOCH_WAIT_H_INCLUDED_ */

@@ -114,6 +114,57 @@ ngx_http_blockcast_held_request_post(ngx_http_blockcast_held_request_t *h)
 
 
 void
+ngx_http_blockcast_held_request_post_all(ngx_event_handler_pt handler)
+{
+    ngx_queue_t                        *q;
+    ngx_http_blockcast_held_request_t  *h;
+
+    if (ngx_http_blockcast_held_requests.next == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_blockcast_held_requests);
+         q != ngx_queue_sentinel(&ngx_http_blockcast_held_requests);
+         q = ngx_queue_next(q))
+    {
+        h = ngx_queue_data(q, ngx_http_blockcast_held_request_t, queue);
+
+        if (h->held && h->event.handler == handler) {
+            ngx_http_blockcast_held_request_post(h);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_blockcast_held_request_again(ngx_http_blockcast_held_request_t *h)
+{
+    ngx_http_request_t             *r;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    r = h->conn.request;
+
+    h->held = 0;
+    h->event.timedout = 0;
+
+    if (h->event.timer_set) {
+        ngx_del_timer(&h->event);
+    }
+
+    /* the handler counts the client that it makes, within the same limits */
+
+    if (h->counted) {
+        h->counted = 0;
+        ngx_http_blockcast_client_count(-1);
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    return blcf->kind->handler(r);
+}
+
+
+void
 ngx_http_blockcast_held_request_drain(ngx_msec_t drain)
 {
     ngx_queue_t                        *q;

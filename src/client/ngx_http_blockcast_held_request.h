@@ -43,6 +43,18 @@ void ngx_http_blockcast_held_request_hold(
 void ngx_http_blockcast_held_request_post(
     ngx_http_blockcast_held_request_t *h);
 
+/* Posts the events of all clients whose event has this handler. */
+void ngx_http_blockcast_held_request_post_all(ngx_event_handler_pt handler);
+
+/*
+ * Ends a wait that came before the client's own work: runs the handler of the
+ * request's location again, which may hold the request once more, and returns
+ * what it returned, for the caller to finalize the request with.  `h` is no
+ * client then; its cleanup still runs with the request's.
+ */
+ngx_int_t ngx_http_blockcast_held_request_again(
+    ngx_http_blockcast_held_request_t *h);
+
 /*
  * Ends all event streams of this worker, and makes long polls look at the
  * current data, because the epoch has changed.

@@ -231,7 +231,6 @@ ngx_http_blockcast_key_wait_event(ngx_event_t *ev)
     ngx_int_t                          rc;
     ngx_connection_t                  *c;
     ngx_http_request_t                *r;
-    ngx_http_blockcast_loc_conf_t     *blcf;
     ngx_http_blockcast_key_request_t  *kr;
 
     kr = ev->data;
@@ -244,21 +243,12 @@ ngx_http_blockcast_key_wait_event(ngx_event_t *ev)
         return;
     }
 
-    kr->held.held = 0;
-    ev->timedout = 0;
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
     /* clear the context: the request may have to wait for something else */
 
     ngx_http_set_ctx(r, NULL, ngx_http_blockcast_module);
 
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
-
     ngx_http_blockcast_key_wait_tried = kr->tried;
-    rc = blcf->kind->handler(r);
+    rc = ngx_http_blockcast_held_request_again(&kr->held);
     ngx_http_blockcast_key_wait_tried = 0;
 
     ngx_http_finalize_request(r, rc);

@@ -290,13 +290,43 @@ ngx_http_blockcast_cluster_apply_room(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
+/*
+ * Writes a number record of a stream, or, with NULL, one without a name.
+ * Returns its end.
+ */
+
+static u_char *
+ngx_http_blockcast_cluster_apply_number(u_char *start,
+    ngx_http_blockcast_stream_t *st, uint64_t seq, uint64_t time)
+{
+    u_char               *p;
+    bc_journal_record_t   r;
+
+    ngx_memzero(&r, sizeof(bc_journal_record_t));
+
+    r.type = bc_journal_seq;
+    r.seq = seq;
+    r.time = time;
+
+    if (st != NULL) {
+        r.log = st->slot->log;
+        r.name.data = st->name.data;
+        r.name.len = st->name.len;
+    }
+
+    p = bc_journal_begin(start, &r);
+
+    return start + bc_journal_end(start, p, 0);
+}
+
+
 ngx_int_t
 ngx_http_blockcast_cluster_apply_make_floors(
     ngx_http_blockcast_main_conf_t *bmcf, uint64_t least, ngx_str_t *records)
 {
-    u_char                        *p, *start;
+    u_char                        *p;
+    uint64_t                       seq, time;
     ngx_uint_t                     i;
-    bc_journal_record_t            r;
     ngx_http_blockcast_slot_t     *slot;
     ngx_http_blockcast_stream_t  **st;
 
@@ -309,34 +339,21 @@ ngx_http_blockcast_cluster_apply_make_floors(
 
     records->data = p;
 
-    for (i = 0; i <= bmcf->streams.nelts; i++) {
+    for (i = 0; i < bmcf->streams.nelts; i++) {
+        slot = st[i]->slot;
+        seq = slot->seq;
 
-        ngx_memzero(&r, sizeof(bc_journal_record_t));
-        r.type = bc_journal_seq;
+        time = (slot->version != 0) ? slot->snap[slot->version & 1].seq : 0;
 
-        if (i == bmcf->streams.nelts) {
-
-            /* a record without a name: the number of all removed streams */
-
-            r.seq = ngx_max(least,
-                            ngx_http_blockcast_slot_seq_unconfigured(
-                                                       bmcf->zone, bmcf));
-
-        } else {
-            slot = st[i]->slot;
-
-            r.log = slot->log;
-            r.name.data = st[i]->name.data;
-            r.name.len = st[i]->name.len;
-            r.seq = ngx_max(least, (uint64_t) slot->seq);
-            r.time = (slot->version != 0) ? slot->snap[slot->version & 1].seq
-                                          : 0;
-        }
-
-        start = p;
-        p = bc_journal_begin(start, &r);
-        p = start + bc_journal_end(start, p, 0);
+        p = ngx_http_blockcast_cluster_apply_number(p, st[i],
+                                                    ngx_max(least, seq), time);
     }
+
+    /* a record without a name: the number of all removed streams */
+
+    seq = ngx_http_blockcast_slot_seq_unconfigured(bmcf->zone, bmcf);
+    p = ngx_http_blockcast_cluster_apply_number(p, NULL, ngx_max(least, seq),
+                                                0);
 
     records->len = p - records->data;
 
@@ -348,9 +365,8 @@ ngx_int_t
 ngx_http_blockcast_cluster_apply_make_jumps(
     ngx_http_blockcast_main_conf_t *bmcf, ngx_str_t *records)
 {
-    u_char                        *p, *start;
+    u_char                        *p;
     ngx_uint_t                     i;
-    bc_journal_record_t            r;
     ngx_http_blockcast_slot_t     *slot;
     ngx_http_blockcast_stream_t  **st;
 
@@ -372,18 +388,8 @@ ngx_http_blockcast_cluster_apply_make_jumps(
             continue;
         }
 
-        ngx_memzero(&r, sizeof(bc_journal_record_t));
-
-        r.type = bc_journal_seq;
-        r.log = slot->log;
-        r.name.data = st[i]->name.data;
-        r.name.len = st[i]->name.len;
-        r.seq = slot->jump_to;
-        r.time = slot->jump_from;
-
-        start = p;
-        p = bc_journal_begin(start, &r);
-        p = start + bc_journal_end(start, p, 0);
+        p = ngx_http_blockcast_cluster_apply_number(p, st[i], slot->jump_to,
+                                                    slot->jump_from);
     }
 
     records->len = p - records->data;

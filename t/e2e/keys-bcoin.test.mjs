@@ -5,57 +5,13 @@
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { gateway } from '../lib/gateway.mjs';
-import { call } from './lib/preset-engine.mjs';
 import { text, until } from './lib/anvil.mjs';
-
-const nodes = path.join(path.dirname(fileURLToPath(import.meta.url)), 'nodes');
-
-async function bcoin(t) {
-    // as in real-nodes.test.mjs: its native modules are not built
-    const child = spawn(process.execPath, ['-e', `
-        const Module = require('module');
-        const load = Module._load;
-        Module._load = function (name, ...rest) { return name === 'leveldown' ? function () { } : load.call(this, name, ...rest); };
-        const { Address, FullNode } = require(${JSON.stringify(path.join(nodes, 'node_modules/bcoin'))});
-        (async () => {
-            const net = require('net').createServer().listen(0, '127.0.0.1');
-            await new Promise(resolve => net.on('listening', resolve));
-            const { port } = net.address();
-            await new Promise(resolve => net.close(resolve));
-            const node = new FullNode({ network: 'regtest', memory: true, workers: false, listen: false, logLevel: 'none',
-                httpHost: '127.0.0.1', httpPort: port, noAuth: true, indexAddress: true, indexTX: true });
-            await node.open();
-            const bech32 = [7, 8, 9].map(n => Address.fromWitnessPubkeyhash(Buffer.alloc(20, n)).toString('regtest'));
-            console.log(JSON.stringify([...bech32, Address.fromPubkeyhash(Buffer.alloc(20, 10)).toString('regtest')]) + ' port ' + port);
-        })().catch(e => { console.error(e); process.exit(1); });`],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_BACKEND: 'js' } });
-    t.after(() => child.kill('SIGKILL'));
-    const [addresses, port] = await new Promise((resolve, reject) => {
-        let said = '';
-        for (const out of [child.stdout, child.stderr]) {
-            out.on('data', d => {
-                said += d;
-                const m = /(\[.*\]) port (\d+)/.exec(said);
-                if (m) resolve([JSON.parse(m[1]), Number(m[2])]);
-            });
-        }
-        child.on('exit', code => reject(new Error(`the node ended with ${code}: ${said}`)));
-    });
-    const rpc = async (method, ...params) => {
-        const { result, error } = await call(`http://127.0.0.1:${port}/`, method, JSON.stringify(params), 20000);
-        assert.equal(error, undefined, `${method}: ${JSON.stringify(error)}`);
-        return JSON.parse(result);
-    };
-    return { addresses, port, mine: (n, address) => rpc('generatetoaddress', n, address) };
-}
+import { bcoin } from './lib/real-node.mjs';
 
 test('an address of a real node, in whatever form it is written', async t => {
-    const node = await bcoin(t);
+    const node = await bcoin(t, { options: { noAuth: true, indexAddress: true, indexTX: true } });
     const [mine, other, nobody, old] = node.addresses;
     const gw = await gateway(t, {
         workers: 2,

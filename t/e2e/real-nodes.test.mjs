@@ -9,39 +9,12 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { call, preset } from './lib/preset-engine.mjs';
+import { preset } from './lib/preset-engine.mjs';
+import { bcoin, nodes, start } from './lib/real-node.mjs';
 
-const nodes = path.join(path.dirname(fileURLToPath(import.meta.url)), 'nodes');
 const sleep = ms => new Promise(resolve => { setTimeout(resolve, ms); });
 const range = (a, b) => Array.from({ length: b - a }, (_, i) => a + i);
 const hex = n => `0x${n.toString(16)}`;
-
-// Node.js with this program, until it prints the port it listens on.
-async function start(t, program, listens, options = {}) {
-    const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    t.after(() => child.kill('SIGKILL'));
-    const [port, told] = await new Promise((resolve, reject) => {
-        let text = '';
-        for (const out of [child.stdout, child.stderr]) {
-            out.on('data', d => {
-                text += d;
-                const m = listens.exec(text);
-                if (m) resolve([Number(m[1]), text]);
-            });
-        }
-        child.on('error', reject);
-        child.on('exit', code => reject(new Error(`the node ended with ${code}: ${text}`)));
-    });
-    const url = `http://${options.auth ?? ''}127.0.0.1:${port}/`;
-    const rpc = async (method, ...params) => {
-        const { result, error } = await call(url, method, JSON.stringify(params), 20000);
-        assert.equal(error, undefined, `${method}: ${JSON.stringify(error)}`);
-        return JSON.parse(result);
-    };
-    return { url, rpc, told };
-}
 
 const makers = {
     async hardhat(t) {
@@ -106,24 +79,9 @@ for (const [name, make] of Object.entries(makers)) {
 }
 
 test('bcoin: the streams of bitcoin must have what the node tells', async t => {
-    // its native modules are not built: for the store in memory, and with NODE_BACKEND, it needs none
-    const node = await start(t, ['-e', `
-        const Module = require('module');
-        const load = Module._load;
-        Module._load = function (name, ...rest) { return name === 'leveldown' ? function () { } : load.call(this, name, ...rest); };
-        const { Address, FullNode } = require(${JSON.stringify(path.join(nodes, 'node_modules/bcoin'))});
-        (async () => {
-            const net = require('net').createServer().listen(0, '127.0.0.1');
-            await new Promise(resolve => net.on('listening', resolve));
-            const { port } = net.address();
-            await new Promise(resolve => net.close(resolve));
-            const node = new FullNode({ network: 'regtest', memory: true, workers: false, listen: false, logLevel: 'none',
-                httpHost: '127.0.0.1', httpPort: port, apiKey: 'secret' });
-            await node.open();
-            console.log(Address.fromHash(Buffer.alloc(20, 7)).toString('regtest') + ' port ' + port);
-        })().catch(e => { console.error(e); process.exit(1); });`], /port (\d+)/, { auth: 'x:secret@', env: { ...process.env, NODE_BACKEND: 'js' } });
+    const node = await bcoin(t, { options: { apiKey: 'secret' }, auth: 'x:secret@' });
     const s = preset('bitcoin', node.url);
-    const [address] = node.told.split(' ');
+    const [address] = node.addresses;
     await node.rpc('generatetoaddress', 3, address);
     const first = (await s.blocks.poll()).entries;
     assert.deepEqual(first.map(b => b.number), [3]);
