@@ -6,6 +6,8 @@
 # nobody has open costs the node its requests, or one request keeps it busy for
 # ever. Requests and their answers one by one are in t/20-rest.t.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -4,6 +4,8 @@
 # way. If this fails, an include or a mirror of a WebSocket address kills the
 # worker with all its clients, or a page that includes a feed never ends.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -3,6 +3,8 @@
 # Bounds of streams with a key. If this fails, one client with made-up keys
 # takes memory, the node's patience, or other people's data.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -4,6 +4,8 @@
 # that were written against the documented protocol show nothing, show it
 # twice, or show old numbers as if they were new.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -5,6 +5,8 @@
 # every byte, a page that asked for deltas shows numbers that no node said, or
 # the server compresses the same message once for every client.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -4,6 +4,8 @@
 # page behind a proxy that lets no WebSocket through sees a receipt twice, or
 # never, or late. Requests and the heads of their answers are in t/46-sse.t.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -5,6 +5,8 @@
 # access log, limit_conn and the other modules that look at a request when it
 # ends say something else than they would of a request that was kept.
 
+# lane: waits
+
 use strict;
 use warnings;
 

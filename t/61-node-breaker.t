@@ -3,6 +3,8 @@
 # A node that is down, bans us, or hangs as a whole. If this fails, all streams
 # go on knocking at a node that is ill, or nobody notices that it is well again.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -6,6 +6,8 @@
 # asked for charts that nobody looks at. Requests and their answers one by one
 # are in t/69-history.t.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -6,6 +6,8 @@
 #
 # BLOCKCAST_LONG=1 reloads 200 times in a row instead of 20.
 
+# lane: waits
+
 use strict;
 use warnings;
 

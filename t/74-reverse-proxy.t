@@ -4,6 +4,8 @@
 # own nginx.conf: if this fails, TLS, a password, a limit, a rewrite, another
 # way to reach the node breaks the streams, or is broken by them.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -5,6 +5,8 @@
 # both binaries ask the node during an upgrade; or a bad disk, a damaged file or
 # a missing right takes the live streams down with it.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -7,6 +7,8 @@
 #
 # BLOCKCAST_SEED=N repeats a run, BLOCKCAST_LONG=1 makes more of them.
 
+# lane: waits
+
 use strict;
 use warnings;
 

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
 # needs: moments
+# lane: waits
 #
 # One worker of the old nginx is stuck (a dead disk, a debugger, SIGSTOP) while
 # the binary is replaced, with a state file. If this fails, nobody asks the node

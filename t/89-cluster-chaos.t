@@ -10,6 +10,7 @@
 # other.
 
 # needs: engine
+# lane: waits
 # only: long
 
 use strict;

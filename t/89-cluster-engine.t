@@ -7,6 +7,7 @@
 # without saying why.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

@@ -7,6 +7,7 @@
 # one number two things, or loses entries in silence.
 
 # needs: engine,engines
+# lane: waits
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 # log that was lost begins anew with numbers that clients have seen already.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

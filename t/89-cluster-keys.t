@@ -6,6 +6,7 @@
 # not watched any more after some machine's death.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 # a page shows old data under a number that is another thing elsewhere.
 
 # needs: engine,moments
+# lane: waits
 
 use strict;
 use warnings;

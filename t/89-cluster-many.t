@@ -8,6 +8,7 @@
 # By itself with 8 gateways and 300 clients; --long: 64 gateways, 3,000 clients.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

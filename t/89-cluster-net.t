@@ -11,6 +11,7 @@
 # a split engine, a gateway that missed what the engine lost, clocks that are set.
 
 # needs: engine,netns
+# lane: waits
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 # and pages wait for the next interval two times out of three.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 # from the one that is.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 # next without end, though nobody is away.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

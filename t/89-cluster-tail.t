@@ -5,6 +5,7 @@
 # clients of another one, come in the wrong order, or one number has two contents.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 # stops the feeds of all.
 
 # needs: engine
+# lane: waits
 
 use strict;
 use warnings;

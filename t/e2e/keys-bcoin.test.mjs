@@ -2,6 +2,7 @@
 // fails, a wallet that writes its address as a QR code does sees nothing, or an old balance.
 //
 // needs: nodes
+// lane: waits
 
 import test from 'node:test';
 import assert from 'node:assert/strict';

@@ -2,6 +2,7 @@
 // bitcoin. If this fails, a visitor of such a node misses blocks or sees no receipt.
 //
 // needs: nodes
+// lane: waits
 // limit: 900
 
 import test from 'node:test';
