@@ -27,7 +27,7 @@ my %endpoint = (
     metrics   => { directive => 'blockcast_metrics;', status => 200, like => qr/^blockcast_info\{/m },
     secret    => { directive => 'blockcast_sse alpha; blockcast_tokens tokens;', status => 401, like => qr/bearer token/ },
     wait      => { directive => 'rewrite ^ /api/streams/alpha?wait=50s&after=100000000 last;', status => 200, like => qr/"tps"/ },
-    node      => { directive => 'blockcast_node; proxy_pass http://node/; proxy_set_header Host localhost; proxy_http_version 1.1; proxy_set_header Connection "";',
+    node      => { directive => 'blockcast_node; proxy_pass http://node/; proxy_read_timeout 2s; proxy_set_header Host localhost; proxy_http_version 1.1; proxy_set_header Connection "";',
                    status => 405, like => qr/(?s:.*)/ },
 );
 

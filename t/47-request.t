@@ -101,6 +101,8 @@ sub logged {
     ok($ws->recv_type('s'), "$path: served");
     is(scalar(() = lines($file)), $before, "$path: no line while it is open");
     $ws->close(1000);
+    $ws->wait_eof(20);
+    $ws->drop;
     ok(wait_for { (() = lines($file)) > $before }, "$path: a line when it has ended");
 
     return { map { split /=/, $_, 2 } split /\|/, (lines($file))[-1], -1 };
@@ -160,7 +162,8 @@ subtest 'the same location with a module that keeps the request' => sub {
     is($first->status, 101, 'limit_conn: the first one comes in');
     is($t->ws('/one', may_fail => 1)->status, 503, 'limit_conn: the second one does not');
     $first->close(1000);
-    $first->wait_eof(5);
+    $first->wait_eof(20);
+    $first->drop;
     ok(wait_for { $t->ws('/one', may_fail => 1)->status == 101 }, 'limit_conn: one may come when the first has gone');
 
     is($t->ws('/mirrored')->recv_type('welcome')->{type}, 'welcome', 'mirror: a subrequest in flight does no harm');
@@ -182,7 +185,8 @@ subtest 'frames that came together with the handshake' => sub {
     my ($writing) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
 
     $idle->close(1000);
-    $idle->wait_eof(5);
+    $idle->wait_eof(20);
+    $idle->drop;
 
     ok(wait_for {
         my ($now) = $t->get('/status')->{body} =~ /Writing: (\d+)/;
