@@ -10,6 +10,7 @@
 #include "ngx_http_blockcast_worker_record.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
+#include "ngx_http_blockcast_cluster.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
@@ -75,6 +76,7 @@ ngx_http_blockcast_worker_init(ngx_cycle_t *cycle,
 
     ngx_http_blockcast_hub_on_epoch(ngx_http_blockcast_worker_epoch);
     ngx_http_blockcast_worker_keep_memory(cycle);
+    ngx_http_blockcast_cluster_on_read(ngx_http_blockcast_epoch_wait_check);
 
     /*
      * with debug logging, nginx reads the descriptor of an event's connection

@@ -21,6 +21,7 @@
 #include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_stream.h"
+#include "ngx_http_blockcast_worker_notify.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_cluster_apply.h"
 #include "ngx_http_blockcast_cluster_conf.h"
@@ -290,6 +291,9 @@ static void ngx_http_blockcast_cluster_answer_keys(
 
 
 static ngx_connection_t  ngx_http_blockcast_cluster_dummy;
+
+static void (*ngx_http_blockcast_cluster_read_handler)(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 
 /* The recorder: records without a number are sent with the next pulse. */
@@ -689,6 +693,22 @@ ngx_http_blockcast_cluster_wanted(ngx_http_blockcast_main_conf_t *bmcf,
 }
 
 
+/*
+ * Tells all workers that the log has been read, or that it is not waited for
+ * any longer.
+ */
+
+static void
+ngx_http_blockcast_cluster_tell_read(ngx_http_blockcast_cluster_node_t *node)
+{
+    ngx_http_blockcast_worker_notify_others(node->bmcf);
+
+    if (ngx_http_blockcast_cluster_read_handler != NULL) {
+        ngx_http_blockcast_cluster_read_handler(node->bmcf);
+    }
+}
+
+
 /* Sets the state and publishes it in the zone; text: an error, or NULL. */
 
 static void
@@ -696,6 +716,7 @@ ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
     ngx_uint_t state, ngx_str_t *text)
 {
     ngx_str_t                           peer, none;
+    ngx_uint_t                          former;
     ngx_http_blockcast_cluster_addr_t  *addrs;
 
     ngx_str_set(&none, "");
@@ -706,6 +727,7 @@ ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
         peer = addrs[node->address % node->conf->addrs.nelts].peer;
     }
 
+    former = node->state;
     node->state = state;
     node->bmcf->zone->sh->cluster.leads =
                                 (state == ngx_http_blockcast_is_leading);
@@ -720,6 +742,20 @@ ngx_http_blockcast_cluster_state(ngx_http_blockcast_cluster_node_t *node,
 
     ngx_http_blockcast_cluster_status_write(node->bmcf->zone, state, &peer,
                                             text);
+
+    if (former < ngx_http_blockcast_is_following
+        && state >= ngx_http_blockcast_is_following)
+    {
+        ngx_http_blockcast_cluster_tell_read(node);
+    }
+}
+
+
+void
+ngx_http_blockcast_cluster_on_read(
+    void (*handler)(ngx_http_blockcast_main_conf_t *bmcf))
+{
+    ngx_http_blockcast_cluster_read_handler = handler;
 }
 
 
@@ -2464,7 +2500,7 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
     va_list                              args;
     ngx_str_t                            text;
     ngx_msec_t                           pause;
-    ngx_uint_t                           led, state, suppressed;
+    ngx_uint_t                           first, led, state, suppressed;
     ngx_http_blockcast_cluster_addr_t   *addr;
     u_char                               buf[NGX_HTTP_BLOCKCAST_ERROR_LEN];
 
@@ -2517,9 +2553,14 @@ ngx_http_blockcast_cluster_drop(ngx_http_blockcast_cluster_node_t *node,
         node->state = ngx_http_blockcast_is_connecting;
 
     } else {
-        (void) ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.losses, 1);
+        first = (ngx_atomic_fetch_add(&node->bmcf->zone->sh->cluster.losses,
+                                      1) == 0);
         ngx_http_blockcast_cluster_state(
                             node, ngx_http_blockcast_is_connecting, &text);
+
+        if (first) {
+            ngx_http_blockcast_cluster_tell_read(node);
+        }
     }
 
     if (ngx_http_blockcast_log_throttle(&node->repeat, &text, &suppressed)) {

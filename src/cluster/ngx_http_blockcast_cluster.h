@@ -111,5 +111,12 @@ const char *ngx_http_blockcast_cluster_no_poke(
 ngx_uint_t ngx_http_blockcast_cluster_unread(
     ngx_http_blockcast_main_conf_t *bmcf);
 
+/*
+ * Sets what is called, in the worker that learns it, when cluster_unread() may
+ * have become false.  The other workers are woken then.
+ */
+void ngx_http_blockcast_cluster_on_read(
+    void (*handler)(ngx_http_blockcast_main_conf_t *bmcf));
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_CLUSTER_H_INCLUDED_ */
