@@ -1,5 +1,7 @@
 // The presets in a real nginx, from a node to a WebSocket client: the simulated node in both dialects,
 // and anvil, a real Ethereum node.
+//
+// lane: waits
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
