@@ -137,8 +137,13 @@ bc_json_array(bc_json_iter_t *it, bc_span_t value)
 }
 
 
-int
-bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
+/*
+ * Reads up to the next value.  Returns its beginning, or NULL when there is
+ * none: the iterator is then at the end.
+ */
+
+static inline const uint8_t *
+bc_json_next_begin(bc_json_iter_t *it, bc_span_t *key)
 {
     const uint8_t  *p, *end, *last;
 
@@ -151,7 +156,7 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
 
     if (p == last || *p == '}' || *p == ']') {
         it->pos = last;
-        return 0;
+        return NULL;
     }
 
     key->data = NULL;
@@ -161,7 +166,7 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
 
         if (*p != '"') {
             it->pos = last;
-            return 0;
+            return NULL;
         }
 
         end = bc_json_skip_string(p, last);
@@ -175,7 +180,7 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
 
         if (p == last || *p != ':') {
             it->pos = last;
-            return 0;
+            return NULL;
         }
 
         key->len--;
@@ -183,8 +188,16 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
         p = bc_json_skip_space(p + 1, last);
     }
 
-    end = bc_json_skip_value(p, last);
+    return p;
+}
 
+
+/* Takes the value between two positions. */
+
+static inline int
+bc_json_next_end(bc_json_iter_t *it, const uint8_t *p, const uint8_t *end,
+    bc_span_t *value)
+{
     if (end == p) {
 
         /*
@@ -192,7 +205,7 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
          * least one byte in a value, and the iterator must advance.
          */
 
-        it->pos = last;
+        it->pos = it->last;
         return 0;
     }
 
@@ -202,6 +215,150 @@ bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
     it->pos = end;
 
     return 1;
+}
+
+
+int
+bc_json_next(bc_json_iter_t *it, bc_span_t *key, bc_span_t *value)
+{
+    const uint8_t  *p;
+
+    p = bc_json_next_begin(it, key);
+
+    return p != NULL
+           && bc_json_next_end(it, p, bc_json_skip_value(p, it->last), value);
+}
+
+
+int
+bc_json_pieces_open(bc_json_pieces_t *w, bc_span_t value, uint8_t open)
+{
+    w->value = NULL;
+
+    return bc_json_open(&w->it, value, open);
+}
+
+
+/*
+ * Goes on as bc_json_skip_value() does, up to `stop` or a little further.
+ * Returns 1 when w->pos is the end of the value.
+ */
+
+static int
+bc_json_pieces_skip(bc_json_pieces_t *w, const uint8_t *stop)
+{
+    const uint8_t  *p, *last;
+
+    p = w->pos;
+    last = w->it.last;
+
+    while (p < stop) {
+
+        if (w->string) {
+            p = bc_json_skip_checked(p, stop);
+
+            if (p == stop) {
+                break;
+            }
+
+            if (*p != '"') {
+                p += (last - p > 1) ? 2 : 1;
+                continue;
+            }
+
+            w->string = 0;
+            p++;
+
+        } else if (*p == '"') {
+            w->string = 1;
+            p++;
+            continue;
+
+        } else if (*p == '{' || *p == '[') {
+            w->depth++;
+            p++;
+            continue;
+
+        } else if (*p == '}' || *p == ']') {
+
+            if (w->depth == 0) {
+                w->pos = p;
+                return 1;
+            }
+
+            w->depth--;
+            p++;
+
+        } else if (*p == ',' || *p == ':' || bc_json_is_space(*p)) {
+
+            if (w->depth == 0) {
+                w->pos = p;
+                return 1;
+            }
+
+            p++;
+            continue;
+
+        } else {
+
+            do {
+                p++;
+            } while (p < last && *p != ',' && *p != '}' && *p != ']'
+                     && !bc_json_is_space(*p));
+        }
+
+        if (w->depth == 0) {
+            w->pos = p;
+            return 1;
+        }
+    }
+
+    w->pos = p;
+
+    return p == last;
+}
+
+
+int
+bc_json_next_piece(bc_json_pieces_t *w, bc_span_t *key, bc_span_t *value,
+    size_t *len)
+{
+    int             done;
+    size_t          n;
+    const uint8_t  *from;
+
+    from = w->pos;
+
+    if (w->value == NULL) {
+        from = w->it.pos;
+        w->pos = bc_json_next_begin(&w->it, &w->key);
+
+        if (w->pos == NULL) {
+            return 0;
+        }
+
+        w->value = w->pos;
+        w->depth = 0;
+        w->string = 0;
+    }
+
+    n = (size_t) (w->it.last - w->pos);
+
+    done = bc_json_pieces_skip(w, w->pos + (*len < n ? *len : n));
+
+    n = (size_t) (w->pos - from);
+    *len -= (n < *len) ? n : *len;
+
+    if (!done) {
+        *len = 0;
+        return BC_JSON_AGAIN;
+    }
+
+    *key = w->key;
+    from = w->value;
+    w->value = NULL;
+
+    return bc_json_next_end(&w->it, from, w->pos, value);
 }
 
 
@@ -431,6 +588,47 @@ bc_json_members(bc_span_t object, const char *const *names, bc_span_t *values,
             }
         }
     }
+}
+
+
+int
+bc_json_members_piece(bc_json_pieces_t *w, const char *const *names,
+    bc_span_t *values, size_t n, size_t *len)
+{
+    int        rc;
+    size_t     i, left;
+    bc_span_t  key, value;
+
+    left = 0;
+
+    for (i = 0; i < n; i++) {
+        left += (values[i].data == NULL);
+    }
+
+    while (left != 0) {
+
+        if (*len == 0) {
+            return BC_JSON_AGAIN;
+        }
+
+        rc = bc_json_next_piece(w, &key, &value, len);
+
+        if (rc != 1) {
+            return rc;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (values[i].data == NULL
+                && bc_json_key_is(key, names[i], strlen(names[i])))
+            {
+                values[i] = value;
+                left--;
+                break;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

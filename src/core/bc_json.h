@@ -68,6 +68,36 @@ void bc_json_members(bc_span_t object, const char *const *names,
 
 
 /*
+ * Do the same for large values, in pieces.  _pieces_open() starts as
+ * bc_json_object() and bc_json_array() do; `open` is '{' or '['.  The other two
+ * look at about *len bytes at most, which must not be 0, and reduce *len by
+ * what they have looked at.  They return BC_JSON_AGAIN, with *len 0, when there
+ * is more: call them again with the same arguments and another *len.
+ *
+ * _next_piece() is bc_json_next() otherwise; _members_piece() returns 0 when
+ * all values are found, or there are no more: values[i].data is NULL at first,
+ * and stays so for those without.
+ */
+
+#define BC_JSON_AGAIN  -1
+
+typedef struct {
+    bc_json_iter_t  it;
+    bc_span_t       key;
+    const uint8_t  *value;      /* the one that is looked at, or NULL */
+    const uint8_t  *pos;        /* in it */
+    size_t          depth;      /* of brackets there */
+    int             string;     /* it is in a string */
+} bc_json_pieces_t;
+
+int bc_json_pieces_open(bc_json_pieces_t *w, bc_span_t value, uint8_t open);
+int bc_json_next_piece(bc_json_pieces_t *w, bc_span_t *key, bc_span_t *value,
+    size_t *len);
+int bc_json_members_piece(bc_json_pieces_t *w, const char *const *names,
+    bc_span_t *values, size_t n, size_t *len);
+
+
+/*
  * Escapes arbitrary bytes for the body of a JSON string (without the quotes):
  * `"` and `\` with a backslash; \b \f \n \r \t in short form; other control
  * characters (C0, DEL and C1), U+2028 and U+2029 as \uXXXX.  Each invalid

@@ -110,9 +110,19 @@ size_t
 ngx_http_blockcast_journal_codec_head(ngx_http_blockcast_publication_t *pub,
     u_char *p)
 {
+    ngx_uint_t           i;
     bc_journal_record_t  r;
 
     ngx_http_blockcast_journal_codec_record(pub, &r);
+
+    if (pub->type == ngx_http_blockcast_publish_batch) {
+        r.n = (uint32_t) pub->count;
+
+        for (i = 0; i < pub->count; i++) {
+            r.entries.len += bc_journal_entry_size(pub->entries[i].key.len,
+                                                   pub->entries[i].data.len);
+        }
+    }
 
     return bc_journal_head(p, &r);
 }

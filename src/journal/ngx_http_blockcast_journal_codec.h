@@ -48,7 +48,7 @@ void ngx_http_blockcast_journal_codec_polled(ngx_http_blockcast_slot_t *slot,
     ngx_str_t *record);
 
 /*
- * Writes the beginning of a snapshot's record, up to the data, without the
+ * Writes the beginning of a publication's record, up to the data, without the
  * checksum; returns its length, at most BC_JOURNAL_RECORD +
  * NGX_HTTP_BLOCKCAST_NAME_LEN bytes.
  */

@@ -26,7 +26,8 @@
 
 
 typedef struct {
-    ngx_str_t                     parts[3];     /* the head, data, state */
+    ngx_str_t                     parts[5];     /* the head, data, state; an
+                                                   entry's head, and entry */
     size_t                        size;         /* of all of them */
     size_t                        summed;
     uint32_t                      sum;
@@ -34,6 +35,7 @@ typedef struct {
     ngx_uint_t                    tries;
     u_char                        head[BC_JOURNAL_RECORD
                                        + NGX_HTTP_BLOCKCAST_NAME_LEN];
+    u_char                        entry[];      /* its head, with the key */
 } ngx_http_blockcast_journal_stage_t;
 
 
@@ -51,7 +53,7 @@ ngx_http_blockcast_journal_stage_at(ngx_http_blockcast_journal_stage_t *stage,
     ngx_str_t   text;
     ngx_uint_t  i;
 
-    for (i = 0; i < 2 && pos >= stage->parts[i].len; i++) {
+    for (i = 0; i < 4 && pos >= stage->parts[i].len; i++) {
         pos -= stage->parts[i].len;
     }
 
@@ -66,13 +68,24 @@ ngx_int_t
 ngx_http_blockcast_journal_stage(ngx_http_blockcast_main_conf_t *bmcf,
     ngx_http_blockcast_publication_t *pub, void **data, size_t len)
 {
+    u_char                              *p;
+    size_t                               size;
     ngx_str_t                            text;
+    ngx_uint_t                           i;
+    ngx_http_blockcast_log_entry_t      *entry;
     ngx_http_blockcast_journal_stage_t  *stage;
 
     stage = *data;
 
     if (stage == NULL) {
-        stage = ngx_calloc(sizeof(ngx_http_blockcast_journal_stage_t),
+
+        /* a batch has one entry here */
+
+        entry = (pub->type == ngx_http_blockcast_publish_batch)
+                ? pub->entries : NULL;
+        size = (entry != NULL) ? BC_JOURNAL_ENTRY + entry->key.len : 0;
+
+        stage = ngx_calloc(sizeof(ngx_http_blockcast_journal_stage_t) + size,
                            ngx_cycle->log);
         if (stage == NULL) {
             return NGX_ERROR;
@@ -86,7 +99,20 @@ ngx_http_blockcast_journal_stage(ngx_http_blockcast_main_conf_t *bmcf,
         stage->parts[1] = pub->data;
         stage->parts[2] = pub->memory;
 
-        stage->size = stage->parts[0].len + pub->data.len + pub->memory.len;
+        if (entry != NULL) {
+            p = bc_journal_entry_head(
+                       stage->entry,
+                       ngx_http_blockcast_journal_codec_span(&entry->key),
+                       entry->data.len);
+
+            stage->parts[3].data = stage->entry;
+            stage->parts[3].len = p - stage->entry;
+            stage->parts[4] = entry->data;
+        }
+
+        for (i = 0; i < 5; i++) {
+            stage->size += stage->parts[i].len;
+        }
 
         /* the checksum does not cover the size and itself */
         stage->summed = 8;

@@ -57,7 +57,8 @@ typedef struct {
  */
 
 typedef enum {
-    ngx_http_blockcast_poll_result_count = 0,
+    ngx_http_blockcast_poll_result_look = 0,
+    ngx_http_blockcast_poll_result_count,
     ngx_http_blockcast_poll_result_kept,
     ngx_http_blockcast_poll_result_sort,
     ngx_http_blockcast_poll_result_sorted
@@ -71,7 +72,13 @@ typedef struct {
     /* what is done, in turns of its own when the data is large; the queue,
        while it is in it, and what else is needed then */
     ngx_http_blockcast_poll_result_step_e  step;
-    bc_json_iter_t                 it;
+    bc_json_pieces_t               walk;        /* over the data, then the list
+                                                   in it */
+    bc_json_pieces_t               inner;       /* ... and over an entry */
+    bc_span_t                      item;        /* that one; NULL: none */
+    bc_span_t                      found;       /* its key */
+    ngx_str_t                      names;       /* see _list() */
+    bc_span_t                      values[2];
     ngx_uint_t                     nkept;       /* in the table */
     ngx_queue_t                    queue;
     ngx_uint_t                     queued;
@@ -132,9 +139,12 @@ static ngx_int_t ngx_http_blockcast_poll_result_data(
 static ngx_int_t ngx_http_blockcast_poll_result_entries(
     ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory);
+static ngx_int_t ngx_http_blockcast_poll_result_names(
+    ngx_http_blockcast_poll_t *poll, ngx_str_t *names);
 static ngx_int_t ngx_http_blockcast_poll_result_list(
-    ngx_http_blockcast_poll_t *poll, ngx_str_t *data, ngx_str_t *names,
-    bc_span_t *list, ngx_str_t *error);
+    ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news, size_t *len,
+    ngx_str_t *error);
 static ngx_int_t ngx_http_blockcast_poll_result_news_go_on(
     ngx_http_blockcast_poll_result_news_t *news);
 static ngx_int_t ngx_http_blockcast_poll_result_news_later(
@@ -1004,26 +1014,17 @@ ngx_http_blockcast_poll_result_around(ngx_http_blockcast_stream_t *st)
 
 
 /*
- * Finds the array of a log in its data, and what is missing still, "lag", 0
- * when it is left out.  Sets *names to the log's field and its key, each with a
- * NUL; names->len is where the key begins.
+ * Sets *names to the log's field and its key, each with a NUL; names->len is
+ * where the key begins.
  */
 
 static ngx_int_t
-ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
-    ngx_str_t *data, ngx_str_t *names, bc_span_t *list, ngx_str_t *error)
+ngx_http_blockcast_poll_result_names(ngx_http_blockcast_poll_t *poll,
+    ngx_str_t *names)
 {
-    size_t                        n;
-    ngx_int_t                     lag;
-    bc_span_t                     span, values[2];
-    const char                   *members[2];
-    bc_json_iter_t                it;
     ngx_http_blockcast_stream_t  *st;
 
     st = poll->stream;
-
-    span.data = data->data;
-    span.len = data->len;
 
     names->data = ngx_pnalloc(poll->pool, st->field.len + st->key.len + 2);
     if (names->data == NULL) {
@@ -1034,18 +1035,44 @@ ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
     names->len = st->field.len + 1;
     *ngx_cpymem(names->data + names->len, st->key.data, st->key.len) = '\0';
 
+    return NGX_OK;
+}
+
+
+/*
+ * Finds the array of a log in its data, and what is missing still, "lag", 0
+ * when it is left out.  NGX_AGAIN: call it again to look at len more bytes.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_poll_result_list(ngx_http_blockcast_poll_t *poll,
+    ngx_http_blockcast_poll_result_news_t *news, size_t *len,
+    ngx_str_t *error)
+{
+    size_t                        n;
+    ngx_int_t                     lag;
+    bc_span_t                    *values;
+    const char                   *members[2];
+    ngx_http_blockcast_stream_t  *st;
+
+    st = poll->stream;
+    values = news->values;
+
     /* one pass: the data may be large */
 
-    members[0] = (char *) names->data;
+    members[0] = (char *) news->names.data;
     members[1] = "lag";
-    n = (ngx_strcmp(names->data, "lag") == 0) ? 1 : 2;
+    n = (ngx_strcmp(members[0], "lag") == 0) ? 1 : 2;
 
-    values[1].data = NULL;
-    bc_json_members(span, members, values, n);
+    if (bc_json_members_piece(&news->walk, members, values, n, len)
+        == BC_JSON_AGAIN)
+    {
+        return NGX_AGAIN;
+    }
 
-    *list = values[0];
+    news->list = values[0];
 
-    if (list->data == NULL || bc_json_array(&it, *list) != 0) {
+    if (bc_json_pieces_open(&news->walk, news->list, '[') != 0) {
         ngx_http_blockcast_poll_result_errorf(
                                     poll->pool, error,
                                     "the data of a log stream has to be an "
@@ -1111,7 +1138,7 @@ ngx_http_blockcast_poll_result_news_init(ngx_http_blockcast_poll_t *poll,
 
 
 /*
- * Finds the key of an entry.  NGX_DECLINED: it has none, or is too large for
+ * Checks an entry and its key.  NGX_DECLINED: it has none, or is too large for
  * the log, which is counted, and *error says so.
  */
 
@@ -1124,8 +1151,7 @@ ngx_http_blockcast_poll_result_news_key(ngx_http_blockcast_poll_t *poll,
 
     st = poll->stream;
 
-    if (item->len == 0 || item->data[0] != '{'
-        || !bc_json_member(*item, news->key, key)
+    if (key->data == NULL
         || key->data[0] == '{' || key->data[0] == '['
         || key->data[0] == 'n')
     {
@@ -1271,7 +1297,7 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome, ngx_str_t *memory)
 {
     ngx_int_t                               rc;
-    ngx_str_t                               names;
+    bc_span_t                               span;
     ngx_http_blockcast_poll_result_news_t  *news;
 
     news = ngx_pcalloc(poll->pool,
@@ -1288,16 +1314,16 @@ ngx_http_blockcast_poll_result_entries(ngx_http_blockcast_poll_t *poll,
     news->added = news->hub->added;
     news->count = news->hub->count;
 
-    if (ngx_http_blockcast_poll_result_list(poll, &outcome->data, &names,
-                                            &news->list, &outcome->error)
-        != NGX_OK)
-    {
+    if (ngx_http_blockcast_poll_result_names(poll, &news->names) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    news->key = (char *) names.data + names.len;
+    news->key = (char *) news->names.data + news->names.len;
 
-    (void) bc_json_array(&news->it, news->list);
+    span.data = outcome->data.data;
+    span.len = outcome->data.len;
+
+    (void) bc_json_pieces_open(&news->walk, span, '{');
 
     if (outcome->data.len > NGX_HTTP_BLOCKCAST_STAGED
         && ngx_http_blockcast_poll_result_news_later(news) == NGX_OK)
@@ -1320,16 +1346,26 @@ static ngx_int_t
 ngx_http_blockcast_poll_result_news_go_on(
     ngx_http_blockcast_poll_result_news_t *news)
 {
-    size_t      size;
-    bc_span_t   item, key;
+    int         rc;
+    size_t      left;
+    bc_span_t   key;
     ngx_uint_t  n, more;
 
-    size = 0;
+    left = NGX_HTTP_BLOCKCAST_POLL_RESULT_PIECE;
     more = 1;
 
-    for (n = 0; n < NGX_HTTP_BLOCKCAST_POLL_RESULT_ENTRIES
-                && size < NGX_HTTP_BLOCKCAST_POLL_RESULT_PIECE; n++)
-    {
+    if (news->step == ngx_http_blockcast_poll_result_look) {
+        rc = ngx_http_blockcast_poll_result_list(news->poll, news, &left,
+                                                 &news->outcome->error);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        news->step++;
+    }
+
+    for (n = 0; n < NGX_HTTP_BLOCKCAST_POLL_RESULT_ENTRIES && left != 0; n++) {
+
         if (news->step == ngx_http_blockcast_poll_result_kept) {
 
             if (news->nkept == news->hub->count) {
@@ -1346,32 +1382,52 @@ ngx_http_blockcast_poll_result_news_go_on(
             continue;
         }
 
-        if (!bc_json_next(&news->it, &key, &item)) {
-            more = 0;
+        if (news->item.data == NULL) {
+
+            rc = bc_json_next_piece(&news->walk, &key, &news->item, &left);
+
+            if (rc == BC_JSON_AGAIN) {
+                break;
+            }
+
+            if (rc == 0) {
+                more = 0;
+                break;
+            }
+
+            if (news->step == ngx_http_blockcast_poll_result_count) {
+                news->item.data = NULL;
+                news->total++;
+                continue;
+            }
+
+            news->found.data = NULL;
+            (void) bc_json_pieces_open(&news->inner, news->item, '{');
+        }
+
+        /* its key, which may be behind much else */
+
+        if (left == 0
+            || bc_json_members_piece(&news->inner, &news->key, &news->found,
+                                     1, &left)
+               == BC_JSON_AGAIN)
+        {
             break;
         }
 
-        size += item.len;
-
-        if (news->step == ngx_http_blockcast_poll_result_count) {
-            news->total++;
-            continue;
-        }
-
-        if (ngx_http_blockcast_poll_result_news_key(news->poll, news, &item,
-                                                    &key,
+        if (ngx_http_blockcast_poll_result_news_key(news->poll, news,
+                                                    &news->item, &news->found,
                                                     &news->outcome->error)
-            != NGX_OK)
-        {
-            continue;
-        }
-
-        if (ngx_http_blockcast_poll_result_news_add(news->poll, news, &item,
-                                                    &key)
-            != NGX_OK)
+            == NGX_OK
+            && ngx_http_blockcast_poll_result_news_add(news->poll, news,
+                                                       &news->item,
+                                                       &news->found)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
+
+        news->item.data = NULL;
     }
 
     if (more) {
@@ -1385,7 +1441,7 @@ ngx_http_blockcast_poll_result_news_go_on(
         return NGX_ERROR;
     }
 
-    (void) bc_json_array(&news->it, news->list);
+    (void) bc_json_pieces_open(&news->walk, news->list, '[');
 
     return (++news->step == ngx_http_blockcast_poll_result_sorted)
            ? NGX_OK : NGX_AGAIN;

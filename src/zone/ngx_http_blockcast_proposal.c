@@ -35,9 +35,7 @@ ngx_http_blockcast_proposal_moment(ngx_http_blockcast_publication_t *pub,
 #endif
 
 
-/* Gives a publication its number: the n-th after the newest, n from 0. */
-
-static void
+void
 ngx_http_blockcast_proposal_number(ngx_http_blockcast_publication_t *pub,
     ngx_uint_t n)
 {

@@ -66,6 +66,10 @@ struct ngx_http_blockcast_proposal_s {
 ngx_int_t ngx_http_blockcast_propose(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log);
 
+/* Gives a publication its number: the n-th after the newest, n from 0. */
+void ngx_http_blockcast_proposal_number(ngx_http_blockcast_publication_t *pub,
+    ngx_uint_t n);
+
 /*
  * Proposes the n-th of the publications to a log that answers at once, and
  * commits it.

@@ -108,10 +108,30 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_http_blockcast_log_entry_t *entry, uint64_t seq, time_t timestamp,
     ngx_uint_t nth)
 {
+    ngx_http_blockcast_ring_place_t  place;
+
+    ngx_http_blockcast_ring_begin(slot, entry, seq, timestamp, nth, &place);
+
+    ngx_memcpy(ngx_http_blockcast_ring_record_data(place.rec),
+               entry->data.data, entry->data.len);
+
+    ngx_http_blockcast_ring_end(slot, &place);
+}
+
+
+void
+ngx_http_blockcast_ring_begin(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_log_entry_t *entry, uint64_t seq, time_t timestamp,
+    ngx_uint_t nth, ngx_http_blockcast_ring_place_t *place)
+{
     u_char                            *ring;
     size_t                             size, pad, room;
     uint64_t                           head, tail, hash;
     ngx_http_blockcast_ring_record_t  *rec;
+
+    /* what another worker has put behind the head, in pieces, is overwritten */
+
+    slot->claims++;
 
     ring = ngx_http_blockcast_slot_ring(slot);
 
@@ -175,18 +195,27 @@ ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
 
     ngx_memcpy(ngx_http_blockcast_ring_record_key(rec), entry->key.data,
                entry->key.len);
-    ngx_memcpy(ngx_http_blockcast_ring_record_data(rec), entry->data.data,
-               entry->data.len);
 
+    place->rec = rec;
+    place->from = slot->head;
+    place->head = head + size;
+    place->hash = hash;
+}
+
+
+void
+ngx_http_blockcast_ring_end(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_ring_place_t *place)
+{
     ngx_http_blockcast_test_moment("ring: written");
     ngx_memory_barrier();
 
-    slot->head = head + size;
+    slot->head = place->head;
     ngx_http_blockcast_test_moment("ring: an entry more");
 
     /* last of all: an entry that is remembered but not in the ring is lost */
 
-    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = hash;
+    ngx_http_blockcast_slot_keys(slot)[slot->keys % slot->nkeys] = place->hash;
     slot->keys++;
 }
 

@@ -51,6 +51,25 @@ void ngx_http_blockcast_ring_append(ngx_http_blockcast_slot_t *slot,
     ngx_uint_t nth);
 
 /*
+ * Do the same for a large entry, whose data the caller copies in pieces between
+ * _begin() and _end().  _begin() makes room and writes everything else; nobody
+ * sees it before _end().  The mutex is locked in each; it may be free in
+ * between, as long as slot->claims and slot->head are the same in the end.
+ */
+typedef struct {
+    ngx_http_blockcast_ring_record_t  *rec;
+    uint64_t                           from;    /* slot->head before it */
+    uint64_t                           head;    /* ... and after it */
+    uint64_t                           hash;    /* of the key */
+} ngx_http_blockcast_ring_place_t;
+
+void ngx_http_blockcast_ring_begin(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_log_entry_t *entry, uint64_t seq, time_t timestamp,
+    ngx_uint_t nth, ngx_http_blockcast_ring_place_t *place);
+void ngx_http_blockcast_ring_end(ngx_http_blockcast_slot_t *slot,
+    ngx_http_blockcast_ring_place_t *place);
+
+/*
  * Drops all entries; clients with a number older than `gone` will learn of a
  * gap.
  */

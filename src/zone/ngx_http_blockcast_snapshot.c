@@ -245,6 +245,7 @@ static u_char *
 ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_t *snap, u_char *buf, u_char *p)
 {
+    size_t                         len;
     u_char                        *payload;
     ngx_str_t                      gap;
     ngx_uint_t                     i;
@@ -252,6 +253,7 @@ ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
 
     text = &snap->variants[NGX_HTTP_BLOCKCAST_TEXT];
     payload = buf + BC_WS_HEADER_LEN;
+    len = p - payload - snap->data;
 
     p = ngx_http_blockcast_snapshot_message_tail(p, pub->seq, pub->timestamp);
 
@@ -262,7 +264,7 @@ ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
         /* data of a batch is allocated with room for the gap */
 
         if (gap.len != 0
-            && pub->data.len + NGX_HTTP_BLOCKCAST_RING_GAP_LEN
+            && len + NGX_HTTP_BLOCKCAST_RING_GAP_LEN
                <= pub->stream->max_size)
         {
             p = ngx_http_blockcast_ring_gap_member(p - 1, pub->seq - 1,
@@ -275,7 +277,7 @@ ngx_http_blockcast_snapshot_text_tail(ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_snapshot_variant_finish(text, buf, 0, p - payload, 0);
 
     snap->data += text->payload;
-    snap->data_len = pub->data.len;
+    snap->data_len = len;
     snap->size = text->len;
 
     return p;
@@ -663,12 +665,24 @@ ngx_http_blockcast_snapshot_commit_prepared(
 }
 
 
+/* Returns what of a publication is copied in pieces. */
+
+static ngx_str_t *
+ngx_http_blockcast_snapshot_pieces_of(ngx_http_blockcast_publication_t *pub)
+{
+    return (pub->type == ngx_http_blockcast_publish_batch)
+           ? &pub->entries[0].data : &pub->data;
+}
+
+
 /*
- * In pieces, a private buffer is filled first, then the slot's buffer that
- * nobody reads; the commit itself stores a few words.  While the slot's buffer
- * is filled the mutex is free between pieces, so another worker may take the
- * lease and write there, too.  Each start increments slot->claims: a worker
- * that finds another count or version has lost the buffer.
+ * In pieces, a private buffer is filled first, then what nobody reads of the
+ * slot: behind the head of a log's ring, and the other buffer; the commit
+ * itself stores a few words.  While these are filled the mutex is free between
+ * pieces, so another worker may take the lease and write there, too.  Each
+ * start increments slot->claims: a worker that finds another count, version or
+ * head has lost them.  The entries that had to make room in the ring have gone
+ * then, as they will when the entry comes again.
  */
 
 ngx_int_t
@@ -681,12 +695,19 @@ ngx_http_blockcast_snapshot_prepare_begin(
 
     ngx_memzero(prepared, sizeof(ngx_http_blockcast_prepared_t));
 
-    if (pub->data.len > pub->stream->max_size) {
+    size = ngx_http_blockcast_snapshot_pieces_of(pub)->len;
+
+    if (size > pub->stream->max_size) {
         return NGX_ERROR;
     }
 
-    size = ngx_http_blockcast_snapshot_message_len(pub->stream, pub->data.len)
+    size = ngx_http_blockcast_snapshot_message_len(pub->stream, size)
            + BC_WS_HEADER_LEN + pub->memory.len;
+
+    if (pub->type == ngx_http_blockcast_publish_batch) {
+        size += pub->stream->field.len + sizeof("{\"\":[],\"count\":1}")
+                + NGX_HTTP_BLOCKCAST_RING_GAP_LEN;
+    }
 
     prepared->buf = ngx_alloc(size, log);
     if (prepared->buf == NULL) {
@@ -695,9 +716,15 @@ ngx_http_blockcast_snapshot_prepare_begin(
 
     prepared->snap.seq = pub->seq;
     prepared->snap.timestamp = pub->timestamp;
+    prepared->snap.count = pub->count;
 
     p = ngx_http_blockcast_snapshot_text_head(pub, &prepared->snap,
                                               prepared->buf);
+
+    if (pub->type == ngx_http_blockcast_publish_batch) {
+        p = ngx_http_blockcast_snapshot_batch_head(p, pub->stream);
+    }
+
     prepared->head = p - prepared->buf;
 
     return NGX_OK;
@@ -709,16 +736,22 @@ ngx_http_blockcast_snapshot_prepare_piece(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, size_t len)
 {
-    u_char  *p;
+    u_char     *p;
+    ngx_str_t  *data;
 
-    len = ngx_min(len, pub->data.len - prepared->copied);
+    data = ngx_http_blockcast_snapshot_pieces_of(pub);
+    len = ngx_min(len, data->len - prepared->copied);
 
     p = ngx_cpymem(prepared->buf + prepared->head + prepared->copied,
-                   pub->data.data + prepared->copied, len);
+                   data->data + prepared->copied, len);
     prepared->copied += len;
 
-    if (prepared->copied < pub->data.len) {
+    if (prepared->copied < data->len) {
         return NGX_AGAIN;
+    }
+
+    if (pub->type == ngx_http_blockcast_publish_batch) {
+        p = ngx_cpymem(p, "],\"count\":1}", sizeof("],\"count\":1}") - 1);
     }
 
     (void) ngx_http_blockcast_snapshot_text_tail(pub, &prepared->snap,
@@ -732,6 +765,45 @@ ngx_http_blockcast_snapshot_prepare_piece(
 
 
 ngx_int_t
+ngx_http_blockcast_snapshot_stage_entry(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len)
+{
+    ngx_str_t                  *data;
+    ngx_http_blockcast_slot_t  *slot;
+
+    slot = pub->stream->slot;
+    data = &pub->entries[0].data;
+
+    if (prepared->claim == 0) {
+
+        if (slot->seq + 1 != pub->seq) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_blockcast_ring_begin(slot, &pub->entries[0], pub->seq,
+                                      pub->timestamp, 0, &prepared->place);
+
+        prepared->claim = slot->claims;
+        prepared->version = slot->version;
+    }
+
+    if (!ngx_http_blockcast_snapshot_is_staged(pub, prepared)) {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_min(len, data->len - prepared->entered);
+
+    ngx_memcpy(ngx_http_blockcast_ring_record_data(prepared->place.rec)
+               + prepared->entered,
+               data->data + prepared->entered, len);
+    prepared->entered += len;
+
+    return (prepared->entered < data->len) ? NGX_AGAIN : NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_blockcast_snapshot_stage_piece(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, size_t len)
@@ -740,7 +812,7 @@ ngx_http_blockcast_snapshot_stage_piece(
 
     slot = pub->stream->slot;
 
-    if (prepared->copied == 0) {
+    if (prepared->claim == 0) {
 
         if (slot->seq + 1 != pub->seq) {
             return NGX_DECLINED;
@@ -775,7 +847,9 @@ ngx_http_blockcast_snapshot_is_staged(ngx_http_blockcast_publication_t *pub,
 
     return slot->claims == prepared->claim
            && slot->version == prepared->version
-           && slot->seq + 1 == pub->seq;
+           && slot->seq + 1 == pub->seq
+           && (pub->type != ngx_http_blockcast_publish_batch
+               || slot->head == prepared->place.from);
 }
 
 
@@ -784,6 +858,10 @@ ngx_http_blockcast_snapshot_commit_staged(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared)
 {
+    if (pub->type == ngx_http_blockcast_publish_batch) {
+        ngx_http_blockcast_ring_end(pub->stream->slot, &prepared->place);
+    }
+
     ngx_http_blockcast_snapshot_show(pub->stream->slot, &prepared->snap);
 
     prepared->slot = pub->stream->slot;

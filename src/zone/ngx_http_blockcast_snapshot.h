@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_ring.h"
 #include "ngx_http_blockcast_zone.h"
 
 
@@ -111,7 +112,10 @@ typedef struct {
        to buf, then from buf to the slot */
     size_t                        head;
     size_t                        copied;
-    uint64_t                      claim;        /* see slot->claims */
+    uint64_t                      claim;        /* see slot->claims; 0: none */
+    ngx_http_blockcast_ring_place_t  place;     /* of a log's entry, and how
+                                                   much of it was copied */
+    size_t                        entered;
 } ngx_http_blockcast_prepared_t;
 
 /*
@@ -128,17 +132,21 @@ void ngx_http_blockcast_snapshot_commit_prepared(
     ngx_http_blockcast_prepared_t *prepared);
 
 /*
- * Do the same in pieces, for a snapshot that is neither compressed nor sent as
- * a patch.  _begin() allocates the buffer; _prepare_piece() copies at most len
- * bytes to it.  Then _stage_piece(), called with the mutex locked while this
- * worker holds the lease, copies to the slot; NGX_DECLINED: another worker has
- * written there.  Last, commit it, with the mutex locked, if it still
- * _is_staged().  NGX_AGAIN: there is more to copy.
+ * Do the same in pieces, for a snapshot, or a batch of one entry, that is
+ * neither compressed nor sent as a patch.  _begin() allocates the buffer;
+ * _prepare_piece() copies at most len bytes to it.  Then _stage_entry(), for a
+ * batch, and _stage_piece(), called with the mutex locked while this worker
+ * holds the lease, copy to the slot; NGX_DECLINED: another worker has written
+ * there.  Last, commit it, with the mutex locked, if it still _is_staged().
+ * NGX_AGAIN: there is more to copy.
  */
 ngx_int_t ngx_http_blockcast_snapshot_prepare_begin(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, ngx_log_t *log);
 ngx_int_t ngx_http_blockcast_snapshot_prepare_piece(
+    ngx_http_blockcast_publication_t *pub,
+    ngx_http_blockcast_prepared_t *prepared, size_t len);
+ngx_int_t ngx_http_blockcast_snapshot_stage_entry(
     ngx_http_blockcast_publication_t *pub,
     ngx_http_blockcast_prepared_t *prepared, size_t len);
 ngx_int_t ngx_http_blockcast_snapshot_stage_piece(

@@ -2,7 +2,7 @@
 /*
  * Stagings: large publications, which are compared, built and copied to the
  * zone in pieces, with turns of other events in between; and several messages
- * of a log, each of which is a piece.
+ * of a log, each of which is a piece, or goes in pieces if it is a large entry.
  *
  * Readers see no change before the version word changes in the last step, as
  * when a snapshot is published in one go.  Until then, or if this worker dies,
@@ -27,9 +27,10 @@ typedef enum {
     ngx_http_blockcast_staging_compare = 0,
     ngx_http_blockcast_staging_build,
     ngx_http_blockcast_staging_record,
+    ngx_http_blockcast_staging_enter,
     ngx_http_blockcast_staging_copy,
     ngx_http_blockcast_staging_commit,
-    ngx_http_blockcast_staging_messages
+    ngx_http_blockcast_staging_message
 } ngx_http_blockcast_staging_e;
 
 
@@ -45,12 +46,18 @@ struct ngx_http_blockcast_staging_s {
 };
 
 
+static ngx_uint_t ngx_http_blockcast_staging_large(
+    ngx_http_blockcast_publication_t *pub);
+static void ngx_http_blockcast_staging_first(ngx_http_blockcast_staging_t *s);
+static ngx_int_t ngx_http_blockcast_staging_next(
+    ngx_http_blockcast_staging_t *s);
 static ngx_int_t ngx_http_blockcast_staging_step(
     ngx_http_blockcast_staging_t *s);
 static ngx_int_t ngx_http_blockcast_staging_put(
     ngx_http_blockcast_staging_t *s);
 static ngx_int_t ngx_http_blockcast_staging_finish(
     ngx_http_blockcast_staging_t *s);
+static void ngx_http_blockcast_staging_end(ngx_http_blockcast_staging_t *s);
 static void ngx_http_blockcast_staging_free(ngx_http_blockcast_staging_t *s);
 static void ngx_http_blockcast_staging_event_handler(ngx_event_t *ev);
 
@@ -64,16 +71,12 @@ ngx_int_t
 ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_proposal_t *proposal, ngx_log_t *log)
 {
-    ngx_event_t                       *ev;
-    ngx_http_blockcast_staging_t      *s;
-    ngx_http_blockcast_publication_t  *pub;
-
-    pub = proposal->pubs;
+    ngx_event_t                   *ev;
+    ngx_http_blockcast_staging_t  *s;
 
     if (proposal->decided == NULL
         || (proposal->n == 1
-            && (pub->type != ngx_http_blockcast_publish_data
-                || pub->data.len <= NGX_HTTP_BLOCKCAST_STAGED)))
+            && !ngx_http_blockcast_staging_large(proposal->pubs)))
     {
         return NGX_DECLINED;
     }
@@ -86,9 +89,7 @@ ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
     s->zone = zone;
     s->proposal = proposal;
 
-    if (proposal->n != 1) {
-        s->step = ngx_http_blockcast_staging_messages;
-    }
+    ngx_http_blockcast_staging_first(s);
 
     ev = &ngx_http_blockcast_staging_event;
 
@@ -116,10 +117,82 @@ ngx_http_blockcast_staging_begin(ngx_http_blockcast_zone_t *zone,
 }
 
 
+/* Tells whether a publication is done in pieces. */
+
+static ngx_uint_t
+ngx_http_blockcast_staging_large(ngx_http_blockcast_publication_t *pub)
+{
+    switch (pub->type) {
+
+    case ngx_http_blockcast_publish_data:
+        return pub->data.len > NGX_HTTP_BLOCKCAST_STAGED;
+
+    case ngx_http_blockcast_publish_batch:
+
+        /* the poll has put it into a message of its own */
+
+        return pub->count == 1
+               && pub->entries[0].data.len > NGX_HTTP_BLOCKCAST_STAGED;
+
+    default: /* ngx_http_blockcast_publish_memory */
+        return 0;
+    }
+}
+
+
+/* Sets the first step of the publication that is the next one. */
+
+static void
+ngx_http_blockcast_staging_first(ngx_http_blockcast_staging_t *s)
+{
+    s->step = ngx_http_blockcast_staging_large(&s->proposal->pubs[s->done])
+              ? ngx_http_blockcast_staging_compare
+              : ngx_http_blockcast_staging_message;
+}
+
+
+/*
+ * Goes on after a large one that is in the slot.  All of it is sent before the
+ * next one is begun, which may displace it in a small log.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_staging_next(ngx_http_blockcast_staging_t *s)
+{
+    ngx_http_blockcast_staging_end(s);
+
+    if (++s->done == s->proposal->n) {
+        return NGX_OK;
+    }
+
+    s->proposal->committed(s->proposal);
+
+    ngx_http_blockcast_proposal_number(&s->proposal->pubs[s->done], 0);
+    ngx_http_blockcast_staging_first(s);
+
+    return NGX_BUSY;
+}
+
+
 void
 ngx_http_blockcast_staging_cancel(ngx_http_blockcast_proposal_t *proposal)
 {
     ngx_http_blockcast_staging_free(proposal->staging);
+}
+
+
+/* Frees what belongs to one publication. */
+
+static void
+ngx_http_blockcast_staging_end(ngx_http_blockcast_staging_t *s)
+{
+    if (s->record != NULL) {
+        s->zone->bmcf->recorder->unstage(s->zone->bmcf, s->record);
+        s->record = NULL;
+    }
+
+    ngx_http_blockcast_snapshot_prepared_free(&s->prepared);
+    s->prepared.buf = NULL;
 }
 
 
@@ -129,11 +202,7 @@ ngx_http_blockcast_staging_free(ngx_http_blockcast_staging_t *s)
     ngx_queue_remove(&s->queue);
     s->proposal->staging = NULL;
 
-    if (s->record != NULL) {
-        s->zone->bmcf->recorder->unstage(s->zone->bmcf, s->record);
-    }
-
-    ngx_http_blockcast_snapshot_prepared_free(&s->prepared);
+    ngx_http_blockcast_staging_end(s);
     ngx_free(s);
 }
 
@@ -151,7 +220,7 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
     const ngx_http_blockcast_recorder_t  *recorder;
     ngx_http_blockcast_publication_t  *pub;
 
-    pub = s->proposal->pubs;
+    pub = &s->proposal->pubs[s->done];
     recorder = s->zone->bmcf->recorder;
 
     switch (s->step) {
@@ -204,6 +273,14 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
 
         break;
 
+    case ngx_http_blockcast_staging_enter:
+
+        if (pub->type != ngx_http_blockcast_publish_batch) {
+            break;
+        }
+
+        /* fall through */
+
     case ngx_http_blockcast_staging_copy:
 
         rc = ngx_http_blockcast_staging_put(s);
@@ -216,14 +293,23 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
 
     case ngx_http_blockcast_staging_commit:
 
-        return ngx_http_blockcast_staging_finish(s);
+        rc = ngx_http_blockcast_staging_finish(s);
 
-    default: /* ngx_http_blockcast_staging_messages */
+        return (rc == NGX_OK) ? ngx_http_blockcast_staging_next(s) : rc;
+
+    default: /* ngx_http_blockcast_staging_message */
 
         rc = ngx_http_blockcast_proposal_one(s->zone, s->proposal, s->done,
                                              ngx_cycle->log);
 
-        return (rc == NGX_OK && ++s->done < s->proposal->n) ? NGX_AGAIN : rc;
+        if (rc != NGX_OK || ++s->done == s->proposal->n) {
+            return rc;
+        }
+
+        ngx_http_blockcast_proposal_number(&s->proposal->pubs[s->done], 0);
+        ngx_http_blockcast_staging_first(s);
+
+        return NGX_AGAIN;
     }
 
     s->step++;
@@ -237,7 +323,10 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
 static ngx_int_t
 ngx_http_blockcast_staging_put(ngx_http_blockcast_staging_t *s)
 {
-    ngx_int_t  rc;
+    ngx_int_t                          rc;
+    ngx_http_blockcast_publication_t  *pub;
+
+    pub = &s->proposal->pubs[s->done];
 
     /* no recorder: nothing is recorded yet */
 
@@ -249,9 +338,14 @@ ngx_http_blockcast_staging_put(ngx_http_blockcast_staging_t *s)
 
     ngx_http_blockcast_test_moment("stage: locked");
 
-    rc = ngx_http_blockcast_snapshot_stage_piece(
-                                         s->proposal->pubs, &s->prepared,
-                                         NGX_HTTP_BLOCKCAST_STAGING_PIECE);
+    if (s->step == ngx_http_blockcast_staging_enter) {
+        rc = ngx_http_blockcast_snapshot_stage_entry(
+                      pub, &s->prepared, NGX_HTTP_BLOCKCAST_STAGING_PIECE);
+
+    } else {
+        rc = ngx_http_blockcast_snapshot_stage_piece(
+                      pub, &s->prepared, NGX_HTTP_BLOCKCAST_STAGING_PIECE);
+    }
 
     ngx_http_blockcast_test_moment("stage: copied");
     ngx_http_blockcast_snapshot_end_by(s->zone, NULL);
@@ -267,7 +361,7 @@ ngx_http_blockcast_staging_finish(ngx_http_blockcast_staging_t *s)
     const ngx_http_blockcast_recorder_t  *recorder;
     ngx_http_blockcast_publication_t     *pub;
 
-    pub = s->proposal->pubs;
+    pub = &s->proposal->pubs[s->done];
     recorder = s->zone->bmcf->recorder;
 
     rc = ngx_http_blockcast_snapshot_begin(s->zone, ngx_cycle->log);

@@ -15,7 +15,7 @@
 
 
 /*
- * Takes over a proposal of one large snapshot, or of several messages.
+ * Takes over a proposal of one large snapshot or entry, or several messages.
  * NGX_AGAIN: decided() will be called in a later turn of the event loop, with
  * what propose() would return.  NGX_DECLINED: it is neither, or there is no
  * memory; the caller publishes it in one go.

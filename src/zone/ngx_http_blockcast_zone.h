@@ -111,7 +111,8 @@ struct ngx_http_blockcast_slot_s {
     ngx_atomic_t                  seq;
     uint64_t                      claims;       /* how often a worker started
                                                    to fill the buffer that
-                                                   nobody reads */
+                                                   nobody reads, or what is
+                                                   behind the ring's head */
     uint64_t                      dataless_seq;  /* newest seq whose data is
                                                    not here: too large, lost */
     uint64_t                      freed_seq;    /* newest seq of a freed slot

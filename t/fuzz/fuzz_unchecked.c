@@ -58,17 +58,41 @@ key(bc_span_t value)
 }
 
 
+/* in pieces the next value is the same */
+
+static void
+same_piece(bc_json_pieces_t *pieces, bc_span_t name, bc_span_t part,
+    size_t size)
+{
+    int        rc;
+    size_t     len, steps;
+    bc_span_t  key, value;
+
+    steps = 0;
+
+    do {
+        len = size;
+        rc = bc_json_next_piece(pieces, &key, &value, &len);
+        must(steps++ <= part.len);
+    } while (rc == BC_JSON_AGAIN);
+
+    must(rc == 1 && key.data == name.data && key.len == name.len
+         && value.data == part.data && value.len == part.len);
+}
+
+
 /* each level of it is walked through once: steps are its bytes, at most */
 
 static void
 walk(bc_span_t value, unsigned depth)
 {
-    int              object;
-    size_t           n, steps;
-    uint8_t         *buf;
-    bc_span_t        name, part, quoted;
-    bc_json_iter_t   it;
-    const uint8_t   *last;
+    int                object;
+    size_t             n, steps;
+    uint8_t           *buf;
+    bc_span_t          name, part, quoted;
+    bc_json_iter_t     it;
+    const uint8_t     *last;
+    bc_json_pieces_t   pieces;
 
     last = value.data + value.len;
 
@@ -93,8 +117,11 @@ walk(bc_span_t value, unsigned depth)
             continue;
         }
 
+        must(bc_json_pieces_open(&pieces, value, object ? '{' : '[') == 0);
+
         for (steps = 0; bc_json_next(&it, &name, &part); steps++) {
             must(steps < value.len);
+            same_piece(&pieces, name, part, 1 + (size_t) depth * 3);
             must(part.len != 0);
             must(part.data > value.data && part.data + part.len <= last);
             must((name.data != NULL) == object);

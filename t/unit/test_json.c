@@ -691,6 +691,94 @@ test_unchecked(void)
 }
 
 
+/* In pieces of any size the same is found as at once, in the same order. */
+
+static void
+pieces(void)
+{
+    int               rc, same, more;
+    size_t            i, n, len, step;
+    bc_span_t         text, key, value, key2, value2, at_once[2], found[2];
+    bc_json_iter_t    it;
+    bc_json_pieces_t  w;
+
+    static const char *const  names[] = { "b", "lag" };
+    static const char *const  texts[] = {
+        "{\"a\":\"x\\\"y\\\\\",\"b\":[1,{\"c\":\"]}\"},[]],\"lag\":-1.5e3}",
+        " { \"lag\" : null , \"lag\" : 2 , \"\\u0062\" : \"\\u00e4\\\\\" } ",
+        "[\"\",\"\\\\\",[[\"[\"]],{\"a\":{}},true,-0 , 12345678901234567890]",
+        "[]", "{}", "", "7", "[ 1", "{\"a\":\"x", "{\"a\":[\"\\", "[,]", "{\"a\"1}"
+    };
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        text.data = (const uint8_t *) texts[i];
+        text.len = strlen(texts[i]);
+        same = 1;
+
+        for (step = 1; step <= text.len + 1; step++) {
+            (void) (strchr(texts[i], '{') == texts[i] + strspn(texts[i], " ")
+                    ? bc_json_object(&it, text) : bc_json_array(&it, text));
+            (void) bc_json_pieces_open(&w, text, it.object ? '{' : '[');
+
+            for (n = 0; n < 100; n++) {
+                more = bc_json_next(&it, &key, &value);
+
+                do {
+                    len = step;
+                    rc = bc_json_next_piece(&w, &key2, &value2, &len);
+                } while (rc == BC_JSON_AGAIN && len == 0);
+
+                same &= (rc == more);
+
+                if (!more || !same) {
+                    break;
+                }
+
+                same &= (key.len == key2.len && key.data == key2.data
+                         && value.len == value2.len
+                         && value.data == value2.data);
+            }
+
+            memset(found, 0, sizeof(found));
+            bc_json_members(text, names, at_once, 2);
+            (void) bc_json_pieces_open(&w, text, '{');
+
+            do {
+                len = step;
+                rc = bc_json_members_piece(&w, names, found, 2, &len);
+            } while (rc == BC_JSON_AGAIN);
+
+            same &= (rc == 0 && memcmp(found, at_once, sizeof(found)) == 0);
+        }
+
+        ok(same, "in pieces of any size: %s", texts[i]);
+    }
+
+    /* one of a megabyte is not looked at at once */
+
+    text.len = 1 << 20;
+    text.data = malloc(text.len);
+    memset((uint8_t *) text.data, 'x', text.len);
+    memcpy((uint8_t *) text.data, "[\"", 2);
+    memcpy((uint8_t *) text.data + text.len - 2, "\"]", 2);
+    (void) bc_json_pieces_open(&w, text, '[');
+
+    for (n = 0; n < 100; n++) {
+        len = 65536;
+        rc = bc_json_next_piece(&w, &key, &value, &len);
+
+        if (rc != BC_JSON_AGAIN) {
+            break;
+        }
+    }
+
+    ok(rc == 1 && n >= 15 && n <= 17 && value.len == text.len - 2,
+       "a large one takes %d pieces", (int) n);
+
+    free((uint8_t *) text.data);
+}
+
+
 int
 main(void)
 {
@@ -702,6 +790,7 @@ main(void)
     depths();
     iterators();
     members();
+    pieces();
     strings();
     escapes();
 
