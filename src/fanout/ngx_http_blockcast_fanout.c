@@ -566,7 +566,9 @@ ngx_http_blockcast_fanout_update_all(void)
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
         hub = &ngx_http_blockcast_hubs[i];
 
-        if (hub->nlisteners != 0 && ngx_http_blockcast_hub_load(hub)) {
+        if ((hub->nlisteners != 0 || hub->stream->field.len != 0)
+            && ngx_http_blockcast_hub_load(hub))
+        {
             continue;
         }
 

@@ -206,6 +206,7 @@ ngx_http_blockcast_hub_forget_one(ngx_http_blockcast_hub_t *hub)
     hub->version = 0;
     hub->announced = 0;
     hub->head = 0;
+    hub->ahead = 0;
     hub->first = 0;
     hub->count = 0;
     hub->evicted = 0;
@@ -515,45 +516,105 @@ ngx_http_blockcast_hub_evict(ngx_http_blockcast_hub_t *hub)
 }
 
 
+/* Copies a part of the slot's ring, between two positions. */
+
+static void
+ngx_http_blockcast_hub_copy_part(ngx_http_blockcast_hub_t *hub, uint64_t from,
+    uint64_t to)
+{
+    size_t     size, n, place;
+    u_char    *src;
+    uint64_t   pos;
+
+    size = hub->stream->ring_size;
+    src = ngx_http_blockcast_slot_ring(hub->stream->slot);
+
+    /* drop the entries that are about to be overwritten */
+
+    while (hub->count != 0 && hub->entries[hub->first] + size < to) {
+        ngx_http_blockcast_hub_evict(hub);
+    }
+
+    for (pos = from; pos < to; pos += n) {
+        place = pos % size;
+        n = ngx_min(to - pos, size - place);
+        ngx_memcpy(hub->ring + place, src + place, n);
+    }
+}
+
+
+/* Returns the position of what is to be copied next. */
+
+static uint64_t
+ngx_http_blockcast_hub_ring_next(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t  from;
+
+    from = ngx_max(hub->head, (uint64_t) hub->stream->slot->tail);
+
+    return ngx_max(from, hub->ahead);
+}
+
+
+size_t
+ngx_http_blockcast_hub_ring_left(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t  from, head;
+
+    head = hub->stream->slot->head;
+    from = ngx_http_blockcast_hub_ring_next(hub);
+
+    return (hub->ring != NULL && from < head) ? head - from : 0;
+}
+
+
+void
+ngx_http_blockcast_hub_ring_piece(ngx_http_blockcast_hub_t *hub, size_t len)
+{
+    uint64_t  from, head;
+
+    head = hub->stream->slot->head;
+    ngx_memory_barrier();
+
+    from = ngx_http_blockcast_hub_ring_next(hub);
+
+    if (from < head) {
+        head = ngx_min(head, from + len);
+
+        ngx_http_blockcast_hub_copy_part(hub, from, head);
+        hub->ahead = head;
+    }
+}
+
+
 /*
- * Copies the slot's ring up to position head.  Returns the position from which
- * the copy is valid, and sets *gone to the newest seq with an entry before
- * that.
+ * Copies the slot's ring up to position head, but for what was copied ahead.
+ * Returns the position from which the copy is valid, and sets *gone to the
+ * newest seq with an entry before that.
  */
 
 static uint64_t
 ngx_http_blockcast_hub_copy_ring(ngx_http_blockcast_hub_t *hub, uint64_t head,
     uint64_t *gone)
 {
-    size_t                      size, n, place;
-    u_char                     *src;
-    uint64_t                    pos, tail, from;
+    uint64_t                    tail, from;
     ngx_http_blockcast_slot_t  *slot;
 
     slot = hub->stream->slot;
-    size = hub->stream->ring_size;
-    src = ngx_http_blockcast_slot_ring(slot);
-
     from = ngx_max(hub->head, (uint64_t) slot->tail);
 
-    /* drop the entries that are about to be overwritten */
-
-    while (hub->count != 0 && hub->entries[hub->first] + size < head) {
-        ngx_http_blockcast_hub_evict(hub);
-    }
-
-    for (pos = from; pos < head; pos += n) {
-        place = pos % size;
-        n = ngx_min(head - pos, size - place);
-        ngx_memcpy(hub->ring + place, src + place, n);
-    }
+    ngx_http_blockcast_hub_copy_part(hub, ngx_max(from, hub->ahead), head);
+    hub->ahead = head;
 
     ngx_memory_barrier();
     tail = slot->tail;
     ngx_memory_barrier();
     *gone = slot->gone;
 
-    /* what was overwritten during the copy is not valid */
+    /*
+     * What was overwritten during the copy is not valid, nor during those
+     * before: the tail goes on before anything is overwritten.
+     */
 
     return ngx_max(from, tail);
 }

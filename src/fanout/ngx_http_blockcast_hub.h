@@ -63,6 +63,7 @@ struct ngx_http_blockcast_hub_s {
     /* log: a copy of the zone's ring, and the positions of the kept entries */
     u_char                       *ring;
     uint64_t                      head;
+    uint64_t                      ahead;        /* up to where it is copied */
     uint64_t                     *entries;
     ngx_uint_t                    first;        /* circular, of stream->keep */
     ngx_uint_t                    count;
@@ -185,6 +186,15 @@ void ngx_http_blockcast_hub_notice_epoch(void);
  * also without memory: the next tick tries again.
  */
 ngx_uint_t ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_t *hub);
+
+/*
+ * Copy a log's ring before hub_sync() does: _ring_left() returns how many bytes
+ * that would copy, _ring_piece() copies at most len of them.  The entries that
+ * have to make room for these are no longer kept then.
+ */
+size_t ngx_http_blockcast_hub_ring_left(ngx_http_blockcast_hub_t *hub);
+void ngx_http_blockcast_hub_ring_piece(ngx_http_blockcast_hub_t *hub,
+    size_t len);
 
 /*
  * Reads what another nginx has published if that one leads, copies what is new

@@ -1,7 +1,8 @@
 
 /*
- * Loads: a worker copies large snapshots that another one has published in
- * pieces, between which other events get their turn.
+ * Loads: a worker copies large snapshots that another one has published, and
+ * large entries of logs that any has, in pieces, between which other events get
+ * their turn.
  */
 
 
@@ -85,7 +86,6 @@ ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub)
     ngx_http_blockcast_hub_load_t  *load;
 
     if (hub->newest == NULL || hub->key != NULL
-        || hub->stream->field.len != 0
         || hub->version == hub->stream->slot->version)
     {
         return 0;
@@ -110,12 +110,17 @@ static ngx_uint_t
 ngx_http_blockcast_hub_load_begin(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t tries)
 {
-    uint64_t                        epoch;
+    uint64_t                        epoch, version;
     ngx_http_blockcast_hub_load_t  *load;
 
+    version = hub->stream->slot->version;
     epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
 
-    if (hub->newest == NULL || hub->epoch != epoch) {
+    if (hub->newest == NULL || hub->epoch != epoch
+        || (hub->stream->field.len != 0
+            && ngx_http_blockcast_hub_ring_left(hub)
+               <= NGX_HTTP_BLOCKCAST_STAGED))
+    {
         return 0;
     }
 
@@ -128,8 +133,14 @@ ngx_http_blockcast_hub_load_begin(ngx_http_blockcast_hub_t *hub,
                                                &load->reading, ngx_cycle->log)
         != NGX_OK)
     {
-        ngx_free(load);
-        return 0;
+        if (hub->stream->field.len == 0) {
+            ngx_free(load);
+            return 0;
+        }
+
+        /* only entries, as this worker has the message that it published */
+
+        load->reading.version = version;
     }
 
     load->hub = hub;
@@ -162,7 +173,9 @@ ngx_http_blockcast_hub_load_free(ngx_http_blockcast_hub_load_t *load)
 
 /*
  * Copies a piece.  Returns NGX_OK when the copy is complete; NGX_AGAIN when
- * there is more; NGX_DECLINED when it is of no use any more.
+ * there is more; NGX_DECLINED when it is of no use any more, or only the copy of
+ * the entries is complete.  These are first, as they may be displaced; they are
+ * good whatever comes then.
  */
 
 static ngx_int_t
@@ -180,9 +193,21 @@ ngx_http_blockcast_hub_load_step(ngx_http_blockcast_hub_load_t *load)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_blockcast_snapshot_read_piece(
+    if (hub->stream->field.len != 0 && hub->epoch == load->epoch
+        && ngx_http_blockcast_hub_ring_left(hub) != 0)
+    {
+        ngx_http_blockcast_hub_ring_piece(hub,
+                                          NGX_HTTP_BLOCKCAST_HUB_LOAD_PIECE);
+        rc = NGX_AGAIN;
+
+    } else if (load->reading.buf == NULL) {
+        return NGX_DECLINED;
+
+    } else {
+        rc = ngx_http_blockcast_snapshot_read_piece(
                                            hub->stream->slot, &load->reading,
                                            NGX_HTTP_BLOCKCAST_HUB_LOAD_PIECE);
+    }
 
     if (hub->epoch != load->epoch
         || ngx_http_blockcast_hub_conf->zone->sh->epoch != load->epoch)

@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_jq.h"
 #include "ngx_http_blockcast_jq_queue.h"
 #include "ngx_http_blockcast_key_poll.h"
@@ -47,6 +48,7 @@ typedef struct {
     ngx_str_t                     error;        /* about entries left out */
     ngx_uint_t                    entries;      /* new ones of a log */
     unsigned                      batch:1;      /* a message of a log */
+    unsigned                      loads:1;      /* the hub copies one */
     unsigned                      bad:1;        /* entries are left out */
 } ngx_http_blockcast_poll_outcome_t;
 
@@ -132,6 +134,11 @@ static ngx_int_t ngx_http_blockcast_poll_result_propose(
     ngx_http_blockcast_poll_t *poll,
     ngx_http_blockcast_poll_outcome_t *outcome);
 static void ngx_http_blockcast_poll_result_committed(
+    ngx_http_blockcast_proposal_t *proposal);
+static ngx_uint_t ngx_http_blockcast_poll_result_settled(
+    ngx_http_blockcast_proposal_t *proposal);
+static ngx_http_blockcast_poll_outcome_t *
+    ngx_http_blockcast_poll_result_outcome(
     ngx_http_blockcast_proposal_t *proposal);
 static ngx_int_t ngx_http_blockcast_poll_result_data(
     ngx_http_blockcast_poll_t *poll,
@@ -609,6 +616,7 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
     outcome->proposal.n = 1;
     outcome->proposal.data = poll;
     outcome->proposal.committed = ngx_http_blockcast_poll_result_committed;
+    outcome->proposal.settled = ngx_http_blockcast_poll_result_settled;
     outcome->proposal.decided = ngx_http_blockcast_poll_result_answered;
     outcome->pub.stream = poll->stream;
 
@@ -642,6 +650,15 @@ ngx_http_blockcast_poll_result_publish(ngx_http_blockcast_poll_t *poll,
 }
 
 
+static ngx_http_blockcast_poll_outcome_t *
+ngx_http_blockcast_poll_result_outcome(ngx_http_blockcast_proposal_t *proposal)
+{
+    return (ngx_http_blockcast_poll_outcome_t *)
+               ((u_char *) proposal
+                - offsetof(ngx_http_blockcast_poll_outcome_t, proposal));
+}
+
+
 /* Ends the poll when the log has answered later. */
 
 static void
@@ -655,9 +672,7 @@ ngx_http_blockcast_poll_result_answered(
     poll = proposal->data;
     poll->proposal = NULL;
 
-    outcome = (ngx_http_blockcast_poll_outcome_t *)
-                  ((u_char *) proposal
-                   - offsetof(ngx_http_blockcast_poll_outcome_t, proposal));
+    outcome = ngx_http_blockcast_poll_result_outcome(proposal);
 
     if (rc == NGX_DONE) {
 
@@ -683,16 +698,57 @@ ngx_http_blockcast_poll_result_propose(ngx_http_blockcast_poll_t *poll,
 
 /*
  * Sends one of several messages as soon as it is in the zone: the next one may
- * displace it in a small log.
+ * displace it in a small log.  What the hub copies in pieces is sent when that
+ * is done, and the next one waits, unless it does not come in pieces.
  */
 
 static void
 ngx_http_blockcast_poll_result_committed(
     ngx_http_blockcast_proposal_t *proposal)
 {
-    ngx_http_blockcast_poll_result_published(proposal->data);
-    ngx_http_blockcast_fanout_now(
-                        ngx_http_blockcast_hub_of(proposal->stream));
+    ngx_http_blockcast_hub_t           *hub;
+    ngx_http_blockcast_poll_t          *poll;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
+
+    poll = proposal->data;
+    hub = ngx_http_blockcast_hub_of(proposal->stream);
+    outcome = ngx_http_blockcast_poll_result_outcome(proposal);
+
+    ngx_http_blockcast_worker_notify_listeners(poll->bmcf,
+                                               proposal->stream->slot);
+
+    outcome->loads = (proposal->staging != NULL
+                      && ngx_http_blockcast_hub_load(hub));
+
+    if (!outcome->loads) {
+        ngx_http_blockcast_fanout_update(hub);
+        ngx_http_blockcast_fanout_now(hub);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_blockcast_poll_result_settled(
+    ngx_http_blockcast_proposal_t *proposal)
+{
+    ngx_http_blockcast_hub_t           *hub;
+    ngx_http_blockcast_poll_outcome_t  *outcome;
+
+    outcome = ngx_http_blockcast_poll_result_outcome(proposal);
+
+    if (outcome->loads) {
+        hub = ngx_http_blockcast_hub_of(proposal->stream);
+
+        if (ngx_http_blockcast_hub_load(hub)) {
+            return 0;
+        }
+
+        outcome->loads = 0;
+        ngx_http_blockcast_fanout_update(hub);
+        ngx_http_blockcast_fanout_now(hub);
+    }
+
+    return 1;
 }
 
 
@@ -832,11 +888,18 @@ ngx_http_blockcast_poll_result_time_publish(ngx_http_blockcast_poll_t *poll)
 static void
 ngx_http_blockcast_poll_result_published(ngx_http_blockcast_poll_t *poll)
 {
+    ngx_http_blockcast_hub_t  *hub;
+
+    hub = ngx_http_blockcast_hub_of(poll->stream);
+
     /* wake the other workers first, as they need longer */
 
     ngx_http_blockcast_worker_notify_listeners(poll->bmcf,
                                                poll->stream->slot);
-    ngx_http_blockcast_fanout_update(ngx_http_blockcast_hub_of(poll->stream));
+
+    if (hub->stream->field.len == 0 || !ngx_http_blockcast_hub_load(hub)) {
+        ngx_http_blockcast_fanout_update(hub);
+    }
 }
 
 

@@ -42,6 +42,13 @@ struct ngx_http_blockcast_proposal_s {
     /* called when one of several is in the slot */
     ngx_http_blockcast_proposal_pt  committed;
 
+    /*
+     * Returns false as long as that one would be lost if the next one displaced
+     * it; when it is published in pieces.  Or NULL.
+     */
+    ngx_uint_t                  (*settled)(
+                                     ngx_http_blockcast_proposal_t *proposal);
+
     /* called after NGX_AGAIN, with what propose() would have returned */
     void                        (*decided)(
                                      ngx_http_blockcast_proposal_t *proposal,

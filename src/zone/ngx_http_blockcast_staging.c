@@ -42,6 +42,7 @@ struct ngx_http_blockcast_staging_s {
     ngx_http_blockcast_staging_e   step;
     size_t                         compared;
     ngx_uint_t                     done;        /* messages of a log */
+    ngx_uint_t                     waits;       /* for the last one of them */
     void                          *record;      /* of the recorder */
 };
 
@@ -145,16 +146,16 @@ ngx_http_blockcast_staging_large(ngx_http_blockcast_publication_t *pub)
 static void
 ngx_http_blockcast_staging_first(ngx_http_blockcast_staging_t *s)
 {
+    ngx_http_blockcast_proposal_number(&s->proposal->pubs[s->done], 0);
+
     s->step = ngx_http_blockcast_staging_large(&s->proposal->pubs[s->done])
               ? ngx_http_blockcast_staging_compare
               : ngx_http_blockcast_staging_message;
+    s->waits = (s->done != 0);
 }
 
 
-/*
- * Goes on after a large one that is in the slot.  All of it is sent before the
- * next one is begun, which may displace it in a small log.
- */
+/* Goes on after a large one that is in the slot. */
 
 static ngx_int_t
 ngx_http_blockcast_staging_next(ngx_http_blockcast_staging_t *s)
@@ -167,10 +168,9 @@ ngx_http_blockcast_staging_next(ngx_http_blockcast_staging_t *s)
 
     s->proposal->committed(s->proposal);
 
-    ngx_http_blockcast_proposal_number(&s->proposal->pubs[s->done], 0);
     ngx_http_blockcast_staging_first(s);
 
-    return NGX_BUSY;
+    return NGX_AGAIN;
 }
 
 
@@ -222,6 +222,17 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
 
     pub = &s->proposal->pubs[s->done];
     recorder = s->zone->bmcf->recorder;
+
+    if (s->waits) {
+
+        if (s->proposal->settled != NULL
+            && !s->proposal->settled(s->proposal))
+        {
+            return NGX_BUSY;
+        }
+
+        s->waits = 0;
+    }
 
     switch (s->step) {
 
@@ -306,7 +317,6 @@ ngx_http_blockcast_staging_step(ngx_http_blockcast_staging_t *s)
             return rc;
         }
 
-        ngx_http_blockcast_proposal_number(&s->proposal->pubs[s->done], 0);
         ngx_http_blockcast_staging_first(s);
 
         return NGX_AGAIN;
