@@ -173,9 +173,9 @@ ngx_http_blockcast_hub_load_free(ngx_http_blockcast_hub_load_t *load)
 
 /*
  * Copies a piece.  Returns NGX_OK when the copy is complete; NGX_AGAIN when
- * there is more; NGX_DECLINED when it is of no use any more, or only the copy of
- * the entries is complete.  These are first, as they may be displaced; they are
- * good whatever comes then.
+ * there is more; NGX_DECLINED when it is of no use any more, or only the copy
+ * of the entries is complete.  These are first, as they may be displaced; they
+ * are good whatever comes then.
  */
 
 static ngx_int_t

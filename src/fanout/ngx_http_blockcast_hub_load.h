@@ -18,8 +18,9 @@ void ngx_http_blockcast_hub_load_done(void);
 
 /*
  * Returns true when the newest snapshot, or what is new of a log, is large and
- * is being copied: the fan-out begins when that is done.  False: call hub_sync().  A caller that
- * needs the newest at once may call hub_sync() in any case.
+ * is being copied: the fan-out begins when that is done.  False: call
+ * hub_sync().  A caller that needs the newest at once may call hub_sync() in
+ * any case.
  */
 ngx_uint_t ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub);
 
