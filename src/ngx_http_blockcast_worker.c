@@ -125,6 +125,7 @@ ngx_http_blockcast_worker_exit(ngx_http_blockcast_main_conf_t *bmcf)
 {
     ngx_http_blockcast_journal_leave(bmcf);
     ngx_http_blockcast_poller_stop(1);
+    ngx_http_blockcast_journal_done(bmcf);
     ngx_http_blockcast_rpc_lane_done();
     ngx_http_blockcast_key_form_done();
     ngx_http_blockcast_jq_queue_done();

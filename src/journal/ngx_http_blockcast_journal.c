@@ -31,6 +31,9 @@
 /* the most publications of a stream per second */
 #define NGX_HTTP_BLOCKCAST_FASTEST  1000
 
+/* how long polls wait for the first image, at most (msec) */
+#define NGX_HTTP_BLOCKCAST_FIRST_IMAGE  5000
+
 /* how often a successful poll that changed nothing is recorded (msec) */
 #define NGX_HTTP_BLOCKCAST_RECORD_AGAIN    10000
 
@@ -508,7 +511,9 @@ ngx_http_blockcast_journal_read(ngx_http_blockcast_main_conf_t *bmcf,
     zone = bmcf->zone;
     alone = how & NGX_HTTP_BLOCKCAST_ALONE;
 
-    rc = ngx_http_blockcast_journal_file_read(s, &data, &len, &h, &why);
+    rc = ngx_http_blockcast_journal_file_read(
+                             s, (how & NGX_HTTP_BLOCKCAST_REDO) ? zone : NULL,
+                             &data, &len, &h, &why);
 
     if (rc == NGX_ERROR) {
         ngx_http_blockcast_journal_file_refuse(
@@ -709,7 +714,20 @@ ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
-    ngx_http_blockcast_journal_file_write(bmcf);
+    ngx_http_blockcast_journal_sync_renew(bmcf);
+    s->first = s->scratch;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_journal_waits(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
+
+    return s != NULL && s->first && s->scratch && !s->incomplete
+           && ngx_current_msec - s->synced_at < NGX_HTTP_BLOCKCAST_FIRST_IMAGE;
 }
 
 
@@ -791,6 +809,18 @@ ngx_http_blockcast_journal_stop(ngx_http_blockcast_main_conf_t *bmcf)
         (void) close(s->fd);
         s->fd = -1;
     }
+
+    s->scratch = 0;
+    s->first = 0;
+}
+
+
+void
+ngx_http_blockcast_journal_done(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    if (bmcf->journal != NULL) {
+        ngx_http_blockcast_journal_sync_job_end(bmcf);
+    }
 }
 
 
@@ -843,6 +873,7 @@ ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf)
         return;
     }
 
+    ngx_http_blockcast_journal_sync_finish(bmcf);
     ngx_http_blockcast_journal_file_finish(bmcf);
 
     /* let another nginx take over however long the disk takes now; our

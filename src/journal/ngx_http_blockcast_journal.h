@@ -86,6 +86,10 @@ struct ngx_http_blockcast_journal_s {
     unsigned                      without_record:1;  /* the lead could not be
                                                    written to PATH.lock */
     unsigned                      incomplete:1;  /* the file lacks something */
+    unsigned                      scratch:1;    /* fd has no name: what is
+                                                   appended until there is an
+                                                   image to put it behind */
+    unsigned                      first:1;      /* polls wait for that image */
     unsigned                      has_followers:1;  /* other families follow */
     unsigned                      has_left:1;   /* this worker exits */
     unsigned                      other_epoch:1;  /* read_fd: is ignored */
@@ -120,9 +124,13 @@ ngx_uint_t ngx_http_blockcast_journal_lead(
 
 /*
  * Writes a new image unless the file is complete; when a worker starts to
- * poll.
+ * poll.  A large one is made in pieces: until it is there, or for a while,
+ * _waits() is true, and nothing should be polled, as the death of all
+ * processes would lose it.
  */
 void ngx_http_blockcast_journal_begin(ngx_http_blockcast_main_conf_t *bmcf);
+ngx_uint_t ngx_http_blockcast_journal_waits(
+    ngx_http_blockcast_main_conf_t *bmcf);
 
 /*
  * Starts a sync or a new image when it is due; called on the poller's ticks.
@@ -141,6 +149,9 @@ void ngx_http_blockcast_journal_incomplete(
  * other worker of its family can poll.
  */
 void ngx_http_blockcast_journal_leave(ngx_http_blockcast_main_conf_t *bmcf);
+
+/* Frees what the worker has when it ends, after the last of these. */
+void ngx_http_blockcast_journal_done(ngx_http_blockcast_main_conf_t *bmcf);
 
 /* Returns true when another nginx follows: its clients may want any stream. */
 ngx_uint_t ngx_http_blockcast_journal_followed(

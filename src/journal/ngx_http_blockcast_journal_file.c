@@ -161,9 +161,35 @@ ngx_http_blockcast_journal_file_open(ngx_http_blockcast_journal_t *s,
 }
 
 
+/* Returns from where the file is to be read that was just opened. */
+
+static off_t
+ngx_http_blockcast_journal_file_begin(ngx_http_blockcast_zone_t *zone,
+    bc_journal_header_t *h, struct stat *st)
+{
+    off_t                             mark;
+    ngx_http_blockcast_zone_shctx_t  *sh;
+
+    if (zone == NULL) {
+        return BC_JOURNAL_HEADER;
+    }
+
+    sh = zone->sh;
+    mark = (off_t) sh->file_mark;
+
+    return (sh->file_inode == (ngx_atomic_uint_t) st->st_ino
+            && sh->file_image == BC_JOURNAL_HEADER + h->image
+            && sh->epoch == h->epoch
+            && (uint64_t) mark >= sh->file_image
+            && mark <= st->st_size)
+           ? mark : BC_JOURNAL_HEADER;
+}
+
+
 ngx_int_t
 ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
-    u_char **data, size_t *len, bc_journal_header_t *h, const char **why)
+    ngx_http_blockcast_zone_t *zone, u_char **data, size_t *len,
+    bc_journal_header_t *h, const char **why)
 {
     u_char       *p;
     off_t         from;
@@ -191,6 +217,8 @@ ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
         if (rc != NGX_OK) {
             return rc;
         }
+
+        s->read_offset = ngx_http_blockcast_journal_file_begin(zone, h, &st);
     }
 
     from = s->read_offset;
@@ -218,7 +246,9 @@ ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
         return NGX_DECLINED;
     }
 
-    if (fresh && (*len < h->image || !bc_journal_whole(p, h->image))) {
+    if (fresh && from == BC_JOURNAL_HEADER
+        && (*len < h->image || !bc_journal_whole(p, h->image)))
+    {
         ngx_free(p);
         s->read_offset = NGX_MAX_OFF_T_VALUE;
         *why = "damaged";
@@ -710,6 +740,22 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
         }
 
         ngx_http_blockcast_test_moment("image: named");
+
+        if (err == 0) {
+            if (s->fd != -1) {
+                (void) close(s->fd);
+            }
+
+            s->fd = fd;
+            s->inode = st.st_ino;
+            s->size = st.st_size;
+            s->image_size = image;
+            s->ahead = 0;
+            s->ahead_of = NULL;
+            s->incomplete = 0;
+            s->scratch = 0;
+        }
+
         ngx_http_blockcast_snapshot_end_by(zone, s->recorder);
     }
 
@@ -726,17 +772,6 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
         return NGX_ERROR;
     }
 
-    if (s->fd != -1) {
-        (void) close(s->fd);
-    }
-
-    s->fd = fd;
-    s->inode = st.st_ino;
-    s->size = st.st_size;
-    s->image_size = image;
-    s->ahead = 0;
-    s->ahead_of = NULL;
-    s->incomplete = 0;
     zone->sh->jumped = 0;
 
     /* the rename, and what follows the image, are not synced yet */
@@ -766,12 +801,7 @@ ngx_http_blockcast_journal_file_replace(ngx_http_blockcast_main_conf_t *bmcf,
 void
 ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    int                            fd;
-    char                           temp[NGX_MAX_PATH];
-    off_t                          size;
-    uint64_t                       since;
-    const char                    *what;
-    ngx_http_blockcast_journal_t  *s;
+    ngx_http_blockcast_journal_t        *s;
     ngx_http_blockcast_journal_image_t  *image;
 
     s = bmcf->journal;
@@ -788,6 +818,24 @@ ngx_http_blockcast_journal_file_write(ngx_http_blockcast_main_conf_t *bmcf)
                                              NGX_ENOMEM);
         return;
     }
+
+    ngx_http_blockcast_journal_file_write_image(bmcf, image);
+}
+
+
+void
+ngx_http_blockcast_journal_file_write_image(
+    ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_journal_image_t *image)
+{
+    int                            fd;
+    char                           temp[NGX_MAX_PATH];
+    off_t                          size;
+    uint64_t                       since;
+    const char                    *what;
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
 
     ngx_http_blockcast_journal_file_image_end(bmcf, image);
     ngx_http_blockcast_journal_file_temp_name(s, temp);
@@ -857,6 +905,7 @@ ngx_http_blockcast_journal_file_adopt(ngx_http_blockcast_journal_t *s)
     s->ahead = 0;
     s->ahead_of = NULL;
     s->incomplete = 0;
+    s->scratch = 0;
 
     /* the previous poller may not have synced it */
 
@@ -876,7 +925,7 @@ ngx_http_blockcast_journal_file_finish(ngx_http_blockcast_main_conf_t *bmcf)
 
     s = bmcf->journal;
 
-    if ((s->fd == -1 || s->incomplete) && s->job == NULL) {
+    if ((s->fd == -1 || s->incomplete || s->scratch) && s->job == NULL) {
         ngx_http_blockcast_journal_file_write(bmcf);
     }
 

@@ -43,10 +43,12 @@ int ngx_http_blockcast_journal_file_folder(ngx_http_blockcast_journal_t *s);
  * frees.  NGX_OK: this is another file than before; its header is in h, and
  * the rest in *data.  NGX_DONE: *data has what was appended to the open file.
  * NGX_DECLINED: there is nothing new.  NGX_ERROR: the file is not a valid
- * state file; *why completes "the state file is ...".
+ * state file; *why completes "the state file is ...".  With zone, what that
+ * has already is left out, as far as it knows: see _journal_lead_mark().
  */
 ngx_int_t ngx_http_blockcast_journal_file_read(ngx_http_blockcast_journal_t *s,
-    u_char **data, size_t *len, bc_journal_header_t *h, const char **why);
+    ngx_http_blockcast_zone_t *zone, u_char **data, size_t *len,
+    bc_journal_header_t *h, const char **why);
 
 /*
  * Finds the end of the last whole record in what was read; the next _read()
@@ -72,9 +74,15 @@ void ngx_http_blockcast_journal_file_clean(ngx_http_blockcast_journal_t *s);
 ngx_uint_t ngx_http_blockcast_journal_file_same_boot(bc_journal_header_t *h);
 
 
-/* Replaces the file with a new image and waits for the disk. */
+/*
+ * Replaces the file with a new image and waits for the disk.  _write_image()
+ * does it with one that was made, and frees it.
+ */
 void ngx_http_blockcast_journal_file_write(
     ngx_http_blockcast_main_conf_t *bmcf);
+void ngx_http_blockcast_journal_file_write_image(
+    ngx_http_blockcast_main_conf_t *bmcf,
+    ngx_http_blockcast_journal_image_t *image);
 
 /*
  * Are the parts of that.  _image_end() puts the header before an image that was

@@ -523,27 +523,78 @@ ngx_http_blockcast_journal_lead_write_begin(
         return NGX_DECLINED;
     }
 
-    if (s->lock == -1) {
-        return NGX_OK;
+    if (s->lock != -1) {
+
+        if (ngx_http_blockcast_journal_lead_enter_section(s) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (!ngx_http_blockcast_journal_lead_leads(s)) {
+            ngx_http_blockcast_journal_lead_leave_section(s);
+            return NGX_DECLINED;
+        }
     }
 
-    if (ngx_http_blockcast_journal_lead_enter_section(s) != NGX_OK) {
-        return NGX_DECLINED;
-    }
+    /* what was recorded before this write is in the zone by now */
 
-    if (!ngx_http_blockcast_journal_lead_leads(s)) {
-        ngx_http_blockcast_journal_lead_leave_section(s);
-        return NGX_DECLINED;
-    }
+    ngx_http_blockcast_journal_lead_mark(bmcf);
 
     return NGX_OK;
+}
+
+
+/*
+ * Notes in the zone, whose lock is held, that it has all records of the file
+ * up to here: a worker that polls after this one need not read them.  It reads
+ * the header, and compares the inode and the image's size, so a file that
+ * another nginx has put in place is read from its beginning.
+ */
+
+void
+ngx_http_blockcast_journal_lead_mark(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_journal_t     *s;
+    ngx_http_blockcast_zone_shctx_t  *sh;
+
+    s = bmcf->journal;
+    sh = bmcf->zone->sh;
+
+    if (s->fd == -1 || s->incomplete || s->scratch) {
+        return;
+    }
+
+    if (sh->file_inode != (ngx_atomic_uint_t) s->inode
+        || sh->file_image != (ngx_atomic_uint_t) s->image_size)
+    {
+        /* who dies in between leaves none */
+
+        sh->file_mark = 0;
+        ngx_memory_barrier();
+
+        sh->file_inode = (ngx_atomic_uint_t) s->inode;
+        sh->file_image = (ngx_atomic_uint_t) s->image_size;
+        ngx_memory_barrier();
+    }
+
+    sh->file_mark = (ngx_atomic_uint_t) s->size;
 }
 
 
 void
 ngx_http_blockcast_journal_lead_write_end(ngx_http_blockcast_main_conf_t *bmcf)
 {
-    if (bmcf->journal != NULL && bmcf->journal->lock != -1) {
+    if (bmcf->journal == NULL) {
+        return;
+    }
+
+    if (bmcf->cluster == NULL) {
+
+        /* of a cluster's record the zone gets what is in it after this */
+
+        ngx_http_blockcast_journal_lead_mark(bmcf);
+    }
+
+    if (bmcf->journal->lock != -1) {
         ngx_http_blockcast_journal_lead_leave_section(bmcf->journal);
     }
 }

@@ -45,6 +45,13 @@ ngx_uint_t ngx_http_blockcast_journal_lead_leads(
 ngx_uint_t ngx_http_blockcast_journal_lead_lost(
     ngx_http_blockcast_journal_t *s);
 
+/*
+ * Notes in the zone, whose lock is held, how far it has the records of the
+ * file that this worker appends to.
+ */
+void ngx_http_blockcast_journal_lead_mark(
+    ngx_http_blockcast_main_conf_t *bmcf);
+
 /* Checks that BC_JOURNAL_LEAD_LEN bytes are a record of the lead, or zeros. */
 ngx_uint_t ngx_http_blockcast_journal_lead_is_record(const u_char *p);
 

@@ -7,16 +7,24 @@
  * then the thread writes it; and what was appended to the journal since is
  * copied behind it in pieces, until nothing is left and the new file can take
  * the old one's place.
+ *
+ * When there is no file to append to in the meantime, or a record is missing
+ * in it, a file without a name is appended to (journal->scratch): the death of
+ * all processes would lose what is in it, but not the death of this one, as
+ * the next one begins with an image of the zone.
  */
 
 
 #include "ngx_http_blockcast_journal_sync.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_lease.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal.h"
 #include "ngx_http_blockcast_journal_file.h"
 #include "ngx_http_blockcast_journal_image.h"
+#include "ngx_http_blockcast_journal_note.h"
+#include "ngx_http_blockcast_journal_own.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,6 +36,12 @@
 /* bytes that are copied at a time, and for how long in a turn (usec) */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_PIECE  65536
 #define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TIME   500
+
+/* from which size on an image that there is none of is made in pieces (bytes) */
+#define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_LARGE  (1024 * 1024)
+
+/* how long the end of a worker may wait for the thread (msec) */
+#define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_END    200
 
 /* turns of copying after which that time is twice as long: it comes to an end,
    however fast others append */
@@ -193,9 +207,14 @@ ngx_http_blockcast_journal_sync_post(ngx_http_blockcast_main_conf_t *bmcf)
 }
 
 
+/*
+ * Begins a job: with an image, which is begun or NULL, without one of a sync.
+ * The image is the caller's again when it fails.
+ */
+
 static ngx_int_t
 ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
-    ngx_uint_t image)
+    ngx_http_blockcast_journal_image_t *image)
 {
     ngx_http_blockcast_journal_job_t  *job;
     ngx_http_blockcast_journal_t      *s;
@@ -211,24 +230,25 @@ ngx_http_blockcast_journal_sync_job_start(ngx_http_blockcast_main_conf_t *bmcf,
     job->lock = -1;
     job->dir = fcntl(s->dir, F_DUPFD_CLOEXEC, 0);
 
-    if (image) {
-        job->image = ngx_http_blockcast_journal_image_begin(bmcf->zone, 1);
+    if (image != NULL) {
         ngx_http_blockcast_journal_file_temp_name(s, job->temp);
 
     } else {
         job->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
     }
 
-    if (job->dir == -1 || (image ? job->image == NULL : job->fd == -1)) {
+    if (job->dir == -1 || (image == NULL && job->fd == -1)) {
         ngx_http_blockcast_journal_sync_job_free(job);
         return NGX_ERROR;
     }
+
+    job->image = image;
 
     job->since = ngx_http_blockcast_zone_usec();
     job->from = s->size;
     job->unsynced = s->unsynced;
 
-    if (image) {
+    if (image != NULL) {
         ngx_http_blockcast_journal_sync_post(bmcf);
 
     } else if (ngx_http_blockcast_journal_sync_job_thread(job) != NGX_OK) {
@@ -489,15 +509,200 @@ ngx_http_blockcast_journal_sync_moved(ngx_http_blockcast_journal_t *s)
 }
 
 
-void
-ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
+/*
+ * Has what is published from now on appended to a file without a name.  It is
+ * in the folder, as that is where there should be room.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_journal_sync_scratch(ngx_http_blockcast_journal_t *s)
 {
-    struct stat                    st;
+    int   fd;
+    char  temp[NGX_MAX_PATH];
+
+    ngx_http_blockcast_journal_file_temp_name(s, temp);
+
+    if (ngx_http_blockcast_journal_own_replaceable(s->dir, temp)) {
+        (void) unlinkat(s->dir, temp, 0);
+    }
+
+    fd = openat(s->dir, temp,
+                O_RDWR|O_CREAT|O_EXCL|O_APPEND|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    (void) unlinkat(s->dir, temp, 0);
+
+    if (s->fd != -1) {
+        (void) close(s->fd);
+    }
+
+    s->fd = fd;
+    s->inode = 0;
+    s->size = 0;
+    s->image_size = 0;
+    s->ahead = 0;
+    s->ahead_of = NULL;
+    s->unsynced = 0;
+    s->incomplete = 0;
+    s->scratch = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_blockcast_journal_sync_renew(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    size_t                               size;
+    ngx_int_t                            rc;
+    ngx_http_blockcast_journal_t        *s;
+    ngx_http_blockcast_journal_image_t  *image;
+
+    s = bmcf->journal;
+
+    if (ngx_http_blockcast_journal_file_folder(s) == -1) {
+        ngx_http_blockcast_journal_file_fail(s, "open()", ngx_errno);
+        return;
+    }
+
+    image = ngx_http_blockcast_journal_image_begin(bmcf->zone, 1);
+    rc = (image != NULL) ? NGX_AGAIN : NGX_ERROR;
+
+    while (rc == NGX_AGAIN) {
+        rc = ngx_http_blockcast_journal_image_go_on(image, 0);
+
+        size = image->size + ((image->record != NULL) ? image->record_len : 0);
+
+        if (rc == NGX_AGAIN && size > NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_LARGE) {
+
+            /* the file on the disk, if any, lacks what comes now */
+
+            ngx_http_blockcast_journal_note_set_incomplete(s->lock, 1);
+
+            if (ngx_http_blockcast_journal_sync_scratch(s) == NGX_OK) {
+
+                if (ngx_http_blockcast_journal_sync_job_start(bmcf, image)
+                    == NGX_OK)
+                {
+                    return;
+                }
+
+                s->scratch = 0;
+                s->incomplete = 1;
+            }
+
+            rc = ngx_http_blockcast_journal_image_go_on(image, (uint64_t) -1);
+        }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_journal_file_write_image(bmcf, image);
+        return;
+    }
+
+    if (image != NULL) {
+        ngx_http_blockcast_journal_image_free(image);
+    }
+
+    ngx_http_blockcast_journal_file_fail(s, "making an image", NGX_ENOMEM);
+}
+
+
+/*
+ * Waits until the thread is done, or that takes longer than msec; the lease is
+ * kept as long.
+ */
+
+static void
+ngx_http_blockcast_journal_sync_await(ngx_http_blockcast_journal_t *s,
+    ngx_msec_t msec)
+{
+    ngx_msec_t  waited;
+
+    for (waited = 0; !s->job->done && waited < msec; waited++) {
+        ngx_msleep(1);
+    }
+
+    ngx_memory_barrier();
+}
+
+
+void
+ngx_http_blockcast_journal_sync_finish(ngx_http_blockcast_main_conf_t *bmcf)
+{
     ngx_http_blockcast_journal_t  *s;
 
     s = bmcf->journal;
 
+    ngx_http_blockcast_lease_extend(bmcf->zone, 10000);
+
+    while (s->scratch && s->job != NULL && !s->incomplete) {
+
+        if (s->job->step == ngx_http_blockcast_journal_job_image) {
+            ngx_http_blockcast_journal_sync_job_image(bmcf);
+
+        } else if (s->job->step == ngx_http_blockcast_journal_job_rest) {
+            ngx_http_blockcast_journal_sync_job_rest(bmcf);
+
+        } else {
+            ngx_http_blockcast_journal_sync_await(s, (ngx_msec_t) -1);
+            ngx_http_blockcast_journal_sync_job(bmcf);
+        }
+    }
+
+    ngx_http_blockcast_lease_extend(bmcf->zone, 0);
+}
+
+
+void
+ngx_http_blockcast_journal_sync_job_end(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    ngx_http_blockcast_journal_t  *s;
+
+    s = bmcf->journal;
+
+    if (s->job == NULL) {
+        return;
+    }
+
+    if (s->job->step == ngx_http_blockcast_journal_job_thread) {
+
+        ngx_http_blockcast_journal_sync_await(
+                                     s, NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_END);
+
+        if (!s->job->done) {
+
+            /* the thread ends with the process; what it writes is removed by
+               the next start */
+
+            return;
+        }
+    }
+
+    ngx_http_blockcast_journal_sync_job_drop(s);
+}
+
+
+void
+ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
+{
+    struct stat                          st;
+    ngx_http_blockcast_journal_t        *s;
+    ngx_http_blockcast_journal_image_t  *image;
+
+    s = bmcf->journal;
+
     ngx_http_blockcast_journal_sync_moved(s);
+
+    if (s->scratch && s->job != NULL
+        && !ngx_http_blockcast_journal_sync_job_useless(s))
+    {
+        /* a new image is on its way */
+        return;
+    }
 
     if (s->fd == -1
         || s->dir == -1
@@ -511,7 +716,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
         ngx_http_blockcast_journal_sync_job_leave(s);
 
         if (s->job == NULL) {
-            ngx_http_blockcast_journal_file_write(bmcf);
+            ngx_http_blockcast_journal_sync_renew(bmcf);
         }
 
         return;
@@ -532,7 +737,16 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
 
     if (s->size > 2 * s->image_size + NGX_HTTP_BLOCKCAST_JOURNAL_ROOM) {
 
-        if (ngx_http_blockcast_journal_sync_job_start(bmcf, 1) != NGX_OK) {
+        image = ngx_http_blockcast_journal_image_begin(bmcf->zone, 1);
+
+        if (image == NULL
+            || ngx_http_blockcast_journal_sync_job_start(bmcf, image)
+               != NGX_OK)
+        {
+            if (image != NULL) {
+                ngx_http_blockcast_journal_image_free(image);
+            }
+
             ngx_http_blockcast_journal_file_write(bmcf);
         }
 
@@ -540,7 +754,7 @@ ngx_http_blockcast_journal_sync(ngx_http_blockcast_main_conf_t *bmcf)
     }
 
     if (s->unsynced == 0
-        || ngx_http_blockcast_journal_sync_job_start(bmcf, 0) == NGX_OK)
+        || ngx_http_blockcast_journal_sync_job_start(bmcf, NULL) == NGX_OK)
     {
         return;
     }

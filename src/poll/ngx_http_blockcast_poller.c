@@ -877,6 +877,12 @@ ngx_http_blockcast_poller_handler(ngx_event_t *ev)
         return;
     }
 
+    if (ngx_http_blockcast_journal_waits(ngx_http_blockcast_poller_conf)) {
+
+        /* the next tick tries again */
+        return;
+    }
+
     ngx_http_blockcast_inflight_expire();
     ngx_http_blockcast_key_poll_expire();
 

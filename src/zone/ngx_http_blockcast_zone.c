@@ -15,7 +15,7 @@
 /*
  * change it with the layout: a reload finds the zone of another module by it
  */
-#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737645ULL
+#define NGX_HTTP_BLOCKCAST_MAGIC      0x626c6b6361737646ULL
 
 /* how long to wait for the lock (msec), which is held to copy a message */
 #define NGX_HTTP_BLOCKCAST_LOCK_TIME  20

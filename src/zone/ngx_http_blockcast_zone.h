@@ -426,6 +426,13 @@ typedef struct {
     ngx_atomic_t                  jumped;       /* seqs are beyond the file */
     ngx_atomic_t                  read_error;   /* of the state file: errno
                                                    that was logged */
+
+    /* how far the zone is known to have what is in the state file: its inode,
+       the size of its image with the header, and a position; 0: not known */
+    ngx_atomic_t                  file_inode;
+    ngx_atomic_t                  file_image;
+    ngx_atomic_t                  file_mark;
+
     ngx_http_blockcast_cluster_record_t  cluster;
 
     /* of all calls: the last bucket has no limit */

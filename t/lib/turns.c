@@ -194,7 +194,12 @@ epoll_wait(int epfd, struct epoll_event *events, int n, int timeout)
 {
     int  rc;
 
-    if (page == NULL) {
+    /*
+     * nginx also tries out what epoll can do, with room for one event, before
+     * a worker begins its loop: what it does until then is no turn.
+     */
+
+    if (page == NULL || n == 1) {
         return real_epoll_wait(epfd, events, n, timeout);
     }
 
