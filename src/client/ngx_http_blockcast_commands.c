@@ -939,6 +939,7 @@ ngx_http_blockcast_commands_on_subscribe(ngx_http_blockcast_reply_ctx_t *ctx,
 
     if (sub != NULL && ring >= 0) {
         sub->history = ring + 1;
+        sub->waited = 0;
     }
 
     ngx_http_blockcast_commands_start_delivery(ctx->conn, hub);

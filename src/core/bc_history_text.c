@@ -591,55 +591,182 @@ bc_history_bound(const bc_history_shape_t *shape, uint32_t nslots)
 }
 
 
+/*
+ * A text is written value by value, for JSON by member and column, for CSV by
+ * slot: w->n counts them, and what comes before and after a value depends on
+ * its place.
+ */
+
+void
+bc_history_write_json(bc_history_writer_t *w, const bc_history_shape_t *shape,
+    const bc_history_cell_t *cells, uint32_t nslots)
+{
+    memset(w, 0, sizeof(bc_history_writer_t));
+
+    w->shape = shape;
+    w->cells = cells;
+    w->nslots = nslots;
+    w->left = (size_t) shape->nmembers * BC_HISTORY_COLUMNS * nslots;
+}
+
+
+void
+bc_history_write_csv(bc_history_writer_t *w, const bc_history_shape_t *shape,
+    const bc_history_cell_t *cells, uint32_t nslots, uint64_t from,
+    uint32_t step)
+{
+    bc_history_write_json(w, shape, cells, nslots);
+
+    w->csv = 1;
+    w->from = from;
+    w->step = step;
+}
+
+
+static uint8_t *
+bc_history_write_json_some(bc_history_writer_t *w, uint8_t *p, size_t n)
+{
+    const bc_history_cell_t  *cell;
+
+    for ( /* void */ ; n > 0; n--) {
+
+        if (w->slot == 0) {
+
+            if (w->column == 0) {
+                *p++ = (w->member == 0) ? '{' : ',';
+                *p++ = '"';
+                p = bc_history_put_text(p, w->shape->names[w->member]);
+                p = bc_history_put_text(p, "\":{");
+            }
+
+            *p++ = '"';
+            p = bc_history_put_text(p, bc_history_columns[w->column]);
+            p = bc_history_put_text(p, "\":[");
+
+        } else {
+            *p++ = ',';
+        }
+
+        cell = &w->cells[(size_t) w->slot * w->shape->nmembers + w->member];
+
+        if (cell->count != 0 || cell->held || w->column == 4) {
+            p = bc_history_put_column(p, cell, w->column);
+
+        } else {
+            p = bc_history_put_text(p, "null");
+        }
+
+        if (++w->slot < w->nslots) {
+            continue;
+        }
+
+        w->slot = 0;
+        p = bc_history_put_text(p, (w->column == 4) ? "]}" : "],");
+
+        if (++w->column == BC_HISTORY_COLUMNS) {
+            w->column = 0;
+            w->member++;
+        }
+    }
+
+    return p;
+}
+
+
+static uint8_t *
+bc_history_write_csv_names(bc_history_writer_t *w, uint8_t *p)
+{
+    int       column;
+    uint32_t  m;
+
+    p = bc_history_put_text(p, "time");
+
+    for (m = 0; m < w->shape->nmembers; m++) {
+        for (column = 0; column < BC_HISTORY_COLUMNS; column++) {
+            *p++ = ',';
+            p = bc_history_put_text(p, w->shape->names[m]);
+            *p++ = '_';
+            p = bc_history_put_text(p, bc_history_columns[column]);
+        }
+    }
+
+    /* RFC 4180, section 2: lines end with CRLF */
+
+    return bc_history_put_text(p, "\r\n");
+}
+
+
+static uint8_t *
+bc_history_write_csv_some(bc_history_writer_t *w, uint8_t *p, size_t n)
+{
+    const bc_history_cell_t  *cell;
+
+    for ( /* void */ ; n > 0; n--) {
+
+        if (w->member == 0 && w->column == 0) {
+            p = bc_history_put_integer(p, w->from
+                                          + (uint64_t) w->slot * w->step, 1);
+        }
+
+        cell = &w->cells[(size_t) w->slot * w->shape->nmembers + w->member];
+
+        *p++ = ',';
+
+        if (cell->count != 0 || cell->held) {
+            p = bc_history_put_column(p, cell, w->column);
+        }
+
+        if (++w->column < BC_HISTORY_COLUMNS) {
+            continue;
+        }
+
+        w->column = 0;
+
+        if (++w->member == w->shape->nmembers) {
+            w->member = 0;
+            w->slot++;
+            p = bc_history_put_text(p, "\r\n");
+        }
+    }
+
+    return p;
+}
+
+
+uint8_t *
+bc_history_write_some(bc_history_writer_t *w, uint8_t *p, size_t n)
+{
+    if (n > w->left) {
+        n = w->left;
+    }
+
+    if (w->csv && !w->begun) {
+        p = bc_history_write_csv_names(w, p);
+    }
+
+    w->begun = 1;
+    w->left -= n;
+
+    p = w->csv ? bc_history_write_csv_some(w, p, n)
+               : bc_history_write_json_some(w, p, n);
+
+    if (w->left == 0 && !w->csv) {
+        *p++ = '}';
+    }
+
+    return p;
+}
+
+
 uint8_t *
 bc_history_json(uint8_t *p, const bc_history_shape_t *shape,
     const bc_history_cell_t *cells, uint32_t nslots)
 {
-    int                       column;
-    uint32_t                  i, m;
-    const bc_history_cell_t  *cell;
+    bc_history_writer_t  w;
 
-    *p++ = '{';
+    bc_history_write_json(&w, shape, cells, nslots);
 
-    for (m = 0; m < shape->nmembers; m++) {
-
-        if (m != 0) {
-            *p++ = ',';
-        }
-
-        *p++ = '"';
-        p = bc_history_put_text(p, shape->names[m]);
-        p = bc_history_put_text(p, "\":{");
-
-        for (column = 0; column < BC_HISTORY_COLUMNS; column++) {
-
-            *p++ = '"';
-            p = bc_history_put_text(p, bc_history_columns[column]);
-            p = bc_history_put_text(p, "\":[");
-
-            for (i = 0; i < nslots; i++) {
-
-                if (i != 0) {
-                    *p++ = ',';
-                }
-
-                cell = &cells[(size_t) i * shape->nmembers + m];
-
-                if (cell->count != 0 || cell->held || column == 4) {
-                    p = bc_history_put_column(p, cell, column);
-
-                } else {
-                    p = bc_history_put_text(p, "null");
-                }
-            }
-
-            p = bc_history_put_text(p, (column == 4) ? "]}" : "],");
-        }
-    }
-
-    *p++ = '}';
-
-    return p;
+    return bc_history_write_some(&w, p, w.left);
 }
 
 
@@ -648,42 +775,9 @@ bc_history_csv(uint8_t *p, const bc_history_shape_t *shape,
     const bc_history_cell_t *cells, uint32_t nslots, uint64_t from,
     uint32_t step)
 {
-    int                       column;
-    uint32_t                  i, m;
-    const bc_history_cell_t  *cell;
+    bc_history_writer_t  w;
 
-    p = bc_history_put_text(p, "time");
+    bc_history_write_csv(&w, shape, cells, nslots, from, step);
 
-    for (m = 0; m < shape->nmembers; m++) {
-        for (column = 0; column < BC_HISTORY_COLUMNS; column++) {
-            *p++ = ',';
-            p = bc_history_put_text(p, shape->names[m]);
-            *p++ = '_';
-            p = bc_history_put_text(p, bc_history_columns[column]);
-        }
-    }
-
-    /* RFC 4180, section 2: lines end with CRLF */
-
-    p = bc_history_put_text(p, "\r\n");
-
-    for (i = 0; i < nslots; i++) {
-        p = bc_history_put_integer(p, from + (uint64_t) i * step, 1);
-
-        for (m = 0; m < shape->nmembers; m++) {
-            cell = &cells[(size_t) i * shape->nmembers + m];
-
-            for (column = 0; column < BC_HISTORY_COLUMNS; column++) {
-                *p++ = ',';
-
-                if (cell->count != 0 || cell->held) {
-                    p = bc_history_put_column(p, cell, column);
-                }
-            }
-        }
-
-        p = bc_history_put_text(p, "\r\n");
-    }
-
-    return p;
+    return bc_history_write_some(&w, p, w.left);
 }

@@ -83,5 +83,35 @@ uint8_t *bc_history_csv(uint8_t *p, const bc_history_shape_t *shape,
     const bc_history_cell_t *cells, uint32_t nslots, uint64_t from,
     uint32_t step);
 
+/*
+ * The same in pieces: _some() writes up to n of w->left values.  It is called
+ * until there are none left; shape and cells are used until then.  There is at
+ * least one slot and one member.
+ */
+typedef struct {
+    const bc_history_shape_t  *shape;
+    const bc_history_cell_t   *cells;
+    size_t                     left;
+    uint64_t                   from;
+    uint32_t                   step;
+    uint32_t                   nslots;
+
+    /* the next value */
+    uint32_t                   slot;
+    uint32_t                   member;
+    int                        column;
+
+    unsigned                   csv:1;
+    unsigned                   begun:1;
+} bc_history_writer_t;
+
+void bc_history_write_json(bc_history_writer_t *w,
+    const bc_history_shape_t *shape, const bc_history_cell_t *cells,
+    uint32_t nslots);
+void bc_history_write_csv(bc_history_writer_t *w,
+    const bc_history_shape_t *shape, const bc_history_cell_t *cells,
+    uint32_t nslots, uint64_t from, uint32_t step);
+uint8_t *bc_history_write_some(bc_history_writer_t *w, uint8_t *p, size_t n);
+
 
 #endif /* _BC_HISTORY_TEXT_H_INCLUDED_ */

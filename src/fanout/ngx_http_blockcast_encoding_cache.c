@@ -365,9 +365,11 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
 
         ring = sub->history - 1;
 
-        if (ngx_http_blockcast_history_frame(hub, conn, ring, &frame)
+        if (ngx_http_blockcast_history_frame(hub, conn, ring, sub->waited,
+                                             &frame)
             == NGX_AGAIN)
         {
+            sub->waited = 1;
             return NULL;
         }
 

@@ -5,6 +5,11 @@
  * A message has all values of a ring, so it is not made for each client.  A
  * worker keeps the last few messages, together with the version of the history
  * and the time slot that they were made from.
+ *
+ * A large one is made in pieces, from a copy of the ring, so that what is added
+ * to the history meanwhile does not matter.  There may be a newer value when it
+ * is complete, and when it is compressed: who has waited for it gets it all the
+ * same, and then the newest data, as a client that is slow.
  */
 
 
@@ -32,11 +37,39 @@
 #define NGX_HTTP_BLOCKCAST_HISTORY_KEPT   30000
 
 
+/* a text of more values than this is made in pieces; so many of them, and so
+   many bytes of it, are written at a time, and for how long in a turn (usec) */
+#define NGX_HTTP_BLOCKCAST_HISTORY_LARGE  4096
+#define NGX_HTTP_BLOCKCAST_HISTORY_PIECE  1024
+#define NGX_HTTP_BLOCKCAST_HISTORY_BYTES  65536
+#define NGX_HTTP_BLOCKCAST_HISTORY_TIME   500
+
+/* for how long one that was made is good for who has waited for it (msec) */
+#define NGX_HTTP_BLOCKCAST_HISTORY_GOOD   1000
+
+
 /* the forms of a text: JSON and CBOR, each followed by its deflated form */
 
 #define NGX_HTTP_BLOCKCAST_HISTORY_TEXT    0
 #define NGX_HTTP_BLOCKCAST_HISTORY_CBOR    2
 #define NGX_HTTP_BLOCKCAST_HISTORY_FRAMES  4
+
+
+/* a text that is being made */
+
+typedef struct {
+    uint64_t                      version;      /* as in the text */
+    uint64_t                      last;
+    uint64_t                      epoch;
+    uint64_t                      hash;
+
+    bc_history_cell_t            *cells;        /* a copy of the ring */
+    u_char                       *buf;
+    u_char                       *end;          /* of what is written */
+    bc_history_writer_t           writer;
+    ngx_http_blockcast_frame_t   *frame;        /* the text is moved to it */
+    size_t                        moved;        /* bytes */
+} ngx_http_blockcast_history_making_t;
 
 
 typedef struct {
@@ -51,6 +84,8 @@ typedef struct {
     uint64_t                      epoch;
     uint64_t                      hash;
     ngx_msec_t                    used;
+    ngx_msec_t                    ready;        /* when the last of its forms
+                                                   was */
     ngx_uint_t                    tried;        /* bits: frames that were
                                                    made, or cannot be */
     unsigned                      late:1;       /* clients waited for the
@@ -60,11 +95,20 @@ typedef struct {
         *deflations[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
     ngx_http_blockcast_frame_t
         *frames[NGX_HTTP_BLOCKCAST_HISTORY_FRAMES];
+    ngx_http_blockcast_history_making_t  *making;  /* a newer one, or NULL */
 } ngx_http_blockcast_history_text_t;
+
+
+static void ngx_http_blockcast_history_making_free(
+    ngx_http_blockcast_history_making_t *making);
+static void ngx_http_blockcast_history_event_handler(ngx_event_t *ev);
 
 
 static ngx_http_blockcast_history_text_t
     ngx_http_blockcast_history_texts[NGX_HTTP_BLOCKCAST_HISTORY_TEXTS];
+
+static ngx_event_t       ngx_http_blockcast_history_event;
+static ngx_connection_t  ngx_http_blockcast_history_dummy;
 
 
 ngx_int_t
@@ -104,6 +148,7 @@ ngx_http_blockcast_history_text_free(ngx_http_blockcast_history_text_t *text)
         ngx_http_blockcast_frame_free(text->frames[i]);
     }
 
+    ngx_http_blockcast_history_making_free(text->making);
     ngx_memzero(text, sizeof(ngx_http_blockcast_history_text_t));
 }
 
@@ -136,6 +181,21 @@ ngx_http_blockcast_history_frame_done(void)
         ngx_http_blockcast_history_text_free(
                                         &ngx_http_blockcast_history_texts[i]);
     }
+}
+
+
+/* Sets what a text made now is made from; the rest of *text is set. */
+
+static void
+ngx_http_blockcast_history_now(ngx_http_blockcast_history_text_t *text)
+{
+    bc_history_t  *h;
+
+    h = ngx_http_blockcast_slot_history(text->hub->stream->slot);
+
+    text->version = h->version;
+    text->last = bc_history_last(h, text->ring, ngx_time());
+    text->epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
 }
 
 
@@ -214,76 +274,303 @@ ngx_http_blockcast_history_points(ngx_http_blockcast_history_text_t *text,
 }
 
 
+/* Frees what is being made; NULL is ignored. */
+
+static void
+ngx_http_blockcast_history_making_free(
+    ngx_http_blockcast_history_making_t *making)
+{
+    if (making == NULL) {
+        return;
+    }
+
+    if (making->cells != NULL) {
+        ngx_free(making->cells);
+    }
+
+    if (making->buf != NULL) {
+        ngx_free(making->buf);
+    }
+
+    ngx_http_blockcast_frame_free(making->frame);
+    ngx_free(making);
+}
+
+
 /*
- * Makes the text and its hash; the key in *text is already set.  Returns
- * NGX_ERROR without memory, or when the history cannot be read.
+ * Copies the ring as it is now, and begins the text.  Returns NGX_ERROR
+ * without memory, or when the history cannot be read.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_making_read(
+    ngx_http_blockcast_history_making_t *making,
+    ngx_http_blockcast_history_text_t *text)
+{
+    uint32_t                            nslots, npoints;
+    uint64_t                            first, step;
+    bc_history_t                       *h;
+    ngx_http_blockcast_history_conf_t  *history;
+    ngx_http_blockcast_history_text_t   key;
+
+    history = text->hub->stream->history;
+    h = ngx_http_blockcast_slot_history(text->hub->stream->slot);
+    nslots = history->shape.rings[text->ring].nslots;
+
+    key = *text;
+    ngx_http_blockcast_history_now(&key);
+
+    making->version = key.version;
+    making->last = key.last;
+    making->epoch = key.epoch;
+
+    making->cells = ngx_alloc((size_t) nslots * history->shape.nmembers
+                              * sizeof(bc_history_cell_t), ngx_cycle->log);
+    making->buf = ngx_alloc(512 + NGX_HTTP_BLOCKCAST_NAME_LEN
+                            + bc_history_bound(&history->shape, nslots),
+                            ngx_cycle->log);
+
+    if (making->cells == NULL || making->buf == NULL
+        || bc_history_read(h, text->ring, key.last, making->cells) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    npoints = ngx_http_blockcast_history_points(&key, making->cells, &first);
+    step = (uint64_t) history->shape.rings[text->ring].step;
+    first *= step;
+    step *= text->joined;
+
+    making->end = making->buf;
+
+    if (text->form == ngx_http_blockcast_history_as_csv) {
+        bc_history_write_csv(&making->writer, &history->shape, making->cells,
+                             npoints, first, step);
+
+    } else {
+        making->end = ngx_http_blockcast_history_head(making->buf, &key, first,
+                                                      step);
+        bc_history_write_json(&making->writer, &history->shape, making->cells,
+                              npoints);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Makes a piece of the text: reads the ring, or writes so many values, or moves
+ * so many bytes.  Returns NGX_OK when it is complete: a frame, and its hash;
+ * NGX_AGAIN when there is more; NGX_ERROR without memory.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_making_piece(
+    ngx_http_blockcast_history_making_t *making,
+    ngx_http_blockcast_history_text_t *text, size_t values, size_t bytes)
+{
+    size_t    len, n;
+    u_char   *p;
+    uint64_t  seed[2];
+
+    if (making->cells == NULL) {
+        return (ngx_http_blockcast_history_making_read(making, text) == NGX_OK)
+               ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    if (making->writer.left != 0) {
+        making->end = bc_history_write_some(&making->writer, making->end,
+                                            values);
+
+        if (making->writer.left == 0
+            && text->form != ngx_http_blockcast_history_as_csv)
+        {
+            *making->end++ = '}';
+        }
+
+        return NGX_AGAIN;
+    }
+
+    len = making->end - making->buf;
+
+    if (making->frame == NULL) {
+        making->frame = ngx_http_blockcast_frame_alloc(len);
+
+        return (making->frame != NULL) ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    n = ngx_min(len - making->moved, bytes);
+    p = making->frame->data + making->frame->payload + making->moved;
+
+    ngx_memcpy(p, making->buf + making->moved, n);
+
+    /* of the first piece as of a text that is one piece */
+
+    seed[0] = text->hub->stream->slot->seed[0] ^ making->hash;
+    seed[1] = text->hub->stream->slot->seed[1];
+
+    making->hash = bc_siphash(seed, p, n);
+    making->moved += n;
+
+    if (making->moved < len) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_blockcast_frame_finish(making->frame, BC_WS_TEXT, len);
+
+    return NGX_OK;
+}
+
+
+/* Takes over the complete text. */
+
+static void
+ngx_http_blockcast_history_made(ngx_http_blockcast_history_text_t *text,
+    ngx_http_blockcast_history_making_t *making)
+{
+    text->version = making->version;
+    text->last = making->last;
+    text->epoch = making->epoch;
+    text->hash = making->hash;
+    text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT] = making->frame;
+    making->frame = NULL;
+}
+
+
+/*
+ * Makes the text and its hash at once; the key in *text is already set.
+ * Returns NGX_ERROR without memory, or when the history cannot be read.
  */
 
 static ngx_int_t
 ngx_http_blockcast_history_text_make(ngx_http_blockcast_history_text_t *text)
 {
-    size_t                              len;
-    u_char                             *buf, *p;
-    uint32_t                            nslots, npoints;
-    uint64_t                            first, step;
-    bc_history_t                       *h;
-    bc_history_cell_t                  *cells;
-    ngx_http_blockcast_slot_t          *slot;
-    ngx_http_blockcast_frame_t         *frame;
-    ngx_http_blockcast_history_conf_t  *history;
+    ngx_int_t                             rc;
+    ngx_http_blockcast_history_making_t  *making;
 
-    slot = text->hub->stream->slot;
-    history = text->hub->stream->history;
-    h = ngx_http_blockcast_slot_history(slot);
-    nslots = history->shape.rings[text->ring].nslots;
-    frame = NULL;
+    making = ngx_calloc(sizeof(ngx_http_blockcast_history_making_t),
+                        ngx_cycle->log);
+    if (making == NULL) {
+        return NGX_ERROR;
+    }
 
-    cells = ngx_alloc((size_t) nslots * history->shape.nmembers
-                      * sizeof(bc_history_cell_t), ngx_cycle->log);
-    buf = ngx_alloc(512 + NGX_HTTP_BLOCKCAST_NAME_LEN
-                    + bc_history_bound(&history->shape, nslots),
-                    ngx_cycle->log);
+    do {
+        rc = ngx_http_blockcast_history_making_piece(
+                                             making, text, (size_t) -1,
+                                             NGX_HTTP_BLOCKCAST_HISTORY_BYTES);
+    } while (rc == NGX_AGAIN);
 
-    if (cells != NULL && buf != NULL
-        && bc_history_read(h, text->ring, text->last, cells) == 0)
-    {
-        npoints = ngx_http_blockcast_history_points(text, cells, &first);
-        step = (uint64_t) history->shape.rings[text->ring].step;
-        first *= step;
-        step *= text->joined;
+    if (rc == NGX_OK) {
+        ngx_http_blockcast_history_made(text, making);
+    }
 
-        if (text->form == ngx_http_blockcast_history_as_csv) {
-            p = bc_history_csv(buf, &history->shape, cells, npoints, first,
-                               step);
+    ngx_http_blockcast_history_making_free(making);
 
-        } else {
-            p = ngx_http_blockcast_history_head(buf, text, first, step);
-            p = bc_history_json(p, &history->shape, cells, npoints);
-            *p++ = '}';
+    return rc;
+}
+
+
+/* Begins to make a text in pieces, in place of none. */
+
+static ngx_int_t
+ngx_http_blockcast_history_begin(ngx_http_blockcast_history_text_t *text)
+{
+    ngx_event_t  *ev;
+
+    text->making = ngx_calloc(sizeof(ngx_http_blockcast_history_making_t),
+                              ngx_cycle->log);
+    if (text->making == NULL) {
+        return NGX_ERROR;
+    }
+
+    ev = &ngx_http_blockcast_history_event;
+
+    if (ev->handler == NULL) {
+
+        /* debug logging reads the descriptor of an event's connection */
+
+        ngx_http_blockcast_history_dummy.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_http_blockcast_history_event_handler;
+        ev->data = &ngx_http_blockcast_history_dummy;
+    }
+
+    ev->log = ngx_cycle->log;
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Continues with one of the texts that are made, and has others wait. */
+
+static void
+ngx_http_blockcast_history_event_handler(ngx_event_t *ev)
+{
+    uint64_t                              began;
+    ngx_int_t                             rc;
+    ngx_uint_t                            i, n;
+    ngx_http_blockcast_history_text_t    *text;
+    ngx_http_blockcast_history_making_t  *making;
+
+    text = NULL;
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_HISTORY_TEXTS; i++) {
+        if (ngx_http_blockcast_history_texts[i].making != NULL) {
+            text = &ngx_http_blockcast_history_texts[i];
+            n++;
+        }
+    }
+
+    if (text == NULL) {
+        return;
+    }
+
+    making = text->making;
+    began = ngx_http_blockcast_zone_usec();
+
+    do {
+        rc = ngx_http_blockcast_history_making_piece(
+                                             making, text,
+                                             NGX_HTTP_BLOCKCAST_HISTORY_PIECE,
+                                             NGX_HTTP_BLOCKCAST_HISTORY_BYTES);
+
+    } while (rc == NGX_AGAIN
+             && ngx_http_blockcast_zone_usec() - began
+                < NGX_HTTP_BLOCKCAST_HISTORY_TIME);
+
+    if (rc != NGX_AGAIN) {
+        n--;
+        text->making = NULL;
+
+        /* nothing of the former text is waited for, see _get() */
+
+        for (i = 0; rc == NGX_OK && i < NGX_HTTP_BLOCKCAST_HISTORY_FRAMES; i++)
+        {
+            ngx_http_blockcast_deflation_cancel(text->deflations[i]);
+            ngx_http_blockcast_frame_free(text->frames[i]);
+            text->deflations[i] = NULL;
+            text->frames[i] = NULL;
         }
 
-        len = p - buf;
-        frame = ngx_http_blockcast_frame_alloc(len);
-
-        if (frame != NULL) {
-            ngx_memcpy(frame->data + frame->payload, buf, len);
-            ngx_http_blockcast_frame_finish(frame, BC_WS_TEXT, len);
-
-            text->hash = bc_siphash(slot->seed, buf, len);
+        if (rc == NGX_OK) {
+            text->tried = 0;
+            text->late = 0;
+            text->ready = ngx_current_msec;
+            ngx_http_blockcast_history_made(text, making);
         }
+
+        ngx_http_blockcast_history_making_free(making);
+        ngx_http_blockcast_fanout_again(text->hub);
     }
 
-    if (cells != NULL) {
-        ngx_free(cells);
+    if (n != 0 && !ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
     }
-
-    if (buf != NULL) {
-        ngx_free(buf);
-    }
-
-    text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT] = frame;
-
-    return (frame != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -323,17 +610,98 @@ ngx_http_blockcast_history_find(ngx_http_blockcast_history_text_t *key)
 }
 
 
-static ngx_http_blockcast_history_text_t *
+/* Tells whether somebody waits for a form of a text. */
+
+static ngx_uint_t
+ngx_http_blockcast_history_awaited(ngx_http_blockcast_history_text_t *text)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BLOCKCAST_HISTORY_FRAMES; i++) {
+        if (text->deflations[i] != NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Returns the place for a large text whose key is given: NGX_OK with one that
+ * is good enough for who asks; NGX_AGAIN when it is made; NGX_DECLINED when it
+ * has to be made at once.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_get_large(ngx_http_blockcast_history_text_t *text,
+    ngx_http_blockcast_history_text_t *key, ngx_uint_t same,
+    ngx_http_blockcast_history_who_e who)
+{
+    if (same && text->making != NULL
+        && who != ngx_http_blockcast_history_hurries)
+    {
+        return NGX_AGAIN;
+    }
+
+    if (same && text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT] != NULL
+        && text->epoch == key->epoch
+        && ((who == ngx_http_blockcast_history_waited
+             && ngx_current_msec - text->ready
+                <= NGX_HTTP_BLOCKCAST_HISTORY_GOOD)
+            || ngx_http_blockcast_history_awaited(text)))
+    {
+        /*
+         * It was made while a client waited: for it, or for one that comes
+         * while it becomes what others wait for, which would be put off again.
+         */
+
+        return NGX_OK;
+    }
+
+    if (who == ngx_http_blockcast_history_hurries
+        || (!same && text->making != NULL))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (!same) {
+
+        if (text->hub != NULL) {
+            ngx_http_blockcast_fanout_again(text->hub);
+        }
+
+        ngx_http_blockcast_history_text_free(text);
+
+        text->hub = key->hub;
+        text->ring = key->ring;
+        text->form = key->form;
+        text->joined = key->joined;
+    }
+
+    text->used = ngx_current_msec;
+
+    return (ngx_http_blockcast_history_begin(text) == NGX_OK)
+           ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/* Sets *found to a text; returns what _history_text() does. */
+
+static ngx_int_t
 ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
-    ngx_http_blockcast_history_form_e form, ngx_uint_t points)
+    ngx_http_blockcast_history_form_e form, ngx_uint_t points,
+    ngx_http_blockcast_history_who_e who,
+    ngx_http_blockcast_history_text_t **found)
 {
     uint32_t                            nslots;
-    ngx_uint_t                          i;
-    bc_history_t                       *h;
+    ngx_int_t                           rc;
+    ngx_uint_t                          i, same;
+    bc_history_shape_t                 *shape;
     ngx_http_blockcast_history_text_t  *text, key;
 
-    h = ngx_http_blockcast_slot_history(hub->stream->slot);
-    nslots = hub->stream->history->shape.rings[ring].nslots;
+    shape = &hub->stream->history->shape;
+    nslots = shape->rings[ring].nslots;
 
     ngx_memzero(&key, sizeof(ngx_http_blockcast_history_text_t));
 
@@ -342,22 +710,39 @@ ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
     key.form = form;
     key.joined = (points == 0) ? 1 : (nslots + points - 1) / points;
 
-    key.version = h->version;
-    key.last = bc_history_last(h, ring, ngx_time());
-    key.epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
+    ngx_http_blockcast_history_now(&key);
 
     text = ngx_http_blockcast_history_find(&key);
 
-    if (text->hub != hub
-        || text->ring != ring
-        || text->form != form
-        || text->joined != key.joined
+    same = (text->hub == hub
+            && text->ring == ring
+            && text->form == form
+            && text->joined == key.joined);
+
+    if (!same
+        || text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT] == NULL
         || text->version != key.version
         || text->last != key.last
         || text->epoch != key.epoch)
     {
+        if ((size_t) nslots * shape->nmembers
+            > NGX_HTTP_BLOCKCAST_HISTORY_LARGE)
+        {
+            rc = ngx_http_blockcast_history_get_large(text, &key, same, who);
+
+            if (rc != NGX_DECLINED) {
+                text->used = ngx_current_msec;
+                *found = text;
+                return rc;
+            }
+        }
+
         if (ngx_http_blockcast_history_text_make(&key) != NGX_OK) {
-            return NULL;
+            return NGX_ERROR;
+        }
+
+        if (text->making != NULL) {
+            ngx_http_blockcast_fanout_again(text->hub);
         }
 
         for (i = 0; i < NGX_HTTP_BLOCKCAST_HISTORY_FRAMES; i++) {
@@ -366,9 +751,7 @@ ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
                 continue;
             }
 
-            if (text->hub == hub && text->ring == ring
-                && text->form == form && text->joined == key.joined)
-            {
+            if (same) {
                 key.late = 1;
 
             } else {
@@ -381,27 +764,29 @@ ngx_http_blockcast_history_get(ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
     }
 
     text->used = ngx_current_msec;
+    *found = text;
 
-    return text;
+    return NGX_OK;
 }
 
 
-ngx_http_blockcast_frame_t *
+ngx_int_t
 ngx_http_blockcast_history_text(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t ring, ngx_http_blockcast_history_form_e form,
-    ngx_uint_t points, uint64_t *hash)
+    ngx_uint_t points, ngx_http_blockcast_history_who_e who,
+    ngx_http_blockcast_frame_t **frame, uint64_t *hash)
 {
+    ngx_int_t                           rc;
     ngx_http_blockcast_history_text_t  *text;
 
-    text = ngx_http_blockcast_history_get(hub, ring, form, points);
+    rc = ngx_http_blockcast_history_get(hub, ring, form, points, who, &text);
 
-    if (text == NULL) {
-        return NULL;
+    if (rc == NGX_OK) {
+        *hash = text->hash;
+        *frame = text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT];
     }
 
-    *hash = text->hash;
-
-    return text->frames[NGX_HTTP_BLOCKCAST_HISTORY_TEXT];
+    return rc;
 }
 
 
@@ -418,6 +803,7 @@ ngx_http_blockcast_history_ready(void *data, ngx_uint_t n,
 
     text->deflations[n] = NULL;
     text->frames[n] = frame;
+    text->ready = ngx_current_msec;
 
     ngx_http_blockcast_fanout_again(text->hub);
 }
@@ -490,20 +876,24 @@ ngx_http_blockcast_history_variant(ngx_http_blockcast_history_text_t *text,
 
 ngx_int_t
 ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
-    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring, ngx_uint_t waited,
     ngx_http_blockcast_frame_t **frame)
 {
+    ngx_int_t                           rc;
     ngx_uint_t                          n;
     ngx_http_blockcast_frame_t         *deflated;
     ngx_http_blockcast_history_text_t  *text;
 
     *frame = NULL;
 
-    text = ngx_http_blockcast_history_get(hub, ring,
-                                          ngx_http_blockcast_history_as_json,
-                                          0);
-    if (text == NULL) {
-        return NGX_OK;
+    rc = ngx_http_blockcast_history_get(hub, ring,
+                                        ngx_http_blockcast_history_as_json, 0,
+                                        waited
+                                        ? ngx_http_blockcast_history_waited
+                                        : ngx_http_blockcast_history_comes,
+                                        &text);
+    if (rc != NGX_OK) {
+        return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
     }
 
     n = (conn->protocol == ngx_http_blockcast_cbor)

@@ -27,24 +27,34 @@ typedef enum {
 ngx_int_t ngx_http_blockcast_history_ring(ngx_http_blockcast_stream_t *st,
     ngx_str_t *name);
 
+/* who asks for a text */
+
+typedef enum {
+    ngx_http_blockcast_history_comes = 0,
+    ngx_http_blockcast_history_waited,          /* was told NGX_AGAIN */
+    ngx_http_blockcast_history_hurries          /* cannot wait */
+} ngx_http_blockcast_history_who_e;
+
+
 /*
- * Returns the text of a ring with at most `points` points (0: all) as a frame,
- * without a reference for the caller, and sets *hash to the hash of its
- * payload.  Returns NULL without memory.
+ * Sets *frame to the text of a ring with at most `points` points (0: all),
+ * without a reference for the caller, and *hash to the hash of its payload.
+ * Returns NGX_OK; NGX_ERROR without memory; NGX_AGAIN while it is made over
+ * several turns of the event loop.
  */
-ngx_http_blockcast_frame_t *ngx_http_blockcast_history_text(
-    ngx_http_blockcast_hub_t *hub, ngx_uint_t ring,
-    ngx_http_blockcast_history_form_e form, ngx_uint_t points,
-    uint64_t *hash);
+ngx_int_t ngx_http_blockcast_history_text(ngx_http_blockcast_hub_t *hub,
+    ngx_uint_t ring, ngx_http_blockcast_history_form_e form,
+    ngx_uint_t points, ngx_http_blockcast_history_who_e who,
+    ngx_http_blockcast_frame_t **frame, uint64_t *hash);
 
 /*
  * Sets *frame to the message of a ring for a client, with a reference for the
- * caller, or to NULL without memory.  Returns NGX_AGAIN while it is being
+ * caller, or to NULL without memory.  Returns NGX_AGAIN while it is made,
  * compressed or converted over several turns of the event loop, after which
- * the fan-out starts again.
+ * the fan-out starts again; `waited` is true for a client that was told so.
  */
 ngx_int_t ngx_http_blockcast_history_frame(ngx_http_blockcast_hub_t *hub,
-    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring,
+    ngx_http_blockcast_conn_t *conn, ngx_uint_t ring, ngx_uint_t waited,
     ngx_http_blockcast_frame_t **frame);
 
 /*

@@ -117,6 +117,7 @@ typedef struct {
     unsigned                      delta:1;      /* it takes merge patches */
     unsigned                      history:4;    /* index + 1 of the ring that
                                                    is due, or 0 */
+    unsigned                      waited:1;     /* ... and is being made */
     unsigned                      filtered:1;   /* place is in hub->filtered */
     unsigned                      slow:1;       /* rpc: see _notify */
     unsigned                      more:1;       /* the rest is sent in another

@@ -7,11 +7,25 @@
 #include "ngx_http_blockcast_history_rest.h"
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_header.h"
+#include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_access.h"
+#include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_respond.h"
 #include "ngx_http_blockcast_rest.h"
+
+
+/* a request, or one that waits until its text is made */
+
+typedef struct {
+    ngx_http_blockcast_held_request_t  held;    /* must be first: it is cast */
+    ngx_http_blockcast_hub_t          *hub;
+    ngx_uint_t                         ring;
+    ngx_uint_t                         points;
+    ngx_http_blockcast_history_form_e  form;
+} ngx_http_blockcast_history_waiting_t;
 
 
 /*
@@ -105,6 +119,112 @@ ngx_http_blockcast_history_rest_range(ngx_http_request_t *r,
 }
 
 
+/*
+ * Goes on with a request when its text is made, or it has waited too long: the
+ * content handler runs again.
+ */
+
+static void
+ngx_http_blockcast_history_rest_event(ngx_event_t *ev)
+{
+    uint64_t                               hash;
+    ngx_connection_t                      *c;
+    ngx_http_request_t                    *r;
+    ngx_http_blockcast_frame_t            *frame;
+    ngx_http_blockcast_loc_conf_t         *blcf;
+    ngx_http_blockcast_history_waiting_t  *w;
+
+    w = ev->data;
+    r = w->held.conn.request;
+    c = r->connection;
+
+    if (!ev->timedout
+        && ngx_http_blockcast_history_text(w->hub, w->ring, w->form, w->points,
+                                           ngx_http_blockcast_history_waited,
+                                           &frame, &hash)
+           == NGX_AGAIN)
+    {
+        ngx_http_blockcast_fanout_later(ev);
+        return;
+    }
+
+    w->held.held = 0;
+    ev->timedout = 0;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    ngx_http_finalize_request(r, blcf->kind->handler(r));
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Finds the text for a request, or holds that until it is made, in several
+ * turns of the event loop.  Returns NGX_OK with a text; or what the content
+ * handler returns.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_history_rest_text(ngx_http_request_t *r,
+    ngx_http_blockcast_history_waiting_t *what,
+    ngx_http_blockcast_frame_t **frame, uint64_t *hash)
+{
+    void                                  *ctx;
+    ngx_int_t                              rc;
+    ngx_http_blockcast_refusal_t           refusal;
+    ngx_http_blockcast_history_waiting_t  *w;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_blockcast_module);
+
+    rc = ngx_http_blockcast_history_text(what->hub, what->ring, what->form,
+                                         what->points,
+                                         (ctx != NULL)
+                                         ? ngx_http_blockcast_history_waited
+                                         : ngx_http_blockcast_history_comes,
+                                         frame, hash);
+
+    if (rc == NGX_AGAIN && r == r->main && !r->post_action && ctx == NULL
+        && ngx_http_blockcast_access_limits(r, &refusal) == NGX_OK)
+    {
+        w = ngx_http_blockcast_held_request_create(r,
+                                 sizeof(ngx_http_blockcast_history_waiting_t),
+                                 NGX_HTTP_BLOCKCAST_LONGPOLL,
+                                 ngx_http_blockcast_history_rest_event);
+        if (w == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        w->hub = what->hub;
+        w->ring = what->ring;
+        w->form = what->form;
+        w->points = what->points;
+
+        ngx_http_blockcast_held_request_hold(&w->held,
+                                             ngx_http_request_empty_handler);
+        ngx_http_blockcast_fanout_later(&w->held.event);
+
+        return NGX_DONE;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        /* it cannot be held: a subrequest, or one that has waited before */
+
+        rc = ngx_http_blockcast_history_text(
+                                     what->hub, what->ring, what->form,
+                                     what->points,
+                                     ngx_http_blockcast_history_hurries,
+                                     frame, hash);
+    }
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
 static void
 ngx_http_blockcast_history_rest_free(void *data)
 {
@@ -125,6 +245,7 @@ ngx_http_blockcast_history_rest(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t           *hub;
     ngx_http_blockcast_frame_t         *frame;
     ngx_http_blockcast_history_form_e   form;
+    ngx_http_blockcast_history_waiting_t  what;
 
     ring = ngx_http_blockcast_history_rest_range(r, st, &rc);
 
@@ -160,10 +281,20 @@ ngx_http_blockcast_history_rest(ngx_http_request_t *r,
     ngx_http_blockcast_hub_demand(hub);
     ngx_http_blockcast_hub_refresh(hub);
 
-    frame = ngx_http_blockcast_history_text(hub, ring, form, points, &hash);
+    what.hub = hub;
+    what.ring = ring;
+    what.form = form;
+    what.points = points;
+
+    rc = ngx_http_blockcast_history_rest_text(r, &what, &frame, &hash);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (frame == NULL || cln == NULL) {
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
