@@ -640,16 +640,17 @@ bc_history_put_row(uint8_t *p, uint64_t n, const bc_history_cell_t *cells,
 }
 
 
-size_t
-bc_history_encode(const bc_history_t *h, uint64_t since, uint8_t *p)
-{
-    size_t              size, len, head_size;
-    uint64_t            n, first;
-    uint32_t            r, m, rows, step, nslots;
-    bc_history_row_t   *row;
-    bc_history_head_t  *head;
+/*
+ * Writes what precedes the rings.  Returns its size; with p NULL only returns
+ * the size.
+ */
 
-    head = bc_history_head(h, h->version);
+static size_t
+bc_history_put_start(const bc_history_t *h, const bc_history_head_t *head,
+    uint32_t nrings, uint8_t *p)
+{
+    size_t    size, len;
+    uint32_t  m;
 
     size = BC_HISTORY_HEADER;
 
@@ -658,7 +659,7 @@ bc_history_encode(const bc_history_t *h, uint64_t since, uint8_t *p)
         (void) bc_history_put(p + 8, head->time, 8);
         (void) bc_history_put(p + 16, head->until, 8);
         p[24] = (uint8_t) h->shape.nmembers;
-        p[25] = (uint8_t) h->shape.nrings;
+        p[25] = (uint8_t) nrings;
     }
 
     for (m = 0; m < h->shape.nmembers; m++) {
@@ -673,46 +674,134 @@ bc_history_encode(const bc_history_t *h, uint64_t since, uint8_t *p)
         size += 1 + len + 8;
     }
 
+    return size;
+}
+
+
+/* Returns the oldest slot of a ring that can have a value. */
+
+static uint64_t
+bc_history_oldest(const bc_history_t *h, const bc_history_head_t *head,
+    uint32_t r)
+{
+    uint32_t  nslots;
+
+    nslots = h->shape.rings[r].nslots;
+
+    return (head->open[r] >= nslots) ? head->open[r] - nslots + 1 : 0;
+}
+
+
+/*
+ * Writes the slots of a ring from number *n on, until they have `max` bytes,
+ * and advances *n: after the current slot it is beyond that.  Returns the
+ * size; with p NULL only returns the size.
+ */
+
+static size_t
+bc_history_put_ring(const bc_history_t *h, bc_history_head_t *head, uint32_t r,
+    uint64_t *n, size_t max, uint8_t *p)
+{
+    size_t              size, len;
+    uint32_t            rows;
+    bc_history_row_t   *row;
+    bc_history_cell_t  *cells;
+
+    size = 8;
+    rows = 0;
+
+    for ( /* void */ ;
+         head->time != 0 && *n <= head->open[r] && size < max;
+         (*n)++)
+    {
+        if (*n == head->open[r]) {
+            cells = bc_history_open(h, head, r);
+
+        } else {
+            row = bc_history_row(h, r, *n);
+
+            if (row->tag != *n + 1) {
+                continue;
+            }
+
+            cells = bc_history_cells(row);
+        }
+
+        len = bc_history_put_row((p != NULL) ? p + size : NULL, *n, cells,
+                                 h->shape.nmembers);
+        size += len;
+        rows += (len != 0);
+    }
+
+    if (p != NULL) {
+        (void) bc_history_put(p, h->shape.rings[r].step, 4);
+        (void) bc_history_put(p + 4, rows, 4);
+    }
+
+    return size;
+}
+
+
+size_t
+bc_history_encode(const bc_history_t *h, uint64_t since, uint8_t *p)
+{
+    size_t              size;
+    uint64_t            n;
+    uint32_t            r;
+    bc_history_head_t  *head;
+
+    head = bc_history_head(h, h->version);
+    size = bc_history_put_start(h, head, h->shape.nrings, p);
+
     for (r = 0; r < h->shape.nrings; r++) {
-        step = h->shape.rings[r].step;
-        nslots = h->shape.rings[r].nslots;
-        head_size = size;
-        size += 8;
-        rows = 0;
+        n = bc_history_oldest(h, head, r);
 
-        if (head->time != 0) {
-            first = (head->open[r] >= nslots) ? head->open[r] - nslots + 1 : 0;
-
-            if (first < since / step) {
-                first = since / step;
-            }
-
-            for (n = first; n < head->open[r]; n++) {
-                row = bc_history_row(h, r, n);
-
-                if (row->tag != n + 1) {
-                    continue;
-                }
-
-                len = bc_history_put_row((p != NULL) ? p + size : NULL, n,
-                                         bc_history_cells(row),
-                                         h->shape.nmembers);
-                size += len;
-                rows += (len != 0);
-            }
-
-            len = bc_history_put_row((p != NULL) ? p + size : NULL,
-                                     head->open[r],
-                                     bc_history_open(h, head, r),
-                                     h->shape.nmembers);
-            size += len;
-            rows += (len != 0);
+        if (n < since / h->shape.rings[r].step) {
+            n = since / h->shape.rings[r].step;
         }
 
-        if (p != NULL) {
-            (void) bc_history_put(p + head_size, step, 4);
-            (void) bc_history_put(p + head_size + 4, rows, 4);
+        /* the current slot has the newest value, however old that is */
+
+        if (n > head->open[r]) {
+            n = head->open[r];
         }
+
+        size += bc_history_put_ring(h, head, r, &n, SIZE_MAX,
+                                    (p != NULL) ? p + size : NULL);
+    }
+
+    return size;
+}
+
+
+size_t
+bc_history_encode_some(const bc_history_t *h, bc_history_place_t *place,
+    size_t max, uint8_t *p)
+{
+    size_t              size;
+    uint32_t            r;
+    uint64_t            oldest;
+    bc_history_head_t  *head;
+
+    head = bc_history_head(h, h->version);
+    r = place->ring;
+
+    if (r >= h->shape.nrings || head->time == 0) {
+        return 0;
+    }
+
+    oldest = bc_history_oldest(h, head, r);
+
+    if (place->slot < oldest) {
+        place->slot = oldest;
+    }
+
+    size = bc_history_put_start(h, head, 1, p);
+    size += bc_history_put_ring(h, head, r, &place->slot, max, p + size);
+
+    if (place->slot > head->open[r]) {
+        place->ring++;
+        place->slot = 0;
     }
 
     return size;

@@ -149,5 +149,22 @@ void bc_history_join(bc_history_cell_t *to, const bc_history_cell_t *from,
  */
 size_t bc_history_encode(const bc_history_t *h, uint64_t since, uint8_t *p);
 
+/*
+ * Encodes everything in parts, each of which can be merged alone, in their
+ * order: *place is zero before the first one.  Returns the size, or 0 after
+ * the last one.  A part ends after `max` bytes of slots; p has room for that
+ * and BC_HISTORY_PART bytes more.  What is added in between may be in the
+ * parts that follow, or not.
+ */
+typedef struct {
+    uint32_t             ring;          /* the next slot to encode */
+    uint64_t             slot;
+} bc_history_place_t;
+
+#define BC_HISTORY_PART  4096
+
+size_t bc_history_encode_some(const bc_history_t *h,
+    bc_history_place_t *place, size_t max, uint8_t *p);
+
 
 #endif /* _BC_HISTORY_H_INCLUDED_ */

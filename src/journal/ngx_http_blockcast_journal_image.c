@@ -20,6 +20,7 @@
 #include "ngx_http_blockcast_stream_status.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_journal_codec.h"
+#include "bc_history.h"
 #include "bc_journal.h"
 
 
@@ -569,22 +570,53 @@ ngx_http_blockcast_journal_image_put_snapshot(
 }
 
 
-/* Appends a record with a stream's history. */
+/*
+ * Appends a record with a part of a stream's history; NGX_OK after the last
+ * one.  What is added to the history between two of them is in a record behind
+ * the image, too.
+ */
 
 static ngx_int_t
 ngx_http_blockcast_journal_image_put_history(
     ngx_http_blockcast_journal_image_t *image, ngx_http_blockcast_slot_t *slot)
 {
-    ngx_int_t            rc;
-    bc_journal_record_t  r;
+    u_char               *p;
+    size_t                len;
+    ngx_int_t             rc;
+    bc_history_t         *h;
+    bc_journal_record_t   r;
 
-    if (ngx_http_blockcast_journal_codec_history_data(slot, 0, &r) != NGX_OK) {
+    h = ngx_http_blockcast_slot_history(slot);
+
+    p = ngx_alloc(NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_PIECE + BC_HISTORY_PART,
+                  ngx_cycle->log);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_blockcast_journal_image_put(image, &r);
+    if (h->recorded == 0) {
 
-    ngx_free((u_char *) r.data.data);
+        /* the records behind the image need not have all of it again */
+
+        h->recorded = bc_history_time(h);
+    }
+
+    len = bc_history_encode_some(h, &image->history,
+                                 NGX_HTTP_BLOCKCAST_JOURNAL_IMAGE_PIECE, p);
+    rc = NGX_OK;
+
+    if (len != 0) {
+        ngx_http_blockcast_journal_codec_slot(slot, &r);
+
+        r.type = bc_journal_seq;
+        r.data.data = p;
+        r.data.len = len;
+
+        rc = ngx_http_blockcast_journal_image_put(image, &r);
+        rc = (rc == NGX_OK) ? NGX_AGAIN : rc;
+    }
+
+    ngx_free(p);
 
     return rc;
 }
@@ -728,7 +760,10 @@ ngx_http_blockcast_journal_image_piece(
             rc = ngx_http_blockcast_journal_image_put_history(image, slot);
         }
 
-        ngx_http_blockcast_journal_image_from(image, slot);
+        if (rc == NGX_OK) {
+            ngx_http_blockcast_journal_image_from(image, slot);
+        }
+
         break;
 
     case ngx_http_blockcast_journal_image_count:
@@ -782,6 +817,7 @@ ngx_http_blockcast_journal_image_piece(
     default: /* ngx_http_blockcast_journal_image_next */
 
         image->stream++;
+        ngx_memzero(&image->history, sizeof(bc_history_place_t));
         image->step = ngx_http_blockcast_journal_image_history;
 
         return NGX_AGAIN;

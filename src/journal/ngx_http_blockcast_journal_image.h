@@ -60,6 +60,7 @@ typedef struct {
     /* the current position */
     ngx_uint_t                    stream;
     ngx_http_blockcast_journal_image_step_e  step;
+    bc_history_place_t            history;      /* of the stream */
     uint64_t                      tail;         /* of the ring, when counting
                                                    began */
     uint64_t                      pos;

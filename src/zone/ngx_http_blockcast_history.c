@@ -159,6 +159,14 @@ ngx_http_blockcast_history_import(ngx_http_blockcast_slot_t *dst,
         (void) bc_history_encode(h, 0, p);
 
         if (bc_history_merge(to, p, len, ngx_time()) == 0) {
+
+            if (to->recorded == 0 && bc_history_time(to) == 0) {
+
+                /* the state file has of it what it had of the former one */
+
+                to->recorded = h->recorded;
+            }
+
             bc_history_commit(to);
         }
 
@@ -174,6 +182,7 @@ ngx_http_blockcast_history_merge(ngx_http_blockcast_zone_t *zone,
     ngx_http_blockcast_stream_t *st, const u_char *p, size_t len)
 {
     int            rc;
+    ngx_uint_t     recorded;
     bc_history_t  *h;
 
     h = ngx_http_blockcast_slot_history(st->slot);
@@ -184,10 +193,19 @@ ngx_http_blockcast_history_merge(ngx_http_blockcast_zone_t *zone,
         return NGX_DECLINED;
     }
 
+    recorded = (bc_history_time(h) <= h->recorded);
+
     rc = bc_history_merge(h, p, len, ngx_time());
 
     if (rc == 0) {
         bc_history_commit(h);
+
+        if (recorded) {
+
+            /* all that there is comes from the file, or is in it */
+
+            h->recorded = bc_history_time(h);
+        }
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

@@ -313,6 +313,79 @@ test_encode(void)
 }
 
 
+/* all of a history in parts of at least `max` bytes, between which it grows */
+
+static void
+test_parts(void)
+{
+    size_t              max, len;
+    uint8_t             p[64 + BC_HISTORY_PART];
+    uint32_t            n;
+    bc_history_t       *h, *other;
+    bc_history_place_t  place;
+
+    for (max = 1; max < 64; max += 31) {
+        h = history(5, 6, 2);
+        other = history(5, 6, 2);
+
+        add(h, T0, 1, 10, 12);
+        add(h, T0 + 5, 2, NAN, 12);
+        add(h, T0 + 6, 4, NAN, 12);
+        add(h, T0 + 16, 5, 50, 12);
+
+        memset(&place, 0, sizeof(place));
+
+        for (n = 0;
+             (len = bc_history_encode_some(h, &place, max, p)) != 0;
+             n++)
+        {
+            ok(len <= sizeof(p), "a part has room");
+            is(bc_history_merge(other, p, len, T0 + 30), 0, "merge a part");
+            bc_history_commit(other);
+
+            if (n == 1) {
+                add(h, T0 + 20, 6, 60, 12);
+            }
+        }
+
+        ok(n >= 2, "several parts");
+        is_str(course(other, 0, 0, T0 + 20), "- 1 3 =4 5 6", "all of it");
+        is_str(course(other, 0, 1, T0 + 20), "- 10 - - 50 60", "of each");
+        is_str(course(other, 1, 0, T0 + 20), course(h, 1, 0, T0 + 20),
+               "the other ring");
+        is(bc_history_time(other), T0 + 20, "the time");
+
+        free(other);
+        free(h);
+    }
+
+    /* what is dropped from a ring meanwhile is passed over */
+
+    h = history(5, 3, 1);
+    add(h, T0, 1, 1, 12);
+    add(h, T0 + 5, 2, 1, 12);
+    memset(&place, 0, sizeof(place));
+    ok(bc_history_encode_some(h, &place, 1, p) != 0, "the first part");
+    add(h, T0 + 500, 3, 1, 12);
+
+    other = history(5, 3, 1);
+
+    while ((len = bc_history_encode_some(h, &place, 1, p)) != 0) {
+        is(bc_history_merge(other, p, len, T0 + 500), 0, "merge");
+        bc_history_commit(other);
+    }
+
+    is_str(course(other, 0, 0, T0 + 500), "- - 3", "what is left");
+    free(other);
+    free(h);
+
+    h = history(5, 3, 1);
+    memset(&place, 0, sizeof(place));
+    is(bc_history_encode_some(h, &place, 64, p), 0, "of none there is none");
+    free(h);
+}
+
+
 static double
 number(const char *text)
 {
@@ -462,10 +535,11 @@ test_paths(void)
 static void
 test_text(void)
 {
-    uint8_t            *buf;
-    size_t              bound;
-    bc_history_t       *h;
-    bc_history_cell_t   cells[6], joined;
+    size_t               bound, n;
+    uint8_t             *buf, *pieces, *p;
+    bc_history_t        *h;
+    bc_history_cell_t    cells[6], joined;
+    bc_history_writer_t  w;
 
     h = history(5, 3, 2);
 
@@ -495,6 +569,34 @@ test_text(void)
            "1790000005,1,1.5,2,2,2,0.25,0.375,0.5,0.25,2\r\n"
            "1790000010,7,7,7,7,1,,,,,\r\n", "CSV");
     ok(strlen((char *) buf) <= bound, "within its bound");
+
+    /* both value by value, and in pieces */
+
+    pieces = malloc(bound + 1);
+
+    for (n = 1; n <= 31; n += 3) {
+        *bc_history_json(buf, &h->shape, cells, 3) = '\0';
+        bc_history_write_json(&w, &h->shape, cells, 3);
+
+        for (p = pieces; w.left != 0; ) {
+            p = bc_history_write_some(&w, p, n);
+        }
+
+        *p = '\0';
+        is_str((char *) pieces, (char *) buf, "JSON in pieces");
+
+        *bc_history_csv(buf, &h->shape, cells, 3, T0, 5) = '\0';
+        bc_history_write_csv(&w, &h->shape, cells, 3, T0, 5);
+
+        for (p = pieces; w.left != 0; ) {
+            p = bc_history_write_some(&w, p, n);
+        }
+
+        *p = '\0';
+        is_str((char *) pieces, (char *) buf, "CSV in pieces");
+    }
+
+    free(pieces);
 
     bc_history_join(&joined, cells, 3, 2);
     ok(joined.min == 1 && joined.max == 7 && joined.last == 7
@@ -537,6 +639,7 @@ main(void)
     test_clock();
     test_death();
     test_encode();
+    test_parts();
     test_numbers();
     test_paths();
     test_text();
