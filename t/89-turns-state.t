@@ -183,7 +183,7 @@ subtest 'the longest turn' => sub {
         push @longest, $turns->get->{longest} / 1e6;
     }
     is(scalar @longest, 4, 'the file is there again');
-    short(\@longest, 8, 'when there is no file');      # 47 ms and more at once
+    short(\@longest, 8, 'when there is no file');     # 92 ms at once, with a log of 54 MB
 
     # what a worker does that polls after another one
     @longest = ();
@@ -194,7 +194,7 @@ subtest 'the longest turn' => sub {
         push @longest, $turns->get->{longest} / 1e6;
     }
     is(scalar @longest, 4, 'reloads');
-    short(\@longest, 8, 'at a reload');                # 45 ms and more when it reads all
+    short(\@longest, 8, 'at a reload');               # 150 ms when it reads all of that
 
     $seq = seq($t);
     start_again($t);

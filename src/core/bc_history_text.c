@@ -593,8 +593,7 @@ bc_history_bound(const bc_history_shape_t *shape, uint32_t nslots)
 
 /*
  * A text is written value by value, for JSON by member and column, for CSV by
- * slot: w->n counts them, and what comes before and after a value depends on
- * its place.
+ * slot.  What comes before and after a value depends on its place.
  */
 
 void

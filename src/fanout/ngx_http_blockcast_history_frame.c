@@ -6,10 +6,10 @@
  * worker keeps the last few messages, together with the version of the history
  * and the time slot that they were made from.
  *
- * A large one is made in pieces, from a copy of the ring, so that what is added
- * to the history meanwhile does not matter.  There may be a newer value when it
- * is complete, and when it is compressed: who has waited for it gets it all the
- * same, and then the newest data, as a client that is slow.
+ * A large one is made in pieces, from a copy of the ring, so that what is
+ * added to the history meanwhile does not matter.  There may be a newer value
+ * when it is complete, and when it is compressed: who has waited for it gets
+ * it all the same, and then the newest data, as a client that is slow.
  */
 
 
@@ -38,7 +38,7 @@
 
 
 /* a text of more values than this is made in pieces; so many of them, and so
-   many bytes of it, are written at a time, and for how long in a turn (usec) */
+   many bytes, are written at a time, and for how long in a turn (usec) */
 #define NGX_HTTP_BLOCKCAST_HISTORY_LARGE  4096
 #define NGX_HTTP_BLOCKCAST_HISTORY_PIECE  1024
 #define NGX_HTTP_BLOCKCAST_HISTORY_BYTES  65536
@@ -359,7 +359,7 @@ ngx_http_blockcast_history_making_read(
 
 
 /*
- * Makes a piece of the text: reads the ring, or writes so many values, or moves
+ * Makes a piece of the text: reads the ring, writes so many values, or moves
  * so many bytes.  Returns NGX_OK when it is complete: a frame, and its hash;
  * NGX_AGAIN when there is more; NGX_ERROR without memory.
  */

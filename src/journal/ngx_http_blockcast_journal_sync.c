@@ -37,7 +37,7 @@
 #define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_PIECE  65536
 #define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_TIME   500
 
-/* from which size on an image that there is none of is made in pieces (bytes) */
+/* from which size on an image is made in pieces when there is none (bytes) */
 #define NGX_HTTP_BLOCKCAST_JOURNAL_SYNC_LARGE  (1024 * 1024)
 
 /* how long the end of a worker may wait for the thread (msec) */
@@ -612,8 +612,7 @@ ngx_http_blockcast_journal_sync_renew(ngx_http_blockcast_main_conf_t *bmcf)
 
 
 /*
- * Waits until the thread is done, or that takes longer than msec; the lease is
- * kept as long.
+ * Waits until the thread is done, but not longer than msec.
  */
 
 static void
