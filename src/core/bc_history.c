@@ -711,7 +711,7 @@ bc_history_put_ring(const bc_history_t *h, bc_history_head_t *head, uint32_t r,
     rows = 0;
 
     for ( /* void */ ;
-         head->time != 0 && *n <= head->open[r] && size < max;
+         head->time != 0 && *n <= head->open[r] && size - 8 < max;
          (*n)++)
     {
         if (*n == head->open[r]) {

@@ -343,7 +343,7 @@ test_parts(void)
             is(bc_history_merge(other, p, len, T0 + 30), 0, "merge a part");
             bc_history_commit(other);
 
-            if (n == 1) {
+            if (n == 0) {
                 add(h, T0 + 20, 6, 60, 12);
             }
         }
