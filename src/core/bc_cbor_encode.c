@@ -66,6 +66,8 @@ struct bc_cbor_encode_s {
     uint8_t         *dst;
     bc_cbor_out_t    out;
     size_t           depth;
+    uint8_t         *head;     /* of the string that is half done, or NULL */
+    size_t           head_len;  /* ... reserved for it */
     bc_cbor_open_t   open[BC_JSON_MAX_DEPTH];
 };
 
@@ -198,6 +200,99 @@ bc_cbor_encode_string(bc_cbor_out_t *out, bc_span_t value)
     out->pos += n;
 
     return bc_cbor_encode_head(out, head, n, cbor_encode_string_start);
+}
+
+
+/*
+ * Writes a string whose end is beyond `until`, or the next part of it: the
+ * characters that begin before `until`.  *pos is behind the opening quote at
+ * first, and behind the closing one at the end.  The bytes written move when
+ * their count needs a longer head, at most 64K of them.  Returns 0 at the end
+ * of the string; 1 when there is more; otherwise as bc_cbor_encode() does.
+ */
+
+static int
+bc_cbor_encode_part(bc_cbor_encode_t *e, bc_cbor_out_t *out,
+    const uint8_t **pos, const uint8_t *until)
+{
+    int             rc;
+    size_t          n, len;
+    uint8_t         c[4];
+    const uint8_t  *p, *plain;
+
+    if (e->head == NULL) {
+
+        if (out->pos == out->last) {
+            return -1;
+        }
+
+        e->head = out->pos++;
+        e->head_len = 1;
+    }
+
+    rc = 1;
+    p = *pos;
+
+    while (p < until) {
+
+        plain = p;
+        p = bc_json_skip_checked(p, until);
+        n = (size_t) (p - plain);
+
+        if (n > bc_cbor_room(out)) {
+            return -1;
+        }
+
+        memcpy(out->pos, plain, n);
+        out->pos += n;
+
+        if (p == until) {
+            break;
+        }
+
+        if (*p == '"') {
+            p++;
+            rc = 0;
+            break;
+        }
+
+        n = bc_json_char(&p, e->last, c);
+
+        if (n > bc_cbor_room(out)) {
+            return -1;
+        }
+
+        memcpy(out->pos, c, n);
+        out->pos += n;
+    }
+
+    *pos = p;
+
+    if (rc == 1 && p == e->last) {
+        /* cannot happen in checked text */
+        return -2;
+    }
+
+    n = (size_t) (out->pos - e->head) - e->head_len;
+    len = bc_cbor_encode_head_len(n);
+
+    if (len > e->head_len) {
+
+        if (len - e->head_len > bc_cbor_room(out)) {
+            return -1;
+        }
+
+        memmove(e->head + len, e->head + e->head_len, n);
+        out->pos += len - e->head_len;
+        e->head_len = len;
+    }
+
+    if (rc == 0) {
+        rc = (cbor_encode_string_start(n, e->head, len) == len) ? 0 : -1;
+        e->head = NULL;
+    }
+
+    return rc;
 }
 
 
@@ -698,12 +793,14 @@ bc_cbor_encode_init(bc_cbor_encode_t *e, bc_span_t json, uint8_t *dst,
     e->out.pos = dst;
     e->out.last = (size != 0) ? dst + size : dst;
     e->depth = 0;
+    e->head = NULL;
 }
 
 
 /*
- * Encodes up to the end, or to the first item at or after `until`.  Returns 1
- * in the latter case, otherwise as bc_cbor_encode() does.
+ * Encodes up to the end; or to the first item at or after `until`, or the
+ * first character there of a string.  Returns 1 in the latter cases, otherwise
+ * as bc_cbor_encode() does.
  */
 
 static int
@@ -727,6 +824,20 @@ bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
     open = e->open;
 
     for ( ;; ) {
+
+        if (e->head != NULL) {
+            rc = bc_cbor_encode_part(e, &out, &p, until);
+
+            if (rc == 1) {
+                e->pos = p;
+                e->out = out;
+                e->depth = depth;
+            }
+
+            if (rc != 0) {
+                return rc;
+            }
+        }
 
         while (p < last && (bc_json_is_space(*p) || *p == ',' || *p == ':')) {
             p++;
@@ -801,7 +912,25 @@ bc_cbor_encode_run(bc_cbor_encode_t *e, const uint8_t *until, size_t *len)
             break;
 
         case '"':
-            p = bc_cbor_encode_string_end(p, last);
+            p = bc_cbor_encode_string_end(p, until);
+
+            if (p == until && until != last) {
+
+                /* a long string, or the last one of this step */
+
+                p = value.data + 1;
+                rc = bc_cbor_encode_part(e, &out, &p, until);
+
+                if (rc == 1) {
+                    e->pos = p;
+                    e->out = out;
+                    e->depth = depth;
+                    return 1;
+                }
+
+                break;
+            }
+
             value.len = (size_t) (p - value.data);
             rc = bc_cbor_encode_string(&out, value);
             break;

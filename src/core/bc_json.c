@@ -362,12 +362,7 @@ bc_json_next_piece(bc_json_pieces_t *w, bc_span_t *key, bc_span_t *value,
 }
 
 
-/*
- * Decodes the next character of a string's body to out.  Returns its length
- * there, 1 to 4, and advances *pos, which must not be at the end.
- */
-
-static size_t
+size_t
 bc_json_char(const uint8_t **pos, const uint8_t *last, uint8_t out[4])
 {
     int             i;

@@ -124,4 +124,13 @@ uint8_t *bc_json_escape(uint8_t *dst, const uint8_t *s, size_t len);
 int bc_json_string(bc_span_t value, uint8_t *dst, size_t size, size_t *len);
 
 
+/*
+ * Decodes the next character of a string's body in the same way, to out.
+ * Returns its length there, 1 to 4, and advances *pos, which must not be at
+ * the end.  last: the end of the body, or of the text that it is part of.
+ */
+
+size_t bc_json_char(const uint8_t **pos, const uint8_t *last, uint8_t out[4]);
+
+
 #endif /* _BC_JSON_H_INCLUDED_ */

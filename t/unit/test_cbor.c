@@ -891,6 +891,99 @@ test_bounds(void)
 }
 
 
+/*
+ * A long string in pieces, which may end in the middle of an escape or a
+ * character: as at once, whatever the length of its head.
+ */
+
+static void
+test_long_strings(void)
+{
+    int               rc;
+    size_t            i, j, n, len, got_len, steps, piece;
+    uint8_t          *json, *want, *got;
+    bc_span_t         span;
+    bc_cbor_encode_t *e;
+
+    static const char    part[] = "a \\u00e9\\n\\ud83d\\ude00 \xc3\xa9\\ud800\\\\\\\"";
+    static const size_t  lengths[] = { 0, 22, 23, 24, 255, 256, 65535, 65536,
+                                       300000 };
+    static const size_t  pieces[] = { 1, 7, 300, 16384, 70000 };
+
+    for (i = 0; i < 2 * sizeof(lengths) / sizeof(lengths[0]); i++) {
+        n = lengths[i / 2];
+
+        json = malloc(n * sizeof(part) + 16);
+        len = 0;
+        json[len++] = '[';
+        json[len++] = '"';
+
+        /* with escapes, and without any */
+
+        if (i % 2) {
+            for (j = 0; j < n; j += 12) {
+                memcpy(json + len, part, sizeof(part) - 1);
+                len += sizeof(part) - 1;
+            }
+
+        } else {
+            memset(json + len, 'x', n);
+            len += n;
+        }
+
+        memcpy(json + len, "\",7]", 4);
+        len += 4;
+
+        span.data = json;
+        span.len = len;
+
+        ok(bc_json_check(json, len, BC_JSON_MAX_DEPTH, NULL) == 0, "JSON");
+
+        want = malloc(bc_cbor_encode_bound(len));
+        is(bc_cbor_encode(span, want, bc_cbor_encode_bound(len), &n), 0,
+           "at once");
+
+        for (j = 0; j < sizeof(pieces) / sizeof(pieces[0]); j++) {
+            piece = pieces[j];
+
+            got = malloc(n);
+            e = bc_cbor_encode_begin(span, got, n);
+
+            for (steps = 1; ; steps++) {
+                rc = bc_cbor_encode_step(e, piece, &got_len);
+
+                if (rc != 1) {
+                    break;
+                }
+            }
+
+            bc_cbor_encode_end(e);
+
+            ok(rc == 0 && got_len == n && memcmp(got, want, n) == 0,
+               "%zu bytes in pieces of %zu", len, piece);
+            ok(steps <= len / piece + 1
+               && steps >= len / (piece + 12),
+               "in as many steps as there are pieces: %zu", steps);
+
+            /* without room for the last byte */
+
+            e = bc_cbor_encode_begin(span, got, n - 1);
+
+            do {
+                rc = bc_cbor_encode_step(e, piece, &got_len);
+            } while (rc == 1);
+
+            bc_cbor_encode_end(e);
+            is(rc, -1, "it does not fit in less");
+            free(got);
+        }
+
+        free(want);
+        free(json);
+    }
+}
+
+
 int
 main(void)
 {
@@ -903,6 +996,7 @@ main(void)
     test_lengths();
     test_depth();
     test_bounds();
+    test_long_strings();
 
     return unit_done();
 }
