@@ -18,6 +18,7 @@
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_client.h"
 #include "ngx_http_blockcast_key_access.h"
@@ -255,6 +256,26 @@ ngx_http_blockcast_rpc_wait_next(void)
 }
 
 
+/*
+ * Returns the seq of what is newest for a client that comes now, also while it
+ * is being copied to this worker; 0: there is no data.
+ */
+
+static uint64_t
+ngx_http_blockcast_rpc_seq(ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t  seq;
+
+    seq = ngx_http_blockcast_hub_load_seq(hub);
+
+    if (seq != 0) {
+        return seq;
+    }
+
+    return (hub->newest != NULL) ? hub->snap.seq : 0;
+}
+
+
 static void
 ngx_http_blockcast_rpc_wait_handler(ngx_event_t *ev)
 {
@@ -280,8 +301,7 @@ ngx_http_blockcast_rpc_wait_handler(ngx_event_t *ev)
                 && ngx_memcmp(session->subs[n].id.data, w->id.data, w->id.len)
                    == 0)
             {
-                conn->subs[n].seq = (w->hub->newest != NULL)
-                                    ? w->hub->snap.seq : 0;
+                conn->subs[n].seq = ngx_http_blockcast_rpc_seq(w->hub);
             }
         }
 
@@ -688,7 +708,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     /* deliver newer data only, unless the client asks for the newest, too */
 
-    sub->seq = (hub->newest != NULL) ? hub->snap.seq : 0;
+    sub->seq = ngx_http_blockcast_rpc_seq(hub);
     sub->last_status = hub->freshness;
 
     rsub->held = 1;
@@ -697,7 +717,7 @@ ngx_http_blockcast_rpc_subscribe(ngx_http_blockcast_rpc_group_t *group,
 
     ngx_http_blockcast_notify_begin(sub, rsub);
 
-    if (rule->first && hub->newest != NULL && sub->seq != 0) {
+    if (rule->first && sub->seq != 0) {
         sub->seq--;
 
     } else {

@@ -541,6 +541,13 @@ ngx_http_blockcast_sse_join(ngx_http_request_t *r,
     const char                   *why;
     ngx_http_blockcast_reject_t   reject;
 
+    if (r != r->main) {
+
+        /* a subrequest gets what there is, and does not wait for a copy */
+
+        (void) ngx_http_blockcast_hub_sync(ngx_http_blockcast_hub_of(st));
+    }
+
     ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_of(st));
 
     rc = ngx_http_blockcast_query_filter(r, ngx_http_blockcast_hub_of(st),

@@ -32,6 +32,12 @@
  */
 #define NGX_HTTP_BLOCKCAST_WAITS      16384
 
+/*
+ * A client that reads fast takes any size from one call: it gets so much of a
+ * long frame at a time, and the rest in this turn while that has time (bytes).
+ */
+#define NGX_HTTP_BLOCKCAST_PIECE      524288
+
 /* max. frames in one write of the fan-out */
 #define NGX_HTTP_BLOCKCAST_TOGETHER   16
 
@@ -144,7 +150,8 @@ static void
 ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t *frame, size_t sent, ngx_uint_t answer)
 {
-    size_t  size;
+    size_t     size;
+    ngx_int_t  rc;
 
     if (conn->dead || conn->lingering) {
         ngx_http_blockcast_frame_free(frame);
@@ -158,7 +165,11 @@ ngx_http_blockcast_ws_send_queue_rest(ngx_http_blockcast_conn_t *conn,
     {
         /* the queue waits for a later turn, not for the client: send it now */
 
-        if (ngx_http_blockcast_ws_send_sent(conn) == NGX_ERROR) {
+        do {
+            rc = ngx_http_blockcast_ws_send_sent(conn);
+        } while (rc == NGX_BUSY);
+
+        if (rc == NGX_ERROR) {
             ngx_http_blockcast_frame_free(frame);
             ngx_http_blockcast_client_dead(conn);
             return;
@@ -306,18 +317,20 @@ ngx_http_blockcast_ws_send_gather(ngx_http_blockcast_conn_t *conn)
 
 /*
  * Sends the queue.  Returns NGX_OK: the queue is empty; NGX_AGAIN: the socket
- * is full; NGX_ERROR: the connection failed.
+ * is full; NGX_BUSY: the rest has to wait for another turn; NGX_ERROR: the
+ * connection failed.
  */
 
 static ngx_int_t
 ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 {
     ssize_t                       n;
-    size_t                        rest;
+    size_t                        rest, sent;
     ngx_connection_t             *c;
     ngx_http_blockcast_ws_out_t  *out;
 
     c = conn->connection;
+    sent = 0;
 
     while (conn->out != NULL) {
 
@@ -327,6 +340,12 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 
         out = conn->out;
 
+        if (sent >= NGX_HTTP_BLOCKCAST_PIECE
+            && ngx_http_blockcast_fanout_spent())
+        {
+            return NGX_BUSY;
+        }
+
         if (out->sent == out->frame->len) {
 
             /* all of it had been sent before it was queued */
@@ -335,7 +354,8 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
 
         } else if (out->next == NULL || ngx_http_blockcast_tls(c)) {
             n = c->send(c, out->frame->data + out->sent,
-                        out->frame->len - out->sent);
+                        ngx_min(out->frame->len - out->sent,
+                                NGX_HTTP_BLOCKCAST_PIECE));
 
         } else {
             n = ngx_http_blockcast_ws_send_write(conn);
@@ -354,6 +374,7 @@ ngx_http_blockcast_ws_send_sent(ngx_http_blockcast_conn_t *conn)
         }
 
         conn->queued -= n;
+        sent += n;
 
         for (out = conn->out; out != NULL; out = conn->out) {
 
@@ -443,7 +464,7 @@ ngx_http_blockcast_ws_send_write(ngx_http_blockcast_conn_t *conn)
 
     sent = c->sent;
 
-    rest = c->send_chain(c, chain, 0);
+    rest = c->send_chain(c, chain, NGX_HTTP_BLOCKCAST_PIECE);
 
     if (rest == NGX_CHAIN_ERROR) {
         return NGX_ERROR;
@@ -511,6 +532,11 @@ ngx_http_blockcast_ws_send_flush(ngx_http_blockcast_conn_t *conn)
 
         if (rc == NGX_ERROR) {
             ngx_http_blockcast_client_dead(conn);
+            return;
+        }
+
+        if (rc == NGX_BUSY) {
+            ngx_http_blockcast_fanout_later(c->write);
             return;
         }
 
@@ -644,6 +670,7 @@ void
 ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_sub_t *sub, uint64_t seq)
 {
+    size_t                       len;
     ssize_t                      n;
     ngx_connection_t            *c;
     ngx_http_blockcast_frame_t  *frame;
@@ -671,7 +698,8 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
     }
 
     if (ngx_http_blockcast_fanout_nwalking > 1
-        && conn->direct && conn->nsubs > 1)
+        && conn->direct && conn->nsubs > 1
+        && sub->hub->newest->len <= NGX_HTTP_BLOCKCAST_PIECE)
     {
         ngx_http_blockcast_ws_send_push_all(conn, sub);
         return;
@@ -688,19 +716,29 @@ ngx_http_blockcast_ws_send_push(ngx_http_blockcast_conn_t *conn,
      * touch the connection, its event and its log; send() needs only conn.
      */
 
+    len = ngx_min(frame->len, NGX_HTTP_BLOCKCAST_PIECE);
+
     if (conn->direct) {
-        n = send(conn->fd, frame->data, frame->len, 0);
+        n = send(conn->fd, frame->data, len, 0);
 
         if (n == (ssize_t) frame->len) {
             conn->sent += n;
             goto done;
         }
 
-        n = ngx_http_blockcast_ws_send_short(conn, n);
+        if (n == (ssize_t) len) {
+
+            /* the socket takes more: the rest is queued, and sent from there */
+
+            conn->sent += n;
+
+        } else {
+            n = ngx_http_blockcast_ws_send_short(conn, n);
+        }
 
     } else {
         c = conn->connection;
-        n = c->send(c, frame->data, frame->len);
+        n = c->send(c, frame->data, len);
 
         if (n == (ssize_t) frame->len) {
             goto done;
@@ -775,7 +813,9 @@ ngx_http_blockcast_ws_send_push_all(ngx_http_blockcast_conn_t *conn,
 
         frame = ngx_http_blockcast_encoding_cache_frame(sub->hub, conn, sub);
 
-        if (frame == NULL) {
+        if (frame == NULL
+            || (i != 0 && frame->len > NGX_HTTP_BLOCKCAST_PIECE))
+        {
             continue;
         }
 

@@ -62,9 +62,9 @@ int bc_cbor_encode(bc_span_t json, uint8_t *dst, size_t size, size_t *len);
 /*
  * The same in steps, for long texts.  begin() returns NULL when there is no
  * memory.  step() processes `piece` bytes of the text, or more up to the end
- * of a number or a character; it returns 1 when there is more to do, otherwise what
- * bc_cbor_encode() does.  The text and dst belong to the caller, and must not
- * move until end().
+ * of a number or a character; it returns 1 when there is more to do, otherwise
+ * what bc_cbor_encode() does.  The text and dst belong to the caller, and must
+ * not move until end().
  */
 
 typedef struct bc_cbor_encode_s  bc_cbor_encode_t;

@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress or to convert to CBOR are
- * processed in pieces, over several turns of the event loop.
+ * Deflations: frames that take long to compress, to convert to CBOR or to copy
+ * are processed in pieces, over several turns of the event loop.
  */
 
 
@@ -18,6 +18,9 @@
 #define NGX_HTTP_BLOCKCAST_DEFLATION_PIECE  16384
 #define NGX_HTTP_BLOCKCAST_DEFLATION_TIME   500
 
+/* bytes copied at a time */
+#define NGX_HTTP_BLOCKCAST_DEFLATION_COPY   65536
+
 
 struct ngx_http_blockcast_deflation_s {
     ngx_queue_t                   queue;
@@ -26,6 +29,12 @@ struct ngx_http_blockcast_deflation_s {
     bc_ws_deflate_t              *state;
     bc_cbor_encode_t             *cbor;         /* for CBOR, instead of
                                                    state */
+
+    /* to copy, instead of both: what is left, what follows, and the output */
+    bc_span_t                     text;
+    bc_span_t                     tail;
+    u_char                       *dst;
+
     ngx_http_blockcast_deflation_pt  handler;
     void                         *data;
     ngx_uint_t                    n;
@@ -117,6 +126,29 @@ ngx_http_blockcast_deflation_cbor(ngx_http_blockcast_frame_t *frame,
 }
 
 
+ngx_http_blockcast_deflation_t *
+ngx_http_blockcast_deflation_wrap(ngx_http_blockcast_frame_t *frame,
+    ngx_str_t *head, bc_span_t text, bc_span_t tail,
+    ngx_http_blockcast_deflation_pt handler, void *data, ngx_uint_t n)
+{
+    ngx_http_blockcast_deflation_t  *d;
+
+    d = ngx_http_blockcast_deflation_alloc(head->len + text.len + tail.len);
+    if (d == NULL) {
+        return NULL;
+    }
+
+    /* write behind the header of that length, so that nothing moves later */
+
+    d->z->payload = bc_ws_frame_header_len(head->len + text.len + tail.len);
+    d->dst = ngx_cpymem(d->z->data + d->z->payload, head->data, head->len);
+    d->text = text;
+    d->tail = tail;
+
+    return ngx_http_blockcast_deflation_add(d, frame, handler, data, n);
+}
+
+
 static ngx_http_blockcast_deflation_t *
 ngx_http_blockcast_deflation_alloc(size_t size)
 {
@@ -177,6 +209,31 @@ ngx_http_blockcast_deflation_cancel(ngx_http_blockcast_deflation_t *d)
 }
 
 
+/* Copies a piece, and returns as bc_ws_deflate_step() does. */
+
+static int
+ngx_http_blockcast_deflation_copy(ngx_http_blockcast_deflation_t *d,
+    size_t *len)
+{
+    size_t  n;
+
+    n = ngx_min(d->text.len, NGX_HTTP_BLOCKCAST_DEFLATION_COPY);
+
+    d->dst = ngx_cpymem(d->dst, d->text.data, n);
+    d->text.data += n;
+    d->text.len -= n;
+
+    if (d->text.len != 0) {
+        return 1;
+    }
+
+    d->dst = ngx_cpymem(d->dst, d->tail.data, d->tail.len);
+    *len = d->dst - d->z->data - d->z->payload;
+
+    return 0;
+}
+
+
 /* Continues with the one that was started first. */
 
 static void
@@ -200,7 +257,9 @@ ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)
     len = 0;
 
     do {
-        rc = (d->cbor != NULL)
+        rc = (d->dst != NULL)
+             ? ngx_http_blockcast_deflation_copy(d, &len)
+             : (d->cbor != NULL)
              ? bc_cbor_encode_step(d->cbor, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
                                    &len)
              : bc_ws_deflate_step(d->state, NGX_HTTP_BLOCKCAST_DEFLATION_PIECE,
@@ -217,7 +276,10 @@ ngx_http_blockcast_deflation_event_handler(ngx_event_t *ev)
             z = d->z;
             d->z = NULL;
 
-            if (d->cbor != NULL) {
+            if (d->dst != NULL) {
+                ngx_http_blockcast_frame_finish(z, BC_WS_TEXT, len);
+
+            } else if (d->cbor != NULL) {
                 ngx_http_blockcast_frame_finish(z, BC_WS_BINARY, len);
 
             } else {

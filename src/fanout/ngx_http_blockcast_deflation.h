@@ -1,7 +1,7 @@
 
 /*
- * Deflations: frames that take long to compress or to convert to CBOR are
- * processed in pieces, over several turns of the event loop.
+ * Deflations: frames that take long to compress, to convert to CBOR or to copy
+ * are processed in pieces, over several turns of the event loop.
  */
 
 
@@ -11,6 +11,11 @@
 
 #include "ngx_http_blockcast.h"
 #include "ngx_http_blockcast_frame.h"
+#include "bc_span.h"
+
+
+/* more than this is copied to another frame in pieces (bytes) */
+#define NGX_HTTP_BLOCKCAST_COPY_AT_ONCE  (1024 * 1024)
 
 
 typedef struct ngx_http_blockcast_deflation_s  ngx_http_blockcast_deflation_t;
@@ -42,6 +47,16 @@ ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_start(
 ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_cbor(
     ngx_http_blockcast_frame_t *frame, ngx_http_blockcast_deflation_pt handler,
     void *data, ngx_uint_t n);
+
+/*
+ * Begins to make a text frame of head, text and tail in the same way.  The
+ * head is copied at once; text is a part of `frame`, and tail has to stay until
+ * the end.
+ */
+ngx_http_blockcast_deflation_t *ngx_http_blockcast_deflation_wrap(
+    ngx_http_blockcast_frame_t *frame, ngx_str_t *head, bc_span_t text,
+    bc_span_t tail, ngx_http_blockcast_deflation_pt handler, void *data,
+    ngx_uint_t n);
 
 /*
  * Ends a deflation whose handler was not called yet, without calling it; NULL

@@ -16,6 +16,7 @@
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_history_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_page_cache.h"
@@ -49,6 +50,8 @@ static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_deflated(
 static void ngx_http_blockcast_encoding_cache_ready(void *data, ngx_uint_t n,
     ngx_http_blockcast_frame_t *z);
 static ngx_int_t ngx_http_blockcast_encoding_cache_cbor(
+    ngx_http_blockcast_hub_t *hub);
+static ngx_int_t ngx_http_blockcast_encoding_cache_jsonrpc(
     ngx_http_blockcast_hub_t *hub);
 static ngx_http_blockcast_frame_t *ngx_http_blockcast_encoding_cache_page(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
@@ -96,8 +99,10 @@ ngx_http_blockcast_encoding_cache_variant(ngx_http_blockcast_hub_t *hub,
 
     } else if (variant >= NGX_HTTP_BLOCKCAST_FRAME_JSONRPC) {
 
-        if (variant == NGX_HTTP_BLOCKCAST_FRAME_CBOR
-            && ngx_http_blockcast_encoding_cache_cbor(hub) == NGX_AGAIN)
+        if (((variant == NGX_HTTP_BLOCKCAST_FRAME_CBOR)
+             ? ngx_http_blockcast_encoding_cache_cbor(hub)
+             : ngx_http_blockcast_encoding_cache_jsonrpc(hub))
+            == NGX_AGAIN)
         {
             return NULL;
         }
@@ -150,6 +155,51 @@ ngx_http_blockcast_encoding_cache_cbor(ngx_http_blockcast_hub_t *hub)
     *d = ngx_http_blockcast_deflation_cbor(text,
                                        ngx_http_blockcast_encoding_cache_ready,
                                        hub, NGX_HTTP_BLOCKCAST_FRAME_CBOR);
+
+    return (*d != NULL) ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * Does the same for JSON-RPC.  A snapshot that newer data replaced before it
+ * was ready is dropped; the newer one is then made at once, so that no client
+ * waits for two in a row.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_encoding_cache_jsonrpc(ngx_http_blockcast_hub_t *hub)
+{
+    u_char                            buf[NGX_HTTP_BLOCKCAST_SUBPROTOCOL_HEAD];
+    bc_span_t                         text, tail;
+    ngx_str_t                         head;
+    ngx_http_blockcast_frame_t       *frame;
+    ngx_http_blockcast_deflation_t  **d;
+
+    frame = hub->newest;
+    d = &hub->deflations[NGX_HTTP_BLOCKCAST_FRAME_JSONRPC];
+
+    if (*d != NULL) {
+        return NGX_AGAIN;
+    }
+
+    text.data = frame->data + frame->payload;
+    text.len = frame->len - frame->payload;
+
+    if (text.len <= NGX_HTTP_BLOCKCAST_COPY_AT_ONCE
+        || (hub->late
+            & ((ngx_uint_t) 1 << NGX_HTTP_BLOCKCAST_FRAME_JSONRPC)))
+    {
+        return NGX_OK;
+    }
+
+    head.data = buf;
+    head.len = ngx_http_blockcast_subprotocol_rpc_head(hub, buf) - buf;
+    tail.data = (u_char *) "}}";
+    tail.len = 2;
+
+    *d = ngx_http_blockcast_deflation_wrap(frame, &head, text, tail,
+                                       ngx_http_blockcast_encoding_cache_ready,
+                                       hub, NGX_HTTP_BLOCKCAST_FRAME_JSONRPC);
 
     return (*d != NULL) ? NGX_AGAIN : NGX_OK;
 }
@@ -212,14 +262,19 @@ ngx_http_blockcast_encoding_cache_deflated(ngx_http_blockcast_hub_t *hub,
 
 
 /*
- * Returns true when a client can get an earlier snapshot in CBOR: if data
- * changes faster than it is converted, clients get every other one.
+ * Returns true when a client can get an earlier snapshot in CBOR, or as a
+ * notification: if data changes faster than it is converted, clients get every
+ * other one.
  */
 
 ngx_uint_t
 ngx_http_blockcast_encoding_cache_former(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub)
 {
+    if (conn->protocol == ngx_http_blockcast_rpc) {
+        return ngx_http_blockcast_notify_former(conn, sub);
+    }
+
     return hub->former != NULL
            && conn->protocol == ngx_http_blockcast_cbor
            && hub->frames[NGX_HTTP_BLOCKCAST_FRAME_CBOR] == NULL
@@ -410,7 +465,11 @@ ngx_http_blockcast_encoding_cache_next(ngx_http_blockcast_conn_t *conn,
         return frame;
     }
 
-    if (sub->last_status == hub->freshness) {
+    if (sub->last_status == hub->freshness
+        || ngx_http_blockcast_hub_load_seq(hub) > sub->seq)
+    {
+        /* the status follows the snapshot that it waits for */
+
         return NULL;
     }
 

@@ -91,6 +91,11 @@ ngx_http_blockcast_hub_init(ngx_cycle_t *cycle,
     ngx_http_blockcast_hub_demand_event.data = &ngx_http_blockcast_hub_dummy;
 
     for (i = 0; i < ngx_http_blockcast_nhubs; i++) {
+
+        /* nobody waits yet: copy all at once */
+
+        (void) ngx_http_blockcast_hub_sync(&hubs[i]);
+
         ngx_http_blockcast_hub_refresh(&hubs[i]);
         hubs[i].announced_freshness = hubs[i].freshness;
     }
@@ -422,7 +427,11 @@ ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub)
 
     ngx_http_blockcast_journal_follow(ngx_http_blockcast_hub_conf);
 
-    (void) ngx_http_blockcast_hub_sync(hub);
+    /* whoever asks for a log has all that others have been told of */
+
+    if (hub->stream->field.len != 0 || !ngx_http_blockcast_hub_load(hub)) {
+        (void) ngx_http_blockcast_hub_sync(hub);
+    }
 
     if (hub->key != NULL) {
         hub->freshness = ngx_http_blockcast_key_hub_freshness(hub);
@@ -772,6 +781,7 @@ ngx_int_t
 ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub)
 {
+    uint64_t                        seq;
     ngx_uint_t                      n;
     ngx_http_blockcast_listener_t  *listeners;
 
@@ -800,6 +810,12 @@ ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
 
     conn->subs[sub].hub = hub;
     conn->subs[sub].place = hub->nlisteners;
+
+    seq = ngx_http_blockcast_hub_load_seq(hub);
+
+    if (seq != 0) {
+        conn->subs[sub].seq = seq - 1;
+    }
 
     hub->listeners[hub->nlisteners].conn = conn;
     hub->listeners[hub->nlisteners].sub = sub;

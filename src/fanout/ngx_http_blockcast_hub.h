@@ -199,8 +199,9 @@ void ngx_http_blockcast_hub_ring_piece(ngx_http_blockcast_hub_t *hub,
 
 /*
  * Reads what another nginx has published if that one leads, copies what is new
- * in the zone, and updates hub->freshness.  Sends nothing: that is left to the
- * next fan-out, after the worker's wake-up or in its tick.
+ * in the zone, or begins to (hub_load.h), and updates hub->freshness.  Sends
+ * nothing: that is left to the next fan-out, after the worker's wake-up or in
+ * its tick.
  */
 void ngx_http_blockcast_hub_refresh(ngx_http_blockcast_hub_t *hub);
 
@@ -244,8 +245,9 @@ void ngx_http_blockcast_hub_tick(ngx_uint_t attached);
 
 /*
  * Adds a subscriber, conn->subs[sub], and refreshes the hub; new data goes to
- * the other subscribers in the next fan-out.  Returns NGX_ERROR without
- * memory.
+ * the other subscribers in the next fan-out.  Sets the subscriber's seq when
+ * the newest snapshot is being copied, see hub_load_seq().  Returns NGX_ERROR
+ * without memory.
  */
 ngx_int_t ngx_http_blockcast_hub_subscribe(ngx_http_blockcast_hub_t *hub,
     ngx_http_blockcast_conn_t *conn, ngx_uint_t sub);

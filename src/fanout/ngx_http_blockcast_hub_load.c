@@ -8,6 +8,7 @@
 
 #include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast.h"
+#include "ngx_http_blockcast_slot.h"
 #include "ngx_http_blockcast_snapshot.h"
 #include "ngx_http_blockcast_zone.h"
 #include "ngx_http_blockcast_fanout.h"
@@ -32,6 +33,8 @@ typedef struct {
 } ngx_http_blockcast_hub_load_t;
 
 
+static ngx_http_blockcast_hub_load_t *ngx_http_blockcast_hub_load_find(
+    ngx_http_blockcast_hub_t *hub);
 static ngx_uint_t ngx_http_blockcast_hub_load_begin(
     ngx_http_blockcast_hub_t *hub, ngx_uint_t tries);
 static ngx_int_t ngx_http_blockcast_hub_load_step(
@@ -82,14 +85,23 @@ ngx_http_blockcast_hub_load_done(void)
 ngx_uint_t
 ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub)
 {
-    ngx_queue_t                    *q;
-    ngx_http_blockcast_hub_load_t  *load;
-
-    if (hub->newest == NULL || hub->key != NULL
+    if (hub->key != NULL
+        || (hub->stream->field.len != 0 && hub->newest == NULL)
         || hub->version == hub->stream->slot->version)
     {
         return 0;
     }
+
+    return ngx_http_blockcast_hub_load_find(hub) != NULL
+           || ngx_http_blockcast_hub_load_begin(hub, 0);
+}
+
+
+static ngx_http_blockcast_hub_load_t *
+ngx_http_blockcast_hub_load_find(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_queue_t                    *q;
+    ngx_http_blockcast_hub_load_t  *load;
 
     for (q = ngx_queue_head(&ngx_http_blockcast_hub_loads);
          q != ngx_queue_sentinel(&ngx_http_blockcast_hub_loads);
@@ -98,11 +110,31 @@ ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub)
         load = ngx_queue_data(q, ngx_http_blockcast_hub_load_t, queue);
 
         if (load->hub == hub) {
-            return 1;
+            return load;
         }
     }
 
-    return ngx_http_blockcast_hub_load_begin(hub, 0);
+    return NULL;
+}
+
+
+uint64_t
+ngx_http_blockcast_hub_load_seq(ngx_http_blockcast_hub_t *hub)
+{
+    ngx_http_blockcast_hub_load_t  *load;
+
+    if (hub->key != NULL || hub->stream->field.len != 0
+        || hub->version == hub->stream->slot->version)
+    {
+        return 0;
+    }
+
+    load = ngx_http_blockcast_hub_load_find(hub);
+
+    return (load != NULL && load->epoch == hub->epoch
+            && (hub->newest == NULL
+                || hub->snap.seq < load->reading.snap.seq))
+           ? load->reading.snap.seq : 0;
 }
 
 
@@ -110,17 +142,22 @@ static ngx_uint_t
 ngx_http_blockcast_hub_load_begin(ngx_http_blockcast_hub_t *hub,
     ngx_uint_t tries)
 {
+    size_t                          size;
     uint64_t                        epoch, version;
+    ngx_http_blockcast_slot_t      *slot;
     ngx_http_blockcast_hub_load_t  *load;
 
-    version = hub->stream->slot->version;
+    slot = hub->stream->slot;
+    version = slot->version;
     epoch = ngx_http_blockcast_hub_conf->zone->sh->epoch;
 
-    if (hub->newest == NULL || hub->epoch != epoch
-        || (hub->stream->field.len != 0
-            && ngx_http_blockcast_hub_ring_left(hub)
-               <= NGX_HTTP_BLOCKCAST_STAGED))
-    {
+    /* what is being written meanwhile is looked at again below */
+
+    size = (hub->stream->field.len != 0)
+           ? ngx_http_blockcast_hub_ring_left(hub)
+           : slot->snap[version & 1].size;
+
+    if (hub->epoch != epoch || size <= NGX_HTTP_BLOCKCAST_STAGED) {
         return 0;
     }
 
@@ -129,8 +166,8 @@ ngx_http_blockcast_hub_load_begin(ngx_http_blockcast_hub_t *hub,
         return 0;
     }
 
-    if (ngx_http_blockcast_snapshot_read_begin(hub->stream->slot,
-                                               &load->reading, ngx_cycle->log)
+    if (ngx_http_blockcast_snapshot_read_begin(slot, &load->reading,
+                                               ngx_cycle->log)
         != NGX_OK)
     {
         if (hub->stream->field.len == 0) {
@@ -141,6 +178,18 @@ ngx_http_blockcast_hub_load_begin(ngx_http_blockcast_hub_t *hub,
         /* only entries, as this worker has the message that it published */
 
         load->reading.version = version;
+    }
+
+    if (load->reading.snap.variants[NGX_HTTP_BLOCKCAST_DELTA].len != 0) {
+
+        /*
+         * It is of the size of STAGED, and quickly copied; who comes meanwhile
+         * could not tell that it lacks what the patch is for.
+         */
+
+        ngx_free(load->reading.buf);
+        ngx_free(load);
+        return 0;
     }
 
     load->hub = hub;
@@ -186,7 +235,7 @@ ngx_http_blockcast_hub_load_step(ngx_http_blockcast_hub_load_t *load)
 
     hub = load->hub;
 
-    if (hub->version == load->reading.version || hub->newest == NULL) {
+    if (hub->version == load->reading.version) {
 
         /* somebody needed it at once and has copied it */
 
@@ -266,10 +315,13 @@ ngx_http_blockcast_hub_load_handler(ngx_event_t *ev)
 
         /* copy what is newer by now, or send this one */
 
-        if (hub->version == hub->stream->slot->version
-            || tries == NGX_HTTP_BLOCKCAST_HUB_LOAD_TRIES
-            || !ngx_http_blockcast_hub_load_begin(hub, tries + 1))
+        if (hub->version == hub->stream->slot->version) {
+            ngx_http_blockcast_fanout_update(hub);
+
+        } else if (tries == NGX_HTTP_BLOCKCAST_HUB_LOAD_TRIES
+                   || !ngx_http_blockcast_hub_load_begin(hub, tries + 1))
         {
+            (void) ngx_http_blockcast_hub_sync(hub);
             ngx_http_blockcast_fanout_update(hub);
         }
     }

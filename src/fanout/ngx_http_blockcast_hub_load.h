@@ -24,5 +24,14 @@ void ngx_http_blockcast_hub_load_done(void);
  */
 ngx_uint_t ngx_http_blockcast_hub_load(ngx_http_blockcast_hub_t *hub);
 
+/*
+ * Returns the seq of the snapshot that is being copied, or 0 when none is.  A
+ * client that comes meanwhile must get nothing older: it may have this one
+ * already, from another worker.  So it is subscribed as if it had the one
+ * before, and the fan-out after the copy sends it this one, or what has
+ * replaced it by then.
+ */
+uint64_t ngx_http_blockcast_hub_load_seq(ngx_http_blockcast_hub_t *hub);
+
 
 #endif /* _NGX_HTTP_BLOCKCAST_HUB_LOAD_H_INCLUDED_ */

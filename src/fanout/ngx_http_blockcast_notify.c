@@ -13,6 +13,7 @@
 
 #include "ngx_http_blockcast_notify.h"
 #include "ngx_http_blockcast_conn.h"
+#include "ngx_http_blockcast_deflation.h"
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_filtered.h"
 #include "ngx_http_blockcast_hub.h"
@@ -58,13 +59,15 @@ typedef struct {
                                                    bodies was interrupted */
     ngx_uint_t                    n;
     ngx_uint_t                    nalloc;
-    u_char                       *z;
+    ngx_http_blockcast_frame_t   *z;            /* memory of what is
+                                                   compressed, or NULL */
     ngx_http_blockcast_notify_body_t  *bodies;
 
     /* compression: the next body, its text with the tail, and the output */
     ngx_http_blockcast_hub_t     *hub;
     ngx_uint_t                    next;
     u_char                       *text;
+    size_t                        copied;       /* bytes of it */
     u_char                       *dst;
     bc_ws_deflate_t              *state;        /* for a long body */
     ngx_event_t                   event;
@@ -73,7 +76,8 @@ typedef struct {
 
 /*
  * Subscriptions that receive the same bytes: those of one rule with the same
- * id.  The frames hold the newest entries, plain and compressed.
+ * id.  The frames hold the newest entries, plain and compressed.  That of a
+ * large snapshot is made in pieces.
  */
 
 typedef struct {
@@ -81,6 +85,15 @@ typedef struct {
     ngx_uint_t                    refs;
     uint64_t                      version[2];
     ngx_http_blockcast_frame_t   *frame[2];
+    uint64_t                      seq[2];       /* of a frame that was made in
+                                                   pieces, or 0 */
+    ngx_http_blockcast_deflation_t  *making[2];  /* the next, or NULL */
+    uint64_t                      next_version[2];
+    uint64_t                      next_seq[2];
+    uint64_t                      epoch[2];     /* ... when it was begun */
+    ngx_http_blockcast_hub_t     *hub;          /* ... of this */
+    ngx_uint_t                    packed;       /* bit 1: the body of making[1]
+                                                   is compressed */
     size_t                        len;
     u_char                        id[NGX_HTTP_BLOCKCAST_NOTIFY_ID];
 } ngx_http_blockcast_notify_class_t;
@@ -175,10 +188,8 @@ ngx_http_blockcast_notify_forget(ngx_http_blockcast_notify_bodies_t *b)
 {
     ngx_http_blockcast_notify_deflate_end(b);
 
-    if (b->z != NULL) {
-        ngx_free(b->z);
-        b->z = NULL;
-    }
+    ngx_http_blockcast_frame_free(b->z);
+    b->z = NULL;
 
     b->n = 0;
     b->tried = 0;
@@ -279,7 +290,7 @@ static ngx_uint_t
 ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
 {
     int                                rc;
-    size_t                             len;
+    size_t                             len, n;
     ngx_http_blockcast_notify_body_t  *body;
 
     while (b->next < b->n
@@ -297,16 +308,33 @@ ngx_http_blockcast_notify_deflate_step(ngx_http_blockcast_notify_bodies_t *b)
 
     if (b->state == NULL) {
 
-        /* include the tail, as the last block must end the message */
-
-        ngx_memcpy(ngx_cpymem(b->text, body->text.data, body->text.len),
-                   b->rule->tail.data, b->rule->tail.len);
+        b->copied = 0;
 
         if (len > NGX_HTTP_BLOCKCAST_NOTIFY_STEP) {
             b->state = bc_ws_deflate_begin(b->text, len, 15,
                                            bc_ws_deflate_level(len), b->dst,
                                            len * 9 / 10);
         }
+    }
+
+    /* each step reads no more than its own part of the text */
+
+    n = (b->state != NULL)
+        ? ngx_min(b->copied + NGX_HTTP_BLOCKCAST_NOTIFY_STEP, len) : len;
+
+    if (b->copied < body->text.len) {
+        ngx_memcpy(b->text + b->copied, body->text.data + b->copied,
+                   ngx_min(n, body->text.len) - b->copied);
+    }
+
+    b->copied = n;
+
+    if (n > body->text.len) {
+
+        /* include the tail, as the last block must end the message */
+
+        ngx_memcpy(b->text + body->text.len, b->rule->tail.data,
+                   n - body->text.len);
     }
 
     rc = (b->state != NULL)
@@ -374,15 +402,16 @@ ngx_http_blockcast_notify_deflate(ngx_http_blockcast_notify_bodies_t *b)
         return NGX_OK;
     }
 
-    b->z = ngx_alloc(size, ngx_cycle->log);
+    b->z = ngx_http_blockcast_frame_alloc(size);
     b->text = ngx_alloc(most, ngx_cycle->log);
-    b->dst = b->z;
     b->next = 0;
 
     if (b->z == NULL || b->text == NULL) {
         ngx_http_blockcast_notify_deflate_end(b);
         return NGX_OK;
     }
+
+    b->dst = b->z->data;
 
     if (size > NGX_HTTP_BLOCKCAST_DEFLATE_AT_ONCE) {
         b->compressing = 1;
@@ -424,6 +453,34 @@ ngx_http_blockcast_notify_deflate_handler(ngx_event_t *ev)
     ((rule)->head.len + (id)->len + (rule)->middle.len)
 
 
+/*
+ * Writes what precedes the body in a notification: of a compressed one, as a
+ * stored block.  Returns its end.
+ */
+
+static u_char *
+ngx_http_blockcast_notify_head(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
+    ngx_str_t *id, ngx_uint_t deflate)
+{
+    size_t  head;
+
+    if (deflate) {
+        head = ngx_http_blockcast_notify_head_len(rule, id);
+
+        *p++ = 0;
+        *p++ = (u_char) head;
+        *p++ = (u_char) (head >> 8);
+        *p++ = (u_char) ~head;
+        *p++ = (u_char) (~head >> 8);
+    }
+
+    p = ngx_cpymem(p, rule->head.data, rule->head.len);
+    p = ngx_cpymem(p, id->data, id->len);
+
+    return ngx_cpymem(p, rule->middle.data, rule->middle.len);
+}
+
+
 /* Writes one frame at p and returns its end. */
 
 static u_char *
@@ -438,20 +495,13 @@ ngx_http_blockcast_notify_write(u_char *p, ngx_http_blockcast_rpc_rule_t *rule,
         p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 1,
                                 NGX_HTTP_BLOCKCAST_NOTIFY_STORED + head
                                 + body->z.len);
-        *p++ = 0;
-        *p++ = (u_char) head;
-        *p++ = (u_char) (head >> 8);
-        *p++ = (u_char) ~head;
-        *p++ = (u_char) (~head >> 8);
 
     } else {
         p += bc_ws_frame_header(p, BC_WS_TEXT, 1, 0,
                                 head + body->text.len + rule->tail.len);
     }
 
-    p = ngx_cpymem(p, rule->head.data, rule->head.len);
-    p = ngx_cpymem(p, id->data, id->len);
-    p = ngx_cpymem(p, rule->middle.data, rule->middle.len);
+    p = ngx_http_blockcast_notify_head(p, rule, id, deflate);
 
     if (deflate) {
         return ngx_cpymem(p, body->z.data, body->z.len);
@@ -603,10 +653,136 @@ ngx_http_blockcast_notify_end(ngx_http_blockcast_sub_t *sub)
     }
 
     for (z = 0; z < 2; z++) {
+        ngx_http_blockcast_deflation_cancel(c->making[z]);
         ngx_http_blockcast_notify_retire(c->frame[z]);
+        c->making[z] = NULL;
         c->frame[z] = NULL;
         c->version[z] = 0;
+        c->seq[z] = 0;
     }
+}
+
+
+/* Keeps a frame that is ready, and begins the fan-out to those who wait. */
+
+static void
+ngx_http_blockcast_notify_made(void *data, ngx_uint_t z,
+    ngx_http_blockcast_frame_t *frame)
+{
+    ngx_http_blockcast_notify_class_t *c = data;
+
+    c->making[z] = NULL;
+
+    if (c->packed & z) {
+        frame->data[0] |= BC_WS_RSV1;
+    }
+
+    ngx_http_blockcast_notify_retire(c->frame[z]);
+
+    c->frame[z] = frame;
+    c->version[z] = 0;
+    c->seq[z] = 0;
+
+    if (c->epoch[z] == c->hub->epoch) {
+        c->version[z] = c->next_version[z];
+        c->seq[z] = c->next_seq[z];
+    }
+
+    ngx_http_blockcast_fanout_again(c->hub);
+}
+
+
+/*
+ * Makes the frame of a large snapshot in pieces.  Returns NGX_AGAIN until it is
+ * ready; NGX_OK: make it at once.  What is newer by then is made next: those
+ * who wait get the former one before, see notify_former(), or data that changes
+ * fast would never come to them.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_notify_make(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_notify_sub_t *rsub,
+    ngx_http_blockcast_notify_class_t *c,
+    ngx_http_blockcast_notify_bodies_t *b)
+{
+    size_t                             size;
+    bc_span_t                          text, tail;
+    ngx_str_t                          head;
+    ngx_uint_t                         z, packed;
+    ngx_http_blockcast_notify_body_t  *body;
+
+    z = conn->deflate;
+
+    if (c->making[z] != NULL) {
+        return NGX_AGAIN;
+    }
+
+    body = &b->bodies[0];
+    packed = ngx_http_blockcast_notify_suits(conn, body);
+    text = packed ? body->z : body->text;
+
+    if (hub->stream->field.len != 0 || hub->key != NULL || b->n != 1
+        || text.len <= NGX_HTTP_BLOCKCAST_COPY_AT_ONCE)
+    {
+        return NGX_OK;
+    }
+
+    size = NGX_HTTP_BLOCKCAST_NOTIFY_STORED
+           + ngx_http_blockcast_notify_head_len(rsub->rule, &rsub->id);
+
+    head.data = ngx_alloc(size, ngx_cycle->log);
+    if (head.data == NULL) {
+        return NGX_OK;
+    }
+
+    head.len = ngx_http_blockcast_notify_head(head.data, rsub->rule, &rsub->id,
+                                              packed)
+               - head.data;
+
+    tail.data = rsub->rule->tail.data;
+    tail.len = packed ? 0 : rsub->rule->tail.len;
+
+    c->making[z] = ngx_http_blockcast_deflation_wrap(
+                                           packed ? b->z : hub->newest, &head,
+                                           text, tail,
+                                           ngx_http_blockcast_notify_made, c,
+                                           z);
+    ngx_free(head.data);
+
+    if (c->making[z] == NULL) {
+        return NGX_OK;
+    }
+
+    c->next_version[z] = hub->version;
+    c->next_seq[z] = hub->snap.seq;
+    c->epoch[z] = hub->epoch;
+    c->hub = hub;
+
+    if (z) {
+        c->packed = packed;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+ngx_uint_t
+ngx_http_blockcast_notify_former(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub)
+{
+    ngx_uint_t                          z;
+    ngx_http_blockcast_notify_class_t  *c;
+
+    z = conn->deflate;
+
+    if (sub->class == 0 || (z && conn->bits != 15)) {
+        return 0;
+    }
+
+    c = &ngx_http_blockcast_notify_classes[sub->class];
+
+    return c->seq[z] > sub->seq && c->seq[z] < sub->hub->snap.seq
+           && c->epoch[z] == sub->hub->epoch;
 }
 
 
@@ -652,6 +828,12 @@ ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
         return NGX_AGAIN;
     }
 
+    if (c != NULL
+        && ngx_http_blockcast_notify_make(conn, hub, rsub, c, b) == NGX_AGAIN)
+    {
+        return NGX_AGAIN;
+    }
+
     frame = ngx_http_blockcast_notify_frame(conn, rsub, b);
 
     *shared = frame;
@@ -665,6 +847,7 @@ ngx_http_blockcast_notify_shared(ngx_http_blockcast_conn_t *conn,
 
     c->frame[z] = frame;
     c->version[z] = hub->version;
+    c->seq[z] = 0;
 
     return NGX_OK;
 }
@@ -932,6 +1115,7 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     ngx_http_blockcast_frame_t        *frame;
     ngx_http_blockcast_notify_sub_t   *rsub;
     ngx_http_blockcast_ring_record_t  *rec;
+    ngx_http_blockcast_notify_class_t  *c;
 
     hub = sub->hub;
     rsub = ngx_http_blockcast_notify_sub(conn, sub);
@@ -944,6 +1128,13 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     if (hub->newest == NULL) {
         ngx_http_blockcast_notify_caught_up(sub);
         return NULL;
+    }
+
+    if (rsub->first && hub->stream->field.len == 0 && !rsub->rule->logs) {
+
+        /* the newest snapshot is the first, and is shared with the others */
+
+        rsub->first = 0;
     }
 
     if (rsub->first) {
@@ -965,13 +1156,21 @@ ngx_http_blockcast_notify_next(ngx_http_blockcast_conn_t *conn,
     if (hub->stream->field.len == 0
         || (!rsub->rule->logs && sub->seq + 1 == hub->snap.seq))
     {
+        seq = hub->snap.seq;
+
         if (ngx_http_blockcast_notify_shared(conn, sub, rsub, &frame)
             == NGX_AGAIN)
         {
-            return NULL;
+            if (!ngx_http_blockcast_notify_former(conn, sub)) {
+                return NULL;
+            }
+
+            c = &ngx_http_blockcast_notify_classes[sub->class];
+            frame = c->frame[conn->deflate];
+            seq = c->seq[conn->deflate];
         }
 
-        sub->seq = hub->snap.seq;
+        sub->seq = seq;
 
         if (frame != NULL) {
             frame->refs++;
@@ -1041,6 +1240,8 @@ ngx_http_blockcast_notify_done(void)
     for (i = 0; i < NGX_HTTP_BLOCKCAST_NOTIFY_KEPT; i++) {
         c = &ngx_http_blockcast_notify_classes[i];
 
+        ngx_http_blockcast_deflation_cancel(c->making[0]);
+        ngx_http_blockcast_deflation_cancel(c->making[1]);
         ngx_http_blockcast_frame_free(c->frame[0]);
         ngx_http_blockcast_frame_free(c->frame[1]);
         ngx_memzero(c, sizeof(ngx_http_blockcast_notify_class_t));

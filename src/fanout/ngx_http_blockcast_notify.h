@@ -57,6 +57,13 @@ ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_newest(
 ngx_http_blockcast_frame_t *ngx_http_blockcast_notify_next(
     ngx_http_blockcast_conn_t *conn, ngx_http_blockcast_sub_t *sub);
 
+/*
+ * Returns true when _next() has a snapshot for a subscription that newer data
+ * has replaced while its frame was made.
+ */
+ngx_uint_t ngx_http_blockcast_notify_former(ngx_http_blockcast_conn_t *conn,
+    ngx_http_blockcast_sub_t *sub);
+
 /* Frees all kept frames and bodies. */
 void ngx_http_blockcast_notify_done(void);
 

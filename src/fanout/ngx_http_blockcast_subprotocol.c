@@ -67,6 +67,17 @@ ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub)
 }
 
 
+u_char *
+ngx_http_blockcast_subprotocol_rpc_head(ngx_http_blockcast_hub_t *hub,
+    u_char *p)
+{
+    return ngx_sprintf(p, "{\"jsonrpc\":\"2.0\","
+                       "\"method\":\"eth_subscription\","
+                       "\"params\":{\"subscription\":\"0x%xi\",\"result\":",
+                       ngx_http_blockcast_subprotocol_id(hub));
+}
+
+
 /*
  * Makes an eth_subscription notification from a text frame.  Returns NULL
  * without memory.
@@ -82,16 +93,14 @@ ngx_http_blockcast_subprotocol_rpc(ngx_http_blockcast_hub_t *hub,
 
     len = text->len - text->payload;
 
-    frame = ngx_http_blockcast_frame_alloc(len + 128);
+    frame = ngx_http_blockcast_frame_alloc(
+                                    len + NGX_HTTP_BLOCKCAST_SUBPROTOCOL_HEAD);
     if (frame == NULL) {
         return NULL;
     }
 
-    p = frame->data + frame->payload;
-
-    p = ngx_sprintf(p, "{\"jsonrpc\":\"2.0\",\"method\":\"eth_subscription\","
-                    "\"params\":{\"subscription\":\"0x%xi\",\"result\":",
-                    ngx_http_blockcast_subprotocol_id(hub));
+    p = ngx_http_blockcast_subprotocol_rpc_head(hub,
+                                                frame->data + frame->payload);
     p = ngx_cpymem(p, text->data + text->payload, len);
     p = ngx_cpymem(p, "}}", 2);
 

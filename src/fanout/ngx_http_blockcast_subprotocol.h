@@ -33,6 +33,15 @@ const char *ngx_http_blockcast_subprotocol_choose(const u_char *value,
 ngx_uint_t ngx_http_blockcast_subprotocol_id(ngx_http_blockcast_hub_t *hub);
 
 /*
+ * Writes what precedes the text of a frame in its notification; "}}" follows.
+ * Returns the end.  It needs less than this many bytes, with that.
+ */
+#define NGX_HTTP_BLOCKCAST_SUBPROTOCOL_HEAD  128
+
+u_char *ngx_http_blockcast_subprotocol_rpc_head(ngx_http_blockcast_hub_t *hub,
+    u_char *p);
+
+/*
  * Converts a stream's text frame to another subprotocol.  Returns a new frame,
  * or NULL without memory, which is logged.
  */

@@ -16,6 +16,7 @@
 #include "ngx_http_blockcast_fanout.h"
 #include "ngx_http_blockcast_frame.h"
 #include "ngx_http_blockcast_hub.h"
+#include "ngx_http_blockcast_hub_load.h"
 #include "ngx_http_blockcast_access.h"
 #include "ngx_http_blockcast_held_request.h"
 #include "ngx_http_blockcast_key_access.h"
@@ -37,6 +38,10 @@
 
 /* how long a request waits for the first poll of an idle stream (msec) */
 #define NGX_HTTP_BLOCKCAST_FIRST      1000
+
+
+/* how long one waits for a copy of a large snapshot at most (msec) */
+#define NGX_HTTP_BLOCKCAST_LOAD       5000
 
 
 /* a page of a log's entries */
@@ -68,6 +73,10 @@ static ngx_int_t ngx_http_blockcast_rest_first(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub);
 static ngx_int_t ngx_http_blockcast_rest_again(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
+static ngx_int_t ngx_http_blockcast_rest_load(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub);
+static ngx_int_t ngx_http_blockcast_rest_loaded(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_waited(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_uint_t over);
 static ngx_int_t ngx_http_blockcast_rest_key(ngx_http_request_t *r,
@@ -79,6 +88,10 @@ static ngx_int_t ngx_http_blockcast_rest_entries(ngx_http_request_t *r,
 static ngx_int_t ngx_http_blockcast_rest_filter(ngx_http_request_t *r,
     ngx_http_blockcast_hub_t *hub, ngx_http_blockcast_filter_t *filter);
 static void ngx_http_blockcast_rest_filter_event(ngx_event_t *ev);
+
+
+/* the request being handled has waited for a copy */
+static ngx_uint_t  ngx_http_blockcast_rest_is_loaded;
 
 
 /* Returns the length of "/history" if the path ends with it, else 0. */
@@ -802,6 +815,12 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     ngx_http_blockcast_hub_demand(hub);
     ngx_http_blockcast_hub_refresh(hub);
 
+    rc = ngx_http_blockcast_rest_load(r, hub);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (whole) {
         rc = ngx_http_blockcast_rest_wait(r, hub);
 
@@ -811,6 +830,70 @@ ngx_http_blockcast_rest_snapshot(ngx_http_request_t *r,
     }
 
     return ngx_http_blockcast_rest_send(r, hub, whole);
+}
+
+
+/*
+ * Waits until a large snapshot is copied to this worker, which takes several
+ * turns of the event loop: the worker may not have had a client for it.
+ * Returns NGX_DECLINED when there is nothing to wait for, otherwise what the
+ * content handler returns.  The request is then handled again, and has what
+ * was newest when it came, or newer; it does not wait a second time, as new
+ * data may come faster than it is copied.
+ */
+
+static ngx_int_t
+ngx_http_blockcast_rest_load(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub)
+{
+    uint64_t                      seq;
+    ngx_http_blockcast_refusal_t  refusal;
+
+    seq = ngx_http_blockcast_hub_load_seq(hub);
+
+    if (seq == 0 || ngx_http_blockcast_rest_is_loaded) {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main || r->post_action
+        || ngx_http_get_module_ctx(r, ngx_http_blockcast_module) != NULL
+        || ngx_http_blockcast_access_limits(r, &refusal) != NGX_OK)
+    {
+        (void) ngx_http_blockcast_hub_sync(hub);
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_blockcast_longpoll_wait(r, hub, seq - 1,
+                                            NGX_HTTP_BLOCKCAST_LOAD,
+                                            ngx_http_blockcast_rest_loaded);
+}
+
+
+static ngx_int_t
+ngx_http_blockcast_rest_loaded(ngx_http_request_t *r,
+    ngx_http_blockcast_hub_t *hub, ngx_uint_t over)
+{
+    ngx_int_t                       rc;
+    ngx_http_blockcast_loc_conf_t  *blcf;
+
+    if (over) {
+
+        /* the worker exits, or is very busy */
+
+        (void) ngx_http_blockcast_hub_sync(hub);
+    }
+
+    /* clear the context: the request may have to wait for something else */
+
+    ngx_http_set_ctx(r, NULL, ngx_http_blockcast_module);
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_blockcast_module);
+
+    ngx_http_blockcast_rest_is_loaded = 1;
+    rc = blcf->kind->handler(r);
+    ngx_http_blockcast_rest_is_loaded = 0;
+
+    return rc;
 }
 
 
