@@ -161,7 +161,7 @@ subtest 'who comes' => sub {
     {
         my ($what, $path, $message, $wanted, @options) = @$kind;
 
-        least($what, 6, sub {
+        least($what, 4, sub {
             my @ws = of_each($path, @options);
             my $good = 0;
 
