@@ -420,6 +420,8 @@ refused("blockcast_stream s { blockcast_key a pattern=a lower=yes; $call }", qr/
 refused("blockcast_stream s { blockcast_key a pattern=a idle=x; $call }", qr/not a time/);
 refused("blockcast_stream s { blockcast_key a pattern=a what=1; $call }", qr/invalid parameter "what=1" of blockcast_key/);
 refused("blockcast_stream s { blockcast_key a pattern=a; blockcast_log e key=id; $call }", qr/cannot be beside blockcast_log/);
+refused("blockcast_stream s { blockcast_key a pattern=a; blockcast_max_size 5m; $call }",
+    qr/"blockcast_max_size" of stream "s", which has a blockcast_key, is more than 4m/);
 refused("blockcast_stream s { blockcast_after s; $call }", qr/polled after itself/);
 refused("blockcast_stream s { blockcast_after other; $call }", qr/there is no such stream/);
 refused("blockcast_stream s { blockcast_key a pattern=a max=100000; $call }", qr/blockcast_zone "main" is .* bytes/);

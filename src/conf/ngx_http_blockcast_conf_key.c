@@ -18,6 +18,9 @@
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_BATCH  256
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_SIZE   512      /* bytes of data */
 
+/* the largest data of a key: more takes over 5 ms of a turn of the event loop */
+#define NGX_HTTP_BLOCKCAST_CONF_KEY_LARGEST  (4 * 1024 * 1024)
+
 /* with blockcast_after, polling by interval is only a fallback (msec) */
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_NET    60000
 
@@ -381,6 +384,14 @@ ngx_http_blockcast_conf_key_check(ngx_conf_t *cf,
     ngx_conf_init_size_value(st->max_size, NGX_HTTP_BLOCKCAST_CONF_KEY_SIZE);
 
     st->max_size = ngx_align(st->max_size, 8);
+
+    if (st->max_size > NGX_HTTP_BLOCKCAST_CONF_KEY_LARGEST) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"blockcast_max_size\" of stream \"%V\", which has "
+                           "a blockcast_key, is more than 4m: the data of a key "
+                           "is published at once", &st->name);
+        return NGX_ERROR;
+    }
 
     other = (st->field.len != 0) ? "blockcast_log"
             : (st->history != NULL) ? "blockcast_history"
