@@ -25,6 +25,20 @@
 #include "ngx_http_blockcast_rpc_path.h"
 #include "bc_jsonrpc.h"
 
+#include <sys/mman.h>
+
+
+/* from which size on the memory for a reply is used again (bytes), and how
+   long it is kept for that (msec) */
+#define NGX_HTTP_BLOCKCAST_RPC_CALL_SPARE       (4 * 1024 * 1024)
+#define NGX_HTTP_BLOCKCAST_RPC_CALL_SPARE_TIME  10000
+
+
+typedef struct {
+    u_char                       *start;
+    size_t                        size;         /* 0: there is none */
+} ngx_http_blockcast_rpc_memory_t;
+
 
 static ngx_socket_t ngx_http_blockcast_rpc_call_nowhere(void);
 static ngx_int_t ngx_http_blockcast_rpc_call_request(
@@ -75,6 +89,9 @@ static u_char *ngx_http_blockcast_rpc_call_log(ngx_log_t *log, u_char *buf,
 static void ngx_http_blockcast_rpc_call_deafen(ngx_conf_t *cf,
     void **loc_conf);
 static ngx_int_t ngx_http_blockcast_rpc_call_guard(ngx_http_request_t *r);
+static void ngx_http_blockcast_rpc_call_buffer(ngx_http_request_t *r);
+static void ngx_http_blockcast_rpc_call_spare_memory(void *data);
+static void ngx_http_blockcast_rpc_call_spare_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_blockcast_rpc_call_header_filter(
     ngx_http_request_t *r);
 
@@ -91,6 +108,11 @@ static ngx_str_t  ngx_http_blockcast_rpc_call_agent =
     ngx_string("blockcast/" NGX_HTTP_BLOCKCAST_VERSION);
 static ngx_str_t  ngx_http_blockcast_rpc_call_http11 = ngx_string("HTTP/1.1");
 static ngx_str_t  ngx_http_blockcast_rpc_call_local = ngx_string("127.0.0.1");
+
+/* the memory of a former reply, and the event that gives it back */
+static ngx_http_blockcast_rpc_memory_t  ngx_http_blockcast_rpc_call_spare;
+static ngx_connection_t                 ngx_http_blockcast_rpc_call_nobody;
+static ngx_event_t  ngx_http_blockcast_rpc_call_spare_event;
 
 
 ngx_http_blockcast_rpc_call_t *
@@ -1641,5 +1663,132 @@ ngx_http_blockcast_rpc_call_header_filter(ngx_http_request_t *r)
                 ngx_min(len, (off_t) clcf->subrequest_output_buffer_size);
     }
 
+    ngx_http_blockcast_rpc_call_buffer(r);
+
     return ngx_http_blockcast_call_next_header_filter(r);
+}
+
+
+/*
+ * Gives a reply that may be large the memory of the one before.  nginx would
+ * allocate it anew: a turn of the event loop reads some 4 MB, and half of its
+ * time would go to the thousand pages that are touched for the first time.
+ */
+
+static void
+ngx_http_blockcast_rpc_call_buffer(ngx_http_request_t *r)
+{
+    off_t                             len;
+    ngx_buf_t                        *b;
+    ngx_chain_t                      *cl;
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_blockcast_rpc_memory_t  *memory, *spare;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    len = r->headers_out.content_length_n;
+
+    if (len == -1) {
+        len = (off_t) clcf->subrequest_output_buffer_size;
+    }
+
+    if (r->out != NULL
+        || len < NGX_HTTP_BLOCKCAST_RPC_CALL_SPARE
+        || len > (off_t) clcf->subrequest_output_buffer_size)
+    {
+        return;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+    cln = ngx_pool_cleanup_add(r->pool,
+                               sizeof(ngx_http_blockcast_rpc_memory_t));
+
+    if (b == NULL || cl == NULL || cln == NULL) {
+        return;
+    }
+
+    memory = cln->data;
+    spare = &ngx_http_blockcast_rpc_call_spare;
+
+    if (spare->size >= (size_t) len) {
+        *memory = *spare;
+        spare->size = 0;
+
+    } else {
+        memory->size = (size_t) len;
+        memory->start = mmap(NULL, memory->size, PROT_READ|PROT_WRITE,
+                             MAP_PRIVATE|MAP_ANON, -1, 0);
+
+        if (memory->start == MAP_FAILED) {
+            return;
+        }
+    }
+
+    cln->handler = ngx_http_blockcast_rpc_call_spare_memory;
+
+    b->start = memory->start;
+    b->pos = b->start;
+    b->last = b->start;
+    b->end = b->start + len;
+    b->temporary = 1;
+    b->last_buf = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+    r->out = cl;
+}
+
+
+/* Keeps the memory of a reply for the next one; the largest, of several. */
+
+static void
+ngx_http_blockcast_rpc_call_spare_memory(void *data)
+{
+    ngx_http_blockcast_rpc_memory_t *memory = data;
+
+    ngx_event_t                      *ev;
+    ngx_http_blockcast_rpc_memory_t  *spare, smaller;
+
+    spare = &ngx_http_blockcast_rpc_call_spare;
+    smaller = *memory;
+
+    if (memory->size > spare->size) {
+        smaller = *spare;
+        *spare = *memory;
+    }
+
+    if (smaller.size != 0) {
+        (void) munmap(smaller.start, smaller.size);
+    }
+
+    if (ngx_exiting || ngx_terminate) {
+        return;
+    }
+
+    ev = &ngx_http_blockcast_rpc_call_spare_event;
+
+    ev->handler = ngx_http_blockcast_rpc_call_spare_handler;
+    ev->data = &ngx_http_blockcast_rpc_call_nobody;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_http_blockcast_rpc_call_nobody.fd = (ngx_socket_t) -1;
+
+    ngx_add_timer(ev, NGX_HTTP_BLOCKCAST_RPC_CALL_SPARE_TIME);
+}
+
+
+static void
+ngx_http_blockcast_rpc_call_spare_handler(ngx_event_t *ev)
+{
+    ngx_http_blockcast_rpc_memory_t  *spare;
+
+    spare = &ngx_http_blockcast_rpc_call_spare;
+
+    if (spare->size != 0) {
+        (void) munmap(spare->start, spare->size);
+        spare->size = 0;
+    }
 }
