@@ -18,7 +18,7 @@
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_BATCH  256
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_SIZE   512      /* bytes of data */
 
-/* the largest data of a key: more takes over 5 ms of a turn of the event loop */
+/* the largest data of a key: more would take over 5 ms of a turn (bytes) */
 #define NGX_HTTP_BLOCKCAST_CONF_KEY_LARGEST  (4 * 1024 * 1024)
 
 /* with blockcast_after, polling by interval is only a fallback (msec) */
@@ -387,9 +387,9 @@ ngx_http_blockcast_conf_key_check(ngx_conf_t *cf,
 
     if (st->max_size > NGX_HTTP_BLOCKCAST_CONF_KEY_LARGEST) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"blockcast_max_size\" of stream \"%V\", which has "
-                           "a blockcast_key, is more than 4m: the data of a key "
-                           "is published at once", &st->name);
+                           "\"blockcast_max_size\" of stream \"%V\", which "
+                           "has a blockcast_key, is more than 4m: the data of "
+                           "a key is published at once", &st->name);
         return NGX_ERROR;
     }
 
